@@ -1,0 +1,49 @@
+"""What can go wrong, named by what to do next.
+
+Every failure of the outside world is translated into one of these classes at the edge where it happens; the verbs,
+the retry policy and the operator see nothing else.
+"""
+
+from __future__ import annotations
+
+
+class VteWatsError(Exception):
+    """Root of the product's errors. Arguments go to ``Exception`` unchanged, so every error survives pickling."""
+
+
+class RetriableError(VteWatsError):
+    """The same call may succeed later: the network, a deadlock, a busy server.
+
+    ``retry_after_s`` is the number of seconds the other side asked us to wait, when it said so.
+    """
+
+    def __init__(self, message: str, retry_after_s: float | None = None) -> None:
+        super().__init__(message, retry_after_s)
+        self.message = message
+        self.retry_after_s = retry_after_s
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class RejectedError(VteWatsError):
+    """This run can never be uploaded as it is. It becomes a dead letter; the other runs go on.
+
+    ``signature`` groups equal failures: the same text for every run that fails for the same reason.
+    """
+
+    def __init__(self, message: str, signature: str) -> None:
+        super().__init__(message, signature)
+        self.message = message
+        self.signature = signature
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class HeldError(RejectedError):
+    """This run cannot be judged until a person extends a setting or WATS; it goes through once that is done."""
+
+
+class FatalError(VteWatsError):
+    """Nothing can work until a person acts: wrong credentials, wrong address, wrong database, invalid settings."""

@@ -1,0 +1,107 @@
+"""A VTE test run as the source holds it: frozen, unconverted, wall-clock times naive as the station wrote them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict
+
+
+class StepKind(StrEnum):
+    """Which of the three result tables a step came from."""
+
+    NUMERIC = "numeric"
+    TEXT = "text"
+    OTHER = "other"
+
+
+class Frozen(BaseModel):
+    """Immutable, closed to unknown fields; bytes travel as base64 and floats keep every bit in JSON."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", ser_json_bytes="base64", val_json_bytes="base64", ser_json_inf_nan="strings"
+    )
+
+
+class VteStepResult(Frozen):
+    """One row of TestDataNumeric, TestDataText or TestDataOther.
+
+    ``value`` is a float for numeric steps, text for text steps, and text or bytes for other steps, as the driver
+    delivered it; NULL is ``None``. ``result_code`` is TestResultType.
+    """
+
+    kind: StepKind
+    step_number: int | None = None
+    test_name: str | None = None
+    test_description: str | None = None
+    test_number: str | None = None
+    units: str | None = None
+    numeric_value: float | None = None
+    text_value: str | None = None
+    bytes_value: bytes | None = None
+    low_limit: float | None = None
+    high_limit: float | None = None
+    result_code: int | None = None
+
+    @property
+    def value(self) -> float | str | bytes | None:
+        """The one value the row carries; ``None`` where the source holds NULL."""
+        if self.kind is StepKind.NUMERIC:
+            return self.numeric_value
+        return self.text_value if self.text_value is not None else self.bytes_value
+
+
+class VteProduct(Frozen):
+    """The product a run tested: IndexData's snapshot of the name, and the name in Products today."""
+
+    product_guid: UUID | None = None
+    name: str | None = None
+    master_name: str | None = None
+
+
+class VteTestplan(Frozen):
+    """The test plan a run executed, as IndexData recorded it, and the names in the master tables today."""
+
+    testplan_guid: UUID | None = None
+    revision_guid: UUID | None = None
+    name: str | None = None
+    master_name: str | None = None
+    variant: str | None = None
+    revision: str | None = None
+
+
+class VteTestRun(Frozen):
+    """One executed test: an IndexData row with its unit, its master data and its steps.
+
+    ``timestamp_local`` is the naive wall-clock value of the column; whether it marks the start or the end of the
+    test is a setting. ``test_time_s`` is TestTime. ``steps`` are sorted (see ``source``), so equal content is equal.
+    """
+
+    index_guid: UUID
+    timestamp_local: datetime
+    result_code: int | None = None
+    exit_code: int | None = None
+    test_time_s: float | None = None
+    serial: str | None = None
+    product: VteProduct = VteProduct()
+    testplan: VteTestplan = VteTestplan()
+    testsystem_guid: UUID | None = None
+    testsystem_name: str | None = None
+    hostname: str | None = None
+    site: str | None = None
+    operator: str | None = None
+    info1: str | None = None
+    info2: str | None = None
+    info3: str | None = None
+    steps: tuple[VteStepResult, ...] = ()
+
+    def __str__(self) -> str:
+        """Name the run the way a person looks for it, without its steps."""
+        return (
+            f"run {self.index_guid} · serial {self.serial!r} · product {self.product.name!r} · "
+            f"test plan {self.testplan.name!r} · {self.timestamp_local.isoformat(sep=' ')} · {len(self.steps)} steps"
+        )
+
+    __repr__ = __str__

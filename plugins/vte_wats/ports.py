@@ -1,0 +1,97 @@
+"""What the verbs need from the outside world. The edges implement these; tests bring fakes with real behaviour."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+from vte_wats.errors import RejectedError, RetriableError
+from vte_wats.model import VteTestRun
+
+
+@dataclass(frozen=True, slots=True)
+class TimeRange:
+    """Source wall-clock time ``[from_local, to_local)``: naive, whole seconds, half-open."""
+
+    from_local: datetime
+    to_local: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RunTimes:
+    """What one glance at the source shows: its own clock, and how many runs each second of the ranges holds.
+
+    ``seconds`` is ascending; seconds without runs are absent.
+    """
+
+    server_now_at: datetime
+    seconds: tuple[tuple[datetime, int], ...]
+
+
+class RunSource(Protocol):
+    """The VTE database, read only."""
+
+    def run_times(self, ranges: Sequence[TimeRange]) -> RunTimes:
+        """Count the runs per second of the ranges, in one statement, with the server's own clock (aware UTC)."""
+
+    def runs_between(self, ranges: Sequence[TimeRange]) -> Iterator[VteTestRun]:
+        """Stream the runs whose Timestamp lies in the ranges, complete with steps: two statements in all."""
+
+    def runs_by_guid(self, guids: Sequence[UUID]) -> Iterator[VteTestRun]:
+        """Stream the named runs, complete with steps: two statements in all. Absent GUIDs yield nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class NaturalKey:
+    """What WATS takes for the identity of a test beside the report id; an equal key overwrites."""
+
+    serial: str
+    part_number: str
+    process_code: int
+    start_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One run, ready to be posted. ``body`` is the WSJF document, ``source_hash`` covers all of it but itself."""
+
+    report_id: UUID
+    source_hash: str
+    natural_key: NaturalKey
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredReport:
+    """What WATS says about a report it has. ``source_hash`` is ``None`` when the report carries none."""
+
+    report_id: UUID
+    source_hash: str | None
+    receive_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """The answer to one posted report: ``error`` is ``None`` only when WATS returned our own report id."""
+
+    report: Report
+    error: RetriableError | RejectedError | None = None
+
+
+class Wats(Protocol):
+    """The WATS server, as far as the upload needs it. Every call may raise RetriableError or FatalError."""
+
+    def process_codes(self) -> frozenset[int]:
+        """Return the codes of the test operations that WATS knows."""
+
+    def find_reports(self, ids: Sequence[UUID]) -> dict[UUID, StoredReport]:
+        """Look up reports by the id of the run they were made from; absent ones are not in the answer."""
+
+    def find_natural_keys(self, keys: Sequence[NaturalKey]) -> dict[NaturalKey, UUID]:
+        """Look up which reports already stand under these natural keys."""
+
+    def submit(self, reports: Iterable[Report]) -> Iterator[Submission]:
+        """Post reports side by side, in any order; one submission per report, a bad one never stops the others."""

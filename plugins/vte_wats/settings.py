@@ -1,0 +1,269 @@
+"""Everything a site answers about its VTE database and its WATS, read once and validated at once.
+
+The answers live in the Airflow Variable ``vte_wats`` as one JSON object; addresses and credentials live in the
+connections ``vte_default`` and ``wats_default``. Unknown fields are refused and every mistake is reported together.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from enum import StrEnum
+from fnmatch import fnmatchcase
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationError
+
+from vte_wats.errors import FatalError
+
+VARIABLE = "vte_wats"
+WHERE_TO_CHANGE = f"Airflow › Admin › Variables › {VARIABLE}"
+
+# One-sided limits and "no limit" markers may have passed through a 32-bit column on their way here.
+_SINGLE_PRECISION = 1e-6
+
+
+class TimestampMarks(StrEnum):
+    """Which end of a test IndexData.Timestamp stands for."""
+
+    END = "end"
+    START = "start"
+
+
+class RunResult(StrEnum):
+    """The verdicts WATS knows for a report."""
+
+    PASSED = "Passed"
+    FAILED = "Failed"
+    ERROR = "Error"
+    TERMINATED = "Terminated"
+
+
+class StepResult(StrEnum):
+    """The verdicts WATS knows for a step."""
+
+    PASSED = "Passed"
+    FAILED = "Failed"
+    DONE = "Done"
+    ERROR = "Error"
+    TERMINATED = "Terminated"
+    SKIPPED = "Skipped"
+
+
+class AmbiguousTime(StrEnum):
+    """Which pass of the hour that autumn repeats a wall-clock time is taken to be in."""
+
+    EARLIER = "earlier"
+    LATER = "later"
+
+
+class ProblemCharacters(StrEnum):
+    """What becomes of serial and part numbers with characters that WATS searches stumble over."""
+
+    KEEP = "keep"
+    REJECT = "reject"
+
+
+class ExistenceCheck(StrEnum):
+    """How WATS is asked whether it has a run already."""
+
+    UUID = "uuid"
+    SOURCE_ID = "source_id"
+
+
+class TextField(StrEnum):
+    """The text columns of a run that a rule may take a value from."""
+
+    PRODUCT_NAME = "product_name"
+    TESTPLAN_NAME = "testplan_name"
+    TESTPLAN_VARIANT = "testplan_variant"
+    TESTPLAN_REVISION = "testplan_revision"
+    HOSTNAME = "hostname"
+    SITE = "site"
+    TESTSYSTEM_NAME = "testsystem_name"
+    INFO1 = "info1"
+    INFO2 = "info2"
+    INFO3 = "info3"
+
+
+class _Closed(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def _known_zone(name: str) -> str:
+    if name not in available_timezones():
+        msg = "must be an IANA time zone name such as Europe/Oslo"
+        raise ValueError(msg)
+    return name
+
+
+def _identifier(name: str) -> str:
+    if not name.strip() or any(ord(character) < 32 for character in name):
+        msg = "must be a SQL Server identifier: not blank, no control characters"
+        raise ValueError(msg)
+    return name
+
+
+TimeZoneName = Annotated[str, AfterValidator(_known_zone)]
+Identifier = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_identifier)]
+WatsText = Annotated[str, Field(min_length=1, max_length=100, pattern=r"\S")]
+
+
+class TableOverride(_Closed):
+    """How one table of a site differs from the documented schema."""
+
+    table: Identifier | None = Field(None, description="The table's name at this site, when it differs.")
+    columns: dict[Identifier, Identifier | None] = Field(
+        default_factory=dict,
+        description="Documented column → the column's name at this site, or null where the site has no such column.",
+    )
+
+
+class PartRevision(_Closed):
+    """Where a report's part revision comes from; the documented VTE columns have none."""
+
+    source: TextField | None = Field(None, description="The column to take it from; null uses the constant alone.")
+    constant: WatsText = Field("-", description="The value when there is no column or it is blank.")
+
+
+class Settings(_Closed):
+    """The JSON object in the Airflow Variable ``vte_wats``."""
+
+    source_timezone: TimeZoneName = Field(
+        description="IANA name of the time zone whose wall clock IndexData.Timestamp shows. Required."
+    )
+    process_map: dict[str, Annotated[int, Field(ge=1, le=32767)]] = Field(
+        min_length=1,
+        description="Test plan name, exact or a pattern with * and ?, → WATS process code. An exact name wins, "
+        "then the first pattern in order. Runs of a test plan that nothing matches are held until the map has it. Required.",
+    )
+    timestamp_marks: TimestampMarks = Field(
+        TimestampMarks.END,
+        description="Whether Timestamp is the end or the start of the test. With end, start = Timestamp − TestTime.",
+    )
+    ambiguous_time: AmbiguousTime = Field(
+        AmbiguousTime.EARLIER,
+        description="Which pass of the repeated autumn hour a Timestamp is taken to be in; such reports say so.",
+    )
+    result_codes: dict[int, RunResult] = Field(
+        default={1: RunResult.PASSED, 0: RunResult.FAILED, 2: RunResult.ERROR, 3: RunResult.TERMINATED},
+        min_length=1,
+        description="IndexData.Result → result. A run with an unlisted code is held, never passed.",
+    )
+    step_result_codes: dict[int, StepResult] = Field(
+        default={1: StepResult.PASSED, 0: StepResult.FAILED, 2: StepResult.ERROR, 3: StepResult.TERMINATED},
+        min_length=1,
+        description="TestResultType → step result. NULL: numeric steps are judged by their limits, others are Done. "
+        "A run with an unlisted code is held.",
+    )
+    no_limit_values: tuple[float, ...] = Field(
+        default=(9.9e37, -9.9e37, 1e308, -1e308),
+        description="LowLimit and HighLimit values that mean: no limit on this side.",
+    )
+    part_number: TextField = Field(TextField.PRODUCT_NAME, description="Where a report's part number comes from.")
+    part_revision: PartRevision = Field(
+        default_factory=PartRevision, description="Where a report's part revision comes from."
+    )
+    station: TextField = Field(
+        TextField.TESTSYSTEM_NAME,
+        description="Where the station name comes from; Hostname where this is blank. Both blank: a dead letter.",
+    )
+    purpose: WatsText = Field("Production", description="The purpose every report carries.")
+    default_location: WatsText = Field("-", description="The location of runs whose Site is blank.")
+    problem_characters: ProblemCharacters = Field(
+        ProblemCharacters.KEEP,
+        description="Serial and part numbers with * % ? [ ] ^ ! / or \\: keep uploads them unchanged, reject makes "
+        "the run a dead letter.",
+    )
+    source_schema: Identifier = Field("dbo", description="The schema of the VTE tables.")
+    column_overrides: dict[Identifier, TableOverride] = Field(
+        default_factory=dict, description="Per documented table: how its name or its columns differ at this site."
+    )
+    guard_band_s: int = Field(
+        600, ge=0, le=86_400, description="Seconds before each data interval that are read again for late rows."
+    )
+    settle_delay_s: int = Field(
+        60, ge=0, le=3_600, description="Age in seconds a row must have before it is read, so that its steps are there."
+    )
+    batch_size: int = Field(100, ge=1, le=1_000, description="Runs a slice aims at; slices run side by side.")
+    lock_timeout_ms: int = Field(
+        2_000, ge=0, le=60_000, description="Milliseconds a query waits for a lock before it gives way and is retried."
+    )
+    existence_check: ExistenceCheck = Field(
+        ExistenceCheck.UUID,
+        description="uuid asks WATS for report ids in bulk; source_id asks for the misc info, one request per run.",
+    )
+    rejection_limit: int = Field(
+        20, ge=1, description="Equal rejections within one slice that stop the run instead of making dead letters."
+    )
+    storage_path: str | None = Field(
+        None,
+        pattern=r"^[a-z0-9]+://",
+        description="Where staging and dead letters are kept: file://, s3://, abfs:// or gs://. "
+        "Default: file://$AIRFLOW_HOME/vte_wats.",
+    )
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The source's time zone."""
+        return ZoneInfo(self.source_timezone)
+
+    def process_code(self, testplan_name: str) -> int | None:
+        """Return the process code of a test plan: an exact name first, then patterns in their order, else ``None``."""
+        if testplan_name in self.process_map:
+            return self.process_map[testplan_name]
+        for pattern, code in self.process_map.items():
+            if fnmatchcase(testplan_name, re.sub(r"\[", "[[]", pattern)):
+                return code
+        return None
+
+    def is_limit(self, limit: float | None) -> bool:
+        """Tell whether a limit column holds a limit, and neither NULL nor a value that means there is none."""
+        return limit is not None and not any(
+            math.isclose(limit, marker, rel_tol=_SINGLE_PRECISION) for marker in self.no_limit_values
+        )
+
+
+def parse_settings(text: str | None) -> Settings:
+    """Read the Variable's text.
+
+    Raises :class:`FatalError` with one line per mistake: field, rule, value given, and where to change it.
+    """
+    if text is None:
+        raise FatalError(
+            f"the Airflow Variable {VARIABLE} does not exist. Create it under {WHERE_TO_CHANGE} with at least "
+            '{"source_timezone": "Europe/Oslo", "process_map": {"My test plan": 100}}'
+        )
+    try:
+        answers = json.loads(text, object_pairs_hook=_refuse_doubles)
+    except ValueError as exc:
+        raise FatalError(
+            f"the Airflow Variable {VARIABLE} is not valid JSON: {exc}. Change it: {WHERE_TO_CHANGE}"
+        ) from exc
+    try:
+        return Settings.model_validate_json(json.dumps(answers))
+    except ValidationError as exc:
+        mistakes = exc.errors(include_url=False, include_context=False)
+        lines = [_mistake(".".join(str(part) for part in m["loc"]), m["msg"], m["input"], m["type"]) for m in mistakes]
+        raise FatalError(
+            f"{len(lines)} setting(s) are wrong. Change them: {WHERE_TO_CHANGE}\n" + "\n".join(lines)
+        ) from exc
+
+
+def _refuse_doubles(pairs: list[tuple[str, Any]]) -> dict[str, JsonValue]:
+    answers = dict(pairs)
+    if len(answers) < len(pairs):
+        names = [name for name, _ in pairs]
+        doubled = sorted({name for name in names if names.count(name) > 1})
+        raise ValueError(f"given twice: {', '.join(doubled)}")
+    return answers
+
+
+def _mistake(field: str, rule: str, given: object, kind: str) -> str:
+    if kind == "missing":
+        return f"- {field}: required, but not given"
+    if kind == "extra_forbidden":
+        return f"- {field}: no such setting, given {given!r}"
+    return f"- {field or 'the whole value'}: {rule.removeprefix('Value error, ')}, given {given!r}"
