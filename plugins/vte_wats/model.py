@@ -21,7 +21,12 @@ class Frozen(BaseModel):
     """Immutable, closed to unknown fields; bytes travel as base64 and floats keep every bit in JSON."""
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", ser_json_bytes="base64", val_json_bytes="base64", ser_json_inf_nan="strings"
+        frozen=True,
+        extra="forbid",
+        coerce_numbers_to_str=True,
+        ser_json_bytes="base64",
+        val_json_bytes="base64",
+        ser_json_inf_nan="strings",
     )
 
 

@@ -137,7 +137,8 @@ class Settings(_Closed):
     process_map: dict[str, Annotated[int, Field(ge=1, le=32767)]] = Field(
         min_length=1,
         description="Test plan name, exact or a pattern with * and ?, → WATS process code. An exact name wins, "
-        "then the first pattern in order. Runs of a test plan that nothing matches are held until the map has it. Required.",
+        "then the first pattern in order. Runs of a test plan that nothing matches are held until the map has it. "
+        "Required.",
     )
     timestamp_marks: TimestampMarks = Field(
         TimestampMarks.END,

@@ -1,0 +1,84 @@
+"""SQL Server's and the driver's failures, told apart by whether the same statement may succeed later."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vte_wats.errors import FatalError, RetriableError, VteWatsError
+
+
+@dataclass(frozen=True, slots=True)
+class SqlFailure:
+    """One row of the table: error numbers, what to do next, and what the operator reads."""
+
+    numbers: tuple[int, ...]
+    kind: type[RetriableError | FatalError]
+    meaning: str
+    advice: str
+
+
+# SQL Server numbers, then DB-Library's own (20002 …) and the socket's (10053 …).
+SQL_FAILURES: tuple[SqlFailure, ...] = (
+    SqlFailure((1205,), RetriableError, "the reader lost a deadlock", "retried; nothing to do"),
+    SqlFailure((1222,), RetriableError, "a lock was held longer than lock_timeout_ms", "retried; nothing to do"),
+    SqlFailure((3960,), RetriableError, "a snapshot update conflict", "retried; nothing to do"),
+    SqlFailure(
+        (-2, 20003), RetriableError, "the query timed out", "retried; raise the connection extra timeout if it stays"
+    ),
+    SqlFailure((18401,), RetriableError, "SQL Server is starting", "retried; nothing to do"),
+    SqlFailure(
+        (40197, 40501, 40613, 49918, 49919, 49920),
+        RetriableError,
+        "the database service is busy",
+        "retried; nothing to do",
+    ),
+    SqlFailure(
+        (64, 121, 233, 10053, 10054, 10060, 10061, 20002, 20004, 20006, 20009, 20017, 20047),
+        RetriableError,
+        "the connection failed or was lost",
+        "retried; check host, port, firewall and SQL Server if it stays",
+    ),
+    SqlFailure(
+        (4060,),
+        RetriableError,  # a restarting server says so of every database until it has recovered it
+        "the database cannot be opened",
+        "retried; check the database (field Schema) of connection vte_default if it stays",
+    ),
+    SqlFailure(
+        (18456, 18452, 18470, 18487, 18488),
+        FatalError,
+        "the login was refused",
+        "check login and password of connection vte_default",
+    ),
+    SqlFailure(
+        (229, 230), FatalError, "the login may not read this", "run include/sql/grant_read_only.sql as administrator"
+    ),
+    SqlFailure(
+        (208,), FatalError, "a table does not exist", "set source_schema or column_overrides in Variable vte_wats"
+    ),
+    SqlFailure((207,), FatalError, "a column does not exist", "set column_overrides in Variable vte_wats"),
+    SqlFailure((102, 156), FatalError, "SQL Server did not understand the statement", "report it with the message"),
+    SqlFailure((241, 245, 8114), FatalError, "a column holds another type than documented", "check column_overrides"),
+)
+
+
+def translated(exc: Exception, doing: str) -> VteWatsError:
+    """Return the product's error for a driver's error; an unlisted number is fatal, so that a person looks at it."""
+    number, text = _number_and_text(exc)
+    for failure in SQL_FAILURES:
+        if number in failure.numbers:
+            return failure.kind(f"VTE: {failure.meaning} while {doing} (SQL error {number}: {text}); {failure.advice}")
+    return FatalError(f"VTE: unexpected error while {doing} (SQL error {number}: {text})")
+
+
+def _number_and_text(exc: Exception) -> tuple[int | None, str]:
+    """Find the number in pymssql's ``(number, bytes)``, which it sometimes nests in one more tuple.
+
+    A failed login carries 20002 or 20018 beside the server's own number in the text; the server's own counts.
+    """
+    args = exc.args[0] if exc.args and isinstance(exc.args[0], tuple) else exc.args
+    number = args[0] if args and isinstance(args[0], int) else None
+    raw = args[1] if len(args) > 1 else (args[0] if args else "")
+    text = raw.decode("utf-8", "replace") if isinstance(raw, bytes) else str(raw)
+    first_line = text.split("DB-Lib error message")[0].strip() or text.strip().splitlines()[0]
+    return number, first_line[:300]

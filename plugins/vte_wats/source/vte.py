@@ -1,0 +1,164 @@
+"""The VTE database over Airflow's MsSqlHook: read only, set-based, streamed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from itertools import groupby
+from typing import Any, Self
+from uuid import UUID
+
+import pymssql
+from airflow.providers.microsoft.mssql.hooks.mssql import MsSqlHook
+
+from vte_wats.model import StepKind, VteProduct, VteStepResult, VteTestplan, VteTestRun
+from vte_wats.ports import RunTimes, TimeRange
+from vte_wats.settings import Settings
+from vte_wats.source.failures import translated
+from vte_wats.source.statements import Binds, among_guids, in_ranges, statement
+
+CONNECTION = "vte_default"
+# Without these pymssql waits for ever for an answer, and a minute for a login. The connection's extra overrides them.
+_CONNECT_DEFAULTS = {"timeout": 120, "login_timeout": 15, "charset": "UTF-8", "appname": "vte-wats"}
+_ROWS_AT_ONCE = 1_000
+
+_Row = tuple[Any, ...]
+
+
+class VteSource:
+    """One connection to VTE for the length of a ``with`` block; implements :class:`vte_wats.ports.RunSource`.
+
+    Every failure of the driver leaves as RetriableError or FatalError.
+    """
+
+    def __init__(self, settings: Settings, hook: MsSqlHook | None = None) -> None:
+        self._settings = settings
+        self._hook = hook or MsSqlHook(mssql_conn_id=CONNECTION)
+        self._connection: pymssql.Connection | None = None
+
+    def __enter__(self) -> Self:
+        """Connect, and tell the server that this reader gives way."""
+        details = self._hook.connection
+        details.extra = json.dumps(_CONNECT_DEFAULTS | details.extra_dejson)
+        details.port = details.port or 1433
+        with _translation("connecting"):
+            self._connection = self._hook.get_conn()
+            self._connection.autocommit(True)  # noqa: FBT003 -- a transaction left open would keep its locks
+            with self._connection.cursor() as cursor:
+                options = statement("session_options", self._settings)
+                cursor.execute(options, {"lock_timeout_ms": self._settings.lock_timeout_ms})
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the connection, whatever state it is in."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def run_times(self, ranges: Sequence[TimeRange]) -> RunTimes:
+        """Count the runs per second of the ranges, in one statement, with the server's own clock."""
+        condition, binds = in_ranges(ranges)
+        rows = list(self._rows("select_run_times", binds, ranges=condition))
+        seconds = tuple((datetime.fromisoformat(second), int(runs)) for _, second, runs in rows if second is not None)
+        return RunTimes(server_now_at=rows[0][0].replace(tzinfo=UTC), seconds=seconds)
+
+    def runs_between(self, ranges: Sequence[TimeRange]) -> Iterator[VteTestRun]:
+        """Stream the runs whose Timestamp lies in the ranges, complete with steps: two statements in all."""
+        return self._runs(*in_ranges(ranges))
+
+    def runs_by_guid(self, guids: Sequence[UUID]) -> Iterator[VteTestRun]:
+        """Stream the named runs, complete with steps: two statements in all. Absent GUIDs yield nothing."""
+        return self._runs(*among_guids(guids))
+
+    def _runs(self, selection: str, binds: Binds) -> Iterator[VteTestRun]:
+        """Hold the slice's headers and the steps of one run at a time; runs without steps come last."""
+        headers = {row[0]: row for row in self._rows("select_runs", binds, selection=selection)}
+        for guid, rows in groupby(self._rows("select_steps", binds, selection=selection), key=lambda row: row[0]):
+            header = headers.pop(guid, None)
+            if header is not None:  # a run that was committed between the two statements is read the next time
+                yield _run(header, rows)
+        for header in headers.values():
+            yield _run(header, ())
+
+    def _rows(self, name: str, binds: Binds, **conditions: str) -> Iterator[_Row]:
+        assert self._connection is not None, "a VteSource reads inside its with block"  # noqa: S101
+        with _translation(f"running {name}"), self._connection.cursor() as cursor:
+            cursor.execute(statement(name, self._settings, **conditions), binds)
+            while rows := cursor.fetchmany(_ROWS_AT_ONCE):
+                yield from rows
+
+
+@contextmanager
+def _translation(doing: str) -> Iterator[None]:
+    try:
+        yield
+    except pymssql.Error as exc:
+        raise translated(exc, doing) from exc
+
+
+def _run(header: _Row, rows: Sequence[_Row] | Iterator[_Row]) -> VteTestRun:
+    """Build a run from a row of select_runs and its rows of select_steps."""
+    (
+        index_guid, timestamp_local, result_code, exit_code, test_time_s, serial,
+        product_guid, product_name, product_master_name,
+        testplan_guid, revision_guid, testplan_name, testplan_master_name, variant, revision,
+        testsystem_guid, testsystem_name, hostname, site, operator, info1, info2, info3,
+    ) = header  # fmt: skip
+    return VteTestRun(
+        index_guid=index_guid,
+        timestamp_local=timestamp_local,
+        result_code=result_code,
+        exit_code=exit_code,
+        test_time_s=test_time_s,
+        serial=serial,
+        product=VteProduct(product_guid=product_guid, name=product_name, master_name=product_master_name),
+        testplan=VteTestplan(
+            testplan_guid=testplan_guid,
+            revision_guid=revision_guid,
+            name=testplan_name,
+            master_name=testplan_master_name,
+            variant=variant,
+            revision=revision,
+        ),
+        testsystem_guid=testsystem_guid,
+        testsystem_name=testsystem_name,
+        hostname=hostname,
+        site=site,
+        operator=operator,
+        info1=info1,
+        info2=info2,
+        info3=info3,
+        steps=tuple(sorted((_step(row) for row in rows), key=_step_order)),
+    )
+
+
+def _step(row: _Row) -> VteStepResult:
+    (
+        _, kind, step_number, test_name, test_description, test_number, units,
+        other_value, text_value, numeric_value, low_limit, high_limit, result_code,
+    ) = row  # fmt: skip
+    return VteStepResult(
+        kind=StepKind(kind),
+        step_number=step_number,
+        test_name=test_name,
+        test_description=test_description,
+        test_number=test_number,
+        units=units,
+        numeric_value=numeric_value,
+        text_value=other_value if isinstance(other_value, str) else text_value,
+        bytes_value=other_value if isinstance(other_value, bytes) else None,
+        low_limit=low_limit,
+        high_limit=high_limit,
+        result_code=result_code,
+    )
+
+
+def _step_order(step: VteStepResult) -> tuple[tuple[bool, Any], ...]:
+    """Order steps by their content alone: the tables have no key, and equal content must give an equal report."""
+    fields = (
+        step.step_number, step.kind, step.test_number, step.test_name, step.test_description, step.units,
+        step.numeric_value, step.text_value, step.bytes_value, step.low_limit, step.high_limit, step.result_code,
+    )  # fmt: skip
+    return tuple((field is None, field if field is not None else 0) for field in fields)

@@ -1,0 +1,151 @@
+"""From real time to the wall clock of the stations, and from there to slices.
+
+A window is the stretch of real time a sync is responsible for. The source is asked in wall-clock time, so a window
+becomes one or more half-open ranges of naive local time with whole-second edges, such that windows that meet leave no
+wall-clock value between them: both passes of the hour that autumn repeats, and the hour that spring skips, which a
+station that does not adjust its clock still writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from zoneinfo import ZoneInfo
+
+from vte_wats.ports import TimeRange
+
+# Zones have skipped a whole calendar day (Kwajalein 1993, Apia 2011); no clock change in the tz database is longer.
+_LONGEST_CHANGE = timedelta(hours=25)
+_PROBE = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The real time ``[from_at, to_at)`` (aware UTC, whole seconds) whose runs one sync has to carry."""
+
+    from_at: datetime
+    to_at: datetime
+
+    def __post_init__(self) -> None:
+        for edge in (self.from_at, self.to_at):
+            if edge.tzinfo is not UTC or edge.microsecond:
+                raise ValueError(f"window edges are aware UTC whole seconds, given {edge!r}")
+        if self.from_at > self.to_at:
+            raise ValueError(f"a window ends after it begins, given {self.from_at} to {self.to_at}")
+
+
+def window_of(from_at: datetime, to_at: datetime, guard_band_s: int, settle_delay_s: int) -> Window:
+    """Return the window of the data interval ``[from_at, to_at)``.
+
+    It begins ``guard_band_s`` earlier, for rows that appeared late, and lies ``settle_delay_s`` in the past, so that
+    the steps of its runs have been written. Fractions of a second are cut from both edges alike.
+    """
+    settled = timedelta(seconds=settle_delay_s)
+    return Window(
+        _whole_second(from_at) - timedelta(seconds=guard_band_s) - settled,
+        _whole_second(to_at) - settled,
+    )
+
+
+def local_ranges(window: Window, zone: ZoneInfo) -> tuple[TimeRange, ...]:
+    """Return every wall-clock value a station in ``zone`` can write in the window: ascending, disjoint ranges."""
+    pieces = [
+        TimeRange(_wall_clock(piece.from_at, zone), _wall_clock(piece.from_at, zone) + (piece.to_at - piece.from_at))
+        for piece in _constant_offset_pieces(window, zone)
+    ]
+    return _merged(pieces + list(_skipped_values(window, zone)))
+
+
+def slices_of(
+    ranges: Sequence[TimeRange], seconds: Sequence[tuple[datetime, int]], batch_size: int, slice_limit: int = 1000
+) -> list[tuple[tuple[TimeRange, ...], int]]:
+    """Cut ranges into slices of about ``batch_size`` runs; return ``(ranges, runs)`` per slice, in order.
+
+    ``seconds`` counts the runs per second, ascending. No second is ever split, together the slices are exactly the
+    ranges, and there are at most ``slice_limit`` of them: beyond that they grow. No runs, no slices.
+    """
+    total = sum(runs for _, runs in seconds)
+    if not total:
+        return []
+    wanted = max(batch_size, -(-total // slice_limit))
+    cuts: list[datetime] = []
+    counts: list[int] = [0]
+    for second, runs in seconds:
+        if counts[-1] and counts[-1] + runs > wanted:
+            cuts.append(second)
+            counts.append(0)
+        counts[-1] += runs
+    return list(zip(_cut(ranges, cuts), counts, strict=True))
+
+
+def _cut(ranges: Sequence[TimeRange], cuts: Sequence[datetime]) -> list[tuple[TimeRange, ...]]:
+    edges = [datetime.min, *cuts, datetime.max]  # noqa: DTZ901 -- wall-clock time is naive by nature
+    return [
+        tuple(
+            TimeRange(max(r.from_local, low), min(r.to_local, high))
+            for r in ranges
+            if r.from_local < high and r.to_local > low
+        )
+        for low, high in pairwise(edges)
+    ]
+
+
+def _whole_second(at: datetime) -> datetime:
+    if at.tzinfo is None:
+        raise ValueError(f"data interval edges are aware, given {at!r}")
+    return at.astimezone(UTC).replace(microsecond=0)
+
+
+def _wall_clock(at: datetime, zone: ZoneInfo) -> datetime:
+    return at.astimezone(zone).replace(tzinfo=None, fold=0)
+
+
+def _offset(at: datetime, zone: ZoneInfo) -> timedelta:
+    offset = at.astimezone(zone).utcoffset()
+    assert offset is not None  # noqa: S101 -- an aware datetime has one
+    return offset
+
+
+def _clock_changes(window: Window, zone: ZoneInfo) -> Iterator[tuple[datetime, timedelta, timedelta]]:
+    """Yield ``(instant, offset before, offset from then on)`` of the clock changes in ``(from_at, to_at]``."""
+    at = window.from_at
+    while at < window.to_at:
+        later = min(at + _PROBE, window.to_at)
+        before, after = _offset(at, zone), _offset(later, zone)
+        if before != after:
+            low, high = at, later
+            while high - low > timedelta(seconds=1):
+                middle = low + timedelta(seconds=(high - low) // timedelta(seconds=2))
+                low, high = (middle, high) if _offset(middle, zone) == before else (low, middle)
+            yield high, before, after
+        at = later
+
+
+def _constant_offset_pieces(window: Window, zone: ZoneInfo) -> Iterator[Window]:
+    from_at = window.from_at
+    for at, _, _ in _clock_changes(window, zone):
+        yield Window(from_at, at)
+        from_at = at
+    yield Window(from_at, window.to_at)
+
+
+def _skipped_values(window: Window, zone: ZoneInfo) -> Iterator[TimeRange]:
+    """Yield the wall-clock values a clock change skips, at the real time a clock that was not changed shows them."""
+    for at, before, after in _clock_changes(Window(window.from_at - _LONGEST_CHANGE, window.to_at), zone):
+        from_at, to_at = max(window.from_at, at), min(window.to_at, at + (after - before))
+        if from_at < to_at:
+            yield TimeRange((from_at + before).replace(tzinfo=None), (to_at + before).replace(tzinfo=None))
+
+
+def _merged(pieces: Sequence[TimeRange]) -> tuple[TimeRange, ...]:
+    merged: list[TimeRange] = []
+    for piece in sorted(pieces, key=lambda r: r.from_local):
+        if piece.from_local == piece.to_local:
+            continue
+        if merged and piece.from_local <= merged[-1].to_local:
+            merged[-1] = TimeRange(merged[-1].from_local, max(merged[-1].to_local, piece.to_local))
+        else:
+            merged.append(piece)
+    return tuple(merged)
