@@ -56,11 +56,12 @@ class State(BaseModel):
         ends = (s.to_at for s in self.coverage if s.from_at <= self.since_at < s.to_at)
         return next(ends, self.since_at)
 
-    def extended(self, window: Window, outcomes: Mapping[Outcome, int]) -> State:
-        """Return the state after a window was carried completely."""
+    def extended(self, window: Window | None, outcomes: Mapping[Outcome, int]) -> State:
+        """Return the state after a window was carried completely; ``None`` adds to the totals alone."""
+        done = () if window is None else (Stretch(from_at=window.from_at, to_at=window.to_at),)
         return State(
             since_at=self.since_at,
-            coverage=_merged((*self.coverage, Stretch(from_at=window.from_at, to_at=window.to_at))),
+            coverage=_merged((*self.coverage, *done)),
             totals={o: self.totals.get(o, 0) + outcomes.get(o, 0) for o in Outcome},
             syncs=self.syncs + 1,
         )

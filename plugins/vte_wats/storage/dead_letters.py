@@ -1,0 +1,92 @@
+"""Runs that could not be uploaded, one JSON file each: nothing is dropped, and nothing is capped."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict
+from upath import UPath
+
+from vte_wats.model import VteTestRun
+
+
+class LetterKind(StrEnum):
+    """Whether the run itself is bad, or waits for a person to extend a setting."""
+
+    DEAD = "dead"
+    HELD = "held"
+
+
+class DeadLetter(BaseModel):
+    """One run, complete, with why it is here. ``signature`` is equal for all runs with the same reason."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
+
+    index_guid: UUID
+    kind: LetterKind
+    reason: str
+    signature: str
+    first_at: datetime
+    last_at: datetime
+    attempts: int
+    run: VteTestRun
+
+
+class DeadLetters:
+    """The folder of dead letters, local or in a bucket. A letter is on disk when :meth:`put` returns."""
+
+    def __init__(self, storage: UPath) -> None:
+        self._folder = storage / "dead_letters"
+
+    def put(self, run: VteTestRun, kind: LetterKind, reason: str, signature: str, now_at: datetime) -> DeadLetter:
+        """Write the letter of a run; one that is there already keeps its first time and counts one attempt more."""
+        earlier = self.get(run.index_guid)
+        letter = DeadLetter(
+            index_guid=run.index_guid,
+            kind=kind,
+            reason=reason,
+            signature=signature,
+            first_at=earlier.first_at if earlier else now_at,
+            last_at=now_at,
+            attempts=earlier.attempts + 1 if earlier else 1,
+            run=run,
+        )
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with self._path(run.index_guid).open("wb") as file:
+            file.write(letter.model_dump_json(indent=1).encode())
+            file.flush()
+            if self._folder.protocol in ("", "file"):
+                os.fsync(file.fileno())
+        return letter
+
+    def get(self, guid: UUID) -> DeadLetter | None:
+        """Return the letter of a run, if it has one."""
+        try:
+            text = self._path(guid).read_bytes()
+        except FileNotFoundError:
+            return None
+        return DeadLetter.model_validate_json(text)
+
+    def remove(self, guid: UUID) -> None:
+        """Remove the letter of a run that reached WATS after all."""
+        self._path(guid).unlink()
+
+    def guids(self) -> frozenset[UUID]:
+        """Return which runs have a letter, from the names of the files alone."""
+        if not self._folder.exists():
+            return frozenset()
+        return frozenset(UUID(path.stem) for path in self._folder.iterdir() if path.suffix == ".json")
+
+    def __iter__(self) -> Iterator[DeadLetter]:
+        """Yield every letter."""
+        for guid in sorted(self.guids()):
+            letter = self.get(guid)
+            if letter is not None:
+                yield letter
+
+    def _path(self, guid: UUID) -> UPath:
+        return self._folder / f"{guid}.json"

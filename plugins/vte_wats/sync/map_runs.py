@@ -1,0 +1,68 @@
+"""Map: from staged runs to staged reports; a run that cannot become one is noted with its reason."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from uuid import UUID
+
+from pydantic import TypeAdapter
+
+from vte_wats.errors import HeldError, RejectedError
+from vte_wats.mapping.report import map_run
+from vte_wats.model import VteTestRun
+from vte_wats.ports import Report
+from vte_wats.settings import Settings
+from vte_wats.storage.dead_letters import LetterKind
+from vte_wats.storage.staging import Staging
+from vte_wats.sync.extract import RUNS
+
+log = logging.getLogger(__name__)
+
+REPORTS = "reports"
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A run that does not become a report now: its letter's kind, reason and signature."""
+
+    index_guid: UUID
+    kind: LetterKind
+    reason: str
+    signature: str
+
+    @classmethod
+    def of(cls, guid: UUID, error: RejectedError) -> Refusal:
+        """Return the refusal that an error stands for."""
+        kind = LetterKind.HELD if isinstance(error, HeldError) else LetterKind.DEAD
+        return cls(guid, kind, error.message, error.signature)
+
+
+_LINE: TypeAdapter[Report | Refusal] = TypeAdapter(Report | Refusal)
+
+
+def map_runs(staging: Staging, settings: Settings) -> dict[str, int]:
+    """Stage a report or a refusal for every staged run, in the same order; return how many of each."""
+    counts = {"reports": 0, "dead": 0, "held": 0}
+
+    def lines() -> Iterator[str]:
+        for line in staging.read(RUNS):
+            run = VteTestRun.model_validate_json(line)
+            try:
+                mapped: Report | Refusal = map_run(run, settings)
+                counts["reports"] += 1
+            except RejectedError as error:
+                mapped = Refusal.of(run.index_guid, error)
+                counts[mapped.kind] += 1
+                log.warning("Run %s %s: %s", run.index_guid, mapped.kind, error)
+            yield _LINE.dump_json(mapped).decode()
+
+    staging.write(REPORTS, lines())
+    log.info("%(reports)d reports, %(dead)d dead, %(held)d held", counts)
+    return counts
+
+
+def mapped_runs(staging: Staging) -> Iterator[Report | Refusal]:
+    """Yield what :func:`map_runs` staged."""
+    return map(_LINE.validate_json, staging.read(REPORTS))

@@ -1,0 +1,64 @@
+"""Plan: which wall-clock time is to be read, cut into slices of about equal work."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+from vte_wats.errors import RetriableError
+from vte_wats.ports import RunSource
+from vte_wats.settings import Settings
+from vte_wats.sync.slices import Slice
+from vte_wats.windows import Window, local_ranges, slices_of
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The window that will be done once all slices are, and the slices; none when nothing was there."""
+
+    window: Window
+    slices: tuple[Slice, ...]
+
+    @property
+    def runs(self) -> int:
+        """How many runs were seen while planning."""
+        return sum(s.runs for s in self.slices)
+
+
+def plan(source: RunSource, settings: Settings, window: Window) -> Plan:
+    """Plan a window with one statement. Raises RetriableError when SQL Server's clock is too far behind.
+
+    The window never reaches beyond the server's own now less the settle delay. What is cut off is read again by the
+    guard band of the next interval, so it may not be longer than that.
+    """
+    ranges = local_ranges(window, settings.zone)
+    times = source.run_times(ranges)
+    settled_at = times.server_now_at.replace(microsecond=0) - timedelta(seconds=settings.settle_delay_s)
+    behind_s = (window.to_at - settled_at).total_seconds()
+    if behind_s > settings.guard_band_s:
+        raise RetriableError(
+            f"SQL Server's clock is {behind_s:.0f} s behind Airflow's, more than guard_band_s = "
+            f"{settings.guard_band_s} s; set both by the same time server"
+        )
+    if behind_s > 0:
+        log.warning("SQL Server's clock is %.0f s behind; the window ends at %s", behind_s, settled_at)
+        window = Window(min(window.from_at, settled_at), settled_at)
+        ranges = local_ranges(window, settings.zone)
+    seconds = [
+        (second, runs) for second, runs in times.seconds if any(r.from_local <= second < r.to_local for r in ranges)
+    ]
+    cut = slices_of(ranges, seconds, settings.batch_size)
+    slices = tuple(Slice(f"s{n:04d}", runs, ranges=part) for n, (part, runs) in enumerate(cut, start=1))
+    log.info("window %s to %s: %d runs in %d slices", window.from_at, window.to_at, sum(r for _, r in cut), len(cut))
+    return Plan(window, slices)
+
+
+def plan_named(guids: Sequence[UUID], settings: Settings) -> tuple[Slice, ...]:
+    """Cut named runs into slices."""
+    parts = [tuple(guids[at : at + settings.batch_size]) for at in range(0, len(guids), settings.batch_size)]
+    return tuple(Slice(f"g{n:04d}", len(part), guids=part) for n, part in enumerate(parts, start=1))

@@ -1,0 +1,220 @@
+"""Upload: every staged report is compared with WATS and posted, replaced or left; each run gets one outcome."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from vte_wats.coverage import Outcome
+from vte_wats.errors import FatalError, HeldError, RejectedError, RetriableError
+from vte_wats.model import VteTestRun
+from vte_wats.ports import NaturalKey, Report, Wats
+from vte_wats.settings import Settings
+from vte_wats.storage.dead_letters import DeadLetters
+from vte_wats.storage.staging import Staging
+from vte_wats.sync.extract import RUNS
+from vte_wats.sync.map_runs import Refusal, mapped_runs
+
+log = logging.getLogger(__name__)
+
+OUTCOMES = "outcomes"
+_AT_ONCE = 200  # reports held in memory: enough for five existence checks, a few megabytes at 300 steps
+
+
+@dataclass(frozen=True, slots=True)
+class UploadOptions:
+    """How this upload was asked for. ``force`` posts unchanged reports again, ``dry_run`` posts and writes nothing.
+
+    ``now_at`` (aware UTC) dates the dead letters.
+    """
+
+    now_at: datetime
+    force: bool = False
+    dry_run: bool = False
+
+
+@dataclass(slots=True)
+class _Progress:
+    """The outcomes so far, and what still has to become a letter."""
+
+    outcomes: dict[UUID, Outcome] = field(default_factory=dict)
+    refusals: dict[UUID, Refusal] = field(default_factory=dict)
+    retriable: list[RetriableError] = field(default_factory=list)
+    rejections: Counter[str] = field(default_factory=Counter)
+
+    def refuse(self, refusal: Refusal) -> None:
+        self.refusals[refusal.index_guid] = refusal
+        self.outcomes[refusal.index_guid] = Outcome(refusal.kind)
+
+
+def upload(
+    staging: Staging, wats: Wats, letters: DeadLetters, settings: Settings, options: UploadOptions
+) -> dict[str, int]:
+    """Bring every staged run to an outcome and return ``{"read": runs, outcome: runs, …}``, which balances.
+
+    Reports go on when others fail. Raises RetriableError after all were tried when some may succeed later: the next
+    try knows what this one achieved. Raises FatalError at once when a person must act: then nothing is dead-lettered
+    for it. Dead letters are on disk before this returns.
+    """
+    progress = _Progress(outcomes=_earlier_outcomes(staging))
+    try:
+        codes = wats.process_codes()
+        for mapped in _groups(mapped_runs(staging), _AT_ONCE):
+            reports = list(_mapped_reports(mapped, codes, progress))
+            to_post = _compared(reports, wats, options, progress)
+            if options.dry_run:
+                progress.outcomes |= to_post
+            else:
+                _post([report for report in reports if report.report_id in to_post], to_post, wats, settings, progress)
+    finally:
+        if not options.dry_run:
+            _note_outcomes(staging, progress.outcomes)
+    if progress.retriable:
+        raise _gathered(progress.retriable)
+    if not options.dry_run:
+        _write_letters(staging, letters, progress, options.now_at)
+    return _balanced(staging, progress.outcomes)
+
+
+def _mapped_reports(
+    mapped: Sequence[Report | Refusal], codes: frozenset[int], progress: _Progress
+) -> Iterator[Report]:
+    """Yield the reports that are still open and that WATS has a process for; refuse the others."""
+    for one in mapped:
+        if isinstance(one, Refusal):
+            progress.refuse(one)
+        elif one.report_id in progress.outcomes:
+            continue
+        elif (code := one.natural_key.process_code) not in codes:
+            reason = f"WATS has no test operation with process code {code}; add it in WATS or correct process_map"
+            progress.refuse(Refusal.of(one.report_id, HeldError(reason, f"process code {code} is not in WATS")))
+        else:
+            yield one
+
+
+def _compared(
+    reports: Sequence[Report], wats: Wats, options: UploadOptions, progress: _Progress
+) -> dict[UUID, Outcome]:
+    """Compare reports with what WATS has; return which are to be posted, with the outcome a success will be."""
+    stored = wats.find_reports([report.report_id for report in reports]) if reports else {}
+    to_post: dict[UUID, Outcome] = {}
+    for report in reports:
+        found = stored.get(report.report_id)
+        if found is not None and found.source_hash == report.source_hash and not options.force:
+            log.info("Run %s already uploaded, skipping", report.report_id)
+            progress.outcomes[report.report_id] = Outcome.UNCHANGED
+        else:
+            to_post[report.report_id] = Outcome.UPLOADED if found is None else Outcome.REPLACED
+    for refusal in _collisions([report for report in reports if report.report_id in to_post], wats):
+        progress.refuse(refusal)
+        del to_post[refusal.index_guid]
+    return to_post
+
+
+def _post(
+    reports: Sequence[Report], successes: Mapping[UUID, Outcome], wats: Wats, settings: Settings, progress: _Progress
+) -> None:
+    for submission in wats.submit(reports):
+        guid, error = submission.report.report_id, submission.error
+        if error is None:
+            progress.outcomes[guid] = successes[guid]
+            log.info("Run %s %s", guid, successes[guid])
+        elif isinstance(error, RetriableError):
+            progress.retriable.append(error)
+        else:
+            _reject(guid, error, settings, progress)
+
+
+def _reject(guid: UUID, error: RejectedError, settings: Settings, progress: _Progress) -> None:
+    """Note a rejection by WATS; too many equal ones are no property of the runs, and stop everything."""
+    progress.refuse(Refusal.of(guid, error))
+    progress.rejections[error.signature] += 1
+    log.warning("Run %s rejected by WATS: %s", guid, error)
+    if progress.rejections[error.signature] >= settings.rejection_limit:
+        raise FatalError(
+            f"WATS rejected {settings.rejection_limit} runs of one slice for the same reason, so the reason is not the "
+            f"runs: {error}. Nothing was dead-lettered; correct it and clear the task (setting rejection_limit)"
+        )
+
+
+def _collisions(reports: Sequence[Report], wats: Wats) -> Iterator[Refusal]:
+    """Find reports that WATS would take for another run's: equal serial, part, process and start. None may go."""
+    if not reports:
+        return
+    guids_of: dict[NaturalKey, set[UUID]] = defaultdict(set)
+    for report in reports:
+        guids_of[report.natural_key].add(report.report_id)
+    for key, guid in wats.find_natural_keys(list(guids_of)).items():
+        guids_of[key].add(guid)
+    for report in reports:
+        others = sorted(guids_of[report.natural_key] - {report.report_id})
+        if others:
+            key = report.natural_key
+            yield Refusal.of(
+                report.report_id,
+                RejectedError(
+                    f"run {others[0]} has the same serial {key.serial!r}, part number {key.part_number!r}, process "
+                    f"code {key.process_code} and start {key.start_at.isoformat()}; WATS would overwrite one with the "
+                    "other. Correct one of them in VTE",
+                    "another run has the same serial, part number, process and start",
+                ),
+            )
+
+
+def _write_letters(staging: Staging, letters: DeadLetters, progress: _Progress, now_at: datetime) -> None:
+    """Write the refused runs' letters, with their data, and remove those of runs that reached WATS after all."""
+    if progress.refusals:
+        for line in staging.read(RUNS):
+            run = VteTestRun.model_validate_json(line)
+            refusal = progress.refusals.get(run.index_guid)
+            if refusal is not None:
+                letters.put(run, refusal.kind, refusal.reason, refusal.signature, now_at)
+    for guid in letters.guids() & progress.outcomes.keys() - progress.refusals.keys():
+        letters.remove(guid)
+        log.info("Run %s reached WATS; its dead letter is removed", guid)
+
+
+def _balanced(staging: Staging, outcomes: Mapping[UUID, Outcome]) -> dict[str, int]:
+    """Count, and compare with what was read: a run without an outcome is a run lost."""
+    read = sum(1 for _ in staging.read(RUNS))
+    counts = Counter(outcomes.values())
+    if read != counts.total():
+        raise FatalError(f"{read} runs were read, but {counts.total()} have an outcome: {dict(counts)}")
+    return {"read": read} | {outcome.value: counts[outcome] for outcome in Outcome}
+
+
+def _note_outcomes(staging: Staging, outcomes: Mapping[UUID, Outcome]) -> None:
+    """Keep what this try achieved for the next one; refusals are judged anew."""
+    achieved = {g: o for g, o in outcomes.items() if o not in (Outcome.DEAD, Outcome.HELD)}
+    staging.write(OUTCOMES, (json.dumps([str(guid), outcome]) for guid, outcome in achieved.items()))
+
+
+def _earlier_outcomes(staging: Staging) -> dict[UUID, Outcome]:
+    """Return what an earlier try of this task achieved, so that it is neither done nor counted again."""
+    if not staging.holds(OUTCOMES):
+        return {}
+    return {UUID(guid): Outcome(outcome) for guid, outcome in map(json.loads, staging.read(OUTCOMES))}
+
+
+def _gathered(errors: Sequence[RetriableError]) -> RetriableError:
+    """Return one error for many, with the longest wait that any of them asked for."""
+    waits = [error.retry_after_s for error in errors if error.retry_after_s is not None]
+    return RetriableError(
+        f"{len(errors)} reports could not be uploaded now; first: {errors[0]}", max(waits, default=None)
+    )
+
+
+def _groups(items: Iterable[Report | Refusal], size: int) -> Iterator[list[Report | Refusal]]:
+    group: list[Report | Refusal] = []
+    for item in items:
+        group.append(item)
+        if len(group) == size:
+            yield group
+            group = []
+    if group:
+        yield group
