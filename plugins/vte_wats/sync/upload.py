@@ -81,9 +81,7 @@ def upload(
     return _balanced(staging, progress.outcomes)
 
 
-def _mapped_reports(
-    mapped: Sequence[Report | Refusal], codes: frozenset[int], progress: _Progress
-) -> Iterator[Report]:
+def _mapped_reports(mapped: Sequence[Report | Refusal], codes: frozenset[int], progress: _Progress) -> Iterator[Report]:
     """Yield the reports that are still open and that WATS has a process for; refuse the others."""
     for one in mapped:
         if isinstance(one, Refusal):

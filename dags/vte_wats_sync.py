@@ -1,0 +1,64 @@
+"""### Every test run from VTE to WATS, every five minutes
+
+**plan** asks VTE how many runs each second of the interval holds and cuts it into slices of about `batch_size` runs.
+For every slice **extract** reads the runs, **map_runs** makes WATS reports of them, **upload** posts what WATS does not
+have yet. **settle** balances the accounts; only then does `lastSync` (Variable `vte_wats_state`) move.
+
+| you see | it means | do |
+|---|---|---|
+| plan or extract failed | VTE cannot be read: network, login, a missing table or column | read the last line of its log: it names the setting or connection; clear the task |
+| upload failed | WATS is away, refuses the token, or rejects many runs for one reason | mend it, then clear the failed tasks: what is in WATS is skipped |
+| settle failed, all else green | runs and outcomes do not balance | keep the staging folder, report it |
+| a run is missing in WATS | it is a dead letter, or waits for a setting | look into the `dead_letters` folder: each file says why |
+
+Clearing or re-running any interval is always safe: a report's id is the run's `Index_GUID`, so nothing is doubled.
+Trigger with **dry_run** to see what would happen, with **force** to post unchanged reports again. A trigger without a
+logical date syncs from `lastSync` to now.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.sdk import DAG, CronDataIntervalTimetable, Param, get_current_context, task
+
+from vte_wats.orchestration.dag_settings import read_dag_settings
+from vte_wats.orchestration.tasks import carry, publish_window, retry_arguments, settle, sync_began_at
+
+settings = read_dag_settings()
+
+with DAG(
+    "vte_wats_sync",
+    doc_md=__doc__,
+    schedule=CronDataIntervalTimetable(settings.schedule, timezone="UTC"),
+    start_date=settings.start_date,
+    catchup=True,
+    max_active_runs=settings.max_active_runs,
+    default_args=retry_arguments(settings),
+    params={
+        "dry_run": Param(False, type="boolean", title="Dry run", description="Read and map, but post nothing."),
+        "force": Param(False, type="boolean", title="Force", description="Post reports that are unchanged, too."),
+    },
+    tags=["vte", "wats"],
+):
+
+    @task
+    def plan() -> list[dict[str, Any]]:
+        """Cut the data interval, or the time since lastSync, into slices."""
+        from vte_wats.orchestration.edges import open_source, read_settings, read_state
+        from vte_wats.sync.plan import plan as plan_window
+        from vte_wats.windows import window_of
+
+        context = get_current_context()
+        site = read_settings()
+        from_at, to_at = context.get("data_interval_start"), context.get("data_interval_end")
+        if from_at is None or to_at is None:
+            from_at = read_state(sync_began_at(context, site)).last_sync
+            to_at = context["dag_run"].run_after
+        with open_source(site) as source:
+            planned = plan_window(source, site, window_of(from_at, to_at, site.guard_band_s, site.settle_delay_s))
+        publish_window(context, planned.window.from_at, planned.window.to_at)
+        return [part.to_xcom() for part in planned.slices]
+
+    slices = plan()
+    settle(slices, carry.expand(part=slices))

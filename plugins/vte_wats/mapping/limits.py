@@ -1,0 +1,55 @@
+"""Limits of numeric steps: which ones count, how WATS writes them, and whether a value keeps them."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+from pywats.shared.enums import CompOp
+
+from vte_wats.model import VteStepResult
+from vte_wats.settings import Settings
+
+
+class Limits(NamedTuple):
+    """The limits that count; ``None`` where a side has none. Both are inclusive."""
+
+    low: float | None
+    high: float | None
+
+    def include(self, value: float) -> bool:
+        """Tell whether a value keeps the limits."""
+        return (self.low is None or value >= self.low) and (self.high is None or value <= self.high)
+
+    def __bool__(self) -> bool:
+        """Tell whether there is a limit at all."""
+        return self.low is not None or self.high is not None
+
+    def __str__(self) -> str:
+        return f"low {'none' if self.low is None else self.low!r}, high {'none' if self.high is None else self.high!r}"
+
+
+class WrittenLimits(NamedTuple):
+    """Limits as a WATS measurement carries them."""
+
+    comparison: CompOp
+    low_limit: float | None
+    high_limit: float | None
+
+
+def limits_of(step: VteStepResult, settings: Settings) -> Limits:
+    """Return the limits of a step without NULLs, markers for "no limit", and anything that is not a finite number."""
+    low, high = step.low_limit, step.high_limit
+    if low is not None and not (math.isfinite(low) and settings.is_limit(low)):
+        low = None
+    if high is not None and not (math.isfinite(high) and settings.is_limit(high)):
+        high = None
+    return Limits(low, high)
+
+
+def written(limits: Limits) -> WrittenLimits:
+    """Write limits the way WATS reads them: a single limit stands in ``lowLimit``, whichever side it is on."""
+    low, high = limits
+    if low is None:
+        return WrittenLimits(CompOp.LOG, None, None) if high is None else WrittenLimits(CompOp.LE, high, None)
+    return WrittenLimits(CompOp.GE, low, None) if high is None else WrittenLimits(CompOp.GELE, low, high)

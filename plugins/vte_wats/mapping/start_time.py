@@ -1,0 +1,85 @@
+"""When a test started: the source's wall clock, read in its time zone, less the test time where that applies."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, timezone
+
+from vte_wats.errors import RejectedError
+from vte_wats.settings import AmbiguousTime, Settings, TimestampMarks
+
+_MINUTE = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True)
+class StartTime:
+    """The start of a test, with the zone's offset at that moment, and what the reader must know about it.
+
+    ``at`` has a fixed offset: two starts are equal exactly when they are the same instant.
+    """
+
+    at: datetime
+    notes: tuple[tuple[str, str], ...] = ()
+
+
+def start_of(timestamp_local: datetime, test_time_s: float | None, settings: Settings) -> StartTime:
+    """Return when a test started.
+
+    A wall-clock time that autumn repeats is read as the pass ``ambiguous_time`` names; one that spring skips is read
+    with the offset before the change. A test time that is no duration leaves the start at the timestamp.
+    Raises :class:`RejectedError` for a timestamp outside the calendar.
+    """
+    try:
+        offset, notes = _offset(timestamp_local, settings)
+        start_at = (timestamp_local - offset).replace(tzinfo=UTC)
+        if settings.timestamp_marks is TimestampMarks.END:
+            earlier_at = _before(start_at, test_time_s)
+            if earlier_at is None:
+                notes = (*notes, ("start_from", "timestamp"))
+            else:
+                start_at = earlier_at
+        return StartTime(_on_the_wire(start_at, settings), notes)
+    except OverflowError as exc:
+        raise RejectedError(
+            f"IndexData.Timestamp must lie within the years 1 to 9999 in UTC, given {timestamp_local.isoformat()}. "
+            "Correct it in the VTE database",
+            "timestamp is outside the calendar",
+        ) from exc
+
+
+def is_duration(test_time_s: float | None) -> bool:
+    """Tell whether a test time can be one: known, finite and not negative."""
+    return test_time_s is not None and math.isfinite(test_time_s) and test_time_s >= 0
+
+
+def _offset(timestamp_local: datetime, settings: Settings) -> tuple[timedelta, tuple[tuple[str, str], ...]]:
+    zoned = timestamp_local.replace(tzinfo=settings.zone, fold=0)
+    first = zoned.utcoffset() or timedelta()
+    second = zoned.replace(fold=1).utcoffset() or timedelta()
+    if first == second:
+        return first, ()
+    if first < second:
+        return first, (("start_nonexistent", f"skipped by the clock change; read with {_clock(first)}"),)
+    chosen = first if settings.ambiguous_time is AmbiguousTime.EARLIER else second
+    return chosen, (("start_ambiguous", f"{settings.ambiguous_time.value} pass ({_clock(chosen)})"),)
+
+
+def _before(end_at: datetime, test_time_s: float | None) -> datetime | None:
+    """Return the end less the test time in whole milliseconds, or ``None`` when the calendar has no such moment."""
+    if test_time_s is None or not is_duration(test_time_s):
+        return None
+    try:
+        return end_at - timedelta(milliseconds=round(test_time_s * 1000))
+    except OverflowError:
+        return None
+
+
+def _on_the_wire(start_at: datetime, settings: Settings) -> datetime:
+    """Return the instant with the zone's offset; in UTC where history gave the zone an offset with seconds in it."""
+    offset = start_at.astimezone(settings.zone).utcoffset() or timedelta()
+    return start_at if offset % _MINUTE else start_at.astimezone(timezone(offset))
+
+
+def _clock(offset: timedelta) -> str:
+    return str(timezone(offset))

@@ -1,0 +1,75 @@
+"""Texts the way WATS can carry them, and remarks that keep what had to give way."""
+
+from __future__ import annotations
+
+import re
+
+TEXT_LIMIT = 100
+"""Characters WATS keeps of a name, a serial number, a measured text or a misc info."""
+
+# What XML 1.0 has no place for. Lone surrogates and the two noncharacters have no symbol of their own.
+_UNCARRIABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+_CONTROL_PICTURES = 0x2400
+_REPLACEMENT = "\ufffd"
+
+
+def carriable(text: str | None) -> str:
+    """Return the text without surrounding blanks, and with a visible symbol for each character XML cannot carry.
+
+    NULL becomes the empty text. What counts as a blank or a control is the same in every Python version.
+    """
+    if text is None:
+        return ""
+    if text.isprintable():
+        return text.strip()
+    return _UNCARRIABLE.sub(_symbol, text).strip()
+
+
+def _symbol(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    return chr(_CONTROL_PICTURES + code) if code < ord(" ") else _REPLACEMENT
+
+
+def width(text: str) -> int:
+    """Return the length as WATS counts it: in UTF-16 units, so characters beyond the BMP count twice."""
+    return len(text) if text.isascii() else len(text.encode("utf-16-le")) // 2
+
+
+def shortened(text: str, limit: int = TEXT_LIMIT) -> str:
+    """Return the text, or its beginning and an ellipsis when it is wider than the limit."""
+    if width(text) <= limit:
+        return text
+    return text.encode("utf-16-le")[: 2 * (limit - 1)].decode("utf-16-le", errors="ignore") + "…"
+
+
+def quoted(text: str) -> str:
+    """Return a text for an error message: quoted, escaped and never long."""
+    return repr(shortened(text, 120))
+
+
+class Remarks:
+    """What the reader of a report or a step must be told; each remark stands once, in the order it was made."""
+
+    __slots__ = ("_lines",)
+
+    def __init__(self) -> None:
+        self._lines: dict[str, None] = {}
+
+    def add(self, line: str) -> None:
+        """Tell the reader something."""
+        self._lines[line] = None
+
+    def carry(self, name: str, text: str | None, limit: int = TEXT_LIMIT) -> str:
+        """Return what WATS can carry of a text; tell the rest under the text's name."""
+        carried = carriable(text)
+        if not carried:
+            return ""
+        if text and not text.isprintable() and _UNCARRIABLE.search(text):
+            self.add(f"{name}: characters that WATS cannot carry are shown as symbols")
+        if len(carried) * 2 <= limit or width(carried) <= limit:
+            return carried
+        self.add(f"{name} in full: {carried}")
+        return shortened(carried, limit)
+
+    def __str__(self) -> str:
+        return "\n".join(self._lines)

@@ -1,0 +1,75 @@
+"""Verdicts: what WATS is told about a run and its steps. Nothing is ever passed by default."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pywats.domains.report.report_models.common_types import ReportStatus, StepStatus
+
+from vte_wats.errors import HeldError
+from vte_wats.mapping.limits import Limits
+from vte_wats.model import VteStepResult, VteTestRun
+from vte_wats.settings import WHERE_TO_CHANGE, RunResult, Settings, StepResult
+
+_REPORT_STATUS = {
+    RunResult.PASSED: ReportStatus.Passed,
+    RunResult.FAILED: ReportStatus.Failed,
+    RunResult.ERROR: ReportStatus.Error,
+    RunResult.TERMINATED: ReportStatus.Terminated,
+}
+_STEP_STATUS = {
+    StepResult.PASSED: StepStatus.Passed,
+    StepResult.FAILED: StepStatus.Failed,
+    StepResult.DONE: StepStatus.Done,
+    StepResult.ERROR: StepStatus.Error,
+    StepResult.TERMINATED: StepStatus.Terminated,
+    StepResult.SKIPPED: StepStatus.Skipped,
+}
+_WORST_FIRST = (
+    StepStatus.Error,
+    StepStatus.Terminated,
+    StepStatus.Failed,
+    StepStatus.Passed,
+    StepStatus.Done,
+    StepStatus.Skipped,
+)
+
+
+def run_verdict(run: VteTestRun, settings: Settings) -> ReportStatus:
+    """Return the result of a run by its own result code; raise :class:`HeldError` when the code is not listed."""
+    code = run.result_code
+    result = None if code is None else settings.result_codes.get(code)
+    if result is None:
+        named = "NULL" if code is None else str(code)
+        raise HeldError(
+            f"IndexData.Result {named} is not in result_codes, so nobody has said what it means. "
+            + ("Correct it in the VTE database" if code is None else f"Add it: {WHERE_TO_CHANGE}"),
+            f"unlisted result code {named}",
+        )
+    return _REPORT_STATUS[result]
+
+
+def step_verdict(step: VteStepResult, value: float | None, limits: Limits, settings: Settings) -> StepStatus:
+    """Return the status of a step by its own result code, or by ``value`` and limits where the code is NULL.
+
+    Without a code, only a value with a limit to keep can pass or fail; everything else is done. Raises
+    :class:`HeldError` when the code is not listed.
+    """
+    code = step.result_code
+    if code is None:
+        if value is None or not limits:
+            return StepStatus.Done
+        return StepStatus.Passed if limits.include(value) else StepStatus.Failed
+    result = settings.step_result_codes.get(code)
+    if result is None:
+        raise HeldError(
+            f"TestResultType {code} of step {step.step_number} ({step.test_name!r}) is not in step_result_codes, so "
+            f"nobody has said what it means. Add it: {WHERE_TO_CHANGE}",
+            f"unlisted step result code {code}",
+        )
+    return _STEP_STATUS[result]
+
+
+def worst(statuses: Iterable[StepStatus]) -> StepStatus:
+    """Return the status of a step with several measurements: a step counts as passed only if nothing in it failed."""
+    return min(statuses, key=_WORST_FIRST.index)

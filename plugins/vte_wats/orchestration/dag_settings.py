@@ -1,0 +1,61 @@
+"""What must be known when a DAG file is parsed: section ``[vte_wats]`` of Airflow's configuration.
+
+A DAG file may not ask a database or a Variable while it is parsed, so the shape of the DAGs comes from airflow.cfg or
+from environment variables such as ``AIRFLOW__VTE_WATS__START_DATE``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+import pendulum
+from airflow.sdk.configuration import conf
+
+from vte_wats.errors import FatalError
+
+SECTION = "vte_wats"
+
+
+@dataclass(frozen=True, slots=True)
+class DagSettings:
+    """When the sync runs, from when on, and how often a failed task is tried again."""
+
+    start_date: pendulum.DateTime
+    schedule: str
+    max_active_runs: int
+    retries: int
+    retry_delay: timedelta
+
+
+def read_dag_settings() -> DagSettings:
+    """Read section ``[vte_wats]``. Raises FatalError, an import error in the UI, that names option, rule and value."""
+    return DagSettings(
+        start_date=_start_date(),
+        schedule=conf.get(SECTION, "schedule", fallback="*/5 * * * *"),
+        max_active_runs=_whole_number("max_active_runs", 1, at_least=1),
+        retries=_whole_number("retries", 3, at_least=0),
+        retry_delay=timedelta(seconds=_whole_number("retry_delay_s", 30, at_least=1)),
+    )
+
+
+def _start_date() -> pendulum.DateTime:
+    text = conf.get(SECTION, "start_date", fallback="")
+    try:
+        parsed = pendulum.parse(text) if text else None
+    except ValueError:
+        parsed = None
+    if not isinstance(parsed, pendulum.DateTime):
+        raise FatalError(
+            f"[{SECTION}] start_date: the instant from which runs are synced, ISO 8601 such as 2026-11-01T00:00:00Z, "
+            f"given {text!r}. Set it in airflow.cfg or as AIRFLOW__{SECTION.upper()}__START_DATE. Catchup reads "
+            "everything since then in five-minute intervals; leave older history to a backfill"
+        )
+    return parsed.in_timezone("UTC")
+
+
+def _whole_number(option: str, default: int, *, at_least: int) -> int:
+    text = conf.get(SECTION, option, fallback=str(default))
+    if not text.strip().isdecimal() or int(text) < at_least:
+        raise FatalError(f"[{SECTION}] {option}: a whole number from {at_least}, given {text!r}")
+    return int(text)

@@ -1,0 +1,139 @@
+"""The tasks that every DAG of this package is made of: carry a slice, and settle the accounts.
+
+A task body opens the edges it needs, calls one verb, and returns a small dict; the verbs live in ``vte_wats.sync``.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import TriggerRule, get_current_context, task, task_group
+
+from vte_wats.errors import FatalError
+from vte_wats.orchestration.dag_settings import DagSettings
+from vte_wats.orchestration.retry_policy import SyncRetryPolicy
+
+if TYPE_CHECKING:
+    from upath import UPath
+
+    from vte_wats.settings import Settings
+    from vte_wats.storage.staging import Staging
+
+WATS_POOL = "wats_api"
+STATE_POOL = "vte_wats_state"
+WINDOW_KEY = "window"
+
+
+def retry_arguments(settings: DagSettings) -> dict[str, Any]:
+    """Return the ``default_args`` of every DAG: how often and how patiently a failed task is tried again."""
+    return {
+        "retries": settings.retries,
+        "retry_delay": settings.retry_delay,
+        "retry_exponential_backoff": 2.0,
+        "max_retry_delay": timedelta(minutes=10),
+        "retry_policy": SyncRetryPolicy(),
+    }
+
+
+@task_group
+def carry(part: dict[str, Any]) -> Any:
+    """Carry one slice from VTE to WATS; returns the counts of its outcomes."""
+    return upload(map_runs(extract(part)))  # type: ignore[arg-type]
+
+
+@task(map_index_template="{{ slice_label }}")
+def extract(part: dict[str, Any]) -> dict[str, Any]:
+    """Read the slice's runs from VTE into staging."""
+    from vte_wats.orchestration.edges import open_source, read_settings
+    from vte_wats.sync.extract import extract as extract_slice
+    from vte_wats.sync.slices import Slice
+
+    settings = read_settings()
+    one = Slice.from_xcom(part)
+    get_current_context()["slice_label"] = one.label  # type: ignore[typeddict-unknown-key]
+    with open_source(settings) as source:
+        read = extract_slice(source, _staging(settings, one.name), one)
+    return {"slice": one.name, "label": one.label, "read": read}
+
+
+@task(map_index_template="{{ slice_label }}")
+def map_runs(extracted: dict[str, Any]) -> dict[str, Any]:
+    """Turn the staged runs into staged reports."""
+    from vte_wats.orchestration.edges import read_settings
+    from vte_wats.sync.map_runs import map_runs as map_slice
+
+    settings = read_settings()
+    get_current_context()["slice_label"] = extracted["label"]  # type: ignore[typeddict-unknown-key]
+    return extracted | map_slice(_staging(settings, extracted["slice"]), settings)
+
+
+@task(pool=WATS_POOL, map_index_template="{{ slice_label }}")
+def upload(mapped: dict[str, Any]) -> dict[str, int]:
+    """Compare the staged reports with WATS, post what is missing or changed, write dead letters."""
+    from vte_wats.orchestration.edges import open_wats, read_settings, storage_of
+    from vte_wats.storage.dead_letters import DeadLetters
+    from vte_wats.sync.upload import UploadOptions
+    from vte_wats.sync.upload import upload as upload_slice
+
+    settings = read_settings()
+    context = get_current_context()
+    context["slice_label"] = mapped["label"]  # type: ignore[typeddict-unknown-key]
+    params = context["params"]
+    options = UploadOptions(datetime.now(UTC), force=params["force"], dry_run=params["dry_run"])
+    with open_wats(settings) as wats:
+        letters = DeadLetters(storage_of(settings))
+        return upload_slice(_staging(settings, mapped["slice"]), wats, letters, settings, options)
+
+
+@task(pool=STATE_POOL, trigger_rule=TriggerRule.ALL_DONE)
+def settle(slices: list[dict[str, Any]] | None, results: Any) -> dict[str, Any]:
+    """Balance the accounts of all slices; only a complete window extends coverage and moves ``lastSync``."""
+    from vte_wats.orchestration.edges import (
+        read_settings,
+        read_state,
+        storage_of,
+        write_state,
+    )
+    from vte_wats.storage.staging import discard
+    from vte_wats.sync.settle import settle as settle_slices
+
+    context = get_current_context()
+    if slices is None:
+        raise FatalError("plan failed, so nothing was carried; its log says why")
+    settings = read_settings()
+    state = read_state(sync_began_at(context, settings))
+    after = settle_slices(state, planned_window(context), len(slices), list(results or ()))
+    discard(storage_of(settings), context["dag"].dag_id, context["dag_run"].run_id)
+    if not context["params"]["dry_run"]:
+        write_state(after)  # the last thing done, so that another try does not add to the totals twice
+    outcomes = {outcome.value: after.totals[outcome] - state.totals.get(outcome, 0) for outcome in after.totals}
+    return {"last_sync": after.last_sync.isoformat(), **outcomes}
+
+
+def sync_began_at(context: Any, settings: Settings) -> datetime:
+    """Return the instant the watermark counts from: what the first data interval reads first."""
+    start_date: datetime = context["dag"].start_date
+    return start_date.astimezone(UTC) - timedelta(seconds=settings.settle_delay_s)
+
+
+def publish_window(context: Any, from_at: datetime, to_at: datetime) -> None:
+    """Leave the planned window for :func:`settle`."""
+    context["ti"].xcom_push(key=WINDOW_KEY, value=[from_at.isoformat(), to_at.isoformat()])
+
+
+def planned_window(context: Any) -> Any:
+    """Return the window that :func:`publish_window` left; ``None`` when this DAG run covers no stretch of time."""
+    from vte_wats.windows import Window
+
+    edges = context["ti"].xcom_pull(task_ids="plan", key=WINDOW_KEY)
+    return edges and Window(*(datetime.fromisoformat(edge).astimezone(UTC) for edge in edges))
+
+
+def _staging(settings: Settings, slice_name: str) -> Staging:
+    from vte_wats.orchestration.edges import storage_of
+    from vte_wats.storage.staging import staging_of
+
+    context = get_current_context()
+    storage: UPath = storage_of(settings)
+    return staging_of(storage, context["dag"].dag_id, context["dag_run"].run_id, slice_name)
