@@ -12,7 +12,7 @@ SELECT
     [TestDataOther].[TestNumber] AS [test_number],
     [TestDataOther].[TestUnits] AS [units],
     [TestDataOther].[TestResult] AS [other_value],
-    CAST(NULL AS nvarchar(max)) AS [text_value],
+    CAST(NULL AS nvarchar(MAX)) AS [text_value],
     CAST(NULL AS float) AS [numeric_value],
     CAST(NULL AS float) AS [low_limit],
     CAST(NULL AS float) AS [high_limit],
@@ -23,38 +23,38 @@ INNER JOIN [dbo].[TestDataOther] AS [TestDataOther]
 WHERE {selection}
 UNION ALL
 SELECT
-    [IndexData].[Index_GUID],
-    'text',
-    [TestDataText].[TestStepNumber],
-    [TestDataText].[TestName],
-    [TestDataText].[TestDescription],
-    [TestDataText].[TestNumber],
-    [TestDataText].[TestUnits],
-    NULL,
-    [TestDataText].[TestResult],
-    CAST(NULL AS float),
-    CAST(NULL AS float),
-    CAST(NULL AS float),
-    [TestDataText].[TestResultType]
+    [IndexData].[Index_GUID] AS [index_guid],
+    'text' AS [kind],
+    [TestDataText].[TestStepNumber] AS [step_number],
+    [TestDataText].[TestName] AS [test_name],
+    [TestDataText].[TestDescription] AS [test_description],
+    [TestDataText].[TestNumber] AS [test_number],
+    [TestDataText].[TestUnits] AS [units],
+    NULL AS [other_value],
+    [TestDataText].[TestResult] AS [text_value],
+    CAST(NULL AS float) AS [numeric_value],
+    CAST(NULL AS float) AS [low_limit],
+    CAST(NULL AS float) AS [high_limit],
+    [TestDataText].[TestResultType] AS [result_code]
 FROM [dbo].[IndexData] AS [IndexData]
 INNER JOIN [dbo].[TestDataText] AS [TestDataText]
     ON [IndexData].[Index_GUID] = [TestDataText].[Index_GUID]
 WHERE {selection}
 UNION ALL
 SELECT
-    [IndexData].[Index_GUID],
-    'numeric',
-    [TestDataNumeric].[TestStepNumber],
-    [TestDataNumeric].[TestName],
-    [TestDataNumeric].[TestDescription],
-    [TestDataNumeric].[TestNumber],
-    [TestDataNumeric].[TestUnits],
-    NULL,
-    CAST(NULL AS nvarchar(max)),
-    CAST([TestDataNumeric].[TestResult] AS float),
-    CAST([TestDataNumeric].[LowLimit] AS float),
-    CAST([TestDataNumeric].[HighLimit] AS float),
-    [TestDataNumeric].[TestResultType]
+    [IndexData].[Index_GUID] AS [index_guid],
+    'numeric' AS [kind],
+    [TestDataNumeric].[TestStepNumber] AS [step_number],
+    [TestDataNumeric].[TestName] AS [test_name],
+    [TestDataNumeric].[TestDescription] AS [test_description],
+    [TestDataNumeric].[TestNumber] AS [test_number],
+    [TestDataNumeric].[TestUnits] AS [units],
+    NULL AS [other_value],
+    CAST(NULL AS nvarchar(MAX)) AS [text_value],
+    CAST([TestDataNumeric].[TestResult] AS float) AS [numeric_value],
+    CAST([TestDataNumeric].[LowLimit] AS float) AS [low_limit],
+    CAST([TestDataNumeric].[HighLimit] AS float) AS [high_limit],
+    [TestDataNumeric].[TestResultType] AS [result_code]
 FROM [dbo].[IndexData] AS [IndexData]
 INNER JOIN [dbo].[TestDataNumeric] AS [TestDataNumeric]
     ON [IndexData].[Index_GUID] = [TestDataNumeric].[Index_GUID]

@@ -37,6 +37,9 @@ class RunSource(Protocol):
     def run_times(self, ranges: Sequence[TimeRange]) -> RunTimes:
         """Count the runs per second of the ranges, in one statement, with the server's own clock (aware UTC)."""
 
+    def run_guids(self, ranges: Sequence[TimeRange]) -> Iterator[UUID]:
+        """Stream the GUIDs of the runs whose Timestamp lies in the ranges, in one statement."""
+
     def runs_between(self, ranges: Sequence[TimeRange]) -> Iterator[VteTestRun]:
         """Stream the runs whose Timestamp lies in the ranges, complete with steps: two statements in all."""
 

@@ -18,6 +18,7 @@ from vte_wats.ports import TimeRange
 
 # Zones have skipped a whole calendar day (Kwajalein 1993, Apia 2011); no clock change in the tz database is longer.
 _LONGEST_CHANGE = timedelta(hours=25)
+_DATETIME_BEGINS = datetime(1753, 1, 1)  # noqa: DTZ001 -- wall-clock time is naive by nature
 _PROBE = timedelta(hours=1)
 
 
@@ -56,6 +57,11 @@ def local_ranges(window: Window, zone: ZoneInfo) -> tuple[TimeRange, ...]:
         for piece in _constant_offset_pieces(window, zone)
     ]
     return _merged(pieces + list(_skipped_values(window, zone)))
+
+
+def everything_until(to_at: datetime, zone: ZoneInfo) -> tuple[TimeRange, ...]:
+    """Return all wall-clock time a ``datetime`` column can hold before ``to_at``: clocks reset to 1970 included."""
+    return (TimeRange(_DATETIME_BEGINS, _wall_clock(_whole_second(to_at), zone)),)
 
 
 def slices_of(

@@ -29,6 +29,9 @@ class Limits(NamedTuple):
         return f"low {'none' if self.low is None else self.low!r}, high {'none' if self.high is None else self.high!r}"
 
 
+NO_LIMITS = Limits(None, None)
+
+
 class WrittenLimits(NamedTuple):
     """Limits as a WATS measurement carries them."""
 

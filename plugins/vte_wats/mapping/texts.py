@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import re
+import sys
 
 TEXT_LIMIT = 100
 """Characters WATS keeps of a name, a serial number, a measured text or a misc info."""
+
+WHOLE = sys.maxsize
+"""A limit for texts that may have any length."""
 
 # What XML 1.0 has no place for. Lone surrogates and the two noncharacters have no symbol of their own.
 _UNCARRIABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
@@ -32,19 +36,21 @@ def _symbol(match: re.Match[str]) -> str:
 
 def width(text: str) -> int:
     """Return the length as WATS counts it: in UTF-16 units, so characters beyond the BMP count twice."""
-    return len(text) if text.isascii() else len(text.encode("utf-16-le")) // 2
+    return len(text) if text.isascii() else len(text.encode("utf-16-le", errors="surrogatepass")) // 2
 
 
 def shortened(text: str, limit: int = TEXT_LIMIT) -> str:
     """Return the text, or its beginning and an ellipsis when it is wider than the limit."""
     if width(text) <= limit:
         return text
-    return text.encode("utf-16-le")[: 2 * (limit - 1)].decode("utf-16-le", errors="ignore") + "…"
+    return (
+        text.encode("utf-16-le", errors="surrogatepass")[: 2 * (limit - 1)].decode("utf-16-le", errors="ignore") + "…"
+    )
 
 
 def quoted(text: str) -> str:
     """Return a text for an error message: quoted, escaped and never long."""
-    return repr(shortened(text, 120))
+    return repr(shortened(carriable(text), 120))
 
 
 class Remarks:
@@ -56,8 +62,9 @@ class Remarks:
         self._lines: dict[str, None] = {}
 
     def add(self, line: str) -> None:
-        """Tell the reader something."""
-        self._lines[line] = None
+        """Tell the reader something, if there is something to tell."""
+        if line:
+            self._lines[line] = None
 
     def carry(self, name: str, text: str | None, limit: int = TEXT_LIMIT) -> str:
         """Return what WATS can carry of a text; tell the rest under the text's name."""

@@ -7,7 +7,9 @@ from collections.abc import Iterable
 from pywats.domains.report.report_models.common_types import ReportStatus, StepStatus
 
 from vte_wats.errors import HeldError
+from vte_wats.mapping.instruments import InstrumentMark, instrument_mark
 from vte_wats.mapping.limits import Limits
+from vte_wats.mapping.texts import quoted
 from vte_wats.model import VteStepResult, VteTestRun
 from vte_wats.settings import WHERE_TO_CHANGE, RunResult, Settings, StepResult
 
@@ -52,18 +54,19 @@ def run_verdict(run: VteTestRun, settings: Settings) -> ReportStatus:
 def step_verdict(step: VteStepResult, value: float | None, limits: Limits, settings: Settings) -> StepStatus:
     """Return the status of a step by its own result code, or by ``value`` and limits where the code is NULL.
 
-    Without a code, only a value with a limit to keep can pass or fail; everything else is done. Raises
-    :class:`HeldError` when the code is not listed.
+    Without a code, only a value with a limit to keep can pass or fail, everything else is done; an instrument's
+    "not a number" keeps no limit. Raises :class:`HeldError` when the code is not listed.
     """
     code = step.result_code
     if code is None:
         if value is None or not limits:
             return StepStatus.Done
-        return StepStatus.Passed if limits.include(value) else StepStatus.Failed
+        passed = limits.include(value) and instrument_mark(value) is not InstrumentMark.NOT_A_NUMBER
+        return StepStatus.Passed if passed else StepStatus.Failed
     result = settings.step_result_codes.get(code)
     if result is None:
         raise HeldError(
-            f"TestResultType {code} of step {step.step_number} ({step.test_name!r}) is not in step_result_codes, so "
+            f"TestResultType {code} of step {step.step_number} ({quoted(step.test_name or '')}) is not in step_result_codes, so "
             f"nobody has said what it means. Add it: {WHERE_TO_CHANGE}",
             f"unlisted step result code {code}",
         )
@@ -71,5 +74,5 @@ def step_verdict(step: VteStepResult, value: float | None, limits: Limits, setti
 
 
 def worst(statuses: Iterable[StepStatus]) -> StepStatus:
-    """Return the status of a step with several measurements: a step counts as passed only if nothing in it failed."""
+    """Return the status of a step with several measurements; done and skipped ones do not take a pass away."""
     return min(statuses, key=_WORST_FIRST.index)

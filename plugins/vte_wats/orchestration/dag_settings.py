@@ -19,10 +19,11 @@ SECTION = "vte_wats"
 
 @dataclass(frozen=True, slots=True)
 class DagSettings:
-    """When the sync runs, from when on, and how often a failed task is tried again."""
+    """When the DAGs run (cron, UTC), from when on, and how often a failed task is tried again."""
 
     start_date: pendulum.DateTime
     schedule: str
+    reconcile_schedule: str
     max_active_runs: int
     retries: int
     retry_delay: timedelta
@@ -33,6 +34,7 @@ def read_dag_settings() -> DagSettings:
     return DagSettings(
         start_date=_start_date(),
         schedule=conf.get(SECTION, "schedule", fallback="*/5 * * * *"),
+        reconcile_schedule=conf.get(SECTION, "reconcile_schedule", fallback="30 3 * * *"),
         max_active_runs=_whole_number("max_active_runs", 1, at_least=1),
         retries=_whole_number("retries", 3, at_least=0),
         retry_delay=timedelta(seconds=_whole_number("retry_delay_s", 30, at_least=1)),

@@ -64,6 +64,11 @@ class VteSource:
         seconds = tuple((datetime.fromisoformat(second), int(runs)) for _, second, runs in rows if second is not None)
         return RunTimes(server_now_at=rows[0][0].replace(tzinfo=UTC), seconds=seconds)
 
+    def run_guids(self, ranges: Sequence[TimeRange]) -> Iterator[UUID]:
+        """Stream the GUIDs of the runs whose Timestamp lies in the ranges, in one statement."""
+        condition, binds = in_ranges(ranges)
+        return (guid for (guid,) in self._rows("select_run_guids", binds, ranges=condition))
+
     def runs_between(self, ranges: Sequence[TimeRange]) -> Iterator[VteTestRun]:
         """Stream the runs whose Timestamp lies in the ranges, complete with steps: two statements in all."""
         return self._runs(*in_ranges(ranges))

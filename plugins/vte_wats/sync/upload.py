@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
@@ -18,6 +18,7 @@ from vte_wats.settings import Settings
 from vte_wats.storage.dead_letters import DeadLetters
 from vte_wats.storage.staging import Staging
 from vte_wats.sync.extract import RUNS
+from vte_wats.sync.groups import in_groups
 from vte_wats.sync.map_runs import Refusal, mapped_runs
 
 log = logging.getLogger(__name__)
@@ -64,7 +65,7 @@ def upload(
     progress = _Progress(outcomes=_earlier_outcomes(staging))
     try:
         codes = wats.process_codes()
-        for mapped in _groups(mapped_runs(staging), _AT_ONCE):
+        for mapped in in_groups(mapped_runs(staging), _AT_ONCE):
             reports = list(_mapped_reports(mapped, codes, progress))
             to_post = _compared(reports, wats, options, progress)
             if options.dry_run:
@@ -205,14 +206,3 @@ def _gathered(errors: Sequence[RetriableError]) -> RetriableError:
     return RetriableError(
         f"{len(errors)} reports could not be uploaded now; first: {errors[0]}", max(waits, default=None)
     )
-
-
-def _groups(items: Iterable[Report | Refusal], size: int) -> Iterator[list[Report | Refusal]]:
-    group: list[Report | Refusal] = []
-    for item in items:
-        group.append(item)
-        if len(group) == size:
-            yield group
-            group = []
-    if group:
-        yield group

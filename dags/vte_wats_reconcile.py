@@ -1,0 +1,64 @@
+"""### Once a day: is every run of VTE in WATS?
+
+The five-minute sync reads by time, ten minutes back. A station that was offline for a day, or whose clock stood in
+1970, commits rows that no such window sees. **plan** compares the run keys of the last `days` days with WATS and cuts
+what is missing into slices; the rest is as in `vte_wats_sync`. Held runs are tried again too, so that they go through
+once the setting they waited for is there.
+
+| you see | it means | do |
+|---|---|---|
+| plan found nothing | every run is in WATS or a dead letter | nothing |
+| runs were uploaded | they came later than the guard band, or an interval failed | raise `guard_band_s` if it happens daily |
+| upload failed | as in `vte_wats_sync` | as there |
+
+Trigger it with **days** = 0 to compare the whole database, for instance after a restore.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from airflow.sdk import DAG, CronDataIntervalTimetable, Param, get_current_context, task
+
+from vte_wats.orchestration.dag_settings import read_dag_settings
+from vte_wats.orchestration.tasks import WATS_POOL, carry, retry_arguments, settle
+
+settings = read_dag_settings()
+
+with DAG(
+    "vte_wats_reconcile",
+    doc_md=__doc__,
+    schedule=CronDataIntervalTimetable(settings.reconcile_schedule, timezone="UTC"),
+    start_date=settings.start_date,
+    catchup=False,
+    max_active_runs=1,
+    default_args=retry_arguments(settings),
+    params={
+        "days": Param(7, type="integer", minimum=0, title="Days", description="How far back to compare; 0 is all."),
+        "dry_run": Param(False, type="boolean", title="Dry run", description="Compare and map, but post nothing."),
+        "force": Param(False, type="boolean", title="Force", description="Post reports that are unchanged, too."),
+    },
+    tags=["vte", "wats"],
+):
+
+    @task(pool=WATS_POOL)
+    def plan() -> list[dict[str, Any]]:
+        """Find the runs that are missing in WATS and cut them into slices."""
+        from vte_wats.orchestration.edges import open_source, open_wats, read_settings, storage_of
+        from vte_wats.storage.dead_letters import DeadLetters
+        from vte_wats.sync.plan import plan_named
+        from vte_wats.sync.sweep import sweep
+        from vte_wats.windows import everything_until, local_ranges, window_of
+
+        site = read_settings()
+        days = get_current_context()["params"]["days"]
+        now_at = datetime.now(UTC)
+        window = window_of(now_at - timedelta(days=days), now_at, 0, site.settle_delay_s)
+        ranges = local_ranges(window, site.zone) if days else everything_until(window.to_at, site.zone)
+        with open_source(site) as source, open_wats(site) as wats:
+            missing = sweep(source, wats, DeadLetters(storage_of(site)), ranges)
+        return [part.to_xcom() for part in plan_named(missing, site)]
+
+    slices = plan()
+    settle(slices, carry.expand(part=slices))

@@ -1,0 +1,11 @@
+"""What Airflow's plugin loader may see of this package: this file and nothing below ``vte_wats/``."""
+
+from __future__ import annotations
+
+from airflow.plugins_manager import AirflowPlugin
+
+
+class VteWatsPlugin(AirflowPlugin):
+    """Declares the package to Airflow, so that ``airflow plugins`` and the UI list it."""
+
+    name = "vte_wats"
