@@ -60,8 +60,8 @@ def _identifying(field: str, text: str | None, settings: Settings, remarks: Rema
     found = "".join(sorted(_PROBLEM_CHARACTERS.intersection(carried)))
     if found and settings.problem_characters is ProblemCharacters.REJECT:
         raise RejectedError(
-            f"{field} must not contain {' '.join(found)}, given {quoted(carried)}. {_CORRECT}, or set problem_characters to "
-            f"keep: {WHERE_TO_CHANGE}",
+            f"{field} must not contain {' '.join(found)}, given {quoted(carried)}. {_CORRECT}, or set "
+            f"problem_characters to keep: {WHERE_TO_CHANGE}",
             f"{field} contains {' '.join(found)}",
         )
     return carried

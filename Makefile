@@ -1,0 +1,63 @@
+# Everything a person does with this repository. `make help` lists it.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup check format docs test test-mssql coverage demo sandbox bench-core lock down clean
+
+help: ## List the commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+setup: $(READY) ## Create .venv with everything, pinned by hash
+
+$(READY): requirements-dev.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) else "Python 3.11, 3.12 or 3.13 is needed; this is %d.%d. Name one: make PYTHON=python3.12 …" % v)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+check: $(READY) ## Lint, format, types, SQL, import rules, generated docs (under 30 s)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/sqlfluff lint --nocolor include/sql
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	AIRFLOW_HOME=$(VENV)/airflow $(BIN)/python docs/generate.py --check
+	AIRFLOW_HOME=$(VENV)/airflow $(BIN)/python -m pytest -q -x -m "not slow" tests/unit
+
+format: $(READY) ## Format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+docs: $(READY) ## Write the generated pages of docs/
+	AIRFLOW_HOME=$(VENV)/airflow $(BIN)/python docs/generate.py
+
+test: $(READY) ## All tests: unit, sandbox, integration, end to end on a real Airflow
+	AIRFLOW_HOME=$(VENV)/airflow $(BIN)/python -m pytest --cov --cov-report=term:skip-covered --cov-fail-under=90
+
+test-mssql: $(READY) ## The source tests against a real SQL Server named by VTE_TEST_MSSQL_URI
+	@test -n "$(VTE_TEST_MSSQL_URI)" || { echo "Set VTE_TEST_MSSQL_URI=mssql://login:password@host:1433 (a login that may create a database)"; exit 2; }
+	AIRFLOW_HOME=$(VENV)/airflow $(BIN)/python -m pytest -m mssql tests
+
+demo: $(READY) ## Two hours of a factory into WATS, on this machine alone (ONCE=1 ends with a verdict)
+	@$(BIN)/python -m sandbox.demo $(if $(ONCE),--once)
+
+sandbox: $(READY) ## Both emulated servers alone, for an Airflow of your own
+	@$(BIN)/python -m sandbox
+
+bench-core: $(READY) ## Measure extract and map against plain pymssql and one query per run
+	@AIRFLOW_HOME=$(VENV)/airflow $(BIN)/python -m benchmarks.core
+
+lock: $(READY) ## Resolve requirements*.txt anew into the lock files
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --upgrade requirements.txt -o requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --upgrade requirements-dev.txt -o requirements-dev.lock
+
+down: ## End a demo that is still running
+	@if [ -f .demo.pid ]; then kill -INT "$$(cat .demo.pid)" 2>/dev/null || true; while kill -0 "$$(cat .demo.pid 2>/dev/null)" 2>/dev/null; do sleep 0.2; done; rm -f .demo.pid; else echo "no demo is running"; fi
+
+clean: ## Remove the environment and every cache
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info plugins/*.egg-info .coverage

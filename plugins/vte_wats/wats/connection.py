@@ -1,0 +1,179 @@
+"""The WATS connection as a person fills it in: address, token and options, validated at once."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Self
+from urllib.parse import urlsplit, urlunsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+
+from vte_wats.errors import FatalError
+
+_TOKEN = re.compile(r"[A-Za-z0-9+/_-]+={0,2}")
+
+
+class GuidQuoting(StrEnum):
+    """How a query names report ids; servers differ in what they understand."""
+
+    AUTO = "auto"
+    BARE = "bare"
+    QUOTED = "quoted"
+    OR_CHAIN = "or_chain"
+
+
+def _existing_file(path: str) -> str:
+    if not Path(path).is_file():
+        msg = "must be a readable file on every machine that runs tasks"
+        raise ValueError(msg)
+    return path
+
+
+class WatsOptions(BaseModel):
+    """The extra fields of the connection form. Blank fields mean the default."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    requests_per_minute: int = Field(
+        500,
+        ge=1,
+        le=1_000_000,
+        title="Requests per minute",
+        description="The budget of WATS for everything that uses this connection together.",
+    )
+    concurrent_tasks: int = Field(
+        2,
+        ge=1,
+        le=64,
+        title="Concurrent tasks",
+        description="Slots of the pool wats_api. Each task paces itself to its share of the budget.",
+    )
+    concurrency: int = Field(
+        8, ge=1, le=32, title="Concurrency", description="Requests that one task has in flight at a time."
+    )
+    timeout_s: float = Field(
+        30, gt=0, le=600, title="Timeout (seconds)", description="The longest one request may take, answer included."
+    )
+    attempts: int = Field(
+        3, ge=1, le=10, title="Attempts", description="Tries of one request inside a task, the first included."
+    )
+    verify_tls: bool = Field(
+        default=True, title="Verify TLS", description="Refuse servers whose certificate cannot be verified."
+    )
+    ca_file: Annotated[str, AfterValidator(_existing_file)] | None = Field(
+        None, title="CA file", description="PEM file with the certificate authority of a private WATS."
+    )
+    guid_quoting: GuidQuoting = Field(
+        GuidQuoting.AUTO,
+        title="GUID quoting",
+        description="How queries write report ids. auto tries bare, quoted, then or-chains, and keeps what works.",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _blank_means_default(cls, given: Any) -> Any:
+        if isinstance(given, Mapping):
+            return {name: value for name, value in given.items() if value is not None and value != ""}
+        return given
+
+
+class WatsConnection(WatsOptions):
+    """Where WATS is, what it accepts as proof of who asks, and how to treat it. Never shows the token."""
+
+    conn_id: str
+    url: str
+    token: SecretStr
+
+    @property
+    def share_per_minute(self) -> float:
+        """The requests per minute that one task may send."""
+        return self.requests_per_minute / self.concurrent_tasks
+
+    @classmethod
+    def parse(
+        cls,
+        conn_id: str,
+        *,
+        host: str | None,
+        port: int | None,
+        login: str | None,
+        password: str | None,
+        extra: str | None,
+    ) -> Self:
+        """Read the fields of an Airflow connection.
+
+        Raises :class:`FatalError` with one line per mistake: field, rule, value given (never a secret), and where to
+        change it.
+        """
+        mistakes: list[str] = []
+        url = _collected(mistakes, lambda: _url(host, port)) or ""
+        token = _collected(mistakes, lambda: _token(login, password)) or ""
+        options: WatsOptions | None = None
+        try:
+            options = WatsOptions.model_validate_json(extra or "{}", strict=False)
+        except ValidationError as exc:
+            mistakes += [
+                f"{'.'.join(map(str, m['loc'])) or 'extra'}: {m['msg'].removeprefix('Value error, ')}"
+                + ("" if m["type"] == "extra_forbidden" else f", given {m['input']!r}")
+                for m in exc.errors(include_url=False, include_context=False)
+            ]
+        if mistakes or options is None:
+            raise FatalError(
+                f"{len(mistakes)} field(s) of the WATS connection are wrong. Change them: "
+                f"Airflow › Admin › Connections › {conn_id}\n" + "\n".join(f"- {mistake}" for mistake in mistakes)
+            )
+        return cls(conn_id=conn_id, url=url, token=SecretStr(token), **options.model_dump())
+
+
+def _collected(mistakes: list[str], reading: Any) -> str | None:
+    try:
+        text: str = reading()
+    except ValueError as exc:
+        mistakes.append(str(exc))
+        return None
+    return text
+
+
+def _url(host: str | None, port: int | None) -> str:
+    address = (host or "").strip().rstrip("/")
+    if not address:
+        raise ValueError("host: required, the address of the WATS server, such as https://acme.wats.com")
+    if "://" not in address:
+        address = f"https://{address}"
+    try:
+        parts = urlsplit(address)
+        given_port = parts.port
+    except ValueError as exc:
+        raise ValueError("host: must be an address such as https://acme.wats.com") from exc
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("host: must not carry a login or password; use the fields for them")
+    rule = "host: must be an http or https address without query, such as https://acme.wats.com"
+    if parts.scheme not in {"http", "https"} or not parts.hostname or re.search(r"\s", address):
+        raise ValueError(f"{rule}, given {address!r}")
+    if parts.query or parts.fragment:
+        raise ValueError(rule)
+    if port is not None and given_port is not None and port != given_port:
+        raise ValueError(f"port: differs from the port in host, given {port} beside {given_port}")
+    netloc = parts.netloc if given_port is not None or port is None else f"{parts.netloc}:{port}"
+    return urlunsplit((parts.scheme, netloc, parts.path.removesuffix("/api"), "", ""))
+
+
+def _token(login: str | None, password: str | None) -> str:
+    """Return the token as it goes over the wire; the API token of WATS is the base64 of ``user:password`` already."""
+    if login and login.strip():
+        if not password:
+            raise ValueError("password: required beside a login")
+        return base64.b64encode(f"{login.strip()}:{password}".encode()).decode()
+    token = (password or "").strip()
+    if not token:
+        raise ValueError("password: required, the API token of WATS (or fill in login and password)")
+    if not _TOKEN.fullmatch(token):
+        raise ValueError(
+            "password: must be one API token as WATS shows it: base64, no spaces or line breaks inside, without the "
+            "word Basic. A plain password needs the login beside it"
+        )
+    return token

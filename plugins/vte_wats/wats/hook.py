@@ -1,0 +1,71 @@
+"""The Airflow hook for WATS: reads the connection, opens sessions, tests."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseHook
+from airflow.sdk.log import mask_secret
+
+from vte_wats.errors import VteWatsError
+from vte_wats.settings import ExistenceCheck
+from vte_wats.wats.connection import WatsConnection
+
+if TYPE_CHECKING:
+    from vte_wats.wats.session import WatsSession
+
+
+class WatsHook(BaseHook):
+    """Talks to WATS through the connection ``wats_conn_id``; nothing is dialled before a session asks."""
+
+    conn_name_attr = "wats_conn_id"
+    default_conn_name = "wats_default"
+    conn_type = "wats"
+    hook_name = "WATS"
+
+    def __init__(self, wats_conn_id: str = default_conn_name, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.wats_conn_id = wats_conn_id
+
+    def read_connection(self) -> WatsConnection:
+        """Return the validated connection; its token is masked in every log from here on."""
+        fields = self.get_connection(self.wats_conn_id)
+        connection = WatsConnection.parse(
+            self.wats_conn_id,
+            host=fields.host,
+            port=fields.port,
+            login=fields.login,
+            password=fields.password,
+            extra=fields.extra,
+        )
+        mask_secret(connection.token.get_secret_value())
+        return connection
+
+    @contextmanager
+    def session(self, existence_check: ExistenceCheck | str = ExistenceCheck.UUID) -> Iterator[WatsSession]:
+        """Open a session, which implements :class:`vte_wats.ports.Wats`; it closes with the block."""
+        with self._open(self.read_connection(), ExistenceCheck(existence_check)) as wats:
+            yield wats
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Tell whether WATS can be reached and used, or why not."""
+        try:
+            connection = self.read_connection().model_copy(update={"attempts": 1, "requests_per_minute": 1_000_000})
+            with self._open(connection, ExistenceCheck.UUID) as wats:
+                version = wats.version()
+                asked_s = time.perf_counter()
+                operations = len(wats.process_codes())
+                took_ms = (time.perf_counter() - asked_s) * 1000
+        except VteWatsError as exc:
+            return False, str(exc)
+        return True, f"WATS {version} at {connection.url}: {operations} test operations, {took_ms:.0f} ms per request"
+
+    @staticmethod
+    def _open(connection: WatsConnection, existence_check: ExistenceCheck) -> WatsSession:
+        """Import pyWATS only when it is used: it takes longer than everything else a task imports."""
+        from vte_wats.wats.session import WatsSession  # noqa: PLC0415
+
+        return WatsSession(connection, existence_check)

@@ -1,0 +1,119 @@
+"""The OData texts WATS is asked with, cut so that each fits a query string that IIS accepts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TypeVar
+from uuid import UUID
+
+import httpx
+
+from vte_wats.ports import NaturalKey
+from vte_wats.wats.connection import GuidQuoting
+
+QUERY_LIMIT = 2_048
+"""Encoded characters; IIS answers a longer query string with 404."""
+
+PAGE = 200
+"""Headers asked for at a time where the number of hits is unknown. Without ``$top`` WATS returns ten."""
+
+Query = Mapping[str, str]
+
+_T = TypeVar("_T")
+_SECOND = timedelta(seconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class IdForm:
+    """One way to write a list of report ids, and how many of them fit one query."""
+
+    quoting: GuidQuoting
+    most: int
+
+    def condition(self, ids: Sequence[UUID]) -> str:
+        """Return the ``$filter`` that selects these ids."""
+        match self.quoting:
+            case GuidQuoting.QUOTED:
+                return "uuid in (" + ",".join(f"'{one}'" for one in ids) + ")"
+            case GuidQuoting.OR_CHAIN:
+                return " or ".join(f"uuid eq {one}" for one in ids)
+            case _:
+                return "uuid in (" + ",".join(map(str, ids)) + ")"
+
+
+# Servers count the nodes of an expression too: an or-chain of more than some 17 clauses is refused.
+_ID_FORMS = (IdForm(GuidQuoting.BARE, 40), IdForm(GuidQuoting.QUOTED, 40), IdForm(GuidQuoting.OR_CHAIN, 15))
+
+
+def id_forms(quoting: GuidQuoting) -> tuple[IdForm, ...]:
+    """Return the forms to try, in order."""
+    return tuple(form for form in _ID_FORMS if quoting in {GuidQuoting.AUTO, form.quoting})
+
+
+def headers_by_id(form: IdForm, ids: Sequence[UUID]) -> Query:
+    """Ask for the headers of these reports with their misc infos."""
+    return {"$filter": form.condition(ids), "$expand": "miscInfo", "$top": str(len(ids))}
+
+
+def by_source_id(source_id: str) -> Query:
+    """Ask HeaderByMiscInfo for the reports made from one run."""
+    return {"description": "source_id", "data": source_id}
+
+
+def headers_by_serials(keys: Sequence[NaturalKey]) -> Query:
+    """Ask for the reports of these serials that start within the span of the keys."""
+    serials = ",".join(dict.fromkeys(_text(key.serial) for key in keys))
+    return _page(f"serialNumber in ({serials}) and {_span(keys)}")
+
+
+def headers_by_start(key: NaturalKey) -> Query:
+    """Ask for the reports of one process around one start: free of any text a server may stumble over."""
+    return _page(f"processCode eq {key.process_code} and {_span([key])}")
+
+
+def page(query: Query, skip: int) -> Query:
+    """Return a query moved on by so many hits."""
+    return {**query, "$skip": str(skip)} if skip else query
+
+
+def in_portions(items: Sequence[_T], most: int) -> Iterator[Sequence[_T]]:
+    """Cut a sequence into portions of at most so many."""
+    for start in range(0, len(items), most):
+        yield items[start : start + most]
+
+
+def keys_in_portions(keys: Sequence[NaturalKey]) -> Iterator[Sequence[NaturalKey]]:
+    """Cut keys into portions whose query fits, neighbours in time together so that spans stay short."""
+    portion: list[NaturalKey] = []
+    for key in sorted(keys, key=lambda key: key.start_at):
+        if portion and not fits(page(headers_by_serials([*portion, key]), 10 * PAGE)):
+            yield portion
+            portion = []
+        portion.append(key)
+    if portion:
+        yield portion
+
+
+def fits(query: Query) -> bool:
+    """Tell whether a query, encoded as it is sent, is short enough."""
+    return len(str(httpx.QueryParams(dict(query)))) <= QUERY_LIMIT
+
+
+def _page(condition: str) -> Query:
+    return {"$filter": condition, "$orderby": "uuid", "$top": str(PAGE)}
+
+
+def _span(keys: Sequence[NaturalKey]) -> str:
+    """Cover the starts of the keys by whole seconds, one more on each side; the exact comparison is made here."""
+    starts = [key.start_at for key in keys]
+    return f"start ge {_moment(min(starts) - _SECOND)} and start le {_moment(max(starts) + 2 * _SECOND)}"
+
+
+def _moment(moment: datetime) -> str:
+    return moment.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
+
+
+def _text(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

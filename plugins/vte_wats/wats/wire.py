@@ -1,0 +1,132 @@
+"""One request to WATS over pyWATS's low-level client, which here only carries bytes and the token."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+from collections.abc import Mapping, Sequence
+
+import httpx
+from pywats.core.async_client import AsyncHttpClient
+from pywats.core.client import Response
+from pywats.core.exceptions import PyWATSError
+from pywats.core.retry import RetryConfig
+
+from vte_wats.errors import FatalError
+from vte_wats.wats.answers import as_error, failure_of_exception, failure_of_status, retry_after_s, server_message
+from vte_wats.wats.connection import WatsConnection
+
+_CONNECT_TIMEOUT_S = 10.0
+_TALKATIVE = ("httpx", "httpcore", "pywats")
+
+
+class PlainHttpClient(AsyncHttpClient):
+    """pyWATS's client without cache, throttle, retry or breaker of its own, and without redirects.
+
+    One HTTP/1.1 connection per request in flight: a reset then costs one request, not all of them.
+    """
+
+    def __init__(self, connection: WatsConnection) -> None:
+        super().__init__(
+            base_url=connection.url,
+            token=connection.token.get_secret_value(),
+            timeout=connection.timeout_s,
+            enable_throttling=False,
+            retry_config=RetryConfig(enabled=False),
+            enable_cache=False,
+            enable_circuit_breaker=False,
+        )
+        self._connection = connection
+
+    async def _get_client(self) -> httpx.AsyncClient:
+        """Open the transport on first use; pyWATS offers no switch for any of this."""
+        if self._client is None:
+            connections = self._connection.concurrency
+            self._client = httpx.AsyncClient(
+                base_url=self.base_url,
+                headers=self._headers,
+                timeout=httpx.Timeout(self.timeout, connect=min(self.timeout / 2, _CONNECT_TIMEOUT_S)),
+                verify=_verification(self._connection),
+                follow_redirects=False,
+                limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
+            )
+        return self._client
+
+
+class Wire:
+    """Sends one request at a time per caller and raises what the failure table says. Belongs to one event loop."""
+
+    def __init__(self, connection: WatsConnection) -> None:
+        for name in _TALKATIVE:  # they log addresses with serial numbers in them
+            logger = logging.getLogger(name)
+            logger.setLevel(max(logger.level, logging.WARNING))
+        self._timeout_s = connection.timeout_s
+        self._token = connection.token
+        self._client = PlainHttpClient(connection)
+
+    async def get(self, route: str, query: Mapping[str, str] | None = None) -> Response:
+        """Fetch, never from a cache."""
+        return await self._exchange("GET", route, query=query)
+
+    async def post(self, route: str, body: bytes, known: Sequence[str] = ()) -> Response:
+        """Post a finished JSON document."""
+        return await self._exchange("POST", route, body=body, known=known)
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._client.close()
+
+    def where(self, route: str) -> str:
+        """Return the address of a route, without query."""
+        return f"{self._client.base_url}{route}"
+
+    async def _exchange(
+        self,
+        method: str,
+        route: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        known: Sequence[str] = (),
+    ) -> Response:
+        where = f"{method} {self.where(route)}"
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                if method == "POST":
+                    answer = await self._client.post(route, data=body)
+                else:
+                    answer = await self._client.get(route, params=dict(query or {}), cache=False)
+        except TimeoutError as exc:
+            raise as_error(failure_of_exception(exc), where, f"within {self._timeout_s:g} s") from exc
+        except PyWATSError as exc:  # it says little; what the transport raised is its context
+            raise as_error(failure_of_exception(exc), where, self._without_token(_name_and_text(exc))) from exc
+        failure = failure_of_status(answer.status_code)
+        if failure is not None:
+            told = self._without_token(server_message(answer.data))
+            reason = f"HTTP {answer.status_code}: {told}" if told else f"HTTP {answer.status_code}"
+            raise as_error(failure, where, reason, retry_after_s=retry_after_s(answer.headers), known=known)
+        return answer
+
+    def _without_token(self, text: str) -> str:
+        return text.replace(self._token.get_secret_value(), "***")
+
+
+def _name_and_text(exc: PyWATSError) -> str:
+    cause = exc.__context__ or exc
+    text = " ".join(str(cause).split())[:200]
+    return f"{type(cause).__name__}: {text}" if text else type(cause).__name__
+
+
+def _verification(connection: WatsConnection) -> ssl.SSLContext | bool:
+    if not connection.verify_tls:
+        return False
+    if connection.ca_file is None:
+        return True
+    try:
+        return ssl.create_default_context(cafile=connection.ca_file)
+    except OSError as exc:  # ssl.SSLError is one
+        raise FatalError(
+            f"ca_file: must hold certificates in PEM form, given {connection.ca_file!r}. Change it: "
+            f"Airflow › Admin › Connections › {connection.conn_id}"
+        ) from exc

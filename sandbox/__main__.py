@@ -1,0 +1,41 @@
+"""Both emulated servers alone, with a floor that works: point an Airflow of your own at them."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import signal
+import threading
+from datetime import UTC, datetime, timedelta
+
+from sandbox.plant import Plant
+
+
+def main() -> None:
+    """Serve until Ctrl-C."""
+    arguments = argparse.ArgumentParser(prog="python -m sandbox", description=__doc__)
+    arguments.add_argument("--runs", type=int, default=600, help="test runs of the last two hours (default 600)")
+    arguments.add_argument("--seed", type=int, default=7, help="the same seed gives the same floor (default 7)")
+    arguments.add_argument("--timezone", default="Europe/Oslo", help="zone of the stations' clocks")
+    arguments.add_argument("--vte-port", type=int, default=0, help="a fixed port instead of a free one")
+    arguments.add_argument("--wats-port", type=int, default=0, help="a fixed port instead of a free one")
+    given = arguments.parse_args()
+    ended = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: ended.set())
+    now_at = datetime.now(UTC)
+    plant = Plant(seed=given.seed, timezone=given.timezone, vte_port=given.vte_port, wats_port=given.wats_port)
+    plant.floor.load(plant.db, start=now_at - timedelta(hours=2), end=now_at, runs=given.runs, oddities=True)
+    with plant, plant.floor.live(plant.db, every_s=5.0):
+        for name, value in plant.environment.items():
+            print(f"export {name}={shlex.quote(value)}")
+        print(f"export AIRFLOW__VTE_WATS__START_DATE={(now_at - timedelta(hours=2)).isoformat(timespec='seconds')}")
+        print(
+            f"# SQL Server {plant.vte.host}:{plant.vte.port}, received reports {plant.wats.url}, Ctrl-C ends",
+            flush=True,
+        )
+        ended.wait()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,223 @@
+"""The main job, shown and checked: two hours of a factory from SQL Server to WATS through a real Airflow."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import FrameType
+from zoneinfo import ZoneInfo
+
+from sandbox.airflow_stack import AirflowStack, DagRun
+from sandbox.plant import Plant
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+PID_FILE = REPOSITORY / ".demo.pid"
+SYNC, RECONCILE = "vte_wats_sync", "vte_wats_reconcile"
+INTERVAL = timedelta(minutes=5)
+INTERVALS = 24
+HISTORY_RUNS = 600
+PATIENCE_S = 900.0
+OUTCOMES = ("uploaded", "unchanged", "replaced", "dead", "held")
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The accounts of one check, over every run that is due: older than the watermark when the check began."""
+
+    vte: int
+    wats: int
+    letters: dict[str, str]
+    missing: list[str]
+    duplicates: list[str]
+    still_to_come: int
+
+    @property
+    def balances(self) -> bool:
+        """Whether every due run is in WATS once or a dead letter, and nowhere else."""
+        return not self.missing and not self.duplicates and self.vte == self.wats + len(self.letters)
+
+    def __str__(self) -> str:
+        return (
+            f"demo: vte={self.vte} wats={self.wats} dead={len(self.letters)} "
+            f"missing={len(self.missing)} duplicates={len(self.duplicates)}"
+        )
+
+
+def main() -> int:
+    """Run the demo; return 0 when the accounts balance."""
+    arguments = argparse.ArgumentParser(prog="python -m sandbox.demo", description=__doc__)
+    arguments.add_argument("--once", action="store_true", help="end with a verdict instead of staying")
+    once = arguments.parse_args().once
+    logging.disable(logging.WARNING)
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        with _temporary_home() as home:
+            return _demo(home, once=once)
+    except KeyboardInterrupt:
+        print("\nThe demo has ended; nothing of it is left behind.")
+        return 0 if not once else 1
+
+
+def _demo(home: Path, *, once: bool) -> int:
+    now_at = datetime.now(UTC)
+    began_at = datetime.fromtimestamp(now_at.timestamp() // 300 * 300, UTC) - INTERVALS * INTERVAL
+    plant = Plant()
+    loaded = plant.floor.load(plant.db, start=began_at, end=now_at, runs=HISTORY_RUNS, oddities=True)
+    print(f"A floor of {loaded.runs} runs since {began_at:%H:%M} UTC is in SQL Server, every oddity among them.")
+    with (
+        plant,
+        plant.floor.live(plant.db, every_s=5.0),
+        AirflowStack(
+            home=home / "airflow",
+            dags_folder=REPOSITORY / "dags",
+            plugins_folder=REPOSITORY / "plugins",
+            env={
+                "AIRFLOW__VTE_WATS__START_DATE": began_at.isoformat(),
+                "AIRFLOW__VTE_WATS__RETRY_DELAY_S": "5",
+                "PYTHONPATH": str(REPOSITORY / "plugins"),
+            },
+            pools={"wats_api": 2, "vte_wats_state": 1},
+            connections=plant.connections,
+            variables={"vte_wats": json.dumps(plant.floor.settings(storage_path=f"file://{home}/storage"))},
+        ) as airflow,
+    ):
+        print(f"Airflow:           {airflow.url}  (user {airflow.user}, password {airflow.password})")
+        print(f"Reports in WATS:   {plant.wats.url}")
+        airflow.unpause(SYNC)
+        finished = _wait_for_catchup(airflow)
+        verdict = _check(plant, airflow, home / "storage")
+        _print_table(verdict, finished, airflow)
+        if not once:
+            print(f"{verdict}\nThe station goes on testing and Airflow goes on syncing; Ctrl-C ends the demo.")
+            _follow(airflow, finished)
+    print(verdict, flush=True)
+    return 0 if verdict.balances else 1
+
+
+def _wait_for_catchup(airflow: AirflowStack) -> dict[str, dict[str, int]]:
+    finished: dict[str, dict[str, int]] = {}
+    deadline = time.monotonic() + PATIENCE_S
+    while len(finished) < INTERVALS:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"only {len(finished)} of {INTERVALS} intervals were done after {PATIENCE_S:.0f} s")
+        _report_new(airflow, finished)
+        time.sleep(0.5)
+    return finished
+
+
+def _follow(airflow: AirflowStack, finished: dict[str, dict[str, int]]) -> None:
+    while True:
+        _report_new(airflow, finished)
+        time.sleep(2)
+
+
+def _report_new(airflow: AirflowStack, finished: dict[str, dict[str, int]]) -> None:
+    for run in airflow.runs(SYNC):
+        if run.state == "failed":
+            raise RuntimeError(f"interval {run.run_id} failed:\n{_failure(airflow, run)}")
+        if run.state == "success" and run.run_id not in finished:
+            counts = airflow.xcom(SYNC, run.run_id, "settle") or {}
+            finished[run.run_id] = {outcome: counts.get(outcome, 0) for outcome in OUTCOMES}
+            text = ", ".join(f"{runs} {outcome}" for outcome, runs in finished[run.run_id].items() if runs)
+            print(f"[{len(finished):2}] {_interval(run)}  {text or 'nothing to do'}", flush=True)
+
+
+def _interval(run: DagRun) -> str:
+    if run.data_interval_start is None or run.data_interval_end is None:
+        return run.run_id
+    return f"{run.data_interval_start:%H:%M}–{run.data_interval_end:%H:%M} UTC"
+
+
+def _failure(airflow: AirflowStack, run: DagRun) -> str:
+    logs = [
+        airflow.task_log(SYNC, run.run_id, one.task_id, one.map_index, one.try_number)
+        for one in airflow.task_instances(SYNC, run.run_id)
+        if one.state == "failed"
+    ]
+    return "\n".join(log[-3000:] for log in logs)
+
+
+def _check(plant: Plant, airflow: AirflowStack, storage: Path) -> Verdict:
+    """Compare every due run of VTE with WATS and the dead letters, after one comparison by Airflow itself.
+
+    The five-minute sync reads back ten minutes; runs with a clock in 1970 or from yesterday are the daily comparison's.
+    """
+    last_sync = datetime.fromisoformat(json.loads(airflow.variable("vte_wats_state") or "{}")["lastSync"])
+    due_until = last_sync.astimezone(ZoneInfo(plant.floor.timezone)).replace(tzinfo=None)
+    rows = plant.db.query('SELECT CAST("Index_GUID" AS VARCHAR), "Timestamp" FROM "IndexData"')
+    due = {guid.lower() for guid, timestamp in rows if timestamp < due_until}
+    run_id = airflow.trigger(RECONCILE, conf={"days": 0})
+    airflow.unpause(RECONCILE)
+    if airflow.wait_for_run(RECONCILE, run_id, timeout_s=PATIENCE_S) != "success":
+        raise RuntimeError(f"the comparison of VTE and WATS failed, see {RECONCILE} in Airflow")
+    received = Counter(_source_id(report).removeprefix("VTE:") for report in plant.wats.store.reports())
+    letters = {path.stem: json.loads(path.read_text())["signature"] for path in storage.glob("dead_letters/*.json")}
+    strangers = received.keys() - {guid.lower() for guid, _ in rows} - _later_runs(plant)
+    twice = {guid for guid, reports in received.items() if reports > 1} | (received.keys() & letters.keys())
+    return Verdict(
+        vte=len(due),
+        wats=len(due & received.keys()),
+        letters={guid: reason for guid, reason in letters.items() if guid in due},
+        missing=sorted(due - received.keys() - letters.keys()),
+        duplicates=sorted(twice | strangers),
+        still_to_come=len(rows) - len(due),
+    )
+
+
+def _later_runs(plant: Plant) -> set[str]:
+    return {guid.lower() for (guid,) in plant.db.query('SELECT CAST("Index_GUID" AS VARCHAR) FROM "IndexData"')}
+
+
+def _source_id(report: dict[str, list[dict[str, str]]]) -> str:
+    return next(info["text"] for info in report["miscInfos"] if info["description"] == "source_id")
+
+
+def _print_table(verdict: Verdict, finished: dict[str, dict[str, int]], airflow: AirflowStack) -> None:
+    totals = {outcome: sum(counts[outcome] for counts in finished.values()) for outcome in OUTCOMES}
+    state = json.loads(airflow.variable("vte_wats_state") or "{}")
+    print(f"\nlastSync {state['lastSync']}")
+    for name, value in [
+        ("due runs in VTE", verdict.vte),
+        ("of them in WATS", verdict.wats),
+        ("read again, unchanged", totals["unchanged"]),
+        ("replaced, steps came later", totals["replaced"]),
+        ("dead letters and held runs", len(verdict.letters)),
+        ("missing", len(verdict.missing)),
+        ("duplicates", len(verdict.duplicates)),
+        ("newer runs, next interval's", verdict.still_to_come),
+    ]:
+        print(f"  {name:<28}{value:>6}")
+    for reason, runs in Counter(verdict.letters.values()).most_common():
+        print(f"    {runs:>4} × {reason}")
+
+
+@contextmanager
+def _temporary_home() -> Iterator[Path]:
+    home = Path(tempfile.mkdtemp(prefix="vte-wats-"))
+    PID_FILE.write_text(str(os.getpid()))
+    try:
+        yield home
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+        PID_FILE.unlink(missing_ok=True)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,44 @@
+"""The clocks on the station walls: naive local time, in steps of 1/300 s as SQL Server's ``datetime`` holds."""
+
+import struct
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+
+def wall_clock(at: datetime, zone: ZoneInfo) -> datetime:
+    """Return what a station in ``zone`` writes at the aware time ``at``: naive, rounded down to .000, .003 or .007."""
+    return to_tick(at.astimezone(zone).replace(tzinfo=None))
+
+
+def to_tick(local: datetime) -> datetime:
+    """Round down to 1/300 s, written with the milliseconds that SQL Server shows."""
+    ticks = local.microsecond * 3 // 10_000
+    return local.replace(microsecond=(ticks * 10 + 1) // 3 * 1000, fold=0)
+
+
+def to_real(value: float) -> float:
+    """Round to single precision, as a ``real`` column does, so that what is read back is what was written."""
+    return float(struct.unpack("f", struct.pack("f", value))[0])
+
+
+def clock_changes(zone: ZoneInfo, start: datetime, end: datetime) -> Iterator[tuple[datetime, timedelta]]:
+    """Yield every clock change in [start, end): its instant (UTC, to the second) and how far the clock jumps."""
+    day = start.astimezone(UTC)
+    while day < end:
+        following = min(day + timedelta(days=1), end.astimezone(UTC))
+        if _offset(zone, day) != _offset(zone, following):
+            before, after = day, following
+            while after - before > timedelta(seconds=1):
+                middle = before + (after - before) / 2
+                if _offset(zone, middle) == _offset(zone, day):
+                    before = middle
+                else:
+                    after = middle
+            change = (after + timedelta(milliseconds=500)).replace(microsecond=0)
+            yield change, _offset(zone, following) - _offset(zone, day)
+        day = following
+
+
+def _offset(zone: ZoneInfo, at: datetime) -> timedelta:
+    return at.astimezone(zone).utcoffset() or timedelta()

@@ -1,0 +1,68 @@
+"""A whole plant on two sockets: a VTE database with a floor that fills it, and a WATS that receives."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Self
+
+from sandbox.floor.factory import Floor
+from sandbox.vte.database import VteDatabase
+from sandbox.vte.server import Login, VteServer
+from sandbox.wats.server import WatsServer
+
+READER = "vte_adapter_readonly"
+# Passwords of emulated servers that listen on the loopback interface alone.
+READER_PASSWORD = "vte-reader-sandbox"  # noqa: S105
+WRITER_PASSWORD = "vte-station-sandbox"  # noqa: S105
+SCHEMA = Path(__file__).parent / "vte" / "reference_schema.sql"
+
+
+class Plant:
+    """Both servers, running within a ``with`` block, and what an Airflow must know to reach them."""
+
+    def __init__(
+        self, *, seed: int = 7, timezone: str = "Europe/Oslo", requests_per_minute: int | None = None, **ports: int
+    ) -> None:
+        self.floor = Floor(seed=seed, timezone=timezone)
+        self.db = VteDatabase()
+        self.db.run_script(SCHEMA.read_text(encoding="utf-8"))
+        logins = [Login("sa", WRITER_PASSWORD, can_write=True), Login(READER, READER_PASSWORD)]
+        self.vte = VteServer(self.db, logins=logins, timezone=timezone, port=ports.get("vte_port", 0))
+        self.wats = WatsServer(requests_per_minute=requests_per_minute, port=ports.get("wats_port", 0))
+        self._requests_per_minute = requests_per_minute or 6_000
+
+    def __enter__(self) -> Self:
+        self.vte.__enter__()
+        self.wats.__enter__()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.wats.__exit__(None, None, None)
+        self.vte.__exit__(None, None, None)
+
+    @property
+    def connections(self) -> dict[str, dict[str, Any]]:
+        """The two Airflow connections, by id, in Airflow's JSON form."""
+        return {
+            "vte_default": {
+                "conn_type": "mssql",
+                "host": self.vte.host,
+                "port": self.vte.port,
+                "login": READER,
+                "password": READER_PASSWORD,
+                "schema": "VTE9_3",
+            },
+            "wats_default": {
+                "conn_type": "wats",
+                "host": self.wats.url,
+                "password": self.wats.token,
+                "extra": {"requests_per_minute": self._requests_per_minute},
+            },
+        }
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The same connections and the settings for this floor as environment variables of an Airflow."""
+        lines = {f"AIRFLOW_CONN_{name.upper()}": json.dumps(fields) for name, fields in self.connections.items()}
+        return lines | {"AIRFLOW_VAR_VTE_WATS": json.dumps(self.floor.settings())}

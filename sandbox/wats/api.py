@@ -1,0 +1,100 @@
+"""The routes of WATS: what the public description offers under `/api`, as far as this server speaks it."""
+
+from typing import Annotated
+from urllib.parse import parse_qsl
+from uuid import UUID
+
+from fastapi import APIRouter, FastAPI, Query, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from starlette.exceptions import HTTPException
+
+from sandbox.wats.answers import Answer, as_response, json_answer, message_answer
+from sandbox.wats.odata import ODataError, parse_query
+from sandbox.wats.settings import ServerSettings
+from sandbox.wats.store import ReportStore
+
+
+def query_headers(store: ReportStore, settings: ServerSettings, query_string: bytes) -> Answer:
+    """Answer `Report/Query/Header` for an undecoded query string."""
+    try:
+        parameters = parse_qsl(query_string.decode("ascii"), keep_blank_values=True, errors="strict")
+    except ValueError:
+        return message_answer(400, "The query string is not valid UTF-8.")
+    try:
+        query = parse_query(
+            parameters, quoted_guids_only=settings.quoted_guids_only, max_nodes=settings.max_filter_nodes
+        )
+    except ODataError as exc:
+        return message_answer(400, f"The query specified in the URI is not valid. {exc}")
+    return json_answer(store.headers(query))
+
+
+def create_api(store: ReportStore, settings: ServerSettings) -> APIRouter:
+    """Return the routes, in lower case: IIS ignores the case of a path, and the gate in front lowers it."""
+    api = APIRouter(prefix="/api")
+
+    @api.get("/app/version")
+    async def version() -> str:
+        return settings.version
+
+    @api.get("/app/processes")
+    async def processes(
+        include_test: Annotated[bool, Query(alias="includeTestOperations")] = False,  # noqa: FBT002
+        include_repair: Annotated[bool, Query(alias="includeRepairOperations")] = False,  # noqa: FBT002
+        include_wip: Annotated[bool, Query(alias="includeWipOperations")] = False,  # noqa: FBT002
+    ) -> JSONResponse:
+        everything = not (include_test or include_repair or include_wip)
+        return JSONResponse(
+            [
+                process.as_json()
+                for process in store.processes
+                if everything
+                or (include_test and process.is_test)
+                or (include_repair and process.is_repair)
+                or (include_wip and process.is_wip)
+            ]
+        )
+
+    @api.get("/report/query/header")
+    async def header(request: Request) -> Response:
+        return as_response(query_headers(store, settings, request.scope["query_string"]))
+
+    @api.get("/report/query/headerbymiscinfo")
+    async def header_by_misc_info(
+        description: str | None = None,
+        data: str | None = None,
+        serial_number: Annotated[str | None, Query(alias="serialNumber")] = None,
+        process_code: Annotated[int | None, Query(alias="processCode")] = None,
+    ) -> Response:
+        found = store.headers_by_misc_info(
+            description=description, data=data, serial_number=serial_number, process_code=process_code
+        )
+        return as_response(json_answer(found))
+
+    @api.get("/report/wsjf/{report_id}")
+    async def wsjf(report_id: UUID) -> Response:
+        """Return the report as it was sent, whatever level of detail is asked for."""
+        body = store.find_body(str(report_id))
+        if body is None:
+            return as_response(message_answer(404, f"Report {report_id} was not found."))
+        return Response(body, media_type="application/json")
+
+    return api
+
+
+def add_errors(app: FastAPI) -> None:
+    """Let FastAPI's own refusals have the shape of WATS's: status 400 and a `message`."""
+
+    async def refused(_request: Request, exc: Exception) -> Response:
+        assert isinstance(exc, RequestValidationError)
+        first = exc.errors()[0]
+        return as_response(message_answer(400, f"{first['loc'][-1]}: {first['msg']}"))
+
+    async def not_found(request: Request, exc: Exception) -> Response:
+        assert isinstance(exc, HTTPException)
+        text = f"No HTTP resource was found that matches the request URI '{request.url.path}'."
+        return as_response(message_answer(exc.status_code, text if exc.status_code == 404 else str(exc.detail)))
+
+    app.add_exception_handler(RequestValidationError, refused)
+    app.add_exception_handler(HTTPException, not_found)

@@ -1,0 +1,332 @@
+"""The gate in front of the application: IIS's limits, credentials, budget, log, latency and the scripted faults.
+
+It speaks ASGI and, for faults of the connection, takes hold of uvicorn's transport: a reset is a real RST on the wire.
+Posted reports are answered here without entering FastAPI, because benchmarks post thousands of them.
+"""
+
+import asyncio
+import base64
+import contextlib
+import hmac
+import math
+import os
+import socket
+import struct
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from email.utils import format_datetime
+from typing import Any
+from urllib.parse import unquote_plus
+from uuid import UUID, uuid4
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from sandbox.wats.answers import (
+    LOGIN_PAGE,
+    Answer,
+    html_answer,
+    insert_result,
+    json_answer,
+    message_answer,
+    not_found_by_iis,
+)
+from sandbox.wats.faults import Fault, FaultKind, Faults
+from sandbox.wats.reports import ReportRefusedError, parse_report
+from sandbox.wats.request_log import Request, RequestBudget, RequestLog
+from sandbox.wats.settings import RetryAfterForm, ServerSettings
+from sandbox.wats.store import ReportStore
+
+_POST_PATH = "/api/report/wsjf"
+_PARTIAL_FLUSH_S = 0.05
+_DRIP_PIECES = 20
+
+
+class Gate:
+    """ASGI application that lets requests under `/api` through to `app` only if nothing speaks against it."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        store: ReportStore,
+        settings: ServerSettings,
+        faults: Faults,
+        log: RequestLog,
+        budget: RequestBudget,
+        clock: Callable[[], datetime],
+        user: str,
+        password: str,
+    ) -> None:
+        self._app = app
+        self._store = store
+        self._settings = settings
+        self._faults = faults
+        self._log = log
+        self._budget = budget
+        self._clock = clock
+        self._credentials = base64.b64encode(f"{user}:{password}".encode())
+        self._stopping = asyncio.Event()
+
+    def open(self) -> None:
+        """Prepare for a (re)start; called in the server's event loop."""
+        self._stopping = asyncio.Event()
+
+    def stop(self) -> None:
+        """Wake every request that a fault holds, so that the server can end."""
+        self._stopping.set()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or not scope["path"].lower().startswith("/api/"):
+            await self._app(scope, receive, send)
+            return
+        began = time.perf_counter()
+        body = await _whole_body(receive)
+        if body is None:
+            return
+        request = Request(
+            at=self._clock(),
+            method=scope["method"],
+            path=scope["path"],
+            query=scope["query_string"].decode("latin-1"),
+            body_size_bytes=len(body),
+        )
+        self._log.add(request)
+        headers = dict(scope["headers"])
+        try:
+            answer = self._refusal(scope, headers, body)
+            fault = None
+            if answer is None:
+                target = f"{request.path}?{unquote_plus(request.query)}"
+                fault = self._faults.strike(request.method, target, body)
+                if self._settings.latency_s > 0:
+                    await self._pause(self._settings.latency_s)
+                if fault is None:
+                    answer = await self._answer(scope, body, request)
+            if fault is not None:
+                request.fault = str(fault.kind)
+                await self._spoil(fault, request, body, scope=scope, receive=receive, send=send)
+            elif answer is not None:
+                request.status = answer.status
+                await _send(send, answer)
+        finally:
+            request.duration_s = time.perf_counter() - began
+
+    # ------------------------------------------------------------------------------------------------- admission
+    def _refusal(self, scope: Scope, headers: dict[bytes, bytes], body: bytes) -> Answer | None:
+        if len(scope["query_string"]) > self._settings.max_query_string_chars:
+            return not_found_by_iis()
+        if len(body) > self._settings.max_body_size_bytes:
+            return message_answer(413, f"The request body exceeds {self._settings.max_body_size_bytes} bytes.")
+        scheme, _, token = headers.get(b"authorization", b"").partition(b" ")
+        if scheme.lower() != b"basic" or not hmac.compare_digest(token.strip(), self._credentials):
+            challenge = {"WWW-Authenticate": 'Basic realm="WATS"'}
+            return message_answer(401, "Authorization has been denied for this request.", challenge)
+        wait_s = self._budget.wait_s()
+        if wait_s is not None:
+            return message_answer(429, "Too many requests.", {"Retry-After": self._retry_after(wait_s)})
+        if b"content-encoding" in headers and headers[b"content-encoding"] != b"identity":
+            return message_answer(415, "Content-Encoding is not supported.")
+        return None
+
+    def _retry_after(self, wait_s: float) -> str:
+        seconds = max(1, math.ceil(wait_s))
+        if self._settings.retry_after_form == RetryAfterForm.HTTP_DATE:
+            return format_datetime(self._clock() + timedelta(seconds=seconds), usegmt=True)
+        return str(seconds)
+
+    # --------------------------------------------------------------------------------------------------- answers
+    async def _answer(
+        self, scope: Scope, body: bytes, request: Request, quarantine_reason: str | None = None
+    ) -> Answer:
+        """Carry the request out."""
+        path = scope["path"].lower().rstrip("/")
+        if request.method == "POST" and path == _POST_PATH:
+            return self._post_report(body, request, quarantine_reason)
+        if path.startswith(f"{_POST_PATH}/"):
+            request.report_id = path.rpartition("/")[2]
+        return await _collected(self._app, {**scope, "path": path, "raw_path": path.encode()}, body)
+
+    def _post_report(self, body: bytes, request: Request, quarantine_reason: str | None) -> Answer:
+        try:
+            report = parse_report(body)
+            if isinstance(report.get("id"), str):
+                request.report_id = report["id"].lower()
+            received = self._store.receive_parsed(report, body, quarantine_reason=quarantine_reason)
+        except ReportRefusedError as exc:
+            return message_answer(400, str(exc))
+        return insert_result(received.id, received.number)
+
+    # ---------------------------------------------------------------------------------------------------- faults
+    async def _spoil(
+        self, fault: Fault, request: Request, body: bytes, *, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """Answer as the fault says. A request that is invalid anyway gets its refusal."""
+        usual: Answer | None = None
+        if fault.takes_effect:
+            reason = fault.reason if fault.kind is FaultKind.QUARANTINE else None
+            usual = await self._answer(scope, body, request, reason)
+        else:
+            request.report_id = _report_id(scope, body)
+        match fault.kind:
+            case FaultKind.RESET | FaultKind.STORE_THEN_RESET:
+                _reset(receive)
+                return
+            case FaultKind.CLOSE:
+                _transport(receive).close()
+                return
+            case FaultKind.RESET_INSIDE:
+                answer = usual or json_answer({})
+                request.status = answer.status
+                await self._send_half(send, answer)
+                _reset(receive)
+                return
+            case FaultKind.STORE_THEN_TIMEOUT | FaultKind.STALL:
+                if not await self._held(receive, fault.delay_s):
+                    return
+            case FaultKind.DRIP:
+                answer = usual or json_answer({})
+                request.status = answer.status
+                await self._drip(send, answer, 1.0 if fault.delay_s is None else fault.delay_s)
+                return
+        answer = _spoilt(fault, usual, request.report_id)
+        request.status = answer.status
+        await _send(send, answer)
+
+    async def _pause(self, seconds: float) -> None:
+        """Sleep, but no longer than the server runs."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), seconds)
+
+    async def _held(self, receive: Receive, delay_s: float | None) -> bool:
+        """Hold the answer back; True once `delay_s` have passed, False if the client left or the server stops."""
+        waiting = [asyncio.ensure_future(_gone(receive)), asyncio.ensure_future(self._stopping.wait())]
+        try:
+            done, _ = await asyncio.wait(waiting, timeout=delay_s, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in waiting:
+                task.cancel()
+        if done and self._stopping.is_set():
+            _transport(receive).close()
+        return not done
+
+    async def _send_half(self, send: Send, answer: Answer) -> None:
+        await send(_start(answer))
+        await send({"type": "http.response.body", "body": answer.body[: len(answer.body) // 2], "more_body": True})
+        await self._pause(_PARTIAL_FLUSH_S)
+
+    async def _drip(self, send: Send, answer: Answer, delay_s: float) -> None:
+        await send(_start(answer))
+        size = max(1, -(-len(answer.body) // _DRIP_PIECES))
+        pieces = [answer.body[at : at + size] for at in range(0, len(answer.body), size)]
+        for piece in pieces:
+            await self._pause(delay_s / len(pieces))
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def _spoilt(fault: Fault, usual: Answer | None, report_id: str | None) -> Answer:
+    """Return the answer of a fault that leaves the connection whole."""
+    match fault.kind:
+        case FaultKind.STATUS | FaultKind.STORE_THEN_STATUS:
+            headers = {} if fault.retry_after is None else {"Retry-After": str(fault.retry_after)}
+            return message_answer(fault.status, fault.message or f"Scripted fault {fault.status}.", headers)
+        case FaultKind.HTML:
+            return html_answer(LOGIN_PAGE)
+        case FaultKind.REDIRECT:
+            return html_answer(b"", 302, {"Location": fault.location})
+        case FaultKind.EMPTY_200:
+            return Answer(200, b"")
+        case FaultKind.JSON_200:
+            return json_answer(fault.json)
+        case FaultKind.WRONG_ID:
+            return insert_result(str(uuid4()), 1)
+        case FaultKind.NO_STORE:
+            return insert_result(report_id or str(uuid4()), 1)
+        case FaultKind.TRUNCATED_JSON:
+            answer = usual or json_answer({})
+            return Answer(answer.status, answer.body[: len(answer.body) // 2], answer.content_type, answer.headers)
+        case _:
+            return usual or json_answer({})
+
+
+def _report_id(scope: Scope, body: bytes) -> str | None:
+    path = scope["path"].lower().rstrip("/")
+    found: object = path.rpartition("/")[2] if path.startswith(f"{_POST_PATH}/") else None
+    if path == _POST_PATH:
+        with contextlib.suppress(ReportRefusedError):
+            found = parse_report(body).get("id")
+    try:
+        return str(UUID(str(found)))
+    except ValueError:
+        return None
+
+
+# -------------------------------------------------------------------------------------------------------------- ASGI
+async def _whole_body(receive: Receive) -> bytes | None:
+    """Return the request's body, or None if the client left before it was complete."""
+    pieces: list[bytes] = []
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            return None
+        pieces.append(message.get("body", b""))
+        if not message.get("more_body", False):
+            return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+def _start(answer: Answer) -> Message:
+    headers = {"Content-Type": answer.content_type, **answer.headers, "Content-Length": str(len(answer.body))}
+    return {
+        "type": "http.response.start",
+        "status": answer.status,
+        "headers": [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()],
+    }
+
+
+async def _send(send: Send, answer: Answer) -> None:
+    await send(_start(answer))
+    await send({"type": "http.response.body", "body": answer.body})
+
+
+async def _collected(app: ASGIApp, scope: Scope, body: bytes) -> Answer:
+    """Run the application on an already received body and return its whole answer."""
+    start: dict[str, Any] = {}
+    pieces: list[bytes] = []
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            start.update(message)
+        else:
+            pieces.append(message.get("body", b""))
+
+    await app(scope, receive, send)
+    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in start["headers"]}
+    headers.pop("content-length", None)
+    content_type = headers.pop("content-type", "text/plain")
+    return Answer(start["status"], b"".join(pieces), content_type, headers)
+
+
+async def _gone(receive: Receive) -> None:
+    """Return when the client has closed the connection."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _transport(receive: Receive) -> asyncio.Transport:
+    """Return the connection of a request: uvicorn's `receive` is a method of the object that owns it."""
+    transport: asyncio.Transport = receive.__self__.transport  # type: ignore[attr-defined]
+    return transport
+
+
+def _reset(receive: Receive) -> None:
+    """End the connection with RST instead of FIN."""
+    transport = _transport(receive)
+    connection = transport.get_extra_info("socket")
+    if connection is not None:
+        with socket.socket(fileno=os.dup(connection.fileno())) as duplicate:
+            duplicate.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()

@@ -1,0 +1,229 @@
+"""The main job on a real Airflow: scheduler, API server, PostgreSQL, SQL Server wire, WATS wire."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+from sandbox.airflow_stack import AirflowStack
+from sandbox.plant import Plant
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+
+SYNC = "vte_wats_sync"
+RUNS = 40
+
+
+class Site:
+    """A plant and an Airflow that syncs it, and what a test asks about both."""
+
+    def __init__(self, plant: Plant, airflow: AirflowStack, storage: Path) -> None:
+        self.plant, self.airflow, self.storage = plant, airflow, storage
+
+    def sync(self, expected: str = "success", **conf: bool) -> dict[str, int]:
+        """Trigger a sync from the watermark to now; return the counts of its settle task."""
+        run_id = self.airflow.trigger(SYNC, conf=conf)
+        state = self.airflow.wait_for_run(SYNC, run_id, timeout_s=180)
+        assert state == expected, self.failure(run_id)
+        self.last_run_id = run_id
+        return self.airflow.xcom(SYNC, run_id, "settle") or {}
+
+    def failure(self, run_id: str) -> str:
+        return "\n".join(
+            self.airflow.task_log(SYNC, run_id, one.task_id, one.map_index, one.try_number)[-2000:]
+            for one in self.airflow.task_instances(SYNC, run_id)
+            if one.state == "failed"
+        )
+
+    @property
+    def source(self) -> set[str]:
+        return {str(guid).lower() for (guid,) in self.plant.db.query('SELECT "Index_GUID" FROM "IndexData"')}
+
+    @property
+    def receipts(self) -> dict[str, int]:
+        return {guid.lower(): count for guid, count in self.plant.wats.store.receive_counts().items()}
+
+    @property
+    def letters(self) -> dict[str, dict]:
+        return {path.stem: json.loads(path.read_text()) for path in self.storage.glob("dead_letters/*.json")}
+
+    @property
+    def last_sync(self) -> str:
+        return json.loads(self.airflow.variable("vte_wats_state"))["lastSync"]
+
+    def load(self, minutes_ago: float, runs: int = 5, oddities: tuple[str, ...] = ()) -> set[str]:
+        """Commit runs of the minute that ended then; return their GUIDs."""
+        before = self.source
+        end = datetime.now(UTC) - timedelta(minutes=minutes_ago)
+        self.plant.floor.load(
+            self.plant.db, start=end - timedelta(minutes=1), end=end, runs=runs, steps=6, oddities=list(oddities)
+        )
+        return self.source - before
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Iterator[Site]:
+    home = tmp_path_factory.mktemp("site")
+    began_at = datetime.fromtimestamp(time.time() // 300 * 300, UTC) - timedelta(minutes=15)
+    plant = Plant()
+    plant.floor.load(plant.db, start=began_at, end=datetime.now(UTC), runs=RUNS, steps=6)
+    settings = plant.floor.settings(storage_path=f"file://{home}/storage", settle_delay_s=0)
+    with (
+        plant,
+        AirflowStack(
+            home=home / "airflow",
+            dags_folder=repository / "dags",
+            plugins_folder=repository / "plugins",
+            env={
+                "AIRFLOW__VTE_WATS__START_DATE": began_at.isoformat(),
+                "AIRFLOW__VTE_WATS__RETRIES": "1",
+                "AIRFLOW__VTE_WATS__RETRY_DELAY_S": "1",
+            },
+            pools={"wats_api": 2, "vte_wats_state": 1},
+            connections=plant.connections,
+            variables={"vte_wats": json.dumps(settings)},
+        ) as airflow,
+    ):
+        assert airflow.import_errors() == []
+        airflow.unpause(SYNC)
+        yield Site(plant, airflow, home / "storage")
+
+
+def wait_until(condition: Callable[[], bool], timeout_s: float = 240) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.5)
+
+
+def test_catchup_carries_the_fresh_runs_of_every_interval(site):
+    wait_until(lambda: len(done_intervals(site)) >= 3)
+    zone = ZoneInfo(site.plant.floor.timezone)
+    until = datetime.fromisoformat(site.last_sync).astimezone(zone).replace(tzinfo=None)
+    due = site.plant.db.query('SELECT "Index_GUID" FROM "IndexData" WHERE "Timestamp" < ?', [until])
+    assert {str(guid).lower() for (guid,) in due} <= site.receipts.keys()
+    site.sync()
+    assert site.receipts.keys() == site.source
+    assert set(site.receipts.values()) == {1}
+
+
+def done_intervals(site: Site) -> list[str]:
+    return [run.run_id for run in site.airflow.runs(SYNC) if run.state == "success" and run.run_type == "scheduled"]
+
+
+def test_a_second_sync_uploads_nothing(site):
+    before = site.receipts
+    run_id = done_intervals(site)[-1]
+    site.airflow.clear(SYNC, run_id)
+    assert site.airflow.wait_for_run(SYNC, run_id, timeout_s=180) == "success"
+    counts = site.airflow.xcom(SYNC, run_id, "settle")
+    assert counts["unchanged"] > 0
+    assert counts["uploaded"] == counts["replaced"] == 0
+    assert site.receipts == before
+
+
+def test_a_run_already_uploaded_is_skipped_with_one_line_that_names_it(site):
+    run_id = done_intervals(site)[-1]
+    log = site.airflow.task_log(SYNC, run_id, "carry.upload", map_index=0, try_number=tries(site, run_id))
+    guid = next(guid for guid in site.source if f"Run {guid}" in log)
+    assert f"Run {guid} already uploaded, skipping" in log
+
+
+def tries(site: Site, run_id: str) -> int:
+    return next(one.try_number for one in site.airflow.task_instances(SYNC, run_id) if one.task_id == "carry.upload")
+
+
+def test_a_late_run_is_picked_up_by_the_guard_band(site):
+    late = site.load(minutes_ago=5)
+    assert not late & site.receipts.keys()
+    site.sync()
+    assert late <= site.receipts.keys()
+
+
+def test_a_run_whose_steps_came_later_is_replaced_under_the_same_id(site):
+    guid = sorted(site.load(minutes_ago=0, runs=1))[0]
+    site.sync()
+    steps = len(site.plant.wats.store.report(guid)["root"]["steps"])
+    site.plant.db.insert_rows(
+        {"TestDataNumeric": [{"Index_GUID": guid, "TestStepNumber": 900, "TestName": "Late", "TestResult": 1.0}]}
+    )
+    assert site.sync()["replaced"] == 1
+    assert len(site.plant.wats.store.report(guid)["root"]["steps"]) == steps + 1
+    assert site.receipts[guid] == 2
+    assert Counter(site.receipts.keys())[guid] == 1
+
+
+def test_a_bad_run_becomes_a_dead_letter_while_the_rest_goes_on(site):
+    loaded = site.load(minutes_ago=0, runs=4, oddities=("blank_serial", "unmapped_test_plan"))
+    counts = site.sync()
+    letters = {guid: letter for guid, letter in site.letters.items() if guid in loaded}
+    assert {letter["kind"] for letter in letters.values()} == {"dead", "held"}
+    assert counts["dead"] >= 1
+    assert counts["held"] >= 1
+    assert loaded - letters.keys() <= site.receipts.keys()
+    assert not letters.keys() & site.receipts.keys()
+
+
+def test_wats_down_leaves_the_watermark_and_wats_up_again_loses_nothing(site):
+    site.sync()
+    watermark = site.last_sync
+    waiting = site.load(minutes_ago=0)
+    site.airflow.pause(SYNC)  # no scheduled interval in between
+    site.plant.wats.stop()
+    site.airflow.unpause(SYNC)
+    site_run = site.airflow.trigger(SYNC)
+    assert site.airflow.wait_for_run(SYNC, site_run, timeout_s=240) == "failed"
+    assert site.last_sync == watermark
+    site.plant.wats.start()
+    site.airflow.clear(SYNC, site_run, only_failed=True)
+    assert site.airflow.wait_for_run(SYNC, site_run, timeout_s=240) == "success"
+    assert waiting <= site.receipts.keys()
+    assert site.last_sync > watermark
+
+
+def test_a_dry_run_posts_nothing_and_moves_nothing(site):
+    site.sync()
+    site.load(minutes_ago=0)
+    before, watermark = site.receipts, site.last_sync
+    site.airflow.pause(SYNC)
+    run_id = site.airflow.trigger(SYNC, conf={"dry_run": True})
+    site.airflow.unpause(SYNC)
+    assert site.airflow.wait_for_run(SYNC, run_id, timeout_s=180) == "success"
+    assert site.airflow.xcom(SYNC, run_id, "settle")["uploaded"] == 5
+    assert site.receipts == before
+    assert site.last_sync == watermark
+
+
+def test_force_posts_unchanged_reports_again(site):
+    site.sync()
+    before = site.receipts
+    counts = site.sync(force=True)
+    assert counts["replaced"] > 0
+    assert sum(site.receipts.values()) >= sum(before.values()) + counts["replaced"]
+
+
+def test_a_run_older_than_every_window_is_found_by_the_daily_comparison(site):
+    ancient = site.load(minutes_ago=60 * 24 * 365 * 20)
+    run_id = site.airflow.trigger("vte_wats_reconcile", conf={"days": 0})
+    site.airflow.unpause("vte_wats_reconcile")
+    assert site.airflow.wait_for_run("vte_wats_reconcile", run_id, timeout_s=240) == "success"
+    assert ancient <= site.receipts.keys()
+
+
+def test_both_connections_answer_the_test_button(site):
+    for conn_id in ("vte_default", "wats_default"):
+        worked, message = site.airflow.test_connection(conn_id)
+        assert worked, message
+
+
+def test_at_the_end_every_run_is_in_wats_once_or_a_dead_letter(site):
+    site.sync()
+    assert site.receipts.keys() | site.letters.keys() == site.source
+    assert not site.receipts.keys() & site.letters.keys()
+    assert site.plant.wats.store.quarantined() == []

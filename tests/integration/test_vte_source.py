@@ -1,0 +1,194 @@
+"""The source over a real wire: pymssql and Airflow's MsSqlHook against a server that speaks TDS."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from sandbox.vte.faults import Fault
+from vte_wats.errors import FatalError, RetriableError
+from vte_wats.model import StepKind
+from vte_wats.ports import TimeRange
+from vte_wats.settings import Settings
+from vte_wats.source.vte import VteSource
+
+from tests.integration.conftest import hook_to
+
+NOON = datetime(2026, 3, 2, 12)
+HOUR = TimeRange(NOON, NOON + timedelta(hours=1))
+
+
+def site(**settings: Any) -> Settings:
+    return Settings.model_validate({"source_timezone": "Europe/Oslo", "process_map": {"*": 100}} | settings)
+
+
+def test_run_times_counts_per_second_and_brings_the_server_clock(hook, vte, add_run):
+    for milliseconds in (0, 3, 997, 1000, 2500):
+        add_run(NOON + timedelta(milliseconds=milliseconds))
+    add_run(HOUR.to_local)
+    with VteSource(site(), hook) as source:
+        times = source.run_times([HOUR])
+    assert times.seconds == (
+        (NOON, 3),
+        (NOON + timedelta(seconds=1), 1),
+        (NOON + timedelta(seconds=2), 1),
+    )
+    assert abs((times.server_now_at - vte.clock()).total_seconds()) < 60
+
+
+def test_an_empty_range_still_brings_the_server_clock_in_one_statement(hook, vte):
+    with VteSource(site(), hook) as source:
+        before = len(selects(vte))
+        times = source.run_times([HOUR])
+        assert times.seconds == ()
+        assert times.server_now_at.tzinfo is not None
+    assert len(selects(vte)) - before == 1
+
+
+def test_a_run_comes_complete_with_its_steps_of_all_three_tables(hook, add_run):
+    guid = add_run(
+        NOON,
+        "SN-測試-😀",
+        Info1="batch",
+        numeric=[{"TestStepNumber": 2, "TestName": "Voltage", "TestResult": 5.01, "LowLimit": 4.9, "HighLimit": 5.1,
+                  "TestUnits": "V", "TestResultType": 1}],
+        text=[{"TestStepNumber": 1, "TestName": "Firmware", "TestResult": "1.2.3"}],
+        other=[{"TestStepNumber": 3, "TestName": "Trace", "TestResult": b"\x00\x01\xff"}],
+    )  # fmt: skip
+    with VteSource(site(), hook) as source:
+        (run,) = source.runs_between([HOUR])
+    assert (run.index_guid, run.serial, run.timestamp_local, run.info1) == (guid, "SN-測試-😀", NOON, "batch")
+    assert [(step.kind, step.value) for step in run.steps] == [
+        (StepKind.TEXT, "1.2.3"),
+        (StepKind.NUMERIC, 5.01),
+        (StepKind.OTHER, b"\x00\x01\xff"),
+    ]
+    assert (run.steps[1].low_limit, run.steps[1].high_limit, run.steps[1].units) == (4.9, 5.1, "V")
+
+
+def test_a_range_is_half_open_and_ties_at_its_edge_stay_together(hook, add_run):
+    inside = {add_run(NOON) for _ in range(5)}
+    for _ in range(5):
+        add_run(HOUR.to_local)
+    with VteSource(site(), hook) as source:
+        assert {run.index_guid for run in source.runs_between([HOUR])} == inside
+
+
+def test_two_statements_read_a_slice_whatever_it_holds(hook, vte, add_run):
+    for n in range(40):
+        add_run(NOON + timedelta(seconds=n), numeric=[{"TestStepNumber": 1, "TestResult": float(n)}])
+    with VteSource(site(), hook) as source:
+        before = len(selects(vte))
+        assert len(list(source.runs_between([HOUR]))) == 40
+    assert len(selects(vte)) - before == 2
+
+
+def test_a_run_without_steps_is_read_too(hook, add_run):
+    guid = add_run(NOON)
+    with VteSource(site(), hook) as source:
+        (run,) = source.runs_between([HOUR])
+    assert (run.index_guid, run.steps) == (guid, ())
+
+
+def test_named_runs_are_read_and_absent_ones_yield_nothing(hook, add_run):
+    first, second = add_run(NOON), add_run(NOON - timedelta(days=9000))
+    add_run(NOON)
+    with VteSource(site(), hook) as source:
+        assert {run.index_guid for run in source.runs_by_guid([first, second, uuid4()])} == {first, second}
+
+
+def test_the_keys_of_a_range_come_alone(hook, add_run):
+    guids = [add_run(NOON + timedelta(seconds=n)) for n in range(3)]
+    with VteSource(site(), hook) as source:
+        assert list(source.run_guids([HOUR])) == guids
+        assert isinstance(guids[0], UUID)
+
+
+def test_equal_steps_come_in_one_order_however_they_were_written(hook, database, add_run):
+    steps = [{"TestStepNumber": 1, "TestName": name, "TestResult": value} for name, value in
+             [("b", 2.0), ("a", None), ("b", 1.0), (None, 3.0)]]  # fmt: skip
+    add_run(NOON, numeric=steps)
+    add_run(NOON, numeric=steps[::-1])
+    with VteSource(site(), hook) as source:
+        one, other = source.runs_between([HOUR])
+    assert one.steps == other.steps
+
+
+def test_a_site_with_other_names_is_read_by_overrides(hook, database, add_run, connection):
+    guid = add_run(NOON, Info1="lot 5")
+    sentence = 'SELECT * FROM "IndexData"'
+    assert database.query(sentence)
+    settings = site(column_overrides={"IndexData": {"columns": {"Info2": "Info1", "Info3": None}}})
+    with VteSource(settings, hook) as source:
+        (run,) = source.runs_between([HOUR])
+    assert (run.index_guid, run.info2, run.info3) == (guid, "lot 5", None)
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"column_overrides": {"IndexData": {"table": "Runs"}}}, "a table does not exist"),
+        ({"column_overrides": {"IndexData": {"columns": {"Info1": "Information"}}}}, "a column does not exist"),
+    ],
+)
+def test_a_name_that_does_not_exist_is_fatal_and_says_where_to_change_it(hook, settings, told):
+    with VteSource(site(**settings), hook) as source, pytest.raises(FatalError, match=told) as raised:
+        list(source.runs_between([HOUR]))
+    assert "column_overrides" in str(raised.value)
+
+
+def test_a_wrong_password_is_fatal_and_names_the_connection_but_not_the_password(connection):
+    hook = hook_to(connection | {"password": "not-the-password"})
+    with pytest.raises(FatalError, match="login was refused") as raised, VteSource(site(), hook):
+        pass
+    assert "vte_default" in str(raised.value)
+    assert "not-the-password" not in str(raised.value)
+
+
+def test_a_server_that_is_away_is_worth_another_try(connection, vte):
+    hook = hook_to(connection)
+    vte.stop()
+    with pytest.raises(RetriableError), VteSource(site(), hook):
+        pass
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault(kind="error", number=1205, match="TestDataNumeric"),
+        Fault(kind="error", number=1222, match="TestDataNumeric"),
+        Fault(kind="drop", match="TestDataNumeric"),
+        Fault(kind="drop", match="TestDataNumeric", after_rows=5),
+    ],
+    ids=lambda fault: f"{fault.kind}-{getattr(fault, 'number', None)}-{fault.after_rows}",
+)
+def test_a_passing_failure_is_worth_another_try_and_never_a_short_answer(hook, vte, add_run, fault):
+    for n in range(20):
+        add_run(NOON + timedelta(seconds=n), numeric=[{"TestStepNumber": 1, "TestResult": float(n)}])
+    vte.faults.add(fault)
+    with VteSource(site(), hook) as source, pytest.raises(RetriableError):
+        list(source.runs_between([HOUR]))
+    with VteSource(site(), hook) as source:
+        assert len(list(source.runs_between([HOUR]))) == 20
+
+
+def test_the_reader_gives_way_to_test_stations(hook, vte):
+    with VteSource(site(lock_timeout_ms=1234), hook):
+        pass
+    sent = " ".join(entry.sql for entry in vte.log)
+    assert "SET DEADLOCK_PRIORITY LOW" in sent
+    assert "SET LOCK_TIMEOUT 1234" in sent
+    assert "NOLOCK" not in sent.upper()
+
+
+def test_no_transaction_is_left_open(hook, vte, add_run):
+    add_run(NOON)
+    with VteSource(site(), hook) as source:
+        list(source.runs_between([HOUR]))
+    assert not [entry.sql for entry in vte.log if "BEGIN TRAN" in entry.sql.upper()]
+
+
+def selects(vte) -> list[str]:
+    return [entry.sql for entry in vte.log if "SELECT" in entry.sql.upper()]

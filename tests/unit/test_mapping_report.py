@@ -1,0 +1,408 @@
+"""A run becomes a report: every field in its place, and a clear refusal where that cannot be."""
+
+from __future__ import annotations
+
+import base64
+import gc
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import warnings
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from tests.unit.mapping_builders import (
+    GUID,
+    SYSTEM_GUID,
+    a_number,
+    a_run,
+    a_settings,
+    a_text,
+    an_other,
+    body_of,
+    misc_infos_of,
+)
+from vte_wats.errors import HeldError, RejectedError
+from vte_wats.mapping.report import map_run
+from vte_wats.model import VteProduct, VteTestplan
+from vte_wats.ports import NaturalKey
+from vte_wats.settings import PartRevision
+
+PROJECT = Path(__file__).parents[2]
+
+
+def a_full_run(**fields):
+    typical = {
+        "exit_code": 0,
+        "testplan": VteTestplan(name=" Gain ", variant="Cold", revision="1.4"),
+        "testsystem_guid": SYSTEM_GUID,
+        "hostname": "PC-4",
+        "site": "Oslo",
+        "operator": " Ø. Hansen ",
+        "info1": "Lot 測試",
+        "info3": "rack 2",
+        "steps": (
+            a_number(3.3, step_number=2, units="V", low_limit=3.2, high_limit=3.4, test_name="Rail"),
+            a_text("1.0.7", step_number=1),
+        ),
+    }
+    return a_run(**{**typical, **fields})
+
+
+def refusal_of(run, settings=None):
+    with pytest.raises(RejectedError) as caught:
+        map_run(run, settings or a_settings())
+    return caught.value
+
+
+def test_every_field_of_a_run_stands_in_its_place():
+    report = map_run(a_full_run(), a_settings())
+    body = json.loads(report.body)
+    infos = body.pop("miscInfos")
+    assert body == {
+        "id": str(GUID),
+        "type": "T",
+        "pn": "PN-1",
+        "sn": "SN-1",
+        "rev": "-",
+        "processCode": 100,
+        "result": "P",
+        "machineName": "Station 4",
+        "location": "Oslo",
+        "purpose": "Production",
+        "start": "2026-06-15T14:29:47.750000+02:00",
+        "uut": {"user": "Ø. Hansen", "execTime": 12.5},
+        "subUnits": [],
+        "root": {
+            "stepType": "SequenceCall",
+            "name": "Gain",
+            "group": "M",
+            "status": "P",
+            "seqCall": {"path": "Gain (Cold)", "name": "Gain", "version": "1.4"},
+            "steps": [
+                {
+                    "stepType": "ET_SVT",
+                    "name": "Firmware",
+                    "group": "M",
+                    "status": "P",
+                    "stringMeas": [{"status": "P", "value": "1.0.7", "compOp": "LOG"}],
+                },
+                {
+                    "stepType": "ET_NLT",
+                    "name": "Rail",
+                    "group": "M",
+                    "status": "P",
+                    "numericMeas": [
+                        {
+                            "status": "P",
+                            "value": 3.3,
+                            "unit": "V",
+                            "compOp": "GELE",
+                            "lowLimit": 3.2,
+                            "highLimit": 3.4,
+                        }
+                    ],
+                },
+            ],
+        },
+    }
+    assert [(info["description"], info["text"]) for info in infos] == [
+        ("source_hash", report.source_hash),
+        ("source", "VTE"),
+        ("source_id", f"VTE:{str(GUID).lower()}"),
+        ("source_system", str(SYSTEM_GUID)),
+        ("source_timestamp", "2026-06-15T14:30:00.250"),
+        ("testplan", "Gain"),
+        ("testplan_variant", "Cold"),
+        ("testplan_revision", "1.4"),
+        ("exit_code", "0"),
+        ("info1", "Lot 測試"),
+        ("info3", "rack 2"),
+    ]
+    assert report.report_id == GUID
+    assert report.natural_key == NaturalKey(
+        "SN-1", "PN-1", 100, datetime(2026, 6, 15, 14, 29, 47, 750_000, timezone(timedelta(hours=2)))
+    )
+
+
+def test_a_bare_run_leaves_out_what_it_does_not_have():
+    body = body_of(a_run(test_time_s=None))
+    assert body["uut"] == {}
+    assert body["location"] == "-"
+    assert body["root"]["seqCall"] == {"path": "Gain", "name": "Gain", "version": "-"}
+    assert set(misc_infos_of(body)) == {
+        "source_hash",
+        "source",
+        "source_id",
+        "source_timestamp",
+        "testplan",
+        "start_from",
+    }
+
+
+def test_nothing_of_the_defaults_of_pywats_leaks():
+    bare = map_run(a_run(test_time_s=None, steps=(a_number(), a_text(), an_other(b"\xff"), a_number(None))), a_settings())
+    for default in ("Fixture", "SequenceCall.seq", "TestSequence", "1.0.0", '"NA"', "StepName", "Unknown", '""', "None"):
+        assert default not in bare.body
+
+
+def test_the_hash_covers_the_whole_body_but_itself():
+    report = map_run(a_full_run(), a_settings())
+    mark = f'{{"description":"source_hash","text":"{report.source_hash}"}},'
+    assert report.body.count(mark) == 1
+    assert hashlib.sha256(report.body.replace(mark, "").encode()).hexdigest()[:16] == report.source_hash
+
+
+def test_the_hash_is_not_led_astray_by_texts_that_look_like_the_document():
+    report = map_run(a_run(serial='"miscInfos":['), a_settings())
+    assert json.loads(report.body)["sn"] == '"miscInfos":['
+    assert misc_infos_of(json.loads(report.body))["source_hash"] == report.source_hash
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"info1": "x"}, {"exit_code": 1}, {"operator": "x"}, {"test_time_s": 12.6}, {"steps": (a_number(),)}],
+    ids=lambda fields: next(iter(fields)),
+)
+def test_the_hash_changes_with_the_content(changed):
+    plain, other = map_run(a_run(), a_settings()), map_run(a_run(**changed), a_settings())
+    assert plain.source_hash != other.source_hash
+    assert plain.report_id == other.report_id
+
+
+def test_the_same_run_gives_the_same_bytes_in_any_locale_time_zone_and_hash_seed():
+    program = (
+        "import hashlib; from tests.unit.test_mapping_report import *;"
+        "run = a_full_run(serial='A/*Ø', info2='x' * 300, steps=(a_number(), a_number(2.0), an_other(b'\\xff')));"
+        "print(hashlib.sha256(map_run(run, a_settings()).body.encode()).hexdigest())"
+    )
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", program],
+            env={**os.environ, "PYTHONPATH": f"{PROJECT}:{PROJECT / 'plugins'}", "TZ": zone, "LC_ALL": locale, "PYTHONHASHSEED": seed},
+            cwd=PROJECT,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for zone, locale, seed in (
+            ("UTC", "C", "0"),
+            ("America/New_York", "C.UTF-8", "1"),
+            ("Australia/Lord_Howe", "tr_TR.UTF-8", "4711"),
+        )
+    ]
+    answers = {process.communicate()[0] for process in processes}
+    assert len(answers) == 1
+    assert len(answers.pop().strip()) == 64
+
+
+def test_mapping_leaves_no_rings_for_the_garbage_collector():
+    run, settings = a_full_run(), a_settings()
+    map_run(run, settings)
+    gc.collect()
+    gc.disable()
+    try:
+        map_run(run, settings)
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize(
+    ("code", "letter"), [(1, "P"), (0, "F"), (2, "E"), (3, "T")], ids=["passed", "failed", "error", "terminated"]
+)
+def test_the_runs_own_result_code_decides_over_its_steps(code, letter):
+    body = body_of(a_run(result_code=code, steps=(a_number(result_code=0), a_number(result_code=1, step_number=2))))
+    assert (body["result"], body["root"]["status"]) == (letter, letter)
+
+
+def test_the_sites_own_result_codes_count():
+    assert body_of(a_run(result_code=0), a_settings(result_codes={0: "Passed"}))["result"] == "P"
+
+
+@pytest.mark.parametrize(("code", "named"), [(7, "7"), (None, "NULL")])
+def test_a_run_with_an_unlisted_result_code_is_held(code, named):
+    held = refusal_of(a_run(result_code=code))
+    assert isinstance(held, HeldError)
+    assert held.signature == f"unlisted result code {named}"
+    assert "result_codes" in held.message
+
+
+def test_a_run_of_an_unmapped_test_plan_is_held_under_one_signature():
+    held = [refusal_of(a_run(testplan=VteTestplan(name=name), serial=name)) for name in ("Burn-in", " Burn-in ")]
+    assert all(isinstance(one, HeldError) for one in held)
+    assert {one.signature for one in held} == {"unmapped test plan 'Burn-in'"}
+    assert "process_map" in held[0].message
+
+
+@pytest.mark.parametrize("snapshot", [None, "", "  "])
+def test_a_test_plan_without_a_name_of_its_own_has_the_one_in_the_master_table(snapshot):
+    body = body_of(a_run(testplan=VteTestplan(name=snapshot, master_name="Gain")))
+    assert body["processCode"] == 100
+    assert body["root"]["name"] == "Gain"
+
+
+def test_a_test_plan_without_any_name_is_held_unless_a_pattern_takes_every_run():
+    nameless = a_run(testplan=VteTestplan())
+    assert refusal_of(nameless).signature == "unmapped test plan ''"
+    assert body_of(nameless, a_settings(process_map={"*": 7}))["root"]["name"] == "-"
+
+
+@pytest.mark.parametrize("blank", [None, "", " \t\n"])
+@pytest.mark.parametrize("field", ["serial", "part number"])
+def test_a_blank_serial_or_part_number_is_rejected(field, blank):
+    fields = {"serial": blank} if field == "serial" else {"product": VteProduct(name=blank, master_name=blank)}
+    refused = refusal_of(a_run(**fields))
+    assert not isinstance(refused, HeldError)
+    assert refused.signature == f"{field} is blank"
+    assert field in refused.message
+
+
+@pytest.mark.parametrize("long", ["S" * 101, "😀" * 51], ids=["ascii", "beyond the BMP"])
+@pytest.mark.parametrize("field", ["serial", "part number"])
+def test_a_serial_or_part_number_that_is_too_long_is_rejected_and_never_shortened(field, long):
+    fields = {"serial": long} if field == "serial" else {"product": VteProduct(name=long)}
+    assert refusal_of(a_run(**fields)).signature == f"{field} is longer than 100 characters"
+
+
+def test_a_serial_of_exactly_the_limit_goes_through():
+    assert body_of(a_run(serial=" " + "S" * 100 + " "))["sn"] == "S" * 100
+
+
+def test_the_part_number_falls_back_to_the_master_name_of_the_product():
+    assert body_of(a_run(product=VteProduct(name=" ", master_name="PN-M")))["pn"] == "PN-M"
+
+
+def test_the_part_number_comes_from_the_column_the_site_names_without_falling_back():
+    settings = a_settings(part_number="info1")
+    assert body_of(a_run(info1="PN-I"), settings)["pn"] == "PN-I"
+    assert refusal_of(a_run(product=VteProduct(master_name="PN-M")), settings).signature == "part number is blank"
+
+
+@pytest.mark.parametrize("value", ["A/B", "A*B", "100%?", "[^]!", "A\\B", "SUPPRESS:A/B", "SUPPRESS:A"])
+def test_problem_characters_are_kept_unchanged_and_without_a_warning(value):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        report = map_run(a_run(serial=value, product=VteProduct(name=value)), a_settings())
+    body = json.loads(report.body)
+    assert (body["sn"], body["pn"]) == (value, value)
+    assert (report.natural_key.serial, report.natural_key.part_number) == (value, value)
+
+
+@pytest.mark.parametrize("character", "*%?[]^!/\\")
+def test_problem_characters_are_rejected_where_the_site_wants_that(character):
+    settings = a_settings(problem_characters="reject")
+    serial = refusal_of(a_run(serial=f"A{character}B"), settings)
+    part_number = refusal_of(a_run(product=VteProduct(name=f"A{character}B")), settings)
+    assert serial.signature == f"serial contains {character}"
+    assert part_number.signature == f"part number contains {character}"
+    assert "problem_characters" in serial.message
+
+
+def test_the_station_is_the_column_the_site_names_then_the_host_then_a_refusal():
+    assert body_of(a_run(hostname="PC-4"), a_settings(station="hostname"))["machineName"] == "PC-4"
+    assert body_of(a_run(testsystem_name=" ", hostname="PC-4"))["machineName"] == "PC-4"
+    assert refusal_of(a_run(testsystem_name=None, hostname=" ")).signature == "station is blank"
+
+
+@pytest.mark.parametrize(
+    ("rule", "revision"),
+    [
+        (PartRevision(), "-"),
+        (PartRevision(source="info2", constant="0"), "C"),
+        (PartRevision(source="info3", constant="0"), "0"),
+        (PartRevision(constant="A"), "A"),
+    ],
+)
+def test_the_part_revision_follows_its_rule(rule, revision):
+    assert body_of(a_run(info2="C", info3=" "), a_settings(part_revision=rule))["rev"] == revision
+
+
+def test_location_and_purpose_follow_the_settings():
+    settings = a_settings(default_location="Hall 2", purpose="Pilot")
+    assert body_of(a_run(), settings)["location"] == "Hall 2"
+    assert body_of(a_run(), settings)["purpose"] == "Pilot"
+
+
+@pytest.mark.parametrize("blank", [None, "", "  "])
+def test_a_run_without_an_operator_names_none(blank):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert "user" not in body_of(a_run(operator=blank))["uut"]
+
+
+@pytest.mark.parametrize("test_time_s", [-1.0, float("nan"), float("inf")])
+def test_a_test_time_that_is_no_duration_is_told_instead_of_sent(test_time_s):
+    body = body_of(a_run(test_time_s=test_time_s))
+    assert "execTime" not in body["uut"]
+    assert body["uut"]["comment"] == f"TestTime {test_time_s!r} is no duration and was left out"
+    assert misc_infos_of(body)["start_from"] == "timestamp"
+
+
+def test_a_start_that_had_to_be_chosen_says_so_in_a_misc_info():
+    assert "earlier" in misc_infos_of(body_of(a_run(timestamp_local=datetime(2026, 10, 25, 2, 30))))["start_ambiguous"]
+    assert "start_nonexistent" in misc_infos_of(body_of(a_run(timestamp_local=datetime(2026, 3, 29, 2, 30))))
+
+
+def test_the_raw_timestamp_keeps_every_digit_the_column_has():
+    local = datetime(2026, 6, 15, 14, 30, 0, 123_457)
+    assert misc_infos_of(body_of(a_run(timestamp_local=local)))["source_timestamp"] == "2026-06-15T14:30:00.123457"
+
+
+def test_an_overlong_text_is_shortened_and_stands_in_full_in_the_comment():
+    long = "x" * 60 + "y" * 60
+    body = body_of(a_run(info1=long, operator=long, site=long, testsystem_name=long))
+    kept = long[:99] + "…"
+    assert misc_infos_of(body)["info1"] == kept
+    assert (body["uut"]["user"], body["location"], body["machineName"]) == (kept, kept, kept)
+    for field in ("info1", "operator", "location", "station"):
+        assert f"{field} in full: {long}" in body["uut"]["comment"].splitlines()
+
+
+def test_an_overlong_test_plan_revision_and_variant_are_shortened_to_their_own_limits_and_told():
+    body = body_of(a_run(testplan=VteTestplan(name="Gain", variant="v" * 600, revision="r" * 31)))
+    assert body["root"]["seqCall"]["version"] == "r" * 29 + "…"
+    assert len(body["root"]["seqCall"]["path"]) == 500
+    assert "test plan revision in full: " + "r" * 31 in body["uut"]["comment"].splitlines()
+    assert "test plan variant in full: " + "v" * 600 in body["uut"]["comment"].splitlines()
+
+
+def test_an_overlong_test_plan_name_is_mapped_by_its_full_name():
+    name = "G" * 120
+    body = body_of(a_run(testplan=VteTestplan(name=name)), a_settings(process_map={name: 55}))
+    assert body["processCode"] == 55
+    assert body["root"]["name"] == "G" * 99 + "…"
+    assert body["uut"]["comment"].splitlines().count(f"test plan in full: {name}") == 1
+
+
+def test_a_comment_that_is_too_long_goes_on_in_an_attachment():
+    long = "z" * 6000
+    body = body_of(a_run(info1=long))
+    comment, file = body["uut"]["comment"], body["root"]["attachment"]
+    assert len(comment) <= 5000
+    assert comment.endswith("(The whole text is in the attachment comment.txt.)")
+    assert file["name"] == "comment.txt"
+    assert base64.b64decode(file["data"]).decode() == f"info1 in full: {long}"
+
+
+def test_characters_that_wats_cannot_carry_become_visible_and_are_told():
+    body = body_of(a_run(serial="A\x00\x1fB", info1="x\ty\r\nz"))
+    assert body["sn"] == "A␀␟B"
+    assert misc_infos_of(body)["info1"] == "x\ty\r\nz"
+    assert body["uut"]["comment"] == "serial: characters that WATS cannot carry are shown as symbols"
+
+
+def test_a_field_that_pywats_refuses_is_named_in_a_rejection():
+    refused = refusal_of(a_run(), a_settings().model_copy(update={"purpose": "p" * 101}))
+    assert "purpose" in refused.message
+    assert "at most 100 characters" in refused.message
+    assert refused.signature == "UUTReport purpose: string_too_long"
+
+
+def test_the_guid_is_the_report_id_whatever_its_case():
+    upper = UUID(str(GUID).upper())
+    assert body_of(a_run(index_guid=upper))["id"] == str(GUID)

@@ -1,0 +1,132 @@
+"""When a test started, in every zone and around every clock change."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo, available_timezones
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from tests.unit.mapping_builders import a_settings
+from vte_wats.errors import RejectedError
+from vte_wats.mapping.start_time import start_of
+
+ZONES = st.sampled_from(sorted(available_timezones()))
+MOMENTS = st.datetimes(min_value=datetime(1970, 1, 1), max_value=datetime(2037, 12, 31))
+SECONDS = st.floats(min_value=0, max_value=86_400, width=32)
+SPRING = datetime(2026, 3, 29, 2, 30)
+AUTUMN = datetime(2026, 10, 25, 2, 30)
+
+
+def started(local, test_time_s=0.0, **answers):
+    return start_of(local, test_time_s, a_settings(**answers))
+
+
+def test_a_timestamp_at_the_end_is_taken_back_by_the_test_time():
+    start = started(datetime(2026, 6, 15, 14, 30), 90.5)
+    assert start.at.isoformat() == "2026-06-15T14:28:29.500000+02:00"
+    assert start.notes == ()
+
+
+def test_a_timestamp_at_the_start_is_the_start():
+    start = started(datetime(2026, 1, 15, 14, 30), 90.5, timestamp_marks="start")
+    assert start.at.isoformat() == "2026-01-15T14:30:00+01:00"
+    assert start.notes == ()
+
+
+@pytest.mark.parametrize(
+    ("test_time_s", "milliseconds"), [(0.0005, 0), (0.0015, 2), (0.0025, 2), (12.345600128173828, 12_346)]
+)
+def test_the_test_time_counts_in_whole_milliseconds_rounded_half_to_even(test_time_s, milliseconds):
+    noon = datetime(2026, 6, 15, 12)
+    assert started(noon).at - started(noon, test_time_s).at == timedelta(milliseconds=milliseconds)
+
+
+@pytest.mark.parametrize("test_time_s", [None, -0.001, math.nan, math.inf, -math.inf, 3.4e38, 1e308])
+def test_a_test_time_that_is_no_duration_leaves_the_start_at_the_timestamp_and_says_so(test_time_s):
+    start = started(datetime(2026, 6, 15, 14, 30), test_time_s)
+    assert start.at.isoformat() == "2026-06-15T14:30:00+02:00"
+    assert start.notes == (("start_from", "timestamp"),)
+
+
+def test_a_missing_test_time_does_not_matter_when_the_timestamp_is_the_start():
+    assert started(datetime(2026, 6, 15, 14, 30), None, timestamp_marks="start").notes == ()
+
+
+@pytest.mark.parametrize(("passed", "offset"), [("earlier", "+02:00"), ("later", "+01:00")])
+def test_the_repeated_hour_is_the_pass_the_setting_names_and_says_so(passed, offset):
+    start = started(AUTUMN, ambiguous_time=passed)
+    assert start.at.isoformat() == f"2026-10-25T02:30:00{offset}"
+    assert start.notes == (("start_ambiguous", f"{passed} pass (UTC{offset})"),)
+
+
+def test_a_skipped_time_is_read_with_the_offset_before_the_change_and_says_so():
+    start = started(SPRING)
+    assert start.at == datetime(2026, 3, 29, 1, 30, tzinfo=UTC)
+    assert start.at.isoformat() == "2026-03-29T03:30:00+02:00"
+    assert start.notes == (("start_nonexistent", "skipped by the clock change; read with UTC+01:00"),)
+
+
+def test_a_test_across_the_autumn_change_starts_in_summer_time():
+    start = started(datetime(2026, 10, 25, 3, 10), 3600.0)
+    assert start.at.isoformat() == "2026-10-25T02:10:00+01:00"
+    assert started(datetime(2026, 10, 25, 3, 10), 7200.0).at.isoformat() == "2026-10-25T02:10:00+02:00"
+
+
+def test_the_fold_a_driver_happens_to_set_does_not_matter():
+    assert started(AUTUMN.replace(fold=1)) == started(AUTUMN)
+
+
+def test_an_offset_with_seconds_is_written_as_utc():
+    start = started(datetime(1971, 1, 1, 12), source_timezone="Africa/Monrovia")
+    assert start.at.isoformat() == "1971-01-01T12:44:30+00:00"
+
+
+@pytest.mark.parametrize(
+    ("local", "zone"), [(datetime.min, "Pacific/Auckland"), (datetime.max, "America/Los_Angeles")]
+)
+def test_a_timestamp_outside_the_calendar_is_rejected(local, zone):
+    with pytest.raises(RejectedError, match=r"Timestamp must lie within") as caught:
+        started(local, source_timezone=zone)
+    assert caught.value.signature == "timestamp is outside the calendar"
+
+
+@given(ZONES, MOMENTS, SECONDS)
+def test_a_start_reads_back_as_its_wall_clock_unless_the_clock_skipped_it(zone, local, test_time_s):
+    start = started(local, test_time_s, source_timezone=zone)
+    end_local = (start.at + timedelta(milliseconds=round(test_time_s * 1000))).astimezone(ZoneInfo(zone))
+    skipped = "start_nonexistent" in dict(start.notes)
+    assert (end_local.replace(tzinfo=None) == local) is not skipped
+
+
+@given(ZONES, MOMENTS)
+def test_the_two_passes_differ_exactly_when_the_start_says_it_is_ambiguous(zone, local):
+    earlier = started(local, source_timezone=zone)
+    later = started(local, source_timezone=zone, ambiguous_time="later")
+    assert ("start_ambiguous" in dict(earlier.notes)) == (earlier.at < later.at)
+    assert earlier.at <= later.at
+
+
+@given(ZONES, st.integers(1970, 2037), st.data())
+def test_around_every_clock_change_each_instant_is_found_again_from_its_wall_clock(zone, year, data):
+    tz = ZoneInfo(zone)
+    hours = [datetime(year, 1, 1, tzinfo=UTC) + timedelta(hours=h) for h in range(0, 8760, 12)]
+    changes = [
+        (a, b) for a, b in zip(hours, hours[1:], strict=False) if a.astimezone(tz).utcoffset() != b.astimezone(tz).utcoffset()
+    ]
+    assume(changes)
+    before, after = data.draw(st.sampled_from(changes))
+    instant = before + timedelta(minutes=data.draw(st.integers(0, int((after - before) / timedelta(minutes=1)))))
+    wall = instant.astimezone(tz).replace(tzinfo=None, fold=0)
+    found = {started(wall, source_timezone=zone, ambiguous_time=p).at for p in ("earlier", "later")}
+    assert instant in found
+
+
+@given(ZONES, MOMENTS, SECONDS)
+def test_equal_starts_are_equal_keys_and_have_whole_minute_offsets(zone, local, test_time_s):
+    start = started(local, test_time_s, source_timezone=zone)
+    assert {start.at: 1}[start.at.astimezone(UTC)] == 1
+    assert not start.at.utcoffset() % timedelta(minutes=1)
