@@ -2,7 +2,7 @@
 
 **plan** asks VTE how many runs each second of the interval holds and cuts it into slices of about `batch_size` runs.
 For every slice **extract** reads the runs, **map_runs** makes WATS reports of them, **upload** posts what WATS does not
-have yet. **settle** balances the accounts; only then does `lastSync` (Variable `vte_wats_state`) move.
+have yet. Once the settings have changed, held runs are tried again. **settle** balances the accounts; only then does `lastSync` (Variable `vte_wats_state`) move.
 
 | you see | it means | do |
 |---|---|---|
@@ -45,20 +45,26 @@ with DAG(
     @task
     def plan() -> list[dict[str, Any]]:
         """Cut the data interval, or the time since lastSync, into slices."""
-        from vte_wats.orchestration.edges import open_source, read_settings, read_state
+        from vte_wats.orchestration.edges import open_source, read_settings, read_state, storage_of
+        from vte_wats.storage.dead_letters import DeadLetters
         from vte_wats.sync.plan import plan as plan_window
+        from vte_wats.sync.plan import plan_held
         from vte_wats.windows import window_of
 
         context = get_current_context()
         site = read_settings()
+        state = read_state(sync_began_at(context, site))
         from_at, to_at = context.get("data_interval_start"), context.get("data_interval_end")
         if from_at is None or to_at is None:
-            from_at = read_state(sync_began_at(context, site)).last_sync
+            from_at = state.last_sync
             to_at = context["dag_run"].run_after
         with open_source(site) as source:
             planned = plan_window(source, site, window_of(from_at, to_at, site.guard_band_s, site.settle_delay_s))
         publish_window(context, planned.window.from_at, planned.window.to_at)
-        return [part.to_xcom() for part in planned.slices]
+        held = (
+            plan_held(DeadLetters(storage_of(site)), planned, site) if state.settings_hash != site.fingerprint else ()
+        )
+        return [part.to_xcom() for part in (*planned.slices, *held)]
 
     slices = plan()
     settle(slices, carry.expand(part=slices))

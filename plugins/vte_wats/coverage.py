@@ -47,6 +47,7 @@ class State(BaseModel):
     since_at: Instant = Field(alias="since", description="Where the sync began: the watermark counts from here.")
     coverage: tuple[Stretch, ...] = ()
     totals: dict[Outcome, int] = Field(default_factory=dict)
+    settings_hash: str | None = Field(None, description="The settings of the last sync; others give held runs a try.")
     syncs: int = Field(0, ge=0, description="Data intervals that were carried completely.")
 
     @computed_field(alias="lastSync")  # type: ignore[prop-decorator]
@@ -56,13 +57,14 @@ class State(BaseModel):
         ends = (s.to_at for s in self.coverage if s.from_at <= self.since_at < s.to_at)
         return next(ends, self.since_at)
 
-    def extended(self, window: Window | None, outcomes: Mapping[Outcome, int]) -> State:
+    def extended(self, window: Window | None, outcomes: Mapping[Outcome, int], settings_hash: str) -> State:
         """Return the state after a window was carried completely; ``None`` adds to the totals alone."""
         done = () if window is None else (Stretch(from_at=window.from_at, to_at=window.to_at),)
         return State(
             since_at=self.since_at,
             coverage=_merged((*self.coverage, *done)),
             totals={o: self.totals.get(o, 0) + outcomes.get(o, 0) for o in Outcome},
+            settings_hash=settings_hash,
             syncs=self.syncs + 1,
         )
 

@@ -6,6 +6,7 @@ connections ``vte_default`` and ``wats_default``. Unknown fields are refused and
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import re
@@ -210,6 +211,11 @@ class Settings(_Closed):
     def zone(self) -> ZoneInfo:
         """The source's time zone."""
         return ZoneInfo(self.source_timezone)
+
+    @property
+    def fingerprint(self) -> str:
+        """A short hash of every answer: another one means that runs may be judged differently now."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:16]
 
     def process_code(self, testplan_name: str) -> int | None:
         """Return the process code of a test plan: an exact name first, then patterns in their order, else ``None``."""

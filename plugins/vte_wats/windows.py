@@ -79,7 +79,7 @@ def slices_of(
     cuts: list[datetime] = []
     counts: list[int] = [0]
     for second, runs in seconds:
-        if counts[-1] and counts[-1] + runs > wanted:
+        if counts[-1] >= wanted:  # a slice that closed short of it could make more slices than allowed
             cuts.append(second)
             counts.append(0)
         counts[-1] += runs
@@ -101,7 +101,8 @@ def _cut(ranges: Sequence[TimeRange], cuts: Sequence[datetime]) -> list[tuple[Ti
 def _whole_second(at: datetime) -> datetime:
     if at.tzinfo is None:
         raise ValueError(f"data interval edges are aware, given {at!r}")
-    return at.astimezone(UTC).replace(microsecond=0)
+    # Built anew: Airflow hands out pendulum's datetimes, whose UTC is another object than the standard library's.
+    return datetime(*at.astimezone(UTC).timetuple()[:6], tzinfo=UTC)
 
 
 def _wall_clock(at: datetime, zone: ZoneInfo) -> datetime:

@@ -1,9 +1,9 @@
 """Ends the stack's processes when the process that started them is gone without having done so.
 
-One small process per stack. It reads ``add <session id> <signal>`` and ``remove <session id>`` from its standard input; the
-other end of that pipe belongs to the owner alone, so end of file means that the owner ended, be it by SIGKILL. A
-parent-death signal would not do: it watches the starting thread instead of the process, exists on Linux only, and reaches
-the component but not the tasks that it forked.
+One small process per stack. It reads ``add <session id> <signal>`` and ``remove <session id>`` from its standard input;
+the other end of that pipe belongs to the owner alone, so end of file means that the owner ended, be it by SIGKILL. A
+parent-death signal would not do: it watches the starting thread instead of the process, exists on Linux only, and
+reaches the component but not the tasks that it forked.
 """
 
 import os

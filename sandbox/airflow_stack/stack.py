@@ -45,13 +45,13 @@ MIGRATE = (sys.executable, "-P", "-c", "from airflow.utils.db import initdb; ini
 class AirflowStack:
     """Airflow with everything it needs, on free ports of 127.0.0.1, below one folder.
 
-    ``home`` is an empty folder, which may be deleted once the block has ended. ``env`` goes over the stack's own settings.
-    ``variables`` (name to text) and ``connections`` (id to Airflow's JSON form) are stored in the metadata database, so that
-    tasks may write them; what comes as ``AIRFLOW_VAR_`` or ``AIRFLOW_CONN_`` in ``env`` hides them. ``template_folder``
-    keeps a migrated database between stacks: the first stack fills it, later ones copy it.
+    ``home`` is an empty folder, which may be deleted once the block has ended. ``env`` goes over the stack's own
+    settings. ``variables`` (name to text) and ``connections`` (id to Airflow's JSON form) are stored in the metadata
+    database, so that tasks may write them; an ``AIRFLOW_VAR_`` or ``AIRFLOW_CONN_`` of the same name in ``env`` hides
+    them. ``template_folder`` keeps a migrated database between stacks: the first stack fills it, later ones copy it.
 
-    When the block ends, by whatever way, every process of the stack has ended; when this process is killed, a guard ends
-    them. Nothing is written outside ``home`` and ``template_folder``.
+    When the block ends, by whatever way, every process of the stack has ended; when this process is killed, a guard
+    ends them. Nothing is written outside ``home`` and ``template_folder``, compiled modules excepted.
     """
 
     def __init__(
@@ -116,7 +116,7 @@ class AirflowStack:
         self.stop()
 
     def start(self) -> None:
-        """Bring everything up and return when the API answers, the heartbeats are fresh and the DAG files are parsed."""
+        """Bring everything up; return when the API answers, heartbeats are fresh and the DAG files are parsed."""
         began = time.monotonic()
         self.folders.create()
         self._write_password()
@@ -197,9 +197,7 @@ class AirflowStack:
     def pause(self, dag_id: str) -> None:
         self._set_paused(dag_id, is_paused=True)
 
-    def trigger(
-        self, dag_id: str, conf: Mapping[str, Any] | None = None, logical_date: datetime | None = None
-    ) -> str:
+    def trigger(self, dag_id: str, conf: Mapping[str, Any] | None = None, logical_date: datetime | None = None) -> str:
         """Create a manual run and return its id; without a logical date it has no data interval."""
         return self._client.trigger(dag_id, conf=conf or {}, logical_date=logical_date)
 
@@ -302,7 +300,7 @@ class AirflowStack:
         self._wait_until("the API", self._database_is_healthy, names=("api-server",))
 
     def _database_is_healthy(self) -> bool:
-        return self._health().get("metadatabase", {}).get("status") == "healthy"
+        return bool(self._health().get("metadatabase", {}).get("status") == "healthy")
 
     def _wait_for_heartbeats(self, *, newer_than: float = 0.0) -> None:
         """Wait for a healthy heartbeat of every running component, written after the given Unix time."""

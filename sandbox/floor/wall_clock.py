@@ -12,9 +12,10 @@ def wall_clock(at: datetime, zone: ZoneInfo) -> datetime:
 
 
 def to_tick(local: datetime) -> datetime:
-    """Round down to 1/300 s, written with the milliseconds that SQL Server shows."""
-    ticks = local.microsecond * 3 // 10_000
-    return local.replace(microsecond=(ticks * 10 + 1) // 3 * 1000, fold=0)
+    """Round down to 1/300 s, written with the milliseconds that SQL Server shows: they end in 0, 3 or 7."""
+    tens, ms = divmod(local.microsecond // 1000, 10)
+    shown = 7 if ms >= 7 else 3 if ms >= 3 else 0
+    return local.replace(microsecond=(tens * 10 + shown) * 1000, fold=0)
 
 
 def to_real(value: float) -> float:

@@ -487,7 +487,8 @@ def _sql(node: Node, values: list[Value], *, negated: bool) -> str:
                 return _known(f"substr({column.filter_sql}, 1, length(?)) = ?", negated=negated)
             values.append(text)
             return _known(
-                f"(length(?) = 0 OR substr({column.filter_sql}, -length(?)) = ?)",
+                f"length({column.filter_sql}) >= length(?)"
+                f" AND substr({column.filter_sql}, length({column.filter_sql}) - length(?) + 1) = ?",
                 negated=negated,
             )
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+
 from sandbox.airflow_stack import AirflowStack
 from sandbox.plant import Plant
 
@@ -147,7 +148,7 @@ def test_a_late_run_is_picked_up_by_the_guard_band(site):
 
 
 def test_a_run_whose_steps_came_later_is_replaced_under_the_same_id(site):
-    guid = sorted(site.load(minutes_ago=0, runs=1))[0]
+    guid = min(site.load(minutes_ago=0, runs=1))
     site.sync()
     steps = len(site.plant.wats.store.report(guid)["root"]["steps"])
     site.plant.db.insert_rows(

@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 import pytest
 from airflow.providers.microsoft.mssql.hooks.mssql import MsSqlHook
 from airflow.sdk import Connection
+
 from sandbox.plant import READER, READER_PASSWORD, SCHEMA, WRITER_PASSWORD
 from sandbox.vte.database import VteDatabase
 from sandbox.vte.server import Login, VteServer

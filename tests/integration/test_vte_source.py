@@ -7,14 +7,14 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+
 from sandbox.vte.faults import Fault
+from tests.integration.conftest import hook_to
 from vte_wats.errors import FatalError, RetriableError
 from vte_wats.model import StepKind
 from vte_wats.ports import TimeRange
 from vte_wats.settings import Settings
 from vte_wats.source.vte import VteSource
-
-from tests.integration.conftest import hook_to
 
 NOON = datetime(2026, 3, 2, 12)
 HOUR = TimeRange(NOON, NOON + timedelta(hours=1))

@@ -25,7 +25,7 @@ _DUCKDB_TYPES = {
 }
 
 
-def documented_tables(text: str) -> dict[str, dict[str, str]]:
+def schema_tables(text: str) -> dict[str, dict[str, str]]:
     """Read table → column → T-SQL type from the schema's own layout: one column a line."""
     return {
         table: dict(re.findall(r"^    \[(\w+)\] (\S+) ", body, re.MULTILINE))
@@ -42,7 +42,7 @@ class FloorStore:
         text = SCHEMA.read_text(encoding="utf-8")
         keys = dict(re.findall(r"\[(\w+)\] uniqueidentifier NOT NULL CONSTRAINT \[PK_(\w+)\]", text))
         keys = {table: column for column, table in keys.items()}
-        for table, columns in documented_tables(text).items():
+        for table, columns in schema_tables(text).items():
             listed = ", ".join(
                 f'"{column}" {_DUCKDB_TYPES[kind]}{" PRIMARY KEY" if keys.get(table) == column else ""}'
                 for column, kind in columns.items()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
@@ -86,7 +87,7 @@ def test_an_offset_with_seconds_is_written_as_utc():
 
 
 @pytest.mark.parametrize(
-    ("local", "zone"), [(datetime.min, "Pacific/Auckland"), (datetime.max, "America/Los_Angeles")]
+    ("local", "zone"), [(datetime(1, 1, 1), "Pacific/Auckland"), (datetime(9999, 12, 31, 23), "America/Los_Angeles")]
 )
 def test_a_timestamp_outside_the_calendar_is_rejected(local, zone):
     with pytest.raises(RejectedError, match=r"Timestamp must lie within") as caught:
@@ -114,9 +115,7 @@ def test_the_two_passes_differ_exactly_when_the_start_says_it_is_ambiguous(zone,
 def test_around_every_clock_change_each_instant_is_found_again_from_its_wall_clock(zone, year, data):
     tz = ZoneInfo(zone)
     hours = [datetime(year, 1, 1, tzinfo=UTC) + timedelta(hours=h) for h in range(0, 8760, 12)]
-    changes = [
-        (a, b) for a, b in zip(hours, hours[1:], strict=False) if a.astimezone(tz).utcoffset() != b.astimezone(tz).utcoffset()
-    ]
+    changes = [(a, b) for a, b in pairwise(hours) if a.astimezone(tz).utcoffset() != b.astimezone(tz).utcoffset()]
     assume(changes)
     before, after = data.draw(st.sampled_from(changes))
     instant = before + timedelta(minutes=data.draw(st.integers(0, int((after - before) / timedelta(minutes=1)))))

@@ -26,7 +26,8 @@ class Limits(NamedTuple):
         return self.low is not None or self.high is not None
 
     def __str__(self) -> str:
-        return f"low {'none' if self.low is None else self.low!r}, high {'none' if self.high is None else self.high!r}"
+        low, high = ("none" if limit is None else repr(limit) for limit in self)
+        return f"low {low}, high {high}"
 
 
 NO_LIMITS = Limits(None, None)

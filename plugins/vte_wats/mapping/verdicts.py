@@ -66,8 +66,8 @@ def step_verdict(step: VteStepResult, value: float | None, limits: Limits, setti
     result = settings.step_result_codes.get(code)
     if result is None:
         raise HeldError(
-            f"TestResultType {code} of step {step.step_number} ({quoted(step.test_name or '')}) is not in step_result_codes, "
-            f"so nobody has said what it means. Add it: {WHERE_TO_CHANGE}",
+            f"TestResultType {code} of step {step.step_number} ({quoted(step.test_name or '')}) is not in "
+            f"step_result_codes, so nobody has said what it means. Add it: {WHERE_TO_CHANGE}",
             f"unlisted step result code {code}",
         )
     return _STEP_STATUS[result]

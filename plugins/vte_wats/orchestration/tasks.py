@@ -103,7 +103,8 @@ def settle(slices: list[dict[str, Any]] | None, results: Any) -> dict[str, Any]:
         raise FatalError("plan failed, so nothing was carried; its log says why")
     settings = read_settings()
     state = read_state(sync_began_at(context, settings))
-    after = settle_slices(state, planned_window(context), len(slices), list(results or ()))
+    results = list(results or ())
+    after = settle_slices(state, planned_window(context), len(slices), results, settings.fingerprint)
     discard(storage_of(settings), context["dag"].dag_id, context["dag_run"].run_id)
     if not context["params"]["dry_run"]:
         write_state(after)  # the last thing done, so that another try does not add to the totals twice

@@ -61,6 +61,8 @@ SQL_FAILURES: tuple[SqlFailure, ...] = (
     SqlFailure((241, 245, 8114), FatalError, "a column holds another type than documented", "check column_overrides"),
 )
 
+_HEADING = "DB-Lib error message"
+
 
 def translated(exc: Exception, doing: str) -> VteWatsError:
     """Return the product's error for a driver's error; an unlisted number is fatal, so that a person looks at it."""
@@ -74,11 +76,12 @@ def translated(exc: Exception, doing: str) -> VteWatsError:
 def _number_and_text(exc: Exception) -> tuple[int | None, str]:
     """Find the number in pymssql's ``(number, bytes)``, which it sometimes nests in one more tuple.
 
-    A failed login carries 20002 or 20018 beside the server's own number in the text; the server's own counts.
+    The text may hold several messages; the first counts, and DB-Library's headings above them say nothing.
     """
     args = exc.args[0] if exc.args and isinstance(exc.args[0], tuple) else exc.args
     number = args[0] if args and isinstance(args[0], int) else None
     raw = args[1] if len(args) > 1 else (args[0] if args else "")
     text = raw.decode("utf-8", "replace") if isinstance(raw, bytes) else str(raw)
-    first_line = text.split("DB-Lib error message")[0].strip() or text.strip().splitlines()[0]
+    lines = (line.strip() for line in text.replace(_HEADING, f"\n{_HEADING}").splitlines())
+    first_line = next((line for line in lines if line and not line.startswith(_HEADING)), "no message")
     return number, first_line[:300]

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from datetime import datetime
 from enum import StrEnum
+from pathlib import Path
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
@@ -56,11 +57,12 @@ class DeadLetters:
             run=run,
         )
         self._folder.mkdir(parents=True, exist_ok=True)
-        with self._path(run.index_guid).open("wb") as file:
-            file.write(letter.model_dump_json(indent=1).encode())
-            file.flush()
-            if self._folder.protocol in ("", "file"):
-                os.fsync(file.fileno())
+        text = letter.model_dump_json(indent=1).encode()
+        path = self._path(run.index_guid)
+        if self._folder.protocol in ("", "file"):
+            _write_whole(Path(path.path), text)
+        else:
+            path.write_bytes(text)  # a bucket shows a file when it is complete
         return letter
 
     def get(self, guid: UUID) -> DeadLetter | None:
@@ -90,3 +92,13 @@ class DeadLetters:
 
     def _path(self, guid: UUID) -> UPath:
         return self._folder / f"{guid}.json"
+
+
+def _write_whole(path: Path, text: bytes) -> None:
+    """Put a file in place complete and on disk, or leave what is there: half a letter could never be read again."""
+    part = path.with_suffix(".part")
+    with part.open("wb") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)

@@ -58,7 +58,11 @@ def staging_of(storage: UPath, dag_id: str, run_id: str, slice_name: str) -> Sta
 
 def folder_of(storage: UPath, dag_id: str, run_id: str) -> UPath:
     """Return the folder of a DAG run; ids are escaped, for they hold colons and plus signs."""
-    return storage / "staging" / quote(dag_id, safe="") / quote(run_id, safe="")
+    return storage / "staging" / _escaped(dag_id) / _escaped(run_id)
+
+
+def _escaped(name: str) -> str:
+    return quote(name, safe="").replace(".", "%2E")  # ".." would lead out of the folder
 
 
 def discard(storage: UPath, dag_id: str, run_id: str) -> None:

@@ -11,6 +11,7 @@ from uuid import UUID
 from vte_wats.errors import RetriableError
 from vte_wats.ports import RunSource
 from vte_wats.settings import Settings
+from vte_wats.storage.dead_letters import DeadLetters, LetterKind
 from vte_wats.sync.slices import Slice
 from vte_wats.windows import Window, local_ranges, slices_of
 
@@ -56,6 +57,19 @@ def plan(source: RunSource, settings: Settings, window: Window) -> Plan:
     slices = tuple(Slice(f"s{n:04d}", runs, ranges=part) for n, (part, runs) in enumerate(cut, start=1))
     log.info("window %s to %s: %d runs in %d slices", window.from_at, window.to_at, sum(r for _, r in cut), len(cut))
     return Plan(window, slices)
+
+
+def plan_held(letters: DeadLetters, planned: Plan, settings: Settings) -> tuple[Slice, ...]:
+    """Cut the held runs into slices, those left out that the plan reads anyway."""
+    ranges = [r for part in planned.slices for r in part.ranges]
+    held = [
+        letter.index_guid
+        for letter in letters
+        if letter.kind is LetterKind.HELD
+        and not any(r.from_local <= letter.run.timestamp_local < r.to_local for r in ranges)
+    ]
+    log.info("the settings changed: %d held runs are tried again", len(held))
+    return plan_named(held, settings)
 
 
 def plan_named(guids: Sequence[UUID], settings: Settings) -> tuple[Slice, ...]:

@@ -12,7 +12,9 @@ from vte_wats.windows import Window
 log = logging.getLogger(__name__)
 
 
-def settle(state: State, window: Window | None, planned: int, results: Sequence[Mapping[str, int]]) -> State:
+def settle(
+    state: State, window: Window | None, planned: int, results: Sequence[Mapping[str, int]], settings_hash: str
+) -> State:
     """Return the state after a sync of ``planned`` slices with the uploads' ``results``, which it logs.
 
     ``window`` is ``None`` when the sync covered no stretch of time, such as named runs. Raises FatalError, and coverage
@@ -29,4 +31,4 @@ def settle(state: State, window: Window | None, planned: int, results: Sequence[
         )
     if read != sum(outcomes.values()):
         raise FatalError(f"accounts do not balance: {read} runs read, but {text}; the window stays open")
-    return state.extended(window, outcomes)
+    return state.extended(window, outcomes, settings_hash)

@@ -41,8 +41,12 @@ class UploadOptions:
 
 @dataclass(slots=True)
 class _Progress:
-    """The outcomes so far, and what still has to become a letter."""
+    """The outcomes so far, and what still has to become a letter.
 
+    ``done`` says which content of a run WATS holds by now, as its hash, over all tries of this task.
+    """
+
+    done: dict[UUID, tuple[str, Outcome]] = field(default_factory=dict)
     outcomes: dict[UUID, Outcome] = field(default_factory=dict)
     refusals: dict[UUID, Refusal] = field(default_factory=dict)
     retriable: list[RetriableError] = field(default_factory=list)
@@ -51,6 +55,10 @@ class _Progress:
     def refuse(self, refusal: Refusal) -> None:
         self.refusals[refusal.index_guid] = refusal
         self.outcomes[refusal.index_guid] = Outcome(refusal.kind)
+
+    def achieve(self, report: Report, outcome: Outcome) -> None:
+        self.outcomes[report.report_id] = outcome
+        self.done[report.report_id] = report.source_hash, outcome
 
 
 def upload(
@@ -62,7 +70,7 @@ def upload(
     try knows what this one achieved. Raises FatalError at once when a person must act: then nothing is dead-lettered
     for it. Dead letters are on disk before this returns.
     """
-    progress = _Progress(outcomes=_earlier_outcomes(staging))
+    progress = _Progress(done=_done_earlier(staging))
     try:
         codes = wats.process_codes()
         for mapped in in_groups(mapped_runs(staging), _AT_ONCE):
@@ -74,7 +82,7 @@ def upload(
                 _post([report for report in reports if report.report_id in to_post], to_post, wats, settings, progress)
     finally:
         if not options.dry_run:
-            _note_outcomes(staging, progress.outcomes)
+            _note_done(staging, progress.done)
     if progress.retriable:
         raise _gathered(progress.retriable)
     if not options.dry_run:
@@ -87,8 +95,8 @@ def _mapped_reports(mapped: Sequence[Report | Refusal], codes: frozenset[int], p
     for one in mapped:
         if isinstance(one, Refusal):
             progress.refuse(one)
-        elif one.report_id in progress.outcomes:
-            continue
+        elif (done := progress.done.get(one.report_id)) is not None and done[0] == one.source_hash:
+            progress.outcomes[one.report_id] = done[1]
         elif (code := one.natural_key.process_code) not in codes:
             reason = f"WATS has no test operation with process code {code}; add it in WATS or correct process_map"
             progress.refuse(Refusal.of(one.report_id, HeldError(reason, f"process code {code} is not in WATS")))
@@ -106,7 +114,7 @@ def _compared(
         found = stored.get(report.report_id)
         if found is not None and found.source_hash == report.source_hash and not options.force:
             log.info("Run %s already uploaded, skipping", report.report_id)
-            progress.outcomes[report.report_id] = Outcome.UNCHANGED
+            progress.achieve(report, Outcome.UNCHANGED)
         else:
             to_post[report.report_id] = Outcome.UPLOADED if found is None else Outcome.REPLACED
     for refusal in _collisions([report for report in reports if report.report_id in to_post], wats):
@@ -121,7 +129,7 @@ def _post(
     for submission in wats.submit(reports):
         guid, error = submission.report.report_id, submission.error
         if error is None:
-            progress.outcomes[guid] = successes[guid]
+            progress.achieve(submission.report, successes[guid])
             log.info("Run %s %s", guid, successes[guid])
         elif isinstance(error, RetriableError):
             progress.retriable.append(error)
@@ -187,17 +195,24 @@ def _balanced(staging: Staging, outcomes: Mapping[UUID, Outcome]) -> dict[str, i
     return {"read": read} | {outcome.value: counts[outcome] for outcome in Outcome}
 
 
-def _note_outcomes(staging: Staging, outcomes: Mapping[UUID, Outcome]) -> None:
+def _note_done(staging: Staging, done: Mapping[UUID, tuple[str, Outcome]]) -> None:
     """Keep what this try achieved for the next one; refusals are judged anew."""
-    achieved = {g: o for g, o in outcomes.items() if o not in (Outcome.DEAD, Outcome.HELD)}
-    staging.write(OUTCOMES, (json.dumps([str(guid), outcome]) for guid, outcome in achieved.items()))
+    staging.write(OUTCOMES, (json.dumps([str(guid), *last]) for guid, last in done.items()))
 
 
-def _earlier_outcomes(staging: Staging) -> dict[UUID, Outcome]:
-    """Return what an earlier try of this task achieved, so that it is neither done nor counted again."""
+def _done_earlier(staging: Staging) -> dict[UUID, tuple[str, Outcome]]:
+    """Return what an earlier try of this task achieved, so that it is neither done nor counted again.
+
+    The slice may have been planned and read anew since then: the hash keeps a run that changed from passing for done.
+    A file that a killed task left half written is as good as none, for WATS is asked about every run it does not name.
+    """
     if not staging.holds(OUTCOMES):
         return {}
-    return {UUID(guid): Outcome(outcome) for guid, outcome in map(json.loads, staging.read(OUTCOMES))}
+    try:
+        lines = [json.loads(line) for line in staging.read(OUTCOMES)]
+    except EOFError:
+        return {}
+    return {UUID(guid): (source_hash, Outcome(outcome)) for guid, source_hash, outcome in lines}
 
 
 def _gathered(errors: Sequence[RetriableError]) -> RetriableError:

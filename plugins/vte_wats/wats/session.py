@@ -282,7 +282,8 @@ class WatsSession:
         self._failures_in_a_row = 0
 
     def _run(self, coroutine: Coroutine[Any, Any, _T]) -> _T:
-        return self._runner.run(coroutine)
+        """Turn the loop until the coroutine is done; Runner.run would install a signal handler each time, slowly."""
+        return self._runner.get_loop().run_until_complete(coroutine)
 
     @contextmanager
     def _reading(self, route: str) -> Iterator[None]:

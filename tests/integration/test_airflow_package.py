@@ -1,0 +1,112 @@
+"""What Airflow itself makes of this repository: its DAGs, its plugin folder, its provider."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from airflow.dag_processing.dagbag import DagBag
+from airflow.sdk import CronDataIntervalTimetable
+
+from vte_wats.orchestration.retry_policy import SyncRetryPolicy
+
+
+def run_python(work: str, **env: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", work], env=os.environ | env, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout.strip().splitlines()[-1]
+
+
+@pytest.fixture(scope="module")
+def bag(repository: Path) -> DagBag:
+    return DagBag(dag_folder=str(repository / "dags"))
+
+
+def test_every_dag_file_loads(bag):
+    assert bag.import_errors == {}
+    assert set(bag.dags) == {"vte_wats_sync", "vte_wats_reconcile"}
+
+
+def test_the_sync_covers_explicit_five_minute_intervals_and_catches_up(bag):
+    dag = bag.dags["vte_wats_sync"]
+    assert isinstance(dag.timetable, CronDataIntervalTimetable)
+    assert dag.catchup
+    assert dag.max_active_runs == 1
+    assert set(dag.params) == {"dry_run", "force"}
+    assert "person on call" not in dag.doc_md
+    assert "lastSync" in dag.doc_md
+
+
+def test_every_task_retries_three_times_with_growing_waits_by_the_errors_class(bag):
+    for dag in bag.dags.values():
+        for one in dag.tasks:
+            assert one.retries == 3
+            assert one.retry_exponential_backoff == 2.0
+            assert one.max_retry_delay == timedelta(minutes=10)
+            assert isinstance(one.retry_policy, SyncRetryPolicy)
+
+
+def test_uploads_share_one_pool_and_the_state_has_one_writer(bag):
+    dag = bag.dags["vte_wats_sync"]
+    assert dag.get_task("carry.upload").pool == "wats_api"
+    assert dag.get_task("settle").pool == "vte_wats_state"
+    assert dag.get_task("settle").trigger_rule == "all_done"
+
+
+def test_parsing_a_dag_file_opens_nothing_and_loads_no_driver(repository):
+    loaded = run_python(
+        "import sys, socket\n"
+        "def refuse(*_): raise AssertionError('a DAG file opened a connection')\n"
+        "socket.socket.connect = refuse\n"
+        "from airflow.dag_processing.dagbag import DagBag\n"
+        f"bag = DagBag({str(repository / 'dags')!r})\n"
+        "assert not bag.import_errors, bag.import_errors\n"
+        "print([name for name in ('pymssql', 'pywats', 'httpx._client_x') if name in sys.modules])"
+    )
+    assert loaded == "[]"
+
+
+def test_a_missing_start_date_is_an_import_error_that_says_what_to_set(repository):
+    errors = run_python(
+        "import json\n"
+        "from airflow.dag_processing.dagbag import DagBag\n"
+        f"print(json.dumps(DagBag({str(repository / 'dags')!r}).import_errors))",
+        AIRFLOW__VTE_WATS__START_DATE="",
+    )
+    assert all("AIRFLOW__VTE_WATS__START_DATE" in text for text in json.loads(errors).values())
+    assert len(json.loads(errors)) == 2
+
+
+def test_the_plugin_loader_sees_the_entry_and_nothing_of_the_package(repository):
+    seen = run_python(
+        "import json, sys\n"
+        "from airflow import plugins_manager\n"
+        "plugins, errors = plugins_manager._get_plugins()\n"
+        "strays = [n for n in ('settings', 'model', 'mapping', 'windows', 'hook', '__init__') if n in sys.modules]\n"
+        "names = [p.name for p in plugins]\n"
+        "print(json.dumps([names.count('vte_wats'), errors, strays]))"
+    )
+    assert json.loads(seen) == [1, {}, []]
+
+
+def test_without_the_ignore_file_the_loader_would_run_the_package_as_top_level_modules(repository, tmp_path):
+    """The reason for plugins/.airflowignore, shown: this fails when the file does nothing."""
+    (tmp_path / "plugins" / "vte_wats").mkdir(parents=True)
+    (tmp_path / "plugins" / "vte_wats" / "stray_module.py").write_text("MARK = 1\n")
+    probe = (
+        "import json, sys\n"
+        "from airflow import plugins_manager\n"
+        "plugins_manager._get_plugins()\n"
+        "print(json.dumps('stray_module' in sys.modules))"
+    )
+    folder = str(tmp_path / "plugins")
+    assert json.loads(run_python(probe, AIRFLOW__CORE__PLUGINS_FOLDER=folder)) is True
+    (tmp_path / "plugins" / ".airflowignore").write_bytes((repository / "plugins" / ".airflowignore").read_bytes())
+    assert json.loads(run_python(probe, AIRFLOW__CORE__PLUGINS_FOLDER=folder)) is False

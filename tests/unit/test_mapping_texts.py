@@ -1,0 +1,92 @@
+"""Texts fit WATS, and nothing of them is lost on the way."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vte_wats.mapping.opaque import text_in
+from vte_wats.mapping.texts import Remarks, carriable, shortened, width
+
+
+@pytest.mark.parametrize(
+    ("text", "carried"),
+    [
+        (None, ""),
+        ("  a  ", "a"),
+        ("\t a\tb\r\n", "a\tb"),
+        ("a\x00\x0b\x1f", "a␀␋␟"),
+        ("\x1ca\x1f", "␜a␟"),
+        ("a\ud800b\udfff", "a\ufffdb\ufffd"),
+        ("\ufffe\uffff", "\ufffd\ufffd"),
+        ("\x7f\x85x\xa0", "\x7f\x85x"),
+        ("測試😀", "測試😀"),
+    ],
+)
+def test_a_text_is_stripped_and_its_uncarriable_characters_are_made_visible(text, carried):
+    assert carriable(text) == carried
+
+
+def test_the_width_counts_the_way_nvarchar_does():
+    assert (width("a"), width("Ω"), width("😀")) == (1, 1, 2)
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"), [("abcd", "abcd"), ("abcde", "abc…"), ("😀😀", "😀😀"), ("😀😀😀", "😀…"), ("a😀😀", "a😀…")]
+)
+def test_a_text_is_shortened_to_the_limit_without_splitting_a_character(text, kept):
+    assert shortened(text, 4) == kept
+
+
+@given(st.text(), st.integers(1, 200))
+def test_a_shortened_text_never_exceeds_the_limit_and_begins_like_the_text(text, limit):
+    kept = shortened(text, limit)
+    assert width(kept) <= limit
+    assert kept == text or text.startswith(kept[:-1])
+
+
+@given(st.text())
+def test_a_carried_text_is_valid_and_carrying_it_again_changes_nothing(text):
+    carried = carriable(text)
+    assert carriable(carried) == carried
+    carried.encode()
+
+
+def test_a_remark_stands_once():
+    remarks = Remarks()
+    for _ in range(2):
+        remarks.carry("info1", "x" * 101)
+        remarks.add("")
+    assert str(remarks) == "info1 in full: " + "x" * 101
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        (b"plain\r\n\ttext", "plain\r\n\ttext"),
+        ("Ω 測試".encode(), "Ω 測試"),
+        (b"\xef\xbb\xbfmarked", "marked"),
+        ("Ω".encode("utf-16"), "Ω"),
+        ("\ufeffΩ".encode("utf-16-be"), "Ω"),
+        ("3.3 V".encode("utf-16-le"), "3.3 V"),
+        (b"", None),
+        (b"a\x00", "a"),
+        (b"a\x00b", None),
+        (b"\x00\x00", None),
+        ("Ω".encode("utf-16-le"), None),
+        (b"\xff\xfe\x00\xd8", None),
+        (b"\x80abc", None),
+        (b"a\x01b", None),
+        ("a\x85".encode(), None),
+        (b"%PDF-1.4", None),
+    ],
+)
+def test_bytes_are_text_only_in_an_encoding_that_is_certain(content, text):
+    assert text_in(content) == text
+
+
+@given(st.binary())
+def test_text_found_in_bytes_is_always_carriable_as_it_is(content):
+    text = text_in(content)
+    assert text is None or carriable(text) == text.strip()
