@@ -109,8 +109,8 @@ def airflow_environment(
         "scheduler": {
             "scheduler_idle_sleep_time": 0.1,
             "scheduler_heartbeat_sec": 2,
-            "scheduler_health_check_threshold": 20,  # after a SIGKILL the next one adopts or resets what was running
-            "orphaned_tasks_check_interval": 10,
+            "scheduler_health_check_threshold": 10,  # after a SIGKILL the next one adopts or resets what was running
+            "orphaned_tasks_check_interval": 5,
             "task_instance_heartbeat_timeout": 60,
             "max_dagruns_to_create_per_loop": 20,
             "max_dagruns_per_loop_to_schedule": 40,

@@ -145,6 +145,7 @@ class AirflowStack:
             self._components[name].start()
         self._timed("healthy", self._wait_for_heartbeats)
         self._timed("parsed", self._wait_for_dags)
+        self._check_alive()
         self.seconds["boot"] = time.monotonic() - began
         log.info("Airflow is up at %s after %.1f s", self.url, self.seconds["boot"])
 
@@ -222,6 +223,7 @@ class AirflowStack:
         return self._client.xcom(dag_id, run_id, task_id, key=key, map_index=map_index)
 
     def variable(self, name: str) -> str | None:
+        """Return its text, or None. Airflow writes JSON anew, and masks fields whose names sound secret."""
         return self._client.variable(name)
 
     def set_variable(self, name: str, text: str) -> None:
@@ -297,7 +299,7 @@ class AirflowStack:
             step.kill()
 
     def _wait_for_api(self) -> None:
-        self._wait_until("the API", self._database_is_healthy, names=("api-server",))
+        self._wait_until("the API", self._database_is_healthy)
 
     def _database_is_healthy(self) -> bool:
         return bool(self._health().get("metadatabase", {}).get("status") == "healthy")
@@ -310,7 +312,7 @@ class AirflowStack:
             health = self._health()
             return all(_is_fresh(health.get(part.replace("-", "_")) or {}, newer_than) for part in parts)
 
-        self._wait_until(f"heartbeats of {', '.join(parts)}", fresh, names=parts)
+        self._wait_until(f"heartbeats of {', '.join(parts)}", fresh)
 
     def _health(self) -> dict[str, Any]:
         try:
@@ -356,16 +358,21 @@ class AirflowStack:
             failures = "\n".join(f"{each.filename}: {each.stack_trace}" for each in self.import_errors())
             raise StackError(f"There is no DAG {dag_id!r}. Import errors: {failures or 'none'}") from error
 
-    def _wait_until(self, what: str, condition: Callable[[], bool], *, names: Sequence[str]) -> None:
+    def _wait_until(self, what: str, condition: Callable[[], bool]) -> None:
+        """Wait for a condition; whatever part of the stack ends meanwhile, or just before, is an error at once."""
         deadline = time.monotonic() + START_TIMEOUT_S
         while not condition():
-            self._postgres.check_alive()
-            for name in names:
-                self._components[name].check_alive()
+            self._check_alive()
             if time.monotonic() > deadline:
-                tails = "\n".join(self._components[name].log_tail() for name in names)
+                tails = "\n".join(each.log_tail() for each in self._components.values())
                 raise StackError(f"Waited {START_TIMEOUT_S:g} s in vain for {what}.\n{tails}")
             time.sleep(0.1)
+        self._check_alive()
+
+    def _check_alive(self) -> None:
+        self._postgres.check_alive()
+        for component in self._components.values():
+            component.check_alive()
 
     def _timed(self, name: str, step: Callable[[], None]) -> None:
         began = time.monotonic()

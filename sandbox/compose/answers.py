@@ -61,10 +61,11 @@ def main() -> None:
         _airflow("variables", "set", "vte_wats", json.dumps(SETTINGS, indent=1))
     deadline = time.monotonic() + _PARSING_TIMEOUT_S
     for dag_id in DAGS:
-        while _airflow("dags", "unpause", "--yes", dag_id, check=False) != 0:
+        while _airflow("dags", "details", dag_id, check=False) != 0:  # unpausing an unknown DAG would succeed
             if time.monotonic() > deadline:
-                sys.exit(f"Airflow has not loaded the DAG {dag_id} within {_PARSING_TIMEOUT_S:.0f} s; see its import errors")
+                sys.exit(f"Airflow did not load {dag_id} within {_PARSING_TIMEOUT_S:.0f} s; see its import errors")
             time.sleep(5)
+        _airflow("dags", "unpause", "--yes", dag_id)
 
 
 def _secret(name: str) -> str:

@@ -1,4 +1,4 @@
-"""The emulated WATS as a container runs it: on every address, until a signal ends it. ``python -m sandbox.compose.wats``."""
+"""The emulated WATS as a container runs it (``python -m sandbox.compose.wats``): on every address, until a signal."""
 
 import argparse
 import os

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from random import Random
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import ReferenceType, ref
 from zoneinfo import ZoneInfo
 
 from sandbox.floor.bulk import Load, LoadSummary
@@ -16,7 +16,7 @@ from sandbox.floor.seeds import random_for
 from sandbox.floor.store import Store
 
 # Which floors' master data each database has.
-_furnished: WeakKeyDictionary[Store, set[int]] = WeakKeyDictionary()
+_furnished: list[tuple[ReferenceType[Store], int]] = []
 
 
 def _utc_now() -> datetime:
@@ -27,7 +27,7 @@ class Floor:
     """A floor whose stations write naive local time of one IANA time zone; Timestamp marks the end of a test.
 
     Equal seeds and equal calls give equal rows, GUIDs included, in every process. Master data is written with the
-    first load or live station of each database.
+    first load or live station that a process makes for a database.
     """
 
     def __init__(self, seed: int, timezone: str = "Europe/Oslo") -> None:
@@ -120,7 +120,6 @@ class Floor:
         return list(oddities)
 
     def _furnish(self, db: Store) -> None:
-        seeds = _furnished.setdefault(db, set())
-        if self.seed not in seeds:
+        if not any(known() is db and seed == self.seed for known, seed in _furnished):
             db.insert_rows(self.master_rows())
-            seeds.add(self.seed)
+            _furnished.append((ref(db), self.seed))

@@ -258,7 +258,7 @@ _BANDS_MHZ = {"2G4": (2402.0, 3.2), "5G": (5180.0, 20.0)}
 
 @cache
 def _rf_calibration(variant: str) -> tuple[Step, ...]:
-    base, spacing = _BANDS_MHZ[variant]
+    lowest, spacing = _BANDS_MHZ[variant]
     steps: list[Step] = [
         TextStep("Module serial number", "Read over SPI", (SERIAL,), "FFFFFFFF"),
         TextStep("Chip revision", "Register 0x01", ("B2", "B3"), "A0"),
@@ -269,7 +269,7 @@ def _rf_calibration(variant: str) -> tuple[Step, ...]:
         _logged("Die temperature before", "°C", 29, 1.5),
     ]
     for channel in range(24):
-        mhz = base + channel * spacing
+        mhz = lowest + channel * spacing
         for dbm in (0, 6, 12, 18):
             steps += [
                 _around(f"Output power at {mhz:.1f} MHz, {dbm} dBm", "dBm", dbm + 0.1, 1.5),
@@ -288,14 +288,14 @@ def _rf_calibration(variant: str) -> tuple[Step, ...]:
 
 @cache
 def _rf_final(variant: str) -> tuple[Step, ...]:
-    base, spacing = _BANDS_MHZ[variant]
+    lowest, spacing = _BANDS_MHZ[variant]
     steps: list[Step] = [
         TextStep("Label barcode", "Scanned from the shield", (SERIAL,), "NO READ"),
         TextStep("Firmware version", "Read over UART", ("2.8.0", "2.8.1"), "2.7.3"),
         _at_most("Sleep current", "µA", 2.1, 5),
     ]
     for channel in range(12):
-        mhz = base + channel * 2 * spacing
+        mhz = lowest + channel * 2 * spacing
         steps += [
             _around(f"Transmit power at {mhz:.1f} MHz", "dBm", 17.5, 2),
             _around(f"Frequency error at {mhz:.1f} MHz", "kHz", 1.2, 25),

@@ -50,6 +50,10 @@ class Table:
         return next((column for column in self.columns if column.name.lower() == name.lower()), None)
 
     @property
+    def key(self) -> str:
+        return f"{self.schema}.{self.name}".lower()
+
+    @property
     def reference(self) -> str:
         """The table as DuckDB is asked for it."""
         return f'{quoted(self.schema)}.{quoted(self.name)}'
@@ -91,9 +95,7 @@ class Catalog:
             return tuple(self._tables.values())
 
     def find(self, name: str, schema: str = "dbo") -> Table | None:
-        if schema.lower() != "dbo":
-            return None
-        return self._tables.get(name.lower())
+        return self._tables.get(f"{schema}.{name}".lower())
 
     def table(self, name: str, schema: str = "dbo") -> Table:
         found = self.find(name, schema)
@@ -101,9 +103,11 @@ class Catalog:
             raise unknown_table(name if schema == "dbo" else f"{schema}.{name}")
         return found
 
-    def add(self, name: str, columns: Sequence[Column], indexes: Sequence[Index], created_local: str) -> Table:
+    def add(
+        self, schema: str, name: str, columns: Sequence[Column], indexes: Sequence[Index], created_local: str
+    ) -> Table:
         with self._lock:
-            if name.lower() in self._tables:
+            if f"{schema}.{name}".lower() in self._tables:
                 raise SqlServerError(2714, f"There is already an object named '{name}' in the database.", state=6)
             names = [column.name.lower() for column in columns]
             for column in columns:
@@ -114,18 +118,18 @@ class Catalog:
                         "specified more than once.",
                         state=3,
                     )
-            table = Table("dbo", name, tuple(columns), self._next_object_id, created_local, tuple(indexes))
-            self._tables[name.lower()] = table
+            table = Table(schema, name, tuple(columns), self._next_object_id, created_local, tuple(indexes))
+            self._tables[table.key] = table
             self._next_object_id += 16_000_057
             return table
 
     def put(self, table: Table) -> None:
         with self._lock:
-            self._tables[table.name.lower()] = table
+            self._tables[table.key] = table
 
-    def drop(self, name: str) -> None:
+    def drop(self, table: Table) -> None:
         with self._lock:
-            del self._tables[name.lower()]
+            del self._tables[table.key]
 
     def add_index(self, table: Table, index: Index) -> Table:
         for column, _ in index.columns:
@@ -166,7 +170,7 @@ class Catalog:
                     for index in each["indexes"]
                 ),
             )
-            self._tables[table.name.lower()] = table
+            self._tables[table.key] = table
             self._next_object_id = max(self._next_object_id, table.object_id + 16_000_057)
 
     def system_view(self, schema: str, name: str, database: DatabaseFacts) -> View | None:

@@ -262,3 +262,18 @@ def test_odd_runs_lie_in_the_range_unless_they_are_about_time(odd):
         "clock_reset_to_1970",
         "clock_reset_to_2000",
     }
+
+
+def test_no_row_of_an_odd_run_is_without_the_rows_it_refers_to(together):
+    store, _ = together
+    references = [
+        *((child, key, parent) for child in ("IndexData", "UutData") for key, parent in (
+            ("Product_GUID", "Products"), ("Testplan_GUID", "Testplans"), ("TestplanRevision_GUID", "TestplanRevisions"),
+            ("Testsystem_GUID", "TestSystems"), ("User_GUID", "Users"),
+        )),
+        ("IndexData", "Uut_GUID", "UutData"),
+        *((child, "Index_GUID", "IndexData") for child in ("TestDataNumeric", "TestDataText", "TestDataOther")),
+    ]  # fmt: skip
+    for child, key, parent in references:
+        orphans = f'SELECT count(*) FROM "{child}" ANTI JOIN "{parent}" USING ("{key}") WHERE "{key}" IS NOT NULL'
+        assert store.value(orphans) == 0, f"{child}.{key}"

@@ -287,7 +287,12 @@ def repair(**changes):
             "execTime": 0,
         },
         "subUnits": [
-            {"partType": "Main", "pn": "PSU-24-10", "sn": "SN9", "failures": [{"category": "Component", "code": "Broken"}]}
+            {
+                "partType": "Main",
+                "pn": "PSU-24-10",
+                "sn": "SN9",
+                "failures": [{"category": "Component", "code": "Broken"}],
+            }
         ],
         **changes,
     }

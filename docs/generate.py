@@ -1,0 +1,432 @@
+"""Write the pages of docs/ that say what the code says already; ``--check`` only tells whether they are up to date.
+
+``configuration.md`` comes from the settings, the connection form and the options of the DAGs, ``schema.md`` from the
+reference schema of the sandbox, ``failures.md`` from the two failure tables.
+"""  # noqa: INP001 - a program, not a package
+
+from __future__ import annotations
+
+import argparse
+import ast
+import json
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import sqlglot
+from pydantic import BaseModel
+from sqlglot import exp
+
+from vte_wats.errors import RetriableError
+from vte_wats.settings import PartRevision, Settings, TableOverride
+from vte_wats.source.failures import SQL_FAILURES
+from vte_wats.wats.answers import FAILURES, FailureClass
+from vte_wats.wats.connection import WatsOptions
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCS = ROOT / "docs"
+PACKAGE = ROOT / "plugins" / "vte_wats"
+REFERENCE_SCHEMA = ROOT / "sandbox" / "vte" / "reference_schema.sql"
+SQL_FOLDER = ROOT / "include" / "sql"
+
+HEADER = "<!-- Written by docs/generate.py. Change the code it describes, then run: python docs/generate.py -->\n\n"
+
+# One value for every setting; together they are an answer that passes validation.
+EXAMPLES: dict[str, Any] = {
+    "source_timezone": "Europe/Oslo",
+    "process_map": {"PSU Final Test": 100, "*Calibration": 110},
+    "timestamp_marks": "end",
+    "ambiguous_time": "earlier",
+    "result_codes": {"1": "Passed", "0": "Failed", "9": "Terminated"},
+    "step_result_codes": {"1": "Passed", "0": "Failed", "7": "Skipped"},
+    "no_limit_values": [9.9e37, -9.9e37],
+    "part_number": "product_name",
+    "part_revision": {"source": "testplan_variant", "constant": "A"},
+    "station": "hostname",
+    "purpose": "Production",
+    "default_location": "Hall 3",
+    "problem_characters": "reject",
+    "source_schema": "dbo",
+    "column_overrides": {"UutData": {"table": "Units", "columns": {"Serial": "SerialNo"}}, "IndexData": {"columns": {"Info3": None}}},
+    "guard_band_s": 900,
+    "settle_delay_s": 60,
+    "batch_size": 200,
+    "lock_timeout_ms": 2000,
+    "existence_check": "uuid",
+    "rejection_limit": 20,
+    "storage_path": "s3://aws_default@bucket/vte_wats",
+}  # fmt: skip
+
+NESTED: dict[str, type[BaseModel]] = {"part_revision": PartRevision, "column_overrides.<table>": TableOverride}
+
+OPTION_MEANINGS = {
+    "start_date": "The instant from which runs are synced, ISO 8601. Catchup reads everything since then, interval by "
+    "interval; older history is for a backfill. Required.",
+    "schedule": "When the sync runs: a cron expression in UTC. One interval lies between two of its times.",
+    "max_active_runs": "Intervals in work at the same time. More than one may read and post the same run twice in "
+    "the guard band they share, which is harmless but wasteful.",
+    "retries": "Further tries of a failed task.",
+    "retry_delay_s": "Seconds before the first further try; they double each time, up to ten minutes. WATS may ask for "
+    "more with Retry-After.",
+    "reconcile_schedule": "When VTE and WATS are compared: a cron expression in UTC.",
+}
+
+VTE_FIELDS = (
+    ("Host", "name or address of the SQL Server", "`vte-sql.factory.example`"),
+    ("Port", "TCP port; empty means 1433", "`1433`"),
+    ("Database schema", "the database (Airflow calls it schema)", "`VTE9_3`"),
+    ("Login", "the read-only login of `include/sql/grant_read_only.sql`", "`vte_adapter_readonly`"),
+    ("Password", "its password", ""),
+    ("Extra", "options of pymssql, see below", '`{"encryption": "require"}`'),
+)
+EXTRA_MEANINGS = {
+    "timeout": "Seconds one statement may take.",
+    "login_timeout": "Seconds connecting may take.",
+    "charset": "Keep it; other values damage text.",
+    "appname": "The name under which the database administrator sees the connection.",
+}
+WATS_FIELDS = (
+    ("Host (WATS server)", "address of the WATS server, without `/api`", "`https://acme.wats.com`"),
+    ("Port", "only when the address has none and it is not the usual one", ""),
+    ("Login", "empty with an API token", ""),
+    ("Password", "the API token as WATS shows it; beside a login, that user's password", ""),
+)
+
+
+def main() -> None:
+    """Write the pages, or with ``--check`` exit with 1 when one of them is not what would be written."""
+    parser = argparse.ArgumentParser(prog="python docs/generate.py", description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing, fail when a page is stale")
+    check_only = parser.parse_args().check
+    stale = []
+    for name, text in pages().items():
+        path = DOCS / name
+        if path.exists() and path.read_text(encoding="utf-8") == text:
+            continue
+        stale.append(f"docs/{name}")
+        if not check_only:
+            path.write_text(text, encoding="utf-8")
+    if check_only and stale:
+        sys.exit(f"out of date: {', '.join(stale)}. Run: python docs/generate.py")
+    sys.stdout.write(f"{'written' if stale else 'up to date'}: {', '.join(stale or pages())}\n")
+
+
+def pages() -> dict[str, str]:
+    """Return every page by file name."""
+    return {
+        "configuration.md": HEADER + configuration(),
+        "schema.md": HEADER + schema(),
+        "failures.md": HEADER + failures(),
+    }
+
+
+# Configuration --------------------------------------------------------------------------------------------------------
+
+
+def configuration() -> str:
+    """Describe everything a site can set."""
+    Settings.model_validate_json(json.dumps(EXAMPLES))
+    nested = "\n".join(
+        f"### `{name}`\n\n" + _settings_table(model, _example_of(name)) for name, model in NESTED.items()
+    )
+    return f"""# Configuration
+
+Four places, each for one kind of answer:
+
+| where | what | who reads it |
+|---|---|---|
+| connection `vte_default` | how to reach the VTE database | plan, extract |
+| connection `wats_default` | how to reach WATS, and how fast | upload |
+| Variable `vte_wats` | what this site's data means: one JSON object | every task, once at its start |
+| section `[vte_wats]` of Airflow's configuration | when the DAGs run | Airflow, when it loads the DAG files |
+
+The Variable `vte_wats_state` is written by the sync alone: coverage, totals and `lastSync`. Leave it as it is.
+
+## Variable `vte_wats`
+
+The smallest answer that works:
+
+```json
+{json.dumps({name: EXAMPLES[name] for name in _required(Settings)}, indent=4)}
+```
+
+A wrong answer stops the task at once. The message lists every mistake together, each with its field, the rule and the
+value given; names that are no setting are refused.
+
+{_settings_table(Settings, EXAMPLES)}
+{nested}
+## Connection `vte_default`
+
+Connection type: Microsoft SQL Server.
+
+{_table(("field", "meaning", "example"), VTE_FIELDS)}
+What `Extra` may hold beside other arguments of `pymssql.connect`, such as `encryption` and `tds_version`:
+
+{_table(("name", "default", "meaning"), list(_extras()))}
+## Connection `wats_default`
+
+Connection type: WATS.
+
+{_table(("field", "meaning", "example"), WATS_FIELDS)}
+{_settings_table(WatsOptions, None)}
+`requests_per_minute` is shared out: each of the `concurrent_tasks` uploads sends at most its part. Give the pool
+`wats_api` as many slots as `concurrent_tasks` says.
+
+## Section `[vte_wats]`
+
+In `airflow.cfg`, or as environment variables `AIRFLOW__VTE_WATS__<NAME>`. A wrong value is an import error in the
+Airflow UI.
+
+{_table(("option", "default", "rule", "meaning"), list(_options()))}
+## Pools
+
+`include/pools.json` holds both; import it with `airflow pools import include/pools.json`.
+
+{_table(("pool", "slots", "meaning"), list(_pools()))}"""
+
+
+def _settings_table(model: type[BaseModel], examples: Mapping[str, Any] | None) -> str:
+    described = model.model_json_schema()
+    rows = []
+    for name, one in described["properties"].items():
+        required = name in described.get("required", ())
+        row = [
+            f"`{name}`",
+            _kind(one, described.get("$defs", {})),
+            "**required**" if required else _default(model, name),
+            one["description"],
+        ]
+        if examples is not None:
+            row.append(f"`{json.dumps(examples[name])}`" if name in examples else "")
+        rows.append(row)
+    heads = ("name", "allowed", "default", "meaning", "example")
+    return _table(heads[: 4 if examples is None else 5], rows)
+
+
+def _kind(one: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
+    """Say in words what a JSON schema allows."""
+    if "$ref" in one:
+        one = definitions[one["$ref"].rpartition("/")[2]]
+    if "enum" in one:
+        return ", ".join(f"`{value}`" for value in one["enum"])
+    if "anyOf" in one:
+        return " or ".join(_kind(choice, definitions) for choice in one["anyOf"])
+    match one.get("type"):
+        case "object" if "properties" in one:
+            return "object, see below"
+        case "object":
+            return f"object: name → {_kind(one['additionalProperties'], definitions)}"
+        case "array":
+            return f"list of {_kind(one['items'], definitions)}s"
+        case "integer" | "number" as name:
+            return ("whole number" if name == "integer" else "number") + _range(one)
+        case "string":
+            return "text" + (f", at most {one['maxLength']} characters" if "maxLength" in one else "")
+        case "boolean":
+            return "`true`, `false`"
+        case "null":
+            return "`null`"
+        case unknown:
+            raise ValueError(f"no words for the type {unknown!r} in {one}")
+
+
+def _range(one: Mapping[str, Any]) -> str:
+    low = f" from {one['minimum']:,}" if "minimum" in one else ""
+    low = f" above {one['exclusiveMinimum']:,}" if "exclusiveMinimum" in one else low
+    return low + (f" to {one['maximum']:,}" if "maximum" in one else "")
+
+
+def _default(model: type[BaseModel], name: str) -> str:
+    value = model.model_fields[name].get_default(call_default_factory=True)
+    plain = json.loads(json.dumps(value, default=lambda v: v.model_dump(mode="json")))
+    return f"`{json.dumps(plain)}`"
+
+
+def _required(model: type[BaseModel]) -> list[str]:
+    return [name for name, field in model.model_fields.items() if field.is_required()]
+
+
+def _example_of(name: str) -> Mapping[str, Any]:
+    setting, _, entry = name.partition(".")
+    example = EXAMPLES[setting]
+    found: Mapping[str, Any] = next(iter(example.values())) if entry else example
+    return found
+
+
+def _extras() -> Iterator[Sequence[str]]:
+    for node in ast.parse((PACKAGE / "source" / "vte.py").read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "_CONNECT_DEFAULTS":
+            for name, value in ast.literal_eval(node.value).items():
+                yield f"`{name}`", f"`{json.dumps(value)}`", EXTRA_MEANINGS[name]
+
+
+def _options() -> Iterator[Sequence[str]]:
+    """Find every option that dag_settings.py reads: ``conf.get`` for texts, ``_whole_number`` for numbers."""
+    tree = ast.parse((PACKAGE / "orchestration" / "dag_settings.py").read_text(encoding="utf-8"))
+    for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+        function = ast.unparse(call.func)
+        keywords = {keyword.arg: keyword.value for keyword in call.keywords}
+        if function == "conf.get" and isinstance(call.args[1], ast.Constant):
+            name, default, rule = call.args[1].value, ast.literal_eval(keywords["fallback"]), "text"
+        elif function == "_whole_number":
+            name, default = (ast.literal_eval(argument) for argument in call.args)
+            rule = f"whole number from {ast.literal_eval(keywords['at_least'])}"
+        else:
+            continue
+        if name not in OPTION_MEANINGS:
+            sys.exit(f"docs/generate.py: OPTION_MEANINGS does not say what [vte_wats] {name} means")
+        yield f"`{name}`", f"`{default}`" if default != "" else "**required**", rule, OPTION_MEANINGS[str(name)]
+
+
+def _pools() -> Iterator[Sequence[str]]:
+    pools = json.loads((ROOT / "include" / "pools.json").read_text(encoding="utf-8"))
+    for name, pool in pools.items():
+        yield f"`{name}`", str(pool["slots"]), pool["description"]
+
+
+# Schema ---------------------------------------------------------------------------------------------------------------
+
+_RECONSTRUCTED_TABLE = re.compile(r"-- (\w+): reconstructed table")
+_MOSTLY_RECONSTRUCTED = re.compile(r"-- (\w+): every column but (.+?) is reconstructed")
+
+
+def schema() -> str:
+    """Draw the 21 tables and their relations."""
+    text = REFERENCE_SCHEMA.read_text(encoding="utf-8")
+    tables = [one for one in sqlglot.parse(text, read="tsql") if isinstance(one, exp.Create) and one.kind == "TABLE"]
+    drawn = "\n".join([*_relations(text, tables), *(_entity(text, one) for one in tables)])
+    read = sorted(_tables_read())
+    return f"""# The VTE database
+
+Keysight VTE 9.31.1 keeps {len(tables)} tables. What is not marked is documented: the tables, their relations, the
+columns of IndexData, UutData and the three TestData tables, and a name for each master table. What is marked
+*reconstructed* stands in for what is not published, so that the sandbox has whole tables; nothing in the product
+depends on it. Lengths of texts, keys and indexes are reconstructed throughout.
+
+The product reads {len(read)} of them: {", ".join(read)}. Users, where passwords are kept, is not among them.
+
+```mermaid
+erDiagram
+{drawn}
+```
+
+The source is [`sandbox/vte/reference_schema.sql`](../sandbox/vte/reference_schema.sql). A site whose tables or columns
+have other names says so in the setting `column_overrides`, see [configuration](configuration.md).
+"""
+
+
+def _entity(text: str, table: exp.Create) -> str:
+    name = table.this.this.name
+    keys = {column.name for key in table.find_all(exp.PrimaryKey) for column in key.expressions}
+    foreign = _foreign_keys(text)
+    is_reconstructed = name in _RECONSTRUCTED_TABLE.findall(text)
+    lines = []
+    for column in table.find_all(exp.ColumnDef):
+        marks = ["PK"] if column.name in keys else []
+        marks += ["FK"] if (name, column.name) in foreign else []
+        note = ' "reconstructed"' if _is_reconstructed(text, name, column) else ""
+        lines.append(
+            f"        {column.kind.sql(dialect='tsql').lower()} {column.name} {', '.join(marks)}".rstrip() + note
+        )
+    title = f'{name}["{name} (reconstructed)"]' if is_reconstructed else name
+    return f"    {title} {{\n" + "\n".join(lines) + "\n    }"
+
+
+def _is_reconstructed(text: str, table: str, column: exp.ColumnDef) -> bool:
+    body = re.search(rf"CREATE TABLE \[dbo\]\.\[{table}\] \((.*?)\n\);", text, re.DOTALL)
+    assert body is not None, table  # noqa: S101 - the parser has just found it
+    line = next(line for line in body[1].splitlines() if line.strip().startswith(f"[{column.name}]"))
+    return line.rstrip().endswith("-- reconstructed")
+
+
+def _foreign_keys(text: str) -> dict[tuple[str, str], str]:
+    found = re.findall(
+        r"ALTER TABLE \[dbo\]\.\[(\w+)\] ADD CONSTRAINT \[\w+\]\s+"
+        r"FOREIGN KEY \(\[(\w+)\]\) REFERENCES \[dbo\]\.\[(\w+)\]",
+        text,
+    )
+    return {(child, column): parent for child, column, parent in found}
+
+
+def _relations(text: str, tables: Sequence[exp.Create]) -> Iterator[str]:
+    required = {
+        (table.this.this.name, column.name)
+        for table in tables
+        for column in table.find_all(exp.ColumnDef)
+        if column.find(exp.NotNullColumnConstraint)
+    }
+    for (child, column), parent in _foreign_keys(text).items():
+        yield f"    {parent} {'||' if (child, column) in required else '|o'}--o{{ {child} : {column}"
+
+
+def _tables_read() -> set[str]:
+    return {
+        table
+        for file in SQL_FOLDER.glob("select_*.sql")
+        for table in re.findall(r"\[dbo\]\.\[(\w+)\]", file.read_text(encoding="utf-8"))
+    }
+
+
+# Failures -------------------------------------------------------------------------------------------------------------
+
+_NEXT = {
+    FailureClass.TRANSIENT: "tried again",
+    FailureClass.AMBIGUOUS: "tried again: it may be stored, and the report id is ours",
+    FailureClass.REJECTED: "a dead letter; the other runs go on",
+    FailureClass.FATAL: "stops",
+}
+
+
+def failures() -> str:
+    """List what can go wrong outside, what it means and what is done about it."""
+    sql = [
+        (
+            ", ".join(map(str, failure.numbers)),
+            failure.meaning,
+            "tried again" if issubclass(failure.kind, RetriableError) else "stops",
+            failure.advice,
+        )
+        for failure in SQL_FAILURES
+    ]
+    wats = [(f.condition, f.meaning, _NEXT[f.failure_class], f.advice) for f in FAILURES]
+    return f"""# Failures
+
+What the outside world can answer, and what becomes of it. *Tried again* means Airflow's retries with growing waits, or
+the wait that the other side asked for. *Stops* means that the task fails at once, because only a person can help;
+nothing becomes a dead letter for it. Clearing the failed tasks later is always safe.
+
+## SQL Server
+
+A number that is not listed stops, so that somebody looks at it.
+
+{_table(("error number", "meaning", "what happens", "what to do"), sql)}
+## WATS
+
+The first line that applies counts. {_equal_rejections()}
+
+{_table(("what comes back", "meaning", "what happens", "what to do"), wats)}
+## Runs
+
+| kind of dead letter | why | how it goes on |
+|---|---|---|
+| `dead` | the run can never be uploaded as it is, or WATS refused it | correct the run in VTE or the settings, then sync its interval again |
+| `held` | the run cannot be judged yet: a test plan that `process_map` does not name, a result code that is not listed, a process code that WATS does not have | extend the setting or WATS, then sync its interval again |
+
+A letter disappears by itself when its run reaches WATS.
+"""
+
+
+def _equal_rejections() -> str:
+    limit = Settings.model_fields["rejection_limit"].default
+    return f"After {limit} equal rejections in one slice (setting `rejection_limit`) the task stops instead."
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
+
+
+if __name__ == "__main__":
+    main()

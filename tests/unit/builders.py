@@ -1,0 +1,45 @@
+"""Small builders of runs, reports and settings; every test names only what it is about."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from vte_wats.model import VteProduct, VteTestplan, VteTestRun
+from vte_wats.ports import NaturalKey, Report
+from vte_wats.settings import Settings
+
+NOON_LOCAL = datetime(2026, 6, 15, 12, 0)
+
+
+def guid_of(number: int) -> UUID:
+    return UUID(int=number)
+
+
+def a_settings(**answers) -> Settings:
+    return Settings(**{"source_timezone": "Europe/Oslo", "process_map": {"Gain": 100}, **answers})
+
+
+def a_run(number: int = 1, **fields) -> VteTestRun:
+    """Return run ``number``: a unit and a second of its own."""
+    typical = {
+        "index_guid": guid_of(number),
+        "timestamp_local": NOON_LOCAL + timedelta(seconds=number),
+        "result_code": 1,
+        "test_time_s": 12.5,
+        "serial": f"SN-{number}",
+        "product": VteProduct(name="PN-1"),
+        "testplan": VteTestplan(name="Gain"),
+        "testsystem_name": "Station 4",
+    }
+    return VteTestRun(**{**typical, **fields})
+
+
+def a_natural_key(number: int = 1, process_code: int = 100) -> NaturalKey:
+    start_at = datetime(2026, 6, 15, 10, 0, tzinfo=UTC) + timedelta(seconds=number)
+    return NaturalKey(f"SN-{number}", "PN-1", process_code, start_at)
+
+
+def a_report(number: int = 1, *, source_hash: str = "aaaa", natural_key: NaturalKey | None = None) -> Report:
+    """Return the report of run ``number``."""
+    return Report(guid_of(number), source_hash, natural_key or a_natural_key(number), body=f'{{"id":"{number}"}}')

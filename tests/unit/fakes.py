@@ -1,0 +1,98 @@
+"""In-process doubles of VTE and WATS that behave as the real ones do, as far as the verbs can see."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from uuid import UUID
+
+from vte_wats.errors import RejectedError, RetriableError, VteWatsError
+from vte_wats.model import VteTestRun
+from vte_wats.ports import NaturalKey, Report, RunTimes, StoredReport, Submission, TimeRange
+
+
+class FakeSource:
+    """A VTE database in memory; ``statements`` names what was sent to it, in order."""
+
+    def __init__(self, *runs: VteTestRun, now_at: datetime = datetime(2030, 1, 1, tzinfo=UTC)) -> None:
+        self.runs = sorted(runs, key=lambda run: (run.timestamp_local, run.index_guid))
+        self.now_at = now_at
+        self.statements: list[str] = []
+
+    def run_times(self, ranges: Sequence[TimeRange]) -> RunTimes:
+        self.statements.append("select_run_times")
+        seconds = Counter(run.timestamp_local.replace(microsecond=0) for run in self._within(ranges))
+        return RunTimes(self.now_at, tuple(sorted(seconds.items())))
+
+    def run_guids(self, ranges: Sequence[TimeRange]) -> Iterator[UUID]:
+        self.statements.append("select_run_guids")
+        return (run.index_guid for run in self._within(ranges))
+
+    def runs_between(self, ranges: Sequence[TimeRange]) -> Iterator[VteTestRun]:
+        self.statements += ["select_runs", "select_steps"]
+        return iter(self._within(ranges))
+
+    def runs_by_guid(self, guids: Sequence[UUID]) -> Iterator[VteTestRun]:
+        self.statements += ["select_runs", "select_steps"]
+        return (run for run in self.runs if run.index_guid in guids)
+
+    def _within(self, ranges: Sequence[TimeRange]) -> list[VteTestRun]:
+        return [run for run in self.runs if any(r.from_local <= run.timestamp_local < r.to_local for r in ranges)]
+
+
+class FakeWats:
+    """A WATS server in memory: a report replaces the one with its id, and the one with its natural key.
+
+    ``fail_next`` lists, per report, the errors its next posts get. ``receipts`` counts what was stored, however the
+    answer went; ``posted`` is every post, in order.
+    """
+
+    def __init__(self, *stored: Report, codes: Iterable[int] = (100,)) -> None:
+        self.codes = frozenset(codes)
+        self.reports: dict[UUID, Report] = {}
+        self.receipts: Counter[UUID] = Counter()
+        self.posted: list[UUID] = []
+        self.asked: list[int] = []
+        self.fail_next: dict[UUID, list[RetriableError | RejectedError]] = {}
+        self.lose_answers_of: set[UUID] = set()
+        self.swallow: set[UUID] = set()
+        self.out_of_order: VteWatsError | None = None
+        for report in stored:
+            self._store(report)
+
+    def process_codes(self) -> frozenset[int]:
+        if self.out_of_order is not None:
+            raise self.out_of_order
+        return self.codes
+
+    def find_reports(self, ids: Sequence[UUID]) -> dict[UUID, StoredReport]:
+        self.asked.append(len(ids))
+        found = [self.reports[one] for one in ids if one in self.reports]
+        return {r.report_id: StoredReport(r.report_id, r.source_hash, self.receipts[r.report_id]) for r in found}
+
+    def find_natural_keys(self, keys: Sequence[NaturalKey]) -> dict[NaturalKey, UUID]:
+        return {r.natural_key: r.report_id for r in self.reports.values() if r.natural_key in keys}
+
+    def submit(self, reports: Iterable[Report]) -> Iterator[Submission]:
+        for report in reversed(list(reports)):  # posts run side by side, so answers come in any order
+            self.posted.append(report.report_id)
+            if report.report_id in self.swallow:
+                continue
+            errors = self.fail_next.get(report.report_id)
+            if errors:
+                yield Submission(report, errors.pop(0))
+                continue
+            self._store(report)
+            if report.report_id in self.lose_answers_of:
+                self.lose_answers_of.discard(report.report_id)
+                yield Submission(report, RetriableError("the answer did not come"))
+                continue
+            yield Submission(report)
+
+    def _store(self, report: Report) -> None:
+        same_test = self.find_natural_keys([report.natural_key]).get(report.natural_key)
+        if same_test is not None:
+            del self.reports[same_test]
+        self.reports[report.report_id] = report
+        self.receipts[report.report_id] += 1

@@ -1,0 +1,301 @@
+"""docker-compose.yaml, Dockerfile, .env.example, the pools and the grant script, judged without a Docker engine."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+import shlex
+from collections.abc import Iterator, Mapping
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+from airflow.configuration import conf
+
+from sandbox import seed_sql_server
+from sandbox.compose import answers
+from sandbox.floor.factory import Floor
+from vte_wats.orchestration.tasks import STATE_POOL, WATS_POOL
+from vte_wats.settings import parse_settings
+from vte_wats.wats.connection import WatsConnection, WatsOptions
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+COMPOSE = yaml.safe_load((REPOSITORY / "docker-compose.yaml").read_text(encoding="utf-8"))
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+ENV_EXAMPLE = (REPOSITORY / ".env.example").read_text(encoding="utf-8")
+DOCKERFILE = (REPOSITORY / "Dockerfile").read_text(encoding="utf-8")
+
+PRODUCTION = {
+    "postgres", "redis", "airflow-init", "api-server", "scheduler", "dag-processor", "triggerer", "worker",
+}  # fmt: skip
+SANDBOX = {"sqlserver", "vte-floor", "wats", "mail", "sandbox-init"}
+ONE_SHOT = {"airflow-init", "sandbox-init"}
+
+VARIABLE = re.compile(r"(?<!\$)\$\{(\w+)(?:(:[-?])([^}]*))?\}")
+every_service = pytest.mark.parametrize("name", sorted(SERVICES))
+
+
+def strings(node: Any) -> Iterator[str]:
+    if isinstance(node, str):
+        yield node
+    elif isinstance(node, Mapping):
+        for value in node.values():
+            yield from strings(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from strings(value)
+
+
+def interpolated(node: Any) -> Any:
+    """Put in what compose would put in with an .env that fills every required variable."""
+    if isinstance(node, str):
+        return VARIABLE.sub(lambda v: v[3] if v[2] == ":-" else "filled", node).replace("$$", "$")
+    if isinstance(node, Mapping):
+        return {key: interpolated(value) for key, value in node.items()}
+    return [interpolated(value) for value in node] if isinstance(node, list) else node
+
+
+def environment(name: str) -> dict[str, str]:
+    return {key: str(value) for key, value in SERVICES[name].get("environment", {}).items()}
+
+
+def test_compose_file_follows_the_compose_specification():
+    package = importlib.util.find_spec("check_jsonschema")
+    assert package, "check-jsonschema, which ships the compose schema, is not installed; see requirements-dev.txt"
+    folder = Path(package.submodule_search_locations[0])
+    schema = json.loads((folder / "builtin_schemas/vendor/compose-spec.json").read_text(encoding="utf-8"))
+    jsonschema.validate(interpolated(COMPOSE), schema)
+
+
+def test_production_holds_nothing_of_the_sandbox():
+    assert {name for name, service in SERVICES.items() if "profiles" not in service} == PRODUCTION
+    assert {name for name, service in SERVICES.items() if service.get("profiles") == ["sandbox"]} == SANDBOX
+    for name in PRODUCTION:
+        assert set(SERVICES[name].get("depends_on", {})) <= PRODUCTION
+        assert "sandbox" not in json.dumps(SERVICES[name])
+
+
+@every_service
+def test_every_service_shows_its_health_or_ends(name):
+    service = SERVICES[name]
+    if name in ONE_SHOT:
+        assert service["restart"] == "no"
+        assert "healthcheck" not in service
+    else:
+        assert service["restart"] == "unless-stopped"
+        assert {"test", "interval", "timeout", "retries", "start_period"} <= set(service["healthcheck"])
+
+
+@every_service
+def test_no_service_runs_as_root(name):
+    user, _, _group = str(SERVICES[name]["user"]).partition(":")
+    assert user.isdecimal()
+    assert int(user) > 0
+
+
+@every_service
+def test_every_image_is_pinned_to_a_tag(name):
+    image, _, tag = SERVICES[name]["image"].rpartition(":")
+    assert image
+    assert tag
+    assert tag != "latest"
+
+
+@every_service
+def test_waiting_for_a_service_fits_what_that_service_does(name):
+    for other, wait in SERVICES[name].get("depends_on", {}).items():
+        expected = "service_completed_successfully" if other in ONE_SHOT else "service_healthy"
+        assert wait["condition"] == expected, other
+
+
+@every_service
+def test_no_secret_stands_in_the_file(name):
+    secret = re.compile(r"PASSWORD$|PASSWORDS$|SECRET|_KEY$|TOKEN|REDISCLI_AUTH|SQL_ALCHEMY_CONN|BROKER_URL|BACKEND")
+    for key, value in environment(name).items():
+        if secret.search(key):
+            assert VARIABLE.search(value), key
+            assert not re.search(r":[^/@]+@", VARIABLE.sub("", value)), key
+
+
+@every_service
+def test_ports_are_open_to_this_machine_alone_by_default(name):
+    for port in SERVICES[name].get("ports", []):
+        assert interpolated(port).startswith("127.0.0.1:")
+
+
+@every_service
+def test_bind_mounts_exist_and_are_read_only(name):
+    for volume in SERVICES[name].get("volumes", []):
+        source, _, rest = volume.partition(":")
+        if source.startswith("."):
+            assert (REPOSITORY / source).exists()
+            assert rest.endswith(":ro")
+        else:
+            assert source in COMPOSE["volumes"]
+
+
+@every_service
+def test_networks_and_published_ports_fit(name):
+    networks = SERVICES[name]["networks"]
+    assert set(networks) <= set(COMPOSE["networks"])
+    assert "outside" in networks or not SERVICES[name].get("ports"), "an internal network publishes no ports"
+
+
+def test_env_example_names_exactly_the_variables_in_use():
+    used = {found[1] for text in strings(COMPOSE) for found in VARIABLE.finditer(text)}
+    named = set(re.findall(r"^#?([A-Z][A-Z0-9_]+)=", ENV_EXAMPLE, re.MULTILINE))
+    assert used == named
+
+
+def test_env_example_holds_no_value_but_defaults_that_compose_has_too():
+    for name, value in re.findall(r"^([A-Z][A-Z0-9_]+)=(.*)$", ENV_EXAMPLE, re.MULTILINE):
+        assert value == "", name
+    defaults = {f[1]: f[3] for text in strings(COMPOSE) for f in VARIABLE.finditer(text) if f[2] == ":-" and f[3]}
+    assert defaults == dict(re.findall(r"^#([A-Z][A-Z0-9_]+)=(.*)$", ENV_EXAMPLE, re.MULTILINE))
+
+
+def test_production_names_every_missing_secret_and_asks_for_none_of_the_sandbox():
+    required, _, rest = ENV_EXAMPLE.partition("# --- Required for --profile sandbox")
+    required_names = set(re.findall(r"^([A-Z][A-Z0-9_]+)=", required, re.MULTILINE))
+    for text in strings(COMPOSE):
+        for found in VARIABLE.finditer(text):
+            assert (found[2] == ":?") == (found[1] in required_names), found[1]
+    assert re.findall(r"^([A-Z][A-Z0-9_]+)=", rest, re.MULTILINE) == [
+        "MSSQL_SA_PASSWORD", "VTE_ADAPTER_PASSWORD", "WATS_PASSWORD",
+    ]  # fmt: skip
+
+
+@every_service
+def test_airflow_options_exist(name):
+    dag_settings = (REPOSITORY / "plugins/vte_wats/orchestration/dag_settings.py").read_text(encoding="utf-8")
+    for variable in environment(name):
+        if variable.startswith("AIRFLOW__"):
+            _, section, option = variable.lower().split("__")
+            if section == "vte_wats":
+                assert f'"{option}"' in dag_settings, variable
+            else:
+                assert option in conf.configuration_description[section]["options"], variable
+
+
+@pytest.mark.parametrize("name", sorted(PRODUCTION - {"postgres", "redis"}))
+def test_every_airflow_component_gets_the_same_configuration(name):
+    theirs = {key: value for key, value in environment(name).items() if key.startswith("AIRFLOW__")}
+    ours = {key: value for key, value in environment("scheduler").items() if key.startswith("AIRFLOW__")}
+    assert theirs == ours
+
+
+def test_sandbox_programs_accept_the_arguments_that_compose_gives():
+    *python, module = SERVICES["vte-floor"]["command"][:3]
+    assert (python, module) == (["python", "-m"], seed_sql_server.__spec__.name)
+    options = seed_sql_server._parser().parse_args(SERVICES["vte-floor"]["command"][3:])
+    assert (options.host, options.runs, options.oddities, options.live) == ("sqlserver", 600, True, True)
+    assert str(options.ready_file) == SERVICES["vte-floor"]["healthcheck"]["test"][-1]
+    assert SERVICES["wats"]["command"][:3] == ["python", "-m", "sandbox.compose.wats"]
+
+
+def test_sandbox_answers_are_those_of_the_floor_and_pass_validation():
+    assert Floor(1).settings() == answers.SETTINGS
+    parse_settings(json.dumps(answers.SETTINGS))
+    connections = answers.connections("vte-password", "wats-password")
+    assert set(connections) == {"vte_default", "wats_default", "smtp_default"}
+    wats = {"extra": None, **connections["wats_default"]}
+    WatsConnection.parse("wats_default", **{k: wats[k] for k in ("host", "port", "login", "password", "extra")})
+    assert all(connection["host"].removeprefix("http://") in SERVICES for connection in connections.values())
+
+
+def test_pools_are_those_the_tasks_use():
+    pools = json.loads((REPOSITORY / "include/pools.json").read_text(encoding="utf-8"))
+    assert {name: pool["slots"] for name, pool in pools.items()} == {
+        WATS_POOL: WatsOptions().concurrent_tasks,
+        STATE_POOL: 1,
+    }
+    assert all(set(pool) == {"slots", "description", "include_deferred"} for pool in pools.values())
+
+
+# Dockerfile
+
+
+def instructions() -> list[tuple[str, str]]:
+    joined = re.sub(r"\\\n\s*", " ", re.sub(r"^#.*\n", "", DOCKERFILE, flags=re.MULTILINE))
+    return [(name.upper(), rest) for name, _, rest in (line.partition(" ") for line in joined.splitlines() if line)]
+
+
+def stages() -> dict[str, list[tuple[str, str]]]:
+    found: dict[str, list[tuple[str, str]]] = {}
+    for name, rest in instructions():
+        if name == "FROM":
+            found[rest.split()[-1]] = []
+        found[list(found)[-1]].append((name, rest))
+    return found
+
+
+def copied() -> list[str]:
+    return [source for name, rest in instructions() if name == "COPY" for source in shlex.split(rest)[:-1]]
+
+
+def test_dockerfile_uses_known_instructions_and_pinned_images():
+    assert {name for name, _ in instructions()} <= {"FROM", "ENV", "RUN", "WORKDIR", "COPY", "USER", "CMD"}
+    assert {found[0][1].split()[0] for found in stages().values()} == {"python:3.12-slim-bookworm", "base"}
+
+
+@pytest.mark.parametrize("target", sorted({s["build"]["target"] for s in SERVICES.values() if "build" in s}))
+def test_dockerfile_targets_end_as_the_user_that_compose_names(target):
+    users = [rest for name, rest in stages()[target] if name == "USER"]
+    assert users == ["50000:50000"]
+    assert {s["user"] for s in SERVICES.values() if s.get("build", {}).get("target") == target} == set(users)
+
+
+@pytest.mark.parametrize("source", copied())
+def test_dockerfile_copies_what_exists_and_reaches_the_builder(source):
+    assert (REPOSITORY / source).exists()
+    kept = [line[1:] for line in (REPOSITORY / ".dockerignore").read_text().splitlines() if line.startswith("!")]
+    assert any(fnmatch(source.rstrip("/"), pattern) or source.startswith(f"{pattern}/") for pattern in kept)
+
+
+def test_images_are_made_of_locked_packages_and_hold_no_secret():
+    for name, rest in instructions():
+        if name == "RUN" and "pip install" in rest:
+            assert "--require-hashes" in rest or "--no-deps -e ." in rest
+        if name == "ENV":
+            assert not re.search(r"PASSWORD|SECRET|TOKEN|_KEY=", rest)
+    assert (REPOSITORY / ".dockerignore").read_text(encoding="utf-8").splitlines()[1] == "*"
+    assert not any(source.startswith(".env") for source in copied())
+
+
+def test_airflow_image_reads_dags_and_plugins_from_the_one_copy():
+    text = " ".join(rest for _, rest in stages()["airflow"])
+    assert "AIRFLOW__CORE__DAGS_FOLDER=/opt/vte-wats/dags" in text
+    assert "AIRFLOW__CORE__PLUGINS_FOLDER=/opt/vte-wats/plugins" in text
+    assert ("WORKDIR", "/opt/vte-wats") in stages()["base"]
+    assert not any("sandbox" in rest for name, rest in stages()["airflow"] if name == "COPY")
+
+
+# The grant script
+
+
+def test_the_login_may_read_what_the_statements_read_and_nothing_else():
+    folder = REPOSITORY / "include/sql"
+    granted = re.findall(
+        r"^GRANT SELECT ON OBJECT::\[dbo\]\.\[(\w+)\] TO \[vte_adapter_readonly\];$",
+        (folder / "grant_read_only.sql").read_text(encoding="utf-8"),
+        re.MULTILINE,
+    )
+    read = {
+        table
+        for file in folder.glob("select_*.sql")
+        for table in re.findall(r"\[dbo\]\.\[(\w+)\]", file.read_text(encoding="utf-8"))
+    }
+    assert sorted(granted) == sorted(read)
+    assert "Users" not in granted
+
+
+def test_the_grant_script_gives_no_other_right():
+    text = (REPOSITORY / "include/sql/grant_read_only.sql").read_text(encoding="utf-8")
+    batches = list(seed_sql_server.batches(text, {"VTE_DATABASE": "VTE9_3", "VTE_ADAPTER_PASSWORD": "Aa1-x"}))
+    assert not re.search(r"ALTER ROLE|sp_addrolemember|CONTROL|EXECUTE|INSERT|UPDATE|DELETE|\$\(", " ".join(batches))
+    assert batches[0] == "USE [VTE9_3];"
+    assert sum(batch.count("GRANT ") for batch in batches) == 8

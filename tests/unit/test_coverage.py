@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vte_wats.coverage import Outcome, State, Stretch
+from vte_wats.windows import Window
+
+BEGIN_AT = datetime(2026, 6, 1, 10, tzinfo=UTC)
+SETTINGS_HASH = "1234"
+
+
+def minute(n: int) -> datetime:
+    return BEGIN_AT + timedelta(minutes=n)
+
+
+def covered(*stretches: tuple[int, int], since: int = 0, outcomes: dict[Outcome, int] | None = None) -> State:
+    state = State(since_at=minute(since))
+    for from_minute, to_minute in stretches:
+        state = state.extended(Window(minute(from_minute), minute(to_minute)), outcomes or {}, SETTINGS_HASH)
+    return state
+
+
+stretches = st.lists(
+    st.tuples(st.integers(-20, 60), st.integers(0, 12)).map(lambda drawn: (drawn[0], sum(drawn))), max_size=12
+)
+
+
+@given(stretches, st.randoms(use_true_random=False))
+def test_coverage_is_the_same_in_whatever_order_windows_are_done(done, random):
+    shuffled = done.copy()
+    random.shuffle(shuffled)
+    assert covered(*done) == covered(*shuffled)
+
+
+@given(stretches)
+def test_coverage_and_watermark_are_those_of_the_single_minutes(done):
+    state = covered(*done)
+    minutes = {m for from_minute, to_minute in done for m in range(from_minute, to_minute)}
+    kept = [
+        m
+        for s in state.coverage
+        for m in range((s.from_at - BEGIN_AT) // timedelta(minutes=1), (s.to_at - BEGIN_AT) // timedelta(minutes=1))
+    ]
+    assert kept == sorted(minutes)
+    watermark = next(m for m in range(100) if m not in minutes)
+    assert state.last_sync == minute(watermark)
+
+
+@given(stretches)
+def test_no_success_moves_the_watermark_back(done):
+    state = covered()
+    for from_minute, to_minute in done:
+        after = state.extended(Window(minute(from_minute), minute(to_minute)), {}, SETTINGS_HASH)
+        assert after.last_sync >= state.last_sync
+        state = after
+
+
+def test_watermark_begins_where_the_sync_began():
+    assert covered().last_sync == minute(0)
+
+
+def test_watermark_stays_before_a_hole_and_jumps_when_it_is_filled():
+    with_hole = covered((0, 5), (10, 15), (15, 20))
+    assert with_hole.last_sync == minute(5)
+    assert with_hole.holes() == (Window(minute(5), minute(10)),)
+    filled = with_hole.extended(Window(minute(5), minute(10)), {}, SETTINGS_HASH)
+    assert filled.last_sync == minute(20)
+    assert filled.holes() == ()
+
+
+def test_watermark_is_not_moved_past_a_hole_by_a_window_one_second_late():
+    state = covered((0, 5)).extended(Window(minute(5) + timedelta(seconds=1), minute(10)), {}, SETTINGS_HASH)
+    assert state.last_sync == minute(5)
+    assert state.holes() == (Window(minute(5), minute(5) + timedelta(seconds=1)),)
+
+
+def test_backfill_of_older_history_leaves_the_watermark_alone():
+    state = covered((0, 5), (-600, -300))
+    assert state.last_sync == minute(5)
+    assert len(state.coverage) == 2
+
+
+def test_backfill_up_to_the_beginning_joins_without_moving_the_watermark():
+    assert covered((0, 5), (-600, 0)).last_sync == minute(5)
+
+
+def test_coverage_that_ends_where_the_sync_began_is_no_progress():
+    assert covered((-600, 0)).last_sync == minute(0)
+
+
+def test_empty_window_adds_nothing_to_coverage():
+    assert covered((3, 3)).coverage == ()
+
+
+def test_totals_add_up_and_named_runs_leave_coverage_as_it_is():
+    state = covered((0, 5), (5, 10), outcomes={Outcome.UPLOADED: 3, Outcome.DEAD: 1})
+    after = state.extended(None, {Outcome.UPLOADED: 2}, "5678")
+    assert after.totals == {"uploaded": 8, "unchanged": 0, "replaced": 0, "dead": 2, "held": 0}
+    assert after.coverage == state.coverage
+    assert after.syncs == 3
+    assert after.settings_hash == "5678"
+
+
+def test_state_comes_back_equal_from_the_json_of_the_variable():
+    state = covered((0, 5), (10, 15), (-600, -300), outcomes={Outcome.HELD: 2})
+    assert State.model_validate_json(state.model_dump_json(by_alias=True)) == state
+
+
+def test_variable_shows_last_sync_and_coverage_in_iso_with_z():
+    plain = json.loads(covered((0, 5)).model_dump_json(by_alias=True))
+    assert plain == {
+        "since": "2026-06-01T10:00:00Z",
+        "coverage": [{"from": "2026-06-01T10:00:00Z", "to": "2026-06-01T10:05:00Z"}],
+        "totals": {"uploaded": 0, "unchanged": 0, "replaced": 0, "dead": 0, "held": 0},
+        "settings_hash": "1234",
+        "syncs": 1,
+        "lastSync": "2026-06-01T10:05:00Z",
+    }
+
+
+def test_last_sync_in_the_variable_is_shown_but_never_believed():
+    plain = json.loads(covered((0, 5)).model_dump_json(by_alias=True))
+    plain["lastSync"] = "2030-01-01T00:00:00Z"
+    assert State.model_validate_json(json.dumps(plain)).last_sync == minute(5)
+
+
+def test_instants_with_another_offset_are_read_as_utc():
+    stretch = Stretch.model_validate_json('{"from": "2026-06-01T12:00:00+02:00", "to": "2026-06-01T12:05:00+02:00"}')
+    assert (stretch.from_at, stretch.to_at) == (minute(0), minute(5))
+    assert stretch.from_at.tzinfo is UTC
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("{}", id="nothing"),
+        pytest.param('{"since": "2026-06-01T10:00:00"}', id="naive"),
+        pytest.param('{"since": "2026-06-01T10:00:00Z", "totals": {"lost": 1}}', id="unknown-outcome"),
+        pytest.param('{"since": "2026-06-01T10:00:00Z", "coverage": [{"from": "2026-06-01T10:00:00Z"}]}', id="no-end"),
+        pytest.param("not JSON", id="no-json"),
+    ],
+)
+def test_a_damaged_state_is_refused(text):
+    with pytest.raises(ValueError):
+        State.model_validate_json(text)

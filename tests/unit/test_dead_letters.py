@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import pytest
+from upath import UPath
+
+from tests.unit.builders import a_run, guid_of
+from vte_wats.model import VteStepResult
+from vte_wats.storage.dead_letters import DeadLetter, DeadLetters, LetterKind
+
+FIRST_AT = datetime(2026, 6, 1, 10, tzinfo=UTC)
+
+
+@pytest.fixture(params=["local", "file-url", "memory"])
+def storage(request, tmp_path) -> UPath:
+    return {
+        "local": UPath(tmp_path),
+        "file-url": UPath(f"file://{tmp_path}"),
+        "memory": UPath(f"memory://{uuid4()}"),
+    }[request.param]
+
+
+@pytest.fixture
+def letters(storage) -> DeadLetters:
+    return DeadLetters(storage)
+
+
+def put(letters: DeadLetters, number: int = 1, *, kind=LetterKind.DEAD, now_at=FIRST_AT, **fields) -> DeadLetter:
+    return letters.put(a_run(number, **fields), kind, f"run {number} is bad", "bad", now_at)
+
+
+def test_a_letter_comes_back_with_the_run_reason_and_signature(letters):
+    steps = (
+        VteStepResult(kind="other", bytes_value=bytes(range(256))),
+        VteStepResult(kind="numeric", numeric_value=float("inf"), low_limit=float("-inf")),
+        VteStepResult(kind="text", text_value="測試 Ø 😀\n"),
+    )
+    letter = put(letters, serial="", info1="測試", steps=steps)
+    assert letters.get(guid_of(1)) == letter
+    assert letter.run == a_run(serial="", info1="測試", steps=steps)
+    assert (letter.kind, letter.reason, letter.signature) == ("dead", "run 1 is bad", "bad")
+
+
+def test_a_letter_is_readable_json_named_after_its_run(storage, letters):
+    put(letters, serial="測試")
+    text = (storage / "dead_letters" / f"{guid_of(1)}.json").read_text(encoding="utf-8")
+    plain = json.loads(text)
+    assert "\n" in text
+    assert "測試" in text
+    assert plain["first_at"] == "2026-06-01T10:00:00Z"
+    assert set(plain) == {"index_guid", "kind", "reason", "signature", "first_at", "last_at", "attempts", "run"}
+
+
+def test_another_attempt_keeps_the_first_time_and_counts(letters):
+    put(letters)
+    later_at = FIRST_AT + timedelta(days=2)
+    letters.put(a_run(1, serial="corrected"), LetterKind.HELD, "another reason", "another", later_at)
+    letter = letters.get(guid_of(1))
+    assert (letter.first_at, letter.last_at, letter.attempts) == (FIRST_AT, later_at, 2)
+    assert (letter.kind, letter.reason, letter.signature) == ("held", "another reason", "another")
+    assert letter.run.serial == "corrected"
+
+
+def test_a_removed_letter_is_gone_and_begins_anew(letters):
+    put(letters)
+    put(letters)
+    letters.remove(guid_of(1))
+    assert letters.get(guid_of(1)) is None
+    assert letters.guids() == frozenset()
+    assert put(letters).attempts == 1
+
+
+def test_no_letters_yet(letters):
+    assert letters.guids() == frozenset()
+    assert list(letters) == []
+    assert letters.get(guid_of(1)) is None
+
+
+def test_a_thousand_letters_are_all_kept(letters):
+    for number in range(1_000):
+        put(letters, number)
+    assert letters.guids() == {guid_of(number) for number in range(1_000)}
+    assert [letter.index_guid for letter in letters] == [guid_of(number) for number in range(1_000)]
+
+
+def test_letters_of_two_processes_are_one_folder(storage):
+    put(DeadLetters(storage), 1)
+    put(DeadLetters(storage), 2)
+    assert DeadLetters(storage).guids() == {guid_of(1), guid_of(2)}
+
+
+def test_a_write_that_fails_leaves_the_earlier_letter_as_it_was(tmp_path):
+    letters = DeadLetters(UPath(tmp_path))
+    earlier = put(letters)
+    unfinished = tmp_path / "dead_letters" / f"{guid_of(1)}.part"
+    unfinished.mkdir()  # what the new letter is written to cannot be opened
+    with pytest.raises(OSError):
+        put(letters, info1="never stored")
+    assert letters.get(guid_of(1)) == earlier
+
+
+def test_half_a_letter_of_a_killed_task_is_no_letter_and_is_overwritten(tmp_path):
+    (tmp_path / "dead_letters").mkdir()
+    (tmp_path / "dead_letters" / f"{guid_of(1)}.part").write_text('{"index_guid": "0000')
+    letters = DeadLetters(UPath(tmp_path))
+    assert letters.guids() == frozenset()
+    assert put(letters).attempts == 1
+    assert [path.suffix for path in (tmp_path / "dead_letters").iterdir()] == [".json"]
+
+
+def test_nothing_but_the_run_and_its_reason_is_kept():
+    assert not [name for name in DeadLetter.model_fields if "password" in name or "connection" in name]
+    assert set(DeadLetter.model_fields["run"].annotation.model_fields).isdisjoint({"password", "user", "users"})

@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import math
+import pickle
+from datetime import datetime
+from uuid import UUID
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from tests.unit.builders import a_run, guid_of
+from vte_wats.errors import FatalError, HeldError, RejectedError, RetriableError
+from vte_wats.model import StepKind, VteProduct, VteStepResult, VteTestplan, VteTestRun
+
+# What SQL Server can hand out: any text of whole characters, any 64-bit number that is one.
+texts = st.none() | st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+numbers = st.none() | st.floats(allow_nan=False)
+whole = st.none() | st.integers(-(2**31), 2**31 - 1)
+guids = st.none() | st.uuids()
+
+steps = st.builds(
+    VteStepResult,
+    kind=st.sampled_from(StepKind),
+    step_number=whole,
+    test_name=texts,
+    test_description=texts,
+    test_number=texts,
+    units=texts,
+    numeric_value=numbers,
+    text_value=texts,
+    bytes_value=st.none() | st.binary(max_size=50),
+    low_limit=numbers,
+    high_limit=numbers,
+    result_code=whole,
+)
+runs = st.builds(
+    VteTestRun,
+    index_guid=st.uuids(),
+    timestamp_local=st.datetimes(datetime(1753, 1, 1), datetime(9999, 12, 31)),
+    result_code=whole,
+    exit_code=whole,
+    test_time_s=numbers,
+    serial=texts,
+    product=st.builds(VteProduct, product_guid=guids, name=texts, master_name=texts),
+    testplan=st.builds(VteTestplan, testplan_guid=guids, name=texts, variant=texts, revision=texts),
+    testsystem_guid=guids,
+    hostname=texts,
+    site=texts,
+    operator=texts,
+    info1=texts,
+    steps=st.lists(steps, max_size=4).map(tuple),
+)
+
+
+@given(runs)
+@settings(max_examples=150, deadline=None)
+def test_any_run_comes_back_equal_from_json_in_a_single_line(run):
+    line = run.model_dump_json()
+    assert "\n" not in line
+    assert VteTestRun.model_validate_json(line) == run
+
+
+def test_not_a_number_comes_back_as_such():
+    step = VteStepResult(kind=StepKind.NUMERIC, numeric_value=math.nan, low_limit=-math.inf, high_limit=math.inf)
+    again = VteStepResult.model_validate_json(step.model_dump_json())
+    assert math.isnan(again.numeric_value)
+    assert (again.low_limit, again.high_limit) == (-math.inf, math.inf)
+
+
+@pytest.mark.parametrize("number", [0.1, 1 / 3, 5e-324, 1.7976931348623157e308, -0.0, 9.91e37], ids=repr)
+def test_floats_keep_every_bit(number):
+    step = VteStepResult(kind=StepKind.NUMERIC, numeric_value=number)
+    assert repr(VteStepResult.model_validate_json(step.model_dump_json()).numeric_value) == repr(number)
+
+
+@pytest.mark.parametrize(
+    ("step", "value"),
+    [
+        pytest.param(VteStepResult(kind="numeric", numeric_value=0.0), 0.0, id="number"),
+        pytest.param(VteStepResult(kind="numeric"), None, id="null-number"),
+        pytest.param(VteStepResult(kind="text", text_value=""), "", id="empty-text"),
+        pytest.param(VteStepResult(kind="other", bytes_value=b"\xff"), b"\xff", id="bytes"),
+        pytest.param(VteStepResult(kind="other", text_value="<x/>"), "<x/>", id="other-as-text"),
+        pytest.param(VteStepResult(kind="other"), None, id="null-other"),
+    ],
+)
+def test_a_step_has_the_one_value_of_its_row(step, value):
+    assert step.value == value
+
+
+def test_numbers_in_text_columns_become_text():
+    assert VteStepResult(kind="text", test_number=7, text_value=1.5).test_number == "7"
+
+
+def test_a_run_cannot_be_changed_and_takes_no_unknown_field():
+    with pytest.raises(ValidationError, match="frozen"):
+        a_run().serial = "other"
+    with pytest.raises(ValidationError, match="Extra inputs"):
+        VteTestRun(index_guid=guid_of(1), timestamp_local=datetime(2026, 1, 1), colour="red")
+
+
+def test_a_run_names_itself_without_its_steps():
+    run = a_run(steps=(VteStepResult(kind="text", text_value="secret-looking"),) * 2)
+    for text in (str(run), repr(run), f"{[run]}"):
+        assert str(UUID(int=1)) in text
+        assert "'SN-1'" in text
+        assert "2 steps" in text
+        assert "secret-looking" not in text
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RetriableError("busy", 12.5),
+        RejectedError("serial is blank", "blank"),
+        HeldError("not mapped", "unmapped"),
+        FatalError("wrong login"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_errors_survive_pickling(error):
+    again = pickle.loads(pickle.dumps(error))
+    assert type(again) is type(error)
+    assert str(again) == str(error)
+    assert vars(again) == vars(error)

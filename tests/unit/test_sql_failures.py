@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import pymssql
+import pytest
+
+from vte_wats.errors import FatalError, RetriableError
+from vte_wats.source.failures import SQL_FAILURES, translated
+
+RETRIABLE = [
+    1205, 1222, 3960, -2, 20003, 18401, 40197, 40501, 40613, 49918, 49919, 49920, 64, 121, 233, 10053, 10054, 10060,
+    10061, 20002, 20004, 20006, 20009, 20017, 20047, 4060,
+]  # fmt: skip
+FATAL = [18456, 18452, 18470, 18487, 18488, 229, 230, 208, 207, 102, 156, 241, 245, 8114]
+
+
+@pytest.mark.parametrize("number", RETRIABLE)
+def test_a_failure_that_may_pass_is_retried(number):
+    error = translated(pymssql.OperationalError((number, b"told by the server")), "running select_runs")
+    assert type(error) is RetriableError
+    assert error.retry_after_s is None
+
+
+@pytest.mark.parametrize("number", FATAL)
+def test_a_failure_that_needs_a_person_stops(number):
+    error = translated(pymssql.OperationalError(number, b"told by the server"), "running select_runs")
+    assert type(error) is FatalError
+
+
+def test_the_table_lists_every_number_once():
+    numbers = [number for failure in SQL_FAILURES for number in failure.numbers]
+    assert sorted(numbers) == sorted(RETRIABLE + FATAL)
+
+
+@pytest.mark.parametrize("number", [0, 2714, 547, 50_000, 99_999])
+def test_an_unlisted_number_is_fatal_and_named(number):
+    error = translated(pymssql.ProgrammingError((number, b"what is this")), "running select_runs")
+    assert type(error) is FatalError
+    assert f"SQL error {number}: what is this" in str(error)
+    assert "running select_runs" in str(error)
+
+
+LOGIN_REFUSED = (
+    b"Login failed for user 'vte_adapter_readonly'.DB-Lib error message 20018, severity 14:\n"
+    b"General SQL Server error: Check messages from the SQL Server\n"
+    b"DB-Lib error message 20002, severity 9:\nAdaptive Server connection failed (192.0.2.7)\n"
+)
+NOT_REACHED = (
+    b"DB-Lib error message 20009, severity 9:\n"
+    b"Unable to connect: Adaptive Server is unavailable or does not exist (192.0.2.7)\n"
+    b"Net-Lib error during Connection refused (111)\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("exc", "kind", "told"),
+    [
+        pytest.param(
+            pymssql.OperationalError((18456, LOGIN_REFUSED)),
+            FatalError,
+            "(SQL error 18456: Login failed for user 'vte_adapter_readonly'.)",
+            id="login-refused-nested",
+        ),
+        pytest.param(
+            pymssql.OperationalError(20009, NOT_REACHED),
+            RetriableError,
+            "(SQL error 20009: Unable to connect: Adaptive Server is unavailable or does not exist (192.0.2.7))",
+            id="server-not-reached",
+        ),
+        pytest.param(
+            pymssql.OperationalError(1205, b"Transaction (Process ID 5) was deadlocked. Rerun."),
+            RetriableError,
+            "(SQL error 1205: Transaction (Process ID 5) was deadlocked. Rerun.)",
+            id="deadlock-flat",
+        ),
+        pytest.param(
+            pymssql.ProgrammingError((207, "Ungültiger Spaltenname 'Info3'.".encode())),
+            FatalError,
+            "Ungültiger Spaltenname 'Info3'.",
+            id="in-the-servers-language",
+        ),
+        pytest.param(
+            pymssql.OperationalError((208, b"\xff broken")), FatalError, "SQL error 208: \ufffd broken", id="no-utf-8"
+        ),
+        pytest.param(
+            pymssql.InterfaceError("Connection is closed."),
+            FatalError,
+            "SQL error None: Connection is closed.",
+            id="text",
+        ),
+        pytest.param(pymssql.Error(), FatalError, "SQL error None: no message", id="no-arguments"),
+        pytest.param(pymssql.OperationalError(20006, b""), RetriableError, "no message", id="empty-text"),
+    ],
+)
+def test_the_number_and_the_first_message_are_found_in_whatever_the_driver_raises(exc, kind, told):
+    error = translated(exc, "connecting")
+    assert type(error) is kind
+    assert told in str(error)
+    assert "\n" not in str(error)
+    assert "DB-Lib" not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("number", "advice"),
+    [
+        pytest.param(18456, "check login and password of connection vte_default", id="login"),
+        pytest.param(229, "grant_read_only.sql", id="permission"),
+        pytest.param(208, "source_schema or column_overrides in Variable vte_wats", id="no-table"),
+        pytest.param(207, "set column_overrides in Variable vte_wats", id="no-column"),
+        pytest.param(4060, "check the database (field Schema) of connection vte_default", id="no-database"),
+        pytest.param(20009, "check host, port, firewall", id="no-connection"),
+        pytest.param(1205, "nothing to do", id="deadlock"),
+        pytest.param(20003, "timeout", id="timeout"),
+    ],
+)
+def test_the_message_ends_with_what_to_do(number, advice):
+    _, _, told = str(translated(pymssql.OperationalError((number, b"text")), "connecting")).rpartition("text); ")
+    assert advice in told
+
+
+def test_a_long_message_is_cut():
+    assert len(str(translated(pymssql.OperationalError((208, b"x" * 10_000)), "connecting"))) < 600

@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from upath import UPath
+
+from tests.unit.builders import a_run
+from vte_wats.model import VteStepResult, VteTestRun
+from vte_wats.storage.staging import Staging, discard, folder_of, staging_of
+
+RUN_ID = "scheduled__2026-06-01T10:00:00+00:00"
+
+
+@pytest.fixture(params=["local", "memory"])
+def storage(request, tmp_path) -> UPath:
+    return UPath(tmp_path) if request.param == "local" else UPath(f"memory://{uuid4()}")
+
+
+def test_lines_come_back_as_they_were(storage):
+    staging = Staging(storage / "s0001")
+    lines = ['{"serial":"Ø測試😀"}', "", " blanks kept ", "a\u2028b\x85c\x0bd", "tab\tand \\n as text", "x" * 300_000]
+    assert staging.write("runs", iter(lines)) == 6
+    assert list(staging.read("runs")) == lines
+
+
+def test_a_run_comes_back_equal(storage):
+    run = a_run(
+        serial="SN/1\\測試",
+        info1="two\nlines\r\nand\u2028more",
+        steps=(
+            VteStepResult(kind="other", bytes_value=bytes(range(256))),
+            VteStepResult(kind="numeric", numeric_value=0.1, low_limit=float("-inf"), high_limit=float("inf")),
+        ),
+    )
+    staging = Staging(storage)
+    staging.write("runs", [run.model_dump_json()])
+    assert [VteTestRun.model_validate_json(line) for line in staging.read("runs")] == [run]
+
+
+def test_another_try_overwrites_what_the_first_one_wrote(storage):
+    staging = Staging(storage)
+    staging.write("runs", ["1", "2", "3"])
+    assert staging.write("runs", ["4"]) == 1
+    assert list(staging.read("runs")) == ["4"]
+
+
+def test_nothing_written_reads_as_nothing_but_a_missing_file_is_an_error(storage):
+    staging = Staging(storage)
+    assert not staging.holds("runs")
+    with pytest.raises(FileNotFoundError):
+        list(staging.read("runs"))
+    assert staging.write("runs", []) == 0
+    assert staging.holds("runs")
+    assert list(staging.read("runs")) == []
+
+
+def test_lines_are_written_as_they_come_and_compressed(tmp_path):
+    staging = Staging(UPath(tmp_path))
+    held: list[str] = []
+
+    def lines():
+        for n in range(1_000):
+            held.append("line")
+            yield f"{n} " + "measurement " * 50
+
+    staging.write("runs", lines())
+    path = tmp_path / "runs.jsonl.gz"
+    assert len(gzip.decompress(path.read_bytes())) > 10 * path.stat().st_size
+    reading = staging.read("runs")
+    assert next(reading).startswith("0 ")
+
+
+def test_equal_lines_make_equal_files(tmp_path):
+    for folder in ("a", "b"):
+        Staging(UPath(tmp_path / folder)).write("runs", ["1"])
+    assert (tmp_path / "a/runs.jsonl.gz").read_bytes() == (tmp_path / "b/runs.jsonl.gz").read_bytes()
+
+
+def test_slices_and_dag_runs_do_not_share_files(storage):
+    places = [
+        staging_of(storage, dag_id, run_id, part)
+        for dag_id in ("vte_wats_sync", "vte_wats_backfill")
+        for run_id in (RUN_ID, "manual__2026-06-01T10:00:00+00:00")
+        for part in ("s0001", "s0002")
+    ]
+    for n, staging in enumerate(places):
+        staging.write("runs", [str(n)])
+    assert [next(staging.read("runs")) for staging in places] == [str(n) for n in range(8)]
+
+
+@pytest.mark.parametrize("run_id", [RUN_ID, "a/b", "../../etc", "..", ".", "a%2Fb", "50% ?#&", "Ø"])
+def test_a_run_id_is_one_folder_whatever_it_holds(tmp_path, run_id):
+    folder = Path(folder_of(UPath(tmp_path), "vte_wats_sync", run_id).path)
+    assert folder.resolve().parent == tmp_path / "staging" / "vte_wats_sync"
+    assert ":" not in folder.name
+    assert "+" not in folder.name
+
+
+def test_different_run_ids_have_different_folders(tmp_path):
+    ids = [".", "..", "a/b", "a%2Fb", "a b", "a+b", "a.b", "a%2Eb"]
+    assert len({folder_of(UPath(tmp_path), "d", run_id).path for run_id in ids}) == len(ids)
+
+
+def test_discard_removes_one_dag_run_and_nothing_else(storage):
+    for run_id in (RUN_ID, "..", "another"):
+        staging_of(storage, "vte_wats_sync", run_id, "s0001").write("runs", ["1"])
+    discard(storage, "vte_wats_sync", "..")
+    discard(storage, "vte_wats_sync", RUN_ID)
+    assert not staging_of(storage, "vte_wats_sync", RUN_ID, "s0001").holds("runs")
+    assert staging_of(storage, "vte_wats_sync", "another", "s0001").holds("runs")
+
+
+def test_discard_of_nothing_is_no_error(storage):
+    discard(storage, "vte_wats_sync", RUN_ID)

@@ -1,0 +1,149 @@
+"""What an answer of WATS means."""
+
+import ssl
+
+import httpx
+import pytest
+from pywats.core.exceptions import PyWATSError
+from vte_wats.errors import FatalError, RejectedError, RetriableError
+from vte_wats.wats.answers import (
+    FAILURES,
+    FailureClass,
+    as_error,
+    failure_of_exception,
+    failure_of_status,
+    retry_after_s,
+    server_message,
+    signature,
+)
+
+
+def wrapped(cause):
+    """Return the error pyWATS raises while it deals with another."""
+    try:
+        try:
+            raise cause
+        except Exception as exc:
+            raise PyWATSError(f"HTTP request failed: {exc}")  # noqa: B904 -- as pyWATS does it
+    except PyWATSError as exc:
+        return exc
+
+
+def test_every_status_but_a_success_has_a_class():
+    unclassed = [status for status in range(100, 1000) if failure_of_status(status) is None]
+    assert unclassed == list(range(200, 300))
+
+
+@pytest.mark.parametrize(
+    ("cause", "failure_class"),
+    [
+        (httpx.ConnectError("refused"), FailureClass.TRANSIENT),
+        (httpx.ConnectTimeout(""), FailureClass.TRANSIENT),
+        (httpx.PoolTimeout(""), FailureClass.TRANSIENT),
+        (httpx.ProxyError("502"), FailureClass.TRANSIENT),
+        (httpx.ReadTimeout(""), FailureClass.AMBIGUOUS),
+        (httpx.WriteTimeout(""), FailureClass.AMBIGUOUS),
+        (httpx.ReadError(""), FailureClass.AMBIGUOUS),
+        (httpx.RemoteProtocolError(""), FailureClass.AMBIGUOUS),
+        (httpx.DecodingError(""), FailureClass.AMBIGUOUS),
+        (ssl.SSLCertVerificationError(1, "self-signed"), FailureClass.FATAL),
+        (httpx.UnsupportedProtocol(""), FailureClass.FATAL),
+        (httpx.InvalidURL("no"), FailureClass.FATAL),
+        (RuntimeError("a bug"), FailureClass.FATAL),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else value,
+)
+def test_an_error_of_the_transport_is_classed_through_the_wrapping_of_pywats(cause, failure_class):
+    assert failure_of_exception(wrapped(cause)).failure_class is failure_class
+
+
+def test_each_class_becomes_its_error_and_says_what_where_why_and_what_to_do():
+    kinds = {
+        FailureClass.TRANSIENT: RetriableError,
+        FailureClass.AMBIGUOUS: RetriableError,
+        FailureClass.REJECTED: RejectedError,
+        FailureClass.FATAL: FatalError,
+    }
+    for failure in FAILURES:
+        error = as_error(failure, "POST https://acme/api", "HTTP 000: the reason")
+        assert type(error) is kinds[failure.failure_class]
+        for part in (failure.meaning, "POST https://acme/api", "HTTP 000: the reason", failure.advice):
+            assert part in str(error)
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        ({"message": "No."}, "No."),
+        ({"Message": "The request is invalid.", "ModelState": {"report.sn": ["too long", "blank"]}},
+         "The request is invalid. report.sn: too long blank"),
+        ({"title": "Bad", "detail": "serial"}, "Bad serial"),
+        ({"other": 1}, ""),
+        ("<html><head><title>Sign\n in</title></head><body>x</body></html>", "Sign in"),
+        ("<h1>Bad  Request</h1>", "Bad Request"),
+        (None, ""),
+        (["a"], ""),
+    ],
+)  # fmt: skip
+def test_the_reason_is_taken_from_the_shapes_servers_use(content, text):
+    assert server_message(content) == text
+
+
+def test_a_long_reason_is_cut():
+    assert len(server_message("x" * 10_000)) == 200
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("HTTP 400: serial SN-0001 is longer than 100", "HTTP 400: serial SN-0002 is longer than 100"),
+        ("HTTP 400: report 6e1cf9a2-0f0c-4c8e-9c43-d0a4e01fd7f1 exists",
+         "HTTP 400: report {A0B1C2D3-0000-4C8E-9C43-D0A4E01FD7F1} exists"),
+        ("HTTP 400: start 2026-11-23T12:00:00Z is in the future",
+         "HTTP 400: start 2026-11-24T01:02:03.123+01:00 is in the future"),
+        ("HTTP 400: root.steps[2].name: must not be blank", "HTTP 400: root.steps[17].name: must not be blank"),
+        ("HTTP 400: value 1.5e-3 of AB12 is bad", "HTTP 400: value -7 of XY9 is bad"),
+    ],
+)  # fmt: skip
+def test_equal_causes_have_equal_signatures(one, other):
+    assert signature(one) == signature(other).replace("-…", "…")
+
+
+def test_a_serial_without_digits_does_not_split_a_signature():
+    one = signature("HTTP 400: serial alpha is unknown", ["alpha", "PN"])
+    assert one == signature("HTTP 400: serial O'Hara + Söhne is unknown", ["O'Hara + Söhne", "PN"])
+    assert one == "HTTP 400: serial … is unknown"
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("HTTP 400: sn: too long", "HTTP 413: sn: too long"),
+        ("HTTP 400: sn: too long", "HTTP 400: pn: too long"),
+        ("HTTP 400", "HTTP 409"),
+    ],
+)
+def test_different_causes_have_different_signatures(one, other):
+    assert signature(one) != signature(other)
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({}, None),
+        ({"retry-after": "7"}, 7),
+        ({"retry-after": " 0 "}, 0),
+        ({"retry-after": "soon"}, None),
+        ({"retry-after": "-5"}, None),
+        ({"retry-after": "nan"}, None),
+        ({"retry-after": "Mon, 23 Nov 2026 12:00:30 GMT", "date": "Mon, 23 Nov 2026 12:00:00 GMT"}, 30),
+        ({"retry-after": "Mon, 23 Nov 2026 12:00:00 GMT", "date": "Mon, 23 Nov 2026 12:00:30 GMT"}, 0),
+        ({"retry-after": "Mon, 23 Nov 2026 12:00:30 -0000", "date": "Mon, 23 Nov 2026 12:00:00 GMT"}, 30),
+    ],
+)
+def test_retry_after_is_read_as_seconds_and_as_date_by_the_clock_of_the_server(headers, seconds):
+    assert retry_after_s(headers) == seconds
+
+
+def test_a_date_in_retry_after_falls_back_to_the_own_clock():
+    assert retry_after_s({"retry-after": "Wed, 01 Jan 2200 00:00:00 GMT"}) > 1e9
