@@ -49,7 +49,7 @@ EXAMPLES: dict[str, Any] = {
     "default_location": "Hall 3",
     "problem_characters": "reject",
     "source_schema": "dbo",
-    "column_overrides": {"UutData": {"table": "Units", "columns": {"Serial": "SerialNo"}}, "IndexData": {"columns": {"Info3": None}}},
+    "column_overrides": {"UutData": {"table": "Units", "columns": {"Serial": "SerialNo", "User_GUID": None}}},
     "guard_band_s": 900,
     "settle_delay_s": 60,
     "batch_size": 200,
@@ -92,6 +92,18 @@ WATS_FIELDS = (
     ("Port", "only when the address has none and it is not the usual one", ""),
     ("Login", "empty with an API token", ""),
     ("Password", "the API token as WATS shows it; beside a login, that user's password", ""),
+)
+RUN_KINDS = (
+    (
+        "`dead`",
+        "the run can never be uploaded as it is, or WATS refused it",
+        "correct the run in VTE or the setting its letter names, then clear or re-run its interval",
+    ),
+    (
+        "`held`",
+        "the run cannot be judged yet: its test plan, a result code or the process code is not known",
+        "extend the setting or WATS; `vte_wats_reconcile` tries every held run again",
+    ),
 )
 
 
@@ -137,8 +149,8 @@ Four places, each for one kind of answer:
 
 | where | what | who reads it |
 |---|---|---|
-| connection `vte_default` | how to reach the VTE database | plan, extract |
-| connection `wats_default` | how to reach WATS, and how fast | upload |
+| connection `vte_default` | how to reach the VTE database | the tasks plan and extract |
+| connection `wats_default` | how to reach WATS, and how fast | the task upload, and plan of `vte_wats_reconcile` |
 | Variable `vte_wats` | what this site's data means: one JSON object | every task, once at its start |
 | section `[vte_wats]` of Airflow's configuration | when the DAGs run | Airflow, when it loads the DAG files |
 
@@ -213,29 +225,28 @@ def _kind(one: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
         return ", ".join(f"`{value}`" for value in one["enum"])
     if "anyOf" in one:
         return " or ".join(_kind(choice, definitions) for choice in one["anyOf"])
-    match one.get("type"):
-        case "object" if "properties" in one:
-            return "object, see below"
-        case "object":
-            return f"object: name → {_kind(one['additionalProperties'], definitions)}"
-        case "array":
-            return f"list of {_kind(one['items'], definitions)}s"
-        case "integer" | "number" as name:
-            return ("whole number" if name == "integer" else "number") + _range(one)
-        case "string":
-            return "text" + (f", at most {one['maxLength']} characters" if "maxLength" in one else "")
-        case "boolean":
-            return "`true`, `false`"
-        case "null":
-            return "`null`"
-        case unknown:
-            raise ValueError(f"no words for the type {unknown!r} in {one}")
+    if one["type"] == "object":
+        inside = "properties" not in one and _kind(one["additionalProperties"], definitions)
+        return f"object: name → {inside}" if inside else "object, see below"
+    if one["type"] == "array":
+        return f"list of {_kind(one['items'], definitions)}s"
+    return _SIMPLE[one["type"]] + _range(one)
+
+
+_SIMPLE = {
+    "integer": "whole number",
+    "number": "number",
+    "string": "text",
+    "boolean": "`true` or `false`",
+    "null": "`null`",
+}
 
 
 def _range(one: Mapping[str, Any]) -> str:
     low = f" from {one['minimum']:,}" if "minimum" in one else ""
     low = f" above {one['exclusiveMinimum']:,}" if "exclusiveMinimum" in one else low
-    return low + (f" to {one['maximum']:,}" if "maximum" in one else "")
+    high = f" to {one['maximum']:,}" if "maximum" in one else ""
+    return low + high + (f", at most {one['maxLength']} characters" if "maxLength" in one else "")
 
 
 def _default(model: type[BaseModel], name: str) -> str:
@@ -289,13 +300,14 @@ def _pools() -> Iterator[Sequence[str]]:
 # Schema ---------------------------------------------------------------------------------------------------------------
 
 _RECONSTRUCTED_TABLE = re.compile(r"-- (\w+): reconstructed table")
-_MOSTLY_RECONSTRUCTED = re.compile(r"-- (\w+): every column but (.+?) is reconstructed")
 
 
 def schema() -> str:
     """Draw the 21 tables and their relations."""
     text = REFERENCE_SCHEMA.read_text(encoding="utf-8")
-    tables = [one for one in sqlglot.parse(text, read="tsql") if isinstance(one, exp.Create) and one.kind == "TABLE"]
+    batches = re.split(r"^GO$", text, flags=re.MULTILINE)
+    parsed = [one for batch in batches if "CREATE TABLE" in batch for one in sqlglot.parse(batch, read="tsql")]
+    tables = [one for one in parsed if isinstance(one, exp.Create)]
     drawn = "\n".join([*_relations(text, tables), *(_entity(text, one) for one in tables)])
     read = sorted(_tables_read())
     return f"""# The VTE database
@@ -305,7 +317,8 @@ columns of IndexData, UutData and the three TestData tables, and a name for each
 *reconstructed* stands in for what is not published, so that the sandbox has whole tables; nothing in the product
 depends on it. Lengths of texts, keys and indexes are reconstructed throughout.
 
-The product reads {len(read)} of them: {", ".join(read)}. Users, where passwords are kept, is not among them.
+The product reads {len(read)} of them: {", ".join(read)}.
+Users, where passwords are kept, is not among them.
 
 ```mermaid
 erDiagram
@@ -319,26 +332,24 @@ have other names says so in the setting `column_overrides`, see [configuration](
 
 def _entity(text: str, table: exp.Create) -> str:
     name = table.this.this.name
-    keys = {column.name for key in table.find_all(exp.PrimaryKey) for column in key.expressions}
     foreign = _foreign_keys(text)
     is_reconstructed = name in _RECONSTRUCTED_TABLE.findall(text)
     lines = []
     for column in table.find_all(exp.ColumnDef):
-        marks = ["PK"] if column.name in keys else []
+        marks = ["PK"] if column.find(exp.PrimaryKeyColumnConstraint) else []
         marks += ["FK"] if (name, column.name) in foreign else []
-        note = ' "reconstructed"' if _is_reconstructed(text, name, column) else ""
-        lines.append(
-            f"        {column.kind.sql(dialect='tsql').lower()} {column.name} {', '.join(marks)}".rstrip() + note
-        )
+        kind, is_stand_in = _written(text, name, column.name)
+        note = ' "reconstructed"' if is_stand_in else ""
+        lines.append(f"        {kind} {column.name} {', '.join(marks)}".rstrip() + note)
     title = f'{name}["{name} (reconstructed)"]' if is_reconstructed else name
     return f"    {title} {{\n" + "\n".join(lines) + "\n    }"
 
 
-def _is_reconstructed(text: str, table: str, column: exp.ColumnDef) -> bool:
-    body = re.search(rf"CREATE TABLE \[dbo\]\.\[{table}\] \((.*?)\n\);", text, re.DOTALL)
-    assert body is not None, table  # noqa: S101 - the parser has just found it
-    line = next(line for line in body[1].splitlines() if line.strip().startswith(f"[{column.name}]"))
-    return line.rstrip().endswith("-- reconstructed")
+def _written(text: str, table: str, column: str) -> tuple[str, bool]:
+    """Return a column's type as the schema has it, and whether the column is marked as reconstructed."""
+    body = text.partition(f"CREATE TABLE [dbo].[{table}] (")[2].partition("\n);")[0]
+    line = next(line.strip() for line in body.splitlines() if line.strip().startswith(f"[{column}]"))
+    return line.split()[1], line.endswith("-- reconstructed")
 
 
 def _foreign_keys(text: str) -> dict[tuple[str, str], str]:
@@ -409,11 +420,7 @@ The first line that applies counts. {_equal_rejections()}
 {_table(("what comes back", "meaning", "what happens", "what to do"), wats)}
 ## Runs
 
-| kind of dead letter | why | how it goes on |
-|---|---|---|
-| `dead` | the run can never be uploaded as it is, or WATS refused it | correct the run in VTE or the settings, then sync its interval again |
-| `held` | the run cannot be judged yet: a test plan that `process_map` does not name, a result code that is not listed, a process code that WATS does not have | extend the setting or WATS, then sync its interval again |
-
+{_table(("kind of dead letter", "why", "how it goes on"), RUN_KINDS)}
 A letter disappears by itself when its run reaches WATS.
 """
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, NaiveDatetime
 
 
 class StepKind(StrEnum):
@@ -85,7 +84,7 @@ class VteTestRun(Frozen):
     """
 
     index_guid: UUID
-    timestamp_local: datetime
+    timestamp_local: NaiveDatetime
     result_code: int | None = None
     exit_code: int | None = None
     test_time_s: float | None = None

@@ -184,14 +184,16 @@ class RestClient:
 
 def connection_body(conn_id: str, fields: Mapping[str, Any]) -> JsonDict:
     """Turn Airflow's JSON form of a connection (``AIRFLOW_CONN_...``) into the body that the REST API takes."""
-    body = dict(fields)
-    extra = body.pop("extra", None)
-    if isinstance(extra, Mapping):
-        extra = json.dumps(dict(extra))
-    known = {"conn_type", "host", "login", "password", "schema", "port", "description"}
-    if unknown := set(body) - known:
+    names = ("conn_type", "host", "login", "password", "schema", "port", "description", "extra")
+    if unknown := set(fields) - set(names):
         raise StackError(f"Connection {conn_id!r} has unknown fields: {', '.join(sorted(unknown))}.")
-    return {"connection_id": conn_id, **body, **({"extra": extra} if extra else {})}
+    body: JsonDict = {
+        "connection_id": conn_id,
+        **{name: fields.get(name) for name in names},
+    }  # an absent one is cleared
+    if isinstance(body["extra"], Mapping):
+        body["extra"] = json.dumps(dict(body["extra"]))
+    return body
 
 
 def wait_for_run(client: RestClient, dag_id: str, run_id: str, *, timeout_s: float) -> str:

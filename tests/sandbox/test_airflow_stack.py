@@ -181,9 +181,10 @@ def test_a_manual_run_with_a_logical_date_keeps_it(stack):
 
 def test_a_connection_test_reports_the_reason(stack):
     ok, message = stack.test_connection("web")
+    stack.set_connection("web", {"conn_type": "smtp", "host": "127.0.0.1", "port": stack.ports[1], "extra": {}})
 
-    assert not ok
-    assert message
+    assert (ok, bool(message)) == (False, True)
+    assert stack.test_connection("web")[1] != message
 
 
 def test_an_unknown_dag_is_an_error_that_names_it(stack):

@@ -194,7 +194,7 @@ def test_sandbox_programs_accept_the_arguments_that_compose_gives():
     options = seed_sql_server._parser().parse_args(SERVICES["vte-floor"]["command"][3:])
     assert (options.host, options.runs, options.oddities, options.live) == ("sqlserver", 600, True, True)
     assert str(options.ready_file) == SERVICES["vte-floor"]["healthcheck"]["test"][-1]
-    assert SERVICES["wats"]["command"][:3] == ["python", "-m", "sandbox.compose.wats"]
+    assert SERVICES["wats"]["command"][:3] == ["python", "-m", "sandbox.wats"]
 
 
 def test_sandbox_answers_are_those_of_the_floor_and_pass_validation():

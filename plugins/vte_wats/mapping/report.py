@@ -93,8 +93,8 @@ def _root(run: VteTestRun, verdict: ReportStatus, settings: Settings, remarks: R
             version=remarks.carry("test plan revision", run.testplan.revision, _VERSION_LIMIT) or _BLANK,
         ),
     )
-    # Set, not added: StepList ties every step to its parent, and such rings wait for the garbage collector.
-    root.steps = map_steps(run.steps, settings, remarks)  # type: ignore[assignment]
+    # Not add_step, which ties each step to its parent: such rings wait for the garbage collector.
+    root.steps.extend(map_steps(run.steps, settings, remarks))
     return root
 
 
