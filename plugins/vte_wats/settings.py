@@ -230,8 +230,8 @@ class Settings(_Closed):
         """Tell whether a limit column holds a limit, and neither NULL nor a value that means there is none."""
         if limit is None:
             return False
-        for marker in self.no_limit_values:  # asked twice per step; a loop is half the cost of any()
-            if math.isclose(limit, marker, rel_tol=_SINGLE_PRECISION):  # noqa: SIM110
+        for marker in self.no_limit_values:  # noqa: SIM110 -- asked twice per step; all() costs double
+            if math.isclose(limit, marker, rel_tol=_SINGLE_PRECISION):
                 return False
         return True
 

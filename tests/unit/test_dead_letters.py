@@ -79,7 +79,8 @@ def test_no_letters_yet(letters):
     assert letters.get(guid_of(1)) is None
 
 
-def test_a_thousand_letters_are_all_kept(letters):
+def test_a_thousand_letters_are_all_kept(tmp_path):
+    letters = DeadLetters(UPath(tmp_path))
     for number in range(1_000):
         put(letters, number)
     assert letters.guids() == {guid_of(number) for number in range(1_000)}

@@ -87,7 +87,7 @@ def upload(mapped: dict[str, Any]) -> dict[str, int]:
 
 
 @task(pool=STATE_POOL, trigger_rule=TriggerRule.ALL_DONE)
-def settle(slices: list[dict[str, Any]] | None, results: Any) -> dict[str, Any]:
+def settle(slices: Any, results: Any) -> dict[str, Any]:
     """Balance the accounts of all slices; only a complete window extends coverage and moves ``lastSync``."""
     from vte_wats.orchestration.edges import (
         read_settings,

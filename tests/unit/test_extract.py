@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import logging
+
+import pytest
+from upath import UPath
+
+from tests.unit.builders import NOON_LOCAL, a_run, a_settings, guid_of
+from tests.unit.fakes import FakeSource
+from vte_wats.errors import RetriableError
+from vte_wats.model import VteStepResult, VteTestplan, VteTestRun
+from vte_wats.ports import Report, TimeRange
+from vte_wats.storage.staging import Staging
+from vte_wats.sync.extract import RUNS, extract
+from vte_wats.sync.map_runs import Refusal, map_runs, mapped_runs
+from vte_wats.sync.slices import Slice
+
+STEP = VteStepResult(kind="numeric", step_number=1, test_name="Gain", numeric_value=1.5, result_code=1)
+FIRST_TEN = TimeRange(NOON_LOCAL, NOON_LOCAL.replace(second=10))
+
+
+@pytest.fixture
+def staging(tmp_path) -> Staging:
+    return Staging(UPath(tmp_path))
+
+
+def staged(staging: Staging) -> list[VteTestRun]:
+    return [VteTestRun.model_validate_json(line) for line in staging.read(RUNS)]
+
+
+def test_extract_stages_the_runs_of_the_slice_with_two_statements_however_many_there_are(staging, caplog):
+    caplog.set_level(logging.INFO)
+    runs = [a_run(n, steps=(STEP,) * n) for n in range(20)]
+    source = FakeSource(*runs)
+    assert extract(source, staging, Slice("s0001", 10, ranges=(FIRST_TEN,))) == 10
+    assert source.statements == ["select_runs", "select_steps"]
+    assert staged(staging) == runs[:10]
+    assert "s0001: 10 runs read" in caplog.text
+
+
+def test_extract_stages_named_runs_and_leaves_out_those_that_are_gone(staging):
+    source = FakeSource(*(a_run(n) for n in range(5)))
+    guids = (guid_of(1), guid_of(3), guid_of(99))
+    assert extract(source, staging, Slice("g0001", 3, guids=guids)) == 2
+    assert staged(staging) == [a_run(1), a_run(3)]
+    assert source.statements == ["select_runs", "select_steps"]
+
+
+def test_another_try_of_extract_stages_what_is_there_then(staging):
+    part = Slice("s0001", 2, ranges=(FIRST_TEN,))
+    extract(FakeSource(a_run(1), a_run(2)), staging, part)
+    extract(FakeSource(a_run(1, steps=(STEP,))), staging, part)
+    assert staged(staging) == [a_run(1, steps=(STEP,))]
+
+
+class BrokenSource(FakeSource):
+    """Loses the connection after the first run."""
+
+    def runs_between(self, ranges):
+        yield next(super().runs_between(ranges))
+        raise RetriableError("the connection was lost")
+
+
+def test_a_connection_lost_while_reading_fails_the_extract(staging):
+    with pytest.raises(RetriableError):
+        extract(BrokenSource(a_run(1), a_run(2)), staging, Slice("s0001", 2, ranges=(FIRST_TEN,)))
+
+
+def test_map_stages_a_report_or_a_reason_for_every_run_in_their_order(staging, caplog):
+    runs = [
+        a_run(1, steps=(STEP,)),
+        a_run(2, serial=" "),
+        a_run(3, testplan=VteTestplan(name="Unheard of")),
+        a_run(4, result_code=77),
+        a_run(5),
+    ]
+    staging.write(RUNS, (run.model_dump_json() for run in runs))
+    assert map_runs(staging, a_settings()) == {"reports": 2, "dead": 1, "held": 2}
+    mapped = list(mapped_runs(staging))
+    assert [type(one) for one in mapped] == [Report, Refusal, Refusal, Refusal, Report]
+    assert [getattr(one, "kind", None) for one in mapped] == [None, "dead", "held", "held", None]
+    assert [one.report_id if isinstance(one, Report) else one.index_guid for one in mapped] == [
+        r.index_guid for r in runs
+    ]
+    assert "Unheard of" in mapped[2].reason
+    assert "77" in mapped[3].reason
+    assert f"Run {guid_of(2)} dead: " in caplog.text
+    assert f"Run {guid_of(3)} held: " in caplog.text
+
+
+def test_map_makes_the_same_bytes_again(staging, tmp_path):
+    staging.write(RUNS, [a_run(n, steps=(STEP,)).model_dump_json() for n in range(5)])
+    map_runs(staging, a_settings())
+    first = (tmp_path / "reports.jsonl.gz").read_bytes()
+    map_runs(staging, a_settings())
+    assert (tmp_path / "reports.jsonl.gz").read_bytes() == first
+
+
+def test_equal_reasons_share_a_signature(staging):
+    runs = [a_run(n, testplan=VteTestplan(name="Unheard of")) for n in range(2)]
+    staging.write(RUNS, (run.model_dump_json() for run in runs))
+    map_runs(staging, a_settings())
+    first, second = mapped_runs(staging)
+    assert first.signature == second.signature

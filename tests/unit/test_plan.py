@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from upath import UPath
+
+from tests.unit.builders import NOON_LOCAL, a_run, a_settings, guid_of
+from tests.unit.fakes import FakeSource
+from vte_wats.errors import RetriableError
+from vte_wats.ports import TimeRange
+from vte_wats.storage.dead_letters import DeadLetters, LetterKind
+from vte_wats.sync.plan import plan, plan_held, plan_named
+from vte_wats.windows import Window
+
+NOON_AT = datetime(2026, 6, 15, 10, tzinfo=UTC)  # NOON_LOCAL in Oslo
+WINDOW = Window(NOON_AT, NOON_AT + timedelta(minutes=5))
+SETTLED_AT = WINDOW.to_at + timedelta(seconds=60)
+
+
+def seconds_later(number: float) -> datetime:
+    return NOON_LOCAL + timedelta(seconds=number)
+
+
+def test_a_window_is_planned_with_one_statement():
+    source = FakeSource(*(a_run(n) for n in range(1, 251)), now_at=SETTLED_AT)
+    planned = plan(source, a_settings(), WINDOW)
+    assert source.statements == ["select_run_times"]
+    assert planned.window == WINDOW
+    assert [(part.name, part.runs) for part in planned.slices] == [("s0001", 100), ("s0002", 100), ("s0003", 50)]
+    assert planned.runs == 250
+
+
+def test_the_slices_together_read_every_run_of_the_window_once_and_no_other():
+    runs = [a_run(n, timestamp_local=seconds_later(n * 1.7 - 20)) for n in range(1, 251)]
+    source = FakeSource(*runs, now_at=SETTLED_AT)
+    planned = plan(source, a_settings(batch_size=7), WINDOW)
+    read = [run.index_guid for part in planned.slices for run in source.runs_between(part.ranges)]
+    inside = [r.index_guid for r in runs if NOON_LOCAL <= r.timestamp_local < NOON_LOCAL + timedelta(minutes=5)]
+    assert read == inside
+    assert planned.runs == len(inside)
+
+
+def test_runs_of_one_second_stay_in_one_slice():
+    runs = [a_run(n, timestamp_local=seconds_later(30 + n / 1_000)) for n in range(900)]
+    planned = plan(FakeSource(*runs, now_at=SETTLED_AT), a_settings(), WINDOW)
+    assert [part.runs for part in planned.slices] == [900]
+
+
+def test_an_empty_window_has_no_slices_and_is_done_all_the_same():
+    planned = plan(FakeSource(now_at=SETTLED_AT), a_settings(), WINDOW)
+    assert (planned.window, planned.slices, planned.runs) == (WINDOW, (), 0)
+
+
+def test_a_window_of_no_length_is_planned():
+    window = Window(NOON_AT, NOON_AT)
+    assert plan(FakeSource(a_run(), now_at=SETTLED_AT), a_settings(), window).slices == ()
+
+
+@pytest.mark.parametrize("ahead_s", [0, 1, 86_400], ids=["just-settled", "a-second-ahead", "a-day-ahead"])
+def test_a_server_clock_that_is_not_behind_leaves_the_window_alone(ahead_s, caplog):
+    source = FakeSource(a_run(), now_at=SETTLED_AT + timedelta(seconds=ahead_s))
+    assert plan(source, a_settings(), WINDOW).window == WINDOW
+    assert "behind" not in caplog.text
+
+
+@pytest.mark.parametrize("behind_s", [1, 120, 299], ids=["a-second", "two-minutes", "nearly-the-window"])
+def test_a_server_clock_behind_cuts_the_window_and_the_runs_it_calls_future(behind_s, caplog):
+    runs = [a_run(n, timestamp_local=seconds_later(n)) for n in range(300)]
+    source = FakeSource(*runs, now_at=SETTLED_AT - timedelta(seconds=behind_s))
+    planned = plan(source, a_settings(), WINDOW)
+    assert planned.window == Window(WINDOW.from_at, WINDOW.to_at - timedelta(seconds=behind_s))
+    assert planned.runs == 300 - behind_s
+    assert planned.slices[-1].ranges[-1].to_local == seconds_later(300 - behind_s)
+    assert f"SQL Server's clock is {behind_s} s behind" in caplog.text
+
+
+def test_a_fraction_of_the_servers_second_does_not_reach_the_window():
+    source = FakeSource(a_run(), now_at=SETTLED_AT - timedelta(milliseconds=1))
+    assert plan(source, a_settings(), WINDOW).window.to_at == WINDOW.to_at - timedelta(seconds=1)
+
+
+def test_a_server_clock_behind_the_whole_window_leaves_nothing_to_do_and_nothing_done():
+    source = FakeSource(a_run(), now_at=SETTLED_AT - timedelta(seconds=600))
+    planned = plan(source, a_settings(), WINDOW)
+    assert planned.slices == ()
+    assert planned.window.from_at == planned.window.to_at == WINDOW.to_at - timedelta(seconds=600)
+
+
+def test_a_server_clock_further_behind_than_the_guard_band_is_tried_again_and_says_what_to_do():
+    source = FakeSource(a_run(), now_at=SETTLED_AT - timedelta(seconds=601))
+    with pytest.raises(RetriableError, match=r"clock is 601 s behind Airflow's, more than guard_band_s = 600 s; set"):
+        plan(source, a_settings(), WINDOW)
+
+
+def test_rows_of_the_future_wait_until_they_are_past():
+    source = FakeSource(a_run(1, timestamp_local=datetime(2031, 1, 1)), now_at=SETTLED_AT)
+    assert plan(source, a_settings(), WINDOW).slices == ()
+
+
+def test_the_autumn_hour_is_planned_as_the_stations_wrote_it():
+    window = Window(datetime(2026, 10, 25, 1, tzinfo=UTC), datetime(2026, 10, 25, 1, 5, tzinfo=UTC))
+    runs = [
+        a_run(1, timestamp_local=datetime(2026, 10, 25, 2, 3)),
+        a_run(2, timestamp_local=datetime(2026, 10, 25, 3, 3)),
+    ]
+    source = FakeSource(*runs, now_at=window.to_at + timedelta(minutes=1))
+    (part,) = plan(source, a_settings(), window).slices
+    assert part.ranges == (TimeRange(datetime(2026, 10, 25, 2), datetime(2026, 10, 25, 2, 5)),)
+    assert part.runs == 1
+
+
+def test_the_plan_tells_its_numbers_in_one_line(caplog):
+    caplog.set_level(logging.INFO)
+    plan(FakeSource(a_run(1), a_run(2), now_at=SETTLED_AT), a_settings(batch_size=1), WINDOW)
+    expected = "window 2026-06-15 10:00:00+00:00 to 2026-06-15 10:05:00+00:00: 2 runs in 2 slices"
+    assert [record.getMessage() for record in caplog.records] == [expected]
+
+
+def test_named_runs_are_cut_by_the_batch_size():
+    guids = [guid_of(n) for n in range(7)]
+    parts = plan_named(guids, a_settings(batch_size=3))
+    assert [(part.name, part.runs) for part in parts] == [("g0001", 3), ("g0002", 3), ("g0003", 1)]
+    assert [guid for part in parts for guid in part.guids] == guids
+    assert plan_named([], a_settings()) == ()
+
+
+def test_held_runs_are_tried_again_unless_the_window_reads_them_anyway(tmp_path):
+    letters = DeadLetters(UPath(tmp_path))
+    early = {"timestamp_local": NOON_LOCAL - timedelta(days=3)}
+    letters.put(a_run(1), LetterKind.HELD, "unmapped", "unmapped", NOON_AT)
+    letters.put(a_run(2, **early), LetterKind.HELD, "unmapped", "unmapped", NOON_AT)
+    letters.put(a_run(3, **early), LetterKind.DEAD, "blank", "blank", NOON_AT)
+    planned = plan(FakeSource(a_run(1), now_at=SETTLED_AT), a_settings(), WINDOW)
+    (part,) = plan_held(letters, planned, a_settings())
+    assert part.guids == (guid_of(2),)
