@@ -23,7 +23,14 @@ from typing import Any
 from airflow.sdk import DAG, CronDataIntervalTimetable, Param, get_current_context, task
 
 from vte_wats.orchestration.dag_settings import read_dag_settings
-from vte_wats.orchestration.tasks import carry, publish_window, retry_arguments, settle, sync_began_at
+from vte_wats.orchestration.tasks import (
+    carry,
+    interval_to_sync,
+    publish_window,
+    retry_arguments,
+    settle,
+    sync_began_at,
+)
 
 settings = read_dag_settings()
 
@@ -54,10 +61,7 @@ with DAG(
         context = get_current_context()
         site = read_settings()
         state = read_state(sync_began_at(context, site))
-        from_at, to_at = context.get("data_interval_start"), context.get("data_interval_end")
-        if from_at is None or to_at is None:
-            from_at = state.last_sync
-            to_at = context["dag_run"].run_after
+        from_at, to_at = interval_to_sync(context, state.last_sync)
         with open_source(site) as source:
             planned = plan_window(source, site, window_of(from_at, to_at, site.guard_band_s, site.settle_delay_s))
         publish_window(context, planned.window.from_at, planned.window.to_at)

@@ -102,7 +102,7 @@ RUN_KINDS = (
     (
         "`held`",
         "the run cannot be judged yet: its test plan, a result code or the process code is not known",
-        "extend the setting or WATS; `vte_wats_reconcile` tries every held run again",
+        "extend the setting, and the next sync tries it again; extend WATS, and `vte_wats_reconcile` does so daily",
     ),
 )
 

@@ -118,6 +118,14 @@ def sync_began_at(context: Any, settings: Settings) -> datetime:
     return start_date.astimezone(UTC) - timedelta(seconds=settings.settle_delay_s)
 
 
+def interval_to_sync(context: Any, last_sync: datetime) -> tuple[datetime, datetime]:
+    """Return the data interval; a manual run without one covers the time from the watermark to its trigger."""
+    from_at, to_at = context.get("data_interval_start"), context.get("data_interval_end")
+    if from_at is None or to_at is None:
+        return last_sync, context["dag_run"].run_after
+    return from_at, to_at
+
+
 def publish_window(context: Any, from_at: datetime, to_at: datetime) -> None:
     """Leave the planned window for :func:`settle`."""
     context["ti"].xcom_push(key=WINDOW_KEY, value=[from_at.isoformat(), to_at.isoformat()])
