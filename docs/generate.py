@@ -280,7 +280,7 @@ def _options() -> Iterator[Sequence[str]]:
         function = ast.unparse(call.func)
         keywords = {keyword.arg: keyword.value for keyword in call.keywords}
         if function == "conf.get" and isinstance(call.args[1], ast.Constant):
-            name, default, rule = call.args[1].value, ast.literal_eval(keywords["fallback"]), "text"
+            name, default, rule = str(call.args[1].value), ast.literal_eval(keywords["fallback"]), "text"
         elif function == "_whole_number":
             name, default = (ast.literal_eval(argument) for argument in call.args)
             rule = f"whole number from {ast.literal_eval(keywords['at_least'])}"
@@ -288,7 +288,7 @@ def _options() -> Iterator[Sequence[str]]:
             continue
         if name not in OPTION_MEANINGS:
             sys.exit(f"docs/generate.py: OPTION_MEANINGS does not say what [vte_wats] {name} means")
-        yield f"`{name}`", f"`{default}`" if default != "" else "**required**", rule, OPTION_MEANINGS[str(name)]
+        yield f"`{name}`", f"`{default}`" if default != "" else "**required**", rule, OPTION_MEANINGS[name]
 
 
 def _pools() -> Iterator[Sequence[str]]:

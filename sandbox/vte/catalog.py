@@ -56,7 +56,7 @@ class Table:
     @property
     def reference(self) -> str:
         """The table as DuckDB is asked for it."""
-        return f'{quoted(self.schema)}.{quoted(self.name)}'
+        return f"{quoted(self.schema)}.{quoted(self.name)}"
 
 
 @dataclass(frozen=True)

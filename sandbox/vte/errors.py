@@ -169,9 +169,7 @@ def _text_to_number(match: re.Match[str]) -> SqlServerError:
     if target == "UUID":
         return _bad_guid(match)
     name = "real" if target == "FLOAT" else "float" if target == "DOUBLE" else "numeric"
-    return SqlServerError(
-        8114, f"Error converting data type nvarchar to {name}.", state=5, aborts_transaction=True
-    )
+    return SqlServerError(8114, f"Error converting data type nvarchar to {name}.", state=5, aborts_transaction=True)
 
 
 def _bad_guid(_: re.Match[str]) -> SqlServerError:
@@ -189,7 +187,10 @@ _TRANSLATIONS: tuple[tuple[str, Callable[[re.Match[str]], SqlServerError]], ...]
     (r"(?i)could not convert string '(.*?)' to UUID", _bad_guid),
     (r"(?i)could not convert string .*? to (U?INT\d+|DOUBLE|FLOAT|DECIMAL)", _text_to_number),
     (r"(?i)could not convert string \"(.*?)\" to (DECIMAL)", _text_to_number),
-    (r"(?i)(?:timestamp|date|time) field value|invalid timestamp|invalid date|to TIMESTAMP", lambda _: datetime_from_text()),
+    (
+        r"(?i)(?:timestamp|date|time) field value|invalid timestamp|invalid date|to TIMESTAMP",
+        lambda _: datetime_from_text(),
+    ),
     (
         r"(?i)out of range|overflow|not convertible|doesn't fit|does not fit",
         lambda _: SqlServerError(8115, "Arithmetic overflow error converting expression to data type.", state=2),

@@ -403,9 +403,7 @@ class ExpressionCompiler:
         default = node.args.get("default")
         branches.append(self.value(default) if default is not None else NULL)
         branches, kind = self.unified(branches)
-        arms = " ".join(
-            f"WHEN {when} THEN {then.sql}" for when, then in zip(conditions, branches, strict=False)
-        )
+        arms = " ".join(f"WHEN {when} THEN {then.sql}" for when, then in zip(conditions, branches, strict=False))
         return Value(f"CASE {arms} ELSE {branches[-1].sql} END", kind)
 
     def _iif(self, node: exp.Expression) -> Value:
@@ -796,7 +794,7 @@ class ExpressionCompiler:
         return self._object_number(self._constant_text(node.this, "OBJECT_ID"))
 
     def _object_number(self, name: str) -> Value:
-        parts = [part.strip("[]\"") for part in name.split(".")]
+        parts = [part.strip('[]"') for part in name.split(".")]
         table = self.queries.catalog.find(parts[-1], parts[-2] if len(parts) > 1 and parts[-2] else "dbo")
         return Value(str(table.object_id) if table else "NULL", INT)
 
@@ -886,9 +884,7 @@ class ExpressionCompiler:
 
     def _object_name(self, node: exp.Expression) -> Value:
         value = self.value(node.expressions[0])
-        arms = " ".join(
-            f"WHEN {table.object_id} THEN {quote(table.name)}" for table in self.queries.catalog.tables()
-        )
+        arms = " ".join(f"WHEN {table.object_id} THEN {quote(table.name)}" for table in self.queries.catalog.tables())
         return Value(f"CASE {value.sql} {arms} END" if arms else "NULL", nvarchar(128))
 
     def _type_name(self, node: exp.Expression) -> Value:
@@ -1055,4 +1051,3 @@ def like_to_regex(pattern: str, escape: str | None) -> str:
 
 def _literally(letter: str) -> str:
     return letter if letter.isalnum() or ord(letter) > 127 else f"\\x{ord(letter):02x}"
-

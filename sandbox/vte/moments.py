@@ -63,7 +63,12 @@ def read(text: str, kind: SqlType) -> datetime | date | time:
     micros = round(int(decimals.ljust(7, "0")) / 10) if decimals else 0
     try:
         moment = datetime(
-            int(year or 1900), int(month or 1), int(day or 1), int(match[7] or 0), int(match[8] or 0), int(match[9] or 0)
+            int(year or 1900),
+            int(month or 1),
+            int(day or 1),
+            int(match[7] or 0),
+            int(match[8] or 0),
+            int(match[9] or 0),
         ) + timedelta(microseconds=micros)
     except ValueError:
         raise datetime_out_of_range() if kind.name == "datetime" else datetime_from_text() from None
@@ -96,8 +101,10 @@ def to_text(sql: str, kind: SqlType, style: int | None) -> str | None:
     Milliseconds of datetime are left out in style 126 when they are zero, as SQL Server does.
     """
     if kind.name == "date":
-        return f"strftime({sql}, '%Y-%m-%d')" if style in {None, 20, 21, 23, 120, 121, 126, 127} else (
-            f"strftime({sql}, '%Y%m%d')" if style == 112 else None
+        return (
+            f"strftime({sql}, '%Y-%m-%d')"
+            if style in {None, 20, 21, 23, 120, 121, 126, 127}
+            else (f"strftime({sql}, '%Y%m%d')" if style == 112 else None)
         )
     if kind.name == "time":
         return f"left(strftime(DATE '1900-01-01' + {sql}, '%H:%M:%S.%f') || '0', {8 + bool(kind.scale) + kind.scale})"

@@ -121,7 +121,9 @@ class QueryCompiler:
         """Give the columns of a derived table their names; each must have one and all must differ."""
         if given and len(given) != len(columns):
             word = "more" if len(given) > len(columns) else "fewer"
-            raise SqlServerError(8158 if word == "fewer" else 8159, f"'{alias}' has {word} columns than were specified.")
+            raise SqlServerError(
+                8158 if word == "fewer" else 8159, f"'{alias}' has {word} columns than were specified."
+            )
         named = tuple((given[index] if given else name, kind) for index, (name, kind) in enumerate(columns))
         seen: set[str] = set()
         for number, (name, _) in enumerate(named, 1):
@@ -518,9 +520,7 @@ def assignable(value: Value, column: Column) -> str:
 def _view_sql(view: View) -> str:
     """Return the view's content as a query; it is small and always as the catalog is now."""
     names = [name for name, _ in view.columns]
-    typed = ", ".join(
-        f"CAST(v.{quoted(name)} AS {kind.storage}) AS {quoted(name)}" for name, kind in view.columns
-    )
+    typed = ", ".join(f"CAST(v.{quoted(name)} AS {kind.storage}) AS {quoted(name)}" for name, kind in view.columns)
     rows = view.tuples or ((None,) * len(names),)
     body = ", ".join("(" + ", ".join(_literal(cell) for cell in row) + ")" for row in rows)
     nothing = "" if view.tuples else " WHERE false"

@@ -266,7 +266,11 @@ def unify(left: SqlType, right: SqlType) -> SqlType:
         scale = max(s1, s2)
         return decimal(min(38, max(p1 - s1, p2 - s2) + scale), scale)
     if winner.is_text and other.is_text or (winner.name in BINARY and other.name in BINARY):
-        variable = winner.name if winner.name not in _FIXED_LENGTH or winner == other else winner.name.replace("char", "varchar")
+        variable = (
+            winner.name
+            if winner.name not in _FIXED_LENGTH or winner == other
+            else winner.name.replace("char", "varchar")
+        )
         variable = {"nvarvarchar": "nvarchar", "binary": "varbinary"}.get(variable, variable)
         length = MAX if MAX in {left.length, right.length} else max(left.length, right.length)
         return SqlType(variable, length=length)

@@ -220,6 +220,7 @@ def create_pages(store: ReportStore, log: RequestLog) -> APIRouter:
             )
         header = found[0]
         content = store.report(report_id)
+        header["start"] = header["start"].replace("T", " ").removesuffix("Z")
         facts = [(name, _number(header[key])) for name, key in _FACTS if header[key] not in (None, "")]
         return rendered(
             "report.html",

@@ -15,7 +15,7 @@ from pydantic_core import from_json
 
 from sandbox.wats.instants import text_of_ticks, ticks_of_datetime
 from sandbox.wats.odata import COLUMNS, HeaderQuery, Kind
-from sandbox.wats.reports import ReportHeader, Wsjf, attachments_of, header_of, parse_report
+from sandbox.wats.reports import RESULT_WORDS, ReportHeader, Wsjf, attachments_of, header_of, parse_report
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS reports (
@@ -358,7 +358,9 @@ class ReportStore:
         }
 
     def counts_by_result(self) -> dict[str, int]:
-        return dict(self._all("SELECT result, count(*) FROM reports GROUP BY result ORDER BY result"))
+        """Return how many stored reports have each result, in the order Passed, Failed, Error, Terminated, Done."""
+        found = dict(self._all("SELECT result, count(*) FROM reports GROUP BY result"))
+        return {word: found[word] for word in RESULT_WORDS.values() if word in found}
 
     def headers(self, query: HeaderQuery | None = None) -> list[dict[str, Any]]:
         """Answer a header query; without one, all headers with their misc infos, latest start first."""

@@ -52,7 +52,7 @@ async def _task(share_per_minute, requests, concurrency=8):
     return times
 
 
-@pytest.mark.parametrize("share", [0.5, 7, 30, 250, 1_000, 20_000])
+@pytest.mark.parametrize("share", [0.5, 7, 30, 250, 1_000, 6_000])
 def test_no_minute_of_a_task_holds_more_than_its_share(share):
     times = run(_task(share, int(share * 3) + 3))
     assert worst_minute(times) <= max(share, 1)

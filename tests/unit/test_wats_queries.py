@@ -74,5 +74,7 @@ def test_a_key_asked_for_by_start_always_fits(key):
 
 @given(st.lists(keys, min_size=1, max_size=5))
 def test_the_length_that_is_checked_is_the_length_that_is_sent(some):
-    query = queries.headers_by_serials([key for key in some if key.serial.isprintable()] or [NaturalKey("x", "y", 1, START)])
+    query = queries.headers_by_serials(
+        [key for key in some if key.serial.isprintable()] or [NaturalKey("x", "y", 1, START)]
+    )
     assert queries.fits(query) == (encoded_length(query) <= queries.QUERY_LIMIT)

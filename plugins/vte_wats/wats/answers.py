@@ -85,7 +85,7 @@ FAILURES: tuple[Failure, ...] = (
         FailureClass.FATAL,
         "the request cannot be formed",
         "check the host of the connection",
-        exceptions=(httpx.UnsupportedProtocol, httpx.LocalProtocolError, httpx.InvalidURL),
+        exceptions=(httpx.UnsupportedProtocol, httpx.LocalProtocolError, httpx.InvalidURL, UnicodeError),  # IDNA names
     ),
     Failure(
         "connection refused or unreachable",
@@ -217,7 +217,7 @@ def signature(reason: str, known: Sequence[str] = ()) -> str:
     for text in sorted((t for t in known if t), key=len, reverse=True):
         reason = re.sub(rf"(?<!\w){re.escape(text)}(?!\w)", "…", reason, flags=re.IGNORECASE)
     status, _, told = reason.partition(":")  # HTTP 400 is part of the cause, not a number in it
-    told = re.sub(r"\{?\w*\d[\w.:+-]*\}?", "…", told)
+    told = re.sub(r"\{?[\w+-]*\d[\w.:+-]*\}?", "…", told)
     return _one_line(f"{status}:{told}" if told else status, 200)
 
 

@@ -139,7 +139,7 @@ def _collected(mistakes: list[str], reading: Any) -> str | None:
 
 
 def _url(host: str | None, port: int | None) -> str:
-    address = (host or "").strip().rstrip("/")
+    address = (host or "").strip()
     if not address:
         raise ValueError("host: required, the address of the WATS server, such as https://acme.wats.com")
     if "://" not in address:
@@ -159,7 +159,7 @@ def _url(host: str | None, port: int | None) -> str:
     if port is not None and given_port is not None and port != given_port:
         raise ValueError(f"port: differs from the port in host, given {port} beside {given_port}")
     netloc = parts.netloc if given_port is not None or port is None else f"{parts.netloc}:{port}"
-    return urlunsplit((parts.scheme, netloc, parts.path.removesuffix("/api"), "", ""))
+    return urlunsplit((parts.scheme, netloc, parts.path.rstrip("/").removesuffix("/api"), "", ""))
 
 
 def _token(login: str | None, password: str | None) -> str:

@@ -50,7 +50,9 @@ class WatsSession:
         self._connection = connection
         self._existence_check = existence_check
         self._id_forms = queries.id_forms(connection.guid_quoting)
-        self._backoff = wait_exponential_jitter(initial=first_backoff_s, max=LONGEST_WAIT_S / 2, jitter=first_backoff_s)
+        self._backoff = wait_exponential_jitter(
+            multiplier=first_backoff_s, max=LONGEST_WAIT_S / 2, jitter=first_backoff_s
+        )
         self._retrying = AsyncRetrying(
             stop=stop_after_attempt(connection.attempts),
             wait=self._wait_s,

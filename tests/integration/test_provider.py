@@ -1,0 +1,63 @@
+"""The connection type WATS as Airflow sees it."""
+
+from importlib.metadata import distribution, entry_points
+
+import pytest
+from airflow.providers_manager import ProvidersManager
+from vte_wats.provider import get_provider_info
+from vte_wats.wats.connection import WatsOptions
+from vte_wats.wats.hook import WatsHook
+
+
+@pytest.fixture(scope="module")
+def manager():
+    return ProvidersManager()
+
+
+def test_the_package_is_an_airflow_provider_under_its_own_name():
+    (found,) = [one for one in entry_points(group="apache_airflow_provider") if one.dist.name == "vte-wats"]
+    assert found.load()()["package-name"] == distribution("vte-wats").name == "vte-wats"
+
+
+def test_airflow_knows_the_connection_type_and_its_hook(manager):
+    known = manager.hooks["wats"]
+    assert known.hook_class_name == f"{WatsHook.__module__}.{WatsHook.__name__}"
+    assert (known.hook_name, known.connection_id_attribute_name) == ("WATS", "wats_conn_id")
+    assert known.connection_testable
+    assert known.package_name == "vte-wats"
+
+
+def test_the_hook_names_itself_as_the_provider_does():
+    (declared,) = get_provider_info()["connection-types"]
+    assert (declared["connection-type"], declared["hook-name"]) == (WatsHook.conn_type, WatsHook.hook_name)
+    assert (WatsHook.conn_name_attr, WatsHook.default_conn_name) == ("wats_conn_id", "wats_default")
+    assert WatsHook().wats_conn_id == "wats_default"
+
+
+def test_the_form_has_every_option_with_its_default_and_rules(manager):
+    prefix = "extra__wats__"
+    form = {
+        name.removeprefix(prefix): widget.field
+        for name, widget in manager.connection_form_widgets.items()
+        if name.startswith(prefix)
+    }
+    assert form.keys() == WatsOptions.model_fields.keys()
+    assert WatsOptions.model_validate({name: field["value"] for name, field in form.items()}) == WatsOptions()
+    assert form["requests_per_minute"]["schema"] == {
+        "title": "Requests per minute",
+        "type": ["integer", "null"],
+        "default": 500,
+        "minimum": 1,
+        "maximum": 1_000_000,
+    }
+    assert form["verify_tls"]["schema"]["type"] == ["boolean", "null"]
+    assert form["ca_file"]["schema"]["type"] == ["string", "null"]
+    assert form["guid_quoting"]["schema"]["enum"] == ["auto", "bare", "quoted", "or_chain"]
+    assert all(field["description"] for field in form.values())
+
+
+def test_the_form_shows_what_belongs_to_wats_and_hides_the_rest(manager):
+    behaviour = manager.field_behaviours["wats"]
+    assert behaviour["hidden_fields"] == ["schema", "extra"]
+    assert behaviour["relabeling"]["host"] == "WATS server"
+    assert "token" in behaviour["relabeling"]["password"]

@@ -1,0 +1,711 @@
+"""The WATS hook against a WATS on a socket: what it finds, what it posts, and every way it fails."""
+
+import contextlib
+import inspect
+import itertools
+import json
+import logging
+import socket
+import ssl
+import threading
+import traceback
+import uuid
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from importlib.metadata import version
+
+import httpx
+import pytest
+from airflow.models import Connection
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from pywats.core.async_client import AsyncHttpClient
+from vte_wats.errors import FatalError, RejectedError, RetriableError
+from vte_wats.ports import NaturalKey, Report
+from vte_wats.settings import ExistenceCheck
+from vte_wats.wats import answers
+from vte_wats.wats.connection import WatsConnection
+from vte_wats.wats.hook import WatsHook
+from vte_wats.wats.queries import PAGE
+from vte_wats.wats.session import WatsSession
+from vte_wats.wats.wire import PlainHttpClient
+
+from sandbox.wats.faults import Fault, FaultKind
+from sandbox.wats.server import WatsServer
+
+START = datetime(2026, 3, 2, 6, 0, 0, 123_000, tzinfo=UTC)
+POST = "/api/Report/WSJF"
+QUERY = "/api/Report/Query/Header"
+_numbers = itertools.count(1)
+
+
+@pytest.fixture
+def wats():
+    with WatsServer(password="a secret of its own") as server:
+        yield server
+
+
+def connected(wats, **options):
+    """Return a connection without a noticeable budget and with one try, unless told otherwise."""
+    extra = {"requests_per_minute": 1_000_000, "concurrent_tasks": 1, "attempts": 1, "timeout_s": 5} | options
+    return WatsConnection.parse(
+        "wats_default", host=wats.url, port=None, login=None, password=wats.token, extra=json.dumps(extra)
+    )
+
+
+def opened(wats, existence_check=ExistenceCheck.UUID, **options):
+    return WatsSession(connected(wats, **options), existence_check, first_backoff_s=0.01)
+
+
+@pytest.fixture
+def hook(wats, monkeypatch):
+    """The hook as a task makes it, over the connection Airflow finds in the environment."""
+    extra = {"requests_per_minute": 1_000_000, "attempts": 1}
+    fields = {"conn_type": "wats", "host": wats.url, "password": wats.token, "extra": extra}
+    monkeypatch.setenv("AIRFLOW_CONN_WATS_DEFAULT", json.dumps(fields))
+    return WatsHook()
+
+
+def a_report(serial=None, start_at=START, *, part="PSU-100", report_id=None, sent_id=None, source_hash="aa11"):
+    """Build a report with one step; ``sent_id`` stands in the body instead of the id of the run."""
+    report_id = report_id or uuid.uuid4()
+    serial = serial or f"SN-{next(_numbers):05}"
+    body = {
+        "type": "T",
+        "id": str(sent_id or report_id),
+        "pn": part,
+        "sn": serial,
+        "rev": "A",
+        "processCode": 100,
+        "result": "P",
+        "machineName": "station-1",
+        "location": "Oslo",
+        "purpose": "Production",
+        "start": start_at.isoformat(),
+        "root": {
+            "id": 0,
+            "group": "M",
+            "stepType": "SequenceCall",
+            "name": "MainSequence Callback",
+            "status": "P",
+            "seqCall": {"path": "p", "name": "n", "version": "1"},
+            "steps": [],
+        },
+        "miscInfos": [
+            {"description": "source_id", "text": f"VTE:{report_id}"},
+            {"description": "source_hash", "text": source_hash},
+        ],
+    }
+    return Report(report_id, source_hash, NaturalKey(serial, part, 100, start_at), json.dumps(body))
+
+
+def posts(wats):
+    return wats.log.find("POST", POST)
+
+
+def only(submissions):
+    (submission,) = submissions
+    return submission
+
+
+# --------------------------------------------------------------------------------------------------------- finding
+def test_only_test_operations_are_process_codes(hook):
+    with hook.session() as session:
+        codes = session.process_codes()
+    assert 100 in codes
+    assert 500 not in codes
+
+
+def test_a_hundred_reports_are_all_found_although_wats_returns_ten_unasked(wats, hook):
+    reports = [a_report(source_hash=f"hash{n}") for n in range(100)]
+    with hook.session() as session:
+        list(session.submit(reports[:60]))
+        list(session.submit(reports[:5]))
+        found = session.find_reports([report.report_id for report in reports])
+    assert {one.report_id: one.source_hash for one in found.values()} == {
+        report.report_id: report.source_hash for report in reports[:60]
+    }
+    assert [found[report.report_id].receive_count for report in reports[4:6]] == [2, 1]
+    assert len(wats.log.find("GET", QUERY)) == 3
+
+
+def test_a_report_is_found_right_after_it_was_absent(hook):
+    report = a_report()
+    with hook.session() as session:
+        assert session.find_reports([report.report_id]) == {}
+        list(session.submit([report]))
+        assert list(session.find_reports([report.report_id, report.report_id])) == [report.report_id]
+
+
+def test_asking_for_nothing_sends_nothing(wats, hook):
+    with hook.session() as session:
+        assert session.find_reports([]) == {}
+        assert session.find_natural_keys([]) == {}
+        assert list(session.submit([])) == []
+    assert wats.log.total == 0
+
+
+@pytest.mark.parametrize(
+    ("refused", "queries"),
+    [("uuid in (0", 3 + 1 + 2), ("uuid in (", 1 + 1 + 2 * 6)],
+    ids=["quoted instead", "or-chains instead"],
+)
+def test_the_form_of_ids_a_server_understands_is_found_once_and_kept(refused, queries):
+    ids = [uuid.UUID(int=n) for n in range(1, 81)]  # written bare, each starts with a zero
+    with WatsServer() as wats, opened(wats) as session:
+        report = a_report(report_id=ids[77])
+        list(session.submit([report]))
+        wats.faults.add(Fault(FaultKind.STATUS, status=400, path=refused))
+        assert list(session.find_reports(ids)) == [ids[77]]
+        assert list(session.find_reports(ids)) == [ids[77]]
+        assert len(wats.log.find("GET", QUERY)) <= queries
+        assert len(wats.log.find("GET", QUERY, status=400)) == (1 if "0" in refused else 2)
+
+
+def test_a_server_that_takes_only_quoted_ids_is_served():
+    report = a_report()
+    with WatsServer(quoted_guids_only=True) as wats, opened(wats) as session:
+        list(session.submit([report]))
+        assert list(session.find_reports([report.report_id])) == [report.report_id]
+
+
+def test_a_server_that_understands_no_form_is_fatal(wats):
+    wats.faults.add(Fault(FaultKind.STATUS, status=400, path=QUERY))
+    with opened(wats) as session, pytest.raises(FatalError, match="guid_quoting"):
+        session.find_reports([uuid.uuid4()])
+
+
+def test_by_source_id_a_report_is_found_that_wats_keeps_under_another_id(wats, hook):
+    renamed, absent, kept = (a_report(sent_id=uuid.uuid4(), source_hash="bb22"), a_report(), a_report())
+    for report in (renamed, kept, a_report()):
+        wats.store.receive(report.body.encode())
+    ids = [report.report_id for report in (renamed, absent, kept)]
+    with hook.session("source_id") as session:
+        found = session.find_reports(ids)
+    assert found.keys() == {renamed.report_id, kept.report_id}
+    assert found[renamed.report_id].source_hash == "bb22"
+    with hook.session("uuid") as session:
+        assert session.find_reports(ids).keys() == {kept.report_id}
+
+
+def test_by_source_id_a_server_that_ignores_the_value_does_not_mislead(wats):
+    stored, absent = a_report(), a_report()
+    wats.store.receive(stored.body.encode())
+    everything = [{"uuid": str(stored.report_id), "serialNumber": "x"}]
+    wats.faults.add(Fault(FaultKind.JSON_200, path="HeaderByMiscInfo", json=everything))
+    with opened(wats, ExistenceCheck.SOURCE_ID) as session:
+        assert session.find_reports([absent.report_id, stored.report_id]).keys() == {stored.report_id}
+        assert session.find_reports([absent.report_id]) == {}
+
+
+AWKWARD = [
+    "O'Hara",
+    "''",
+    "a+b & c=d",
+    "100%",
+    "Größe Ω 測試 🙂",
+    'say "x"',
+    "<b>",
+    "x;y#z",
+    " and serialNumber eq 'z",
+    "x" * 100,
+]
+
+
+@pytest.mark.parametrize("by_start_only", [False, True], ids=["by serial", "by start where that is refused"])
+def test_natural_keys_are_found_whatever_the_serial_holds(wats, by_start_only):
+    reports = [a_report(serial, START + timedelta(seconds=n)) for n, serial in enumerate(AWKWARD)]
+    for report in reports:
+        wats.store.receive(report.body.encode())
+    if by_start_only:
+        wats.faults.add(Fault(FaultKind.STATUS, status=400, path="serialNumber in"))
+    with opened(wats) as session:
+        found = session.find_natural_keys([report.natural_key for report in reports])
+    assert {report.natural_key: report.report_id for report in reports} == found
+
+
+def test_a_natural_key_is_equal_only_in_all_of_its_parts(wats):
+    standing = a_report("SN1")
+    wats.store.receive(standing.body.encode())
+    key = standing.natural_key
+    others = [
+        NaturalKey("SN2", key.part_number, key.process_code, key.start_at),
+        NaturalKey(key.serial, "other", key.process_code, key.start_at),
+        NaturalKey(key.serial, key.part_number, 10, key.start_at),
+        NaturalKey(key.serial, key.part_number, key.process_code, key.start_at + timedelta(milliseconds=1)),
+    ]
+    with opened(wats) as session:
+        assert session.find_natural_keys([*others, key]) == {key: standing.report_id}
+
+
+def test_natural_keys_beyond_one_page_are_found(wats):
+    reports = [a_report("RETESTED", START + timedelta(seconds=n)) for n in range(PAGE + 40)]
+    for report in reports:
+        wats.store.receive(report.body.encode())
+    with opened(wats) as session:
+        found = session.find_natural_keys([report.natural_key for report in reports])
+    assert found == {report.natural_key: report.report_id for report in reports}
+    assert len(wats.log.find("GET", QUERY)) == 2
+
+
+def test_an_answer_without_the_documented_fields_is_retriable(wats):
+    wats.faults.add(Fault(FaultKind.JSON_200, path="/api/", json=[{"isTestOperation": True, "start": "yesterday"}]))
+    with opened(wats) as session:
+        for call in (
+            session.process_codes,
+            lambda: session.find_reports([uuid.uuid4()]),
+            lambda: session.find_natural_keys([a_report().natural_key]),
+        ):
+            with pytest.raises(RetriableError, match="not what WATS answers"):
+                call()
+
+
+# ------------------------------------------------------------------------------------------------------ submitting
+def test_every_report_gets_one_submission_and_a_rejected_one_stops_nothing(wats):
+    reports = [a_report() for _ in range(30)]
+    bad = [a_report(serial="x" * 101), a_report(serial="y" * 101)]
+    with opened(wats) as session:
+        submissions = list(session.submit([*reports[:15], *bad, *reports[15:]]))
+    assert sorted(one.report.report_id for one in submissions) == sorted(one.report_id for one in [*reports, *bad])
+    errors = {one.report.report_id: one.error for one in submissions if one.error is not None}
+    assert errors.keys() == {one.report_id for one in bad}
+    assert len({error.signature for error in errors.values()}) == 1
+    assert len(wats.store) == 30
+
+
+def test_reports_are_drawn_only_as_connections_become_free(wats):
+    drawn = 0
+
+    def endless():
+        nonlocal drawn
+        while True:
+            drawn += 1
+            yield a_report()
+
+    with opened(wats, concurrency=4) as session:
+        submissions = session.submit(endless())
+        for received in range(1, 40):
+            next(submissions)
+            assert drawn <= received + 2 * 4
+        submissions.close()
+    assert len(posts(wats)) <= 40 + 2 * 4
+
+
+def test_requests_go_out_side_by_side_but_never_more_than_allowed(wats):
+    wats.latency_s = 0.1
+    with opened(wats, concurrency=5) as session:
+        list(session.submit([a_report() for _ in range(20)]))
+    spans = [(one.at.timestamp(), one.at.timestamp() + one.duration_s) for one in posts(wats)]
+    together = [sum(start <= at < end for start, end in spans) for at, _ in spans]
+    assert 4 <= max(together) <= 5
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [FaultKind.STORE_THEN_RESET, FaultKind.STORE_THEN_STATUS, FaultKind.STORE_THEN_TIMEOUT, FaultKind.RESET_INSIDE],
+)
+def test_a_report_whose_answer_was_lost_is_sent_again_and_stored_once(wats, kind):
+    wats.faults.add(Fault(kind, path=POST, times=1))
+    report = a_report()
+    with opened(wats, attempts=3, timeout_s=0.5) as session:
+        assert only(session.submit([report])).error is None
+    assert wats.store.receive_counts() == {str(report.report_id): 2}
+
+
+def test_attempts_are_counted(wats):
+    wats.faults.add(Fault(FaultKind.STATUS, status=503, path=POST))
+    with opened(wats, attempts=3) as session:
+        assert isinstance(only(session.submit([a_report()])).error, RetriableError)
+    assert len(posts(wats)) == 3
+
+
+def test_a_server_that_is_down_is_given_up_early_and_the_rest_comes_back_unsent(wats):
+    wats.faults.add(Fault(FaultKind.STATUS, status=503, path=POST, after=6, times=20))
+    reports = [a_report() for _ in range(100)]
+    with opened(wats, concurrency=4) as session:
+        submissions = list(session.submit(reports))
+        assert len(submissions) == 100
+        failed = [one for one in submissions if one.error is not None]
+        assert len(failed) == 94
+        assert all(isinstance(one.error, RetriableError) for one in failed)
+        assert sum("not sent" in str(one.error) for one in failed) >= 94 - 2 * 4
+        assert len(posts(wats)) <= 6 + 2 * 4
+        wats.faults.clear()
+        assert only(session.submit([failed[0].report])).error is None
+
+
+def test_single_failures_between_successes_do_not_count_as_down(wats):
+    reports = [a_report() for _ in range(40)]
+    for report in reports[::4]:
+        wats.faults.add(Fault(FaultKind.RESET, body=str(report.report_id)))
+    with opened(wats, concurrency=4) as session:
+        failed = [one.report for one in session.submit(reports) if one.error is not None]
+    assert {one.report_id for one in failed} == {one.report_id for one in reports[::4]}
+    assert len(posts(wats)) == 40
+
+
+def test_after_a_fatal_answer_nothing_more_is_sent_and_what_was_stored_is_told(wats):
+    wats.faults.add(Fault(FaultKind.STATUS, status=401, path=POST, after=10))
+    confirmed = []
+    with opened(wats, concurrency=4) as session:
+        with pytest.raises(FatalError, match="HTTP 401"):
+            confirmed.extend(session.submit(a_report() for _ in range(100)))
+        assert {str(one.report.report_id) for one in confirmed} == set(wats.store.ids())
+        assert len(confirmed) == 10
+        sent = wats.log.total
+        assert sent <= 10 + 4
+        for call in (lambda: list(session.submit([a_report()])), session.process_codes):
+            with pytest.raises(FatalError, match="HTTP 401"):
+                call()
+        assert wats.log.total == sent
+
+
+def test_a_generator_that_fails_ends_the_upload_with_its_own_error(wats):
+    def failing():
+        yield a_report()
+        raise OSError("staging is gone")
+
+    with opened(wats) as session, pytest.raises(OSError, match="staging is gone"):
+        list(session.submit(failing()))
+
+
+# ----------------------------------------------------------------------------------------------- pace and pauses
+@pytest.mark.parametrize("form", ["seconds", "HTTP date"])
+def test_a_429_pauses_every_request_until_retry_after_has_passed(wats, form):
+    until = "1" if form == "seconds" else format_datetime(datetime.now(UTC) + timedelta(seconds=2), usegmt=True)
+    wats.faults.add(Fault(FaultKind.STATUS, status=429, retry_after=until, path=POST, after=8, times=1))
+    with opened(wats, concurrency=4, attempts=2) as session:
+        submissions = list(session.submit([a_report() for _ in range(30)]))
+    assert all(one.error is None for one in submissions)
+    refused_at = wats.log.find("POST", POST, status=429)[0].at
+    later = [(one.at - refused_at).total_seconds() for one in posts(wats) if one.at > refused_at]
+    in_flight = [wait for wait in later if wait < 0.5]
+    assert len(in_flight) < 4
+    assert min(wait for wait in later if wait >= 0.5) >= (0.95 if form == "seconds" else 0.7)
+
+
+def test_a_pause_longer_than_a_task_can_wait_is_handed_on_at_once(wats):
+    wats.faults.add(Fault(FaultKind.STATUS, status=429, retry_after=3_600, path=POST))
+    with opened(wats, concurrency=2, attempts=3) as session:
+        submissions = list(session.submit([a_report() for _ in range(20)]))
+    assert [one.error.retry_after_s for one in submissions] == pytest.approx([3_600] * 20, abs=5)
+    assert len(posts(wats)) <= 2
+
+
+def test_requests_leave_at_the_share_of_the_budget(wats):
+    with opened(wats, requests_per_minute=1_200, concurrent_tasks=2) as session:
+        list(session.submit([a_report() for _ in range(10)]))
+        session.process_codes()
+    times = [one.at.timestamp() for one in wats.log]
+    assert len(times) == 11
+    assert times[-1] - times[0] >= 10 * 0.1 - 0.05
+    assert min(b - a for a, b in zip(times, times[1:], strict=False)) >= 0.05
+
+
+def test_a_server_with_the_same_budget_never_has_to_refuse():
+    with WatsServer(requests_per_minute=15) as wats, opened(wats, requests_per_minute=900) as session:
+        submissions = list(session.submit([a_report() for _ in range(15)]))
+    assert all(one.error is None for one in submissions)
+    assert wats.log.find(status=429) == []
+
+
+# ------------------------------------------------------------------------------------------- the table of failures
+def _status(status):
+    return lambda wats: wats.faults.add(Fault(FaultKind.STATUS, status=status, path=POST))
+
+
+def _fault(kind, **more):
+    return lambda wats: wats.faults.add(Fault(kind, path=POST, **more))
+
+
+ON_THE_WIRE = [
+    *((f"HTTP {n}", _status(n), RejectedError, "refuses the content") for n in (400, 409, 413, 422)),
+    *((f"HTTP {n}", _status(n), FatalError, "not the address") for n in (404, 405, 410)),
+    *((f"HTTP {n}", _status(n), RetriableError, "busy") for n in (408, 425, 503)),
+    *((f"HTTP {n}", _status(n), RetriableError, "the server failed") for n in (500, 502, 504, 507)),
+    ("HTTP 401", _status(401), FatalError, "credentials"),
+    ("HTTP 403", _status(403), FatalError, "right"),
+    ("HTTP 429", _status(429), RetriableError, "too many requests"),
+    ("redirect", _fault(FaultKind.REDIRECT), FatalError, "redirects elsewhere"),
+    ("login page", _fault(FaultKind.HTML), RetriableError, "not what WATS answers"),
+    ("empty 200", _fault(FaultKind.EMPTY_200), RetriableError, "not what WATS answers"),
+    ("truncated JSON", _fault(FaultKind.TRUNCATED_JSON), RetriableError, "not what WATS answers"),
+    ("list", _fault(FaultKind.JSON_200, json=[]), RetriableError, "not what WATS answers"),
+    ("no id", _fault(FaultKind.JSON_200, json={}), RetriableError, "does not confirm"),
+    ("null id", _fault(FaultKind.JSON_200, json={"ID": None}), RetriableError, "does not confirm"),
+    ("wrong id", _fault(FaultKind.WRONG_ID), RetriableError, "does not confirm"),
+    ("reset", _fault(FaultKind.RESET), RetriableError, "connection was lost"),
+    ("close", _fault(FaultKind.CLOSE), RetriableError, "connection was lost"),
+    ("reset inside the answer", _fault(FaultKind.RESET_INSIDE), RetriableError, "connection was lost"),
+    ("stall", _fault(FaultKind.STALL), RetriableError, "no answer in time"),
+    ("slow drip", _fault(FaultKind.DRIP, delay_s=30), RetriableError, "no answer in time"),
+    ("server stopped", lambda wats: wats.stop(), RetriableError, "no connection"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("arm", "kind", "meaning"), [one[1:] for one in ON_THE_WIRE], ids=[one[0] for one in ON_THE_WIRE]
+)
+def test_a_failure_on_the_wire_has_the_class_of_the_table(wats, arm, kind, meaning):
+    report = a_report()
+    arm(wats)
+    with opened(wats, timeout_s=0.6) as session:
+        if kind is FatalError:
+            with pytest.raises(FatalError) as raised:
+                list(session.submit([report]))
+            error = raised.value
+        else:
+            error = only(session.submit([report])).error
+    assert type(error) is kind
+    assert meaning in str(error)
+    assert f"POST {wats.url}{POST}" in str(error)
+    assert str(report.report_id) not in str(error)
+    assert wats.token not in "".join(traceback.format_exception(error))
+
+
+def test_an_unknown_host_is_retriable():
+    with opened(_Address("https://wats.invalid")) as session:
+        error = only(session.submit([a_report()])).error
+    assert type(error) is RetriableError
+    assert "cannot be resolved" in str(error)
+
+
+def test_an_untrusted_certificate_is_fatal_and_ca_file_or_verify_tls_mend_it(tmp_path):
+    with _tls_server(tmp_path) as (url, ca_file):
+        with opened(_Address(url)) as session, pytest.raises(FatalError, match="certificate") as raised:
+            session.version()
+        assert "ca_file" in str(raised.value)
+        for mended in ({"ca_file": ca_file}, {"verify_tls": False}):
+            with opened(_Address(url), **mended) as session:
+                assert session.version() == "2025.3.9.824"
+
+
+def test_a_ca_file_without_certificates_is_fatal(tmp_path):
+    ca_file = tmp_path / "ca.pem"
+    ca_file.write_text("not a certificate")
+    with opened(_Address("https://127.0.0.1:9"), ca_file=str(ca_file)) as session:
+        with pytest.raises(FatalError, match="ca_file: must hold"):
+            session.version()
+
+
+def test_https_to_a_plain_port_is_retriable_and_names_the_address(wats):
+    with opened(_Address(wats.url.replace("http:", "https:"))) as session:
+        with pytest.raises(RetriableError, match="says https and the right port"):
+            session.version()
+
+
+def test_an_address_that_cannot_be_dialled_is_fatal():
+    with opened(_Address("https://xn--zzzzzz-.example")) as session, pytest.raises(FatalError, match="check the host"):
+        session.version()
+
+
+def test_every_entry_of_the_table_is_shown_by_a_test():
+    shown_elsewhere = {
+        "the certificate of the server is not trusted",
+        "the name of the server cannot be resolved",
+        "no TLS connection came about",
+        "the request cannot be formed",
+        "the request could not be sent",  # unit/test_wats_answers.py
+    }
+    shown = {meaning for *_, meaning in ON_THE_WIRE}
+    for failure in answers.FAILURES:
+        assert failure.meaning in shown_elsewhere or any(part in failure.meaning for part in shown), failure.condition
+
+
+class _Address:
+    """An address that is not the sandbox's, with a token that fits nothing."""
+
+    def __init__(self, url):
+        self.url = url
+        self.token = "dnRlOm5vdGhpbmc="
+
+
+@contextlib.contextmanager
+def _tls_server(folder):
+    """Answer every request over TLS with a version, under a certificate that nobody signed."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem, key_pem = folder / "ca.pem", folder / "key.pem"
+    pem.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    key_pem.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pem, key_pem)
+    body = b'"2025.3.9.824"'
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve():
+        with contextlib.suppress(OSError):
+            while True:
+                plain, _ = listener.accept()
+                with contextlib.suppress(OSError), context.wrap_socket(plain, server_side=True) as connection:
+                    connection.recv(65_536)
+                    connection.sendall(head % len(body) + body)
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    try:
+        yield f"https://localhost:{listener.getsockname()[1]}", str(pem)
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        thread.join(5)
+
+
+# ------------------------------------------------------------------------------------------ secrets, life, contract
+def test_the_token_is_nowhere_in_logs_errors_or_representations(wats, hook, caplog):
+    caplog.set_level(logging.DEBUG)
+    seen = [repr(hook), repr(hook.read_connection()), str(vars(hook))]
+    wats.faults.add(Fault(FaultKind.STATUS, status=400, path=POST, times=1, message=f"Bad token {wats.token}"))
+    wats.faults.add(Fault(FaultKind.RESET, path=POST, times=1))
+    wats.faults.add(Fault(FaultKind.STATUS, status=403, path=POST, times=1, message=f"Basic {wats.token}"))
+    with hook.session() as session:
+        seen.append(repr(session))
+        session.find_natural_keys([a_report("CANARY-SERIAL").natural_key])
+        errors = [only(session.submit([a_report()])).error for _ in range(2)]
+        with pytest.raises(FatalError) as raised:
+            list(session.submit([a_report()]))
+    for error in [*errors, raised.value]:
+        seen += [repr(error), "".join(traceback.format_exception(error))]
+    seen.append(caplog.text)
+    assert not any(secret in text for text in seen for secret in (wats.token, "a secret of its own"))
+    assert "CANARY-SERIAL" not in caplog.text
+
+
+def test_a_login_works_as_well_as_a_token_and_is_not_shown_either(wats, monkeypatch, caplog):
+    caplog.set_level(logging.DEBUG)
+    fields = {"conn_type": "wats", "host": wats.url, "login": "vte", "password": "a secret of its own"}
+    monkeypatch.setenv("AIRFLOW_CONN_WATS_LOGIN", json.dumps(fields))
+    hook = WatsHook("wats_login")
+    assert hook.test_connection()[0]
+    assert "a secret of its own" not in caplog.text + repr(hook.read_connection())
+
+
+def test_nothing_is_dialled_before_something_is_asked(wats, hook):
+    with hook.session():
+        pass
+    wats.stop()
+    with hook.session():
+        pass
+    assert wats.log.total == 0
+
+
+def test_a_session_closes_its_connections_even_when_its_block_fails(wats):
+    session = opened(wats)
+
+    def fail():
+        with session:
+            next(session.submit([a_report() for _ in range(5)]))
+            assert session._wire._client._client is not None
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        fail()
+    assert session._wire._client._client is None
+    assert session._runner._state.name == "CLOSED"
+
+
+def test_pywats_still_has_the_private_parts_that_the_client_replaces(wats):
+    assert version("pywats-api") == "0.5.0b6"
+    sending = inspect.getsource(AsyncHttpClient._execute_request)
+    assert "await self._get_client()" in sending
+    assert "client.request(**kwargs)" in sending
+    assert "self._client" in inspect.getsource(AsyncHttpClient.close)
+    client = PlainHttpClient(connected(wats))
+    assert client._headers["Authorization"] == f"Basic {wats.token}"
+    assert (client._client, client.cache, client._circuit_breaker) == (None, None, None)
+    assert not client.retry_config.enabled
+    assert not client.rate_limiter.enabled
+
+
+def test_the_client_follows_no_redirect_and_speaks_one_request_per_connection(wats):
+    transports = []
+
+    class Observed(PlainHttpClient):
+        async def _get_client(self):
+            transports.append(await super()._get_client())
+            return transports[-1]
+
+    with opened(wats) as session:
+        session._wire._client = Observed(connected(wats))
+        session.version()
+    assert isinstance(transports[0], httpx.AsyncClient)
+    assert transports[0].follow_redirects is False
+    assert transports[0]._transport._pool._http2 is False
+
+
+# ------------------------------------------------------------------------------------------------- test connection
+@pytest.fixture
+def tested(wats, monkeypatch):
+    """Press the button Test on a connection with these fields, through Airflow's own model."""
+
+    def press(**fields):
+        given = {"conn_type": "wats", "host": wats.url, "password": wats.token} | fields
+        monkeypatch.setenv("AIRFLOW_CONN_WATS_TESTED", json.dumps(given))
+        return Connection(conn_id="wats_tested", conn_type="wats").test_connection()
+
+    return press
+
+
+def test_a_good_connection_tells_version_operations_and_round_trip(tested):
+    ok, text = tested()
+    assert ok
+    assert "2025.3" in text
+    assert "6 test operations" in text
+    assert " ms" in text
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"host": "https://wats.invalid"}, "cannot be resolved"),
+        ({"host": "http://127.0.0.1:9"}, "no connection"),
+        ({"password": "dnRlOndyb25n"}, "HTTP 401"),
+        ({"password": "wrong\ntoken"}, "password: must be one API token"),
+        ({"host": ""}, "host: required"),
+        ({"extra": {"attempts": 0}}, "attempts: "),
+    ],
+    ids=["unknown host", "refused", "wrong token", "broken token", "no host", "wrong option"],
+)
+def test_a_wrong_connection_tells_its_reason(tested, fields, reason):
+    ok, text = tested(**fields)
+    assert not ok
+    assert reason in text
+
+
+def test_a_wrong_path_tells_its_reason(tested, wats):
+    ok, text = tested(host=f"{wats.url}/elsewhere")
+    assert not ok
+    assert "HTTP 404" in text
+    assert "/elsewhere/api/App/Version" in text
+
+
+@pytest.mark.parametrize("path", ["App/Version", "App/Processes"])
+def test_a_login_page_in_place_of_wats_is_not_a_good_connection(tested, wats, path):
+    wats.faults.add(Fault(FaultKind.HTML, path=path))
+    ok, text = tested()
+    assert not ok
+    assert "login page" in text
+
+
+def test_a_connection_is_tested_anew_each_time(tested, wats):
+    assert tested()[0]
+    wats.faults.add(Fault(FaultKind.STATUS, status=503))
+    assert not tested()[0]

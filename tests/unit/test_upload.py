@@ -1,0 +1,358 @@
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime
+
+import pytest
+from pydantic import TypeAdapter
+from upath import UPath
+
+from tests.unit.builders import a_natural_key, a_report, a_run, a_settings, guid_of
+from tests.unit.fakes import FakeWats
+from vte_wats.errors import FatalError, HeldError, RejectedError, RetriableError
+from vte_wats.ports import Report
+from vte_wats.storage.dead_letters import DeadLetters, LetterKind
+from vte_wats.storage.staging import Staging
+from vte_wats.sync.extract import RUNS
+from vte_wats.sync.map_runs import REPORTS, Refusal
+from vte_wats.sync.upload import UploadOptions, upload
+
+NOW_AT = datetime(2026, 6, 15, 11, tzinfo=UTC)
+LINE = TypeAdapter(Report | Refusal)
+NOTHING = {"read": 0, "uploaded": 0, "unchanged": 0, "replaced": 0, "dead": 0, "held": 0}
+
+
+class Scene:
+    """One slice on its way into a WATS server, tried as often as a test likes."""
+
+    def __init__(self, folder: UPath) -> None:
+        self.staging = Staging(folder / "s0001")
+        self.letters = DeadLetters(folder)
+        self.wats = FakeWats()
+
+    def stage(self, *mapped: Report | Refusal) -> None:
+        numbers = [(one.report_id if isinstance(one, Report) else one.index_guid).int for one in mapped]
+        self.staging.write(RUNS, [a_run(number).model_dump_json() for number in numbers])
+        self.staging.write(REPORTS, [LINE.dump_json(one).decode() for one in mapped])
+
+    def upload(
+        self, *, force: bool = False, dry_run: bool = False, now_at: datetime = NOW_AT, **answers
+    ) -> dict[str, int]:
+        options = UploadOptions(now_at, force=force, dry_run=dry_run)
+        return upload(self.staging, self.wats, self.letters, a_settings(**answers), options)
+
+    def letter(self, number: int, kind: LetterKind = LetterKind.DEAD) -> None:
+        self.letters.put(a_run(number), kind, "earlier reason", "earlier", NOW_AT)
+
+
+@pytest.fixture
+def scene(tmp_path) -> Scene:
+    return Scene(UPath(tmp_path))
+
+
+def counts(read: int, **outcomes: int) -> dict[str, int]:
+    return {**NOTHING, "read": read, **outcomes}
+
+
+def a_refusal(number: int, kind: LetterKind = LetterKind.DEAD) -> Refusal:
+    return Refusal(guid_of(number), kind, f"run {number} is bad", "bad")
+
+
+def a_rejection(signature: str = "pn too long") -> RejectedError:
+    return RejectedError(f"WATS said: {signature}", signature)
+
+
+def test_absent_reports_are_uploaded_once(scene):
+    scene.stage(a_report(1), a_report(2))
+    assert scene.upload() == counts(2, uploaded=2)
+    assert scene.wats.reports == {guid_of(1): a_report(1), guid_of(2): a_report(2)}
+    assert set(scene.wats.receipts.values()) == {1}
+    assert scene.letters.guids() == frozenset()
+
+
+def test_an_empty_slice_balances(scene):
+    scene.stage()
+    assert scene.upload() == NOTHING
+    assert scene.wats.posted == []
+
+
+def test_unchanged_reports_are_skipped_with_one_line_each(scene, caplog):
+    caplog.set_level(logging.INFO)
+    scene.wats = FakeWats(a_report(1), a_report(2))
+    scene.stage(a_report(1), a_report(2))
+    assert scene.upload() == counts(2, unchanged=2)
+    assert scene.wats.posted == []
+    skipped = [record.getMessage() for record in caplog.records if "skipping" in record.getMessage()]
+    assert skipped == [f"Run {guid_of(n)} already uploaded, skipping" for n in (1, 2)]
+
+
+@pytest.mark.parametrize("stored_hash", ["bbbb", None], ids=["other-hash", "no-hash"])
+def test_a_changed_run_is_replaced_under_its_id(scene, stored_hash):
+    scene.wats = FakeWats(a_report(1, source_hash=stored_hash))
+    scene.stage(a_report(1))
+    assert scene.upload() == counts(1, replaced=1)
+    assert scene.wats.reports == {guid_of(1): a_report(1)}
+    assert scene.wats.receipts[guid_of(1)] == 2
+
+
+def test_force_posts_unchanged_reports_and_says_how_many(scene):
+    scene.wats = FakeWats(a_report(1))
+    scene.stage(a_report(1), a_report(2))
+    assert scene.upload(force=True) == counts(2, replaced=1, uploaded=1)
+    assert scene.wats.receipts == {guid_of(1): 2, guid_of(2): 1}
+
+
+def test_dry_run_tells_the_outcomes_and_writes_nothing(scene, tmp_path):
+    scene.wats = FakeWats(a_report(1), a_report(2, source_hash="bbbb"))
+    scene.letter(1)
+    scene.stage(a_report(1), a_report(2), a_report(3), a_refusal(4), a_refusal(5, LetterKind.HELD))
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert scene.upload(dry_run=True) == counts(5, unchanged=1, replaced=1, uploaded=1, dead=1, held=1)
+    assert scene.wats.posted == []
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_refused_runs_become_letters_with_their_data_and_the_rest_goes_on(scene):
+    scene.stage(a_refusal(1), a_report(2), a_refusal(3, LetterKind.HELD))
+    assert scene.upload() == counts(3, dead=1, uploaded=1, held=1)
+    dead, held = scene.letters
+    assert (dead.kind, dead.reason, dead.signature, dead.run) == ("dead", "run 1 is bad", "bad", a_run(1))
+    assert (held.kind, held.run, held.first_at) == ("held", a_run(3), NOW_AT)
+
+
+def test_runs_of_a_process_wats_does_not_have_are_held_as_one_group(scene):
+    scene.stage(*(a_report(n, natural_key=a_natural_key(n, process_code=777)) for n in (1, 2)), a_report(3))
+    assert scene.upload() == counts(3, held=2, uploaded=1)
+    first, second = scene.letters
+    assert "process code 777" in first.reason
+    assert "process_map" in first.reason
+    assert (
+        (first.kind, first.signature) == (second.kind, second.signature) == ("held", "process code 777 is not in WATS")
+    )
+
+
+def test_held_runs_go_through_once_wats_has_the_process_and_their_letters_go(scene):
+    scene.stage(a_report(1, natural_key=a_natural_key(process_code=777)))
+    scene.upload()
+    scene.wats.codes = frozenset({777})
+    assert scene.upload() == counts(1, uploaded=1)
+    assert scene.letters.guids() == frozenset()
+
+
+def test_two_runs_of_one_natural_key_are_both_refused_and_neither_posted(scene):
+    twin = a_report(2, natural_key=a_natural_key(1))
+    scene.stage(a_report(1), twin, a_report(3))
+    assert scene.upload() == counts(3, dead=2, uploaded=1)
+    assert scene.wats.posted == [guid_of(3)]
+    first, second = scene.letters
+    assert f"run {guid_of(2)} has the same serial 'SN-1'" in first.reason
+    assert f"run {guid_of(1)} has the same serial 'SN-1'" in second.reason
+    assert "Correct one of them" in first.reason
+    assert first.signature == second.signature
+
+
+def test_a_run_whose_natural_key_another_report_has_at_wats_is_refused_and_that_report_stays(scene):
+    stored = a_report(9, natural_key=a_natural_key(1))
+    scene.wats = FakeWats(stored)
+    scene.stage(a_report(1))
+    assert scene.upload() == counts(1, dead=1)
+    assert scene.wats.posted == []
+    assert scene.wats.reports == {guid_of(9): stored}
+    assert f"run {guid_of(9)}" in scene.letters.get(guid_of(1)).reason
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_report_does_not_collide_with_itself_at_wats(scene, force):
+    scene.wats = FakeWats(a_report(1, source_hash="bbbb"))
+    scene.stage(a_report(1))
+    assert scene.upload(force=force) == counts(1, replaced=1)
+
+
+def test_a_new_run_does_not_overwrite_an_unchanged_one_of_the_same_slice(scene):
+    scene.wats = FakeWats(a_report(1))
+    scene.stage(a_report(1), a_report(2, natural_key=a_natural_key(1)))
+    assert scene.upload() == counts(2, unchanged=1, dead=1)
+    assert scene.wats.reports == {guid_of(1): a_report(1)}
+
+
+def test_upload_keeps_going_after_a_rejected_report(scene):
+    scene.stage(*(a_report(n) for n in range(1, 6)))
+    scene.wats.fail_next = {guid_of(3): [a_rejection()]}
+    assert scene.upload() == counts(5, uploaded=4, dead=1)
+    letter = scene.letters.get(guid_of(3))
+    assert (letter.kind, letter.reason, letter.signature) == ("dead", "WATS said: pn too long", "pn too long")
+    assert guid_of(3) not in scene.wats.reports
+
+
+def test_a_report_wats_holds_back_becomes_a_held_letter(scene):
+    scene.stage(a_report(1))
+    scene.wats.fail_next = {guid_of(1): [HeldError("operation is disabled", "disabled")]}
+    assert scene.upload() == counts(1, held=1)
+    assert scene.letters.get(guid_of(1)).kind is LetterKind.HELD
+
+
+def test_many_equal_rejections_stop_the_run_and_bury_nothing(scene):
+    scene.stage(*(a_report(n) for n in range(1, 31)), a_refusal(31))
+    scene.wats.fail_next = {guid_of(n): [a_rejection()] for n in range(1, 31)}
+    with pytest.raises(
+        FatalError, match=r"WATS rejected 5 runs of one slice for the same reason.*pn too long.*rejection_limit"
+    ):
+        scene.upload(rejection_limit=5)
+    assert scene.letters.guids() == frozenset()
+    assert len(scene.wats.posted) == 5
+
+
+def test_one_rejection_less_than_the_limit_or_different_ones_are_letters(scene):
+    scene.stage(*(a_report(n) for n in range(1, 10)))
+    scene.wats.fail_next = {guid_of(n): [a_rejection(f"reason {n % 2}")] for n in range(1, 9)}
+    assert scene.upload(rejection_limit=5) == counts(9, dead=8, uploaded=1)
+    assert len(scene.letters.guids()) == 8
+
+
+def test_runs_the_mapping_refused_do_not_count_as_rejections(scene):
+    scene.stage(*(a_refusal(n) for n in range(1, 10)))
+    assert scene.upload(rejection_limit=2) == counts(9, dead=9)
+
+
+def test_retriable_failures_let_the_others_go_and_ask_for_the_longest_wait(scene):
+    scene.stage(*(a_report(n) for n in range(1, 6)), a_refusal(6))
+    scene.wats.fail_next = {
+        guid_of(1): [RetriableError("busy", 5)],
+        guid_of(2): [RetriableError("busy", 60)],
+        guid_of(3): [RetriableError("reset")],
+    }
+    with pytest.raises(RetriableError, match="3 reports could not be uploaded now") as caught:
+        scene.upload()
+    assert caught.value.retry_after_s == 60
+    assert set(scene.wats.reports) == {guid_of(4), guid_of(5)}
+
+
+def test_without_a_wish_for_a_wait_there_is_none(scene):
+    scene.stage(a_report(1))
+    scene.wats.fail_next = {guid_of(1): [RetriableError("reset")]}
+    with pytest.raises(RetriableError) as caught:
+        scene.upload()
+    assert caught.value.retry_after_s is None
+
+
+def test_the_next_try_posts_only_what_is_open_and_counts_what_the_first_one_uploaded(scene):
+    scene.wats = FakeWats(a_report(4), a_report(5, source_hash="bbbb"))
+    scene.stage(*(a_report(n) for n in range(1, 6)), a_refusal(6))
+    scene.wats.fail_next = {guid_of(1): [RetriableError("reset")]}
+    with pytest.raises(RetriableError):
+        scene.upload()
+    scene.wats.posted.clear()
+    assert scene.upload() == counts(6, uploaded=3, unchanged=1, replaced=1, dead=1)
+    assert scene.wats.posted == [guid_of(1)]
+    assert scene.letters.get(guid_of(6)).attempts == 1
+
+
+def test_the_next_try_of_a_forced_upload_does_not_force_again_what_is_done(scene):
+    scene.wats = FakeWats(a_report(1), a_report(2))
+    scene.stage(a_report(1), a_report(2))
+    scene.wats.fail_next = {guid_of(1): [RetriableError("reset")]}
+    with pytest.raises(RetriableError):
+        scene.upload(force=True)
+    assert scene.upload(force=True) == counts(2, replaced=2)
+    assert scene.wats.receipts == {guid_of(1): 2, guid_of(2): 2}
+
+
+def test_a_lost_answer_costs_no_second_receipt(scene):
+    scene.stage(a_report(1))
+    scene.wats.lose_answers_of = {guid_of(1)}
+    with pytest.raises(RetriableError):
+        scene.upload()
+    assert scene.upload() == counts(1, unchanged=1)
+    assert scene.wats.receipts[guid_of(1)] == 1
+
+
+def test_what_was_achieved_before_a_fatal_error_is_kept_for_the_next_try(scene):
+    scene.stage(*(a_report(n) for n in range(1, 4)))
+    scene.wats.fail_next = {guid_of(1): [a_rejection()]}  # the last one to be answered
+    with pytest.raises(FatalError):
+        scene.upload(rejection_limit=1)
+    assert scene.upload() == counts(3, uploaded=3)
+    assert set(scene.wats.receipts.values()) == {1}
+
+
+def test_a_run_that_changed_between_two_tries_is_posted_again(scene):
+    scene.stage(a_report(1), a_report(2))
+    scene.wats.fail_next = {guid_of(2): [RetriableError("reset")]}
+    with pytest.raises(RetriableError):
+        scene.upload()
+    scene.stage(a_report(1, source_hash="bbbb"), a_report(2))  # read anew: late steps have arrived
+    assert scene.upload() == counts(2, replaced=1, uploaded=1)
+    assert scene.wats.reports[guid_of(1)].source_hash == "bbbb"
+
+
+def test_a_slice_that_was_planned_anew_counts_only_the_runs_it_holds_now(scene):
+    scene.stage(a_report(1), a_report(2))
+    scene.wats.fail_next = {guid_of(2): [RetriableError("reset")]}
+    with pytest.raises(RetriableError):
+        scene.upload()
+    scene.stage(a_report(2), a_report(3))
+    assert scene.upload() == counts(2, uploaded=2)
+
+
+def test_notes_of_a_killed_try_that_are_cut_off_are_as_good_as_none(scene, tmp_path):
+    scene.stage(a_report(1), a_report(2))
+    scene.wats.fail_next = {guid_of(2): [RetriableError("reset")]}
+    with pytest.raises(RetriableError):
+        scene.upload()
+    notes = tmp_path / "s0001" / "outcomes.jsonl.gz"
+    notes.write_bytes(notes.read_bytes()[:-9])
+    assert scene.upload() == counts(2, unchanged=1, uploaded=1)
+    assert set(scene.wats.receipts.values()) == {1}
+
+
+def test_a_server_that_cannot_be_asked_stops_everything_and_buries_nothing(scene):
+    scene.stage(a_report(1), a_refusal(2))
+    scene.wats.out_of_order = FatalError("401: the token is not valid")
+    with pytest.raises(FatalError, match="401"):
+        scene.upload()
+    assert scene.letters.guids() == frozenset()
+    assert scene.wats.posted == []
+
+
+def test_letters_go_when_their_runs_reach_wats_and_only_those(scene, caplog):
+    caplog.set_level(logging.INFO)
+    scene.wats = FakeWats(a_report(2))
+    for number in (1, 2, 3, 7):
+        scene.letter(number)
+    scene.stage(a_report(1), a_report(2), a_refusal(3))
+    assert scene.upload() == counts(3, uploaded=1, unchanged=1, dead=1)
+    assert scene.letters.guids() == {guid_of(3), guid_of(7)}
+    assert scene.letters.get(guid_of(3)).attempts == 2
+    assert f"Run {guid_of(1)} reached WATS; its dead letter is removed" in caplog.text
+
+
+def test_a_report_without_an_answer_unbalances_the_accounts(scene):
+    scene.stage(a_report(1), a_report(2))
+    scene.wats.swallow = {guid_of(2)}
+    with pytest.raises(FatalError, match=r"2 runs were read, but 1 have an outcome: \{.*uploaded.*1\}"):
+        scene.upload()
+
+
+def test_a_run_that_mapping_lost_unbalances_the_accounts(scene):
+    scene.stage(a_report(1), a_report(2))
+    scene.staging.write(REPORTS, [LINE.dump_json(a_report(1)).decode()])
+    with pytest.raises(FatalError, match="2 runs were read, but 1 have an outcome"):
+        scene.upload()
+
+
+@pytest.mark.parametrize("runs", [199, 200, 201, 401])
+def test_reports_are_compared_two_hundred_at_a_time_and_none_is_left_out(scene, runs):
+    scene.stage(*(a_report(n) for n in range(1, runs + 1)))
+    assert scene.upload() == counts(runs, uploaded=runs)
+    assert sum(scene.wats.asked) == runs
+    assert max(scene.wats.asked) <= 200
+    assert len(scene.wats.asked) == -(-runs // 200)
+    assert scene.upload() == counts(runs, uploaded=runs)
+    assert len(scene.wats.posted) == runs
+
+
+def test_two_runs_of_one_natural_key_in_different_groups_do_not_overwrite_each_other(scene):
+    scene.stage(*(a_report(n) for n in range(1, 201)), a_report(201, natural_key=a_natural_key(1)))
+    assert scene.upload() == counts(201, uploaded=200, dead=1)
+    assert scene.wats.reports[guid_of(1)] == a_report(1)
+    assert guid_of(201) not in scene.wats.reports
