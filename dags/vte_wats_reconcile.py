@@ -61,4 +61,4 @@ with DAG(
         return [part.to_xcom() for part in plan_named(missing, site)]
 
     slices = plan()
-    settle(slices, carry.expand(part=slices))
+    carry.expand(part=slices) >> settle(slices)

@@ -29,7 +29,7 @@ from vte_wats.orchestration.tasks import (
     publish_window,
     retry_arguments,
     settle,
-    sync_began_at,
+    state_so_far,
 )
 
 settings = read_dag_settings()
@@ -52,7 +52,7 @@ with DAG(
     @task
     def plan() -> list[dict[str, Any]]:
         """Cut the data interval, or the time since lastSync, into slices."""
-        from vte_wats.orchestration.edges import open_source, read_settings, read_state, storage_of
+        from vte_wats.orchestration.edges import open_source, read_settings, storage_of
         from vte_wats.storage.dead_letters import DeadLetters
         from vte_wats.sync.plan import plan as plan_window
         from vte_wats.sync.plan import plan_held
@@ -60,15 +60,15 @@ with DAG(
 
         context = get_current_context()
         site = read_settings()
-        state = read_state(sync_began_at(context, site))
+        state = state_so_far(context)
         from_at, to_at = interval_to_sync(context, state.last_sync)
         with open_source(site) as source:
             planned = plan_window(source, site, window_of(from_at, to_at, site.guard_band_s, site.settle_delay_s))
         publish_window(context, planned.window.from_at, planned.window.to_at)
-        held = (
-            plan_held(DeadLetters(storage_of(site)), planned, site) if state.settings_hash != site.fingerprint else ()
-        )
-        return [part.to_xcom() for part in (*planned.slices, *held)]
+        slices = planned.slices
+        if state.settings_hash != site.fingerprint:
+            slices += plan_held(DeadLetters(storage_of(site)), planned, site)
+        return [part.to_xcom() for part in slices]
 
     slices = plan()
-    settle(slices, carry.expand(part=slices))
+    carry.expand(part=slices) >> settle(slices)

@@ -103,7 +103,7 @@ def literal(value: object) -> str:
             text = repr(value)
             return text if "e" in text else f"{text}e0"
         case bytes():
-            return f"0x{value.hex()}"
+            return f"0x{value.hex()}" if value else "CAST('' AS varbinary(1))"
         case datetime():
             return f"'{value.isoformat(timespec='milliseconds')}'"
         case str():
@@ -137,7 +137,8 @@ def furnish(store: SqlServerStore, database: str, adapter_password: str) -> bool
     return bool(store.scalar("SELECT COUNT(*) FROM [dbo].[IndexData]") == 0)
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def main(arguments: Sequence[str] | None = None, *, now_at: datetime | None = None) -> None:
+    """Seed as the arguments say; ``now_at`` (aware) takes the place of the present."""
     options = _parser().parse_args(arguments)
     administrator_password, adapter_password = _secret("MSSQL_SA_PASSWORD"), _secret("VTE_ADAPTER_PASSWORD")
 
@@ -149,10 +150,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     is_empty = furnish(store, options.database, adapter_password)
     floor = Floor(options.seed, options.timezone)
     if is_empty:
-        now = datetime.now(UTC)
-        summary = floor.load(
-            store, start=now - timedelta(hours=options.hours), end=now, runs=options.runs, oddities=options.oddities
-        )
+        end = now_at or datetime.now(UTC)
+        start = end - timedelta(hours=options.hours)
+        summary = floor.load(store, start=start, end=end, runs=options.runs, oddities=options.oddities)
         print(f"{summary.runs} runs with {summary.steps} steps written to {options.database}", flush=True)
     else:
         print(f"{options.database} holds runs already; none written", flush=True)

@@ -24,12 +24,12 @@ GO
 ALTER USER [vte_adapter_readonly] WITH LOGIN = [vte_adapter_readonly];
 GO
 
-GRANT SELECT ON OBJECT::[dbo].[IndexData] TO [vte_adapter_readonly];
-GRANT SELECT ON OBJECT::[dbo].[UutData] TO [vte_adapter_readonly];
-GRANT SELECT ON OBJECT::[dbo].[TestDataNumeric] TO [vte_adapter_readonly];
-GRANT SELECT ON OBJECT::[dbo].[TestDataText] TO [vte_adapter_readonly];
-GRANT SELECT ON OBJECT::[dbo].[TestDataOther] TO [vte_adapter_readonly];
-GRANT SELECT ON OBJECT::[dbo].[Products] TO [vte_adapter_readonly];
-GRANT SELECT ON OBJECT::[dbo].[Testplans] TO [vte_adapter_readonly];
-GRANT SELECT ON OBJECT::[dbo].[TestSystems] TO [vte_adapter_readonly];
+GRANT SELECT ON [dbo].[IndexData] TO [vte_adapter_readonly];
+GRANT SELECT ON [dbo].[UutData] TO [vte_adapter_readonly];
+GRANT SELECT ON [dbo].[TestDataNumeric] TO [vte_adapter_readonly];
+GRANT SELECT ON [dbo].[TestDataText] TO [vte_adapter_readonly];
+GRANT SELECT ON [dbo].[TestDataOther] TO [vte_adapter_readonly];
+GRANT SELECT ON [dbo].[Products] TO [vte_adapter_readonly];
+GRANT SELECT ON [dbo].[Testplans] TO [vte_adapter_readonly];
+GRANT SELECT ON [dbo].[TestSystems] TO [vte_adapter_readonly];
 GO

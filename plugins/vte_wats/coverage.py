@@ -48,7 +48,7 @@ class State(BaseModel):
     coverage: tuple[Stretch, ...] = ()
     totals: dict[Outcome, int] = Field(default_factory=dict)
     settings_hash: str | None = Field(None, description="The settings of the last sync; others give held runs a try.")
-    syncs: int = Field(0, ge=0, description="Data intervals that were carried completely.")
+    syncs: int = Field(0, ge=0, description="Syncs whose accounts balanced.")
 
     @computed_field(alias="lastSync")  # type: ignore[prop-decorator]
     @property

@@ -126,7 +126,6 @@ def airflow_environment(
         # A task whose pipes close a moment before its process ends keeps its executor slot for this long; it happens to
         # every third task under load, and 1 is the smallest value that does not poll without pause.
         "workers": {"min_heartbeat_interval": 1},
-        "usage_data_collection": {"enabled": False},
     }
     for section, options in sections.items():
         for option, value in options.items():

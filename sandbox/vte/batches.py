@@ -14,18 +14,23 @@ from typing import Any
 import sqlglot
 from sqlglot.errors import ParseError, TokenError
 
-from sandbox.vte.errors import SqlServerError, not_emulated, statement_not_emulated, syntax
+from sandbox.vte.errors import SqlServerError, statement_not_emulated, syntax
 
-_STATEMENT_WORDS = frozenset(
-    "SET USE BEGIN COMMIT ROLLBACK SAVE DECLARE EXEC EXECUTE INSERT UPDATE DELETE CREATE DROP ALTER TRUNCATE IF PRINT "
-    "GRANT REVOKE DENY SELECT WITH WHILE RETURN RAISERROR THROW WAITFOR MERGE BULK BACKUP RESTORE KILL DBCC "
-    "CHECKPOINT RECONFIGURE SHUTDOWN OPEN CLOSE FETCH DEALLOCATE".split()
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_STATEMENT_WORDS = _words(
+    "SET USE BEGIN COMMIT ROLLBACK SAVE DECLARE EXEC EXECUTE INSERT UPDATE DELETE CREATE DROP ALTER "
+    "TRUNCATE IF PRINT GRANT REVOKE DENY SELECT WITH WHILE RETURN RAISERROR THROW WAITFOR MERGE BULK "
+    "BACKUP RESTORE KILL DBCC CHECKPOINT RECONFIGURE SHUTDOWN OPEN CLOSE FETCH DEALLOCATE"
 )
 _ENDS_A_QUERY = _STATEMENT_WORDS - {"WITH", "FETCH", "OPEN", "CLOSE", "SAVE", "KILL"}
-_ENDS_A_DEFINITION = frozenset("SELECT INSERT CREATE GRANT USE IF EXEC EXECUTE PRINT BEGIN COMMIT ROLLBACK".split())
-_WHOLE_BATCH = frozenset("VIEW PROC PROCEDURE FUNCTION TRIGGER".split())
-_SET_OPERATORS = frozenset("UNION ALL EXCEPT INTERSECT".split())
-_RENAMED = {"REAL": "float(24)", "SYSDATETIME": "VTE_SYSDATETIME"}
+_ENDS_A_DEFINITION = _words("SELECT INSERT CREATE GRANT USE IF EXEC EXECUTE PRINT BEGIN COMMIT ROLLBACK")
+_WHOLE_BATCH = _words("VIEW PROC PROCEDURE FUNCTION TRIGGER")
+_SET_OPERATORS = _words("UNION ALL EXCEPT INTERSECT")
+_RENAMED = {"REAL": "float(24)", "SYSDATETIME": "VTE_SYSDATETIME", "0X": "CAST('' AS varbinary(1))"}
 # Forms that sqlglot reads in T-SQL although SQL Server does not.
 _FOREIGN = frozenset({"LIMIT", "DCOLON", "QUALIFY", "ILIKE", "RLIKE", "DPIPE", "ARROW", "DARROW"})
 _GO = re.compile(r"(?im)^[ \t]*GO(?:[ \t]+\d+)?[ \t]*;?[ \t]*(?:--[^\n]*)?$")
@@ -59,7 +64,7 @@ def split_batch(text: str) -> tuple[Statement, ...]:
     return _Cutter(text, tokens).statements()
 
 
-def parse(statement: Statement) -> sqlglot.exp.Expression:
+def parse(statement: Statement) -> sqlglot.exp.Expr:
     """Parse one statement; what sqlglot cannot read is error 102 near the offending word."""
     try:
         parsed = sqlglot.parse(statement.text, read="tsql")
@@ -84,7 +89,7 @@ class _Cutter:
         if index >= len(self._tokens):
             return ""
         token = self._tokens[index]
-        if token.token_type.name in {"IDENTIFIER", "STRING", "NATIONAL_STRING", "HEX_STRING"}:
+        if token.token_type.name in {"STRING", "NATIONAL_STRING", "HEX_STRING"} or self._text[token.start] in '["':
             return ""
         return str(token.text).upper()
 
@@ -207,14 +212,8 @@ class _Cutter:
             if token.token_type.name in _FOREIGN:
                 raise syntax(token.text)
             word = self._word(index)
-            if word == "REAL" or (word == "SYSDATETIME" and self._word(index + 1) == "("):
+            if word in {"REAL", "0X"} or (word == "SYSDATETIME" and self._word(index + 1) == "("):
                 parts += [self._text[at : token.start], _RENAMED[word]]
                 at = token.end + 1
         parts.append(self._text[at : self._tokens[stop - 1].end + 1])
         return "".join(parts)
-
-
-def reject_unread(node: sqlglot.exp.Expression) -> None:
-    """Refuse a statement that sqlglot only kept as text."""
-    if isinstance(node, sqlglot.exp.Command):
-        raise not_emulated(f"{node.this}")

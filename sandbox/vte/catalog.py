@@ -295,17 +295,39 @@ def _types(_: Sequence[Table], __: DatabaseFacts) -> View:
         ("schema_id", INT),
         ("is_user_defined", BIT),
     )
-    names = (
-        "uniqueidentifier date time datetime2 datetimeoffset tinyint smallint int smalldatetime real money datetime "
-        "float bit decimal numeric smallmoney bigint varbinary varchar binary char nvarchar nchar"
-    ).split()
+    names = [
+        "uniqueidentifier",
+        "date",
+        "time",
+        "datetime2",
+        "datetimeoffset",
+        "tinyint",
+        "smallint",
+        "int",
+        "smalldatetime",
+        "real",
+        "money",
+        "datetime",
+        "float",
+        "bit",
+        "decimal",
+        "numeric",
+        "smallmoney",
+        "bigint",
+        "varbinary",
+        "varchar",
+        "binary",
+        "char",
+        "nvarchar",
+        "nchar",
+    ]
     return View(
         columns, tuple((name, number, number, 4, False) for name in names for number in [SqlType(name).system_type_id])
     )
 
 
 def _numbered(table: Table) -> list[tuple[int, Index]]:
-    """Number the indexes as SQL Server does: 1 is the clustered one, the others follow from 2."""
+    """Give the indexes the numbers of SQL Server: 1 is the clustered one, the others follow from 2."""
     others = iter(range(2, 1000))
     return [(1 if index.clustered else next(others), index) for index in table.indexes]
 

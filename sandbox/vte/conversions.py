@@ -33,20 +33,24 @@ class Value:
 
 NULL = Value("NULL", None, constant=True)
 
+_GUID_ORDER = ((25, 12), (20, 4), (17, 2), (15, 2), (12, 2), (10, 2), (7, 2), (5, 2), (3, 2), (1, 2))
+
 # Macros every connection finds in the database; the expressions below call them.
 MACROS = (
     # Rounds a timestamp to 1/300 s, the resolution of datetime.
-    "CREATE OR REPLACE MACRO vte_datetime(t) AS make_timestamp(((((epoch_us(t) + 6847804800000000) * 3 + 5000) // 10000)"
-    " * 10 + 1) // 3 * 1000 - 6847804800000000)",
-    "CREATE OR REPLACE MACRO vte_scale(t, step) AS make_timestamp((epoch_us(t) + 62135596800000000 + step // 2) // step"
-    " * step - 62135596800000000)",
+    (
+        "CREATE OR REPLACE MACRO vte_datetime(t) AS make_timestamp("
+        "((((epoch_us(t) + 6847804800000000) * 3 + 5000) // 10000) * 10 + 1) // 3 * 1000 - 6847804800000000)"
+    ),
+    # Rounds a timestamp to a multiple of step microseconds.
+    (
+        "CREATE OR REPLACE MACRO vte_scale(t, step) AS make_timestamp("
+        "(epoch_us(t) + 62135596800000000 + step // 2) // step * step - 62135596800000000)"
+    ),
     # The order of uniqueidentifier in SQL Server: last group first, then groups four, three, two and one, the bytes of
     # the last three of these reversed (the order of System.Data.SqlTypes.SqlGuid).
-    "CREATE OR REPLACE MACRO vte_guid_key(g) AS substr(CAST(g AS VARCHAR), 25, 12) || substr(CAST(g AS VARCHAR), 20, 4)"
-    " || substr(CAST(g AS VARCHAR), 17, 2) || substr(CAST(g AS VARCHAR), 15, 2)"
-    " || substr(CAST(g AS VARCHAR), 12, 2) || substr(CAST(g AS VARCHAR), 10, 2)"
-    " || substr(CAST(g AS VARCHAR), 7, 2) || substr(CAST(g AS VARCHAR), 5, 2)"
-    " || substr(CAST(g AS VARCHAR), 3, 2) || substr(CAST(g AS VARCHAR), 1, 2)",
+    "CREATE OR REPLACE MACRO vte_guid_key(g) AS "
+    + " || ".join(f"substr(CAST(g AS VARCHAR), {start}, {size})" for start, size in _GUID_ORDER),
 )
 
 

@@ -41,7 +41,11 @@ class VteDatabase:
     ) -> None:
         self.name = name
         self.facts = DatabaseFacts(
-            name, datetime(2024, 1, 15, 8), compatibility_level, snapshot_isolation, read_committed_snapshot
+            name,
+            datetime.fromisoformat("2024-01-15T08:00"),
+            compatibility_level,
+            snapshot_isolation,
+            read_committed_snapshot,
         )
         self.catalog = Catalog()
         self.principals: set[str] = set()

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+import sqlglot
 from sqlglot import exp
 
 from sandbox.vte.catalog import Catalog, Column, Index, Table, View, quoted
@@ -37,7 +38,7 @@ def new_table(node: exp.Create, compiler: QueryCompiler) -> NewTable:
     indexes: list[Index] = []
     for part in definition.expressions:
         if isinstance(part, exp.ColumnDef):
-            column, index = _column(part, name, compiler)
+            column, index = _column(part, name)
             columns.append(column)
             indexes += [index] if index else []
         else:
@@ -50,14 +51,12 @@ def new_table(node: exp.Create, compiler: QueryCompiler) -> NewTable:
 def _column_sql(column: Column, compiler: QueryCompiler) -> str:
     default = ""
     if column.default is not None:
-        import sqlglot  # noqa: PLC0415  # only here is text parsed again
-
         value = ExpressionCompiler(compiler, Scope()).value(sqlglot.parse_one(column.default, read="tsql"))
         default = f" DEFAULT {convert(value, column.kind).sql}"
     return f"{quoted(column.name)} {column.kind.storage}{'' if column.nullable else ' NOT NULL'}{default}"
 
 
-def _column(node: exp.ColumnDef, table: str, compiler: QueryCompiler) -> tuple[Column, Index | None]:
+def _column(node: exp.ColumnDef, table: str) -> tuple[Column, Index | None]:
     if node.kind is None:
         raise not_emulated("a computed column")
     column = Column(node.name, type_of(node.kind, default_length=1))
@@ -68,29 +67,30 @@ def _column(node: exp.ColumnDef, table: str, compiler: QueryCompiler) -> tuple[C
             column = replace(column, nullable=bool(kind.args.get("allow_null")))
         elif isinstance(kind, exp.PrimaryKeyColumnConstraint):
             column = replace(column, nullable=False)
-            index = Index(constraint.name or f"PK_{table}", ((node.name, False),), (), True, True, True)
+            index = Index(
+                constraint.name or f"PK_{table}", ((node.name, False),), unique=True, primary=True, clustered=True
+            )
         elif isinstance(kind, exp.UniqueColumnConstraint):
-            index = Index(constraint.name or f"UQ_{table}_{node.name}", ((node.name, False),), (), True)
+            index = Index(constraint.name or f"UQ_{table}_{node.name}", ((node.name, False),), unique=True)
         elif isinstance(kind, exp.DefaultColumnConstraint):
             column = replace(column, default=kind.this.sql("tsql"))
         elif isinstance(kind, (exp.NonClusteredColumnConstraint, exp.ClusteredColumnConstraint)) and index is not None:
             index = replace(index, clustered=isinstance(kind, exp.ClusteredColumnConstraint))
         elif not isinstance(kind, (exp.CheckColumnConstraint, exp.CollateColumnConstraint, exp.Reference)):
             raise not_emulated(type(kind).__name__.removesuffix("ColumnConstraint").upper())
-    assert compiler
     return column, index
 
 
-def _constraint(node: exp.Expression, table: str) -> Iterable[Index]:
+def _constraint(node: exp.Expr, table: str) -> Iterable[Index]:
     """Read a constraint of the table; foreign keys and checks leave nothing behind."""
     name = node.name if isinstance(node, exp.Constraint) else ""
-    parts: Sequence[exp.Expression] = node.expressions if isinstance(node, exp.Constraint) else [node]
+    parts: Sequence[exp.Expr] = node.expressions if isinstance(node, exp.Constraint) else [node]
     index: Index | None = None
     for part in parts:
         if isinstance(part, (exp.PrimaryKey, exp.PrimaryKeyColumnConstraint)):
-            index = Index(name or f"PK_{table}", _keys(part), (), True, True, True)
+            index = Index(name or f"PK_{table}", _keys(part), unique=True, primary=True, clustered=True)
         elif isinstance(part, exp.UniqueColumnConstraint):
-            index = Index(name or f"UQ_{table}", _keys(part), (), True)
+            index = Index(name or f"UQ_{table}", _keys(part), unique=True)
         elif isinstance(part, (exp.ClusteredColumnConstraint, exp.NonClusteredColumnConstraint)) and index:
             clustered = isinstance(part, exp.ClusteredColumnConstraint)
             index = replace(index, columns=_keys(part), clustered=clustered)
@@ -99,13 +99,13 @@ def _constraint(node: exp.Expression, table: str) -> Iterable[Index]:
     return [index] if index is not None else []
 
 
-def _keys(node: exp.Expression) -> tuple[tuple[str, bool], ...]:
+def _keys(node: exp.Expr) -> tuple[tuple[str, bool], ...]:
     inner = node.this
     listed = inner if isinstance(inner, list) else node.expressions or getattr(inner, "expressions", None) or []
     return tuple((_key_name(each), bool(each.args.get("desc"))) for each in listed)
 
 
-def _key_name(node: exp.Expression) -> str:
+def _key_name(node: exp.Expr) -> str:
     while isinstance(node, exp.Ordered):
         node = node.this
     return str(node.name)
@@ -123,7 +123,7 @@ def new_index(node: exp.Create, compiler: QueryCompiler) -> tuple[Table, Index]:
     columns = tuple((_key_name(each), bool(each.args.get("desc"))) for each in parameters.args["columns"])
     included = tuple(each.name for each in parameters.args.get("include") or [])
     clustered = str(node.args.get("kind")).upper().startswith("CLUSTERED")
-    return table, Index(definition.name, columns, included, bool(node.args.get("unique")), False, clustered)
+    return table, Index(definition.name, columns, included, unique=bool(node.args.get("unique")), clustered=clustered)
 
 
 def altered(node: exp.Alter, table: Table, catalog: Catalog, compiler: QueryCompiler) -> list[str]:
@@ -135,7 +135,7 @@ def altered(node: exp.Alter, table: Table, catalog: Catalog, compiler: QueryComp
                 for index in _constraint(constraint, table.name):
                     table = catalog.add_index(table, index)
         elif isinstance(action, exp.ColumnDef):
-            column, _ = _column(action, table.name, compiler)
+            column, _ = _column(action, table.name)
             if table.column(column.name) is not None:
                 raise SqlServerError(
                     2705, f"Column names in each table must be unique. Column name '{column.name}' is there.", state=4

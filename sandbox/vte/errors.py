@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import duckdb
 
@@ -238,7 +238,3 @@ def from_duckdb(error: duckdb.Error) -> SqlServerError:
         if match:
             return build(match)
     return SqlServerError(50000, f"The emulated SQL Server failed: {text.splitlines()[0]}")
-
-
-def with_message(error: SqlServerError, message: str) -> SqlServerError:
-    return replace(error, message=message)

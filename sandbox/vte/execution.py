@@ -39,11 +39,17 @@ logger = logging.getLogger(__name__)
 
 ROWS_PER_BATCH = 4096
 
-_SWITCHES = frozenset(
-    "ARITHABORT ARITHIGNORE CONCAT_NULL_YIELDS_NULL ANSI_NULLS ANSI_NULL_DFLT_ON ANSI_NULL_DFLT_OFF ANSI_PADDING "
-    "ANSI_WARNINGS ANSI_DEFAULTS CURSOR_CLOSE_ON_COMMIT QUOTED_IDENTIFIER NOCOUNT XACT_ABORT NUMERIC_ROUNDABORT".split()
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_SWITCHES = _words(
+    "ARITHABORT ARITHIGNORE CONCAT_NULL_YIELDS_NULL ANSI_NULLS ANSI_NULL_DFLT_ON ANSI_NULL_DFLT_OFF "
+    "ANSI_PADDING ANSI_WARNINGS ANSI_DEFAULTS CURSOR_CLOSE_ON_COMMIT QUOTED_IDENTIFIER NOCOUNT XACT_ABORT "
+    "NUMERIC_ROUNDABORT"
 )
-_OFF_ONLY = frozenset("IMPLICIT_TRANSACTIONS FMTONLY NOEXEC PARSEONLY SHOWPLAN_ALL SHOWPLAN_XML".split())
+_OFF_ONLY = _words("IMPLICIT_TRANSACTIONS FMTONLY NOEXEC PARSEONLY SHOWPLAN_ALL SHOWPLAN_XML")
 _LEVELS = frozenset({"READ UNCOMMITTED", "READ COMMITTED", "REPEATABLE READ", "SNAPSHOT", "SERIALIZABLE"})
 _PERMISSION_OF_WORD = {"EXECUTE": "EXECUTE", "EXEC": "EXECUTE", "TRUNCATE": "ALTER", "MERGE": "UPDATE"}
 _SECURITY_WORDS = frozenset({"GRANT", "REVOKE", "DENY"})
@@ -137,11 +143,11 @@ class Execution:
         Everything is cut and parsed before the first statement runs, so that a syntax error runs nothing.
         """
         statements = batches.split_batch(sql)
-        parsed: dict[int, exp.Expression] = {}
+        parsed: dict[int, exp.Expr] = {}
         self._parse(statements, parsed)
         yield from self._each(statements, parsed, parameters or {})
 
-    def _parse(self, statements: Sequence[Statement], parsed: dict[int, exp.Expression]) -> None:
+    def _parse(self, statements: Sequence[Statement], parsed: dict[int, exp.Expr]) -> None:
         for statement in statements:
             if statement.condition is not None:
                 parsed[id(statement)] = batches.parse(
@@ -153,7 +159,7 @@ class Execution:
             self._parse(statement.otherwise, parsed)
 
     def _each(
-        self, statements: Sequence[Statement], parsed: dict[int, exp.Expression], parameters: dict[str, Value]
+        self, statements: Sequence[Statement], parsed: dict[int, exp.Expr], parameters: dict[str, Value]
     ) -> Iterator[Outcome]:
         for statement in statements:
             if statement.word == "BLOCK":
@@ -211,7 +217,7 @@ class Execution:
 
     # -- statements ----------------------------------------------------------------------------------------------------
 
-    def _run(self, statement: Statement, node: exp.Expression | None, parameters: dict[str, Value]) -> Outcome:
+    def _run(self, statement: Statement, node: exp.Expr | None, parameters: dict[str, Value]) -> Outcome:
         word, words = statement.word, statement.words
         if word == "SET":
             return self._set(words)
@@ -233,13 +239,13 @@ class Execution:
         if word in {"CREATE", "ALTER", "DROP", "TRUNCATE"}:
             return self._define(statement, parameters)
         if word in {"EXEC", "EXECUTE"}:
-            name = words[1] if len(words) > 1 else ""
+            name = ([*statement.text.split(), ""])[1]
             raise SqlServerError(2812, f"Could not find stored procedure '{name}'.", state=62)
         if word.isalpha() and word in {"DECLARE", "PRINT", "WHILE", "RAISERROR", "THROW", "WAITFOR", "MERGE", "SAVE"}:
             raise statement_not_emulated(word)
         raise syntax(words[0] if words else word)
 
-    def _check_permission(self, statement: Statement, node: exp.Expression | None) -> None:
+    def _check_permission(self, statement: Statement, node: exp.Expr | None) -> None:
         if self.identity.can_write:
             return
         target = next((table.name for table in node.find_all(exp.Table)), "") if node is not None else ""
@@ -266,7 +272,7 @@ class Execution:
         assert self._reader is not None
         return Rows(tuple((name, kind) for name, kind in query.columns if kind is not None), self._reader)
 
-    def _change(self, node: exp.Expression, parameters: dict[str, Value]) -> Outcome:
+    def _change(self, node: exp.Expr, parameters: dict[str, Value]) -> Outcome:
         compiler = self._compiler(parameters)
         change: Change
         if isinstance(node, exp.Insert):
@@ -287,7 +293,7 @@ class Execution:
         if words[0] == "CREATE" and words[1] == "SCHEMA" and len(words) == 3:
             self.cursor.execute(f"CREATE SCHEMA {quoted(words[2])}")
             return Quiet()
-        if not {"TABLE", "INDEX"} & set(words[1:4]):
+        if not {"TABLE", "INDEX"} & set(" ".join(words[1:4]).split()):
             raise statement_not_emulated(" ".join(words[:3]))
         node = batches.parse(statement)
         compiler = self._compiler(parameters)
@@ -376,7 +382,7 @@ class Execution:
         elif option in {"TEXTSIZE", "DATEFIRST", "ROWCOUNT"}:
             if option != "TEXTSIZE" and _number(value) != {"DATEFIRST": 7, "ROWCOUNT": 0}[option]:
                 raise not_emulated(f"SET {option} {value}")
-        elif option == "LANGUAGE" or option == "DATEFORMAT":
+        elif option in {"LANGUAGE", "DATEFORMAT"}:
             if value.lower() not in {"us_english", "english", "mdy", "ymd"}:
                 raise not_emulated(f"SET {option} {value}")
         elif option in _SWITCHES or option in _OFF_ONLY:

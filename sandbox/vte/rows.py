@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -27,7 +28,7 @@ _PLP_END = b"\x00" * 4
 _SHORT_NULL = b"\xff\xff"
 _BYTES_PER_STEP = 4 * 1024 * 1024
 
-Piece = pa.Array | bytes
+Piece: TypeAlias = "pa.Array | bytes"
 Encoder = Callable[[pa.Array], list[Piece]]
 
 

@@ -30,6 +30,7 @@ from sandbox.vte.tsql_types import (
 )
 
 _PROCEDURES = {10: "sp_executesql", 11: "sp_prepare", 12: "sp_execute", 13: "sp_prepexec", 15: "sp_unprepare"}
+_ZERO = datetime.fromisoformat("1900-01-01")
 _PLP_NULL = 0xFFFFFFFFFFFFFFFF
 
 
@@ -194,10 +195,10 @@ def _datetime(reader: _Reader) -> Value:
         return _typed(None, DATETIME)
     if used == 4:
         days, minutes = struct.unpack("<HH", reader.take(4))
-        moment = datetime(1900, 1, 1) + timedelta(days=days, minutes=minutes)
+        moment = _ZERO + timedelta(days=days, minutes=minutes)
     else:
         days, ticks = struct.unpack("<iI", reader.take(8))
-        moment = datetime(1900, 1, 1) + timedelta(days=days, milliseconds=(ticks * 10 + 1) // 3)
+        moment = _ZERO + timedelta(days=days, milliseconds=(ticks * 10 + 1) // 3)
     return Value(moments.literal(moment), DATETIME, constant=True)
 
 
@@ -223,7 +224,7 @@ def _scaled(name: str) -> Callable[[_Reader], Value]:
             return _typed(None, kind)
         content = reader.take(used)
         if name == "time":
-            moment: datetime | time = (datetime(1900, 1, 1) + _time_of(content, scale)).time()
+            moment: datetime | time = (_ZERO + _time_of(content, scale)).time()
             return Value(moments.literal(moment), kind, constant=True)
         offset = content[-2:] if name == "datetimeoffset" else b""
         stem = content[: -2 or None] if offset else content

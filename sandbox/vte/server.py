@@ -61,7 +61,7 @@ class VteServer:
             faults=self.faults,
             note=self._note,
             latency_s=lambda: self.latency_s,
-            clock=lambda: self.clock(),
+            clock=self.clock,
             to_local=lambda moment: moment.astimezone(zone),
             server_name=server_name,
         )

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 
 import duckdb
 import pyarrow as pa
@@ -76,6 +77,12 @@ class Surroundings:
     server_name: str
 
 
+class _Done(Protocol):
+    """Builds the DONE of a statement once it is known whether more follows in the response."""
+
+    def __call__(self, *, more: bool) -> bytes: ...
+
+
 class _AttentionError(Exception):
     """The client wants no more of the current response."""
 
@@ -94,7 +101,7 @@ class Session:
         self._execution: Execution | None = None
         self._identity = Identity()
         self._entry = LogEntry("", "", "")
-        self._done: Callable[[bool], bytes] | None = None
+        self._done: _Done | None = None
         self._in_procedure = False
 
     def serve(self) -> None:
@@ -286,23 +293,27 @@ class Session:
         done, self._done = self._done, None
         if self._in_procedure:
             if done is not None:
-                self._stream.write(done(True))
+                self._stream.write(done(more=True))
             if last:
                 failed = tokens.DONE_ERROR if self._entry.error else 0
                 if not failed:
                     self._stream.write(tokens.return_status(0))
                 self._stream.write(tokens.done(failed, 0xE0, token=tokens.DONE_PROC))
         elif done is not None:
-            self._stream.write(done(not last))
+            self._stream.write(done(more=not last))
         elif last:
             self._stream.write(tokens.done())
 
+    def _next_statement(self) -> None:
+        if self._done is not None:
+            self._flush_done(last=False)
+
     def _set_done(self, status: int = 0, command: int = 0, rows: int = 0) -> None:
         token = tokens.DONE_IN_PROC if self._in_procedure else tokens.DONE
-        self._done = lambda more: tokens.done(status | (tokens.DONE_MORE if more else 0), command, rows, token)
+        self._done = lambda *, more: tokens.done(status | (tokens.DONE_MORE if more else 0), command, rows, token)
 
     def _write(self, outcome: Outcome) -> None:
-        self._flush_done(last=False) if self._done is not None else None
+        self._next_statement()
         assert self._execution
         stream, name = self._stream, self._around.server_name
         if isinstance(outcome, Affected):
@@ -332,7 +343,7 @@ class Session:
     def _write_error(self, problem: SqlServerError) -> None:
         assert self._execution
         self._entry.error = problem.number
-        self._flush_done(last=False) if self._done is not None else None
+        self._next_statement()
         rolled_back = self._execution.failed(problem)
         self._stream.write(tokens.error(problem, self._around.server_name))
         if rolled_back is not None:
@@ -347,7 +358,7 @@ class Session:
     def _write_rows(self, rows: Rows, fault: Fault | None) -> Fault | None:
         """Stream a result; return the fault that is still waiting for enough rows."""
         assert self._execution
-        self._flush_done(last=False) if self._done is not None else None
+        self._next_statement()
         stream = self._stream
         stream.write(tokens.column_metadata(rows.columns))
         encoder = RowEncoder([kind for _, kind in rows.columns])

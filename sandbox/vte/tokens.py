@@ -49,23 +49,23 @@ def return_status(value: int) -> bytes:
     return struct.pack("<Bi", 0x79, value)
 
 
-def _message(token: int, number: int, state: int, severity: int, message: str, server: str, line: int) -> bytes:
+def _message(token: int, problem: SqlServerError, server: str) -> bytes:
     body = (
-        struct.pack("<iBB", number, state, severity)
-        + _us_varchar(message)
+        struct.pack("<iBB", problem.number, problem.state, problem.severity)
+        + _us_varchar(problem.message[:4000])
         + _b_varchar(server)
         + _b_varchar("")
-        + struct.pack("<i", line)
+        + struct.pack("<i", 1)
     )
     return struct.pack("<BH", token, len(body)) + body
 
 
-def error(problem: SqlServerError, server: str, line: int = 1) -> bytes:
-    return _message(0xAA, problem.number, problem.state, problem.severity, problem.message[:4000], server, line)
+def error(problem: SqlServerError, server: str) -> bytes:
+    return _message(0xAA, problem, server)
 
 
 def info(number: int, message: str, server: str, state: int = 1) -> bytes:
-    return _message(0xAB, number, state, 0, message, server, 1)
+    return _message(0xAB, SqlServerError(number, message, 0, state), server)
 
 
 def _env_change(kind: int, new: bytes, old: bytes) -> bytes:

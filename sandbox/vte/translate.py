@@ -60,16 +60,16 @@ class QueryCompiler:
     tables_read: set[str] = field(default_factory=set)
     _ctes: dict[str, tuple[tuple[str, SqlType | None], ...]] = field(default_factory=dict)
 
-    def result(self, node: exp.Expression) -> Query:
+    def result(self, node: exp.Expr) -> Query:
         """Compile a statement that answers with rows."""
         query = self._query(node, None)
         return replace(query, columns=tuple((name, kind or INT) for name, kind in query.columns))
 
-    def condition(self, node: exp.Expression) -> str:
+    def condition(self, node: exp.Expr) -> str:
         """Compile the condition of IF into a query of one truth value."""
         return f"SELECT coalesce({ExpressionCompiler(self, Scope()).predicate(node)}, false)"
 
-    def subquery(self, node: exp.Expression, scope: Scope) -> Query:
+    def subquery(self, node: exp.Expr, scope: Scope) -> Query:
         if isinstance(node, exp.Subquery):
             node = node.this
         if node.args.get("order") is not None and not (node.args.get("limit") or node.args.get("offset")):
@@ -83,7 +83,7 @@ class QueryCompiler:
 
     # -- queries -------------------------------------------------------------------------------------------------------
 
-    def _query(self, node: exp.Expression, parent: Scope | None) -> Query:
+    def _query(self, node: exp.Expr, parent: Scope | None) -> Query:
         outside = dict(self._ctes)
         try:
             prefix = self._with(node.args.get("with_"))
@@ -99,7 +99,7 @@ class QueryCompiler:
             self._ctes = outside
         return replace(query, sql=prefix + query.sql)
 
-    def _with(self, node: exp.Expression | None) -> str:
+    def _with(self, node: exp.Expr | None) -> str:
         if node is None:
             return ""
         if node.args.get("recursive"):
@@ -167,7 +167,7 @@ class QueryCompiler:
         names = ", ".join(f'"c{index}"' for index in range(len(wanted)))
         return f'(SELECT {items} FROM ({query.sql}) AS "b"({names}))'
 
-    def _finished(self, node: exp.Expression, sql: str, columns: tuple[tuple[str, SqlType | None], ...]) -> Query:
+    def _finished(self, node: exp.Expr, sql: str, columns: tuple[tuple[str, SqlType | None], ...]) -> Query:
         """Sort and cut what is already a whole result, by its own columns."""
         order = node.args.get("order")
         if order is None and not node.args.get("limit") and not node.args.get("offset"):
@@ -188,7 +188,7 @@ class QueryCompiler:
         return Query(f'SELECT * FROM ({sql}) AS "u"({names}){tail}{self._cut(node)}', columns)
 
     @staticmethod
-    def _output_index(node: exp.Expression, columns: Sequence[tuple[str, SqlType | None]]) -> int | None:
+    def _output_index(node: exp.Expr, columns: Sequence[tuple[str, SqlType | None]]) -> int | None:
         if isinstance(node, exp.Literal) and not node.is_string:
             position = int(node.name)
             if not 1 <= position <= len(columns):
@@ -202,7 +202,7 @@ class QueryCompiler:
                     return index
         return None
 
-    def _cut(self, node: exp.Expression) -> str:
+    def _cut(self, node: exp.Expr) -> str:
         """Compile TOP, or OFFSET with FETCH."""
         sql = ""
         limit, offset = node.args.get("limit"), node.args.get("offset")
@@ -264,7 +264,7 @@ class QueryCompiler:
 
     def _order_keys(
         self,
-        order: exp.Expression,
+        order: exp.Expr,
         items: Sequence[Value],
         columns: Sequence[tuple[str, SqlType | None]],
         compiler: ExpressionCompiler,
@@ -296,7 +296,7 @@ class QueryCompiler:
 
     # -- sources -------------------------------------------------------------------------------------------------------
 
-    def _from(self, node: exp.Expression, scope: Scope) -> str:
+    def _from(self, node: exp.Expr, scope: Scope) -> str:
         start = node.args.get("from_")
         if start is None:
             return ""
@@ -305,7 +305,7 @@ class QueryCompiler:
             sql += self._join(join, scope)
         return sql
 
-    def _join(self, join: exp.Expression, scope: Scope) -> str:
+    def _join(self, join: exp.Expr, scope: Scope) -> str:
         if join.args.get("using") or join.args.get("method"):
             raise syntax("USING" if join.args.get("using") else str(join.args["method"]))
         side, kind = str(join.args.get("side") or "").upper(), str(join.args.get("kind") or "").upper()
@@ -319,7 +319,7 @@ class QueryCompiler:
             raise not_emulated(f"{kind} JOIN")
         return f" {side or 'INNER'} JOIN {source} ON {ExpressionCompiler(self, scope).predicate(condition)}"
 
-    def _source(self, node: exp.Expression, scope: Scope) -> str:
+    def _source(self, node: exp.Expr, scope: Scope) -> str:
         if isinstance(node, exp.Table):
             return self._table_source(node, scope)
         alias = node.alias
@@ -350,7 +350,7 @@ class QueryCompiler:
             )
         return source
 
-    def _values(self, rows: Sequence[exp.Expression]) -> Query:
+    def _values(self, rows: Sequence[exp.Expr]) -> Query:
         compiler = ExpressionCompiler(self, Scope())
         lines = [compiler.values(row.expressions if isinstance(row, exp.Tuple) else [row]) for row in rows]
         if len({len(line) for line in lines}) != 1:
@@ -404,7 +404,7 @@ class QueryCompiler:
 
     # -- changes -------------------------------------------------------------------------------------------------------
 
-    def _target(self, node: exp.Expression) -> Table:
+    def _target(self, node: exp.Expr) -> Table:
         if not isinstance(node, exp.Table):
             raise syntax(node.sql("tsql"))
         found = self.find(node)
@@ -490,12 +490,12 @@ class QueryCompiler:
         return Change(sql + self._where(node, ExpressionCompiler(self, scope)), "DELETE", table)
 
     @staticmethod
-    def _where(node: exp.Expression, compiler: ExpressionCompiler) -> str:
+    def _where(node: exp.Expr, compiler: ExpressionCompiler) -> str:
         where = node.args.get("where")
         return f" WHERE {compiler.predicate(where.this)}" if where is not None else ""
 
 
-def _is_default(node: exp.Expression) -> bool:
+def _is_default(node: exp.Expr) -> bool:
     return (isinstance(node, exp.Var) and node.name.upper() == "DEFAULT") or (
         isinstance(node, exp.Column) and node.name.upper() == "DEFAULT" and not node.this.args.get("quoted")
     )

@@ -265,7 +265,7 @@ def unify(left: SqlType, right: SqlType) -> SqlType:
         (p1, s1), (p2, s2) = digits(left), digits(right)
         scale = max(s1, s2)
         return decimal(min(38, max(p1 - s1, p2 - s2) + scale), scale)
-    if winner.is_text and other.is_text or (winner.name in BINARY and other.name in BINARY):
+    if (winner.is_text and other.is_text) or (winner.name in BINARY and other.name in BINARY):
         variable = (
             winner.name
             if winner.name not in _FIXED_LENGTH or winner == other

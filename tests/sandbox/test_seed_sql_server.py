@@ -14,8 +14,14 @@ from sqlglot import exp
 from sandbox import seed_sql_server
 from sandbox.floor.factory import Floor
 from sandbox.seed_sql_server import REFERENCE_SCHEMA, SqlServerStore, batches, furnish, insert, literal, prepare
+from sandbox.vte.database import VteDatabase
+from sandbox.vte.server import Login, VteServer
 
 END = datetime(2026, 3, 2, 12, tzinfo=UTC)
+
+
+PASSWORD = "Aa1-secret"
+SA = Login("sa", PASSWORD, can_write=True)
 
 
 class Server:
@@ -62,7 +68,7 @@ def inserted(statements: list[str]) -> dict[str, int]:
         pytest.param(0.1, "0.1e0", id="float, never decimal"),
         pytest.param(9.9e37, "9.9e+37", id="overload"),
         pytest.param(b"\x00\xff", "0x00ff", id="bytes"),
-        pytest.param(b"", "0x", id="no bytes"),
+        pytest.param(b"", "CAST('' AS varbinary(1))", id="no bytes"),
         pytest.param("O'Neil 測試 🙂", "N'O''Neil 測試 🙂'", id="text"),
         pytest.param(datetime(2026, 3, 2, 10, 0, 0, 3000), "'2026-03-02T10:00:00.003'", id="datetime with T"),
     ],
@@ -93,12 +99,32 @@ def test_rows_of_several_tables_are_one_transaction():
     assert inserted([batch]) == {"UutData": 1, "IndexData": 2}
 
 
-def test_every_oddity_of_the_floor_becomes_valid_t_sql():
-    server = Server()
-    summary = Floor(1).load(SqlServerStore(server), start=END - timedelta(hours=1), end=END, runs=20, oddities=True)
-    rows = inserted(server.sent)
-    assert rows["IndexData"] == summary.runs
-    assert sum(count for table, count in rows.items() if table.startswith("TestData")) == summary.steps
+def contents(server: VteServer) -> dict[str, list[tuple[object, ...]]]:
+    """Read every table the floor fills, over the wire; rows in an order of their content."""
+    tables = ("Products", "UutData", "IndexData", "TestDataNumeric", "TestDataText", "TestDataOther")
+    connection = seed_sql_server._connect(server.host, server.port, "sa", PASSWORD, "VTE9_3")
+    with connection.cursor() as cursor:
+        found = {}
+        for table in tables:
+            cursor.execute(f"SELECT * FROM [dbo].[{table}]")
+            found[table] = sorted(cursor.fetchall(), key=repr)
+    return found
+
+
+def test_what_is_sent_over_the_wire_is_what_the_floor_made(monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("MSSQL_SA_PASSWORD", PASSWORD)
+    monkeypatch.setenv("VTE_ADAPTER_PASSWORD", "Aa1-it's")
+    by_insert, directly = VteDatabase(), VteDatabase()
+    directly.run_script(REFERENCE_SCHEMA.read_text(encoding="utf-8"))
+    ready, command = tmp_path / "ready", ["--runs", "10", "--oddities", "--ready-file", str(tmp_path / "ready")]
+    with VteServer(by_insert, [SA]) as seeded, VteServer(directly, [SA]) as expected:
+        seed_sql_server.main(["--host", seeded.host, "--port", str(seeded.port), *command], now_at=END)
+        Floor(1).load(directly, start=END - timedelta(hours=2), end=END, runs=10, oddities=True)
+        assert contents(seeded) == contents(expected)
+        assert ready.exists()
+        seed_sql_server.main(["--host", seeded.host, "--port", str(seeded.port), *command], now_at=END)
+        assert contents(seeded) == contents(expected), "a second start writes no second history"
+    assert "VTE9_3 holds runs already; none written" in capsys.readouterr().out
 
 
 def test_batches_end_at_go_and_take_variables():

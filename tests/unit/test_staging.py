@@ -21,7 +21,7 @@ def storage(request, tmp_path) -> UPath:
 
 def test_lines_come_back_as_they_were(storage):
     staging = Staging(storage / "s0001")
-    lines = ['{"serial":"Ø測試😀"}', "", " blanks kept ", "a\u2028b\x85c\x0bd", "tab\tand \\n as text", "x" * 300_000]
+    lines = ['{"serial":"Ø測試😀"}', "", " blanks kept ", "a\u2028b\x85c\x0bd", "tab\tand\rreturn", "x" * 300_000]
     assert staging.write("runs", iter(lines)) == 6
     assert list(staging.read("runs")) == lines
 

@@ -244,6 +244,14 @@ def ranges_and_seconds(draw) -> tuple[tuple[TimeRange, ...], list[tuple[datetime
 @given(ranges_and_seconds(), st.integers(1, 200), st.integers(1, 12))
 @settings(max_examples=300, deadline=None)
 @example(
+    (
+        (TimeRange(MIDNIGHT, MIDNIGHT + SECOND), TimeRange(MIDNIGHT + 5 * SECOND, MIDNIGHT + 6 * SECOND)),
+        [(MIDNIGHT, 1), (MIDNIGHT + 5 * SECOND, 1)],
+    ),
+    1,
+    2,
+)  # a cut where a range begins
+@example(
     ((TimeRange(MIDNIGHT, MIDNIGHT + 3 * SECOND),), [(MIDNIGHT + n * SECOND, 3) for n in range(3)]), 1, 2
 )  # a slice that closes before its goal makes one slice too many
 def test_slices_tile_the_ranges_keep_seconds_whole_and_respect_the_limit(drawn, batch_size, slice_limit):
@@ -267,7 +275,7 @@ def test_slices_tile_the_ranges_keep_seconds_whole_and_respect_the_limit(drawn, 
 @given(ranges_and_seconds(), st.integers(1, 200))
 def test_slices_hold_the_batch_size_and_at_most_one_second_more(drawn, batch_size):
     ranges, seconds = drawn
-    slices = slices_of(ranges, seconds, batch_size)
+    slices = slices_of(ranges, seconds, batch_size, slice_limit=100_000)
     assert all(runs >= batch_size for _, runs in slices[:-1])
     for cut, runs in slices:
         last_second = [count for second, count in seconds if is_in(second, cut)][-1]

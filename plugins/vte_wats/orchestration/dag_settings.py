@@ -7,7 +7,7 @@ from environment variables such as ``AIRFLOW__VTE_WATS__START_DATE``.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pendulum
 from airflow.sdk.configuration import conf
@@ -44,16 +44,14 @@ def read_dag_settings() -> DagSettings:
 def _start_date() -> pendulum.DateTime:
     text = conf.get(SECTION, "start_date", fallback="")
     try:
-        parsed = pendulum.parse(text) if text else None
+        at = datetime.fromisoformat(text)
     except ValueError:
-        parsed = None
-    if not isinstance(parsed, pendulum.DateTime):
         raise FatalError(
             f"[{SECTION}] start_date: the instant from which runs are synced, ISO 8601 such as 2026-11-01T00:00:00Z, "
             f"given {text!r}. Set it in airflow.cfg or as AIRFLOW__{SECTION.upper()}__START_DATE. Catchup reads "
             "everything since then in five-minute intervals; leave older history to a backfill"
-        )
-    return parsed.in_timezone("UTC")
+        ) from None
+    return pendulum.instance(at, tz="UTC").in_timezone("UTC")  # without an offset it is UTC
 
 
 def _whole_number(option: str, default: int, *, at_least: int) -> int:

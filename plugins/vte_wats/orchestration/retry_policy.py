@@ -27,7 +27,7 @@ class SyncRetryPolicy(RetryPolicy):
                 return RetryDecision.default()
             return RetryDecision.retry(timedelta(seconds=exception.retry_after_s), "the server asked for this wait")
         if isinstance(exception, VteWatsError):
-            return RetryDecision.fail(str(exception).splitlines()[0])
+            return RetryDecision.fail(str(exception).partition("\n")[0])
         return RetryDecision.default()
 
     def serialize(self) -> dict[str, Any]:

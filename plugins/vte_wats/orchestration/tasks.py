@@ -17,12 +17,14 @@ from vte_wats.orchestration.retry_policy import SyncRetryPolicy
 if TYPE_CHECKING:
     from upath import UPath
 
+    from vte_wats.coverage import State
     from vte_wats.settings import Settings
     from vte_wats.storage.staging import Staging
 
 WATS_POOL = "wats_api"
 STATE_POOL = "vte_wats_state"
 WINDOW_KEY = "window"
+UPLOAD_TASK = "carry.upload"
 
 
 def retry_arguments(settings: DagSettings) -> dict[str, Any]:
@@ -87,11 +89,10 @@ def upload(mapped: dict[str, Any]) -> dict[str, int]:
 
 
 @task(pool=STATE_POOL, trigger_rule=TriggerRule.ALL_DONE)
-def settle(slices: Any, results: Any) -> dict[str, Any]:
+def settle(slices: Any) -> dict[str, Any]:
     """Balance the accounts of all slices; only a complete window extends coverage and moves ``lastSync``."""
     from vte_wats.orchestration.edges import (
         read_settings,
-        read_state,
         storage_of,
         write_state,
     )
@@ -102,8 +103,8 @@ def settle(slices: Any, results: Any) -> dict[str, Any]:
     if slices is None:
         raise FatalError("plan failed, so nothing was carried; its log says why")
     settings = read_settings()
-    state = read_state(sync_began_at(context, settings))
-    results = list(results or ())
+    state = state_so_far(context)
+    results = uploads_that_succeeded(context, len(slices))
     after = settle_slices(state, planned_window(context), len(slices), results, settings.fingerprint)
     discard(storage_of(settings), context["dag"].dag_id, context["dag_run"].run_id)
     if not context["params"]["dry_run"]:
@@ -112,10 +113,28 @@ def settle(slices: Any, results: Any) -> dict[str, Any]:
     return {"last_sync": after.last_sync.isoformat(), **outcomes}
 
 
-def sync_began_at(context: Any, settings: Settings) -> datetime:
-    """Return the instant the watermark counts from: what the first data interval reads first."""
-    start_date: datetime = context["dag"].start_date
-    return start_date.astimezone(UTC) - timedelta(seconds=settings.settle_delay_s)
+def uploads_that_succeeded(context: Any, planned: int) -> list[dict[str, int]]:
+    """Return the results of the uploads of this very try.
+
+    What an earlier try left in XCom stays there when a cleared task fails before it starts, so the states decide which
+    results count. Airflow also hands over a bare value instead of a list when there is one slice; asking for map
+    indexes always gives a list.
+    """
+    from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+
+    run_id = context["dag_run"].run_id
+    states = RuntimeTaskInstance.get_task_states(
+        dag_id=context["dag"].dag_id, run_ids=[run_id], task_group_id="carry"
+    ).get(run_id, {})
+    succeeded = [index for index in range(planned) if states.get(f"{UPLOAD_TASK}_{index}") == "success"]
+    return list(context["ti"].xcom_pull(task_ids=UPLOAD_TASK, map_indexes=succeeded)) if succeeded else []
+
+
+def state_so_far(context: Any) -> State:
+    """Return what has been synced; the watermark counts from the DAG's start date."""
+    from vte_wats.orchestration.edges import read_state
+
+    return read_state(context["dag"].start_date)
 
 
 def interval_to_sync(context: Any, last_sync: datetime) -> tuple[datetime, datetime]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from vte_wats.errors import FatalError, RetriableError, VteWatsError
@@ -62,6 +63,7 @@ SQL_FAILURES: tuple[SqlFailure, ...] = (
 )
 
 _HEADING = "DB-Lib error message"
+_DRIVER_MESSAGE = re.compile(rf"{_HEADING} (\d+)")
 
 
 def translated(exc: Exception, doing: str) -> VteWatsError:
@@ -76,12 +78,15 @@ def translated(exc: Exception, doing: str) -> VteWatsError:
 def _number_and_text(exc: Exception) -> tuple[int | None, str]:
     """Find the number in pymssql's ``(number, bytes)``, which it sometimes nests in one more tuple.
 
-    The text may hold several messages; the first counts, and DB-Library's headings above them say nothing.
+    pymssql repeats the number of the last failed login when a later connection fails before the server says anything.
+    So the number counts only when the server's own message comes first; else DB-Library's number in the text does.
     """
     args = exc.args[0] if exc.args and isinstance(exc.args[0], tuple) else exc.args
     number = args[0] if args and isinstance(args[0], int) else None
     raw = args[1] if len(args) > 1 else (args[0] if args else "")
     text = raw.decode("utf-8", "replace") if isinstance(raw, bytes) else str(raw)
+    if spoken_by_driver := _DRIVER_MESSAGE.match(text):
+        number = int(spoken_by_driver[1])
     lines = (line.strip() for line in text.replace(_HEADING, f"\n{_HEADING}").splitlines())
     first_line = next((line for line in lines if line and not line.startswith(_HEADING)), "no message")
     return number, first_line[:300]

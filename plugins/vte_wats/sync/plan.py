@@ -17,6 +17,9 @@ from vte_wats.windows import Window, local_ranges, slices_of
 
 log = logging.getLogger(__name__)
 
+# Airflow maps a task 1,024 times at most by default; a window takes up to 1,000 of them.
+_HELD_SLICES = 24
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -69,10 +72,12 @@ def plan_held(letters: DeadLetters, planned: Plan, settings: Settings) -> tuple[
         and not any(r.from_local <= letter.run.timestamp_local < r.to_local for r in ranges)
     ]
     log.info("the settings changed: %d held runs are tried again", len(held))
-    return plan_named(held, settings)
+    return plan_named(held, settings, _HELD_SLICES)
 
 
-def plan_named(guids: Sequence[UUID], settings: Settings) -> tuple[Slice, ...]:
-    """Cut named runs into slices."""
+def plan_named(guids: Sequence[UUID], settings: Settings, slice_limit: int = 1000) -> tuple[Slice, ...]:
+    """Cut named runs into slices; what does not fit into ``slice_limit`` of them is left for the next comparison."""
     parts = [tuple(guids[at : at + settings.batch_size]) for at in range(0, len(guids), settings.batch_size)]
-    return tuple(Slice(f"g{n:04d}", len(part), guids=part) for n, part in enumerate(parts, start=1))
+    if len(parts) > slice_limit:
+        log.warning("%d runs are more than one DAG run carries; the rest is left for the next", len(guids))
+    return tuple(Slice(f"g{n:04d}", len(part), guids=part) for n, part in enumerate(parts[:slice_limit], start=1))
