@@ -21,18 +21,19 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-_STATEMENT_WORDS = _words(
+STATEMENT_WORDS = _words(
     "SET USE BEGIN COMMIT ROLLBACK SAVE DECLARE EXEC EXECUTE INSERT UPDATE DELETE CREATE DROP ALTER "
     "TRUNCATE IF PRINT GRANT REVOKE DENY SELECT WITH WHILE RETURN RAISERROR THROW WAITFOR MERGE BULK "
     "BACKUP RESTORE KILL DBCC CHECKPOINT RECONFIGURE SHUTDOWN OPEN CLOSE FETCH DEALLOCATE"
 )
-_ENDS_A_QUERY = _STATEMENT_WORDS - {"WITH", "FETCH", "OPEN", "CLOSE", "SAVE", "KILL"}
+_ENDS_A_QUERY = STATEMENT_WORDS - {"WITH", "FETCH", "OPEN", "CLOSE", "SAVE", "KILL"}
 _ENDS_A_DEFINITION = _words("SELECT INSERT CREATE GRANT USE IF EXEC EXECUTE PRINT BEGIN COMMIT ROLLBACK")
 _WHOLE_BATCH = _words("VIEW PROC PROCEDURE FUNCTION TRIGGER")
 _SET_OPERATORS = _words("UNION ALL EXCEPT INTERSECT")
 _RENAMED = {"REAL": "float(24)", "SYSDATETIME": "VTE_SYSDATETIME", "0X": "CAST('' AS varbinary(1))"}
 # Forms that sqlglot reads in T-SQL although SQL Server does not.
 _FOREIGN = frozenset({"LIMIT", "DCOLON", "QUALIFY", "ILIKE", "RLIKE", "DPIPE", "ARROW", "DARROW"})
+_SECURITY = _words("GRANT REVOKE DENY")
 _GO = re.compile(r"(?im)^[ \t]*GO(?:[ \t]+\d+)?[ \t]*;?[ \t]*(?:--[^\n]*)?$")
 
 
@@ -132,7 +133,7 @@ class _Cutter:
         while index < len(self._tokens):
             word = self._word(index)
             depth += (word == "(") - (word == ")")
-            if depth == 0 and word in _STATEMENT_WORDS:
+            if depth == 0 and word in STATEMENT_WORDS:
                 break
             index += 1
         if index in {start, len(self._tokens)}:
@@ -172,6 +173,8 @@ class _Cutter:
                     cases -= 1
                 elif word == "ELSE" and not cases:
                     return index
+                elif word == "VALUES" and first == "INSERT":
+                    bodies = 0
                 elif word == "SET" and sets:
                     sets -= 1
                 elif word in {"SELECT", "INSERT", "UPDATE", "DELETE", "EXEC", "EXECUTE", "WITH"} and bodies:
@@ -186,7 +189,7 @@ class _Cutter:
 
     def _begins_another(self, first: str, index: int, word: str) -> bool:
         previous, following = self._word(index - 1), self._word(index + 1)
-        if first in {"GRANT", "REVOKE", "DENY", "MERGE"}:
+        if first in _SECURITY | {"MERGE"}:
             return False
         if first in {"CREATE", "ALTER", "DROP"}:
             if self._word(self._position + 1) in _WHOLE_BATCH:
@@ -200,7 +203,7 @@ class _Cutter:
             return False
         if first in {"SELECT", "INSERT", "UPDATE", "DELETE", "WITH"}:
             return word in _ENDS_A_QUERY
-        return word in _STATEMENT_WORDS and word not in {"IF", "WITH", "OPEN", "CLOSE", "FETCH"}
+        return word in STATEMENT_WORDS and word not in {"IF", "WITH", "OPEN", "CLOSE", "FETCH"}
 
     def _rewritten(self, start: int, stop: int) -> str:
         if start >= stop:
@@ -209,7 +212,7 @@ class _Cutter:
         at = self._tokens[start].start
         for index in range(start, stop):
             token = self._tokens[index]
-            if token.token_type.name in _FOREIGN:
+            if token.token_type.name in _FOREIGN and self._word(start) not in _SECURITY:
                 raise syntax(token.text)
             word = self._word(index)
             if word in {"REAL", "0X"} or (word == "SYSDATETIME" and self._word(index + 1) == "("):

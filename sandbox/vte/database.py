@@ -19,7 +19,7 @@ import pyarrow as pa
 from sandbox.vte.batches import split_script
 from sandbox.vte.catalog import Catalog, Column, DatabaseFacts, Table, quoted
 from sandbox.vte.conversions import MACROS
-from sandbox.vte.errors import SqlServerError
+from sandbox.vte.errors import SqlServerError, from_duckdb
 from sandbox.vte.execution import Execution, Rows
 from sandbox.vte.rows import arrow_type
 from sandbox.vte.tsql_types import BINARY, MAX
@@ -101,7 +101,7 @@ class VteDatabase:
             execution.close()
 
     def insert_arrow(self, table: str, rows: pa.Table) -> int:
-        """Append the rows, all or none, and return how many. Columns go by name; what is left out is NULL.
+        """Append the rows, all or none, and return how many; SqlServerError tells why not. Columns go by name; what is left out is NULL.
 
         Values are converted as SQL Server would on storing: GUIDs may come as text, datetime is rounded to 1/300 s.
         """
@@ -118,6 +118,9 @@ class VteDatabase:
                 cursor.execute("BEGIN TRANSACTION")
                 try:
                     total = sum(self._append_one(cursor, name, rows) for name, rows in tables)
+                except duckdb.Error as exc:
+                    cursor.execute("ROLLBACK")
+                    raise from_duckdb(exc) from exc
                 except BaseException:
                     cursor.execute("ROLLBACK")
                     raise
@@ -135,10 +138,8 @@ class VteDatabase:
         )
         names = ", ".join(quoted(column.name) for column in columns)
         cursor.register("vte_appended", rows)
-        try:
-            cursor.execute(f"INSERT INTO {table.reference} ({names}) SELECT {items} FROM vte_appended AS r").fetchall()
-        finally:
-            cursor.unregister("vte_appended")
+        cursor.execute(f"INSERT INTO {table.reference} ({names}) SELECT {items} FROM vte_appended AS r").fetchall()
+        cursor.unregister("vte_appended")
         return int(rows.num_rows)
 
     @staticmethod

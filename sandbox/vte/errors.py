@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import duckdb
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class SqlServerError(Exception):
     """One ERROR token: what the client sees as number, state, class (severity) and text.
 
@@ -156,7 +156,8 @@ WELL_KNOWN: dict[int, SqlServerError] = {
 
 def well_known(number: int) -> SqlServerError:
     """Return the error with SQL Server's own class and wording, or a plain class 16 one."""
-    return WELL_KNOWN.get(number) or SqlServerError(number, f"Error {number}.")
+    known = WELL_KNOWN.get(number)
+    return replace(known) if known is not None else SqlServerError(number, f"Error {number}.")
 
 
 _NUMBER_TYPES = {"INT8": "tinyint", "UINT8": "tinyint", "INT16": "smallint", "INT32": "int", "INT64": "bigint"}
@@ -203,7 +204,7 @@ _TRANSLATIONS: tuple[tuple[str, Callable[[re.Match[str]], SqlServerError]], ...]
             ">= or when the subquery is used as an expression.",
         ),
     ),
-    (r"(?i)conflict", lambda _: WELL_KNOWN[1205]),
+    (r"(?i)conflict", lambda _: well_known(1205)),
     (
         r"(?i)NOT NULL constraint failed: (?:\w+\.)?([\w]+)\.([\w ]+)",
         lambda m: SqlServerError(

@@ -153,6 +153,8 @@ class Execution:
                 parsed[id(statement)] = batches.parse(
                     Statement("SELECT", f"SELECT 1 WHERE {statement.condition}", ("SELECT",))
                 )
+            if statement.word not in batches.STATEMENT_WORDS | {"(", "BLOCK"}:
+                raise syntax(statement.words[1] if len(statement.words) > 1 else statement.word)
             if statement.word in _QUERY_WORDS:
                 parsed[id(statement)] = batches.parse(statement)
             self._parse(statement.then, parsed)

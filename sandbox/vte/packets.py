@@ -15,6 +15,7 @@ TRANSACTION_MANAGER = 0x0E
 LOGIN7 = 0x10
 PRELOGIN = 0x12
 
+_FROM_CLIENTS = frozenset({SQL_BATCH, RPC, ATTENTION, BULK_LOAD, TRANSACTION_MANAGER, LOGIN7, PRELOGIN})
 HEADER = struct.Struct(">BBHHBB")
 END_OF_MESSAGE = 0x01
 DEFAULT_PACKET_SIZE = 4096
@@ -56,8 +57,8 @@ class PacketStream:
         body = bytearray()
         while True:
             kind, status, length, _, _, _ = HEADER.unpack(self._read_exactly(HEADER.size))
-            if length < HEADER.size:
-                raise ConnectionClosedError(f"a packet of {length} bytes is shorter than its header")
+            if kind not in _FROM_CLIENTS or length < HEADER.size:
+                raise ConnectionClosedError(f"type 0x{kind:02X} with {length} bytes is no packet of a client")
             body += self._read_exactly(length - HEADER.size)
             if len(body) > MAX_MESSAGE_SIZE_BYTES:
                 raise ConnectionClosedError("the message is longer than the server accepts")

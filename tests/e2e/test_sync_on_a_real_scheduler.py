@@ -161,7 +161,7 @@ def test_a_run_whose_steps_came_later_is_replaced_under_the_same_id(site):
 
 
 def test_a_bad_run_becomes_a_dead_letter_while_the_rest_goes_on(site):
-    loaded = site.load(minutes_ago=0, runs=4, oddities=("blank_serial", "unmapped_test_plan"))
+    loaded = site.load(minutes_ago=0, runs=4, oddities=("blank_serial", "unmapped_testplan"))
     counts = site.sync()
     letters = {guid: letter for guid, letter in site.letters.items() if guid in loaded}
     assert {letter["kind"] for letter in letters.values()} == {"dead", "held"}
@@ -169,6 +169,17 @@ def test_a_bad_run_becomes_a_dead_letter_while_the_rest_goes_on(site):
     assert counts["held"] >= 1
     assert loaded - letters.keys() <= site.receipts.keys()
     assert not letters.keys() & site.receipts.keys()
+
+
+def test_a_held_run_goes_through_by_itself_once_the_setting_is_there(site):
+    held = {guid for guid, letter in site.letters.items() if letter["kind"] == "held"}
+    assert held
+    settings = json.loads(site.airflow.variable("vte_wats"))
+    settings["process_map"]["*"] = 100
+    site.airflow.set_variable("vte_wats", json.dumps(settings))
+    site.sync()
+    assert held <= site.receipts.keys()
+    assert not held & site.letters.keys()
 
 
 def test_wats_down_leaves_the_watermark_and_wats_up_again_loses_nothing(site):

@@ -91,7 +91,9 @@ def test_an_empty_result_still_tells_its_columns(server):
 def test_a_row_of_all_types_survives_any_packet_size(server):
     for size in (512, 4096, 32767):
         with connect_pytds(server, blocksize=size) as connection, connection.cursor() as cursor:
-            cursor.execute("SELECT c18 FROM dbo.Everything WHERE Id = 1 UNION ALL SELECT REPLICATE(CAST(N'測' AS nvarchar(max)), 20000)")
+            cursor.execute(
+                "SELECT c18 FROM dbo.Everything WHERE Id = 1 UNION ALL SELECT REPLICATE(CAST(N'測' AS nvarchar(max)), 20000)"
+            )
             assert [len(value) for (value,) in cursor.fetchall()] == [len("𝔘𝔫𝔦 😀"), 20000]
 
 
@@ -115,9 +117,22 @@ def test_several_statements_give_several_results(server):
 
 def test_parameters_are_values_not_text(server):
     values = ("O'Brien; DROP TABLE x", 7, None, 1.25, "測試😀", True)
-    assert rows(server, "SELECT %s, %d, %s, %s, %s, %s", *values) == [(values[0], 7, None, Decimal("1.25"), "測試😀", 1)]
+    assert rows(server, "SELECT %s, %d, %s, %s, %s, %s", *values) == [
+        (values[0], 7, None, Decimal("1.25"), "測試😀", 1)
+    ]
     with connect_pytds(server) as connection, connection.cursor() as cursor:
-        given = ("O'Brien", 7, None, 1.25, Decimal("-3.50"), GUID, dt.datetime(2026, 2, 3, 1, 2, 3, 500000), pytds.Binary(b"\x01"), True, "😀")
+        given = (
+            "O'Brien",
+            7,
+            None,
+            1.25,
+            Decimal("-3.50"),
+            GUID,
+            dt.datetime(2026, 2, 3, 1, 2, 3, 500000),
+            pytds.Binary(b"\x01"),
+            True,
+            "😀",
+        )
         cursor.execute("SELECT %s, %s, %s, %s, %s, %s, %s, %s, %s, %s", given)
         assert tuple(cursor.fetchone()) == given
     assert [entry.sql for entry in server.log if "@P" in entry.sql]
@@ -126,7 +141,9 @@ def test_parameters_are_values_not_text(server):
 def test_the_hook_reads_with_parameters_and_tests_its_connection(server):
     through = hook(server)
     assert through.get_first("SELECT Id FROM dbo.Everything WHERE c0 = %s", parameters=(str(GUID),)) == (1,)
-    assert through.get_records("SELECT Id FROM dbo.Everything WHERE Id >= %(low)s ORDER BY Id", parameters={"low": 2}) == [(2,)]
+    assert through.get_records(
+        "SELECT Id FROM dbo.Everything WHERE Id >= %(low)s ORDER BY Id", parameters={"low": 2}
+    ) == [(2,)]
     assert through.test_connection() == (True, "Connection successfully tested")
     through.run("SELECT 1", autocommit=True)
 
@@ -230,7 +247,10 @@ def test_a_called_procedure_is_unknown_and_for_a_reader_forbidden(server):
 def test_after_an_error_the_connection_goes_on(server):
     for connection in (connect(server), connect_pytds(server)):
         with connection, connection.cursor() as cursor:
-            assert error_number(lambda cursor=cursor: (cursor.execute("SELECT nosuch FROM IndexData"), cursor.fetchall())) == 207
+            assert (
+                error_number(lambda cursor=cursor: (cursor.execute("SELECT nosuch FROM IndexData"), cursor.fetchall()))
+                == 207
+            )
             cursor.execute("SELECT 5")
             assert cursor.fetchone()[0] == 5
 
@@ -271,7 +291,12 @@ def test_the_clock_can_be_set_and_stands_where_the_server_stands():
 def test_the_log_tells_who_asked_what_and_what_became_of_it(server):
     rows(server, "SELECT Id FROM dbo.Everything")
     entry = server.log[-1]
-    assert (entry.login, entry.sql, entry.rows, entry.error) == ("vte_adapter_readonly", "SELECT Id FROM dbo.Everything", 2, None)
+    assert (entry.login, entry.sql, entry.rows, entry.error) == (
+        "vte_adapter_readonly",
+        "SELECT Id FROM dbo.Everything",
+        2,
+        None,
+    )
     assert entry.duration_s > 0
     error_number(lambda: rows(server, "SELECT * FROM nosuch"))
     assert server.log[-1].error == 208

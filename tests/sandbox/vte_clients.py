@@ -2,6 +2,8 @@
 
 import json
 import os
+import socket
+import struct
 import subprocess
 import sys
 import uuid
@@ -77,6 +79,66 @@ def hook(server: VteServer, login: Login = READER, **extra: Any) -> MsSqlHook:
     )
     assert Connection.get(conn_id).port == server.port
     return MsSqlHook(mssql_conn_id=conn_id)
+
+
+class RawClient:
+    """A socket that speaks just enough TDS to log in and to show the bytes of an answer."""
+
+    def __init__(self, server: VteServer, login: Login = READER, *, log_in: bool = True) -> None:
+        self.sock = socket.create_connection((server.host, server.port), timeout=10)
+        if log_in:
+            self.send(0x10, login7(login))
+            self.greeting = self.answer()
+
+    def __enter__(self) -> "RawClient":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.sock.close()
+
+    def send(self, kind: int, body: bytes) -> None:
+        self.sock.sendall(struct.pack(">BBHHBB", kind, 1, len(body) + 8, 0, 1, 0) + body)
+
+    def send_batch(self, sql: str) -> None:
+        headers = struct.pack("<IIHQI", 22, 18, 2, 0, 1)
+        self.send(0x01, headers + sql.encode("utf-16-le"))
+
+    def batch(self, sql: str) -> bytes:
+        self.send_batch(sql)
+        return self.answer()
+
+    def answer(self) -> bytes:
+        """Return the body of the next message; its packet headers are checked on the way."""
+        body, number = b"", 0
+        while True:
+            kind, status, length, _, packet, _ = struct.unpack(">BBHHBB", self._take(8))
+            number += 1
+            assert (kind, packet) == (0x04, number % 256)
+            body += self._take(length - 8)
+            if status & 1:
+                return body
+
+    def _take(self, size: int) -> bytes:
+        content = b""
+        while len(content) < size:
+            received = self.sock.recv(size - len(content))
+            if not received:
+                raise ConnectionError("closed")
+            content += received
+        return content
+
+
+def login7(login: Login, database: str = "VTE9_3") -> bytes:
+    password = bytes((((byte << 4) | (byte >> 4)) & 0xFF) ^ 0xA5 for byte in login.password.encode("utf-16-le"))
+    texts = ["host", login.name, password, "raw", "server", "", "library", "", database]
+    head, tail, offset = b"", b"", 94
+    for text in texts:
+        content = text if isinstance(text, bytes) else text.encode("utf-16-le")
+        head += struct.pack("<HH", offset + len(tail), len(content) // 2)
+        tail += content
+    fixed = struct.pack("<IIIIIBBBBii", 0x74000004, 4096, 0, 0, 0, 0xE0, 3, 0, 0, 0, 0)
+    body = fixed + head + bytes(94 - 4 - len(fixed) - len(head)) + tail
+    return struct.pack("<I", len(body) + 4) + body
 
 
 def rows(server: VteServer, sql: str, *parameters: Any, login: Login = READER) -> list[tuple[Any, ...]]:
