@@ -21,7 +21,7 @@ COPY requirements.lock ./
 RUN pip install --require-hashes --no-deps --only-binary :all: -r requirements.lock && pip check
 COPY pyproject.toml requirements.txt README.md ./
 COPY plugins/ plugins/
-RUN pip install --no-deps -e .
+RUN pip install --no-deps --no-build-isolation -e .
 COPY dags/ dags/
 COPY include/ include/
 ENV AIRFLOW_HOME=/opt/airflow \

@@ -49,7 +49,10 @@ EXAMPLES: dict[str, Any] = {
     "default_location": "Hall 3",
     "problem_characters": "reject",
     "source_schema": "dbo",
-    "column_overrides": {"UutData": {"table": "Units", "columns": {"Serial": "SerialNo", "User_GUID": None}}},
+    "column_overrides": {
+        "UutData": {"table": "Units", "columns": {"Serial": "SerialNo"}},
+        "IndexData": {"columns": {"Info3": None}},
+    },
     "guard_band_s": 900,
     "settle_delay_s": 60,
     "batch_size": 200,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -38,9 +39,10 @@ def _airflow_home() -> Iterator[None]:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Name at the very end what this machine could not test, and why."""
-    skipped = terminalreporter.stats.get("skipped", [])
-    if skipped:
+    reasons: Counter[str] = Counter()
+    for report in terminalreporter.stats.get("skipped", []):
+        reasons[report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)] += 1
+    if reasons:
         terminalreporter.section("not tested on this machine")
-        for report in skipped:
-            reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
-            terminalreporter.line(f"{report.nodeid}: {reason}")
+        for reason, tests in reasons.items():
+            terminalreporter.line(f"{tests} tests: {reason.removeprefix('Skipped: ')}")

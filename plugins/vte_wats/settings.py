@@ -15,7 +15,15 @@ from fnmatch import fnmatchcase
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    ValidationError,
+    field_validator,
+)
 
 from vte_wats.errors import FatalError
 
@@ -112,6 +120,33 @@ Identifier = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(
 WatsText = Annotated[str, Field(min_length=1, max_length=100, pattern=r"\S")]
 
 
+# The documented columns that the statements of include/sql read. None of the first group can be done without.
+KEY_COLUMNS: dict[str, frozenset[str]] = {
+    "IndexData": frozenset({"Index_GUID", "Timestamp", "Result", "Uut_GUID", "Product_GUID", "Testplan_GUID",
+                            "Testsystem_GUID"}),
+    "UutData": frozenset({"Uut_GUID", "Serial"}),
+    "Products": frozenset({"Product_GUID"}),
+    "Testplans": frozenset({"Testplan_GUID"}),
+    "TestSystems": frozenset({"Testsystem_GUID"}),
+    "TestDataNumeric": frozenset({"Index_GUID", "TestResult", "TestStepNumber"}),
+    "TestDataText": frozenset({"Index_GUID", "TestResult", "TestStepNumber"}),
+    "TestDataOther": frozenset({"Index_GUID", "TestResult", "TestStepNumber"}),
+}  # fmt: skip
+_STEP_COLUMNS = frozenset({"TestName", "TestDescription", "TestNumber", "TestUnits", "TestResultType"})
+OPTIONAL_COLUMNS: dict[str, frozenset[str]] = {
+    "IndexData": frozenset({"ExitCode", "TestTime", "ProductName", "TestplanRevision_GUID", "TestplanName",
+                            "TestplanVariant", "TestplanRevision", "Hostname", "Site", "UserName", "Info1", "Info2",
+                            "Info3"}),
+    "UutData": frozenset(),
+    "Products": frozenset({"Name"}),
+    "Testplans": frozenset({"Name"}),
+    "TestSystems": frozenset({"Name"}),
+    "TestDataNumeric": _STEP_COLUMNS | {"LowLimit", "HighLimit"},
+    "TestDataText": _STEP_COLUMNS,
+    "TestDataOther": _STEP_COLUMNS,
+}  # fmt: skip
+
+
 class TableOverride(_Closed):
     """How one table of a site differs from the documented schema."""
 
@@ -206,6 +241,21 @@ class Settings(_Closed):
         description="Where staging and dead letters are kept: file://, s3://, abfs:// or gs://. "
         "Default: file://$AIRFLOW_HOME/vte_wats.",
     )
+
+    @field_validator("column_overrides")
+    @classmethod
+    def _overrides_name_what_is_read(cls, overrides: dict[str, TableOverride]) -> dict[str, TableOverride]:
+        """Refuse an override of something that is never read: a typing error would go unnoticed for years."""
+        for table, override in overrides.items():
+            if table not in KEY_COLUMNS:
+                raise ValueError(f"{table} is not one of the tables that are read: {', '.join(KEY_COLUMNS)}")
+            for column, here in override.columns.items():
+                if column not in KEY_COLUMNS[table] | OPTIONAL_COLUMNS[table]:
+                    known = ", ".join(sorted(KEY_COLUMNS[table] | OPTIONAL_COLUMNS[table]))
+                    raise ValueError(f"{table}.{column} is not one of the columns that are read: {known}")
+                if here is None and column in KEY_COLUMNS[table]:
+                    raise ValueError(f"{table}.{column} cannot be done without; name the column that holds it here")
+        return overrides
 
     @property
     def zone(self) -> ZoneInfo:

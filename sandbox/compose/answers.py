@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 
-DAGS = ("vte_wats_sync",)
+DAGS = ("vte_wats_sync", "vte_wats_reconcile")
 SETTINGS = {
     "source_timezone": "Europe/Oslo",
     "timestamp_marks": "end",

@@ -48,7 +48,7 @@ class VteDatabase:
             read_committed_snapshot,
         )
         self.catalog = Catalog()
-        self.principals: set[str] = set()
+        self.principals: set[tuple[str, str]] = set()  # ("login" or "user", name in lower case)
         self.defining = threading.RLock()
         self._writing = threading.Lock()
         self._transactions = itertools.count(1)
@@ -101,9 +101,10 @@ class VteDatabase:
             execution.close()
 
     def insert_arrow(self, table: str, rows: pa.Table) -> int:
-        """Append the rows, all or none, and return how many; SqlServerError tells why not. Columns go by name; what is left out is NULL.
+        """Append the rows, all or none, and return how many; SqlServerError tells why not.
 
-        Values are converted as SQL Server would on storing: GUIDs may come as text, datetime is rounded to 1/300 s.
+        Columns go by name; what is left out is NULL. Values are converted as SQL Server would on storing: GUIDs may
+        come as text, datetime is rounded to 1/300 s.
         """
         return self._append([(table, rows)])
 

@@ -214,8 +214,8 @@ class Execution:
             can_write=identity.can_write,
             parameters=parameters,
         )
-        logins = identity.logins | self.database.principals
-        return QueryCompiler(self.database.catalog, self.database.facts, facts, logins)
+        known = {(kind, name) for kind in ("login", "user") for name in identity.logins} | self.database.principals
+        return QueryCompiler(self.database.catalog, self.database.facts, facts, frozenset(known))
 
     # -- statements ----------------------------------------------------------------------------------------------------
 
@@ -361,7 +361,7 @@ class Execution:
         """Accept logins, users and grants without effect: logins are given to the server, not made by T-SQL."""
         words = statement.words
         if words[:2] in {("CREATE", "LOGIN"), ("CREATE", "USER")}:
-            self.database.principals.add(words[2].strip("[]").lower())
+            self.database.principals.add((words[1].lower(), words[2].strip("[]").lower()))
         note = f"{' '.join(words[:2])}: accepted without effect; the logins of this server are fixed when it starts."
         logger.info("%s", note)
         return Quiet(note)

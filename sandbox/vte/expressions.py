@@ -899,7 +899,8 @@ class ExpressionCompiler:
         if not node.expressions:
             return Value("5", INT)
         name = self._constant_text(node.expressions[0], node.name).lower()
-        return Value("5" if name in self.queries.logins else "NULL", INT)
+        kind = "login" if node.name.upper() == "SUSER_ID" else "user"
+        return Value("5" if (kind, name) in self.queries.principals else "NULL", INT)
 
     def _app_name(self, _: exp.Expr) -> Value:
         return Value(quote(self.facts.app_name), nvarchar(128))

@@ -56,7 +56,7 @@ class QueryCompiler:
     catalog: Catalog
     database: DatabaseFacts
     facts: SessionFacts
-    logins: frozenset[str] = frozenset()
+    principals: frozenset[tuple[str, str]] = frozenset()
     tables_read: set[str] = field(default_factory=set)
     _ctes: dict[str, tuple[tuple[str, SqlType | None], ...]] = field(default_factory=dict)
 

@@ -5,23 +5,35 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from urllib.parse import unquote, urlsplit
 from uuid import UUID, uuid4
 
+import pymssql
 import pytest
 from airflow.providers.microsoft.mssql.hooks.mssql import MsSqlHook
 from airflow.sdk import Connection
 
 from sandbox.plant import READER, READER_PASSWORD, SCHEMA, WRITER_PASSWORD
+from sandbox.seed_sql_server import SqlServerStore
 from sandbox.vte.database import VteDatabase
 from sandbox.vte.server import Login, VteServer
 from sandbox.wats.server import WatsServer
 
 
+@dataclass(frozen=True)
+class Served:
+    """A VTE database that can be written to here and read through ``connection``."""
+
+    store: Any
+    connection: dict[str, Any]
+
+
 @pytest.fixture
 def database() -> VteDatabase:
-    """An empty VTE database with the reference schema."""
+    """An empty emulated VTE database with the reference schema."""
     db = VteDatabase()
     db.run_script(SCHEMA.read_text(encoding="utf-8"))
     return db
@@ -35,22 +47,50 @@ def vte(database: VteDatabase) -> Iterator[VteServer]:
 
 
 @pytest.fixture
+def emulated(database: VteDatabase, vte: VteServer) -> Served:
+    fields = {"conn_type": "mssql", "host": vte.host, "port": vte.port, "schema": "VTE9_3"}
+    return Served(database, fields | {"login": READER, "password": READER_PASSWORD})
+
+
+@pytest.fixture
+def real() -> Iterator[Served]:
+    """A database of its own on the SQL Server of VTE_TEST_MSSQL_URI, dropped at the end."""
+    uri = os.environ.get("VTE_TEST_MSSQL_URI")
+    if not uri:
+        pytest.skip("no real SQL Server: set VTE_TEST_MSSQL_URI=mssql://login:password@host:1433")
+    server, name = urlsplit(uri), f"vte_wats_test_{uuid4().hex}"
+    login, password = unquote(server.username or ""), unquote(server.password or "")
+    fields = {"server": server.hostname, "port": str(server.port or 1433), "user": login, "password": password}
+    with pymssql.connect(**fields, database="master", autocommit=True) as master:
+        SqlServerStore(master).run_script(f"CREATE DATABASE [{name}]")
+        try:
+            with pymssql.connect(**fields, database=name, autocommit=True) as connection:
+                store = SqlServerStore(connection)
+                store.run_script(SCHEMA.read_text(encoding="utf-8"))
+                conn = {"conn_type": "mssql", "host": server.hostname, "port": server.port or 1433, "schema": name}
+                yield Served(store, conn | {"login": login, "password": password})
+        finally:
+            SqlServerStore(master).run_script(
+                f"ALTER DATABASE [{name}] SET SINGLE_USER WITH ROLLBACK IMMEDIATE; DROP DATABASE [{name}]"
+            )
+
+
+@pytest.fixture(params=["emulated", pytest.param("real", marks=pytest.mark.mssql)])
+def served(request: pytest.FixtureRequest) -> Served:
+    """The same test runs against the emulated server and, where there is one, against a real one."""
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture
 def wats() -> Iterator[WatsServer]:
     with WatsServer() as server:
         yield server
 
 
 @pytest.fixture
-def connection(vte: VteServer) -> dict[str, Any]:
+def connection(served: Served) -> dict[str, Any]:
     """The fields of the connection vte_default."""
-    return {
-        "conn_type": "mssql",
-        "host": vte.host,
-        "port": vte.port,
-        "login": READER,
-        "password": READER_PASSWORD,
-        "schema": "VTE9_3",
-    }
+    return served.connection
 
 
 @pytest.fixture
@@ -67,7 +107,7 @@ def hook_to(fields: dict[str, Any]) -> MsSqlHook:
 
 
 @pytest.fixture
-def add_run(database: VteDatabase) -> Callable[..., UUID]:
+def add_run(served: Served) -> Callable[..., UUID]:
     """Commit one run: ``add_run(timestamp, serial, numeric=[…], text=[…], other=[…], **columns)``."""
 
     def add(timestamp: datetime, serial: str | None = "SN1", **given: Any) -> UUID:
@@ -88,7 +128,7 @@ def add_run(database: VteDatabase) -> Callable[..., UUID]:
         for name, table in (("numeric", "TestDataNumeric"), ("text", "TestDataText"), ("other", "TestDataOther")):
             if steps[name]:
                 rows[table] = [{"Index_GUID": guid} | step for step in steps[name]]
-        database.insert_rows(rows)
+        served.store.insert_rows(rows)
         return guid
 
     return add

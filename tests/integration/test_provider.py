@@ -4,6 +4,7 @@ from importlib.metadata import distribution, entry_points
 
 import pytest
 from airflow.providers_manager import ProvidersManager
+
 from vte_wats.provider import get_provider_info
 from vte_wats.wats.connection import WatsOptions
 from vte_wats.wats.hook import WatsHook

@@ -8,9 +8,8 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from sandbox.vte.faults import Fault
 from tests.integration.conftest import hook_to
-from vte_wats.errors import FatalError, RetriableError
+from vte_wats.errors import FatalError
 from vte_wats.model import StepKind
 from vte_wats.ports import TimeRange
 from vte_wats.settings import Settings
@@ -22,29 +21,6 @@ HOUR = TimeRange(NOON, NOON + timedelta(hours=1))
 
 def site(**settings: Any) -> Settings:
     return Settings.model_validate({"source_timezone": "Europe/Oslo", "process_map": {"*": 100}} | settings)
-
-
-def test_run_times_counts_per_second_and_brings_the_server_clock(hook, vte, add_run):
-    for milliseconds in (0, 3, 997, 1000, 2500):
-        add_run(NOON + timedelta(milliseconds=milliseconds))
-    add_run(HOUR.to_local)
-    with VteSource(site(), hook) as source:
-        times = source.run_times([HOUR])
-    assert times.seconds == (
-        (NOON, 3),
-        (NOON + timedelta(seconds=1), 1),
-        (NOON + timedelta(seconds=2), 1),
-    )
-    assert abs((times.server_now_at - vte.clock()).total_seconds()) < 60
-
-
-def test_an_empty_range_still_brings_the_server_clock_in_one_statement(hook, vte):
-    with VteSource(site(), hook) as source:
-        before = len(selects(vte))
-        times = source.run_times([HOUR])
-        assert times.seconds == ()
-        assert times.server_now_at.tzinfo is not None
-    assert len(selects(vte)) - before == 1
 
 
 def test_a_run_comes_complete_with_its_steps_of_all_three_tables(hook, add_run):
@@ -74,15 +50,6 @@ def test_a_range_is_half_open_and_ties_at_its_edge_stay_together(hook, add_run):
         add_run(HOUR.to_local)
     with VteSource(site(), hook) as source:
         assert {run.index_guid for run in source.runs_between([HOUR])} == inside
-
-
-def test_two_statements_read_a_slice_whatever_it_holds(hook, vte, add_run):
-    for n in range(40):
-        add_run(NOON + timedelta(seconds=n), numeric=[{"TestStepNumber": 1, "TestResult": float(n)}])
-    with VteSource(site(), hook) as source:
-        before = len(selects(vte))
-        assert len(list(source.runs_between([HOUR]))) == 40
-    assert len(selects(vte)) - before == 2
 
 
 def test_a_run_without_steps_is_read_too(hook, add_run):
@@ -145,50 +112,3 @@ def test_a_wrong_password_is_fatal_and_names_the_connection_but_not_the_password
         pass
     assert "vte_default" in str(raised.value)
     assert "not-the-password" not in str(raised.value)
-
-
-def test_a_server_that_is_away_is_worth_another_try(connection, vte):
-    hook = hook_to(connection)
-    vte.stop()
-    with pytest.raises(RetriableError), VteSource(site(), hook):
-        pass
-
-
-@pytest.mark.parametrize(
-    "fault",
-    [
-        Fault(kind="error", number=1205, match="TestDataNumeric"),
-        Fault(kind="error", number=1222, match="TestDataNumeric"),
-        Fault(kind="drop", match="TestDataNumeric"),
-        Fault(kind="drop", match="TestDataNumeric", after_rows=5),
-    ],
-    ids=lambda fault: f"{fault.kind}-{getattr(fault, 'number', None)}-{fault.after_rows}",
-)
-def test_a_passing_failure_is_worth_another_try_and_never_a_short_answer(hook, vte, add_run, fault):
-    for n in range(20):
-        add_run(NOON + timedelta(seconds=n), numeric=[{"TestStepNumber": 1, "TestResult": float(n)}])
-    vte.faults.add(fault)
-    with VteSource(site(), hook) as source, pytest.raises(RetriableError):
-        list(source.runs_between([HOUR]))
-    with VteSource(site(), hook) as source:
-        assert len(list(source.runs_between([HOUR]))) == 20
-
-
-def test_the_reader_gives_way_to_test_stations(hook, vte):
-    with VteSource(site(lock_timeout_ms=1234), hook):
-        pass
-    sent = " ".join(entry.sql for entry in vte.log)
-    assert "SET DEADLOCK_PRIORITY LOW" in sent
-    assert "SET LOCK_TIMEOUT 1234" in sent
-    assert "NOLOCK" not in sent.upper()
-
-
-def test_no_transaction_is_left_open(hook, vte, add_run):
-    add_run(NOON)
-    with VteSource(site(), hook) as source:
-        list(source.runs_between([HOUR]))
-    assert not [entry.sql for entry in vte.log if "BEGIN TRAN" in entry.sql.upper()]
-
-
-def selects(vte) -> list[str]:
-    return [entry.sql for entry in vte.log if "SELECT" in entry.sql.upper()]

@@ -4,6 +4,7 @@ import threading
 import time
 
 import pymssql
+import pytds
 import pytest
 
 from sandbox.vte.faults import Fault, Faults
@@ -46,9 +47,8 @@ def read_until_it_breaks(server, sql=STEPS, **given) -> tuple[int, int]:
 def test_an_error_comes_with_the_number_and_class_it_has(server, number, severity):
     server.faults.add(Fault(kind="error", number=number, match="TestDataNumeric"))
     with connect_pytds(server) as connection, connection.cursor() as cursor:
-        with pytest.raises(Exception) as caught:
+        with pytest.raises(pytds.Error) as caught:
             cursor.execute(STEPS)
-            cursor.fetchall()
         assert (caught.value.number, caught.value.severity) == (number, severity)
     assert len(rows(server, STEPS)) == 20_000
 

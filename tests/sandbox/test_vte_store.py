@@ -47,9 +47,9 @@ def test_arrow_takes_guids_as_sixteen_bytes_too(db):
 
 def test_one_bad_row_keeps_the_whole_table_out(db):
     guids = [str(uuid.uuid4()) for _ in range(3000)]
-    with pytest.raises(Exception, match="(?i)null"):
+    with pytest.raises(SqlServerError, match="NULL into column 'Index_GUID'"):
         db.insert_arrow("IndexData", pa.table({"Index_GUID": [*guids, None]}))
-    with pytest.raises(Exception, match="truncated"):
+    with pytest.raises(SqlServerError, match="truncated"):
         db.insert_arrow("IndexData", pa.table({"Index_GUID": guids[:2], "ProductName": ["x", "x" * 51]}))
     assert count(db) == 0
 
@@ -61,7 +61,7 @@ def test_rows_of_several_tables_go_in_together_or_not_at_all(db):
         "TestDataNumeric": [{"Index_GUID": guid}, {"Index_GUID": guid, "TestName": "Ω"}],
     }
     assert db.insert_rows(good) == 3
-    with pytest.raises(Exception, match="(?i)null"):
+    with pytest.raises(SqlServerError, match="NULL into column 'Index_GUID'"):
         db.insert_rows({"IndexData": [{"Index_GUID": uuid.uuid4()}], "TestDataNumeric": [{"Index_GUID": None}]})
     assert (count(db), count(db, "TestDataNumeric")) == (1, 2)
 
@@ -91,11 +91,9 @@ def test_many_threads_may_write_at_once(db):
 
 
 def test_a_file_keeps_rows_and_declared_types(tmp_path):
-    first = new_database(path=tmp_path / "vte.duckdb", name="VTE9_4")
+    first = new_database(path=tmp_path / "vte.duckdb")
     first.insert_rows({"IndexData": [{"Index_GUID": uuid.UUID(int=1), "Timestamp": NOON, "TestTime": 1.5}]})
     first.close()
-    with served(VteDatabase(tmp_path / "vte.duckdb", "VTE9_4")) as server, pytest.raises(Exception, match="VTE9_3"):
-        rows(server, "SELECT 1")
     again = VteDatabase(tmp_path / "vte.duckdb")
     with served(again) as server:
         assert rows(server, "SELECT Index_GUID, [Timestamp], TestTime FROM IndexData") == [

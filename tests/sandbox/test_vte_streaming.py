@@ -4,6 +4,7 @@ import datetime as dt
 import os
 import threading
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pyarrow as pa
@@ -149,40 +150,33 @@ def test_a_reader_sees_one_moment_while_a_station_commits():
 def test_many_readers_and_a_writer_get_on_with_each_other():
     db = new_database()
     db.insert_arrow("TestDataNumeric", steps(5000))
-    finished, problems = threading.Event(), []
+    finished = threading.Event()
 
-    def keep_writing():
+    def keep_writing() -> int:
+        runs = 0
         while not finished.is_set():
             guid = uuid.uuid4()
-            try:
-                db.insert_rows({"IndexData": [{"Index_GUID": guid}], "TestDataNumeric": [{"Index_GUID": guid}] * 3})
-            except Exception as error:
-                problems.append(error)
-                raise
+            db.insert_rows({"IndexData": [{"Index_GUID": guid}], "TestDataNumeric": [{"Index_GUID": guid}] * 3})
+            runs += 1
+        return runs
 
-    def keep_reading():
+    def keep_reading() -> list[tuple[int, int]]:
+        found = []
+        for _ in range(5):
+            found += rows(
+                server,
+                "SELECT (SELECT COUNT(*) FROM IndexData), "
+                "(SELECT COUNT(*) FROM TestDataNumeric WHERE TestStepNumber IS NULL)",
+            )
+            assert len(rows(server, ALL)) >= 5000
+        return found
+
+    with served(db) as server, ThreadPoolExecutor(5) as pool:
+        writer = pool.submit(keep_writing)
         try:
-            for _ in range(5):
-                found = rows(
-                    server,
-                    "SELECT (SELECT COUNT(*) FROM IndexData), (SELECT COUNT(*) FROM TestDataNumeric WHERE TestStepNumber IS NULL)",
-                )
-                if found[0][1] != 3 * found[0][0]:
-                    problems.append(found)
-                if len(rows(server, ALL)) < 5000:
-                    problems.append("short")
-        except Exception as error:
-            problems.append(error)
-
-    with served(db) as server:
-        writer = threading.Thread(target=keep_writing)
-        readers = [threading.Thread(target=keep_reading) for _ in range(4)]
-        writer.start()
-        for reader in readers:
-            reader.start()
-        for reader in readers:
-            reader.join(60)
-        finished.set()
-        writer.join(10)
-    assert problems == []
-    assert db.query('SELECT count(*) FROM "IndexData"')[0][0] > 0
+            counts = [pair for reader in [pool.submit(keep_reading) for _ in range(4)] for pair in reader.result(60)]
+        finally:
+            finished.set()
+        written = writer.result(10)
+    assert [steps for _, steps in counts] == [3 * runs for runs, _ in counts]
+    assert written == db.query('SELECT count(*) FROM "IndexData"')[0][0] > 0

@@ -46,7 +46,7 @@ def test_the_answer_to_prelogin_says_that_there_is_no_encryption(server):
 
 def test_a_client_that_insists_on_encryption_is_told_so_and_left(server):
     with RawClient(server, log_in=False) as raw:
-        raw.send(0x12, bytes.fromhex("00001000060100160001ff" + "00" * 6 + "01"))
+        raw.send(0x12, bytes.fromhex("00000b00060100110001ff" + "00" * 6 + "01"))
         assert b"\x02" in raw.answer()
         assert raw.sock.recv(10) == b""
 

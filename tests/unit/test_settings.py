@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import struct
 from zoneinfo import ZoneInfo
 
@@ -204,3 +205,17 @@ def test_fingerprint_changes_with_every_answer_and_with_nothing_else():
 def test_settings_cannot_be_changed_once_read():
     with pytest.raises(ValidationError, match="frozen"):
         a_settings().batch_size = 5
+
+
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ({"Users": {"table": "People"}}, "Users is not one of the tables that are read"),
+        ({"IndexData": {"columns": {"Timestmap": "TestDate"}}}, "IndexData.Timestmap is not one of the columns"),
+        ({"IndexData": {"columns": {"Index_GUID": None}}}, "IndexData.Index_GUID cannot be done without"),
+    ],
+)
+def test_an_override_of_what_is_never_read_is_refused(override, told):
+    answers = {"source_timezone": "Europe/Oslo", "process_map": {"*": 100}, "column_overrides": override}
+    with pytest.raises(FatalError, match=re.escape(told)):
+        parse_settings(json.dumps(answers))

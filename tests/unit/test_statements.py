@@ -12,6 +12,7 @@ from sqlglot import exp
 
 from tests.unit.builders import a_settings, guid_of
 from vte_wats.ports import TimeRange
+from vte_wats.settings import KEY_COLUMNS, OPTIONAL_COLUMNS
 from vte_wats.source.statements import SQL_FOLDER, among_guids, in_ranges, statement, statement_text
 
 # Scripts, not statements: one prepares a connection, the other is run by an administrator with sqlcmd.
@@ -212,3 +213,14 @@ def test_guids_are_bound_one_by_one():
         "guid_0": "00000000-0000-0000-0000-000000000001",
         "guid_1": "5c0a9a3e-3b1f-4b7b-9b64-0d0f3a0c2e11",
     }
+
+
+def test_the_columns_a_site_may_override_are_exactly_those_the_statements_read():
+    pairs = {
+        pair
+        for name in READS
+        for pair in re.findall(r"\[(\w+)\]\.\[(\w+)\]", statement_text(name))
+        if pair[0] not in {"dbo", "Clock", "Seconds"}
+    }
+    overridable = {(table, column) for table in KEY_COLUMNS for column in KEY_COLUMNS[table] | OPTIONAL_COLUMNS[table]}
+    assert pairs == overridable

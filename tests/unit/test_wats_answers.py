@@ -5,6 +5,7 @@ import ssl
 import httpx
 import pytest
 from pywats.core.exceptions import PyWATSError
+
 from vte_wats.errors import FatalError, RejectedError, RetriableError
 from vte_wats.wats.answers import (
     FAILURES,
@@ -19,14 +20,10 @@ from vte_wats.wats.answers import (
 
 
 def wrapped(cause):
-    """Return the error pyWATS raises while it deals with another."""
-    try:
-        try:
-            raise cause
-        except Exception as exc:
-            raise PyWATSError(f"HTTP request failed: {exc}")  # noqa: B904 -- as pyWATS does it
-    except PyWATSError as exc:
-        return exc
+    """Return an error as pyWATS raises it while it deals with another: the cause is its context only."""
+    error = PyWATSError(f"HTTP request failed: {cause}")
+    error.__context__ = cause
+    return error
 
 
 def test_every_status_but_a_success_has_a_class():

@@ -4,6 +4,7 @@ import base64
 import json
 
 import pytest
+
 from vte_wats.errors import FatalError
 from vte_wats.wats.connection import GuidQuoting, WatsConnection
 

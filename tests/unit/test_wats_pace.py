@@ -2,9 +2,11 @@
 
 import asyncio
 import bisect
+import itertools
 import selectors
 
 import pytest
+
 from vte_wats.errors import RetriableError
 from vte_wats.wats.pace import Pace
 
@@ -70,7 +72,7 @@ def test_tasks_that_follow_one_another_at_once_keep_the_share_together(requests)
 
 def test_requests_are_spread_evenly_instead_of_in_bursts():
     times = run(_task(250, 100))
-    gaps = [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
+    gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
     assert min(gaps) >= 60 / 250
     assert max(gaps) <= 60 / 250 * 1.1
 
@@ -94,7 +96,7 @@ def test_a_pause_holds_everything_and_ends_evenly():
     times = run(paused())
     assert min(times) >= 30
     assert max(times) < 33
-    assert min(b - a for a, b in zip(times, times[1:], strict=False)) >= 0.1
+    assert min(b - a for a, b in itertools.pairwise(times)) >= 0.1
 
 
 def test_a_pause_too_long_to_wait_for_is_handed_on():

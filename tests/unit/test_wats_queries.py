@@ -7,6 +7,7 @@ import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from vte_wats.ports import NaturalKey
 from vte_wats.wats import queries
 from vte_wats.wats.connection import GuidQuoting
@@ -55,7 +56,7 @@ keys = st.builds(
     serial=st.text(max_size=100),
     part_number=st.text(max_size=100),
     process_code=st.integers(0, 32_767),
-    start_at=st.datetimes(datetime(1990, 1, 1), datetime(2037, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001
+    start_at=st.datetimes(datetime(1990, 1, 1), datetime(2037, 1, 1), timezones=st.just(UTC)),
 )
 
 

@@ -19,7 +19,7 @@ from vte_wats.settings import Settings, TableOverride
 SQL_FOLDER = Path(__file__).resolve().parents[3] / "include" / "sql"
 
 _COMMENT = re.compile(r"--[^\n]*\n")
-_PAIR = re.compile(r"\[(\w+)\]\.\[(\w+)\](?! AS \[\1\])( AS \[\w+\])?")
+_PAIR = re.compile(r"\[(\w+)\]\.\[(\w+)\]( AS \[\w+\])?")
 
 Binds = dict[str, str | int]
 

@@ -241,8 +241,7 @@ class WatsSession:
             raise
 
     def _is_worth_another_try(self, state: RetryCallState) -> bool:
-        exc = _failure(state)
-        return isinstance(exc, RetriableError) and self._halt is None and (exc.retry_after_s or 0) <= LONGEST_WAIT_S
+        return isinstance(_failure(state), RetriableError) and self._halt is None
 
     def _wait_s(self, state: RetryCallState) -> float:
         """Back off; a pause that WATS asked for is waited for by the pace, for all requests together."""

@@ -1,0 +1,110 @@
+"""The source when the wire, the login or the server fails, and what it sends: seen from the emulated server's side."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from sandbox.vte.faults import Fault
+from tests.integration.conftest import hook_to
+from vte_wats.errors import RetriableError
+from vte_wats.ports import TimeRange
+from vte_wats.settings import Settings
+from vte_wats.source.vte import VteSource
+
+NOON = datetime(2026, 3, 2, 12)
+HOUR = TimeRange(NOON, NOON + timedelta(hours=1))
+
+
+def site(**settings: Any) -> Settings:
+    return Settings.model_validate({"source_timezone": "Europe/Oslo", "process_map": {"*": 100}} | settings)
+
+
+@pytest.fixture
+def served(emulated):
+    """Only an emulated server can be told to fail, and shows what it was sent."""
+    return emulated
+
+
+def test_run_times_counts_per_second_and_brings_the_server_clock(hook, vte, add_run):
+    for milliseconds in (0, 3, 997, 1000, 2500):
+        add_run(NOON + timedelta(milliseconds=milliseconds))
+    add_run(HOUR.to_local)
+    with VteSource(site(), hook) as source:
+        times = source.run_times([HOUR])
+    assert times.seconds == (
+        (NOON, 3),
+        (NOON + timedelta(seconds=1), 1),
+        (NOON + timedelta(seconds=2), 1),
+    )
+    assert abs((times.server_now_at - vte.clock()).total_seconds()) < 60
+
+
+def test_an_empty_range_still_brings_the_server_clock_in_one_statement(hook, vte):
+    with VteSource(site(), hook) as source:
+        before = len(selects(vte))
+        times = source.run_times([HOUR])
+        assert times.seconds == ()
+        assert times.server_now_at.tzinfo is not None
+    assert len(selects(vte)) - before == 1
+
+
+def test_two_statements_read_a_slice_whatever_it_holds(hook, vte, add_run):
+    for n in range(40):
+        add_run(NOON + timedelta(seconds=n), numeric=[{"TestStepNumber": 1, "TestResult": float(n)}])
+    with VteSource(site(), hook) as source:
+        before = len(selects(vte))
+        assert len(list(source.runs_between([HOUR]))) == 40
+    assert len(selects(vte)) - before == 2
+
+
+def test_a_server_that_is_away_is_worth_another_try(connection, vte):
+    hook = hook_to(connection)
+    vte.stop()
+    with pytest.raises(RetriableError), VteSource(site(), hook):
+        pass
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault(kind="error", number=1205, match="TestDataNumeric"),
+        Fault(kind="error", number=1222, match="TestDataNumeric"),
+        Fault(kind="drop", match="TestDataNumeric"),
+        Fault(kind="drop", match="TestDataNumeric", after_rows=5),
+    ],
+    ids=lambda fault: f"{fault.kind}-{getattr(fault, 'number', None)}-{fault.after_rows}",
+)
+def test_a_passing_failure_is_worth_another_try_and_never_a_short_answer(hook, vte, add_run, fault):
+    for n in range(20):
+        add_run(NOON + timedelta(seconds=n), numeric=[{"TestStepNumber": 1, "TestResult": float(n)}])
+    vte.faults.add(fault)
+    with VteSource(site(), hook) as source, pytest.raises(RetriableError):
+        list(source.runs_between([HOUR]))
+    with VteSource(site(), hook) as source:
+        assert len(list(source.runs_between([HOUR]))) == 20
+
+
+def test_the_reader_gives_way_to_test_stations(hook, vte):
+    with VteSource(site(lock_timeout_ms=1234), hook):
+        pass
+    sent = " ".join(entry.sql for entry in vte.log)
+    assert "SET DEADLOCK_PRIORITY LOW" in sent
+    assert "SET LOCK_TIMEOUT 1234" in sent
+    assert "NOLOCK" not in sent.upper()
+
+
+def test_nothing_is_read_inside_a_transaction(hook, vte, add_run):
+    """pymssql opens one as it connects; a reader that stayed in it would keep its locks."""
+    add_run(NOON)
+    with VteSource(site(), hook) as source:
+        list(source.runs_between([HOUR]))
+    sent = [entry.sql.upper() for entry in vte.log]
+    first_read = sent.index(selects(vte)[0].upper())
+    assert sum("BEGIN TRAN" in sql for sql in sent) == sum("ROLLBACK TRAN" in sql for sql in sent[:first_read])
+
+
+def selects(vte) -> list[str]:
+    return [entry.sql for entry in vte.log if "SELECT" in entry.sql.upper()]
