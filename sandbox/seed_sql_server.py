@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
+from uuid import UUID
 
 import pyarrow as pa
 
@@ -106,6 +107,8 @@ def literal(value: object) -> str:
             return f"0x{value.hex()}" if value else "CAST('' AS varbinary(1))"
         case datetime():
             return f"'{value.isoformat(timespec='milliseconds')}'"
+        case UUID():
+            return f"'{value}'"
         case str():
             return "N'" + value.replace("'", "''") + "'"
         case _:
