@@ -187,6 +187,7 @@ def test_the_hash_changes_with_the_content(changed):
     assert plain.report_id == other.report_id
 
 
+@pytest.mark.slow
 def test_the_same_run_gives_the_same_bytes_in_any_locale_time_zone_and_hash_seed():
     program = (
         "import hashlib; from tests.unit.test_mapping_report import *;"

@@ -1,0 +1,51 @@
+"""Both servers together, as `python -m sandbox` starts them for an Airflow of somebody's own."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+
+import httpx
+import pymssql
+import pytest
+
+
+@pytest.fixture
+def printed(repository):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "sandbox", "--runs", "20"], cwd=repository, stdout=subprocess.PIPE, text=True
+    )
+    lines = []
+    for line in process.stdout:
+        if line.startswith("#"):
+            break
+        lines.append(line)
+    yield process, dict(shlex.split(line)[1].split("=", 1) for line in lines if line.startswith("export"))
+    if process.poll() is None:
+        process.kill()
+    process.wait()
+
+
+def test_the_printed_lines_lead_to_both_servers_and_ctrl_c_ends_them(printed):
+    process, variables = printed
+    vte = json.loads(variables["AIRFLOW_CONN_VTE_DEFAULT"])
+    wats = json.loads(variables["AIRFLOW_CONN_WATS_DEFAULT"])
+    with (
+        pymssql.connect(
+            server=vte["host"], port=str(vte["port"]), user=vte["login"], password=vte["password"],
+            database=vte["schema"],
+        ) as connection,
+        connection.cursor() as cursor,
+    ):  # fmt: skip
+        cursor.execute("SELECT COUNT(*) FROM dbo.IndexData")
+        assert cursor.fetchone()[0] >= 20
+    version = httpx.get(f"{wats['host']}/api/App/Version", headers={"Authorization": f"Basic {wats['password']}"})
+    assert version.status_code == 200
+    assert "source_timezone" in json.loads(variables["AIRFLOW_VAR_VTE_WATS"])
+    assert variables["AIRFLOW__VTE_WATS__START_DATE"]
+    os.kill(process.pid, signal.SIGINT)
+    assert process.wait(timeout=20) == 0
