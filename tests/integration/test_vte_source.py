@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -64,6 +64,32 @@ def test_named_runs_are_read_and_absent_ones_yield_nothing(hook, add_run):
     add_run(NOON)
     with VteSource(site(), hook) as source:
         assert {run.index_guid for run in source.runs_by_guid([first, second, uuid4()])} == {first, second}
+
+
+def test_the_identity_names_server_database_and_the_columns_that_are_read(hook, connection):
+    with VteSource(site(), hook) as source:
+        identity, server_now_at = source.identity()
+        assert source.identity()[0] == identity
+    assert identity.database == connection["schema"]
+    assert identity.server
+    assert abs((identity.created_local - datetime.now(UTC).replace(tzinfo=None)).total_seconds()) < 86_400
+    assert abs((server_now_at - datetime.now(UTC)).total_seconds()) < 60
+    assert identity.columns.keys() == site().columns_read
+    assert identity.columns["IndexData.Index_GUID"] == "uniqueidentifier"
+
+
+def test_the_identity_has_the_columns_under_the_names_of_the_settings_whatever_their_case(hook):
+    settings = site(column_overrides={"IndexData": {"columns": {"Info2": "INFO1", "Info1": None}}})
+    with VteSource(settings, hook) as source:
+        columns = source.identity()[0].columns
+    assert columns["IndexData.INFO1"] == "nvarchar"
+    assert not {"IndexData.Info1", "IndexData.Info2"} & columns.keys()
+
+
+def test_the_identity_of_a_schema_that_is_not_there_has_no_columns(hook, connection):
+    with VteSource(site(source_schema="elsewhere"), hook) as source:
+        identity, _ = source.identity()
+    assert (identity.database, identity.columns) == (connection["schema"], {})
 
 
 def test_the_keys_of_a_range_come_alone(hook, add_run):

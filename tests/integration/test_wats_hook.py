@@ -724,3 +724,4 @@ def test_a_connection_is_tested_anew_each_time(tested, wats):
     assert tested()[0]
     wats.faults.add(Fault(FaultKind.STATUS, status=503))
     assert not tested()[0]
+    assert len(wats.log.find(status=503)) == 1  # a person waits for the answer: no further tries

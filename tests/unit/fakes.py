@@ -9,7 +9,7 @@ from uuid import UUID
 
 from vte_wats.errors import RejectedError, RetriableError, VteWatsError
 from vte_wats.model import VteTestRun
-from vte_wats.ports import NaturalKey, Report, RunTimes, StoredReport, Submission, TimeRange
+from vte_wats.ports import NaturalKey, Report, RunTimes, SourceIdentity, StoredReport, Submission, TimeRange
 
 
 class FakeSource:
@@ -19,6 +19,10 @@ class FakeSource:
         self.runs = sorted(runs, key=lambda run: (run.timestamp_local, run.index_guid))
         self.now_at = now_at
         self.statements: list[str] = []
+
+    def identity(self) -> tuple[SourceIdentity, datetime]:
+        self.statements.append("select_source_identity")
+        return SourceIdentity("FLOOR-1", "VTE9_3", datetime(2020, 1, 1), {}), self.now_at
 
     def run_times(self, ranges: Sequence[TimeRange]) -> RunTimes:
         self.statements.append("select_run_times")

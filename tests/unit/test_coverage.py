@@ -119,6 +119,10 @@ def test_variable_shows_last_sync_and_coverage_in_iso_with_z():
         "totals": {"uploaded": 0, "unchanged": 0, "replaced": 0, "dead": 0, "held": 0},
         "settings_hash": "1234",
         "syncs": 1,
+        "begun": None,
+        "source": None,
+        "target": None,
+        "clock_skew_s": None,
         "lastSync": "2026-06-01T10:05:00Z",
     }
 

@@ -219,3 +219,12 @@ def test_an_override_of_what_is_never_read_is_refused(override, told):
     answers = {"source_timezone": "Europe/Oslo", "process_map": {"*": 100}, "column_overrides": override}
     with pytest.raises(FatalError, match=re.escape(told)):
         parse_settings(json.dumps(answers))
+
+
+def test_the_columns_that_are_read_have_the_names_of_the_site():
+    overrides = {"IndexData": {"table": "Runs", "columns": {"Result": "Verdict", "Info3": None}}}
+    here = Settings(source_timezone="UTC", process_map={"*": 100}, column_overrides=overrides).columns_read
+    documented = Settings(source_timezone="UTC", process_map={"*": 100}).columns_read
+    assert {"Runs.Verdict", "Runs.Timestamp", "UutData.Serial"} <= here
+    assert not {"Runs.Result", "Runs.Info3", "IndexData.Timestamp"} & here
+    assert len(here) == len(documented) - 1

@@ -68,6 +68,14 @@ def test_portions_hold_every_key_once_and_fit(all_keys):
         assert len(portion) == 1 or queries.fits(queries.page(queries.headers_by_serials(portion), 10 * queries.PAGE))
 
 
+def test_many_keys_are_cut_into_portions_of_neighbours_in_time():
+    many = [NaturalKey(f"SERIAL-{n:012}", "P", 10, START + timedelta(seconds=n)) for n in range(300)]
+    portions = list(queries.keys_in_portions(many[::-1]))
+    assert [key for portion in portions for key in portion] == many
+    assert 3 < len(portions) < 10
+    assert all(encoded_length(queries.headers_by_serials(portion)) <= queries.QUERY_LIMIT for portion in portions)
+
+
 @given(keys)
 def test_a_key_asked_for_by_start_always_fits(key):
     assert queries.fits(queries.page(queries.headers_by_start(key), 10 * queries.PAGE))

@@ -63,7 +63,9 @@ SQL_FAILURES: tuple[SqlFailure, ...] = (
 )
 
 _HEADING = "DB-Lib error message"
-_DRIVER_MESSAGE = re.compile(rf"{_HEADING} (\d+)")
+_DRIVER_MESSAGE = re.compile(rf"{_HEADING} (\d+), severity (\d+)")
+_SERVER_SPOKE = 20018  # "check messages from the SQL Server", with the severity of a message that is lost
+_BY_SEVERITY = {14: 18456, 11: 4060}
 
 
 def translated(exc: Exception, doing: str) -> VteWatsError:
@@ -79,14 +81,16 @@ def _number_and_text(exc: Exception) -> tuple[int | None, str]:
     """Find the number in pymssql's ``(number, bytes)``, which it sometimes nests in one more tuple.
 
     pymssql repeats the number of the last failed login when a later connection fails before the server says anything.
-    So the number counts only when the server's own message comes first; else DB-Library's number in the text does.
+    So the number counts only when the server's own message comes first; else DB-Library's number in the text does, or
+    the severity where DB-Library only says that the server refused.
     """
     args = exc.args[0] if exc.args and isinstance(exc.args[0], tuple) else exc.args
     number = args[0] if args and isinstance(args[0], int) else None
     raw = args[1] if len(args) > 1 else (args[0] if args else "")
     text = raw.decode("utf-8", "replace") if isinstance(raw, bytes) else str(raw)
     if spoken_by_driver := _DRIVER_MESSAGE.match(text):
-        number = int(spoken_by_driver[1])
+        code, severity = int(spoken_by_driver[1]), int(spoken_by_driver[2])
+        number = _BY_SEVERITY.get(severity, number) if code == _SERVER_SPOKE else code
     lines = (line.strip() for line in text.replace(_HEADING, f"\n{_HEADING}").splitlines())
     first_line = next((line for line in lines if line and not line.startswith(_HEADING)), "no message")
     return number, first_line[:300]

@@ -1,0 +1,173 @@
+"""What a report must say, read anew from the VTE tables: nothing here comes from the product's own mapping."""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+Row = dict[str, Any]
+Report = dict[str, Any]
+
+RESULTS = {1: "P", 0: "F", 2: "E", 3: "T"}
+NO_LIMIT = (9.9e37, -9.9e37, 1e308, -1e308)
+NOT_A_NUMBER = 9.91e37
+LONGEST = 100
+KINDS = ("Numeric", "Text", "Other")
+_SHOWN = {code: chr(0x2400 + code) for code in range(32) if code not in (9, 10, 13)}
+
+Query = Callable[..., list[tuple[Any, ...]]]
+
+
+def clean(text: str | None) -> str:
+    """Return a text as XML can carry it."""
+    return "" if text is None else text.translate(_SHOWN).strip()
+
+
+def cut(text: str) -> str:
+    """Return the first hundred UTF-16 units of a text, the last of them an ellipsis where something is missing."""
+    units = text.encode("utf-16-le")
+    if len(units) <= 2 * LONGEST:
+        return text
+    return units[: 2 * (LONGEST - 1)].decode("utf-16-le", errors="ignore") + "…"
+
+
+class Tables:
+    """The rows of VTE by run, as the database holds them."""
+
+    def __init__(self, query: Query) -> None:
+        self._query = query
+        self.runs: dict[str, Row] = {
+            str(row["Index_GUID"]).lower(): row
+            for row in self._rows(
+                'SELECT i.*, u."Serial", p."Name" AS "MasterProduct", t."Name" AS "MasterTestplan", '
+                's."Name" AS "Station" FROM "IndexData" i '
+                'LEFT JOIN "UutData" u ON u."Uut_GUID" = i."Uut_GUID" '
+                'LEFT JOIN "Products" p ON p."Product_GUID" = i."Product_GUID" '
+                'LEFT JOIN "Testplans" t ON t."Testplan_GUID" = i."Testplan_GUID" '
+                'LEFT JOIN "TestSystems" s ON s."Testsystem_GUID" = i."Testsystem_GUID"'
+            )
+        }
+        self.steps: dict[str, list[Row]] = {guid: [] for guid in self.runs}
+        for kind in KINDS:
+            for row in self._rows(f'SELECT * FROM "TestData{kind}"'):
+                self.steps[str(row["Index_GUID"]).lower()].append(row | {"kind": kind})
+
+    def _rows(self, sql: str) -> Iterator[Row]:
+        names = [name for name, *_ in self._query(f"DESCRIBE {sql}")]
+        for values in self._query(sql):
+            yield dict(zip(names, values, strict=True))
+
+
+def differences(run: Row, steps: list[Row], report: Report, *, zone: ZoneInfo, processes: dict[str, int]) -> list[str]:
+    """Compare a run with its report, field by field; return one line per field that is not equal."""
+    plan = clean(run["TestplanName"]) or clean(run["MasterTestplan"])
+    infos = {info["description"]: info.get("text") for info in report["miscInfos"]}
+    expected = {
+        "id": str(run["Index_GUID"]).lower(),
+        "serial": clean(run["Serial"]),
+        "part": clean(run["ProductName"]) or clean(run["MasterProduct"]),
+        "process": processes.get(plan),
+        "result": RESULTS.get(run["Result"]),
+        "start": _start(run, zone),
+        "station": cut(clean(run["Station"]) or clean(run["Hostname"])),
+        "operator": cut(clean(run["UserName"])),
+        "source_id": f"VTE:{str(run['Index_GUID']).lower()}",
+        "exit_code": None if run["ExitCode"] is None else str(run["ExitCode"]),
+        "info1": cut(clean(run["Info1"])) or None,
+    }
+    found = {
+        "id": report["id"].lower(),
+        "serial": report["sn"],
+        "part": report["pn"],
+        "process": report["processCode"],
+        "result": report["result"],
+        "start": datetime.fromisoformat(report["start"]).astimezone(UTC),
+        "station": report["machineName"],
+        "operator": report["uut"].get("user") or "",
+        "source_id": infos.get("source_id"),
+        "exit_code": infos.get("exit_code"),
+        "info1": infos.get("info1"),
+    }
+    lines = [f"{name}: {expected[name]!r} became {found[name]!r}" for name in expected if expected[name] != found[name]]
+    wanted, received = Counter(map(_wanted, steps)), Counter(_received(report))
+    lines += [f"missing in the report: {one}" for one in wanted - received]
+    lines += [f"not in VTE: {one}" for one in received - wanted]
+    numbers = [row["TestStepNumber"] for row in steps if row["TestStepNumber"] is not None]
+    if len(set(numbers)) == len(numbers) == len(steps):
+        in_order = [_wanted(row) for row in sorted(steps, key=lambda row: row["TestStepNumber"])]
+        if in_order != list(_received(report)):
+            lines.append("the steps stand in another order")
+    return lines
+
+
+def _start(run: Row, zone: ZoneInfo) -> datetime:
+    start_at = run["Timestamp"].replace(tzinfo=zone).astimezone(UTC)
+    if run["TestTime"] is not None:
+        start_at -= timedelta(milliseconds=round(run["TestTime"] * 1000))
+    return start_at
+
+
+def _limit(row: Row, side: str) -> float | None:
+    value = row.get(f"{side}Limit")
+    if value is None or any(math.isclose(value, none, rel_tol=1e-6) for none in NO_LIMIT):
+        return None
+    return float(value)
+
+
+def _status(row: Row, low: float | None, high: float | None) -> str:
+    if row["TestResultType"] is not None:
+        return RESULTS[row["TestResultType"]]
+    value = row["TestResult"]
+    if row["kind"] != "Numeric" or value is None or (low is None and high is None):
+        return "D"
+    inside = (low is None or value >= low) and (high is None or value <= high) and value != NOT_A_NUMBER
+    return "P" if inside else "F"
+
+
+def _wanted(row: Row) -> tuple[object, ...]:
+    """Return what must stand in WATS for one row: kind, value, limits, unit, status."""
+    value = row["TestResult"]
+    low, high = _limit(row, "Low"), _limit(row, "High")
+    status = _status(row, low, high)
+    if row["kind"] == "Numeric" and value is not None:
+        return ("number", repr(float(value)), low, high, cut(clean(row["TestUnits"])), status)
+    if isinstance(value, bytes | bytearray):
+        text = _text(bytes(value))
+        value = bytes(value) if text is None else text
+    if isinstance(value, str):
+        return ("text", cut(clean(value)), status)
+    if value:
+        return ("file", hash(bytes(value)), status)
+    return ("nothing", status)
+
+
+def _text(content: bytes) -> str | None:
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+    return text if content and text.replace("\r", "").replace("\n", "").replace("\t", "").isprintable() else None
+
+
+def _received(report: Report) -> Iterator[tuple[object, ...]]:
+    for step in report["root"].get("steps", []):
+        for number in step.get("numericMeas", []):
+            low, high = number.get("lowLimit"), number.get("highLimit")
+            if number["compOp"] == "LE":
+                low, high = None, low
+            value = repr(float(number["value"]))
+            yield ("number", value, low, high, number.get("unit") or "", number["status"])
+        for text in step.get("stringMeas", []):
+            yield ("text", text.get("value") or "", text["status"])
+        if "numericMeas" in step or "stringMeas" in step:
+            continue
+        file = step.get("attachment")
+        if file is not None:
+            yield ("file", hash(base64.b64decode(file["data"])), step["status"])
+        else:
+            yield ("nothing", step["status"])

@@ -1,0 +1,260 @@
+"""A plant and a real Airflow that syncs it, and what a case does to both."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import psutil
+import psycopg2
+
+from sandbox.airflow_stack import AirflowStack
+from sandbox.airflow_stack.sessions import session_members
+from sandbox.plant import Plant
+from sandbox.vte import faults as vte_faults
+from sandbox.wats import faults as wats_faults
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+SYNC, RECONCILE = "vte_wats_sync", "vte_wats_reconcile"
+STATE, SETTINGS = "vte_wats_state", "vte_wats"
+PATIENCE_S = 240.0
+TIMEOUT_S = 4  # of SQL statements and of WATS requests, so that a stall costs a case seconds
+UPLOAD = "carry.upload"
+RESULT_TABLES = ("TestDataNumeric", "TestDataText", "TestDataOther", "IndexData", "UutData")
+
+
+@dataclass
+class Story:
+    """What happened in a case: the end state of each attempt, and the tries Airflow made of each task."""
+
+    states: list[str] = field(default_factory=list)
+    tries: dict[str, int] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        again = [f"{task.removeprefix('carry.')} ×{tries}" for task, tries in self.tries.items() if tries > 1]
+        return " → ".join(self.states) + (f" ({', '.join(again)})" if again else "")
+
+
+class Site:
+    """One plant, one Airflow. :meth:`fresh` empties both databases between cases; the watermark goes on."""
+
+    def __init__(self, plant: Plant, airflow: AirflowStack, home: Path) -> None:
+        self.plant, self.airflow, self.home = plant, airflow, home
+        self.storage = home / "storage"
+        self.zone = ZoneInfo(plant.floor.timezone)
+        self.settings: dict[str, Any] = {}
+        self.story = Story()
+        self.violations: list[str] = []
+        self._watermark: str | None = None
+
+    # -- a case begins ------------------------------------------------------------------------------------------------
+    def fresh(self) -> None:
+        """Begin a case with an empty source, an empty WATS, no letters, no faults and the usual settings."""
+        self.story, self.violations = Story(), []
+        self.mend()
+        for table in RESULT_TABLES:
+            self.plant.db.query(f'DELETE FROM "{table}"')
+        self.plant.wats.store.clear()
+        shutil.rmtree(self.storage, ignore_errors=True)
+        self.set()
+
+    def set(self, **settings: Any) -> None:
+        """Write the settings: those of the floor, and what a case wants otherwise."""
+        usual = self.plant.floor.settings(storage_path=f"file://{self.storage}", settle_delay_s=0)
+        self.settings = usual | settings
+        self.airflow.set_variable(SETTINGS, json.dumps(self.settings))
+
+    def load(self, runs: int = 6, *, steps: int | None = 6, oddities: Any = ()) -> list[str]:
+        """Commit runs that ended within the last two minutes; return their GUIDs."""
+        before = self.source
+        end = datetime.now(UTC) - timedelta(seconds=2)
+        oddities = oddities if isinstance(oddities, bool) else list(oddities)
+        self.loaded = self.plant.floor.load(
+            self.plant.db, start=end - timedelta(minutes=2), end=end, runs=runs, steps=steps, oddities=oddities
+        )
+        return sorted(self.source - before)
+
+    # -- faults -------------------------------------------------------------------------------------------------------
+    def break_wats(self, kind: str, **how: Any) -> int:
+        """Arm WATS with a fault, as data."""
+        return self.plant.wats.faults.add(wats_faults.Fault(kind, **how))
+
+    def break_vte(self, kind: Any, **how: Any) -> vte_faults.Fault:
+        """Arm SQL Server with a fault, as data."""
+        return self.plant.vte.faults.add(vte_faults.Fault(kind, **how))
+
+    def mend(self) -> None:
+        """End every fault."""
+        self.plant.wats.faults.clear()
+        self.plant.vte.faults.clear()
+        self.plant.vte.start()
+        self.plant.wats.start()
+
+    # -- Airflow ------------------------------------------------------------------------------------------------------
+    def start_sync(self, dag_id: str = SYNC, **conf: Any) -> str:
+        """Trigger a sync from the watermark to now."""
+        self._watermark = self.last_sync
+        return self.airflow.trigger(dag_id, conf=conf)
+
+    def end_sync(self, run_id: str, expected: str | None = None, dag_id: str = SYNC) -> str:
+        """Wait until a sync has ended, note what happened, and see that lastSync did what it must."""
+        state = self.airflow.wait_for_run(dag_id, run_id, timeout_s=PATIENCE_S)
+        self.story.states.append(state)
+        for one in self.airflow.task_instances(dag_id, run_id):
+            self.story.tries[one.task_id] = max(self.story.tries.get(one.task_id, 0), one.try_number)
+        after = self.last_sync
+        if dag_id == SYNC and state == "failed" and after != self._watermark:
+            self.violations.append(f"lastSync moved from {self._watermark} to {after} while the sync failed")
+        if dag_id == SYNC and state == "success" and not (after or "") > (self._watermark or ""):
+            self.violations.append(f"lastSync stayed at {after} after a success")
+        if expected is not None and state != expected:
+            self.violations.append(f"the sync ended as {state}, not as {expected}: {self.failure(run_id, dag_id)}")
+        return state
+
+    def sync(self, expected: str = "success", **conf: Any) -> str:
+        """Sync from the watermark to now; return the run's id."""
+        run_id = self.start_sync(**conf)
+        self.end_sync(run_id, expected)
+        return run_id
+
+    def clear_failed(self, run_id: str, expected: str = "success") -> None:
+        """Do what the operator does once the cause is mended."""
+        self.story.states.append("cleared")
+        self.airflow.clear(SYNC, run_id, only_failed=True)
+        self.end_sync(run_id, expected)
+
+    def compare_all(self) -> None:
+        """Let the daily comparison go over the whole database."""
+        run_id = self.start_sync(RECONCILE, days=0)
+        self.story.states.append("compared")
+        self.end_sync(run_id, "success", RECONCILE)
+
+    def failure(self, run_id: str, dag_id: str = SYNC) -> str:
+        """Return the last lines of the failed tasks' logs."""
+        texts = []
+        for one in self.airflow.task_instances(dag_id, run_id):
+            if one.state == "failed":
+                log = self.airflow.task_log(dag_id, run_id, one.task_id, one.map_index, one.try_number)
+                texts.append(f"{one.task_id}: {log[-1500:]}")
+        return "\n".join(texts)
+
+    # -- what is there ------------------------------------------------------------------------------------------------
+    @property
+    def source(self) -> set[str]:
+        """The GUIDs of every run in VTE."""
+        return {str(guid).lower() for (guid,) in self.plant.db.query('SELECT "Index_GUID" FROM "IndexData"')}
+
+    @property
+    def letters(self) -> dict[str, dict[str, Any]]:
+        """The dead letters by GUID."""
+        return {path.stem: json.loads(path.read_text()) for path in self.storage.glob("dead_letters/*.json")}
+
+    @property
+    def last_sync(self) -> str | None:
+        """The watermark as the Variable shows it."""
+        with suppress(ValueError, KeyError, TypeError):
+            return str(json.loads(self.airflow.variable(STATE) or "null")["lastSync"])
+        return None
+
+    # -- force --------------------------------------------------------------------------------------------------------
+    @contextmanager
+    def metadata(self) -> Iterator[Any]:
+        """Open a cursor on Airflow's own database; what it did is committed at the end."""
+        url = self.airflow._postgres.url.replace("+psycopg2", "")
+        connection = psycopg2.connect(url)
+        try:
+            with connection, connection.cursor() as cursor:
+                yield cursor
+        finally:
+            connection.close()
+
+    def kill_task(self, run_id: str, task_id: str) -> None:
+        """SIGKILL the process that runs a task, wherever it is."""
+        scheduler = self.airflow.pids["scheduler"]
+
+        def running() -> psutil.Process | None:
+            with self.metadata() as cursor:
+                cursor.execute(
+                    "SELECT id FROM task_instance WHERE run_id = %s AND task_id = %s AND state = 'running'",
+                    (run_id, task_id),
+                )
+                titles = {f"airflow worker -- {one}" for (one,) in cursor.fetchall()}
+            for pid in session_members(scheduler):
+                with suppress(psutil.Error):
+                    process = psutil.Process(pid)
+                    if " ".join(process.cmdline()).strip() in titles:
+                        return process
+            return None
+
+        process = self.wait_until(running, f"a process of {task_id}")
+        os.kill(process.pid, signal.SIGKILL)
+
+    def wait_until(self, condition: Callable[[], Any], what: str, timeout_s: float = 90.0) -> Any:
+        """Return what the condition gives, as soon as it gives anything."""
+        deadline = time.monotonic() + timeout_s
+        while not (found := condition()):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"waited {timeout_s:.0f} s in vain for {what}")
+            time.sleep(0.05)
+        return found
+
+    def wait_for_wats_fault(self, number: int, strikes: int = 1) -> None:
+        """Wait until a fault of WATS has struck."""
+        self.wait_until(lambda: self.plant.wats.faults.fired(number) >= strikes, "the fault of WATS to strike")
+
+    def wait_for_vte_fault(self, fault: vte_faults.Fault) -> None:
+        """Wait until a fault of SQL Server has struck."""
+        self.wait_until(lambda: fault in self.plant.vte.faults.struck, "the fault of SQL Server to strike")
+
+    def staging(self, run_id: str, slice_name: str = "s0001") -> Path:
+        """Make and return the staging folder of one slice."""
+        folder = self.storage / "staging" / SYNC / _escaped(run_id) / slice_name
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+
+def _escaped(run_id: str) -> str:
+    return run_id.replace(":", "%3A").replace("+", "%2B").replace(".", "%2E")
+
+
+@contextmanager
+def open_site(home: Path, seed: int) -> Iterator[Site]:
+    """Start a plant and an Airflow whose schedule never strikes: every sync is one that a case triggers."""
+    plant = Plant(seed=seed, requests_per_minute=None)
+    connections = plant.connections
+    connections["vte_default"]["extra"] = {"timeout": TIMEOUT_S, "login_timeout": TIMEOUT_S}
+    connections["wats_default"]["extra"] = {"requests_per_minute": 60_000, "timeout_s": TIMEOUT_S, "attempts": 2}
+    began_at = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=15)
+    with (
+        plant,
+        AirflowStack(
+            home=home / "airflow",
+            dags_folder=REPOSITORY / "dags",
+            plugins_folder=REPOSITORY / "plugins",
+            env={
+                "AIRFLOW__VTE_WATS__START_DATE": began_at.isoformat(),
+                "AIRFLOW__VTE_WATS__SCHEDULE": "0 0 1 1 *",
+                "AIRFLOW__VTE_WATS__RECONCILE_SCHEDULE": "0 0 1 1 *",
+                "AIRFLOW__VTE_WATS__RETRIES": "3",
+                "AIRFLOW__VTE_WATS__RETRY_DELAY_S": "1",
+            },
+            pools={"wats_api": 2, "vte_wats_state": 1},
+            connections=connections,
+            variables={SETTINGS: json.dumps(plant.floor.settings(settle_delay_s=0))},
+        ) as airflow,
+    ):
+        if errors := airflow.import_errors():
+            raise RuntimeError(f"the DAG files do not import: {errors}")
+        for dag_id in (SYNC, RECONCILE):
+            airflow.unpause(dag_id)
+        yield Site(plant, airflow, home)

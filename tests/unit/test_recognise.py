@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tests.unit.builders import a_settings
+from vte_wats.coverage import State
+from vte_wats.errors import FatalError
+from vte_wats.ports import SourceIdentity
+from vte_wats.sync.recognise import Surroundings, recognise, refuse_lost_state
+from vte_wats.windows import Window
+
+BEGIN_AT = datetime(2026, 6, 1, 10, tzinfo=UTC)
+NOW_AT = BEGIN_AT + timedelta(hours=1)
+HERE = Surroundings(
+    source=SourceIdentity(
+        "FLOOR-1", "VTE9_3", datetime(2020, 1, 1, 8), {"IndexData.Info1": "nvarchar", "IndexData.Result": "int"}
+    ),
+    target="acme.wats.com",
+    server_now_at=NOW_AT,
+    now_at=NOW_AT,
+)
+ACCEPT = "trigger vte_wats_sync without a logical date and with accept_identity"
+
+
+def found(**source) -> Surroundings:
+    return replace(HERE, source=replace(HERE.source, **source))
+
+
+def synced(until_at: datetime = NOW_AT, here: Surroundings = HERE) -> State:
+    fresh = recognise(State(since_at=BEGIN_AT), here, a_settings(), accepted=False)
+    return fresh.extended(Window(BEGIN_AT, until_at), {}, "1234")
+
+
+def test_the_first_sync_takes_the_database_and_the_wats_it_finds():
+    state = recognise(State(since_at=BEGIN_AT), HERE, a_settings(), accepted=False)
+    assert (state.source, state.target, state.begun_at) == (HERE.source, "acme.wats.com", NOW_AT)
+
+
+def test_a_state_from_before_identities_were_kept_takes_what_it_finds():
+    old = State.model_validate({"since": BEGIN_AT, "syncs": 5})
+    state = recognise(old, HERE, a_settings(), accepted=False)
+    assert (state.source, state.target, state.syncs) == (HERE.source, "acme.wats.com", 5)
+
+
+def test_the_same_surroundings_go_on_and_change_nothing_but_the_clocks():
+    state = synced()
+    later = replace(HERE, now_at=NOW_AT + timedelta(minutes=5), server_now_at=NOW_AT + timedelta(minutes=5, seconds=3))
+    assert recognise(state, later, a_settings(), accepted=False) == state.model_copy(update={"clock_skew_s": 3.0})
+
+
+@pytest.mark.parametrize(
+    ("here", "told"),
+    [
+        pytest.param(found(server="FLOOR-2"), ["another database", "VTE9_3 on FLOOR-2", "vte_default"], id="server"),
+        pytest.param(found(database="VTE9_3_TEST"), ["another database", "VTE9_3_TEST", "vte_default"], id="database"),
+        pytest.param(
+            found(created_local=datetime(2026, 6, 1)), ["restored or made anew", "2026-06-01 00:00:00"], id="restored"
+        ),
+        pytest.param(
+            replace(HERE, target="test.wats.com"), ["another WATS", "test.wats.com", "wats_default"], id="wats"
+        ),
+    ],
+)
+def test_other_surroundings_stop_with_the_choices_until_they_are_accepted(here, told, caplog):
+    state = synced()
+    with pytest.raises(FatalError) as caught:
+        recognise(state, here, a_settings(), accepted=False)
+    for words in (*told, ACCEPT, "delete the Variable vte_wats_state", "clear this run"):
+        assert words in str(caught.value)
+    accepted = recognise(state, here, a_settings(), accepted=True)
+    assert (accepted.source, accepted.target) == (here.source, here.target)
+    assert (accepted.coverage, accepted.syncs) == (state.coverage, state.syncs)
+    assert "accepted: " in caplog.text
+    assert recognise(accepted, here, a_settings(), accepted=False) == accepted
+
+
+def test_another_database_and_another_wats_are_told_together():
+    here = replace(found(server="FLOOR-2"), target="test.wats.com")
+    with pytest.raises(FatalError, match=r"another database.*another WATS"):
+        recognise(synced(), here, a_settings(), accepted=False)
+
+
+@pytest.mark.parametrize("accepted", [False, True])
+def test_a_column_that_is_read_and_is_gone_stops_and_cannot_be_accepted(accepted):
+    here = found(columns={"IndexData.Result": "int"})
+    with pytest.raises(FatalError, match=r"gone from VTE9_3: IndexData\.Info1\. .*column_overrides"):
+        recognise(synced(), here, a_settings(), accepted=accepted)
+
+
+def test_a_column_that_is_gone_is_no_matter_once_it_is_not_read():
+    here = found(columns={"IndexData.Result": "int"})
+    settings = a_settings(column_overrides={"IndexData": {"columns": {"Info1": None}}})
+    assert recognise(synced(), here, settings, accepted=False).source == here.source
+
+
+def test_a_column_of_another_type_is_told_and_remembered(caplog):
+    here = found(columns={**HERE.source.columns, "IndexData.Info1": "ntext"})
+    state = recognise(synced(), here, a_settings(), accepted=False)
+    assert "column IndexData.Info1 was nvarchar and is ntext now" in caplog.text
+    caplog.clear()
+    recognise(state, here, a_settings(), accepted=False)
+    assert caplog.text == ""
+
+
+def test_a_column_the_login_never_saw_is_left_to_the_statement_that_reads_it():
+    blind = found(columns={})
+    assert recognise(synced(here=blind), blind, a_settings(), accepted=False)
+
+
+@pytest.mark.parametrize("accepted", [False, True])
+def test_a_state_of_the_future_stops_and_cannot_be_accepted(accepted):
+    state = synced(until_at=NOW_AT + timedelta(seconds=601))
+    with pytest.raises(FatalError, match=r"from the future.*correct it and clear this run.*restore the right one"):
+        recognise(state, HERE, a_settings(guard_band_s=600), accepted=accepted)
+
+
+def test_a_clock_set_back_by_no_more_than_the_guard_band_is_no_future():
+    assert recognise(synced(until_at=NOW_AT + timedelta(seconds=600)), HERE, a_settings(), accepted=False)
+
+
+@pytest.mark.parametrize(
+    ("skew_s", "told"), [(0, False), (60, False), (-60, False), (60.5, True), (-61, True), (3_600, True)]
+)
+def test_clocks_that_differ_by_more_than_the_limit_are_told_once(skew_s, told, caplog):
+    here = replace(HERE, server_now_at=NOW_AT + timedelta(seconds=skew_s))
+    state = recognise(State(since_at=BEGIN_AT), here, a_settings(), accepted=False)
+    assert state.clock_skew_s == skew_s
+    warnings = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
+    assert [f"differs from Airflow's by {skew_s:+.1f} s" in text for text in warnings] == [True] * told
+
+
+def test_the_limit_of_the_clocks_is_a_setting(caplog):
+    here = replace(HERE, server_now_at=NOW_AT + timedelta(seconds=61))
+    recognise(State(since_at=BEGIN_AT), here, a_settings(clock_skew_limit_s=61), accepted=False)
+    assert caplog.text == ""
+
+
+def test_without_a_sync_before_a_missing_state_is_a_beginning():
+    refuse_lost_state(None, None)
+    refuse_lost_state(synced(), None)
+
+
+def test_a_state_that_is_missing_though_syncs_wrote_it_is_lost():
+    with pytest.raises(FatalError, match="vte_wats_state is lost.*Restore it from a backup.*or " + ACCEPT):
+        refuse_lost_state(None, synced().receipt())
+
+
+def test_a_state_older_than_what_was_settled_is_refused():
+    older = synced()
+    newer = older.extended(None, {}, "1234")
+    with pytest.raises(FatalError, match="older than the last sync: it counts 1 syncs, 2 were settled.*" + ACCEPT):
+        refuse_lost_state(older, newer.receipt())
+    refuse_lost_state(newer, newer.receipt())
+    refuse_lost_state(newer, older.receipt())
+
+
+def test_a_state_that_was_replaced_by_one_from_before_its_beginning_is_refused():
+    later = replace(HERE, now_at=NOW_AT + timedelta(days=1), server_now_at=NOW_AT + timedelta(days=1))
+    first = synced().extended(None, {}, "1234").extended(None, {}, "1234")
+    second = synced(here=later)
+    with pytest.raises(FatalError, match="older than the last sync"):
+        refuse_lost_state(first, second.receipt())
+    refuse_lost_state(second, first.receipt())
+
+
+def test_an_older_state_that_was_accepted_is_not_refused_again():
+    older = synced()
+    newer = older.extended(None, {}, "1234")
+    later = replace(HERE, now_at=NOW_AT + timedelta(minutes=5))
+    refuse_lost_state(recognise(older, later, a_settings(), accepted=True), newer.receipt())
+
+
+def test_a_plan_from_before_an_acceptance_does_not_undo_it():
+    planned = synced()
+    later = replace(found(server="FLOOR-2"), now_at=NOW_AT + timedelta(minutes=5))
+    accepted = recognise(planned, later, a_settings(), accepted=True)
+    assert accepted.recognised_as(planned) == accepted
+    assert planned.recognised_as(accepted) == accepted
