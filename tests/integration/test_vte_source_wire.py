@@ -9,7 +9,7 @@ import pytest
 
 from sandbox.vte.faults import Fault
 from tests.integration.conftest import hook_to
-from vte_wats.errors import RetriableError
+from vte_wats.errors import FatalError, RetriableError
 from vte_wats.ports import TimeRange
 from vte_wats.settings import Settings
 from vte_wats.source.vte import VteSource
