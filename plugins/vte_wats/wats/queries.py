@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
 from uuid import UUID
 
 import httpx
@@ -21,7 +20,6 @@ PAGE = 200
 
 Query = Mapping[str, str]
 
-_T = TypeVar("_T")
 _SECOND = timedelta(seconds=1)
 
 
@@ -76,12 +74,6 @@ def headers_by_start(key: NaturalKey) -> Query:
 def page(query: Query, skip: int) -> Query:
     """Return a query moved on by so many hits."""
     return {**query, "$skip": str(skip)} if skip else query
-
-
-def in_portions(items: Sequence[_T], most: int) -> Iterator[Sequence[_T]]:
-    """Cut a sequence into portions of at most so many."""
-    for start in range(0, len(items), most):
-        yield items[start : start + most]
 
 
 def keys_in_portions(keys: Sequence[NaturalKey]) -> Iterator[Sequence[NaturalKey]]:
