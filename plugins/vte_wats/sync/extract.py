@@ -16,6 +16,6 @@ RUNS = "runs"
 def extract(source: RunSource, staging: Staging, part: Slice) -> int:
     """Stage the runs of a slice, one JSON line each; return how many were read."""
     runs = source.runs_by_guid(part.guids) if part.guids else source.runs_between(part.ranges)
-    read = staging.write(RUNS, (run.model_dump_json() for run in runs))
+    read = staging.write(RUNS, (run.model_dump_json(exclude_none=True) for run in runs))
     log.info("%s: %d runs read", part.name, read)
     return read
