@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check format docs test test-mssql coverage demo sandbox bench-core lock down clean
+.PHONY: help setup check format docs test test-mssql faults demo sandbox bench-core lock down clean
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -41,6 +41,9 @@ test: $(READY) ## All tests: unit, sandbox, integration, end to end on a real Ai
 test-mssql: $(READY) ## The source tests against a real SQL Server named by VTE_TEST_MSSQL_URI
 	@test -n "$(VTE_TEST_MSSQL_URI)" || { echo "Set VTE_TEST_MSSQL_URI=mssql://login:password@host:1433 (a login that may create a database)"; exit 2; }
 	AIRFLOW_HOME=$(VENV)/airflow $(BIN)/python -m pytest -m mssql tests
+
+faults: $(READY) ## Every failure we know, on a real Airflow; writes docs/reliability.md
+	@$(BIN)/python -m tests.faults.run
 
 demo: $(READY) ## Two hours of a factory into WATS, on this machine alone (ONCE=1 ends with a verdict)
 	@$(BIN)/python -m sandbox.demo $(if $(ONCE),--once)

@@ -201,8 +201,7 @@ def _page(results: dict[str, Any]) -> str:
         f"- {pairs:.1f} statements per slice, and one to plan them all.",
         f"- {loop['seconds'] / mine['seconds']:.1f} times as fast as one query pair per run.",
         f"- Mapping to WATS reports adds {mine['map_seconds'] / mine['runs'] * 1e3:.2f} ms per run.",
-        f"- Memory is flat: peak {mine['peak_mb']:.0f} MB for {RUNS[0]:,} runs, {many['ours']['peak_mb']:.0f} MB for "
-        + f"{RUNS[1]:,}, Python and its libraries included.",
+        f"- Flat memory: peak {mine['peak_mb']:.0f} MB, and {many['ours']['peak_mb']:.0f} MB at {RUNS[1]:,} runs.",
         "",
     ])  # fmt: skip
 

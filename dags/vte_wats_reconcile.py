@@ -22,7 +22,7 @@ from typing import Any
 from airflow.sdk import DAG, CronDataIntervalTimetable, Param, get_current_context, task
 
 from vte_wats.orchestration.dag_settings import read_dag_settings
-from vte_wats.orchestration.tasks import WATS_POOL, carry, retry_arguments, settle
+from vte_wats.orchestration.tasks import WATS_POOL, carry, recognised_state, retry_arguments, settle
 
 settings = read_dag_settings()
 
@@ -51,12 +51,14 @@ with DAG(
         from vte_wats.sync.sweep import sweep
         from vte_wats.windows import everything_until, local_ranges, window_of
 
+        context = get_current_context()
         site = read_settings()
-        days = get_current_context()["params"]["days"]
+        days = context["params"]["days"]
         now_at = datetime.now(UTC)
         window = window_of(now_at - timedelta(days=days), now_at, 0, site.settle_delay_s)
         ranges = local_ranges(window, site.zone) if days else everything_until(window.to_at, site.zone)
         with open_source(site) as source, open_wats(site) as wats:
+            recognised_state(context, source, site)
             missing = sweep(source, wats, DeadLetters(storage_of(site)), ranges)
         return [part.to_xcom() for part in plan_named(missing, site)]
 

@@ -8,6 +8,7 @@ have yet. Once the settings have changed, held runs are tried again. **settle** 
 |---|---|---|
 | plan or extract failed | VTE cannot be read: network, login, a missing table or column | read the last line of its log: it names the setting or connection; clear the task |
 | upload failed | WATS is away, refuses the token, or rejects many runs for one reason | mend it, then clear the failed tasks: what is in WATS is skipped |
+| plan failed: another database or WATS, a lost or older state | `vte_wats_state` does not belong to what was found | do what fits of the choices in its message; one of them is a trigger with **accept_identity** |
 | settle failed, all else green | runs and outcomes do not balance | keep the staging folder, report it |
 | a run is missing in WATS | it is a dead letter, or waits for a setting | look into the `dead_letters` folder: each file says why |
 
@@ -27,9 +28,9 @@ from vte_wats.orchestration.tasks import (
     carry,
     interval_to_sync,
     publish_window,
+    recognised_state,
     retry_arguments,
     settle,
-    state_so_far,
 )
 
 settings = read_dag_settings()
@@ -45,6 +46,12 @@ with DAG(
     params={
         "dry_run": Param(False, type="boolean", title="Dry run", description="Read and map, but post nothing."),
         "force": Param(False, type="boolean", title="Force", description="Post reports that are unchanged, too."),
+        "accept_identity": Param(
+            False,
+            type="boolean",
+            title="Accept identity",
+            description="Take this database, this WATS and the state as it stands for right, after plan refused them.",
+        ),
     },
     tags=["vte", "wats"],
 ):
@@ -60,11 +67,11 @@ with DAG(
 
         context = get_current_context()
         site = read_settings()
-        state = state_so_far(context)
-        from_at, to_at = interval_to_sync(context, state.last_sync)
         with open_source(site) as source:
+            state = recognised_state(context, source, site)
+            from_at, to_at = interval_to_sync(context, state.last_sync)
             planned = plan_window(source, site, window_of(from_at, to_at, site.guard_band_s, site.settle_delay_s))
-        publish_window(context, planned.window.from_at, planned.window.to_at)
+        publish_window(context, planned, state, site)
         slices = planned.slices
         if state.settings_hash != site.fingerprint:
             slices += plan_held(DeadLetters(storage_of(site)), planned, site)

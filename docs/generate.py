@@ -153,11 +153,12 @@ Four places, each for one kind of answer:
 | where | what | who reads it |
 |---|---|---|
 | connection `vte_default` | how to reach the VTE database | the tasks plan and extract |
-| connection `wats_default` | how to reach WATS, and how fast | the task upload, and plan of `vte_wats_reconcile` |
+| connection `wats_default` | how to reach WATS, and how fast | the tasks plan and upload |
 | Variable `vte_wats` | what this site's data means: one JSON object | every task, once at its start |
 | section `[vte_wats]` of Airflow's configuration | when the DAGs run | Airflow, when it loads the DAG files |
 
-The Variable `vte_wats_state` is written by the sync alone: coverage, totals and `lastSync`. Leave it as it is.
+The Variable `vte_wats_state` is written by the sync alone: coverage, totals, `lastSync`, and the database and WATS they
+belong to. Leave it as it is, and back it up with Airflow's database.
 
 ## Variable `vte_wats`
 

@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from datetime import UTC
 from enum import StrEnum
 from itertools import pairwise
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, computed_field
 
+from vte_wats.ports import SourceIdentity
 from vte_wats.windows import Window
 
 
@@ -39,8 +40,24 @@ class Stretch(BaseModel):
     to_at: Instant = Field(alias="to")
 
 
+class Lateness(BaseModel):
+    """How many runs appeared after their time, by the least age in seconds they had, as far as the guard band shows.
+
+    ``seen`` counts the runs of the last window before ``until_at`` by age; keys are the upper edges of both.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    until_at: Instant = Field(alias="until")
+    seen: dict[int, int]
+    late: dict[int, int]
+
+
+_RECOGNISED = ("begun_at", "source", "target", "clock_skew_s")
+
+
 class State(BaseModel):
-    """What the Variable ``vte_wats_state`` holds: coverage, totals, and ``lastSync`` for people to read."""
+    """What the Variable ``vte_wats_state`` holds: coverage, totals, whose they are, and ``lastSync`` to read."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
 
@@ -49,6 +66,11 @@ class State(BaseModel):
     totals: dict[Outcome, int] = Field(default_factory=dict)
     settings_hash: str | None = Field(None, description="The settings of the last sync; others give held runs a try.")
     syncs: int = Field(0, ge=0, description="Syncs whose accounts balanced.")
+    begun_at: Instant | None = Field(None, alias="begun", description="When this state began, or was accepted last.")
+    source: SourceIdentity | None = Field(None, description="The database the coverage was gained with.")
+    target: str | None = Field(None, description="The host of the WATS it was gained with.")
+    lateness: Lateness | None = Field(None, description="When runs appear in the database, beside their Timestamp.")
+    clock_skew_s: float | None = Field(None, description="SQL Server's clock less Airflow's at the last sync.")
 
     @computed_field(alias="lastSync")  # type: ignore[prop-decorator]
     @property
@@ -60,13 +82,26 @@ class State(BaseModel):
     def extended(self, window: Window | None, outcomes: Mapping[Outcome, int], settings_hash: str) -> State:
         """Return the state after a window was carried completely; ``None`` adds to the totals alone."""
         done = () if window is None else (Stretch(from_at=window.from_at, to_at=window.to_at),)
-        return State(
-            since_at=self.since_at,
-            coverage=_merged((*self.coverage, *done)),
-            totals={o: self.totals.get(o, 0) + outcomes.get(o, 0) for o in Outcome},
-            settings_hash=settings_hash,
-            syncs=self.syncs + 1,
+        return self.model_copy(
+            update={
+                "coverage": _merged((*self.coverage, *done)),
+                "totals": {o: self.totals.get(o, 0) + outcomes.get(o, 0) for o in Outcome},
+                "settings_hash": settings_hash,
+                "syncs": self.syncs + 1,
+            }
         )
+
+    def recognised_as(self, other: State) -> State:
+        """Return the state with what another found out; when that began earlier, its own is newer."""
+        if self.begun_at and other.begun_at and self.begun_at > other.begun_at:
+            return self
+        measures = [one for one in (self.lateness, other.lateness) if one is not None]
+        newest = {"lateness": max(measures, key=lambda one: one.until_at, default=None)}
+        return self.model_copy(update=newest | {name: getattr(other, name) for name in _RECOGNISED})
+
+    def receipt(self) -> dict[str, Any]:
+        """Return what a later sync needs to notice that this state is lost or an older one was put in its place."""
+        return self.model_dump(mode="json", by_alias=True, include={"begun_at", "syncs"})
 
     def holes(self) -> tuple[Window, ...]:
         """Return the real time between stretches of coverage: what failed, or is still under way."""

@@ -31,8 +31,28 @@ class RunTimes:
     seconds: tuple[tuple[datetime, int], ...]
 
 
+@dataclass(frozen=True, slots=True)
+class SourceIdentity:
+    """Which database the source is, and how what is read of it looks.
+
+    ``created_local`` is the server's wall clock when the database was created, restored or renamed. ``columns`` are
+    those of ``Settings.columns_read`` that the login can see, with their SQL types.
+    """
+
+    server: str
+    database: str
+    created_local: datetime
+    columns: dict[str, str]
+
+    def __str__(self) -> str:
+        return f"{self.database} on {self.server}, created {self.created_local.isoformat(sep=' ')}"
+
+
 class RunSource(Protocol):
     """The VTE database, read only."""
+
+    def identity(self) -> tuple[SourceIdentity, datetime]:
+        """Tell which database this is, in one statement, with the server's own clock (aware UTC)."""
 
     def run_times(self, ranges: Sequence[TimeRange]) -> RunTimes:
         """Count the runs per second of the ranges, in one statement, with the server's own clock (aware UTC)."""

@@ -228,6 +228,9 @@ class Settings(_Closed):
     lock_timeout_ms: int = Field(
         2_000, ge=0, le=60_000, description="Milliseconds a query waits for a lock before it gives way and is retried."
     )
+    clock_skew_limit_s: int = Field(
+        60, ge=0, le=86_400, description="Seconds between Airflow's clock and SQL Server's that a warning tells of."
+    )
     existence_check: ExistenceCheck = Field(
         ExistenceCheck.UUID,
         description="uuid asks WATS for report ids in bulk; source_id asks for the misc info, one request per run.",
@@ -256,6 +259,16 @@ class Settings(_Closed):
                 if here is None and column in KEY_COLUMNS[table]:
                     raise ValueError(f"{table}.{column} cannot be done without; name the column that holds it here")
         return overrides
+
+    @property
+    def columns_read(self) -> frozenset[str]:
+        """Every column the statements read, as ``table.column`` with the names of this site."""
+        read = set()
+        for table, keys in KEY_COLUMNS.items():
+            here = self.column_overrides.get(table, TableOverride())
+            columns = (here.columns.get(column, column) for column in keys | OPTIONAL_COLUMNS[table])
+            read |= {f"{here.table or table}.{column}" for column in columns if column is not None}
+        return frozenset(read)
 
     @property
     def zone(self) -> ZoneInfo:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import fnmatch
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -71,7 +72,7 @@ def differences(run: Row, steps: list[Row], report: Report, *, zone: ZoneInfo, p
         "id": str(run["Index_GUID"]).lower(),
         "serial": clean(run["Serial"]),
         "part": clean(run["ProductName"]) or clean(run["MasterProduct"]),
-        "process": processes.get(plan),
+        "process": _process(plan, processes),
         "result": RESULTS.get(run["Result"]),
         "start": _start(run, zone),
         "station": cut(clean(run["Station"]) or clean(run["Hostname"])),
@@ -103,6 +104,12 @@ def differences(run: Row, steps: list[Row], report: Report, *, zone: ZoneInfo, p
         if in_order != list(_received(report)):
             lines.append("the steps stand in another order")
     return lines
+
+
+def _process(plan: str, processes: dict[str, int]) -> int | None:
+    return processes.get(
+        plan, next((code for like, code in processes.items() if fnmatch.fnmatchcase(plan, like)), None)
+    )
 
 
 def _start(run: Row, zone: ZoneInfo) -> datetime:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -23,6 +25,7 @@ from sandbox.airflow_stack.sessions import session_members
 from sandbox.plant import Plant
 from sandbox.vte import faults as vte_faults
 from sandbox.wats import faults as wats_faults
+from sandbox.wats.request_log import Request
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SYNC, RECONCILE = "vte_wats_sync", "vte_wats_reconcile"
@@ -30,6 +33,7 @@ STATE, SETTINGS = "vte_wats_state", "vte_wats"
 PATIENCE_S = 240.0
 TIMEOUT_S = 4  # of SQL statements and of WATS requests, so that a stall costs a case seconds
 UPLOAD = "carry.upload"
+CONCURRENCY = 8  # requests that one upload has in flight at a time
 RESULT_TABLES = ("TestDataNumeric", "TestDataText", "TestDataOther", "IndexData", "UutData")
 
 
@@ -65,6 +69,7 @@ class Site:
         for table in RESULT_TABLES:
             self.plant.db.query(f'DELETE FROM "{table}"')
         self.plant.wats.store.clear()
+        self.plant.wats.log.clear()
         shutil.rmtree(self.storage, ignore_errors=True)
         self.set()
 
@@ -139,14 +144,24 @@ class Site:
         self.story.states.append("compared")
         self.end_sync(run_id, "success", RECONCILE)
 
+    def give_up(self) -> None:
+        """End whatever a case that went wrong left under way, so that the next one has Airflow for itself."""
+        self.mend()
+        for dag_id in (SYNC, RECONCILE):
+            for run in self.airflow.runs(dag_id):
+                if run.state in ("queued", "running"):
+                    path = f"/api/v2/dags/{dag_id}/dagRuns/{run.run_id}"
+                    self.airflow._client._call("PATCH", path, json={"state": "failed"})
+
     def failure(self, run_id: str, dag_id: str = SYNC) -> str:
-        """Return the last lines of the failed tasks' logs."""
+        """Return why tasks failed, a line of its log each."""
         texts = []
         for one in self.airflow.task_instances(dag_id, run_id):
             if one.state == "failed":
                 log = self.airflow.task_log(dag_id, run_id, one.task_id, one.map_index, one.try_number)
-                texts.append(f"{one.task_id}: {log[-1500:]}")
-        return "\n".join(texts)
+                told = re.findall(r"'exc_value': '(.{0,300})", log) or log.splitlines()[-1:]
+                texts.append(f"{one.task_id}: {told[0][:300]}")
+        return " | ".join(texts)
 
     # -- what is there ------------------------------------------------------------------------------------------------
     @property
@@ -165,6 +180,16 @@ class Site:
         with suppress(ValueError, KeyError, TypeError):
             return str(json.loads(self.airflow.variable(STATE) or "null")["lastSync"])
         return None
+
+    @property
+    def posts(self) -> list[Request]:
+        """Every report that was posted, oldest first."""
+        return [one for one in self.plant.wats.log if one.method == "POST"]
+
+    @property
+    def spoilt(self) -> Counter[str]:
+        """How many posts of each run had their answer spoilt: so often may a report have been sent again."""
+        return Counter(one.report_id for one in self.posts if one.fault and one.report_id)
 
     # -- force --------------------------------------------------------------------------------------------------------
     @contextmanager
@@ -227,16 +252,24 @@ def _escaped(run_id: str) -> str:
     return run_id.replace(":", "%3A").replace("+", "%2B").replace(".", "%2E")
 
 
+def _connections(plant: Plant) -> dict[str, dict[str, Any]]:
+    connections = plant.connections
+    connections["vte_default"]["extra"] = {"timeout": TIMEOUT_S, "login_timeout": TIMEOUT_S}
+    connections["wats_default"]["extra"] = {
+        "requests_per_minute": 60_000,
+        "timeout_s": TIMEOUT_S,
+        "attempts": 2,
+        "concurrency": CONCURRENCY,
+    }
+    return connections
+
+
 @contextmanager
 def open_site(home: Path, seed: int) -> Iterator[Site]:
     """Start a plant and an Airflow whose schedule never strikes: every sync is one that a case triggers."""
-    plant = Plant(seed=seed, requests_per_minute=None)
-    connections = plant.connections
-    connections["vte_default"]["extra"] = {"timeout": TIMEOUT_S, "login_timeout": TIMEOUT_S}
-    connections["wats_default"]["extra"] = {"requests_per_minute": 60_000, "timeout_s": TIMEOUT_S, "attempts": 2}
     began_at = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=15)
     with (
-        plant,
+        Plant(seed=seed) as plant,
         AirflowStack(
             home=home / "airflow",
             dags_folder=REPOSITORY / "dags",
@@ -245,11 +278,12 @@ def open_site(home: Path, seed: int) -> Iterator[Site]:
                 "AIRFLOW__VTE_WATS__START_DATE": began_at.isoformat(),
                 "AIRFLOW__VTE_WATS__SCHEDULE": "0 0 1 1 *",
                 "AIRFLOW__VTE_WATS__RECONCILE_SCHEDULE": "0 0 1 1 *",
+                "PYTHONPATH": str(REPOSITORY / "plugins"),
                 "AIRFLOW__VTE_WATS__RETRIES": "3",
                 "AIRFLOW__VTE_WATS__RETRY_DELAY_S": "1",
             },
             pools={"wats_api": 2, "vte_wats_state": 1},
-            connections=connections,
+            connections=_connections(plant),
             variables={SETTINGS: json.dumps(plant.floor.settings(settle_delay_s=0))},
         ) as airflow,
     ):

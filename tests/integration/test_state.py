@@ -7,33 +7,40 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
+from zoneinfo import ZoneInfo
 
 import pytest
 from airflow.dag_processing.dagbag import DagBag
 from airflow.models.dagrun import DagRun
 from airflow.models.variable import Variable
-from airflow.utils.db import initdb, resetdb
+from airflow.utils.db import initdb
 from airflow.utils.session import create_session
 
 from sandbox.plant import Plant
 
 STATE = "vte_wats_state"
+DEFAULTS = {"accept_identity": False, "dry_run": False, "force": False}  # DAG.test keeps what a run before was given
 BEGIN_AT = datetime(2026, 3, 2, tzinfo=UTC)  # the start date of the tests
 
 
 class Site:
     """Both DAGs against a plant, run task by task."""
 
-    def __init__(self, plant: Plant, bag: DagBag, capfd: pytest.CaptureFixture[str]) -> None:
-        self.plant, self._bag, self._capfd = plant, bag, capfd
+    def __init__(self, plant: Plant, bag: DagBag) -> None:
+        self.plant, self._bag = plant, bag
+        self.refusal = ""
+        for dag in bag.dags.values():
+            dag.get_task("plan").on_failure_callback = [self._note_refusal]
 
     def sync(self, minute: int | None = None, dag_id: str = "vte_wats_sync", **conf: Any) -> str:
         """Sync the interval that ends then, or without one from the watermark to now; return how it ended."""
-        self._capfd.readouterr()
+        self.refusal = ""
         at = None if minute is None else BEGIN_AT + timedelta(minutes=minute)
-        run = self._bag.dags[dag_id].test(logical_date=at, run_conf=conf)
-        self.log = "".join(self._capfd.readouterr())
-        return str(run.state)
+        return str(self._bag.dags[dag_id].test(logical_date=at, run_conf=DEFAULTS | conf).state)
+
+    def _note_refusal(self, context: Any) -> None:
+        self.refusal = str(context["exception"])
 
     @property
     def state(self) -> dict[str, Any]:
@@ -51,7 +58,7 @@ def bag(repository) -> DagBag:
 
 
 @pytest.fixture
-def site(bag, tmp_path, monkeypatch, capfd) -> Iterator[Site]:
+def site(bag, tmp_path, monkeypatch) -> Iterator[Site]:
     with create_session() as session:
         session.query(DagRun).delete()
     Variable.delete(STATE)
@@ -62,17 +69,145 @@ def site(bag, tmp_path, monkeypatch, capfd) -> Iterator[Site]:
             monkeypatch.setenv(name, value)
         settings = plant.floor.settings(storage_path=f"file://{tmp_path}")
         monkeypatch.setenv("AIRFLOW_VAR_VTE_WATS", json.dumps(settings))
-        yield Site(plant, bag, capfd)
+        yield Site(plant, bag)
 
 
 def test_the_first_sync_names_source_and_target_and_the_next_ones_go_on(site):
-    assert site.sync(5) == "success", site.log
+    assert site.sync(5) == "success"
     first = site.state
-    print(first, site.log[-3000:])
     assert (first["source"]["server"], first["source"]["database"]) == ("VTE-SANDBOX", "VTE9_3")
     assert first["target"] == "127.0.0.1"
-    assert site.sync(10) == "success", site.log
+    assert site.sync(10) == "success"
     assert {name: site.state[name] for name in ("begun", "source", "target")} == {
         name: first[name] for name in ("begun", "source", "target")
     }
     assert site.state["syncs"] == 2
+
+
+def stored() -> str | None:
+    return Variable.get(STATE, default_var=None)
+
+
+def refused(site: Site, words: str, **given: Any) -> bool:
+    """Sync, and tell whether plan stopped with these words and left the state alone."""
+    before = stored()
+    ended = site.sync(**given)
+    assert words in site.refusal
+    return ended == "failed" and before == stored()
+
+
+def test_another_server_stops_until_it_is_accepted(site, monkeypatch):
+    assert site.sync(5) == "success"
+    before = site.state
+    moved = Plant()
+    moved.vte._around = replace(moved.vte._around, server_name="FLOOR-2")
+    with moved:
+        monkeypatch.setenv("AIRFLOW_CONN_VTE_DEFAULT", json.dumps(moved.connections["vte_default"]))
+        assert refused(site, "another database than synced so far: VTE9_3 on FLOOR-2", minute=10)
+        assert refused(site, "another database", dag_id="vte_wats_reconcile")
+        assert site.sync(10, accept_identity=True) == "success"
+        assert site.state["source"]["server"] == "FLOOR-2"
+        assert site.state["coverage"][0]["from"] == before["coverage"][0]["from"]
+        assert site.sync(15) == "success"
+
+
+def test_a_restored_database_stops(site):
+    assert site.sync(5) == "success"
+    site.plant.db.facts = replace(site.plant.db.facts, created_local=datetime(2026, 3, 2, 1))
+    assert refused(site, "the database was restored or made anew", minute=10)
+
+
+def test_another_wats_stops(site, monkeypatch):
+    assert site.sync(5) == "success"
+    fields = site.plant.connections["wats_default"]
+    fields["host"] = fields["host"].replace("127.0.0.1", "localhost")
+    monkeypatch.setenv("AIRFLOW_CONN_WATS_DEFAULT", json.dumps(fields))
+    assert refused(site, "another WATS than synced to so far: localhost; so far 127.0.0.1", minute=10)
+
+
+def test_a_lost_state_stops_and_begins_anew_when_accepted(site):
+    assert site.sync(5) == "success"
+    began = site.state["begun"]
+    Variable.delete(STATE)
+    assert refused(site, "vte_wats_state is lost", minute=10)
+    assert site.sync(accept_identity=True) == "success"
+    assert site.state["begun"] > began
+    assert site.state["lastSync"] > "2026-11"
+    assert site.state["totals"]["unchanged"] > 0
+    assert site.sync(15) == "success"
+
+
+def test_a_state_older_than_the_last_sync_stops_and_goes_on_when_accepted(site):
+    assert site.sync(5) == "success"
+    older = site.state
+    assert site.sync(10) == "success"
+    site.state = older
+    assert refused(site, "older than the last sync: it counts 1 syncs, 2 were settled", minute=15)
+    assert site.sync(accept_identity=True) == "success"
+    assert site.sync(15) == "success"
+
+
+def test_a_state_of_the_future_stops(site):
+    assert site.sync(5) == "success"
+    site.state = site.state | {"coverage": [{"from": "2026-03-01T00:00:00Z", "to": "2099-01-01T00:00:00Z"}]}
+    assert refused(site, "vte_wats_state is from the future")
+
+
+def test_a_damaged_state_stops(site):
+    Variable.set(STATE, "{}")
+    assert refused(site, "vte_wats_state is damaged", minute=5)
+
+
+def test_intervals_that_failed_before_any_sync_leave_no_lost_state_behind(site, monkeypatch):
+    monkeypatch.setenv(
+        "AIRFLOW_CONN_WATS_DEFAULT", json.dumps(site.plant.connections["wats_default"] | {"password": "d3Jvbmc="})
+    )
+    assert site.sync(5) == "failed"
+    monkeypatch.setenv("AIRFLOW_CONN_WATS_DEFAULT", json.dumps(site.plant.connections["wats_default"]))
+    assert site.sync(10) == "success"
+
+
+def test_a_dry_run_leaves_no_trace_that_a_later_sync_would_miss(site):
+    assert site.sync(5, dry_run=True) == "success"
+    assert stored() is None
+    assert site.sync(10) == "success"
+
+
+def test_the_daily_comparison_begins_no_state(site):
+    assert site.sync(dag_id="vte_wats_reconcile", days=0) == "success"
+    assert stored() is None
+    assert site.sync(5) == "success"
+
+
+def test_the_skew_of_the_clocks_is_in_the_state(site, caplog):
+    ahead = timedelta(minutes=2)
+    site.plant.vte._around = replace(site.plant.vte._around, clock=lambda: datetime.now(UTC) + ahead)
+    assert site.sync(5) == "success"
+    assert site.state["clock_skew_s"] == pytest.approx(120, abs=2)
+    assert caplog.text.count("SQL Server's clock differs from Airflow's by +1") == 1
+
+
+def test_late_runs_are_counted_by_their_age(site):
+    assert site.sync(10) == "success"
+    zone = ZoneInfo(site.plant.floor.timezone)
+    before = site.state["lateness"]["late"]
+    for age_s in (30, 200, 201):
+        at = BEGIN_AT + timedelta(minutes=9, seconds=-age_s)  # settle_delay_s is a minute
+        site.plant.db.insert_rows(
+            {"IndexData": [{"Index_GUID": uuid4(), "Timestamp": at.astimezone(zone).replace(tzinfo=None), "Result": 1}]}
+        )
+    assert site.sync(15) == "success"
+    assert before == {}
+    assert site.state["lateness"]["late"] == {"60": 1, "300": 2, "600": 0}
+
+
+def test_a_state_that_disappears_during_a_sync_is_not_begun_again(site, bag):
+    assert site.sync(5) == "success"
+    plan = bag.dags["vte_wats_sync"].get_task("plan")
+    plan.on_success_callback = [lambda _: Variable.delete(STATE)]
+    try:
+        assert site.sync(10) == "failed"
+    finally:
+        plan.on_success_callback = []
+    assert stored() is None
+    assert refused(site, "vte_wats_state is lost", minute=15)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vte_wats.coverage import Outcome, State, Stretch
+from vte_wats.coverage import Lateness, Outcome, State, Stretch
 from vte_wats.windows import Window
 
 BEGIN_AT = datetime(2026, 6, 1, 10, tzinfo=UTC)
@@ -106,6 +106,16 @@ def test_totals_add_up_and_named_runs_leave_coverage_as_it_is():
     assert after.settings_hash == "5678"
 
 
+def test_the_newest_lateness_is_kept_whichever_sync_settles_last():
+    older, newer = (
+        covered((0, 5)).model_copy(update={"lateness": Lateness(until_at=minute(n), seen={60: 1}, late={60: n})})
+        for n in (5, 10)
+    )
+    assert older.recognised_as(newer).lateness == newer.lateness
+    assert newer.recognised_as(older).lateness == newer.lateness
+    assert older.recognised_as(covered()).lateness == older.lateness
+
+
 def test_state_comes_back_equal_from_the_json_of_the_variable():
     state = covered((0, 5), (10, 15), (-600, -300), outcomes={Outcome.HELD: 2})
     assert State.model_validate_json(state.model_dump_json(by_alias=True)) == state
@@ -122,6 +132,7 @@ def test_variable_shows_last_sync_and_coverage_in_iso_with_z():
         "begun": None,
         "source": None,
         "target": None,
+        "lateness": None,
         "clock_skew_s": None,
         "lastSync": "2026-06-01T10:05:00Z",
     }

@@ -118,6 +118,12 @@ def test_the_plan_tells_its_numbers_in_one_line(caplog):
     assert [record.getMessage() for record in caplog.records] == [expected]
 
 
+def test_the_plan_keeps_the_counts_of_its_window_alone():
+    source = FakeSource(a_run(1), a_run(2), a_run(290), now_at=SETTLED_AT - timedelta(seconds=60))
+    planned = plan(source, a_settings(), WINDOW)
+    assert planned.seconds == ((seconds_later(1), 1), (seconds_later(2), 1))
+
+
 def test_named_runs_are_cut_by_the_batch_size():
     guids = [guid_of(n) for n in range(7)]
     parts = plan_named(guids, a_settings(batch_size=3))

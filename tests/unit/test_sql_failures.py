@@ -87,6 +87,18 @@ NOT_REACHED = (
             "SQL error None: Connection is closed.",
             id="text",
         ),
+        pytest.param(
+            pymssql.InterfaceError("Could not set connection properties"),
+            RetriableError,
+            "Could not set connection properties",
+            id="lost-just-after-the-login",
+        ),
+        pytest.param(
+            pymssql.InterfaceError("Not connected to any MS SQL server"),
+            RetriableError,
+            "Not connected to any MS SQL server",
+            id="lost-between-two-calls",
+        ),
         pytest.param(pymssql.Error(), FatalError, "SQL error None: no message", id="no-arguments"),
         pytest.param(pymssql.OperationalError(20006, b""), RetriableError, "no message", id="empty-text"),
     ],

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
+from urllib.parse import urlsplit
 
 from airflow.sdk import ObjectStoragePath, Variable
 from pydantic import ValidationError
@@ -49,20 +50,28 @@ def storage_of(settings: Settings) -> UPath:
     return cast("UPath", ObjectStoragePath(settings.storage_path or f"file://{airflow_home}/vte_wats"))
 
 
-def read_state(since_at: datetime) -> State:
-    """Read what the syncs so far have done; a state nobody wrote yet begins at ``since_at``.
+def wats_host() -> str:
+    """Return the host that the connection wats_default names; nothing is dialled."""
+    from vte_wats.wats.hook import WatsHook
+
+    return str(urlsplit(WatsHook().read_connection().url).hostname)
+
+
+def read_state(since_at: datetime) -> State | None:
+    """Read what the syncs since ``since_at`` have done; ``None`` when there is no state.
 
     Raises FatalError when the Variable holds something else: a damaged state is for a person to judge.
     """
     text = Variable.get(STATE_VARIABLE, default=None)
     if text is None:
-        return State(since_at=since_at.astimezone(UTC))
+        return None
     try:
         state = State.model_validate_json(text)
     except ValidationError as exc:
         raise FatalError(
             f"the Variable {STATE_VARIABLE} is damaged: {exc.errors()[0]['msg']}. Restore it from a backup, "
-            "or delete it to begin anew at the DAG's start date: runs that are in WATS already are skipped"
+            "or delete it and trigger vte_wats_sync without a logical date and with accept_identity: it begins anew "
+            "at the DAG's start date, and runs that are in WATS already are skipped"
         ) from exc
     return state.model_copy(update={"since_at": since_at.astimezone(UTC)})
 

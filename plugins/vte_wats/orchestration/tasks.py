@@ -18,12 +18,16 @@ if TYPE_CHECKING:
     from upath import UPath
 
     from vte_wats.coverage import State
+    from vte_wats.ports import RunSource
     from vte_wats.settings import Settings
     from vte_wats.storage.staging import Staging
+    from vte_wats.sync.plan import Plan
 
 WATS_POOL = "wats_api"
 STATE_POOL = "vte_wats_state"
 WINDOW_KEY = "window"
+RECOGNISED_KEY = "recognised"
+SETTLED_KEY = "settled"
 UPLOAD_TASK = "carry.upload"
 
 
@@ -103,12 +107,13 @@ def settle(slices: Any) -> dict[str, Any]:
     if slices is None:
         raise FatalError("plan failed, so nothing was carried; its log says why")
     settings = read_settings()
-    state = state_so_far(context)
+    window, (state, begins) = planned_window(context), state_to_settle(context)
     results = uploads_that_succeeded(context, len(slices))
-    after = settle_slices(state, planned_window(context), len(slices), results, settings.fingerprint)
+    after = settle_slices(state, window, len(slices), results, settings.fingerprint)
     discard(storage_of(settings), context["dag"].dag_id, context["dag_run"].run_id)
-    if not context["params"]["dry_run"]:
+    if not context["params"]["dry_run"] and not (begins and window is None):  # only a sync of time begins a state
         write_state(after)  # the last thing done, so that another try does not add to the totals twice
+        context["ti"].xcom_push(key=SETTLED_KEY, value=after.receipt())
     outcomes = {outcome.value: after.totals[outcome] - state.totals.get(outcome, 0) for outcome in after.totals}
     return {"last_sync": after.last_sync.isoformat(), **outcomes}
 
@@ -130,11 +135,46 @@ def uploads_that_succeeded(context: Any, planned: int) -> list[dict[str, int]]:
     return list(context["ti"].xcom_pull(task_ids=UPLOAD_TASK, map_indexes=succeeded)) if succeeded else []
 
 
-def state_so_far(context: Any) -> State:
-    """Return what has been synced; the watermark counts from the DAG's start date."""
-    from vte_wats.orchestration.edges import read_state
+def recognised_state(context: Any, source: RunSource, settings: Settings) -> State:
+    """Return what has been synced with this source and this WATS, and leave both for :func:`settle`.
 
-    return read_state(context["dag"].start_date)
+    Raises FatalError when the state is not theirs, unless the run was triggered with ``accept_identity``.
+    """
+    from vte_wats.coverage import State
+    from vte_wats.orchestration.edges import read_state, wats_host
+    from vte_wats.sync.recognise import Surroundings, recognise, refuse_lost_state
+
+    accepted = context["params"].get("accept_identity", False)
+    # Asked before the state is read: a sync that settles in between may make the state newer, never older.
+    settled = context["ti"].xcom_pull(task_ids="settle", key=SETTLED_KEY, map_indexes=-1, include_prior_dates=True)
+    since_at = context["dag"].start_date
+    state = read_state(since_at)
+    if not accepted:
+        refuse_lost_state(state, settled)
+    identity, server_now_at = source.identity()
+    here = Surroundings(identity, wats_host(), server_now_at, datetime.now(UTC))
+    state = recognise(state or State(since_at=since_at.astimezone(UTC)), here, settings, accepted=accepted)
+    _publish_state(context, state)
+    return state
+
+
+def _publish_state(context: Any, state: State) -> None:
+    known = state.model_dump(mode="json", by_alias=True, exclude={"coverage", "totals"})
+    context["ti"].xcom_push(key=RECOGNISED_KEY, value=known)
+
+
+def state_to_settle(context: Any) -> tuple[State, bool]:
+    """Return the state as it is now, recognised as the plan did, and whether it begins with this very sync."""
+    from vte_wats.coverage import State
+    from vte_wats.orchestration.edges import read_state
+    from vte_wats.sync.recognise import refuse_lost_state
+
+    planned = State.model_validate(context["ti"].xcom_pull(task_ids="plan", key=RECOGNISED_KEY))
+    stored = read_state(context["dag"].start_date)
+    if stored is None and planned.syncs:
+        refuse_lost_state(None, planned.receipt())
+    state = stored or State(since_at=planned.since_at)
+    return state.recognised_as(planned), stored is None
 
 
 def interval_to_sync(context: Any, last_sync: datetime) -> tuple[datetime, datetime]:
@@ -145,9 +185,14 @@ def interval_to_sync(context: Any, last_sync: datetime) -> tuple[datetime, datet
     return from_at, to_at
 
 
-def publish_window(context: Any, from_at: datetime, to_at: datetime) -> None:
-    """Leave the planned window for :func:`settle`."""
-    context["ti"].xcom_push(key=WINDOW_KEY, value=[from_at.isoformat(), to_at.isoformat()])
+def publish_window(context: Any, planned: Plan, state: State, settings: Settings) -> None:
+    """Leave for :func:`settle` the planned window, and how late runs appeared in it."""
+    from vte_wats.sync.lateness import measured
+
+    window = planned.window
+    context["ti"].xcom_push(key=WINDOW_KEY, value=[window.from_at.isoformat(), window.to_at.isoformat()])
+    lateness = measured(state.lateness, window, planned.seconds, settings)
+    _publish_state(context, state.model_copy(update={"lateness": lateness}))
 
 
 def planned_window(context: Any) -> Any:

@@ -62,6 +62,10 @@ SQL_FAILURES: tuple[SqlFailure, ...] = (
     SqlFailure((241, 245, 8114), FatalError, "a column holds another type than documented", "check column_overrides"),
 )
 
+# pymssql gives these neither a number nor the reason: the connection broke just after the login, or between two calls.
+_LOST_UNSAID = ("Could not set connection properties", "Connection to the database failed", "Not connected to any")
+_LOST = 20047  # DB-Library's number for the same
+
 _HEADING = "DB-Lib error message"
 _DRIVER_MESSAGE = re.compile(rf"{_HEADING} (\d+), severity (\d+)")
 _SERVER_SPOKE = 20018  # "check messages from the SQL Server", with the severity of a message that is lost
@@ -93,4 +97,6 @@ def _number_and_text(exc: Exception) -> tuple[int | None, str]:
         number = _BY_SEVERITY.get(severity, number) if code == _SERVER_SPOKE else code
     lines = (line.strip() for line in text.replace(_HEADING, f"\n{_HEADING}").splitlines())
     first_line = next((line for line in lines if line and not line.startswith(_HEADING)), "no message")
+    if number is None and first_line.startswith(_LOST_UNSAID):
+        number = _LOST
     return number, first_line[:300]

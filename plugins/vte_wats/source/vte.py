@@ -14,7 +14,7 @@ import pymssql
 from airflow.providers.microsoft.mssql.hooks.mssql import MsSqlHook
 
 from vte_wats.model import StepKind, VteProduct, VteStepResult, VteTestplan, VteTestRun
-from vte_wats.ports import RunTimes, TimeRange
+from vte_wats.ports import RunTimes, SourceIdentity, TimeRange
 from vte_wats.settings import Settings
 from vte_wats.source.failures import translated
 from vte_wats.source.statements import Binds, among_guids, in_ranges, statement
@@ -56,6 +56,16 @@ class VteSource:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+    def identity(self) -> tuple[SourceIdentity, datetime]:
+        """Tell which database this is, in one statement, with the server's own clock."""
+        rows = list(self._rows("select_source_identity", {"schema_name": self._settings.source_schema}))
+        database, _, _, _, server, server_now_at, created_local = rows[0]
+        read = {name.casefold(): name for name in self._settings.columns_read}  # SQL Server ignores the case of names
+        found = {f"{table}.{column}".casefold(): data_type for _, table, column, data_type, *_ in rows}
+        columns = {read[name]: data_type for name, data_type in found.items() if name in read}
+        identity = SourceIdentity(server, database, datetime.fromisoformat(created_local), columns)
+        return identity, server_now_at.replace(tzinfo=UTC)
 
     def run_times(self, ranges: Sequence[TimeRange]) -> RunTimes:
         """Count the runs per second of the ranges, in one statement, with the server's own clock."""

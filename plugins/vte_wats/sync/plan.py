@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from vte_wats.errors import RetriableError
@@ -23,10 +23,14 @@ _HELD_SLICES = 24
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The window that will be done once all slices are, and the slices; none when nothing was there."""
+    """The window that will be done once all slices are, and the slices; none when nothing was there.
+
+    ``seconds`` counts the window's runs per second of wall-clock time, ascending.
+    """
 
     window: Window
     slices: tuple[Slice, ...]
+    seconds: tuple[tuple[datetime, int], ...]
 
     @property
     def runs(self) -> int:
@@ -59,7 +63,7 @@ def plan(source: RunSource, settings: Settings, window: Window) -> Plan:
     cut = slices_of(ranges, seconds, settings.batch_size)
     slices = tuple(Slice(f"s{n:04d}", runs, ranges=part) for n, (part, runs) in enumerate(cut, start=1))
     log.info("window %s to %s: %d runs in %d slices", window.from_at, window.to_at, sum(r for _, r in cut), len(cut))
-    return Plan(window, slices)
+    return Plan(window, slices, tuple(seconds))
 
 
 def plan_held(letters: DeadLetters, planned: Plan, settings: Settings) -> tuple[Slice, ...]:

@@ -1,0 +1,142 @@
+"""Recognise: the state belongs to this database, this WATS and this Airflow, or going on would be a guess.
+
+Coverage says what is done, so it is worth something only beside the database and the WATS it was gained with.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from vte_wats.coverage import State
+from vte_wats.errors import FatalError
+from vte_wats.ports import SourceIdentity
+from vte_wats.settings import Settings
+
+log = logging.getLogger(__name__)
+
+ACCEPT = "trigger vte_wats_sync without a logical date and with accept_identity"
+ANEW = f"delete the Variable vte_wats_state, then {ACCEPT}: it begins anew at the start date, runs in WATS are skipped"
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a sync finds: the source, the host of WATS, and both clocks at one moment (aware UTC)."""
+
+    source: SourceIdentity
+    target: str
+    server_now_at: datetime
+    now_at: datetime
+
+    @property
+    def clock_skew_s(self) -> float:
+        """How far SQL Server's clock is ahead of Airflow's; negative when it is behind."""
+        return round((self.server_now_at - self.now_at).total_seconds(), 1)
+
+
+def refuse_lost_state(state: State | None, last_settled: Mapping[str, Any] | None) -> None:
+    """Raise FatalError when the state is missing, or older, though ``last_settled`` shows that a sync wrote a newer.
+
+    ``last_settled`` is what :meth:`State.receipt` gave a sync before. Without one nothing can be told.
+    """
+    if last_settled is None:
+        return
+    if state is None:
+        raise FatalError(
+            "the Variable vte_wats_state is lost: earlier syncs wrote it, and it does not exist. Restore it from a "
+            f"backup and clear this run; or {ACCEPT}: it begins anew at the start date, runs in WATS are skipped"
+        )
+    begun_at, syncs = datetime.fromisoformat(last_settled["begun"]), last_settled["syncs"]
+    older_beginning = state.begun_at is None or state.begun_at < begun_at
+    if older_beginning or (state.begun_at == begun_at and state.syncs < syncs):
+        raise FatalError(
+            f"the Variable vte_wats_state is older than the last sync: it counts {state.syncs} syncs, {syncs} were "
+            f"settled. Put the newer one back and clear this run; or go on from the older one: {ACCEPT}, "
+            "which carries everything since its lastSync, then trigger vte_wats_reconcile with days = 0"
+        )
+
+
+def recognise(state: State, here: Surroundings, settings: Settings, *, accepted: bool) -> State:
+    """Return the state with the surroundings it is for now; ``accepted`` takes another database or WATS for right.
+
+    Raises FatalError with the choices when they are not those of the syncs so far.
+    """
+    _refuse_future(state, here, settings)
+    _compare_columns(state.source, here.source, settings)
+    differences = tuple(_differences(state, here))
+    if differences and not accepted:
+        raise FatalError("; ".join(differences) + ". Nothing was read or uploaded")
+    for difference in differences:
+        log.warning("accepted: %s", difference)
+    if abs(here.clock_skew_s) > settings.clock_skew_limit_s:
+        log.warning(
+            "SQL Server's clock differs from Airflow's by %+.1f s, more than clock_skew_limit_s = %d s; set both by "
+            "the same time server",
+            here.clock_skew_s,
+            settings.clock_skew_limit_s,
+        )
+    return state.model_copy(
+        update={
+            "begun_at": here.now_at if accepted or state.begun_at is None else state.begun_at,
+            "source": here.source,
+            "target": here.target,
+            "clock_skew_s": here.clock_skew_s,
+        }
+    )
+
+
+def _refuse_future(state: State, here: Surroundings, settings: Settings) -> None:
+    """Coverage ends before the server's own now; what a clock set back by less hides, the guard band reads again."""
+    if not state.coverage:
+        return
+    until_at = state.coverage[-1].to_at
+    if (until_at - here.server_now_at).total_seconds() > settings.guard_band_s:
+        raise FatalError(
+            f"the Variable vte_wats_state is from the future: covered until {until_at}, and SQL Server's clock shows "
+            f"{here.server_now_at}. The clock was set back: correct it and clear this run. The state is another "
+            f"system's: restore the right one and clear this run, or {ANEW}"
+        )
+
+
+def _differences(state: State, here: Surroundings) -> Iterator[str]:
+    known, found = state.source, here.source
+    if known is not None:
+        if (known.server, known.database) != (found.server, found.database):
+            what = "another database than synced so far"
+        elif known.created_local != found.created_local:
+            what = "the database was restored or made anew since the last sync"
+        else:
+            what = ""
+        if what:
+            yield (
+                f"{what}: {found}; so far {known}. The wrong one: correct connection vte_default and clear this run. "
+                f"The same runs, moved or restored: {ACCEPT}, then trigger vte_wats_reconcile with days = 0. "
+                f"Other runs: {ANEW}"
+            )
+    if state.target is not None and state.target != here.target:
+        yield (
+            f"another WATS than synced to so far: {here.target}; so far {state.target}. The wrong one: correct "
+            f"connection wats_default and clear this run. The same reports under another name: {ACCEPT}. "
+            f"A WATS without them: {ANEW}"
+        )
+
+
+def _compare_columns(known: SourceIdentity | None, found: SourceIdentity, settings: Settings) -> None:
+    """Refuse when a column that is read is gone; tell of one that has another type, and remember it."""
+    if known is None:
+        return
+    gone = sorted(known.columns.keys() & settings.columns_read - found.columns.keys())
+    if gone:
+        raise FatalError(
+            f"columns that are read are gone from {found.database}: {', '.join(gone)}. Renamed or dropped: set "
+            "column_overrides in Variable vte_wats, to the new name or null. No longer granted: run "
+            "include/sql/grant_read_only.sql. Then clear this run"
+        )
+    for name in sorted(known.columns.keys() & found.columns.keys()):
+        if known.columns[name] != found.columns[name]:
+            log.warning("column %s was %s and is %s now", name, known.columns[name], found.columns[name])
+    for name in sorted(found.columns.keys() - known.columns.keys()):
+        log.info("column %s is new", name)

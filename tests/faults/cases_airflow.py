@@ -1,0 +1,287 @@
+"""Airflow goes wrong: processes are killed, disks fill up, the database is away, people clear what is running."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import select
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+
+import psutil
+import psycopg2
+
+from tests.faults.accounts import Explained
+from tests.faults.case import Case, Play
+from tests.faults.cases_sql import HEADERS, PLAN, STEPS
+from tests.faults.cases_wats import POST, QUERY
+from tests.faults.site import SYNC, UPLOAD, Site
+
+FULL_DISK = Path("/dev/full")
+MAP = "carry.map_runs"
+REPORTS = "reports.jsonl.gz"
+
+
+def _killed_while_vte_stalls(task_id: str, match: str, after_rows: int = 0) -> Play:
+    """Kill a task while it waits for SQL Server."""
+
+    def play(site: Site, random: Random) -> Explained:
+        site.load(12)
+        fault = site.break_vte("stall", match=match, after_rows=after_rows, seconds=3)
+        run_id = site.start_sync()
+        site.wait_for_vte_fault(fault)
+        site.kill_task(run_id, task_id)
+        site.end_sync(run_id, "success")
+        return Explained()
+
+    return play
+
+
+def _killed_while_wats_stalls(path: str, after: int = 0, *, stored: bool = False) -> Play:
+    """Kill the upload while it waits for WATS, before or inside its loop, with or without the report stored."""
+
+    def play(site: Site, random: Random) -> Explained:
+        guids = site.load(30)
+        number = site.break_wats("store_then_timeout" if stored else "stall", path=path, after=after, store=stored)
+        run_id = site.start_sync()
+        site.wait_for_wats_fault(number)
+        site.kill_task(run_id, UPLOAD)
+        site.mend()
+        site.end_sync(run_id, "success")
+        return Explained(again=dict.fromkeys(guids, 2 if stored else 1))
+
+    return play
+
+
+def _killed_before_map_writes(site: Site, random: Random) -> Explained:
+    """Kill map_runs as it opens its result, which is a pipe that nobody reads from."""
+    site.load(12)
+    run_id = site.start_sync()
+    pipe = site.staging(run_id) / REPORTS
+    os.mkfifo(pipe)
+    site.wait_until(lambda: _is_running(site, run_id, MAP), "map_runs to run")
+    time.sleep(1)
+    site.kill_task(run_id, MAP)
+    pipe.unlink()
+    site.end_sync(run_id, "success")
+    return Explained()
+
+
+def _killed_while_map_writes(site: Site, random: Random) -> Explained:
+    """Kill map_runs in the middle of its loop: its result is a pipe, and it is full."""
+    site.load(60, steps=200)
+    run_id = site.start_sync()
+    pipe = site.staging(run_id) / REPORTS
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        fcntl.fcntl(reader, fcntl.F_SETPIPE_SZ, 4096)
+        site.wait_until(lambda: select.select([reader], [], [], 0)[0], "map_runs to write")
+        time.sleep(0.5)
+        site.kill_task(run_id, MAP)
+        pipe.unlink()
+    finally:
+        os.close(reader)
+    site.end_sync(run_id, "success")
+    return Explained()
+
+
+def _killed_in_settle(site: Site, random: Random) -> Explained:
+    """Kill settle after staging is gone and before the state is written: a lock holds it exactly there."""
+    site.load(12)
+    connection = psycopg2.connect(site.airflow._postgres.url.replace("+psycopg2", ""))
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("LOCK TABLE variable IN EXCLUSIVE MODE")
+            run_id = site.start_sync()
+            site.wait_until(lambda: _waits_for_variables(site), "settle to write the state")
+            site.kill_task(run_id, "settle")
+    finally:
+        connection.rollback()
+        connection.close()
+    site.end_sync(run_id, "success")
+    return Explained()
+
+
+def _waits_for_variables(site: Site) -> bool:
+    with site.metadata() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_locks WHERE relation = 'variable'::regclass AND NOT granted")
+        return bool(cursor.fetchone()[0])
+
+
+def _is_running(site: Site, run_id: str, task_id: str) -> bool:
+    tasks = site.airflow.task_instances(SYNC, run_id)
+    return any(one.task_id == task_id and one.state == "running" for one in tasks)
+
+
+def _scheduler_killed(site: Site, random: Random) -> Explained:
+    """Kill the scheduler and every task under it, in the middle of an upload, and start it again."""
+    guids = site.load(40)
+    number = site.break_wats("store_then_timeout", path=POST, after=10)
+    run_id = site.start_sync()
+    site.wait_for_wats_fault(number)
+    site.airflow.kill_component("scheduler")
+    site.mend()
+    site.airflow.start_component("scheduler")
+    site.end_sync(run_id, "success")
+    return Explained(again=dict.fromkeys(guids, 2))
+
+
+def _cleared_when_done(site: Site, random: Random) -> Explained:
+    site.load(12)
+    run_id = site.sync()
+    site.story.states.append("all cleared")
+    site.airflow.clear(SYNC, run_id)
+    if site.airflow.wait_for_run(SYNC, run_id, timeout_s=120) != "success":
+        site.violations.append("the cleared sync failed")
+    counts = site.airflow.xcom(SYNC, run_id, "settle") or {}
+    if counts.get("uploaded") or counts.get("replaced"):
+        site.violations.append(f"a cleared sync uploaded again: {counts}")
+    return Explained()
+
+
+def _cleared_while_running(site: Site, random: Random) -> Explained:
+    """An operator clears everything in the middle of an upload."""
+    guids = site.load(30)
+    number = site.break_wats("store_then_timeout", path=POST, after=10, times=8)
+    run_id = site.start_sync()
+    site.wait_for_wats_fault(number)
+    site.story.states.append("all cleared while running")
+    site.airflow.clear(SYNC, run_id)
+    site.mend()
+    site.end_sync(run_id, "success")
+    return Explained(again=dict.fromkeys(guids, 3))
+
+
+def _metadata_away(site: Site, random: Random) -> Explained:
+    """Airflow's own database answers nobody for some seconds, in the middle of an upload."""
+    guids = site.load(30)
+    number = site.break_wats("stall", path=POST, after=5, times=8, delay_s=2.0)
+    run_id = site.start_sync()
+    site.wait_for_wats_fault(number)
+    postgres = psutil.Process(site.airflow.pids["postgres"])
+    processes = [postgres, *postgres.children(recursive=True)]
+    for process in processes:
+        process.send_signal(signal.SIGSTOP)
+    try:
+        time.sleep(6)
+    finally:
+        for process in processes:
+            process.send_signal(signal.SIGCONT)
+    site.end_sync(run_id, "success")
+    return Explained(again=dict.fromkeys(guids, 2))
+
+
+def _api_server_killed(site: Site, random: Random) -> Explained:
+    """The API server, which every running task reports to, is killed in the middle of an upload."""
+    guids = site.load(30)
+    number = site.break_wats("stall", path=POST, after=5, times=8, delay_s=2.0)
+    run_id = site.start_sync()
+    site.wait_for_wats_fault(number)
+    site.airflow.kill_component("api-server")
+    site.airflow.start_component("api-server")
+    site.end_sync(run_id, "success")
+    return Explained(again=dict.fromkeys(guids, 2))
+
+
+def _in_the_way(place: Callable[[Site], Path]) -> Play:
+    """A folder cannot be made: something else stands there, as on a disk that may only be read."""
+
+    def play(site: Site, random: Random) -> Explained:
+        guids = site.load(6, oddities=("blank_serial",))
+        dead = frozenset(site.loaded.guids_by_oddity["blank_serial"])
+        path = place(site)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("not a folder")
+        run_id = site.sync("failed")
+        path.unlink()
+        site.clear_failed(run_id)
+        return Explained(dead=dead, again=dict.fromkeys(guids, 1))
+
+    return play
+
+
+def _disk_full(name: str) -> Play:
+    """A staging file can be opened, and nothing fits."""
+
+    def play(site: Site, random: Random) -> Explained:
+        site.load(6)
+        run_id = site.start_sync()
+        link = site.staging(run_id) / name
+        link.symlink_to(FULL_DISK)
+        site.end_sync(run_id, "failed")
+        link.unlink(missing_ok=True)
+        site.clear_failed(run_id)
+        return Explained()
+
+    return play
+
+
+def _no_room_for_the_letter(site: Site, random: Random) -> Explained:
+    site.load(6, oddities=("blank_serial",))
+    (dead,) = site.loaded.guids_by_oddity["blank_serial"]
+    folder = site.storage / "dead_letters"
+    folder.mkdir(parents=True)
+    link = folder / f"{dead}.part"
+    link.symlink_to(FULL_DISK)
+    run_id = site.sync("failed")
+    link.unlink(missing_ok=True)
+    site.clear_failed(run_id)
+    return Explained(dead=frozenset({dead}))
+
+
+CASES = (
+    Case("airflow.kill-plan", "SIGKILL of plan while it counts", _killed_while_vte_stalls("plan", PLAN)),
+    Case(
+        "airflow.kill-extract",
+        "SIGKILL of extract before the headers",
+        _killed_while_vte_stalls("carry.extract", HEADERS),
+    ),
+    Case(
+        "airflow.kill-extract-inside",
+        "SIGKILL of extract inside the steps",
+        _killed_while_vte_stalls("carry.extract", STEPS, 20),
+        short=True,
+    ),
+    Case("airflow.kill-map", "SIGKILL of map_runs as it opens its result", _killed_before_map_writes),
+    Case(
+        "airflow.kill-map-inside",
+        "SIGKILL of map_runs in the middle of its result",
+        _killed_while_map_writes,
+        short=True,
+    ),
+    Case(
+        "airflow.kill-upload-asking", "SIGKILL of upload while it asks what is there", _killed_while_wats_stalls(QUERY)
+    ),
+    Case("airflow.kill-upload-posting", "SIGKILL of upload after ten reports", _killed_while_wats_stalls(POST, 10)),
+    Case(
+        "airflow.kill-upload-stored",
+        "SIGKILL of upload with reports stored and not confirmed",
+        _killed_while_wats_stalls(POST, 10, stored=True),
+        short=True,
+    ),
+    Case("airflow.kill-settle", "SIGKILL of settle just before it writes the state", _killed_in_settle, short=True),
+    Case("airflow.kill-scheduler", "SIGKILL of the scheduler and all tasks in mid upload", _scheduler_killed),
+    Case("airflow.kill-api-server", "SIGKILL of the API server in mid upload", _api_server_killed),
+    Case("airflow.database-away", "Airflow's database stands still for six seconds", _metadata_away),
+    Case("airflow.cleared", "everything is cleared after a success", _cleared_when_done, short=True),
+    Case("airflow.cleared-running", "everything is cleared in mid upload", _cleared_while_running),
+    Case(
+        "airflow.staging-unwritable",
+        "the staging folder cannot be made",
+        _in_the_way(lambda site: site.storage / "staging"),
+        short=True,
+    ),
+    Case(
+        "airflow.letters-unwritable",
+        "the folder of dead letters cannot be made",
+        _in_the_way(lambda site: site.storage / "dead_letters"),
+    ),
+    Case("airflow.disk-full-extract", "no room for the staged runs", _disk_full("runs.jsonl.gz")),
+    Case("airflow.disk-full-map", "no room for the staged reports", _disk_full("reports.jsonl.gz")),
+    Case("airflow.disk-full-upload", "no room for what the upload achieved", _disk_full("outcomes.jsonl.gz")),
+    Case("airflow.disk-full-letter", "no room for a dead letter", _no_room_for_the_letter, short=True),
+)

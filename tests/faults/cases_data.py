@@ -1,0 +1,173 @@
+"""Odd data, damaged state, and everything at once under load."""
+
+from __future__ import annotations
+
+import json
+from random import Random
+
+from tests.faults.accounts import Explained
+from tests.faults.case import Case, Play
+from tests.faults.cases_sql import HEADERS, STEPS
+from tests.faults.cases_wats import POST, QUERY
+from tests.faults.site import STATE, SYNC, Site
+
+DEAD = (
+    *("null_serial", "empty_serial", "blank_serial", "overlong_serial", "unknown_product", "overlong_product_name"),
+    "natural_key_twins",
+)
+HELD = ("unmapped_testplan", "unknown_testplan", "null_result", "unlisted_result_code", "unlisted_step_result_code")
+NOT_DUE = ("future_by_minutes", "future_by_years")
+
+
+def _named(site: Site, names: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(guid.lower() for name in names for guid in site.loaded.guids_by_oddity.get(name, ()))
+
+
+def _explained(site: Site) -> Explained:
+    return Explained(dead=_named(site, DEAD), held=_named(site, HELD), not_due=_named(site, NOT_DUE))
+
+
+def _every_oddity(site: Site, random: Random) -> Explained:
+    site.load(20, oddities=True)
+    site.sync()
+    site.compare_all()
+    return _explained(site)
+
+
+def _large(site: Site, random: Random) -> Explained:
+    site.load(300, steps=300)
+    site.sync()
+    return Explained()
+
+
+def _held_go_through(site: Site, random: Random) -> Explained:
+    """Held runs wait for a setting and go by themselves once it is there."""
+    site.load(6, oddities=("unmapped_testplan", "unlisted_result_code"))
+    site.sync()
+    if site.letters.keys() != _named(site, HELD):
+        site.violations.append(f"held are {sorted(site.letters)}")
+    site.set(
+        process_map=site.settings["process_map"] | {"*": 100},
+        result_codes={"1": "Passed", "0": "Failed", "2": "Error", "3": "Terminated", "7": "Passed"},
+    )
+    site.sync()
+    if site.letters:
+        site.violations.append(f"still held: {sorted(site.letters)}")
+    site.set(process_map=site.settings["process_map"])
+    site.plant.db.query('UPDATE "IndexData" SET "Result" = 1 WHERE "Result" = 7')  # the check knows no code 7
+    return Explained()
+
+
+def _damaged_state(site: Site, random: Random) -> Explained:
+    """The state is no state any more: the sync stops, and goes on once a backup is there."""
+    site.sync()
+    site.load(6)
+    good = site.airflow.variable(STATE) or "{}"
+    run_id = ""
+    for damaged in ('{"since": "never", "coverage": 7}', "{}"):
+        site.airflow.set_variable(STATE, damaged)
+        run_id = site.start_sync()
+        site._watermark = None
+        site.end_sync(run_id, "failed")
+        if json.loads(site.airflow.variable(STATE) or "null") != json.loads(damaged):
+            site.violations.append("a damaged state was written over")
+        site.airflow.set_variable(STATE, good)
+    site._watermark = site.last_sync
+    site.clear_failed(run_id)
+    return Explained()
+
+
+def _refused_then_accepted(site: Site, random: Random) -> Explained:
+    site.load(12)
+    site._watermark = site.last_sync
+    run_id = site.airflow.trigger(SYNC)
+    site.end_sync(run_id, "failed")
+    site.story.states.append("accepted")
+    site._watermark = None
+    site.end_sync(site.airflow.trigger(SYNC, conf={"accept_identity": True}), "success")
+    return Explained()
+
+
+def _lost_state(site: Site, random: Random) -> Explained:
+    """Somebody deletes the state: the sync stops, begins anew when told to, and uploads nothing twice."""
+    site.load(12)
+    site.sync()
+    with site.metadata() as cursor:
+        cursor.execute("DELETE FROM variable WHERE key = %s", (STATE,))
+    return _refused_then_accepted(site, random)
+
+
+def _older_state(site: Site, random: Random) -> Explained:
+    """Somebody restores an older state: what was done since is looked at again when told to, and left as it is."""
+    site.load(12)
+    older = site.airflow.variable(STATE) or "{}"
+    site.sync()
+    site.airflow.set_variable(STATE, older)
+    return _refused_then_accepted(site, random)
+
+
+def _wrong_settings(site: Site, random: Random) -> Explained:
+    """A setting is wrong: one clear stop, and on once it is mended."""
+    site.load(6)
+    site.airflow.set_variable("vte_wats", json.dumps(site.settings | {"source_timezone": "Europe/Olso"}))
+    run_id = site.sync("failed")
+    site.set()
+    site.clear_failed(run_id)
+    return Explained()
+
+
+def _storm(runs: int, faults: int) -> Play:
+    """Many faults at once, drawn from the seed, while a thousand runs go through; then all is mended."""
+
+    def play(site: Site, random: Random) -> Explained:
+        guids = site.load(runs)
+        site.break_wats("stall", path=POST, delay_s=0.5, times=3)
+        for _ in range(faults):
+            _draw(site, random, guids)
+        run_id = site.start_sync()
+        state = site.end_sync(run_id)
+        site.mend()
+        if state == "failed":
+            site.clear_failed(run_id)
+        site.sync()
+        return Explained(again={guid: 1 + times for guid, times in site.spoilt.items()})
+
+    return play
+
+
+def _draw(site: Site, random: Random, guids: list[str]) -> None:
+    """Arm one fault that ends by itself."""
+    kinds = ["status", "store_then_status", "store_then_timeout", "store_then_reset", "reset", "close", "reset_inside"]
+    kinds += ["html", "empty_200", "wrong_id", "truncated_json", "no_store", "quarantine", "drip"]
+    if random.random() < 0.25:
+        kind = random.choice(["drop", "deadlock", "lock_timeout", "refuse"])
+        match = None if kind == "refuse" else random.choice([HEADERS, STEPS])
+        rows = random.choice([0, 5, 50]) if kind == "drop" else 0
+        site.break_vte(kind, match=match, times=random.randint(1, 2), after_rows=rows)
+        return
+    kind = random.choice(kinds)
+    asks = kind not in ("no_store", "quarantine", "wrong_id", "empty_200") and random.random() < 0.2
+    site.break_wats(
+        kind,
+        path=QUERY if asks else POST,
+        body=None if asks or random.random() < 0.5 else random.choice(guids),
+        after=random.randint(0, 100),
+        times=random.randint(1, 6),
+        status=random.choice([429, 500, 502, 503]),
+        retry_after=random.choice([None, 1]),
+        delay_s=1.0 if kind == "drip" else None,
+    )
+
+
+CASES = (
+    Case("data.every-oddity", "every oddity the floor knows, at once", _every_oddity, short=True),
+    Case("data.held", "held runs go through once a setting names them", _held_go_through),
+    Case("data.large", "three hundred runs of three hundred steps", _large),
+    Case("state.damaged", "the state is damaged twice, and restored", _damaged_state, short=True),
+    Case("state.deleted", "the state is deleted", _lost_state, short=True),
+    Case("state.older", "an older state is restored", _older_state),
+    Case("state.settings", "a setting is wrong", _wrong_settings),
+    Case("storm.small", "200 runs, eight faults drawn from the seed", _storm(200, 8), short=True),
+    Case("storm.thousand", "1,000 runs, twenty faults drawn from the seed", _storm(1000, 20)),
+    Case("storm.thousand-again", "1,000 runs, forty faults drawn from the seed", _storm(1000, 40)),
+)

@@ -1,0 +1,235 @@
+"""Deliberate bugs, each of which a named test must catch: python -m tests.faults.mutations [--jobs N].
+
+A bug is put into a temporary copy of the repository, and the test is run there. One that no test catches, or whose
+place in the code is gone, fails the run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+COPIED = ("dags", "docs", "include", "plugins", "sandbox", "tests", "benchmarks", "pyproject.toml")
+PATIENCE_S = 240
+TESTS_FAILED = 1  # pytest's exit code for failed tests, as opposed to tests that were not found or could not load
+
+
+def say(text: str) -> None:
+    """Tell the person who waits."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """A bug: what it would do to a site, the text it changes, and the test that sees it."""
+
+    name: str
+    harm: str
+    path: str
+    old: str
+    new: str
+    test: str
+
+
+def _core(name: str, harm: str, path: str, old: str, new: str, test: str) -> Mutation:
+    return Mutation(name, harm, f"plugins/vte_wats/{path}", old, new, f"tests/{test}")
+
+
+MUTATIONS = (
+    _core(
+        "strict lower edge", "runs on the edge of a window are lost", "source/statements.py",
+        "{column} >= CAST", "{column} > CAST",
+        "unit/test_statements.py::test_ranges_are_half_open_and_bound_as_iso_text_with_t",
+    ),
+    _core(
+        "closed upper edge", "runs on the edge are read by two windows", "source/statements.py",
+        "{column} < CAST", "{column} <= CAST",
+        "unit/test_statements.py::test_ranges_are_half_open_and_bound_as_iso_text_with_t",
+    ),
+    _core(
+        "no guard band", "late rows are lost", "windows.py",
+        "_whole_second(from_at) - timedelta(seconds=guard_band_s) - settled", "_whole_second(from_at) - settled",
+        "unit/test_windows.py::test_guard_band_and_settle_delay_shift_the_window_by_their_seconds",
+    ),
+    _core(
+        "naive windows", "the autumn hour is read once", "windows.py",
+        "for piece in _constant_offset_pieces(window, zone)", "for piece in [window]",
+        "unit/test_windows.py::test_every_second_of_a_known_clock_change_is_in_the_window_and_no_other",
+    ),
+    _core(
+        "the spring hour forgotten", "stations that do not adjust lose an hour of runs", "windows.py",
+        "_merged(pieces + list(_skipped_values(window, zone)))", "_merged(pieces)",
+        "unit/test_windows.py::test_the_skipped_spring_hour_is_read_when_an_unadjusted_clock_shows_it",
+    ),
+    _core(
+        "a slice splits a second", "runs of one second fall between two slices", "windows.py",
+        "cuts.append(second)", "cuts.append(second + timedelta(milliseconds=500))",
+        "unit/test_windows.py::test_slices_tile_the_ranges_keep_seconds_whole_and_respect_the_limit",
+    ),
+    _core(
+        "naive start", "a test starts hours too early or too late", "mapping/start_time.py",
+        "start_at = (timestamp_local - offset).replace(tzinfo=UTC)", "start_at = timestamp_local.replace(tzinfo=UTC)",
+        "unit/test_start_time.py::test_a_timestamp_at_the_start_is_the_start",
+    ),
+    _core(
+        "start is end", "a test starts when it ended", "mapping/start_time.py",
+        "start_at = earlier_at", "pass",
+        "unit/test_start_time.py::test_a_timestamp_at_the_end_is_taken_back_by_the_test_time",
+    ),
+    _core(
+        "random id", "every retry doubles a run", "mapping/report.py",
+        "id=run.index_guid,\n            pn", "id=__import__('uuid').uuid4(),\n            pn",
+        "unit/test_extract.py::test_map_makes_the_same_bytes_again",
+    ),
+    _core(
+        "unlisted result passes", "a broken unit is a good one", "mapping/verdicts.py",
+        "result = None if code is None else settings.result_codes.get(code)",
+        "result = settings.result_codes.get(code if code is not None else 1, RunResult.PASSED)",
+        "unit/test_mapping_report.py::test_a_run_with_an_unlisted_result_code_is_held",
+    ),
+    _core(
+        "strict limits", "a value on its limit fails", "mapping/limits.py",
+        "value >= self.low", "value > self.low",
+        "unit/test_mapping_steps.py::test_without_a_code_a_number_is_judged_by_its_limits_and_never_passed_without_one",
+    ),
+    _core(
+        "watermark past a hole", "a failed interval is never looked at again", "coverage.py",
+        "ends = (s.to_at for s in self.coverage if s.from_at <= self.since_at < s.to_at)",
+        "ends = (s.to_at for s in reversed(self.coverage))",
+        "unit/test_coverage.py::test_watermark_stays_before_a_hole_and_jumps_when_it_is_filled",
+    ),
+    _core(
+        "watermark moved early", "a failed slice counts as done", "sync/settle.py",
+        "if len(results) != planned:", "if len(results) > planned:",
+        "unit/test_settle.py::test_a_failed_slice_leaves_the_window_open_and_says_so",
+    ),
+    _core(
+        "accounts not balanced", "a run that got lost on the way is not noticed", "sync/upload.py",
+        "if read != counts.total():", "if read < 0:",
+        "unit/test_upload.py::test_a_run_that_mapping_lost_unbalances_the_accounts",
+    ),
+    _core(
+        "hash ignored", "steps that came later never arrive", "sync/upload.py",
+        "found is not None and found.source_hash == report.source_hash and not options.force",
+        "found is not None and not options.force",
+        "unit/test_upload.py::test_a_changed_run_is_replaced_under_its_id",
+    ),
+    _core(
+        "natural key ignored", "one run overwrites another", "sync/upload.py",
+        "        if others:\n", "        if not others and others:\n",
+        "unit/test_upload.py::test_two_runs_of_one_natural_key_are_both_refused_and_neither_posted",
+    ),
+    _core(
+        "no breaker", "a wrong setting floods the dead letters", "sync/upload.py",
+        "if progress.rejections[error.signature] >= settings.rejection_limit:", "if not progress:",
+        "unit/test_upload.py::test_many_equal_rejections_stop_the_run_and_bury_nothing",
+    ),
+    _core(
+        "dead letters not written", "a refused run is nowhere", "sync/upload.py",
+        "            if refusal is not None:\n", "            if refusal is not None and not progress:\n",
+        "unit/test_upload.py::test_refused_runs_become_letters_with_their_data_and_the_rest_goes_on",
+    ),
+    _core(
+        "confirmed by status alone", "a login page counts as an upload", "wats/session.py",
+        "if str(confirmed).lower() != str(report.report_id):", "if confirmed == 0:",
+        "integration/test_wats_hook.py::test_a_failure_on_the_wire_has_the_class_of_the_table",
+    ),
+    _core(
+        "default $top", "only ten of forty reports are found, the rest is sent again", "wats/queries.py",
+        ', "$top": str(len(ids))}', "}",
+        "integration/test_wats_hook.py::test_a_hundred_reports_are_all_found_although_wats_returns_ten_unasked",
+    ),
+    _core(
+        "Retry-After ignored", "a server that asks for a pause is hammered", "wats/session.py",
+        "if exc.retry_after_s is not None:\n                self._pace", "if exc.retry_after_s == -1:\n                self._pace",
+        "integration/test_wats_hook.py::test_a_429_pauses_every_request_until_retry_after_has_passed",
+    ),
+    _core(
+        "a timeout is a rejection", "a slow WATS buries good runs", "wats/answers.py",
+        '"no complete answer within timeout_s",\n        FailureClass.AMBIGUOUS',
+        '"no complete answer within timeout_s",\n        FailureClass.REJECTED',
+        "unit/test_wats_answers.py::test_an_error_of_the_transport_is_classed_through_the_wrapping_of_pywats",
+    ),
+    _core(
+        "a deadlock is fatal", "the reader gives up where it should give way", "source/failures.py",
+        "SqlFailure((1205,), RetriableError", "SqlFailure((1205,), FatalError",
+        "unit/test_sql_failures.py::test_a_failure_that_may_pass_is_retried",
+    ),
+    Mutation(
+        "NOLOCK", "rows that were never committed reach WATS", "include/sql/select_runs.sql",
+        "FROM [dbo].[IndexData] AS [IndexData]\n", "FROM [dbo].[IndexData] AS [IndexData] WITH (NOLOCK)\n",
+        "tests/unit/test_statements.py::test_no_file_reads_users_or_dirty_pages",
+    ),
+    Mutation(
+        "the reader wins deadlocks", "a test station loses its result", "include/sql/session_options.sql",
+        "SET DEADLOCK_PRIORITY LOW", "SET DEADLOCK_PRIORITY HIGH",
+        "tests/unit/test_statements.py::test_session_gives_way_to_the_stations",
+    ),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether the test caught the bug, and what it said."""
+
+    mutation: Mutation
+    caught: bool
+    told: str
+
+
+def check(mutation: Mutation) -> Verdict:
+    """Run the test against a copy with the bug in it."""
+    with tempfile.TemporaryDirectory(prefix="vte-wats-mutation-") as folder:
+        copy = Path(folder)
+        for name in COPIED:
+            _copy(REPOSITORY / name, copy / name)
+        path = copy / mutation.path
+        text = path.read_text(encoding="utf-8")
+        if text.count(mutation.old) < 1:
+            return Verdict(mutation, caught=False, told="the place to change is gone from the code")
+        path.write_text(text.replace(mutation.old, mutation.new), encoding="utf-8")
+        command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", mutation.test]
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
+        environment |= {"AIRFLOW_HOME": str(copy / "airflow"), "PYTHONPATH": f"{copy / 'plugins'}:{copy}"}
+        ended = subprocess.run(
+            command, cwd=copy, env=environment, capture_output=True, text=True, timeout=PATIENCE_S, check=False
+        )
+        last = next((line for line in ended.stdout.splitlines() if line.startswith("FAILED")), ended.stdout[-300:])
+        return Verdict(mutation, ended.returncode == TESTS_FAILED, last)
+
+
+def check_all(mutations: Sequence[Mutation] = MUTATIONS, jobs: int = 2) -> list[Verdict]:
+    """Check several bugs side by side, in their order."""
+    with ThreadPoolExecutor(jobs) as pool:
+        return list(pool.map(check, mutations))
+
+
+def _copy(source: Path, target: Path) -> None:
+    if source.is_dir():
+        shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+    elif source.exists():
+        shutil.copy2(source, target)
+
+
+def main() -> int:
+    """Print one line per bug; return 0 when each was caught."""
+    parser = argparse.ArgumentParser(prog="python -m tests.faults.mutations", description=__doc__)
+    parser.add_argument("--jobs", type=int, default=2)
+    verdicts = check_all(jobs=parser.parse_args().jobs)
+    for verdict in verdicts:
+        say(f"{'caught' if verdict.caught else 'MISSED'}  {verdict.mutation.name}: {verdict.told}")
+    return 0 if all(verdict.caught for verdict in verdicts) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

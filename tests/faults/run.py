@@ -1,0 +1,74 @@
+"""The whole matrix on a real Airflow: python -m tests.faults.run [--cases GLOB] [--seed N] [--short].
+
+Writes docs/reliability.md when every case was run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from tests.faults.canary import leaks
+from tests.faults.matrix import CASES, Outcome, run_case, selected
+from tests.faults.mutations import Verdict, check_all, say
+from tests.faults.page import page
+from tests.faults.site import REPOSITORY, open_site
+
+PAGE = REPOSITORY / "docs" / "reliability.md"
+SEED = 7
+
+
+def main() -> int:
+    """Run the cases; return 0 when nothing was lost, doubled or altered, no secret leaked and every bug was caught."""
+    parser = argparse.ArgumentParser(prog="python -m tests.faults.run", description=__doc__)
+    parser.add_argument("--cases", default="*", metavar="GLOB", help="only the cases with such a name, as sql.*")
+    parser.add_argument("--seed", type=int, default=SEED, help=f"what the random cases draw from (default {SEED})")
+    parser.add_argument("--short", action="store_true", help="the shortened matrix of make test")
+    arguments = parser.parse_args()
+    cases = selected(arguments.cases, short=arguments.short)
+    if not cases:
+        parser.error(f"no case is named {arguments.cases}; there are: {', '.join(case.name for case in CASES)}")
+    logging.disable(logging.ERROR)
+    began = time.monotonic()
+    home = Path(tempfile.mkdtemp(prefix="vte-wats-faults-"))
+    try:
+        with open_site(home, arguments.seed) as site:
+            outcomes = []
+            for case in cases:
+                outcomes.append(run_case(site, case, arguments.seed))
+                _tell(outcomes[-1], len(outcomes), len(cases))
+            leaked = leaks(site)
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+    for place in leaked:
+        say(f"a secret stands in {place}")
+    whole = len(cases) == len(CASES)
+    verdicts: list[Verdict] = check_all() if whole else []
+    for verdict in verdicts:
+        say(f"{'caught' if verdict.caught else 'MISSED'}  {verdict.mutation.name}")
+    seconds = time.monotonic() - began
+    good = all(one.passed for one in outcomes) and not leaked and all(verdict.caught for verdict in verdicts)
+    if whole:
+        PAGE.write_text(page(outcomes, leaked, verdicts, arguments.seed, seconds), encoding="utf-8")
+    lost, doubled, altered = (sum(getattr(one.accounts, name) for one in outcomes) for name in _COUNTS)
+    say(f"{len(cases)} cases in {seconds:.0f} s: {lost} lost, {doubled} doubled, {altered} altered")
+    return 0 if good else 1
+
+
+_COUNTS = ("lost", "doubled", "altered")
+
+
+def _tell(outcome: Outcome, number: int, of: int) -> None:
+    mark = "ok    " if outcome.passed else "FAILED"
+    say(f"[{number:2}/{of}] {mark} {outcome.case.name:<28} {outcome.seconds:5.1f} s  {outcome.happened}")
+    for line in outcome.accounts.wrong:
+        say(f"          {line[:500]}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
