@@ -11,7 +11,9 @@ once the setting they waited for is there.
 | runs were uploaded | they came later than the guard band, or an interval failed | raise `guard_band_s` if it happens daily |
 | upload failed | as in `vte_wats_sync` | as there |
 
-Trigger it with **days** = 0 to compare the whole database, for instance after a restore.
+Trigger it with **days** = 0 to compare the whole database, for instance after a restore. With **guids** or
+**dead_letters** it compares nothing and carries just those runs, read from VTE anew: that is how corrected dead letters
+are driven again, one by one, a group by its `signature`, or `all`.
 """
 
 from __future__ import annotations
@@ -36,6 +38,15 @@ with DAG(
     default_args=retry_arguments(settings),
     params={
         "days": Param(7, type="integer", minimum=0, title="Days", description="How far back to compare; 0 is all."),
+        "guids": Param(
+            [], type="array", items={"type": "string"}, title="Runs", description="Index_GUIDs, one a line."
+        ),
+        "dead_letters": Param(
+            None,
+            type=["null", "string"],
+            title="Dead letters",
+            description="all, or the signature of one group of dead letters.",
+        ),
         "dry_run": Param(False, type="boolean", title="Dry run", description="Compare and map, but post nothing."),
         "force": Param(False, type="boolean", title="Force", description="Post reports that are unchanged, too."),
     },
@@ -48,19 +59,24 @@ with DAG(
         from vte_wats.orchestration.edges import open_source, open_wats, read_settings, storage_of
         from vte_wats.storage.dead_letters import DeadLetters
         from vte_wats.sync.plan import plan_named
+        from vte_wats.sync.redrive import redrive
         from vte_wats.sync.sweep import sweep
         from vte_wats.windows import everything_until, local_ranges, window_of
 
         context = get_current_context()
+        params = context["params"]
         site = read_settings()
-        days = context["params"]["days"]
+        letters = DeadLetters(storage_of(site))
         now_at = datetime.now(UTC)
-        window = window_of(now_at - timedelta(days=days), now_at, 0, site.settle_delay_s)
-        ranges = local_ranges(window, site.zone) if days else everything_until(window.to_at, site.zone)
+        window = window_of(now_at - timedelta(days=params["days"]), now_at, 0, site.settle_delay_s)
+        ranges = local_ranges(window, site.zone) if params["days"] else everything_until(window.to_at, site.zone)
         with open_source(site) as source, open_wats(site) as wats:
             recognised_state(context, source, site)
-            missing = sweep(source, wats, DeadLetters(storage_of(site)), ranges)
-        return [part.to_xcom() for part in plan_named(missing, site)]
+            if params["guids"] or params["dead_letters"]:
+                runs = redrive(letters, params["guids"], params["dead_letters"])
+            else:
+                runs = sweep(source, wats, letters, ranges)
+        return [part.to_xcom() for part in plan_named(runs, site)]
 
     slices = plan()
     carry.expand(part=slices) >> settle(slices)

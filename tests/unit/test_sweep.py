@@ -36,6 +36,11 @@ def test_dead_letters_stay_and_held_runs_are_tried_again(letters):
     assert letters.guids() == {guid_of(1), guid_of(2)}
 
 
+def test_a_held_run_older_than_the_comparison_is_tried_again_too(letters):
+    letters.put(a_run(7, timestamp_local=datetime(1999, 1, 1)), LetterKind.HELD, "no map", "no map", NOW_AT)
+    assert sweep(FakeSource(a_run(1)), FakeWats(), letters, ALL) == [guid_of(1), guid_of(7)]
+
+
 def test_one_statement_reads_the_keys_however_many_there_are(letters):
     source = FakeSource(*(a_run(number) for number in range(1, 2502)))
     wats = FakeWats()
