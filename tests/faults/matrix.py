@@ -24,6 +24,7 @@ class Outcome:
     happened: str
     accounts: Accounts
     seconds: float
+    strikes: int
 
     @property
     def passed(self) -> bool:
@@ -43,6 +44,8 @@ def run_case(site: Site, case: Case, seed: int) -> Outcome:
     problems: tuple[str, ...] = ()
     try:
         explained = case.play(site, Random(f"{seed}:{case.name}"))
+        if site.armed and not site.strikes:
+            site.violations.append("no fault ever struck, so the case shows nothing")
         accounts = balance(site, explained)
     except Exception as exc:  # noqa: BLE001 - the other cases go on
         accounts = Accounts(0, 0, 0, 0, 0, 0, (f"{type(exc).__name__}: {exc}", *site.violations))
@@ -53,4 +56,4 @@ def run_case(site: Site, case: Case, seed: int) -> Outcome:
             **{name: getattr(accounts, name) for name in Accounts.__dataclass_fields__ if name != "wrong"},
             wrong=(*accounts.wrong, *problems),
         )
-    return Outcome(case, str(site.story), accounts, time.monotonic() - began)
+    return Outcome(case, str(site.story), accounts, time.monotonic() - began, site.strikes)

@@ -54,13 +54,16 @@ def page(
         + "\n",
         (
             "*What happened* shows how each attempt of the sync ended, and the tasks that took more than one try (a "
-            "cleared task's tries go on counting).\n"
+            "cleared task's tries go on counting). *Strikes* counts the requests and connections that an emulated server "
+            "spoilt as told; it is 0 where a server is stopped, a process killed, a disk full or a Variable damaged.\n"
         ),
     ]
     for group, title in _GROUPS.items():
         parts.append(f"## {title}\n")
-        parts.append("| case | what goes wrong | what happened | runs | reports | letters | lost | doubled | altered |")
-        parts.append("| --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |")
+        parts.append(
+            "| case | what goes wrong | what happened | strikes | runs | reports | letters | lost | doubled | altered |"
+        )
+        parts.append("| --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
         parts += [_line(one) for one in outcomes if one.case.group == group]
         parts.append("")
     parts.append("## Secrets\n")
@@ -85,7 +88,15 @@ def page(
 def _line(one: Outcome) -> str:
     accounts = one.accounts
     happened = one.happened if one.passed else f"**failed**: {accounts.wrong[0][:120]}"
-    numbers = (accounts.runs, accounts.reports, accounts.letters, accounts.lost, accounts.doubled, accounts.altered)
+    numbers = (
+        one.strikes,
+        accounts.runs,
+        accounts.reports,
+        accounts.letters,
+        accounts.lost,
+        accounts.doubled,
+        accounts.altered,
+    )
     return f"| `{one.case.name}` | {one.case.what} | {happened} | {' | '.join(map(str, numbers))} |"
 
 

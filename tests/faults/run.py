@@ -65,7 +65,9 @@ _COUNTS = ("lost", "doubled", "altered")
 
 def _tell(outcome: Outcome, number: int, of: int) -> None:
     mark = "ok    " if outcome.passed else "FAILED"
-    say(f"[{number:2}/{of}] {mark} {outcome.case.name:<28} {outcome.seconds:5.1f} s  {outcome.happened}")
+    say(
+        f"[{number:2}/{of}] {mark} {outcome.case.name:<28} {outcome.seconds:5.1f} s  {outcome.strikes:3} strikes  {outcome.happened}"
+    )
     for line in outcome.accounts.wrong:
         say(f"          {line[:500]}")
 

@@ -59,13 +59,16 @@ class Site:
         self.settings: dict[str, Any] = {}
         self.story = Story()
         self.violations: list[str] = []
+        self.armed = 0
+        self._struck_before = 0
         self._watermark: str | None = None
 
     # -- a case begins ------------------------------------------------------------------------------------------------
     def fresh(self) -> None:
         """Begin a case with an empty source, an empty WATS, no letters, no faults and the usual settings."""
-        self.story, self.violations = Story(), []
+        self.story, self.violations, self.armed = Story(), [], 0
         self.mend()
+        self._struck_before = len(self.plant.vte.faults.struck)
         for table in RESULT_TABLES:
             self.plant.db.query(f'DELETE FROM "{table}"')
         self.plant.wats.store.clear()
@@ -92,10 +95,12 @@ class Site:
     # -- faults -------------------------------------------------------------------------------------------------------
     def break_wats(self, kind: str, **how: Any) -> int:
         """Arm WATS with a fault, as data."""
+        self.armed += 1
         return self.plant.wats.faults.add(wats_faults.Fault(kind, **how))
 
     def break_vte(self, kind: Any, **how: Any) -> vte_faults.Fault:
         """Arm SQL Server with a fault, as data."""
+        self.armed += 1
         return self.plant.vte.faults.add(vte_faults.Fault(kind, **how))
 
     def mend(self) -> None:
@@ -180,6 +185,12 @@ class Site:
         with suppress(ValueError, KeyError, TypeError):
             return str(json.loads(self.airflow.variable(STATE) or "null")["lastSync"])
         return None
+
+    @property
+    def strikes(self) -> int:
+        """How many requests and connections a fault has struck in this case."""
+        vte = len(self.plant.vte.faults.struck) - self._struck_before
+        return vte + sum(1 for one in self.plant.wats.log if one.fault)
 
     @property
     def posts(self) -> list[Request]:
