@@ -27,7 +27,7 @@ START = datetime(2026, 3, 2, 6, tzinfo=UTC)
 STEPS = 50
 SLICE_RUNS = 100
 RUNS = (1_000, 10_000)
-ROUNDS = 3
+ROUNDS = 2
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 
 
