@@ -6,6 +6,7 @@ import json
 from datetime import datetime
 from uuid import UUID
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pywats.models import UUTReport
@@ -83,6 +84,7 @@ def report_or_refusal(run: VteTestRun, answers: Settings) -> Report | RejectedEr
         return refusal
 
 
+@pytest.mark.slow
 @settings(max_examples=250, deadline=None)
 @given(
     run=RUN,

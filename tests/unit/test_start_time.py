@@ -111,6 +111,7 @@ def test_the_two_passes_differ_exactly_when_the_start_says_it_is_ambiguous(zone,
     assert earlier.at <= later.at
 
 
+@pytest.mark.slow
 @given(ZONES, st.integers(1970, 2037), st.data())
 def test_around_every_clock_change_each_instant_is_found_again_from_its_wall_clock(zone, year, data):
     tz = ZoneInfo(zone)

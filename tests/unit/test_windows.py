@@ -74,6 +74,7 @@ def watched_values(windows: list[Window], zone: ZoneInfo, drawn: list[float]) ->
     return {value + way * SECOND for value in values for way in ways}
 
 
+@pytest.mark.slow
 @settings(max_examples=250, deadline=None)
 @given(
     where=zones_and_edges(),
