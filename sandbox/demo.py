@@ -165,7 +165,7 @@ def _check(plant: Plant, airflow: AirflowStack, storage: Path) -> Verdict:
         raise RuntimeError(f"the comparison of VTE and WATS failed, see {RECONCILE} in Airflow")
     received = Counter(_source_id(report).removeprefix("VTE:") for report in plant.wats.store.reports())
     letters = {path.stem: json.loads(path.read_text())["signature"] for path in storage.glob("dead_letters/*.json")}
-    strangers = received.keys() - {guid.lower() for guid, _ in rows} - _later_runs(plant)
+    strangers = received.keys() - _runs_by_now(plant)
     twice = {guid for guid, reports in received.items() if reports > 1} | (received.keys() & letters.keys())
     return Verdict(
         vte=len(due),
@@ -177,7 +177,7 @@ def _check(plant: Plant, airflow: AirflowStack, storage: Path) -> Verdict:
     )
 
 
-def _later_runs(plant: Plant) -> set[str]:
+def _runs_by_now(plant: Plant) -> set[str]:
     return {guid.lower() for (guid,) in plant.db.query('SELECT CAST("Index_GUID" AS VARCHAR) FROM "IndexData"')}
 
 

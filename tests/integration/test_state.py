@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from airflow.dag_processing.dagbag import DagBag
 from airflow.models.dagrun import DagRun
+from airflow.models.taskinstance import TaskInstance
 from airflow.models.variable import Variable
 from airflow.utils.db import initdb
 from airflow.utils.session import create_session
@@ -82,6 +83,16 @@ def test_the_first_sync_names_source_and_target_and_the_next_ones_go_on(site):
         name: first[name] for name in ("begun", "source", "target")
     }
     assert site.state["syncs"] == 2
+
+
+def test_an_empty_interval_costs_two_tasks_and_extends_coverage(site):
+    assert site.sync(60) == "success"
+    with create_session() as session:
+        states = {one.task_id: str(one.state) for one in session.query(TaskInstance)}
+    ran = {task_id for task_id, state in states.items() if state == "success"}
+    assert ran == {"plan", "settle"}
+    assert {states[task_id] for task_id in states.keys() - ran} == {"skipped"}
+    assert len(site.state["coverage"]) == 1
 
 
 def stored() -> str | None:
