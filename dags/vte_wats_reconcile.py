@@ -24,59 +24,62 @@ from typing import Any
 from airflow.sdk import DAG, CronDataIntervalTimetable, Param, get_current_context, task
 
 from vte_wats.orchestration.dag_settings import read_dag_settings
-from vte_wats.orchestration.tasks import WATS_POOL, carry, recognised_state, retry_arguments, settle
+from vte_wats.orchestration.tasks import carry_and_settle, recognised_state, retry_arguments
+from vte_wats.sites import Site
 
-settings = read_dag_settings()
+deployment = read_dag_settings()
 
-with DAG(
-    "vte_wats_reconcile",
-    doc_md=__doc__,
-    schedule=CronDataIntervalTimetable(settings.reconcile_schedule, timezone="UTC"),
-    start_date=settings.start_date,
-    catchup=False,
-    max_active_runs=1,
-    default_args=retry_arguments(settings),
-    params={
-        "days": Param(7, type="integer", minimum=0, title="Days", description="How far back to compare; 0 is all."),
-        "guids": Param(
-            [], type="array", items={"type": "string"}, title="Runs", description="Index_GUIDs, one a line."
-        ),
-        "dead_letters": Param(
-            None,
-            type=["null", "string"],
-            title="Dead letters",
-            description="all, or the signature of one group of dead letters.",
-        ),
-        "dry_run": Param(False, type="boolean", title="Dry run", description="Compare and map, but post nothing."),
-        "force": Param(False, type="boolean", title="Force", description="Post reports that are unchanged, too."),
-    },
-    tags=["vte", "wats"],
-):
 
-    @task(pool=WATS_POOL)
-    def plan() -> list[dict[str, Any]]:
-        """Find the runs that are missing in WATS and cut them into slices."""
-        from vte_wats.orchestration.edges import open_source, open_wats, read_settings, storage_of
-        from vte_wats.storage.dead_letters import DeadLetters
-        from vte_wats.sync.plan import plan_named
-        from vte_wats.sync.redrive import redrive
-        from vte_wats.sync.sweep import sweep
-        from vte_wats.windows import everything_until, local_ranges, window_of
+@task
+def plan(site_name: str) -> list[dict[str, Any]]:
+    """Find the runs that are missing in WATS and cut them into slices."""
+    from vte_wats.orchestration.edges import open_source, open_wats, read_settings, storage_of
+    from vte_wats.storage.dead_letters import DeadLetters
+    from vte_wats.sync.plan import plan_named
+    from vte_wats.sync.redrive import redrive
+    from vte_wats.sync.sweep import sweep
+    from vte_wats.windows import everything_until, local_ranges, window_of
 
-        context = get_current_context()
-        params = context["params"]
-        site = read_settings()
-        letters = DeadLetters(storage_of(site))
-        now_at = datetime.now(UTC)
-        window = window_of(now_at - timedelta(days=params["days"]), now_at, 0, site.settle_delay_s)
-        ranges = local_ranges(window, site.zone) if params["days"] else everything_until(window.to_at, site.zone)
-        with open_source(site) as source, open_wats(site) as wats:
-            recognised_state(context, source, site)
-            if params["guids"] or params["dead_letters"]:
-                runs = redrive(letters, params["guids"], params["dead_letters"])
-            else:
-                runs = sweep(source, wats, letters, ranges)
-        return [part.to_xcom() for part in plan_named(runs, site)]
+    context = get_current_context()
+    params = context["params"]
+    site = Site(site_name)
+    settings = read_settings(site)
+    letters = DeadLetters(storage_of(site, settings))
+    now_at = datetime.now(UTC)
+    window = window_of(now_at - timedelta(days=params["days"]), now_at, 0, settings.settle_delay_s)
+    ranges = local_ranges(window, settings.zone) if params["days"] else everything_until(window.to_at, settings.zone)
+    with open_source(site, settings) as source, open_wats(site, settings) as wats:
+        recognised_state(context, site, source, settings)
+        if params["guids"] or params["dead_letters"]:
+            runs = redrive(letters, params["guids"], params["dead_letters"])
+        else:
+            runs = sweep(source, wats, letters, ranges)
+    return [part.to_xcom() for part in plan_named(runs, settings)]
 
-    slices = plan()
-    carry.expand(part=slices) >> settle(slices)
+
+for one in deployment.sites:
+    with DAG(
+        one.dag_id("reconcile"),
+        doc_md=__doc__,
+        schedule=CronDataIntervalTimetable(deployment.reconcile_schedule, timezone="UTC"),
+        start_date=deployment.start_date,
+        catchup=False,
+        max_active_runs=1,
+        default_args=retry_arguments(deployment),
+        params={
+            "days": Param(7, type="integer", minimum=0, title="Days", description="How far back to compare; 0 is all."),
+            "guids": Param(
+                [], type="array", items={"type": "string"}, title="Runs", description="Index_GUIDs, one a line."
+            ),
+            "dead_letters": Param(
+                None,
+                type=["null", "string"],
+                title="Dead letters",
+                description="all, or the signature of one group of dead letters.",
+            ),
+            "dry_run": Param(False, type="boolean", title="Dry run", description="Compare and map, but post nothing."),
+            "force": Param(False, type="boolean", title="Force", description="Post reports that are unchanged, too."),
+        },
+        tags=["vte", "wats", *filter(None, [one.name])],
+    ):
+        carry_and_settle(one, plan.override(pool=one.wats_pool)(one.name))

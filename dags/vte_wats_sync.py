@@ -25,57 +25,61 @@ from airflow.sdk import DAG, CronDataIntervalTimetable, Param, get_current_conte
 
 from vte_wats.orchestration.dag_settings import read_dag_settings
 from vte_wats.orchestration.tasks import (
-    carry,
+    carry_and_settle,
     interval_to_sync,
     publish_window,
     recognised_state,
     retry_arguments,
-    settle,
 )
+from vte_wats.sites import Site
 
-settings = read_dag_settings()
+deployment = read_dag_settings()
 
-with DAG(
-    "vte_wats_sync",
-    doc_md=__doc__,
-    schedule=CronDataIntervalTimetable(settings.schedule, timezone="UTC"),
-    start_date=settings.start_date,
-    catchup=True,
-    max_active_runs=settings.max_active_runs,
-    default_args=retry_arguments(settings),
-    params={
-        "dry_run": Param(False, type="boolean", title="Dry run", description="Read and map, but post nothing."),
-        "force": Param(False, type="boolean", title="Force", description="Post reports that are unchanged, too."),
-        "accept_identity": Param(
-            False,
-            type="boolean",
-            title="Accept identity",
-            description="Take this database, this WATS and the state as it stands for right, after plan refused them.",
-        ),
-    },
-    tags=["vte", "wats"],
-):
 
-    @task
-    def plan() -> list[dict[str, Any]]:
-        """Cut the data interval, or the time since lastSync, into slices."""
-        from vte_wats.orchestration.edges import open_source, read_settings, storage_of
-        from vte_wats.storage.dead_letters import DeadLetters
-        from vte_wats.sync.plan import plan as plan_window
-        from vte_wats.sync.plan import plan_held
-        from vte_wats.windows import window_of
+@task
+def plan(site_name: str) -> list[dict[str, Any]]:
+    """Cut the data interval, or the time since lastSync, into slices."""
+    from vte_wats.orchestration.edges import open_source, read_settings, storage_of
+    from vte_wats.storage.dead_letters import DeadLetters
+    from vte_wats.sync.plan import plan as plan_window
+    from vte_wats.sync.plan import plan_held
+    from vte_wats.windows import window_of
 
-        context = get_current_context()
-        site = read_settings()
-        with open_source(site) as source:
-            state = recognised_state(context, source, site)
-            from_at, to_at = interval_to_sync(context, state.last_sync)
-            planned = plan_window(source, site, window_of(from_at, to_at, site.guard_band_s, site.settle_delay_s))
-        publish_window(context, planned, state, site)
-        slices = planned.slices
-        if state.settings_hash != site.fingerprint:
-            slices += plan_held(DeadLetters(storage_of(site)), planned, site)
-        return [part.to_xcom() for part in slices]
+    context = get_current_context()
+    site = Site(site_name)
+    settings = read_settings(site)
+    with open_source(site, settings) as source:
+        state = recognised_state(context, site, source, settings)
+        from_at, to_at = interval_to_sync(context, state.last_sync)
+        planned = plan_window(
+            source, settings, window_of(from_at, to_at, settings.guard_band_s, settings.settle_delay_s)
+        )
+    publish_window(context, planned, state, settings)
+    slices = planned.slices
+    if state.settings_hash != settings.fingerprint:
+        slices += plan_held(DeadLetters(storage_of(site, settings)), planned, settings)
+    return [part.to_xcom() for part in slices]
 
-    slices = plan()
-    carry.expand(part=slices) >> settle(slices)
+
+for one in deployment.sites:
+    with DAG(
+        one.dag_id("sync"),
+        doc_md=__doc__,
+        schedule=CronDataIntervalTimetable(deployment.schedule, timezone="UTC"),
+        start_date=deployment.start_date,
+        catchup=True,
+        max_active_runs=deployment.max_active_runs,
+        default_args=retry_arguments(deployment),
+        params={
+            "dry_run": Param(False, type="boolean", title="Dry run", description="Read and map, but post nothing."),
+            "force": Param(False, type="boolean", title="Force", description="Post reports that are unchanged, too."),
+            "accept_identity": Param(
+                False,
+                type="boolean",
+                title="Accept identity",
+                description="Take this database, this WATS and the state as it stands for right, after plan refused them.",
+            ),
+        },
+        tags=["vte", "wats", *filter(None, [one.name])],
+    ):
+        carry_and_settle(one, plan(one.name))

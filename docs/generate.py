@@ -21,6 +21,7 @@ from sqlglot import exp
 
 from vte_wats.errors import RetriableError
 from vte_wats.settings import PartRevision, Settings, TableOverride
+from vte_wats.sites import Site
 from vte_wats.source.failures import SQL_FAILURES
 from vte_wats.wats.answers import FAILURES, FailureClass
 from vte_wats.wats.connection import WatsOptions
@@ -65,6 +66,8 @@ EXAMPLES: dict[str, Any] = {
 NESTED: dict[str, type[BaseModel]] = {"part_revision": PartRevision, "column_overrides.<table>": TableOverride}
 
 OPTION_MEANINGS = {
+    "sites": "Names of the sites, separated by commas, when there are several: each has DAGs, connections, Variables "
+    "and pools of its own, with its name at their end. Empty: one site without a name.",
     "start_date": "The instant from which runs are synced, ISO 8601. Catchup reads everything since then, interval by "
     "interval; older history is for a backfill. Required.",
     "schedule": "When the sync runs: a cron expression in UTC. One interval lies between two of its times.",
@@ -189,6 +192,13 @@ Connection type: WATS.
 {_settings_table(WatsOptions, None)}
 `requests_per_minute` is shared out: each of the `concurrent_tasks` uploads sends at most its part. Give the pool
 `wats_api` as many slots as `concurrent_tasks` says.
+
+## Several sites
+
+With `sites` = `oslo, bergen` the same DAG files make a set of DAGs for each, such as `vte_wats_sync_oslo`. Everything
+they use carries the name, too: connections `vte_oslo` and `wats_oslo`, Variables `vte_wats_oslo` and
+`vte_wats_state_oslo`, pools `wats_api_oslo` and `vte_wats_state_oslo`, and a folder `oslo` in the storage. The one
+unnamed site of the pages here has the names without an ending, and `vte_default` and `wats_default`.
 
 ## Section `[vte_wats]`
 
@@ -401,7 +411,7 @@ def failures() -> str:
             ", ".join(map(str, failure.numbers)),
             failure.meaning,
             "tried again" if issubclass(failure.kind, RetriableError) else "stops",
-            failure.advice,
+            failure.advice_for(Site()),
         )
         for failure in SQL_FAILURES
     ]

@@ -1,7 +1,8 @@
 """Everything a site answers about its VTE database and its WATS, read once and validated at once.
 
-The answers live in the Airflow Variable ``vte_wats`` as one JSON object; addresses and credentials live in the
-connections ``vte_default`` and ``wats_default``. Unknown fields are refused and every mistake is reported together.
+The answers live in the Airflow Variable ``vte_wats`` as one JSON object, addresses and credentials in the connections
+``vte_default`` and ``wats_default``; a named site has its own of each. Unknown fields are refused, and every mistake is
+reported together.
 """
 
 from __future__ import annotations
@@ -21,14 +22,13 @@ from pydantic import (
     ConfigDict,
     Field,
     JsonValue,
+    PrivateAttr,
     ValidationError,
     field_validator,
 )
 
 from vte_wats.errors import FatalError
-
-VARIABLE = "vte_wats"
-WHERE_TO_CHANGE = f"Airflow › Admin › Variables › {VARIABLE}"
+from vte_wats.sites import Site
 
 # One-sided limits and "no limit" markers may have passed through a 32-bit column on their way here.
 _SINGLE_PRECISION = 1e-6
@@ -245,6 +245,8 @@ class Settings(_Closed):
         "Default: file://$AIRFLOW_HOME/vte_wats.",
     )
 
+    _variable: str = PrivateAttr(default=Site().settings_variable)
+
     @field_validator("column_overrides")
     @classmethod
     def _overrides_name_what_is_read(cls, overrides: dict[str, TableOverride]) -> dict[str, TableOverride]:
@@ -269,6 +271,11 @@ class Settings(_Closed):
             columns = (here.columns.get(column, column) for column in keys | OPTIONAL_COLUMNS[table])
             read |= {f"{here.table or table}.{column}" for column in columns if column is not None}
         return frozenset(read)
+
+    @property
+    def where_to_change(self) -> str:
+        """Where a person finds these settings in Airflow."""
+        return _where_to_change(self._variable)
 
     @property
     def zone(self) -> ZoneInfo:
@@ -299,30 +306,33 @@ class Settings(_Closed):
         return True
 
 
-def parse_settings(text: str | None) -> Settings:
-    """Read the Variable's text.
+def parse_settings(text: str | None, variable: str = Site().settings_variable) -> Settings:
+    """Read the text of a Variable.
 
     Raises :class:`FatalError` with one line per mistake: field, rule, value given, and where to change it.
     """
+    where = _where_to_change(variable)
     if text is None:
         raise FatalError(
-            f"the Airflow Variable {VARIABLE} does not exist. Create it under {WHERE_TO_CHANGE} with at least "
+            f"the Airflow Variable {variable} does not exist. Create it under {where} with at least "
             '{"source_timezone": "Europe/Oslo", "process_map": {"My test plan": 100}}'
         )
     try:
         answers = json.loads(text, object_pairs_hook=_refuse_doubles)
     except ValueError as exc:
-        raise FatalError(
-            f"the Airflow Variable {VARIABLE} is not valid JSON: {exc}. Change it: {WHERE_TO_CHANGE}"
-        ) from exc
+        raise FatalError(f"the Airflow Variable {variable} is not valid JSON: {exc}. Change it: {where}") from exc
     try:
-        return Settings.model_validate_json(json.dumps(answers))
+        settings = Settings.model_validate_json(json.dumps(answers))
     except ValidationError as exc:
         mistakes = exc.errors(include_url=False, include_context=False)
         lines = [_mistake(".".join(str(part) for part in m["loc"]), m["msg"], m["input"], m["type"]) for m in mistakes]
-        raise FatalError(
-            f"{len(lines)} setting(s) are wrong. Change them: {WHERE_TO_CHANGE}\n" + "\n".join(lines)
-        ) from exc
+        raise FatalError(f"{len(lines)} setting(s) are wrong. Change them: {where}\n" + "\n".join(lines)) from exc
+    settings._variable = variable  # noqa: SLF001 -- set once, here
+    return settings
+
+
+def _where_to_change(variable: str) -> str:
+    return f"Airflow › Admin › Variables › {variable}"
 
 
 def _refuse_doubles(pairs: list[tuple[str, Any]]) -> dict[str, JsonValue]:

@@ -34,6 +34,25 @@ def test_every_dag_file_loads(bag):
     assert set(bag.dags) == {"vte_wats_sync", "vte_wats_reconcile"}
 
 
+def test_every_named_site_has_dags_pools_and_connections_of_its_own(repository):
+    pools = json.loads(
+        run_python(
+            "import json\n"
+            "from airflow.dag_processing.dagbag import DagBag\n"
+            f"bag = DagBag({str(repository / 'dags')!r})\n"
+            "assert not bag.import_errors, bag.import_errors\n"
+            "print(json.dumps({i: sorted({t.pool for t in d.tasks}) for i, d in bag.dags.items()}))",
+            AIRFLOW__VTE_WATS__SITES="oslo, bergen",
+        )
+    )
+    kinds = ("sync", "reconcile")
+    assert pools == {
+        f"vte_wats_{kind}_{site}": sorted(["default_pool", f"vte_wats_state_{site}", f"wats_api_{site}"])
+        for kind in kinds
+        for site in ("oslo", "bergen")
+    }
+
+
 def test_the_sync_covers_explicit_five_minute_intervals_and_catches_up(bag):
     dag = bag.dags["vte_wats_sync"]
     assert isinstance(dag.timetable, CronDataIntervalTimetable)

@@ -19,8 +19,8 @@ from airflow.configuration import conf
 from sandbox import seed_sql_server
 from sandbox.compose import answers
 from sandbox.floor.factory import Floor
-from vte_wats.orchestration.tasks import STATE_POOL, WATS_POOL
 from vte_wats.settings import parse_settings
+from vte_wats.sites import Site
 from vte_wats.wats.connection import WatsConnection, WatsOptions
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -210,8 +210,8 @@ def test_sandbox_answers_are_those_of_the_floor_and_pass_validation():
 def test_pools_are_those_the_tasks_use():
     pools = json.loads((REPOSITORY / "include/pools.json").read_text(encoding="utf-8"))
     assert {name: pool["slots"] for name, pool in pools.items()} == {
-        WATS_POOL: WatsOptions().concurrent_tasks,
-        STATE_POOL: 1,
+        Site().wats_pool: WatsOptions().concurrent_tasks,
+        Site().state_pool: 1,
     }
     assert all(set(pool) == {"slots", "description", "include_deferred"} for pool in pools.values())
 

@@ -8,6 +8,7 @@ import pytest
 from vte_wats.errors import FatalError
 from vte_wats.orchestration.dag_settings import DagSettings, read_dag_settings
 from vte_wats.orchestration.tasks import retry_arguments
+from vte_wats.sites import Site
 
 START_AT = pendulum.datetime(2026, 3, 2, tz="UTC")
 
@@ -15,7 +16,15 @@ START_AT = pendulum.datetime(2026, 3, 2, tz="UTC")
 @pytest.fixture
 def configure(monkeypatch):
     """Set options of section [vte_wats] as an operator does, by environment variables."""
-    for option in ("START_DATE", "SCHEDULE", "RECONCILE_SCHEDULE", "MAX_ACTIVE_RUNS", "RETRIES", "RETRY_DELAY_S"):
+    for option in (
+        "SITES",
+        "START_DATE",
+        "SCHEDULE",
+        "RECONCILE_SCHEDULE",
+        "MAX_ACTIVE_RUNS",
+        "RETRIES",
+        "RETRY_DELAY_S",
+    ):
         monkeypatch.delenv(f"AIRFLOW__VTE_WATS__{option}", raising=False)
 
     def set_options(**options: str) -> None:
@@ -28,6 +37,7 @@ def configure(monkeypatch):
 def test_only_the_start_date_has_to_be_given(configure):
     configure()
     assert read_dag_settings() == DagSettings(
+        sites=(Site(),),
         start_date=START_AT,
         schedule="*/5 * * * *",
         reconcile_schedule="30 3 * * *",
@@ -39,6 +49,7 @@ def test_only_the_start_date_has_to_be_given(configure):
 
 def test_every_option_is_read(configure):
     configure(
+        sites="oslo, bergen",
         start_date="2026-11-01T02:00:00+02:00",
         schedule="0 * * * *",
         reconcile_schedule="0 5 * * 1",
@@ -47,6 +58,7 @@ def test_every_option_is_read(configure):
         retry_delay_s="300",
     )
     assert read_dag_settings() == DagSettings(
+        sites=(Site("oslo"), Site("bergen")),
         start_date=pendulum.datetime(2026, 11, 1, tz="UTC"),
         schedule="0 * * * *",
         reconcile_schedule="0 5 * * 1",
@@ -104,3 +116,19 @@ def test_tasks_are_tried_again_ever_more_patiently(configure):
     assert arguments["retry_delay"] == timedelta(seconds=10)
     assert arguments["retry_exponential_backoff"]
     assert arguments["max_retry_delay"] == timedelta(minutes=10)
+
+
+@pytest.mark.parametrize(
+    ("text", "rule"),
+    [
+        pytest.param("Oslo", "lower-case letters and digits", id="capital"),
+        pytest.param("oslo_2", "lower-case letters and digits", id="underscore"),
+        pytest.param("oslo, state", "none of alerts, budget, history, state", id="taken"),
+        pytest.param("oslo, bergen, oslo", "each name once", id="twice"),
+    ],
+)
+def test_a_site_that_cannot_be_told_apart_names_the_option_and_the_rule(configure, text, rule):
+    configure(sites=text)
+    with pytest.raises(FatalError, match=r"\[vte_wats\] sites: ") as caught:
+        read_dag_settings()
+    assert rule in str(caught.value)

@@ -10,12 +10,14 @@ from tests.unit.builders import a_settings
 from vte_wats.coverage import State
 from vte_wats.errors import FatalError
 from vte_wats.ports import SourceIdentity
+from vte_wats.sites import Site
 from vte_wats.sync.recognise import Surroundings, recognise, refuse_lost_state
 from vte_wats.windows import Window
 
 BEGIN_AT = datetime(2026, 6, 1, 10, tzinfo=UTC)
 NOW_AT = BEGIN_AT + timedelta(hours=1)
 HERE = Surroundings(
+    Site(),
     source=SourceIdentity(
         "FLOOR-1", "VTE9_3", datetime(2020, 1, 1, 8), {"IndexData.Info1": "nvarchar", "IndexData.Result": "int"}
     ),
@@ -140,22 +142,22 @@ def test_the_limit_of_the_clocks_is_a_setting(caplog):
 
 
 def test_without_a_sync_before_a_missing_state_is_a_beginning():
-    refuse_lost_state(None, None)
-    refuse_lost_state(synced(), None)
+    refuse_lost_state(Site(), None, None)
+    refuse_lost_state(Site(), synced(), None)
 
 
 def test_a_state_that_is_missing_though_syncs_wrote_it_is_lost():
     with pytest.raises(FatalError, match="vte_wats_state is lost.*Restore it from a backup.*or " + ACCEPT):
-        refuse_lost_state(None, synced().receipt())
+        refuse_lost_state(Site(), None, synced().receipt())
 
 
 def test_a_state_older_than_what_was_settled_is_refused():
     older = synced()
     newer = older.extended(None, {}, "1234")
     with pytest.raises(FatalError, match="older than the last sync: it counts 1 syncs, 2 were settled.*" + ACCEPT):
-        refuse_lost_state(older, newer.receipt())
-    refuse_lost_state(newer, newer.receipt())
-    refuse_lost_state(newer, older.receipt())
+        refuse_lost_state(Site(), older, newer.receipt())
+    refuse_lost_state(Site(), newer, newer.receipt())
+    refuse_lost_state(Site(), newer, older.receipt())
 
 
 def test_a_state_that_was_replaced_by_one_from_before_its_beginning_is_refused():
@@ -163,15 +165,15 @@ def test_a_state_that_was_replaced_by_one_from_before_its_beginning_is_refused()
     first = synced().extended(None, {}, "1234").extended(None, {}, "1234")
     second = synced(here=later)
     with pytest.raises(FatalError, match="older than the last sync"):
-        refuse_lost_state(first, second.receipt())
-    refuse_lost_state(second, first.receipt())
+        refuse_lost_state(Site(), first, second.receipt())
+    refuse_lost_state(Site(), second, first.receipt())
 
 
 def test_an_older_state_that_was_accepted_is_not_refused_again():
     older = synced()
     newer = older.extended(None, {}, "1234")
     later = replace(HERE, now_at=NOW_AT + timedelta(minutes=5))
-    refuse_lost_state(recognise(older, later, a_settings(), accepted=True), newer.receipt())
+    refuse_lost_state(Site(), recognise(older, later, a_settings(), accepted=True), newer.receipt())
 
 
 def test_a_plan_from_before_an_acceptance_does_not_undo_it():

@@ -4,6 +4,7 @@ import pymssql
 import pytest
 
 from vte_wats.errors import FatalError, RetriableError
+from vte_wats.sites import Site
 from vte_wats.source.failures import SQL_FAILURES, translated
 
 RETRIABLE = [
@@ -15,14 +16,14 @@ FATAL = [18456, 18452, 18470, 18487, 18488, 229, 230, 208, 207, 102, 156, 241, 2
 
 @pytest.mark.parametrize("number", RETRIABLE)
 def test_a_failure_that_may_pass_is_retried(number):
-    error = translated(pymssql.OperationalError((number, b"told by the server")), "running select_runs")
+    error = translated(pymssql.OperationalError((number, b"told by the server")), "running select_runs", Site())
     assert type(error) is RetriableError
     assert error.retry_after_s is None
 
 
 @pytest.mark.parametrize("number", FATAL)
 def test_a_failure_that_needs_a_person_stops(number):
-    error = translated(pymssql.OperationalError(number, b"told by the server"), "running select_runs")
+    error = translated(pymssql.OperationalError(number, b"told by the server"), "running select_runs", Site())
     assert type(error) is FatalError
 
 
@@ -33,7 +34,7 @@ def test_the_table_lists_every_number_once():
 
 @pytest.mark.parametrize("number", [0, 2714, 547, 50_000, 99_999])
 def test_an_unlisted_number_is_fatal_and_named(number):
-    error = translated(pymssql.ProgrammingError((number, b"what is this")), "running select_runs")
+    error = translated(pymssql.ProgrammingError((number, b"what is this")), "running select_runs", Site())
     assert type(error) is FatalError
     assert f"SQL error {number}: what is this" in str(error)
     assert "running select_runs" in str(error)
@@ -104,7 +105,7 @@ NOT_REACHED = (
     ],
 )
 def test_the_number_and_the_first_message_are_found_in_whatever_the_driver_raises(exc, kind, told):
-    error = translated(exc, "connecting")
+    error = translated(exc, "connecting", Site())
     assert type(error) is kind
     assert told in str(error)
     assert "\n" not in str(error)
@@ -125,9 +126,11 @@ def test_the_number_and_the_first_message_are_found_in_whatever_the_driver_raise
     ],
 )
 def test_the_message_ends_with_what_to_do(number, advice):
-    _, _, told = str(translated(pymssql.OperationalError((number, b"text")), "connecting")).rpartition("text); ")
+    _, _, told = str(translated(pymssql.OperationalError((number, b"text")), "connecting", Site())).rpartition(
+        "text); "
+    )
     assert advice in told
 
 
 def test_a_long_message_is_cut():
-    assert len(str(translated(pymssql.OperationalError((208, b"x" * 10_000)), "connecting"))) < 600
+    assert len(str(translated(pymssql.OperationalError((208, b"x" * 10_000)), "connecting", Site()))) < 600

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from vte_wats.errors import HeldError, RejectedError
 from vte_wats.mapping.texts import TEXT_LIMIT, WHOLE, Remarks, carriable, quoted, width
 from vte_wats.model import VteTestplan, VteTestRun
-from vte_wats.settings import WHERE_TO_CHANGE, ProblemCharacters, Settings, TextField
+from vte_wats.settings import ProblemCharacters, Settings, TextField
 
 _PROBLEM_CHARACTERS = frozenset("*%?[]^!/\\")
 _CORRECT = "Correct it in the VTE database"
@@ -61,7 +61,7 @@ def _identifying(field: str, text: str | None, settings: Settings, remarks: Rema
     if found and settings.problem_characters is ProblemCharacters.REJECT:
         raise RejectedError(
             f"{field} must not contain {' '.join(found)}, given {quoted(carried)}. {_CORRECT}, or set "
-            f"problem_characters to keep: {WHERE_TO_CHANGE}",
+            f"problem_characters to keep: {settings.where_to_change}",
             f"{field} contains {' '.join(found)}",
         )
     return carried
@@ -80,7 +80,7 @@ def process_code_of(run: VteTestRun, settings: Settings) -> int:
         named = quoted(testplan)
         raise HeldError(
             f"test plan {named} matches nothing in process_map, so its WATS process is unknown. Add it: "
-            f"{WHERE_TO_CHANGE}",
+            f"{settings.where_to_change}",
             f"unmapped test plan {named}",
         )
     return code
@@ -92,7 +92,7 @@ def station_of(run: VteTestRun, settings: Settings, remarks: Remarks) -> str:
     if not station:
         raise RejectedError(
             f"station must not be blank, but {settings.station.value} and hostname are. {_CORRECT}, or let the setting "
-            f"station name another column: {WHERE_TO_CHANGE}",
+            f"station name another column: {settings.where_to_change}",
             "station is blank",
         )
     return station

@@ -11,7 +11,7 @@ from vte_wats.mapping.instruments import InstrumentMark, instrument_mark
 from vte_wats.mapping.limits import Limits
 from vte_wats.mapping.texts import quoted
 from vte_wats.model import VteStepResult, VteTestRun
-from vte_wats.settings import WHERE_TO_CHANGE, RunResult, Settings, StepResult
+from vte_wats.settings import RunResult, Settings, StepResult
 
 _REPORT_STATUS = {
     RunResult.PASSED: ReportStatus.Passed,
@@ -45,7 +45,7 @@ def run_verdict(run: VteTestRun, settings: Settings) -> ReportStatus:
         named = "NULL" if code is None else str(code)
         raise HeldError(
             f"IndexData.Result {named} is not in result_codes, so nobody has said what it means. "
-            + ("Correct it in the VTE database" if code is None else f"Add it: {WHERE_TO_CHANGE}"),
+            + ("Correct it in the VTE database" if code is None else f"Add it: {settings.where_to_change}"),
             f"unlisted result code {named}",
         )
     return _REPORT_STATUS[result]
@@ -67,7 +67,7 @@ def step_verdict(step: VteStepResult, value: float | None, limits: Limits, setti
     if result is None:
         raise HeldError(
             f"TestResultType {code} of step {step.step_number} ({quoted(step.test_name or '')}) is not in "
-            f"step_result_codes, so nobody has said what it means. Add it: {WHERE_TO_CHANGE}",
+            f"step_result_codes, so nobody has said what it means. Add it: {settings.where_to_change}",
             f"unlisted step result code {code}",
         )
     return _STEP_STATUS[result]

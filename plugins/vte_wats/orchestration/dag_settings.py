@@ -13,14 +13,16 @@ import pendulum
 from airflow.sdk.configuration import conf
 
 from vte_wats.errors import FatalError
+from vte_wats.sites import Site
 
 SECTION = "vte_wats"
 
 
 @dataclass(frozen=True, slots=True)
 class DagSettings:
-    """When the DAGs run (cron, UTC), from when on, and how often a failed task is tried again."""
+    """Which sites have DAGs, when these run (cron, UTC), from when on, and how often a failed task is tried again."""
 
+    sites: tuple[Site, ...]
     start_date: pendulum.DateTime
     schedule: str
     reconcile_schedule: str
@@ -32,6 +34,7 @@ class DagSettings:
 def read_dag_settings() -> DagSettings:
     """Read section ``[vte_wats]``. Raises FatalError, an import error in the UI, that names option, rule and value."""
     return DagSettings(
+        sites=_sites(),
         start_date=_start_date(),
         schedule=conf.get(SECTION, "schedule", fallback="*/5 * * * *"),
         reconcile_schedule=conf.get(SECTION, "reconcile_schedule", fallback="30 3 * * *"),
@@ -39,6 +42,17 @@ def read_dag_settings() -> DagSettings:
         retries=_whole_number("retries", 3, at_least=0),
         retry_delay=timedelta(seconds=_whole_number("retry_delay_s", 30, at_least=1)),
     )
+
+
+def _sites() -> tuple[Site, ...]:
+    names = [name.strip() for name in conf.get(SECTION, "sites", fallback="").split(",") if name.strip()]
+    try:
+        sites = tuple(Site(name) for name in names)
+    except ValueError as exc:
+        raise FatalError(f"[{SECTION}] sites: names separated by commas; {exc}") from None
+    if len(set(sites)) < len(sites):
+        raise FatalError(f"[{SECTION}] sites: each name once, given {', '.join(names)}")
+    return sites or (Site(),)
 
 
 def _start_date() -> pendulum.DateTime:

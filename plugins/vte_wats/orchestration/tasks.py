@@ -1,6 +1,7 @@
 """The tasks that every DAG of this package is made of: carry a slice, and settle the accounts.
 
 A task body opens the edges it needs, calls one verb, and returns a small dict; the verbs live in ``vte_wats.sync``.
+Every task is told the name of the site it works for.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from airflow.sdk import TriggerRule, get_current_context, task, task_group
 from vte_wats.errors import FatalError
 from vte_wats.orchestration.dag_settings import DagSettings
 from vte_wats.orchestration.retry_policy import SyncRetryPolicy
+from vte_wats.sites import Site
 
 if TYPE_CHECKING:
     from upath import UPath
@@ -23,8 +25,6 @@ if TYPE_CHECKING:
     from vte_wats.storage.staging import Staging
     from vte_wats.sync.plan import Plan
 
-WATS_POOL = "wats_api"
-STATE_POOL = "vte_wats_state"
 WINDOW_KEY = "window"
 RECOGNISED_KEY = "recognised"
 SETTLED_KEY = "settled"
@@ -42,58 +42,68 @@ def retry_arguments(settings: DagSettings) -> dict[str, Any]:
     }
 
 
+def carry_and_settle(site: Site, slices: Any) -> None:
+    """Carry every slice of a plan, each by mapped tasks of its own, then settle."""
+    settling = settle.override(pool=site.state_pool)(site.name, slices)
+    carry.partial(site=site).expand(part=slices) >> settling
+
+
 @task_group
-def carry(part: dict[str, Any]) -> Any:
+def carry(site: Site, part: dict[str, Any]) -> Any:
     """Carry one slice from VTE to WATS; returns the counts of its outcomes."""
-    return upload(map_runs(extract(part)))  # type: ignore[arg-type]
+    mapped = map_runs(site.name, extract(site.name, part))  # type: ignore[arg-type]
+    return upload.override(pool=site.wats_pool)(site.name, mapped)  # type: ignore[arg-type]
 
 
 @task(map_index_template="{{ slice_label }}")
-def extract(part: dict[str, Any]) -> dict[str, Any]:
+def extract(site_name: str, part: dict[str, Any]) -> dict[str, Any]:
     """Read the slice's runs from VTE into staging."""
     from vte_wats.orchestration.edges import open_source, read_settings
     from vte_wats.sync.extract import extract as extract_slice
     from vte_wats.sync.slices import Slice
 
-    settings = read_settings()
+    site = Site(site_name)
+    settings = read_settings(site)
     one = Slice.from_xcom(part)
     get_current_context()["slice_label"] = one.label  # type: ignore[typeddict-unknown-key]
-    with open_source(settings) as source:
-        read = extract_slice(source, _staging(settings, one.name), one)
+    with open_source(site, settings) as source:
+        read = extract_slice(source, _staging(site, settings, one.name), one)
     return {"slice": one.name, "label": one.label, "read": read}
 
 
 @task(map_index_template="{{ slice_label }}")
-def map_runs(extracted: dict[str, Any]) -> dict[str, Any]:
+def map_runs(site_name: str, extracted: dict[str, Any]) -> dict[str, Any]:
     """Turn the staged runs into staged reports."""
     from vte_wats.orchestration.edges import read_settings
     from vte_wats.sync.map_runs import map_runs as map_slice
 
-    settings = read_settings()
+    site = Site(site_name)
+    settings = read_settings(site)
     get_current_context()["slice_label"] = extracted["label"]  # type: ignore[typeddict-unknown-key]
-    return extracted | map_slice(_staging(settings, extracted["slice"]), settings)
+    return extracted | map_slice(_staging(site, settings, extracted["slice"]), settings)
 
 
-@task(pool=WATS_POOL, map_index_template="{{ slice_label }}")
-def upload(mapped: dict[str, Any]) -> dict[str, int]:
+@task(map_index_template="{{ slice_label }}")
+def upload(site_name: str, mapped: dict[str, Any]) -> dict[str, int]:
     """Compare the staged reports with WATS, post what is missing or changed, write dead letters."""
     from vte_wats.orchestration.edges import open_wats, read_settings, storage_of
     from vte_wats.storage.dead_letters import DeadLetters
     from vte_wats.sync.upload import UploadOptions
     from vte_wats.sync.upload import upload as upload_slice
 
-    settings = read_settings()
+    site = Site(site_name)
+    settings = read_settings(site)
     context = get_current_context()
     context["slice_label"] = mapped["label"]  # type: ignore[typeddict-unknown-key]
     params = context["params"]
     options = UploadOptions(datetime.now(UTC), force=params["force"], dry_run=params["dry_run"])
-    with open_wats(settings) as wats:
-        letters = DeadLetters(storage_of(settings))
-        return upload_slice(_staging(settings, mapped["slice"]), wats, letters, settings, options)
+    with open_wats(site, settings) as wats:
+        letters = DeadLetters(storage_of(site, settings))
+        return upload_slice(_staging(site, settings, mapped["slice"]), wats, letters, settings, options)
 
 
-@task(pool=STATE_POOL, trigger_rule=TriggerRule.ALL_DONE)
-def settle(slices: Any) -> dict[str, Any]:
+@task(trigger_rule=TriggerRule.ALL_DONE)
+def settle(site_name: str, slices: Any) -> dict[str, Any]:
     """Balance the accounts of all slices; only a complete window extends coverage and moves ``lastSync``."""
     from vte_wats.orchestration.edges import (
         read_settings,
@@ -106,13 +116,14 @@ def settle(slices: Any) -> dict[str, Any]:
     context = get_current_context()
     if slices is None:
         raise FatalError("plan failed, so nothing was carried; its log says why")
-    settings = read_settings()
-    window, (state, begins) = planned_window(context), state_to_settle(context)
+    site = Site(site_name)
+    settings = read_settings(site)
+    window, (state, begins) = planned_window(context), state_to_settle(context, site)
     results = uploads_that_succeeded(context, len(slices))
     after = settle_slices(state, window, len(slices), results, settings.fingerprint)
-    discard(storage_of(settings), context["dag"].dag_id, context["dag_run"].run_id)
+    discard(storage_of(site, settings), context["dag"].dag_id, context["dag_run"].run_id)
     if not context["params"]["dry_run"] and not (begins and window is None):  # only a sync of time begins a state
-        write_state(after)  # the last thing done, so that another try does not add to the totals twice
+        write_state(site, after)  # the last thing done, so that another try does not add to the totals twice
         context["ti"].xcom_push(key=SETTLED_KEY, value=after.receipt())
     outcomes = {outcome.value: after.totals[outcome] - state.totals.get(outcome, 0) for outcome in after.totals}
     return {"last_sync": after.last_sync.isoformat(), **outcomes}
@@ -135,7 +146,7 @@ def uploads_that_succeeded(context: Any, planned: int) -> list[dict[str, int]]:
     return list(context["ti"].xcom_pull(task_ids=UPLOAD_TASK, map_indexes=succeeded)) if succeeded else []
 
 
-def recognised_state(context: Any, source: RunSource, settings: Settings) -> State:
+def recognised_state(context: Any, site: Site, source: RunSource, settings: Settings) -> State:
     """Return what has been synced with this source and this WATS, and leave both for :func:`settle`.
 
     Raises FatalError when the state is not theirs, unless the run was triggered with ``accept_identity``.
@@ -148,11 +159,11 @@ def recognised_state(context: Any, source: RunSource, settings: Settings) -> Sta
     # Asked before the state is read: a sync that settles in between may make the state newer, never older.
     settled = context["ti"].xcom_pull(task_ids="settle", key=SETTLED_KEY, map_indexes=-1, include_prior_dates=True)
     since_at = context["dag"].start_date
-    state = read_state(since_at)
+    state = read_state(site, since_at)
     if not accepted:
-        refuse_lost_state(state, settled)
+        refuse_lost_state(site, state, settled)
     identity, server_now_at = source.identity()
-    here = Surroundings(identity, wats_host(), server_now_at, datetime.now(UTC))
+    here = Surroundings(site, identity, wats_host(site), server_now_at, datetime.now(UTC))
     state = recognise(state or State(since_at=since_at.astimezone(UTC)), here, settings, accepted=accepted)
     _publish_state(context, state)
     return state
@@ -163,16 +174,16 @@ def _publish_state(context: Any, state: State) -> None:
     context["ti"].xcom_push(key=RECOGNISED_KEY, value=known)
 
 
-def state_to_settle(context: Any) -> tuple[State, bool]:
+def state_to_settle(context: Any, site: Site) -> tuple[State, bool]:
     """Return the state as it is now, recognised as the plan did, and whether it begins with this very sync."""
     from vte_wats.coverage import State
     from vte_wats.orchestration.edges import read_state
     from vte_wats.sync.recognise import refuse_lost_state
 
     planned = State.model_validate(context["ti"].xcom_pull(task_ids="plan", key=RECOGNISED_KEY))
-    stored = read_state(context["dag"].start_date)
+    stored = read_state(site, context["dag"].start_date)
     if stored is None and planned.syncs:
-        refuse_lost_state(None, planned.receipt())
+        refuse_lost_state(site, None, planned.receipt())
     state = stored or State(since_at=planned.since_at)
     return state.recognised_as(planned), stored is None
 
@@ -203,10 +214,10 @@ def planned_window(context: Any) -> Any:
     return edges and Window(*(datetime.fromisoformat(edge).astimezone(UTC) for edge in edges))
 
 
-def _staging(settings: Settings, slice_name: str) -> Staging:
+def _staging(site: Site, settings: Settings, slice_name: str) -> Staging:
     from vte_wats.orchestration.edges import storage_of
     from vte_wats.storage.staging import staging_of
 
     context = get_current_context()
-    storage: UPath = storage_of(settings)
+    storage: UPath = storage_of(site, settings)
     return staging_of(storage, context["dag"].dag_id, context["dag_run"].run_id, slice_name)

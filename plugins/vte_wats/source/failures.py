@@ -6,16 +6,24 @@ import re
 from dataclasses import dataclass
 
 from vte_wats.errors import FatalError, RetriableError, VteWatsError
+from vte_wats.sites import Site
 
 
 @dataclass(frozen=True, slots=True)
 class SqlFailure:
-    """One row of the table: error numbers, what to do next, and what the operator reads."""
+    """One row of the table: error numbers, what to do next, and what the operator reads.
+
+    ``advice`` names the site's ``{connection}`` and ``{variable}``.
+    """
 
     numbers: tuple[int, ...]
     kind: type[RetriableError | FatalError]
     meaning: str
     advice: str
+
+    def advice_for(self, site: Site) -> str:
+        """Return the advice with the names of a site."""
+        return self.advice.format(connection=site.source_connection, variable=site.settings_variable)
 
 
 # SQL Server numbers, then DB-Library's own (20002 …) and the socket's (10053 …).
@@ -43,21 +51,21 @@ SQL_FAILURES: tuple[SqlFailure, ...] = (
         (4060,),
         RetriableError,  # a restarting server says so of every database until it has recovered it
         "the database cannot be opened",
-        "retried; check the database (field Schema) of connection vte_default if it stays",
+        "retried; check the database (field Schema) of connection {connection} if it stays",
     ),
     SqlFailure(
         (18456, 18452, 18470, 18487, 18488),
         FatalError,
         "the login was refused",
-        "check login and password of connection vte_default",
+        "check login and password of connection {connection}",
     ),
     SqlFailure(
         (229, 230), FatalError, "the login may not read this", "run include/sql/grant_read_only.sql as administrator"
     ),
     SqlFailure(
-        (208,), FatalError, "a table does not exist", "set source_schema or column_overrides in Variable vte_wats"
+        (208,), FatalError, "a table does not exist", "set source_schema or column_overrides in Variable {variable}"
     ),
-    SqlFailure((207,), FatalError, "a column does not exist", "set column_overrides in Variable vte_wats"),
+    SqlFailure((207,), FatalError, "a column does not exist", "set column_overrides in Variable {variable}"),
     SqlFailure((102, 156), FatalError, "SQL Server did not understand the statement", "report it with the message"),
     SqlFailure((241, 245, 8114), FatalError, "a column holds another type than documented", "check column_overrides"),
 )
@@ -72,12 +80,13 @@ _SERVER_SPOKE = 20018  # "check messages from the SQL Server", with the severity
 _BY_SEVERITY = {14: 18456, 11: 4060}
 
 
-def translated(exc: Exception, doing: str) -> VteWatsError:
+def translated(exc: Exception, doing: str, site: Site) -> VteWatsError:
     """Return the product's error for a driver's error; an unlisted number is fatal, so that a person looks at it."""
     number, text = _number_and_text(exc)
     for failure in SQL_FAILURES:
         if number in failure.numbers:
-            return failure.kind(f"VTE: {failure.meaning} while {doing} (SQL error {number}: {text}); {failure.advice}")
+            advice = failure.advice_for(site)
+            return failure.kind(f"VTE: {failure.meaning} while {doing} (SQL error {number}: {text}); {advice}")
     return FatalError(f"VTE: unexpected error while {doing} (SQL error {number}: {text})")
 
 

@@ -16,13 +16,14 @@ from airflow.providers.microsoft.mssql.hooks.mssql import MsSqlHook
 from vte_wats.model import StepKind, VteProduct, VteStepResult, VteTestplan, VteTestRun
 from vte_wats.ports import RunTimes, SourceIdentity, TimeRange
 from vte_wats.settings import Settings
+from vte_wats.sites import Site
 from vte_wats.source.failures import translated
 from vte_wats.source.statements import Binds, among_guids, in_ranges, statement
 
-CONNECTION = "vte_default"
 # Without these pymssql waits for ever for an answer, and a minute for a login. The connection's extra overrides them.
 _CONNECT_DEFAULTS = {"timeout": 120, "login_timeout": 15, "charset": "UTF-8", "appname": "vte-wats"}
 _ROWS_AT_ONCE = 1_000
+_UNNAMED = Site()
 
 _Row = tuple[Any, ...]
 
@@ -33,9 +34,10 @@ class VteSource:
     Every failure of the driver leaves as RetriableError or FatalError.
     """
 
-    def __init__(self, settings: Settings, hook: MsSqlHook | None = None) -> None:
+    def __init__(self, settings: Settings, hook: MsSqlHook | None = None, *, site: Site = _UNNAMED) -> None:
         self._settings = settings
-        self._hook = hook or MsSqlHook(mssql_conn_id=CONNECTION)
+        self._site = site
+        self._hook = hook or MsSqlHook(mssql_conn_id=site.source_connection)
         self._connection: pymssql.Connection | None = None
 
     def __enter__(self) -> Self:
@@ -43,7 +45,7 @@ class VteSource:
         details = self._hook.connection
         details.extra = json.dumps(_CONNECT_DEFAULTS | details.extra_dejson)
         details.port = details.port or 1433
-        with _translation("connecting"):
+        with self._translation("connecting"):
             self._connection = self._hook.get_conn()
             self._connection.autocommit(True)  # noqa: FBT003 -- a transaction left open would keep its locks
             with self._connection.cursor() as cursor:
@@ -99,18 +101,17 @@ class VteSource:
 
     def _rows(self, name: str, binds: Binds, **conditions: str) -> Iterator[_Row]:
         assert self._connection is not None, "a VteSource reads inside its with block"  # noqa: S101
-        with _translation(f"running {name}"), self._connection.cursor() as cursor:
+        with self._translation(f"running {name}"), self._connection.cursor() as cursor:
             cursor.execute(statement(name, self._settings, **conditions), binds)
             while rows := cursor.fetchmany(_ROWS_AT_ONCE):
                 yield from rows
 
-
-@contextmanager
-def _translation(doing: str) -> Iterator[None]:
-    try:
-        yield
-    except pymssql.Error as exc:
-        raise translated(exc, doing) from exc
+    @contextmanager
+    def _translation(self, doing: str) -> Iterator[None]:
+        try:
+            yield
+        except pymssql.Error as exc:
+            raise translated(exc, doing, self._site) from exc
 
 
 def _run(header: _Row, rows: Sequence[_Row] | Iterator[_Row]) -> VteTestRun:

@@ -15,17 +15,16 @@ from vte_wats.coverage import State
 from vte_wats.errors import FatalError
 from vte_wats.ports import SourceIdentity
 from vte_wats.settings import Settings
+from vte_wats.sites import Site
 
 log = logging.getLogger(__name__)
-
-ACCEPT = "trigger vte_wats_sync without a logical date and with accept_identity"
-ANEW = f"delete the Variable vte_wats_state, then {ACCEPT}: it begins anew at the start date, runs in WATS are skipped"
 
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What a sync finds: the source, the host of WATS, and both clocks at one moment (aware UTC)."""
+    """What a sync of a site finds: the source, the host of WATS, and both clocks at one moment (aware UTC)."""
 
+    site: Site
     source: SourceIdentity
     target: str
     server_now_at: datetime
@@ -37,7 +36,7 @@ class Surroundings:
         return round((self.server_now_at - self.now_at).total_seconds(), 1)
 
 
-def refuse_lost_state(state: State | None, last_settled: Mapping[str, Any] | None) -> None:
+def refuse_lost_state(site: Site, state: State | None, last_settled: Mapping[str, Any] | None) -> None:
     """Raise FatalError when the state is missing, or older, though ``last_settled`` shows that a sync wrote a newer.
 
     ``last_settled`` is what :meth:`State.receipt` gave a sync before. Without one nothing can be told.
@@ -46,16 +45,17 @@ def refuse_lost_state(state: State | None, last_settled: Mapping[str, Any] | Non
         return
     if state is None:
         raise FatalError(
-            "the Variable vte_wats_state is lost: earlier syncs wrote it, and it does not exist. Restore it from a "
-            f"backup and clear this run; or {ACCEPT}: it begins anew at the start date, runs in WATS are skipped"
+            f"the Variable {site.state_variable} is lost: earlier syncs wrote it, and it does not exist. Restore it "
+            f"from a backup and clear this run; or {site.accept}: it begins anew at the start date, runs in WATS are "
+            "skipped"
         )
     begun_at, syncs = datetime.fromisoformat(last_settled["begun"]), last_settled["syncs"]
     older_beginning = state.begun_at is None or state.begun_at < begun_at
     if older_beginning or (state.begun_at == begun_at and state.syncs < syncs):
         raise FatalError(
-            f"the Variable vte_wats_state is older than the last sync: it counts {state.syncs} syncs, {syncs} were "
-            f"settled. Put the newer one back and clear this run; or go on from the older one: {ACCEPT}, "
-            "which carries everything since its lastSync, then trigger vte_wats_reconcile with days = 0"
+            f"the Variable {site.state_variable} is older than the last sync: it counts {state.syncs} syncs, {syncs} "
+            f"were settled. Put the newer one back and clear this run; or go on from the older one: {site.accept}, "
+            f"which carries everything since its lastSync, then trigger {site.dag_id('reconcile')} with days = 0"
         )
 
 
@@ -95,14 +95,14 @@ def _refuse_future(state: State, here: Surroundings, settings: Settings) -> None
     until_at = state.coverage[-1].to_at
     if (until_at - here.server_now_at).total_seconds() > settings.guard_band_s:
         raise FatalError(
-            f"the Variable vte_wats_state is from the future: covered until {until_at}, and SQL Server's clock shows "
-            f"{here.server_now_at}. The clock was set back: correct it and clear this run. The state is another "
-            f"system's: restore the right one and clear this run, or {ANEW}"
+            f"the Variable {here.site.state_variable} is from the future: covered until {until_at}, and SQL Server's "
+            f"clock shows {here.server_now_at}. The clock was set back: correct it and clear this run. The state is "
+            f"another system's: restore the right one and clear this run, or {here.site.begin_anew}"
         )
 
 
 def _differences(state: State, here: Surroundings) -> Iterator[str]:
-    known, found = state.source, here.source
+    known, found, site = state.source, here.source, here.site
     if known is not None:
         if (known.server, known.database) != (found.server, found.database):
             what = "another database than synced so far"
@@ -112,15 +112,15 @@ def _differences(state: State, here: Surroundings) -> Iterator[str]:
             what = ""
         if what:
             yield (
-                f"{what}: {found}; so far {known}. The wrong one: correct connection vte_default and clear this run. "
-                f"The same runs, moved or restored: {ACCEPT}, then trigger vte_wats_reconcile with days = 0. "
-                f"Other runs: {ANEW}"
+                f"{what}: {found}; so far {known}. The wrong one: correct connection {site.source_connection} and "
+                f"clear this run. The same runs, moved or restored: {site.accept}, then trigger "
+                f"{site.dag_id('reconcile')} with days = 0. Other runs: {site.begin_anew}"
             )
     if state.target is not None and state.target != here.target:
         yield (
             f"another WATS than synced to so far: {here.target}; so far {state.target}. The wrong one: correct "
-            f"connection wats_default and clear this run. The same reports under another name: {ACCEPT}. "
-            f"A WATS without them: {ANEW}"
+            f"connection {site.wats_connection} and clear this run. The same reports under another name: "
+            f"{site.accept}. A WATS without them: {site.begin_anew}"
         )
 
 
@@ -132,7 +132,7 @@ def _compare_columns(known: SourceIdentity | None, found: SourceIdentity, settin
     if gone:
         raise FatalError(
             f"columns that are read are gone from {found.database}: {', '.join(gone)}. Renamed or dropped: set "
-            "column_overrides in Variable vte_wats, to the new name or null. No longer granted: run "
+            f"column_overrides, to the new name or null: {settings.where_to_change}. No longer granted: run "
             "include/sql/grant_read_only.sql. Then clear this run"
         )
     for name in sorted(known.columns.keys() & found.columns.keys()):

@@ -1,0 +1,88 @@
+"""What everything that belongs to one site is called: one VTE database, the WATS it goes to, and the DAGs between.
+
+A deployment with one site leaves it unnamed. Several sites have names, and each has DAGs, connections, Variables, pools
+and storage of its own, so that nothing one of them does touches another.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+_NAME = re.compile(r"[a-z][a-z0-9]{0,39}")
+# A site of such a name would take the Variable of an unnamed one for its own.
+_TAKEN = frozenset({"state", "history", "alerts", "budget"})
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """One site, by its name; raises ValueError for a name that cannot be part of ids."""
+
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        if self.name and (not _NAME.fullmatch(self.name) or self.name in _TAKEN):
+            raise ValueError(
+                "a site's name is 1 to 40 lower-case letters and digits, a letter first, and none of "
+                f"{', '.join(sorted(_TAKEN))}; given {self.name!r}"
+            )
+
+    def dag_id(self, kind: str) -> str:
+        """Return the id of the site's DAG of one kind, such as ``sync``."""
+        return self._named(f"vte_wats_{kind}")
+
+    @property
+    def settings_variable(self) -> str:
+        """The Variable with the site's answers."""
+        return self._named("vte_wats")
+
+    @property
+    def state_variable(self) -> str:
+        """The Variable that remembers what the syncs have done."""
+        return self._named("vte_wats_state")
+
+    @property
+    def history_variable(self) -> str:
+        """The Variable with the counts of past hours and days."""
+        return self._named("vte_wats_history")
+
+    @property
+    def alerts_variable(self) -> str:
+        """The Variable in which the monitor keeps its conditions."""
+        return self._named("vte_wats_alerts")
+
+    @property
+    def source_connection(self) -> str:
+        """The connection to VTE."""
+        return self._named("vte") if self.name else "vte_default"
+
+    @property
+    def wats_connection(self) -> str:
+        """The connection to WATS."""
+        return self._named("wats") if self.name else "wats_default"
+
+    @property
+    def wats_pool(self) -> str:
+        """The pool of the tasks that talk to WATS."""
+        return self._named("wats_api")
+
+    @property
+    def state_pool(self) -> str:
+        """The pool with one slot for whoever writes the state."""
+        return self._named("vte_wats_state")
+
+    @property
+    def accept(self) -> str:
+        """What a person does to go on with another database, WATS or state than before."""
+        return f"trigger {self.dag_id('sync')} without a logical date and with accept_identity"
+
+    @property
+    def begin_anew(self) -> str:
+        """What a person does to start from the start date again."""
+        return (
+            f"delete the Variable {self.state_variable}, then {self.accept}: it begins anew at the start date, runs in "
+            "WATS are skipped"
+        )
+
+    def _named(self, stem: str) -> str:
+        return f"{stem}_{self.name}" if self.name else stem
