@@ -59,9 +59,9 @@ class Site:
         return json.loads(self.airflow.variable("vte_wats_state"))["lastSync"]
 
     def load(self, minutes_ago: float, runs: int = 5, oddities: tuple[str, ...] = ()) -> set[str]:
-        """Commit runs of the minute that ended then; return their GUIDs."""
+        """Commit runs of the minute that ended then, before the second that is not over yet; return their GUIDs."""
         before = self.source
-        end = datetime.now(UTC) - timedelta(minutes=minutes_ago)
+        end = datetime.now(UTC).replace(microsecond=0) - timedelta(seconds=1, minutes=minutes_ago)
         self.plant.floor.load(
             self.plant.db, start=end - timedelta(minutes=1), end=end, runs=runs, steps=6, oddities=list(oddities)
         )
@@ -83,6 +83,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Iterator
             plugins_folder=repository / "plugins",
             env={
                 "AIRFLOW__VTE_WATS__START_DATE": began_at.isoformat(),
+                "AIRFLOW__VTE_WATS__SCHEDULE": _three_intervals_since(began_at),
                 "AIRFLOW__VTE_WATS__RETRIES": "1",
                 "AIRFLOW__VTE_WATS__RETRY_DELAY_S": "1",
             },
@@ -94,6 +95,13 @@ def site(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Iterator
         assert airflow.import_errors() == []
         airflow.unpause(SYNC)
         yield Site(plant, airflow, home / "storage")
+
+
+def _three_intervals_since(began_at: datetime) -> str:
+    """Return a schedule whose intervals are over: a new one in the middle of a test would do what the test is about."""
+    edges = [began_at + timedelta(minutes=5 * n) for n in range(4)]
+    fields = (sorted({getattr(at, unit) for at in edges}) for unit in ("minute", "hour", "day", "month"))
+    return " ".join(",".join(map(str, values)) for values in fields) + " *"
 
 
 def wait_until(condition: Callable[[], bool], timeout_s: float = 240) -> None:
@@ -186,9 +194,7 @@ def test_wats_down_leaves_the_watermark_and_wats_up_again_loses_nothing(site):
     site.sync()
     watermark = site.last_sync
     waiting = site.load(minutes_ago=0)
-    site.airflow.pause(SYNC)  # no scheduled interval in between
     site.plant.wats.stop()
-    site.airflow.unpause(SYNC)
     site_run = site.airflow.trigger(SYNC)
     assert site.airflow.wait_for_run(SYNC, site_run, timeout_s=240) == "failed"
     assert site.last_sync == watermark
@@ -203,9 +209,7 @@ def test_a_dry_run_posts_nothing_and_moves_nothing(site):
     site.sync()
     site.load(minutes_ago=0)
     before, watermark = site.receipts, site.last_sync
-    site.airflow.pause(SYNC)
     run_id = site.airflow.trigger(SYNC, conf={"dry_run": True})
-    site.airflow.unpause(SYNC)
     assert site.airflow.wait_for_run(SYNC, run_id, timeout_s=180) == "success"
     assert site.airflow.xcom(SYNC, run_id, "settle")["uploaded"] == 5
     assert site.receipts == before
