@@ -63,7 +63,7 @@ def ours(runs: int) -> dict[str, Any]:
         for part in plan(source, settings, window).slices:
             staging = Staging(UPath(folder) / part.name)
             began = time.perf_counter()
-            read += extract(source, staging, part)
+            read += extract(source, staging, part, settings)
             extracted_s += time.perf_counter() - began
             began = time.perf_counter()
             map_runs(staging, settings)

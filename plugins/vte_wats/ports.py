@@ -32,6 +32,16 @@ class RunTimes:
 
 
 @dataclass(frozen=True, slots=True)
+class StationTime:
+    """When a station was busy with one run, as far as its row says."""
+
+    index_guid: UUID
+    testsystem_guid: UUID
+    timestamp_local: datetime
+    test_time_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class SourceIdentity:
     """Which database the source is, and how what is read of it looks.
 
@@ -59,6 +69,9 @@ class RunSource(Protocol):
 
     def run_guids(self, ranges: Sequence[TimeRange]) -> Iterator[UUID]:
         """Stream the GUIDs of the runs whose Timestamp lies in the ranges, in one statement."""
+
+    def station_times(self, ranges: Sequence[TimeRange]) -> Iterator[StationTime]:
+        """Stream when known stations were busy, by the runs whose Timestamp lies in the ranges, in one statement."""
 
     def runs_between(self, ranges: Sequence[TimeRange]) -> Iterator[VteTestRun]:
         """Stream the runs whose Timestamp lies in the ranges, complete with steps: two statements in all."""

@@ -182,7 +182,8 @@ class Settings(_Closed):
     )
     ambiguous_time: AmbiguousTime = Field(
         AmbiguousTime.EARLIER,
-        description="Which pass of the repeated autumn hour a Timestamp is taken to be in; such reports say so.",
+        description="Which pass of the repeated autumn hour a Timestamp is taken to be in where the other runs of its "
+        "station do not tell; such reports say so.",
     )
     result_codes: dict[int, RunResult] = Field(
         default={1: RunResult.PASSED, 0: RunResult.FAILED, 2: RunResult.ERROR, 3: RunResult.TERMINATED},

@@ -20,6 +20,8 @@ from vte_wats.ports import TimeRange
 _LONGEST_CHANGE = timedelta(hours=25)
 _DATETIME_BEGINS = datetime(1753, 1, 1)  # noqa: DTZ001 -- wall-clock time is naive by nature
 _PROBE = timedelta(hours=1)
+# How far around a repeated hour other runs of a station may tell its two passes apart; longer tests do not.
+_NEIGHBOURHOOD = timedelta(hours=6)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,60 @@ def local_ranges(window: Window, zone: ZoneInfo) -> tuple[TimeRange, ...]:
         TimeRange(_wall_clock(piece.from_at, zone), _wall_clock(piece.from_at, zone) + (piece.to_at - piece.from_at))
         for piece in _constant_offset_pieces(window, zone)
     ]
-    return _merged(pieces + list(_skipped_values(window, zone)))
+    return merged(pieces + list(_skipped_values(window, zone)))
+
+
+def offsets(local: datetime, zone: ZoneInfo) -> tuple[timedelta, timedelta]:
+    """Return the UTC offsets a wall-clock time may have.
+
+    They are equal but around a clock change: the first is greater for a time that the change shows twice, and less for
+    one that it skips. Raises OverflowError at the ends of the calendar.
+    """
+    zoned = local.replace(tzinfo=zone, fold=0)
+    return zoned.utcoffset() or timedelta(), zoned.replace(fold=1).utcoffset() or timedelta()
+
+
+def repeated_hour(local: datetime, zone: ZoneInfo) -> TimeRange | None:
+    """Return the stretch of wall-clock time, mostly an hour, that a change shows twice and in which ``local`` lies."""
+    try:
+        first, second = offsets(local, zone)
+    except OverflowError:
+        return None
+    if first <= second:
+        return None
+    whole = local.replace(microsecond=0, tzinfo=UTC)
+    for at, before, after in _clock_changes(Window(whole - first, whole - second), zone):
+        if before > after:
+            return _shown_twice(at, before, after)
+    return None
+
+
+def neighbourhood(hour: TimeRange) -> TimeRange:
+    """Return the wall-clock time around a repeated hour whose runs may tell the passes of that hour apart."""
+    return TimeRange(hour.from_local - _NEIGHBOURHOOD, hour.to_local + _NEIGHBOURHOOD)
+
+
+def hours_to_judge(window: Window, zone: ZoneInfo) -> tuple[TimeRange, ...]:
+    """Return the repeated hours whose neighbourhood ends in the window: what tells their passes apart is there now."""
+    changes = _clock_changes(Window(window.from_at - _LONGEST_CHANGE - _NEIGHBOURHOOD, window.to_at), zone)
+    return tuple(
+        _shown_twice(at, before, after)
+        for at, before, after in changes
+        if before > after and window.from_at <= at + (before - after) + _NEIGHBOURHOOD < window.to_at
+    )
+
+
+def merged(ranges: Sequence[TimeRange]) -> tuple[TimeRange, ...]:
+    """Return the same wall-clock time as ascending, disjoint ranges."""
+    joined: list[TimeRange] = []
+    for piece in sorted(ranges, key=lambda r: r.from_local):
+        if piece.from_local == piece.to_local:
+            continue
+        if joined and piece.from_local <= joined[-1].to_local:
+            joined[-1] = TimeRange(joined[-1].from_local, max(joined[-1].to_local, piece.to_local))
+        else:
+            joined.append(piece)
+    return tuple(joined)
 
 
 def everything_until(to_at: datetime, zone: ZoneInfo) -> tuple[TimeRange, ...]:
@@ -130,6 +185,10 @@ def _clock_changes(window: Window, zone: ZoneInfo) -> Iterator[tuple[datetime, t
         at = later
 
 
+def _shown_twice(at: datetime, before: timedelta, after: timedelta) -> TimeRange:
+    return TimeRange((at + after).replace(tzinfo=None), (at + before).replace(tzinfo=None))
+
+
 def _constant_offset_pieces(window: Window, zone: ZoneInfo) -> Iterator[Window]:
     from_at = window.from_at
     for at, _, _ in _clock_changes(window, zone):
@@ -144,15 +203,3 @@ def _skipped_values(window: Window, zone: ZoneInfo) -> Iterator[TimeRange]:
         from_at, to_at = max(window.from_at, at), min(window.to_at, at + (after - before))
         if from_at < to_at:
             yield TimeRange((from_at + before).replace(tzinfo=None), (to_at + before).replace(tzinfo=None))
-
-
-def _merged(pieces: Sequence[TimeRange]) -> tuple[TimeRange, ...]:
-    merged: list[TimeRange] = []
-    for piece in sorted(pieces, key=lambda r: r.from_local):
-        if piece.from_local == piece.to_local:
-            continue
-        if merged and piece.from_local <= merged[-1].to_local:
-            merged[-1] = TimeRange(merged[-1].from_local, max(merged[-1].to_local, piece.to_local))
-        else:
-            merged.append(piece)
-    return tuple(merged)

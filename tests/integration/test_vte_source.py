@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import struct
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from upath import UPath
 
 from tests.integration.conftest import hook_to
 from vte_wats.errors import FatalError
 from vte_wats.model import StepKind
-from vte_wats.ports import TimeRange
-from vte_wats.settings import Settings
+from vte_wats.ports import StationTime, TimeRange
+from vte_wats.settings import AmbiguousTime, Settings
 from vte_wats.source.vte import VteSource
+from vte_wats.storage.staging import Staging
+from vte_wats.sync.extract import extract, passes_of
+from vte_wats.sync.slices import Slice
 
 NOON = datetime(2026, 3, 2, 12)
 HOUR = TimeRange(NOON, NOON + timedelta(hours=1))
@@ -64,6 +69,33 @@ def test_named_runs_are_read_and_absent_ones_yield_nothing(hook, add_run):
     add_run(NOON)
     with VteSource(site(), hook) as source:
         assert {run.index_guid for run in source.runs_by_guid([first, second, uuid4()])} == {first, second}
+
+
+def test_when_stations_were_busy_comes_for_known_stations_alone(hook, add_run):
+    station = uuid4()
+    first = add_run(NOON, Testsystem_GUID=station, TestTime=1.1)
+    second = add_run(NOON + timedelta(minutes=1), Testsystem_GUID=station, TestTime=None)
+    add_run(NOON)
+    add_run(HOUR.to_local, Testsystem_GUID=station)
+    with VteSource(site(), hook) as source:
+        times = list(source.station_times([HOUR]))
+    assert times == [
+        StationTime(first, station, NOON, struct.unpack("f", struct.pack("f", 1.1))[0]),  # the column is real
+        StationTime(second, station, NOON + timedelta(minutes=1), None),
+    ]
+
+
+def test_a_run_of_the_repeated_hour_is_judged_by_its_neighbours_over_the_wire(hook, add_run, tmp_path):
+    station, local = uuid4(), datetime(2026, 10, 25, 2, 10)
+    guid = add_run(local, Testsystem_GUID=station, TestTime=3600.0)
+    add_run(local.replace(hour=1, minute=50), Testsystem_GUID=station, TestTime=300.0)
+    part, staging = (
+        Slice("s0001", 1, ranges=(TimeRange(local, local + timedelta(seconds=1)),)),
+        Staging(UPath(tmp_path)),
+    )
+    with VteSource(site(), hook) as source:
+        assert extract(source, staging, part, site()) == 1
+    assert passes_of(staging) == {guid: AmbiguousTime.LATER}
 
 
 def test_the_identity_names_server_database_and_the_columns_that_are_read(hook, connection):

@@ -9,7 +9,16 @@ from uuid import UUID
 
 from vte_wats.errors import RejectedError, RetriableError, VteWatsError
 from vte_wats.model import VteTestRun
-from vte_wats.ports import NaturalKey, Report, RunTimes, SourceIdentity, StoredReport, Submission, TimeRange
+from vte_wats.ports import (
+    NaturalKey,
+    Report,
+    RunTimes,
+    SourceIdentity,
+    StationTime,
+    StoredReport,
+    Submission,
+    TimeRange,
+)
 
 
 class FakeSource:
@@ -32,6 +41,14 @@ class FakeSource:
     def run_guids(self, ranges: Sequence[TimeRange]) -> Iterator[UUID]:
         self.statements.append("select_run_guids")
         return (run.index_guid for run in self._within(ranges))
+
+    def station_times(self, ranges: Sequence[TimeRange]) -> Iterator[StationTime]:
+        self.statements.append("select_station_times")
+        return (
+            StationTime(run.index_guid, run.testsystem_guid, run.timestamp_local, run.test_time_s)
+            for run in self._within(ranges)
+            if run.testsystem_guid is not None
+        )
 
     def runs_between(self, ranges: Sequence[TimeRange]) -> Iterator[VteTestRun]:
         self.statements += ["select_runs", "select_steps"]

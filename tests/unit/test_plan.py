@@ -141,3 +141,17 @@ def test_held_runs_are_tried_again_unless_the_window_reads_them_anyway(tmp_path)
     planned = plan(FakeSource(a_run(1), now_at=SETTLED_AT), a_settings(), WINDOW)
     (part,) = plan_held(letters, planned, a_settings())
     assert part.guids == (guid_of(2),)
+
+
+def test_a_repeated_hour_is_read_once_more_when_everything_around_it_is_there():
+    hour = (datetime(2026, 10, 25, 2), datetime(2026, 10, 25, 3))
+    source = FakeSource(a_run(1, timestamp_local=hour[0]), a_run(2, timestamp_local=hour[1]))
+    judged_at = datetime(2026, 10, 25, 8, tzinfo=UTC)  # 09:00, six hours after the clock showed 03:00
+    for from_at, read in (
+        (judged_at - timedelta(minutes=5), []),
+        (judged_at, [TimeRange(*hour)]),
+        (judged_at + timedelta(minutes=5), []),
+    ):
+        planned = plan(source, a_settings(), Window(from_at, from_at + timedelta(minutes=5)))
+        assert [r for part in planned.slices for r in part.ranges if r.to_local <= hour[1]] == read
+        assert planned.window == Window(from_at, from_at + timedelta(minutes=5))

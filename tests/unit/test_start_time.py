@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from tests.unit.mapping_builders import a_settings
 from vte_wats.errors import RejectedError
 from vte_wats.mapping.start_time import start_of
+from vte_wats.settings import AmbiguousTime
 
 ZONES = st.sampled_from(sorted(available_timezones()))
 MOMENTS = st.datetimes(min_value=datetime(1970, 1, 1), max_value=datetime(2037, 12, 31))
@@ -61,7 +62,20 @@ def test_a_missing_test_time_does_not_matter_when_the_timestamp_is_the_start():
 def test_the_repeated_hour_is_the_pass_the_setting_names_and_says_so(passed, offset):
     start = started(AUTUMN, ambiguous_time=passed)
     assert start.at.isoformat() == f"2026-10-25T02:30:00{offset}"
-    assert start.notes == (("start_ambiguous", f"{passed} pass (UTC{offset})"),)
+    assert start.notes == (("start_ambiguous", f"{passed} pass (UTC{offset}) by setting ambiguous_time"),)
+
+
+@pytest.mark.parametrize(("settled", "offset"), [("earlier", "+02:00"), ("later", "+01:00")])
+@pytest.mark.parametrize("rule", ["earlier", "later"])
+def test_a_settled_pass_goes_before_the_setting_and_says_so(settled, offset, rule):
+    start = start_of(AUTUMN, 0.0, a_settings(ambiguous_time=rule), AmbiguousTime(settled))
+    assert start.at.isoformat() == f"2026-10-25T02:30:00{offset}"
+    assert start.notes == (("start_ambiguous", f"{settled} pass (UTC{offset}) by the station's other runs"),)
+
+
+@pytest.mark.parametrize("local", [SPRING, datetime(2026, 6, 15, 14, 30)])
+def test_a_settled_pass_means_nothing_for_a_time_that_is_not_repeated(local):
+    assert start_of(local, 0.0, a_settings(), AmbiguousTime.LATER) == started(local)
 
 
 def test_a_skipped_time_is_read_with_the_offset_before_the_change_and_says_so():

@@ -11,7 +11,16 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from vte_wats.ports import TimeRange
-from vte_wats.windows import Window, everything_until, local_ranges, slices_of, window_of
+from vte_wats.windows import (
+    Window,
+    everything_until,
+    hours_to_judge,
+    local_ranges,
+    neighbourhood,
+    repeated_hour,
+    slices_of,
+    window_of,
+)
 
 ZONES = sorted(available_timezones())
 SECOND = timedelta(seconds=1)
@@ -294,3 +303,36 @@ def test_a_second_with_more_runs_than_the_batch_size_stays_whole():
 
 def test_no_runs_make_no_slices():
     assert slices_of((TimeRange(MIDNIGHT, MIDNIGHT + SECOND),), [], batch_size=100) == []
+
+
+@given(zones_and_edges())
+def test_a_time_that_a_clock_shows_twice_lies_in_the_whole_stretch_that_is_shown_twice(zone_and_edge):
+    zone, at = ZoneInfo(zone_and_edge[0]), zone_and_edge[1]
+    local = wall_clock(at, zone)
+    hour = repeated_hour(local, zone)
+    assert (hour is not None) == (len(instants_of(local, zone)) == 2)
+    if hour is not None:
+        assert hour.from_local <= local < hour.to_local
+        inside = (hour.from_local, hour.to_local - SECOND)
+        outside = (hour.from_local - SECOND, hour.to_local)
+        assert [len(instants_of(each, zone)) for each in (*inside, *outside)] == [2, 2, 1, 1]
+        assert {repeated_hour(each, zone) for each in inside} == {hour}
+
+
+def test_a_time_at_the_end_of_the_calendar_is_not_repeated():
+    assert repeated_hour(datetime(1, 1, 1), ZoneInfo("Pacific/Auckland")) is None
+    assert repeated_hour(datetime(9999, 12, 31, 23, 59, 59), ZoneInfo("America/Los_Angeles")) is None
+
+
+@given(zones_and_edges(), st.integers(60, 7_200), st.integers(1, 40))
+def test_windows_that_meet_judge_each_repeated_hour_once_and_after_all_around_it(zone_and_edge, length_s, number):
+    zone, begin_at = ZoneInfo(zone_and_edge[0]), zone_and_edge[1]
+    edges = [begin_at + n * length_s * SECOND for n in range(number + 1)]
+    windows = [Window(from_at, to_at) for from_at, to_at in pairwise(edges)]
+    judged = [(hour, window) for window in windows for hour in hours_to_judge(window, zone)]
+    assert [hour for hour, _ in judged] == list(hours_to_judge(Window(edges[0], edges[-1]), zone))
+    for hour, window in judged:
+        assert repeated_hour(hour.from_local, zone) == hour
+        around = neighbourhood(hour)
+        assert around.from_local < hour.from_local
+        assert hour.to_local < around.to_local <= wall_clock(window.to_at, zone)

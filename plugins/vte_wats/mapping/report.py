@@ -21,7 +21,7 @@ from vte_wats.mapping.texts import Remarks, quoted
 from vte_wats.mapping.verdicts import run_verdict
 from vte_wats.model import VteTestRun
 from vte_wats.ports import NaturalKey, Report
-from vte_wats.settings import Settings
+from vte_wats.settings import AmbiguousTime, Settings
 
 _BLANK = "-"
 _STAND_IN = "-"
@@ -30,8 +30,10 @@ _PATH_LIMIT = 500
 _MISC_INFOS = '"miscInfos":['
 
 
-def map_run(run: VteTestRun, settings: Settings) -> Report:
-    """Return the report of a run: equal runs and settings give equal bytes, anywhere and at any time.
+def map_run(run: VteTestRun, settings: Settings, settled: AmbiguousTime | None = None) -> Report:
+    """Return the report of a run: equal arguments give equal bytes, anywhere and at any time.
+
+    ``settled`` is the pass of a repeated hour that the station's other runs leave for this one, if they do.
 
     Raises :class:`RejectedError` for a run WATS can never take as it is, and :class:`HeldError` for one that waits
     for a setting; both name the field, the rule, the value and what to do.
@@ -41,7 +43,7 @@ def map_run(run: VteTestRun, settings: Settings) -> Report:
     part_number = part_number_of(run, settings, remarks)
     process_code = process_code_of(run, settings)
     verdict = run_verdict(run, settings)
-    start = start_of(run.timestamp_local, run.test_time_s, settings)
+    start = start_of(run.timestamp_local, run.test_time_s, settings, settled)
     try:
         report = UUTReport(
             id=run.index_guid,

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 from vte_wats.errors import RejectedError
 from vte_wats.settings import AmbiguousTime, Settings, TimestampMarks
+from vte_wats.windows import offsets
 
 _MINUTE = timedelta(minutes=1)
 
@@ -23,15 +24,18 @@ class StartTime:
     notes: tuple[tuple[str, str], ...] = ()
 
 
-def start_of(timestamp_local: datetime, test_time_s: float | None, settings: Settings) -> StartTime:
+def start_of(
+    timestamp_local: datetime, test_time_s: float | None, settings: Settings, settled: AmbiguousTime | None = None
+) -> StartTime:
     """Return when a test started.
 
-    A wall-clock time that autumn repeats is read as the pass ``ambiguous_time`` names; one that spring skips is read
-    with the offset before the change. A test time that is no duration leaves the start at the timestamp.
+    A wall-clock time that autumn repeats is read as the pass ``settled``, if the station's other runs settled one, else
+    as the pass ``ambiguous_time`` names; one that spring skips is read with the offset before the change. A test time
+    that is no duration leaves the start at the timestamp.
     Raises :class:`RejectedError` for a timestamp outside the calendar.
     """
     try:
-        offset, notes = _offset(timestamp_local, settings)
+        offset, notes = _offset(timestamp_local, settings, settled)
         start_at = (timestamp_local - offset).replace(tzinfo=UTC)
         if settings.timestamp_marks is TimestampMarks.END:
             earlier_at = _before(start_at, test_time_s)
@@ -53,16 +57,18 @@ def is_duration(test_time_s: float | None) -> bool:
     return test_time_s is not None and math.isfinite(test_time_s) and test_time_s >= 0
 
 
-def _offset(timestamp_local: datetime, settings: Settings) -> tuple[timedelta, tuple[tuple[str, str], ...]]:
-    zoned = timestamp_local.replace(tzinfo=settings.zone, fold=0)
-    first = zoned.utcoffset() or timedelta()
-    second = zoned.replace(fold=1).utcoffset() or timedelta()
+def _offset(
+    timestamp_local: datetime, settings: Settings, settled: AmbiguousTime | None
+) -> tuple[timedelta, tuple[tuple[str, str], ...]]:
+    first, second = offsets(timestamp_local, settings.zone)
     if first == second:
         return first, ()
     if first < second:
         return first, (("start_nonexistent", f"skipped by the clock change; read with {_clock(first)}"),)
-    chosen = first if settings.ambiguous_time is AmbiguousTime.EARLIER else second
-    return chosen, (("start_ambiguous", f"{settings.ambiguous_time.value} pass ({_clock(chosen)})"),)
+    judged = settled or settings.ambiguous_time
+    chosen = first if judged is AmbiguousTime.EARLIER else second
+    by = "setting ambiguous_time" if settled is None else "the station's other runs"
+    return chosen, (("start_ambiguous", f"{judged.value} pass ({_clock(chosen)}) by {by}"),)
 
 
 def _before(end_at: datetime, test_time_s: float | None) -> datetime | None:

@@ -67,7 +67,7 @@ def extract(site_name: str, part: dict[str, Any]) -> dict[str, Any]:
     one = Slice.from_xcom(part)
     get_current_context()["slice_label"] = one.label  # type: ignore[typeddict-unknown-key]
     with open_source(site, settings) as source:
-        read = extract_slice(source, _staging(site, settings, one.name), one)
+        read = extract_slice(source, _staging(site, settings, one.name), one, settings)
     return {"slice": one.name, "label": one.label, "read": read}
 
 

@@ -14,7 +14,7 @@ import pymssql
 from airflow.providers.microsoft.mssql.hooks.mssql import MsSqlHook
 
 from vte_wats.model import StepKind, VteProduct, VteStepResult, VteTestplan, VteTestRun
-from vte_wats.ports import RunTimes, SourceIdentity, TimeRange
+from vte_wats.ports import RunTimes, SourceIdentity, StationTime, TimeRange
 from vte_wats.settings import Settings
 from vte_wats.sites import Site
 from vte_wats.source.failures import translated
@@ -80,6 +80,11 @@ class VteSource:
         """Stream the GUIDs of the runs whose Timestamp lies in the ranges, in one statement."""
         condition, binds = in_ranges(ranges)
         return (guid for (guid,) in self._rows("select_run_guids", binds, ranges=condition))
+
+    def station_times(self, ranges: Sequence[TimeRange]) -> Iterator[StationTime]:
+        """Stream when known stations were busy, in one statement."""
+        condition, binds = in_ranges(ranges)
+        return (StationTime(*row) for row in self._rows("select_station_times", binds, ranges=condition))
 
     def runs_between(self, ranges: Sequence[TimeRange]) -> Iterator[VteTestRun]:
         """Stream the runs whose Timestamp lies in the ranges, complete with steps: two statements in all."""

@@ -2,20 +2,52 @@
 
 from __future__ import annotations
 
+import json
 import logging
+from collections.abc import Iterator
+from uuid import UUID
 
-from vte_wats.ports import RunSource
+from vte_wats.ports import RunSource, TimeRange
+from vte_wats.settings import AmbiguousTime, Settings
 from vte_wats.storage.staging import Staging
+from vte_wats.sync.passes import settled_passes
 from vte_wats.sync.slices import Slice
+from vte_wats.windows import merged, neighbourhood, repeated_hour
 
 log = logging.getLogger(__name__)
 
 RUNS = "runs"
+PASSES = "passes"
 
 
-def extract(source: RunSource, staging: Staging, part: Slice) -> int:
-    """Stage the runs of a slice, one JSON line each; return how many were read."""
+def extract(source: RunSource, staging: Staging, part: Slice, settings: Settings) -> int:
+    """Stage the runs of a slice, one JSON line each; return how many were read.
+
+    Runs in an hour that the clock showed twice need a third statement: what their stations did around it.
+    """
     runs = source.runs_by_guid(part.guids) if part.guids else source.runs_between(part.ranges)
-    read = staging.write(RUNS, (run.model_dump_json(exclude_none=True) for run in runs))
+    hours: dict[UUID, TimeRange] = {}
+
+    def lines() -> Iterator[str]:
+        for run in runs:
+            hour = repeated_hour(run.timestamp_local, settings.zone)
+            if hour is not None:
+                hours[run.index_guid] = hour
+            yield run.model_dump_json(exclude_none=True)
+
+    read = staging.write(RUNS, lines())
     log.info("%s: %d runs read", part.name, read)
+    if hours:
+        around = merged([neighbourhood(hour) for hour in set(hours.values())])
+        settled = settled_passes(source.station_times(around), settings)
+        told = {guid: settled[guid] for guid in hours if guid in settled}
+        staging.write(PASSES, (json.dumps([str(guid), judged]) for guid, judged in told.items()))
+        log.info("%d runs lie in a repeated hour; other runs of their stations settle %d", len(hours), len(told))
     return read
+
+
+def passes_of(staging: Staging) -> dict[UUID, AmbiguousTime]:
+    """Return the passes that :func:`extract` found settled; an earlier try's may name runs that are clear by now."""
+    if not staging.holds(PASSES):
+        return {}
+    return {UUID(guid): AmbiguousTime(judged) for guid, judged in map(json.loads, staging.read(PASSES))}

@@ -16,7 +16,7 @@ from vte_wats.ports import Report
 from vte_wats.settings import Settings
 from vte_wats.storage.dead_letters import LetterKind
 from vte_wats.storage.staging import Staging
-from vte_wats.sync.extract import RUNS
+from vte_wats.sync.extract import RUNS, passes_of
 
 log = logging.getLogger(__name__)
 
@@ -45,12 +45,13 @@ _LINE: TypeAdapter[Report | Refusal] = TypeAdapter(Report | Refusal)
 def map_runs(staging: Staging, settings: Settings) -> dict[str, int]:
     """Stage a report or a refusal for every staged run, in the same order; return how many of each."""
     counts = {"reports": 0, "dead": 0, "held": 0}
+    settled = passes_of(staging)
 
     def lines() -> Iterator[str]:
         for line in staging.read(RUNS):
             run = VteTestRun.model_validate_json(line)
             try:
-                mapped: Report | Refusal = map_run(run, settings)
+                mapped: Report | Refusal = map_run(run, settings, settled.get(run.index_guid))
                 counts["reports"] += 1
             except RejectedError as error:
                 mapped = Refusal.of(run.index_guid, error)

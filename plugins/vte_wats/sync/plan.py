@@ -9,11 +9,11 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from vte_wats.errors import RetriableError
-from vte_wats.ports import RunSource
+from vte_wats.ports import RunSource, TimeRange
 from vte_wats.settings import Settings
 from vte_wats.storage.dead_letters import DeadLetters, LetterKind
 from vte_wats.sync.slices import Slice
-from vte_wats.windows import Window, local_ranges, slices_of
+from vte_wats.windows import Window, hours_to_judge, local_ranges, merged, slices_of
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ def plan(source: RunSource, settings: Settings, window: Window) -> Plan:
     The window never reaches beyond the server's own now less the settle delay. What is cut off is read again by the
     guard band of the next interval, so it may not be longer than that.
     """
-    ranges = local_ranges(window, settings.zone)
+    ranges = _to_read(window, settings)
     times = source.run_times(ranges)
     settled_at = times.server_now_at.replace(microsecond=0) - timedelta(seconds=settings.settle_delay_s)
     behind_s = (window.to_at - settled_at).total_seconds()
@@ -56,7 +56,7 @@ def plan(source: RunSource, settings: Settings, window: Window) -> Plan:
     if behind_s > 0:
         log.warning("SQL Server's clock is %.0f s behind; the window ends at %s", behind_s, settled_at)
         window = Window(min(window.from_at, settled_at), settled_at)
-        ranges = local_ranges(window, settings.zone)
+        ranges = _to_read(window, settings)
     seconds = [
         (second, runs) for second, runs in times.seconds if any(r.from_local <= second < r.to_local for r in ranges)
     ]
@@ -64,6 +64,11 @@ def plan(source: RunSource, settings: Settings, window: Window) -> Plan:
     slices = tuple(Slice(f"s{n:04d}", runs, ranges=part) for n, (part, runs) in enumerate(cut, start=1))
     log.info("window %s to %s: %d runs in %d slices", window.from_at, window.to_at, sum(r for _, r in cut), len(cut))
     return Plan(window, slices, tuple(seconds))
+
+
+def _to_read(window: Window, settings: Settings) -> tuple[TimeRange, ...]:
+    """Return the wall-clock time of the window, and a repeated hour once more when its passes can be told for good."""
+    return merged((*local_ranges(window, settings.zone), *hours_to_judge(window, settings.zone)))
 
 
 def plan_held(letters: DeadLetters, planned: Plan, settings: Settings) -> tuple[Slice, ...]:
