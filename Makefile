@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check format docs test test-mssql faults demo sandbox bench-core lock down clean
+.PHONY: help setup check check-code check-unit format docs test test-mssql faults demo sandbox bench-core lock down clean
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -19,13 +19,18 @@ $(READY): requirements-dev.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-check: $(READY) ## Lint, format, types, SQL, import rules, generated docs (under 30 s)
+check: $(READY) ## Lint, format, types, SQL, import rules, generated docs, unit tests (under 30 s)
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target check-code check-unit
+
+check-code: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/sqlfluff lint --nocolor include/sql
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 	AIRFLOW_HOME=$(VENV)/airflow $(BIN)/python docs/generate.py --check
+
+check-unit: $(READY)
 	AIRFLOW_HOME=$(VENV)/airflow $(BIN)/python -m pytest -q -x -m "not slow" tests/unit
 
 format: $(READY) ## Format the code

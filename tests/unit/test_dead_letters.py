@@ -79,6 +79,7 @@ def test_no_letters_yet(letters):
     assert letters.get(guid_of(1)) is None
 
 
+@pytest.mark.slow
 def test_a_thousand_letters_are_all_kept(tmp_path):
     letters = DeadLetters(UPath(tmp_path))
     for number in range(1_000):
