@@ -8,8 +8,14 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from upath import UPath
+
+    from tests.bucket import Bucket
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 _HOME = Path(tempfile.mkdtemp(prefix="vte-wats-tests-"))
@@ -29,6 +35,27 @@ os.environ.update(
 def repository() -> Path:
     """The folder this project stands in."""
     return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def bucket() -> Iterator[Bucket]:
+    """A bucket behind a socket; the Airflow connection to it is in the environment."""
+    from tests.bucket import CONN_ID, Bucket  # noqa: PLC0415 - slow, and few tests need it
+
+    with Bucket() as bucket:
+        os.environ[f"AIRFLOW_CONN_{CONN_ID.upper()}"] = bucket.connection
+        yield bucket
+        del os.environ[f"AIRFLOW_CONN_{CONN_ID.upper()}"]
+
+
+@pytest.fixture
+def bucket_storage(bucket: Bucket) -> UPath:
+    """Storage in that bucket, opened the way a task opens it."""
+    from tests.unit.builders import a_settings  # noqa: PLC0415 - Airflow must find its home first
+    from vte_wats.orchestration.edges import storage_of  # noqa: PLC0415
+    from vte_wats.sites import Site  # noqa: PLC0415
+
+    return storage_of(Site(), a_settings(storage_path=bucket.a_place()))
 
 
 @pytest.fixture(scope="session", autouse=True)

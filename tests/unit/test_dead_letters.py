@@ -14,8 +14,10 @@ from vte_wats.storage.dead_letters import DeadLetter, DeadLetters, LetterKind
 FIRST_AT = datetime(2026, 6, 1, 10, tzinfo=UTC)
 
 
-@pytest.fixture(params=["local", "file-url", "memory"])
+@pytest.fixture(params=["local", "file-url", "memory", pytest.param("bucket", marks=pytest.mark.slow)])
 def storage(request, tmp_path) -> UPath:
+    if request.param == "bucket":
+        return request.getfixturevalue("bucket_storage")
     return {
         "local": UPath(tmp_path),
         "file-url": UPath(f"file://{tmp_path}"),

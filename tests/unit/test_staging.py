@@ -14,8 +14,10 @@ from vte_wats.storage.staging import Staging, discard, folder_of, staging_of
 RUN_ID = "scheduled__2026-06-01T10:00:00+00:00"
 
 
-@pytest.fixture(params=["local", "memory"])
+@pytest.fixture(params=["local", "memory", pytest.param("bucket", marks=pytest.mark.slow)])
 def storage(request, tmp_path) -> UPath:
+    if request.param == "bucket":
+        return request.getfixturevalue("bucket_storage")
     return UPath(tmp_path) if request.param == "local" else UPath(f"memory://{uuid4()}")
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
-from airflow.sdk import ObjectStoragePath, Variable
+from airflow.sdk import Connection, ObjectStoragePath, Variable
+from airflow.sdk.exceptions import AirflowNotFoundException
 from pydantic import ValidationError
 from upath import UPath
 
@@ -44,9 +45,26 @@ def open_wats(site: Site, settings: Settings) -> AbstractContextManager[Wats]:
 
 
 def storage_of(site: Site, settings: Settings) -> UPath:
-    """Return the folder or bucket that holds staging and dead letters; a named site has one of its own below it."""
+    """Return the folder or bucket that holds staging and dead letters; a named site has one of its own below it.
+
+    Raises FatalError when the connection or the provider that ``storage_path`` needs is missing: Airflow would go on
+    without credentials.
+    """
     airflow_home = Path(os.environ.get("AIRFLOW_HOME", "~/airflow")).expanduser()
-    storage = cast("UPath", ObjectStoragePath(settings.storage_path or f"file://{airflow_home}/vte_wats"))
+    place = settings.storage_path or f"file://{airflow_home}/vte_wats"
+    try:
+        path = ObjectStoragePath(place)
+        if path.conn_id:
+            Connection.get(path.conn_id)
+        path.fs.dircache.use_listings_cache = False  # what another worker has written since counts
+    except AirflowNotFoundException as exc:
+        raise FatalError(f"storage_path: {place} names an Airflow connection that does not exist") from exc
+    except (ImportError, ValueError) as exc:
+        raise FatalError(
+            f"storage_path: {place} cannot be opened: {exc}. Buckets need the provider that knows them, such as "
+            "apache-airflow-providers-amazon[s3fs]; see docs/scaling.md"
+        ) from exc
+    storage = cast("UPath", path)
     return storage / site.name if site.name else storage
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -13,6 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from upath import UPath
 
 from vte_wats.model import VteTestRun
+from vte_wats.storage.folders import make_folder
 
 
 class LetterKind(StrEnum):
@@ -56,7 +58,7 @@ class DeadLetters:
             attempts=earlier.attempts + 1 if earlier else 1,
             run=run,
         )
-        self._folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self._folder)
         text = letter.model_dump_json(indent=1).encode()
         path = self._path(run.index_guid)
         if self._folder.protocol in ("", "file"):
@@ -74,14 +76,16 @@ class DeadLetters:
         return DeadLetter.model_validate_json(text)
 
     def remove(self, guid: UUID) -> None:
-        """Remove the letter of a run that reached WATS after all."""
-        self._path(guid).unlink()
+        """Remove the letter of a run that reached WATS after all; another worker may have done so already."""
+        with suppress(FileNotFoundError):
+            self._path(guid).unlink()
 
     def guids(self) -> frozenset[UUID]:
         """Return which runs have a letter, from the names of the files alone."""
-        if not self._folder.exists():
+        try:
+            return frozenset(UUID(path.stem) for path in self._folder.iterdir() if path.suffix == ".json")
+        except (FileNotFoundError, NotADirectoryError):  # in a bucket the folder goes with its last letter
             return frozenset()
-        return frozenset(UUID(path.stem) for path in self._folder.iterdir() if path.suffix == ".json")
 
     def __iter__(self) -> Iterator[DeadLetter]:
         """Yield every letter."""

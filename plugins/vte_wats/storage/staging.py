@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from io import TextIOWrapper
 from urllib.parse import quote
 
 from upath import UPath
+
+from vte_wats.storage.folders import make_folder
 
 _FAST = 1  # text of measurements shrinks tenfold at the lowest level; higher ones cost time and save little
 
@@ -24,7 +27,7 @@ class Staging:
 
     def write(self, name: str, lines: Iterable[str]) -> int:
         """Write ``name`` from single-line texts as they come; return how many there were."""
-        self._folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self._folder)
         written = 0
         with (
             self._path(name).open("wb") as raw,
@@ -68,5 +71,5 @@ def _escaped(name: str) -> str:
 def discard(storage: UPath, dag_id: str, run_id: str) -> None:
     """Remove all staging of a DAG run, if there is any."""
     folder = folder_of(storage, dag_id, run_id)
-    if folder.exists():
+    with suppress(FileNotFoundError):
         folder.fs.rm(folder.path, recursive=True)
