@@ -3,9 +3,10 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+RELEASE := vte-wats-$(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check check-code check-unit format docs test test-mssql faults demo sandbox bench-core lock down clean
+.PHONY: help setup check check-code check-unit format docs test test-mssql faults demo sandbox bench-core package lock down clean
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -59,6 +60,11 @@ sandbox: $(READY) ## Both emulated servers alone, for an Airflow of your own
 bench-core: $(READY) ## Measure extract and map against plain pymssql and one query per run
 	@AIRFLOW_HOME=$(VENV)/airflow $(BIN)/python -m benchmarks.core
 
+package: ## One ZIP of the committed state with all that a site installs, into dist/
+	@mkdir -p dist
+	git archive --format=zip --prefix=$(RELEASE)/ --output=dist/$(RELEASE).zip HEAD
+	@echo "dist/$(RELEASE).zip: unpack it and follow docs/installation.md"
+
 lock: $(READY) ## Resolve requirements*.txt anew into the lock files
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --upgrade requirements.txt -o requirements.lock
@@ -68,4 +74,4 @@ down: ## End a demo that is still running
 	@if [ -f .demo.pid ]; then kill -INT "$$(cat .demo.pid)" 2>/dev/null || true; while kill -0 "$$(cat .demo.pid 2>/dev/null)" 2>/dev/null; do sleep 0.2; done; rm -f .demo.pid; else echo "no demo is running"; fi
 
 clean: ## Remove the environment and every cache
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info plugins/*.egg-info .coverage
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info plugins/*.egg-info .coverage dist

@@ -1,0 +1,62 @@
+"""The ZIP that a site gets: all that is needed to run, nothing that is only for changing it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from zipfile import ZipFile
+
+import pytest
+
+from vte_wats.settings import parse_settings
+
+
+@pytest.fixture(scope="module")
+def unpacked(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The archive of the files as they are now, committed or not, unpacked."""
+    folder = tmp_path_factory.mktemp("release")
+    nobody = ["-c", "user.name=nobody", "-c", "user.email=nobody@localhost"]
+    tree = subprocess.run(
+        ["git", *nobody, "stash", "create"], cwd=repository, capture_output=True, text=True, check=True
+    )
+    archive = folder / "release.zip"
+    what = tree.stdout.strip() or "HEAD"
+    subprocess.run(
+        ["git", "archive", "--worktree-attributes", "--format=zip", f"--output={archive}", what],
+        cwd=repository,
+        check=True,
+    )
+    with ZipFile(archive) as packed:
+        packed.extractall(folder / "vte-wats")
+    return folder / "vte-wats"
+
+
+def test_the_archive_holds_what_a_site_installs_and_nothing_else(unpacked):
+    inside = {path.name for path in unpacked.iterdir()}
+    assert {"README.md", "CHANGELOG.md", "dags", "docs", "include", "plugins", "pyproject.toml"} <= inside
+    assert {"docker-compose.yaml", "Dockerfile", ".env.example", "requirements.lock", "Makefile"} <= inside
+    assert not {"tests", "benchmarks", ".ci", ".gitignore", ".venv"} & inside
+    assert (unpacked / "plugins" / ".airflowignore").is_file()
+
+
+def test_the_dags_of_the_archive_load_with_the_package_beside_them(unpacked):
+    probe = (
+        "import sys\n"
+        f"sys.path.insert(0, {str(unpacked / 'plugins')!r})\n"
+        "from airflow.dag_processing.dagbag import DagBag\n"
+        f"bag = DagBag({str(unpacked / 'dags')!r})\n"
+        "import vte_wats\n"
+        "print(bag.import_errors, sorted(bag.dags), vte_wats.__path__)"
+    )
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, timeout=120, check=False)
+    told = done.stdout.strip().splitlines()[-1]
+    assert told.startswith("{} ['vte_wats_"), done.stderr[-2000:]
+    assert str(unpacked) in told
+
+
+def test_the_sample_settings_are_an_answer_that_passes(unpacked):
+    text = (unpacked / "include" / "settings.example.json").read_text(encoding="utf-8")
+    assert parse_settings(text).process_code("RF final") == 110
+    assert set(json.loads(text)) >= {"source_timezone", "process_map"}
