@@ -24,7 +24,7 @@ from typing import Any
 from airflow.sdk import DAG, CronDataIntervalTimetable, Param, get_current_context, task
 
 from vte_wats.orchestration.dag_settings import read_dag_settings
-from vte_wats.orchestration.tasks import carry_and_settle, recognised_state, retry_arguments
+from vte_wats.orchestration.tasks import Lane, carry_and_settle, lane_arguments, recognised_state, retry_arguments
 from vte_wats.sites import Site
 
 deployment = read_dag_settings()
@@ -65,7 +65,7 @@ for one in deployment.sites:
         start_date=deployment.start_date,
         catchup=False,
         max_active_runs=1,
-        default_args=retry_arguments(deployment),
+        default_args=retry_arguments(deployment) | lane_arguments(Lane.RECONCILE),
         params={
             "days": Param(7, type="integer", minimum=0, title="Days", description="How far back to compare; 0 is all."),
             "guids": Param(

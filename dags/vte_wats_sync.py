@@ -25,8 +25,10 @@ from airflow.sdk import DAG, CronDataIntervalTimetable, Param, get_current_conte
 
 from vte_wats.orchestration.dag_settings import read_dag_settings
 from vte_wats.orchestration.tasks import (
+    Lane,
     carry_and_settle,
     interval_to_sync,
+    lane_arguments,
     publish_window,
     recognised_state,
     retry_arguments,
@@ -69,7 +71,7 @@ for one in deployment.sites:
         start_date=deployment.start_date,
         catchup=True,
         max_active_runs=deployment.max_active_runs,
-        default_args=retry_arguments(deployment),
+        default_args=retry_arguments(deployment) | lane_arguments(Lane.LIVE),
         params={
             "dry_run": Param(False, type="boolean", title="Dry run", description="Read and map, but post nothing."),
             "force": Param(False, type="boolean", title="Force", description="Post reports that are unchanged, too."),

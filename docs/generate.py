@@ -190,8 +190,8 @@ Connection type: WATS.
 
 {_table(("field", "meaning", "example"), WATS_FIELDS)}
 {_settings_table(WatsOptions, None)}
-`requests_per_minute` is shared out: each of the `concurrent_tasks` uploads sends at most its part. Give the pool
-`wats_api` as many slots as `concurrent_tasks` says.
+`requests_per_minute` holds for all tasks of all DAGs on all workers together. Give the pool `wats_api` as many slots as
+`concurrent_tasks` says; [the budget](budget.md) tells when more than one is worth it.
 
 ## Several sites
 

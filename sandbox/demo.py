@@ -89,7 +89,7 @@ def _demo(home: Path, *, once: bool) -> int:
                 "AIRFLOW__VTE_WATS__RETRY_DELAY_S": "5",
                 "PYTHONPATH": str(REPOSITORY / "plugins"),
             },
-            pools={"wats_api": 2, "vte_wats_state": 1},
+            pools={"wats_api": 1, "vte_wats_state": 1},
             connections=plant.connections,
             variables={"vte_wats": json.dumps(plant.floor.settings(storage_path=f"file://{home}/storage"))},
         ) as airflow,

@@ -52,6 +52,11 @@ class Site:
         return self._named("vte_wats_alerts")
 
     @property
+    def budget_variable(self) -> str:
+        """The Variable in which the tasks that use WATS tell each other what they sent."""
+        return self._named("vte_wats_budget")
+
+    @property
     def source_connection(self) -> str:
         """The connection to VTE."""
         return self._named("vte") if self.name else "vte_default"

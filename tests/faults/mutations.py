@@ -151,7 +151,8 @@ MUTATIONS = (
     ),
     _core(
         "Retry-After ignored", "a server that asks for a pause is hammered", "wats/session.py",
-        "if exc.retry_after_s is not None:\n                self._pace", "if exc.retry_after_s == -1:\n                self._pace",
+        "if exc.retry_after_s is not None:\n                    self._pace",
+        "if exc.retry_after_s == -1:\n                    self._pace",
         "integration/test_wats_hook.py::test_a_429_pauses_every_request_until_retry_after_has_passed",
     ),
     _core(

@@ -293,7 +293,7 @@ def open_site(home: Path, seed: int) -> Iterator[Site]:
                 "AIRFLOW__VTE_WATS__RETRIES": "3",
                 "AIRFLOW__VTE_WATS__RETRY_DELAY_S": "1",
             },
-            pools={"wats_api": 2, "vte_wats_state": 1},
+            pools={"wats_api": 1, "vte_wats_state": 1},
             connections=_connections(plant),
             variables={SETTINGS: json.dumps(plant.floor.settings(settle_delay_s=0))},
         ) as airflow,

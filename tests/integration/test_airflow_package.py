@@ -78,6 +78,14 @@ def test_uploads_share_one_pool_and_the_state_has_one_writer(bag):
     assert dag.get_task("settle").trigger_rule == "all_done"
 
 
+def test_the_live_sync_goes_before_everything_else_that_waits_for_a_slot(bag):
+    lanes = {dag_id: {(one.priority_weight, one.weight_rule) for one in dag.tasks} for dag_id, dag in bag.dags.items()}
+    ((live, rule),) = lanes["vte_wats_sync"]
+    ((reconcile, _),) = lanes["vte_wats_reconcile"]
+    assert live > reconcile
+    assert "absolute" in str(rule).lower()
+
+
 def test_parsing_a_dag_file_opens_nothing_and_loads_no_driver(repository):
     loaded = run_python(
         "import sys, socket\n"

@@ -1,5 +1,6 @@
 """The WATS hook against a WATS on a socket: what it finds, what it posts, and every way it fails."""
 
+import bisect
 import contextlib
 import inspect
 import itertools
@@ -8,6 +9,7 @@ import logging
 import socket
 import ssl
 import threading
+import time
 import traceback
 import uuid
 from datetime import UTC, datetime, timedelta
@@ -31,6 +33,7 @@ from vte_wats.settings import ExistenceCheck
 from vte_wats.wats import answers
 from vte_wats.wats.connection import WatsConnection
 from vte_wats.wats.hook import WatsHook
+from vte_wats.wats.pace import Spent
 from vte_wats.wats.queries import PAGE
 from vte_wats.wats.session import WatsSession
 from vte_wats.wats.wire import PlainHttpClient
@@ -55,8 +58,8 @@ def connected(wats, **options):
     )
 
 
-def opened(wats, existence_check=ExistenceCheck.UUID, **options):
-    return WatsSession(connected(wats, **options), existence_check, first_backoff_s=0.01)
+def opened(wats, existence_check=ExistenceCheck.UUID, memory=None, window_s=60.0, **options):
+    return WatsSession(connected(wats, **options), existence_check, memory, first_backoff_s=0.01, window_s=window_s)
 
 
 @pytest.fixture
@@ -418,6 +421,65 @@ def test_a_server_with_the_same_budget_never_has_to_refuse():
         submissions = list(session.submit([a_report() for _ in range(15)]))
     assert all(one.error is None for one in submissions)
     assert wats.log.find(status=429) == []
+
+
+class Notes:
+    """What one session leaves to the next."""
+
+    spent = Spent()
+
+    def recall(self):
+        return self.spent
+
+    def remember(self, spent):
+        self.spent = spent
+
+
+def worst_window(wats, seconds):
+    """Return the most requests that arrived within any window of so many seconds."""
+    times = sorted(one.at.timestamp() for one in wats.log)
+    return max(bisect.bisect_left(times, start + seconds) - at for at, start in enumerate(times))
+
+
+def test_at_the_door_of_wats_no_window_of_a_chain_of_uploads_holds_more_than_the_budget(wats):
+    """Process list, existence checks, natural keys and posts together; one task in five is killed."""
+    wats.latency_s, notes = 0.02, Notes()
+    for task in range(15):
+        reports = [a_report() for _ in range(25)]
+        session = opened(wats, memory=notes, window_s=3, requests_per_minute=100)
+        with session:
+            session.process_codes()
+            session.find_reports([report.report_id for report in reports])
+            session.find_natural_keys([report.natural_key for report in reports])
+            assert all(one.error is None for one in session.submit(reports))
+            spent = notes.spent
+        if task % 5 == 4:
+            notes.spent = spent  # as if the task had been killed before it could say what it sent
+        time.sleep(0.05)
+    assert len(posts(wats)) == 15 * 25
+    assert 90 <= worst_window(wats, 3) <= 100
+
+
+def test_a_pause_that_wats_asked_for_holds_the_next_session_too(wats):
+    wats.faults.add(Fault(FaultKind.STATUS, status=429, retry_after=2, path=POST, times=1))
+    notes = Notes()
+    with opened(wats, memory=notes, requests_per_minute=60_000) as session:
+        assert only(session.submit([a_report()])).error.retry_after_s == 2
+    with opened(wats, memory=notes, requests_per_minute=60_000) as session:
+        session.process_codes()
+    first, second = (one.at for one in wats.log)
+    assert (second - first).total_seconds() >= 1.95
+
+
+def test_a_429_without_retry_after_pauses_every_request_too(wats):
+    wats.faults.add(Fault(FaultKind.STATUS, status=429, path=POST, times=1))
+    with opened(wats) as session:
+        assert only(session.submit([a_report()])).error.retry_after_s == 5
+
+
+def test_with_neighbours_a_task_neither_reads_nor_writes_what_was_spent(wats):
+    with opened(wats, memory=object(), concurrent_tasks=2) as session:
+        session.process_codes()  # an object can do neither
 
 
 # ------------------------------------------------------------------------------------------- the table of failures

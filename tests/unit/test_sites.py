@@ -23,6 +23,7 @@ def test_the_one_site_of_a_deployment_has_the_documented_names():
         "variable vte_wats_state",
         "variable vte_wats_history",
         "variable vte_wats_alerts",
+        "variable vte_wats_budget",
         "connection vte_default",
         "connection wats_default",
         "pool wats_api",

@@ -3,12 +3,15 @@
 import asyncio
 import bisect
 import itertools
+import random
 import selectors
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from vte_wats.errors import RetriableError
-from vte_wats.wats.pace import Pace
+from vte_wats.wats.pace import Pace, Spent
 
 
 class _JumpingSelector(selectors.DefaultSelector):
@@ -35,63 +38,186 @@ def run(coroutine):
         return runner.run(coroutine)
 
 
-def worst_minute(times):
-    """Return the most times that any window of sixty seconds holds."""
-    return max(bisect.bisect_left(times, start + 60) - at for at, start in enumerate(times))
+def epoch_s():
+    """A clock of the machine that goes with the loop."""
+    return 1_790_000_000 + asyncio.get_running_loop().time()
 
 
-async def _task(share_per_minute, requests, concurrency=8):
-    loop, times = asyncio.get_running_loop(), []
-    pace = Pace(share_per_minute)
-    await pace.start()
+class Notes:
+    """A memory that is kept, and counts how often it was written."""
+
+    def __init__(self):
+        self.spent, self.written = Spent(), 0
+
+    def recall(self):
+        return self.spent
+
+    def remember(self, spent):
+        self.spent, self.written = spent, self.written + 1
+
+
+def worst_minute(times, window_s=60):
+    """Return the most times that any window holds."""
+    times = sorted(times)
+    return max(bisect.bisect_left(times, start + window_s) - at for at, start in enumerate(times))
+
+
+async def _task(budget, requests, *, memory=None, concurrency=8, latency_s=0.0, killed=False, jitter=None):
+    """Send so many requests as one task does; return when each arrived at the other side."""
+    loop, arrivals = asyncio.get_running_loop(), []
+    pace = Pace(budget, memory, epoch_s=epoch_s)
+    left = iter(range(requests))
 
     async def worker():
-        while len(times) < requests:
-            await pace.turn()
-            times.append(loop.time())
+        for _ in left:
+            async with pace.turn():
+                on_the_way_s = latency_s * (jitter.random() if jitter else 0.5)
+                arrivals.append(loop.time() + on_the_way_s)
+                await asyncio.sleep(latency_s)
 
     await asyncio.gather(*(worker() for _ in range(concurrency)))
-    return times
+    if not killed:
+        pace.close()
+    return arrivals
 
 
+# -------------------------------------------------------------------------------------------- one budget, one holder
+async def _chain(budget, tasks, *, requests, gap_s, memory, **how):
+    arrivals = []
+    for _ in range(tasks):
+        arrivals += await _task(budget, requests, memory=memory, **how)
+        await asyncio.sleep(gap_s)
+    return arrivals
+
+
+@pytest.mark.parametrize(
+    ("budget", "requests", "gap_s"),
+    [(500, 108, 0), (500, 108, 2.5), (500, 24, 1), (60, 10, 3), (2_000, 360, 2), (1, 1, 5)],
+)
+def test_a_chain_of_tasks_uses_the_budget_up_and_never_oversteps_it(budget, requests, gap_s):
+    tasks = 8 * budget // requests
+    arrivals = run(_chain(budget, tasks, requests=requests, gap_s=gap_s, memory=Notes(), latency_s=0.05))
+    assert worst_minute(arrivals) <= budget
+    minutes = (max(arrivals) - min(arrivals)) / 60
+    assert len(arrivals) - 1 >= 0.97 * budget * (minutes - 1 / budget)
+
+
+def test_nothing_is_lost_to_the_gaps_between_tasks():
+    """Ten requests a second leave only nine seconds in ten for work; the lost second is caught up."""
+    arrivals = run(_chain(600, 60, requests=100, gap_s=1, memory=Notes()))
+    assert max(arrivals) - min(arrivals) <= 6_000 / 600 * 60 * 1.02
+
+
+@given(
+    seed=st.integers(0, 2**32),
+    budget=st.integers(1, 400),
+    latency_s=st.floats(0, 20),
+    concurrency=st.integers(1, 16),
+)
+def test_no_minute_at_the_other_side_holds_more_than_the_budget(seed, budget, latency_s, concurrency):
+    chance, notes = random.Random(seed), Notes()
+
+    async def tasks():
+        arrivals = []
+        for _ in range(8):
+            arrivals += await _task(
+                budget, chance.randint(1, budget), memory=notes, latency_s=latency_s, jitter=chance,
+                concurrency=concurrency, killed=chance.random() < 0.3,
+            )  # fmt: skip
+            await asyncio.sleep(chance.choice([0, 0.5, 40, 90]))
+        return arrivals
+
+    assert worst_minute(run(tasks())) <= budget
+
+
+def test_a_killed_task_costs_the_next_no_more_than_what_was_reserved():
+    async def tasks():
+        notes = Notes()
+        await _task(500, 20, memory=notes, killed=True)
+        await asyncio.sleep(61)  # more than a minute later nothing else counts any more
+        begun_at = asyncio.get_running_loop().time()
+        arrivals = await _task(500, 500, memory=notes)
+        return [at - begun_at for at in arrivals]
+
+    arrivals = run(tasks())
+    assert sum(1 for at in arrivals if at < 60) == 450
+
+
+def test_the_first_after_a_rest_need_not_wait_and_a_backlog_is_spread():
+    arrivals = run(_task(500, 500, memory=Notes()))
+    assert sum(1 for at in arrivals if at < 1) >= 80
+    assert all(sum(1 for at in arrivals if at < second) <= 85 + 9 * second for second in range(60))
+
+
+def test_a_task_leaves_exactly_what_it_sent_in_two_writes():
+    notes = Notes()
+
+    async def task():
+        await _task(500, 20, memory=notes)
+        return epoch_s()
+
+    ended_at_s = run(task())
+    assert notes.written == 2
+    assert notes.spent.reserved == 0
+    assert sum(requests for _, requests in notes.spent.answered) == 20
+    assert notes.spent.answered[-1][0] >= ended_at_s - 0.001  # told later than it was, never earlier
+
+
+def test_what_is_told_to_the_next_stays_small():
+    notes = Notes()
+    run(_task(5_000, 5_000, memory=notes))
+    assert len(notes.spent.answered) <= 245
+
+
+def test_the_clock_of_the_last_machine_may_have_been_ahead():
+    notes = Notes()
+
+    async def tasks():
+        notes.spent = Spent(((epoch_s() + 9_000, 100),))
+        return await _task(100, 1, memory=notes)
+
+    assert run(tasks())[0] <= 61
+
+
+# ----------------------------------------------------------------------------------------- a share, without a memory
 @pytest.mark.parametrize("share", [0.5, 7, 30, 250, 1_000, 6_000])
 def test_no_minute_of_a_task_holds_more_than_its_share(share):
-    times = run(_task(share, int(share * 3) + 3))
-    assert worst_minute(times) <= max(share, 1)
-    assert worst_minute(times) >= int(share * 0.95)
+    arrivals = run(_task(share, int(share * 3) + 3))
+    assert worst_minute(arrivals) <= max(share, 1)
+    assert worst_minute(arrivals) >= int(share * 0.95)
 
 
 @pytest.mark.parametrize("requests", [1, 2, 50])
 def test_tasks_that_follow_one_another_at_once_keep_the_share_together(requests):
-    async def chain():
-        return [at for _ in range(900 // requests) for at in await _task(250, requests, concurrency=1)]
-
-    times = run(chain())
-    assert worst_minute(times) <= 250
+    arrivals = run(_chain(250, 900 // requests, requests=requests, gap_s=0, memory=None, concurrency=1))
+    assert worst_minute(arrivals) <= 250
 
 
-def test_requests_are_spread_evenly_instead_of_in_bursts():
-    times = run(_task(250, 100))
-    gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
+def test_requests_of_a_share_are_spread_evenly_instead_of_in_bursts():
+    arrivals = run(_task(250, 100))
+    gaps = [later - earlier for earlier, later in itertools.pairwise(arrivals)]
     assert min(gaps) >= 60 / 250
     assert max(gaps) <= 60 / 250 * 1.1
 
 
-def test_a_pause_holds_everything_and_ends_evenly():
-    async def paused():
-        loop, pace = asyncio.get_running_loop(), Pace(600)
-        await pace.turn()
-        pace.pause(30)
-        pace.pause(5)  # a shorter one takes nothing back
-        asked_at = loop.time()
-        times = []
+# ------------------------------------------------------------------------------------------------------------- pauses
+async def _paused(pace, seconds):
+    loop, times = asyncio.get_running_loop(), []
+    pace.pause(seconds)
+    pace.pause(5)  # a shorter one takes nothing back
+    asked_at = loop.time()
 
-        async def one():
-            await pace.turn()
+    async def one():
+        async with pace.turn():
             times.append(loop.time() - asked_at)
 
-        await asyncio.gather(*(one() for _ in range(8)))
-        return times
+    await asyncio.gather(*(one() for _ in range(8)))
+    return times
+
+
+def test_a_pause_holds_everything_and_ends_evenly():
+    async def paused():
+        return await _paused(Pace(600, epoch_s=epoch_s), 30)
 
     times = run(paused())
     assert min(times) >= 30
@@ -99,11 +225,22 @@ def test_a_pause_holds_everything_and_ends_evenly():
     assert min(b - a for a, b in itertools.pairwise(times)) >= 0.1
 
 
+def test_a_pause_holds_the_next_task_too_even_when_the_first_was_killed():
+    async def paused():
+        notes = Notes()
+        Pace(600, notes, epoch_s=epoch_s).pause(50)
+        await asyncio.sleep(20)
+        return await _paused(Pace(600, notes, epoch_s=epoch_s), 5)
+
+    assert min(run(paused())) >= 29.9
+
+
 def test_a_pause_too_long_to_wait_for_is_handed_on():
     async def paused():
-        pace = Pace(600)
+        pace = Pace(600, epoch_s=epoch_s)
         pace.pause(3_600)
-        await pace.turn()
+        async with pace.turn():
+            raise AssertionError("nothing may leave")
 
     with pytest.raises(RetriableError) as raised:
         run(paused())

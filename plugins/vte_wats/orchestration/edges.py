@@ -38,10 +38,12 @@ def open_source(site: Site, settings: Settings) -> VteSource:
 
 
 def open_wats(site: Site, settings: Settings) -> AbstractContextManager[Wats]:
-    """Return WATS, to be entered with ``with``; nothing is dialled before."""
+    """Return WATS, to be entered with ``with``; nothing is dialled before. Only a task in the site's pool may do so."""
+    from vte_wats.orchestration.budget import BudgetVariable
     from vte_wats.wats.hook import WatsHook
 
-    return WatsHook(site.wats_connection).session(existence_check=settings.existence_check)
+    memory = BudgetVariable(site.budget_variable)
+    return WatsHook(site.wats_connection).session(settings.existence_check, memory)
 
 
 def storage_of(site: Site, settings: Settings) -> UPath:

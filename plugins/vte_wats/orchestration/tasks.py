@@ -7,6 +7,7 @@ Every task is told the name of the site it works for.
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import TriggerRule, get_current_context, task, task_group
@@ -29,6 +30,19 @@ WINDOW_KEY = "window"
 RECOGNISED_KEY = "recognised"
 SETTLED_KEY = "settled"
 UPLOAD_TASK = "carry.upload"
+
+
+class Lane(IntEnum):
+    """Whose task goes first when several wait for a slot, of WATS above all: the highest number."""
+
+    LIVE = 300
+    RECONCILE = 200
+    BACKFILL = 100
+
+
+def lane_arguments(lane: Lane) -> dict[str, Any]:
+    """Return the ``default_args`` that put every task of a DAG into a lane, whatever hangs on the task."""
+    return {"priority_weight": lane.value, "weight_rule": "absolute"}
 
 
 def retry_arguments(settings: DagSettings) -> dict[str, Any]:

@@ -46,11 +46,11 @@ class WatsOptions(BaseModel):
         description="The budget of WATS for everything that uses this connection together.",
     )
     concurrent_tasks: int = Field(
-        2,
+        1,
         ge=1,
         le=64,
         title="Concurrent tasks",
-        description="Slots of the pool wats_api. Each task paces itself to its share of the budget.",
+        description="Slots of the pool wats_api. A single task owns the whole budget, several have a fixed share each.",
     )
     concurrency: int = Field(
         8, ge=1, le=32, title="Concurrency", description="Requests that one task has in flight at a time."

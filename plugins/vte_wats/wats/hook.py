@@ -15,6 +15,7 @@ from vte_wats.settings import ExistenceCheck
 from vte_wats.wats.connection import WatsConnection
 
 if TYPE_CHECKING:
+    from vte_wats.wats.pace import Memory
     from vte_wats.wats.session import WatsSession
 
 
@@ -45,9 +46,14 @@ class WatsHook(BaseHook):
         return connection
 
     @contextmanager
-    def session(self, existence_check: ExistenceCheck | str = ExistenceCheck.UUID) -> Iterator[WatsSession]:
-        """Open a session, which implements :class:`vte_wats.ports.Wats`; it closes with the block."""
-        with self._open(self.read_connection(), ExistenceCheck(existence_check)) as wats:
+    def session(
+        self, existence_check: ExistenceCheck | str = ExistenceCheck.UUID, memory: Memory | None = None
+    ) -> Iterator[WatsSession]:
+        """Open a session, which implements :class:`vte_wats.ports.Wats`; it closes with the block.
+
+        ``memory`` is for the one holder of the pool's only slot; with more ``concurrent_tasks`` it is not used.
+        """
+        with self._open(self.read_connection(), ExistenceCheck(existence_check), memory) as wats:
             yield wats
 
     def test_connection(self) -> tuple[bool, str]:
@@ -64,8 +70,8 @@ class WatsHook(BaseHook):
         return True, f"WATS {version} at {connection.url}: {operations} test operations, {took_ms:.0f} ms per request"
 
     @staticmethod
-    def _open(connection: WatsConnection, existence_check: ExistenceCheck) -> WatsSession:
+    def _open(connection: WatsConnection, existence_check: ExistenceCheck, memory: Memory | None = None) -> WatsSession:
         """Import pyWATS only when it is used: it takes longer than everything else a task imports."""
         from vte_wats.wats.session import WatsSession  # noqa: PLC0415
 
-        return WatsSession(connection, existence_check)
+        return WatsSession(connection, existence_check, memory)

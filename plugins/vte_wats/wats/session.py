@@ -21,7 +21,7 @@ from vte_wats.settings import ExistenceCheck
 from vte_wats.wats import queries
 from vte_wats.wats.answers import UNEXPECTED_CONTENT, WRONG_ID, as_error
 from vte_wats.wats.connection import WatsConnection
-from vte_wats.wats.pace import LONGEST_WAIT_S, Pace
+from vte_wats.wats.pace import LONGEST_WAIT_S, Memory, Pace
 from vte_wats.wats.wire import Wire
 
 _log = logging.getLogger(__name__)
@@ -44,11 +44,15 @@ class WatsSession:
         self,
         connection: WatsConnection,
         existence_check: ExistenceCheck = ExistenceCheck.UUID,
+        memory: Memory | None = None,
         *,
         first_backoff_s: float = 0.5,
+        window_s: float = 60.0,
     ) -> None:
         self._connection = connection
         self._existence_check = existence_check
+        self._memory = memory if connection.concurrent_tasks == 1 else None  # with neighbours it would know a part
+        self._window_s = window_s
         self._id_forms = queries.id_forms(connection.guid_quoting)
         self._backoff = wait_exponential_jitter(
             multiplier=first_backoff_s, max=LONGEST_WAIT_S / 2, jitter=first_backoff_s
@@ -67,14 +71,14 @@ class WatsSession:
         """Start the loop; nothing is dialled before the first call."""
         self._runner = asyncio.Runner()
         self._wire = Wire(self._connection)
-        self._pace = Pace(self._connection.share_per_minute)
-        self._run(self._pace.start())
+        self._pace = Pace(self._connection.share_per_minute, self._memory, window_s=self._window_s)
         return self
 
     def __exit__(self, *_: object) -> None:
         """Close the connections and the loop, whatever state they are in."""
         try:
             self._run(self._wire.close())
+            self._pace.close()
         finally:
             self._runner.close()
 
@@ -227,18 +231,18 @@ class WatsSession:
 
     async def _one_try(self, request: Callable[[], Awaitable[_T]]) -> _T:
         """Send a request when it is its turn, unless something happened meanwhile that stops them all."""
-        await self._pace.turn()
-        if self._halt is not None:
-            raise self._halt
-        try:
-            return await request()
-        except RetriableError as exc:
-            if exc.retry_after_s is not None:
-                self._pace.pause(exc.retry_after_s)
-            raise
-        except FatalError as exc:
-            self._halt = exc
-            raise
+        async with self._pace.turn():
+            if self._halt is not None:
+                raise self._halt
+            try:
+                return await request()
+            except RetriableError as exc:
+                if exc.retry_after_s is not None:
+                    self._pace.pause(exc.retry_after_s)
+                raise
+            except FatalError as exc:
+                self._halt = exc
+                raise
 
     def _is_worth_another_try(self, state: RetryCallState) -> bool:
         return isinstance(_failure(state), RetriableError) and self._halt is None

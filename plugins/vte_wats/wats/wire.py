@@ -18,6 +18,8 @@ from vte_wats.wats.answers import as_error, failure_of_exception, failure_of_sta
 from vte_wats.wats.connection import WatsConnection
 
 _CONNECT_TIMEOUT_S = 10.0
+_TOO_MANY = 429
+_UNASKED_PAUSE_S = 5.0  # too many requests are too many of all tasks, even when WATS does not say for how long
 _TALKATIVE = ("httpx", "httpcore", "pywats")
 
 
@@ -105,7 +107,10 @@ class Wire:
         if failure is not None:
             told = self._without_token(server_message(answer.data))
             reason = f"HTTP {answer.status_code}: {told}" if told else f"HTTP {answer.status_code}"
-            raise as_error(failure, where, reason, retry_after_s=retry_after_s(answer.headers), known=known)
+            wait_s = retry_after_s(answer.headers)
+            if wait_s is None and answer.status_code == _TOO_MANY:
+                wait_s = _UNASKED_PAUSE_S
+            raise as_error(failure, where, reason, retry_after_s=wait_s, known=known)
         return answer
 
     def _without_token(self, text: str) -> str:
