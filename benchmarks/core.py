@@ -94,8 +94,8 @@ def one_query_per_run(runs: int) -> dict[str, Any]:
     read, began = 0, time.perf_counter()
     for ranges in slices:
         condition, binds = in_ranges(ranges)
-        cursor.execute(statement("select_run_guids", settings, ranges=condition), binds)
-        for (guid,) in cursor.fetchall():
+        cursor.execute(statement("select_run_keys", settings, ranges=condition), binds)
+        for guid, _ in cursor.fetchall():
             one, named = among_guids([guid])
             for name in ("select_runs", "select_steps"):
                 cursor.execute(statement(name, settings, selection=one), named)

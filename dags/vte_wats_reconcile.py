@@ -8,7 +8,7 @@ once the setting they waited for is there.
 | you see | it means | do |
 |---|---|---|
 | plan found nothing | every run is in WATS or a dead letter | nothing |
-| runs were uploaded | they came later than the guard band, or an interval failed | raise `guard_band_s` if it happens daily |
+| runs were uploaded | they came later than the guard band, or an interval failed; plan's log tells the former apart, and the state counts them (`lateness`) | raise `guard_band_s` as plan says if it happens daily |
 | upload failed | as in `vte_wats_sync` | as there |
 
 Trigger it with **days** = 0 to compare the whole database, for instance after a restore. With **guids** or
@@ -24,7 +24,14 @@ from typing import Any
 from airflow.sdk import DAG, CronDataIntervalTimetable, Param, get_current_context, task
 
 from vte_wats.orchestration.dag_settings import read_dag_settings
-from vte_wats.orchestration.tasks import Lane, carry_and_settle, lane_arguments, recognised_state, retry_arguments
+from vte_wats.orchestration.tasks import (
+    Lane,
+    carry_and_settle,
+    lane_arguments,
+    publish_found_later,
+    recognised_state,
+    retry_arguments,
+)
 from vte_wats.sites import Site
 
 deployment = read_dag_settings()
@@ -35,6 +42,7 @@ def plan(site_name: str) -> list[dict[str, Any]]:
     """Find the runs that are missing in WATS and cut them into slices."""
     from vte_wats.orchestration.edges import open_source, open_wats, read_settings, storage_of
     from vte_wats.storage.dead_letters import DeadLetters
+    from vte_wats.sync.lateness import found_later
     from vte_wats.sync.plan import plan_named
     from vte_wats.sync.redrive import redrive
     from vte_wats.sync.sweep import sweep
@@ -49,11 +57,13 @@ def plan(site_name: str) -> list[dict[str, Any]]:
     window = window_of(now_at - timedelta(days=params["days"]), now_at, 0, settings.settle_delay_s)
     ranges = local_ranges(window, settings.zone) if params["days"] else everything_until(window.to_at, settings.zone)
     with open_source(site, settings) as source, open_wats(site, settings) as wats:
-        recognised_state(context, site, source, settings)
+        state = recognised_state(context, site, source, settings)
         if params["guids"] or params["dead_letters"]:
             runs = redrive(letters, params["guids"], params["dead_letters"])
         else:
-            runs = sweep(source, wats, letters, ranges)
+            swept = sweep(source, wats, letters, ranges)
+            runs = swept.runs
+            publish_found_later(found_later(swept.times_local, state, settings))
     return [part.to_xcom() for part in plan_named(runs, settings)]
 
 

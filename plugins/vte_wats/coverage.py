@@ -7,6 +7,7 @@ no success can move it past a hole that a failure left, and no backfill of older
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC
 from enum import StrEnum
 from itertools import pairwise
@@ -41,9 +42,10 @@ class Stretch(BaseModel):
 
 
 class Lateness(BaseModel):
-    """How many runs appeared after their time, by the least age in seconds they had, as far as the guard band shows.
+    """How many runs appeared after their time, by the least age in seconds they had.
 
-    ``seen`` counts the runs of the last window before ``until_at`` by age; keys are the upper edges of both.
+    ``seen`` counts the runs of the last window before ``until_at`` by age; keys are the upper edges of both. Edges
+    beyond the guard band count what only a comparison with WATS found.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
@@ -52,8 +54,38 @@ class Lateness(BaseModel):
     seen: dict[int, int]
     late: dict[int, int]
 
+    def with_late(self, late: Mapping[int, int]) -> Lateness:
+        """Return it with so many late runs more."""
+        return self.model_copy(
+            update={"late": {**self.late, **{age: self.late.get(age, 0) + n for age, n in late.items()}}}
+        )
 
+    def joined(self, other: Lateness) -> Lateness:
+        """Return the later of two that grew from one: counts only rise, and each age is counted by one DAG."""
+        newest = max(self, other, key=lambda one: one.until_at)
+        ages = sorted(self.late.keys() | other.late.keys())
+        return newest.model_copy(
+            update={"late": {age: max(self.late.get(age, 0), other.late.get(age, 0)) for age in ages}}
+        )
+
+
+_SETTLED_REMEMBERED = 100
 _RECOGNISED = ("begun_at", "source", "target", "clock_skew_s")
+
+
+@dataclass(frozen=True, slots=True)
+class SettledSync:
+    """What one balanced sync adds to the state. ``key`` is its own, ``window`` is ``None`` when it covered no time.
+
+    ``redriven`` counts the letters that went, ``late`` the runs that appeared after their time, by their least age.
+    """
+
+    key: str
+    window: Window | None
+    outcomes: Mapping[Outcome, int]
+    settings_hash: str
+    redriven: int = 0
+    late: Mapping[int, int] = field(default_factory=dict)
 
 
 class State(BaseModel):
@@ -65,6 +97,8 @@ class State(BaseModel):
     coverage: tuple[Stretch, ...] = ()
     totals: dict[Outcome, int] = Field(default_factory=dict)
     settings_hash: str | None = Field(None, description="The settings of the last sync; others give held runs a try.")
+    redriven: int = Field(0, ge=0, description="Dead letters and held runs that reached WATS after all.")
+    settled: tuple[str, ...] = Field((), description="The last syncs in the totals, so that none is added twice.")
     syncs: int = Field(0, ge=0, description="Syncs whose accounts balanced.")
     begun_at: Instant | None = Field(None, alias="begun", description="When this state began, or was accepted last.")
     source: SourceIdentity | None = Field(None, description="The database the coverage was gained with.")
@@ -79,14 +113,19 @@ class State(BaseModel):
         ends = (s.to_at for s in self.coverage if s.from_at <= self.since_at < s.to_at)
         return next(ends, self.since_at)
 
-    def extended(self, window: Window | None, outcomes: Mapping[Outcome, int], settings_hash: str) -> State:
-        """Return the state after a window was carried completely; ``None`` adds to the totals alone."""
-        done = () if window is None else (Stretch(from_at=window.from_at, to_at=window.to_at),)
+    def extended(self, sync: SettledSync) -> State:
+        """Return the state after a sync that carried its window completely; the same sync is never added twice."""
+        if sync.key in self.settled:
+            return self
+        done = () if sync.window is None else (Stretch(from_at=sync.window.from_at, to_at=sync.window.to_at),)
         return self.model_copy(
             update={
                 "coverage": _merged((*self.coverage, *done)),
-                "totals": {o: self.totals.get(o, 0) + outcomes.get(o, 0) for o in Outcome},
-                "settings_hash": settings_hash,
+                "totals": {o: self.totals.get(o, 0) + sync.outcomes.get(o, 0) for o in Outcome},
+                "redriven": self.redriven + sync.redriven,
+                "lateness": self.lateness and self.lateness.with_late(sync.late),
+                "settings_hash": sync.settings_hash,
+                "settled": (*self.settled, sync.key)[-_SETTLED_REMEMBERED:],
                 "syncs": self.syncs + 1,
             }
         )
@@ -95,9 +134,10 @@ class State(BaseModel):
         """Return the state with what another found out; when that began earlier, its own is newer."""
         if self.begun_at and other.begun_at and self.begun_at > other.begun_at:
             return self
-        measures = [one for one in (self.lateness, other.lateness) if one is not None]
-        newest = {"lateness": max(measures, key=lambda one: one.until_at, default=None)}
-        return self.model_copy(update=newest | {name: getattr(other, name) for name in _RECOGNISED})
+        lateness = self.lateness or other.lateness
+        if self.lateness is not None and other.lateness is not None:
+            lateness = self.lateness.joined(other.lateness)
+        return self.model_copy(update={"lateness": lateness} | {name: getattr(other, name) for name in _RECOGNISED})
 
     def receipt(self) -> dict[str, Any]:
         """Return what a later sync needs to notice that this state is lost or an older one was put in its place."""

@@ -67,8 +67,8 @@ class RunSource(Protocol):
     def run_times(self, ranges: Sequence[TimeRange]) -> RunTimes:
         """Count the runs per second of the ranges, in one statement, with the server's own clock (aware UTC)."""
 
-    def run_guids(self, ranges: Sequence[TimeRange]) -> Iterator[UUID]:
-        """Stream the GUIDs of the runs whose Timestamp lies in the ranges, in one statement."""
+    def run_keys(self, ranges: Sequence[TimeRange]) -> Iterator[tuple[UUID, datetime]]:
+        """Stream GUID and Timestamp of the runs whose Timestamp lies in the ranges, in one statement."""
 
     def station_times(self, ranges: Sequence[TimeRange]) -> Iterator[StationTime]:
         """Stream when known stations were busy, by the runs whose Timestamp lies in the ranges, in one statement."""

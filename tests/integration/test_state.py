@@ -212,6 +212,32 @@ def test_late_runs_are_counted_by_their_age(site):
     assert site.state["lateness"]["late"] == {"60": 1, "300": 2, "600": 0}
 
 
+def test_what_the_comparison_finds_too_late_is_counted_beyond_the_guard_band(site):
+    assert site.sync(5) == "success"
+    assert site.sync(60) == "success"
+    zone = ZoneInfo(site.plant.floor.timezone)
+    for minute in (2, 50, 90):  # done, in the guard band of the last sync, not done yet
+        at = BEGIN_AT + timedelta(minutes=minute - 2)
+        site.plant.db.insert_rows(
+            {"IndexData": [{"Index_GUID": uuid4(), "Timestamp": at.astimezone(zone).replace(tzinfo=None), "Result": 1}]}
+        )
+    assert site.sync(dag_id="vte_wats_reconcile", days=0) == "success"
+    assert site.state["lateness"]["late"] == {"1800": 1}
+    assert site.sync(dag_id="vte_wats_reconcile", days=0) == "success"  # dead letters by now, for want of a serial
+    assert site.state["lateness"]["late"] == {"1800": 1}
+
+
+def test_a_letter_that_goes_is_counted_in_the_state(site):
+    site.plant.db.query('UPDATE "UutData" SET "Serial" = NULL')
+    assert site.sync(10) == "success"
+    dead = site.state["totals"]["dead"]
+    assert dead > 3
+    assert site.state["redriven"] == 0
+    site.plant.db.query("""UPDATE "UutData" SET "Serial" = 'SN-' || CAST("Uut_GUID" AS VARCHAR)""")
+    assert site.sync(dag_id="vte_wats_reconcile", dead_letters="all") == "success"
+    assert (site.state["totals"]["uploaded"], site.state["redriven"]) == (dead, dead)
+
+
 def test_a_state_that_disappears_during_a_sync_is_not_begun_again(site, bag):
     assert site.sync(5) == "success"
     plan = bag.dags["vte_wats_sync"].get_task("plan")

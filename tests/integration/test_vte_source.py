@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
 from upath import UPath
@@ -124,11 +124,11 @@ def test_the_identity_of_a_schema_that_is_not_there_has_no_columns(hook, connect
     assert (identity.database, identity.columns) == (connection["schema"], {})
 
 
-def test_the_keys_of_a_range_come_alone(hook, add_run):
-    guids = [add_run(NOON + timedelta(seconds=n)) for n in range(3)]
+def test_the_keys_of_a_range_come_with_their_timestamps_alone(hook, add_run):
+    times = [NOON + timedelta(seconds=n) for n in range(3)]
+    guids = [add_run(at) for at in times]
     with VteSource(site(), hook) as source:
-        assert list(source.run_guids([HOUR])) == guids
-        assert isinstance(guids[0], UUID)
+        assert list(source.run_keys([HOUR])) == list(zip(guids, times, strict=True))
 
 
 def test_equal_steps_come_in_one_order_however_they_were_written(hook, database, add_run):

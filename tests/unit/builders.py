@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from uuid import UUID
 
+from vte_wats.coverage import SettledSync
 from vte_wats.model import VteProduct, VteTestplan, VteTestRun
 from vte_wats.ports import NaturalKey, Report
 from vte_wats.settings import Settings
+from vte_wats.windows import Window
 
 NOON_LOCAL = datetime(2026, 6, 15, 12, 0)
 
@@ -43,3 +46,13 @@ def a_natural_key(number: int = 1, process_code: int = 100) -> NaturalKey:
 def a_report(number: int = 1, *, source_hash: str = "aaaa", natural_key: NaturalKey | None = None) -> Report:
     """Return the report of run ``number``."""
     return Report(guid_of(number), source_hash, natural_key or a_natural_key(number), body=f'{{"id":"{number}"}}')
+
+
+_syncs = count(1)
+
+
+def a_sync(
+    window: Window | None = None, outcomes: dict | None = None, settings_hash: str = "1234", **how
+) -> SettledSync:
+    """Return a balanced sync, another one at each call."""
+    return SettledSync(f"sync-{next(_syncs)}", window, outcomes or {}, settings_hash, **how)

@@ -38,9 +38,9 @@ class FakeSource:
         seconds = Counter(run.timestamp_local.replace(microsecond=0) for run in self._within(ranges))
         return RunTimes(self.now_at, tuple(sorted(seconds.items())))
 
-    def run_guids(self, ranges: Sequence[TimeRange]) -> Iterator[UUID]:
-        self.statements.append("select_run_guids")
-        return (run.index_guid for run in self._within(ranges))
+    def run_keys(self, ranges: Sequence[TimeRange]) -> Iterator[tuple[UUID, datetime]]:
+        self.statements.append("select_run_keys")
+        return ((run.index_guid, run.timestamp_local) for run in self._within(ranges))
 
     def station_times(self, ranges: Sequence[TimeRange]) -> Iterator[StationTime]:
         self.statements.append("select_station_times")

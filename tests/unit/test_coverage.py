@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.unit.builders import a_sync
 from vte_wats.coverage import Lateness, Outcome, State, Stretch
 from vte_wats.windows import Window
 
 BEGIN_AT = datetime(2026, 6, 1, 10, tzinfo=UTC)
-SETTINGS_HASH = "1234"
 
 
 def minute(n: int) -> datetime:
@@ -21,7 +21,7 @@ def minute(n: int) -> datetime:
 def covered(*stretches: tuple[int, int], since: int = 0, outcomes: dict[Outcome, int] | None = None) -> State:
     state = State(since_at=minute(since))
     for from_minute, to_minute in stretches:
-        state = state.extended(Window(minute(from_minute), minute(to_minute)), outcomes or {}, SETTINGS_HASH)
+        state = state.extended(a_sync(Window(minute(from_minute), minute(to_minute)), outcomes))
     return state
 
 
@@ -34,7 +34,8 @@ stretches = st.lists(
 def test_coverage_is_the_same_in_whatever_order_windows_are_done(done, random):
     shuffled = done.copy()
     random.shuffle(shuffled)
-    assert covered(*done) == covered(*shuffled)
+    assert covered(*done).coverage == covered(*shuffled).coverage
+    assert covered(*done).last_sync == covered(*shuffled).last_sync
 
 
 @given(stretches)
@@ -55,7 +56,7 @@ def test_coverage_and_watermark_are_those_of_the_single_minutes(done):
 def test_no_success_moves_the_watermark_back(done):
     state = covered()
     for from_minute, to_minute in done:
-        after = state.extended(Window(minute(from_minute), minute(to_minute)), {}, SETTINGS_HASH)
+        after = state.extended(a_sync(Window(minute(from_minute), minute(to_minute))))
         assert after.last_sync >= state.last_sync
         state = after
 
@@ -68,13 +69,13 @@ def test_watermark_stays_before_a_hole_and_jumps_when_it_is_filled():
     with_hole = covered((0, 5), (10, 15), (15, 20))
     assert with_hole.last_sync == minute(5)
     assert with_hole.holes() == (Window(minute(5), minute(10)),)
-    filled = with_hole.extended(Window(minute(5), minute(10)), {}, SETTINGS_HASH)
+    filled = with_hole.extended(a_sync(Window(minute(5), minute(10))))
     assert filled.last_sync == minute(20)
     assert filled.holes() == ()
 
 
 def test_watermark_is_not_moved_past_a_hole_by_a_window_one_second_late():
-    state = covered((0, 5)).extended(Window(minute(5) + timedelta(seconds=1), minute(10)), {}, SETTINGS_HASH)
+    state = covered((0, 5)).extended(a_sync(Window(minute(5) + timedelta(seconds=1), minute(10))))
     assert state.last_sync == minute(5)
     assert state.holes() == (Window(minute(5), minute(5) + timedelta(seconds=1)),)
 
@@ -99,7 +100,7 @@ def test_empty_window_adds_nothing_to_coverage():
 
 def test_totals_add_up_and_named_runs_leave_coverage_as_it_is():
     state = covered((0, 5), (5, 10), outcomes={Outcome.UPLOADED: 3, Outcome.DEAD: 1})
-    after = state.extended(None, {Outcome.UPLOADED: 2}, "5678")
+    after = state.extended(a_sync(None, {Outcome.UPLOADED: 2}, "5678"))
     assert after.totals == {"uploaded": 8, "unchanged": 0, "replaced": 0, "dead": 2, "held": 0}
     assert after.coverage == state.coverage
     assert after.syncs == 3
@@ -116,6 +117,13 @@ def test_the_newest_lateness_is_kept_whichever_sync_settles_last():
     assert older.recognised_as(covered()).lateness == older.lateness
 
 
+def test_late_runs_that_another_dag_counted_meanwhile_are_kept():
+    begun = covered((0, 5)).model_copy(update={"lateness": Lateness(until_at=minute(5), seen={600: 1}, late={600: 1})})
+    planned = begun.model_copy(update={"lateness": Lateness(until_at=minute(10), seen={600: 3}, late={600: 2})})
+    swept = begun.extended(a_sync(late={1800: 4}))
+    assert swept.recognised_as(planned).lateness == Lateness(until_at=minute(10), seen={600: 3}, late={600: 2, 1800: 4})
+
+
 def test_state_comes_back_equal_from_the_json_of_the_variable():
     state = covered((0, 5), (10, 15), (-600, -300), outcomes={Outcome.HELD: 2})
     assert State.model_validate_json(state.model_dump_json(by_alias=True)) == state
@@ -123,11 +131,14 @@ def test_state_comes_back_equal_from_the_json_of_the_variable():
 
 def test_variable_shows_last_sync_and_coverage_in_iso_with_z():
     plain = json.loads(covered((0, 5)).model_dump_json(by_alias=True))
+    (settled,) = plain.pop("settled")
+    assert settled.startswith("sync-")
     assert plain == {
         "since": "2026-06-01T10:00:00Z",
         "coverage": [{"from": "2026-06-01T10:00:00Z", "to": "2026-06-01T10:05:00Z"}],
         "totals": {"uploaded": 0, "unchanged": 0, "replaced": 0, "dead": 0, "held": 0},
         "settings_hash": "1234",
+        "redriven": 0,
         "syncs": 1,
         "begun": None,
         "source": None,

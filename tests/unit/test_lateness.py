@@ -4,9 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.unit.builders import NOON_LOCAL, a_settings
-from vte_wats.coverage import Lateness
-from vte_wats.sync.lateness import measured
+from tests.unit.builders import NOON_LOCAL, a_settings, a_sync
+from vte_wats.coverage import Lateness, State
+from vte_wats.sync.lateness import found_later, measured, suggested_guard_band_s
 from vte_wats.windows import Window, window_of
 
 NOON_AT = datetime(2026, 6, 15, 10, tzinfo=UTC)  # NOON_LOCAL in Oslo
@@ -72,8 +72,8 @@ def test_late_runs_in_the_oldest_part_suggest_a_longer_guard_band(caplog):
     measured(first, window(1), runs_at(4.5), SETTINGS)
     assert caplog.text == ""
     measured(first, window(1), runs_at(-4), SETTINGS)
-    assert "1 runs appeared in the oldest part of the guard band" in caplog.text
-    assert "raise guard_band_s = 600 s" in caplog.text
+    assert "1 runs appeared in the oldest part" in caplog.text
+    assert "in the oldest part of guard_band_s = 600 s" in caplog.text
 
 
 def test_late_runs_of_earlier_windows_suggest_nothing_again(caplog):
@@ -82,3 +82,59 @@ def test_late_runs_of_earlier_windows_suggest_nothing_again(caplog):
     caplog.clear()
     measured(second, window(2), runs_at(), SETTINGS)
     assert caplog.text == ""
+
+
+def done(*minutes: tuple[int, int]) -> State:
+    """Return a state whose syncs are done with these minutes after noon."""
+    state = State(since_at=NOON_AT)
+    for from_minute, to_minute in minutes:
+        edges = (NOON_AT + timedelta(minutes=minute) for minute in (from_minute, to_minute))
+        state = state.extended(a_sync(Window(*edges)))
+    return state
+
+
+def late_at(*minutes: float, state: State, settings=SETTINGS) -> dict[int, int]:
+    return found_later([NOON_LOCAL + timedelta(minutes=minute) for minute in minutes], state, settings)
+
+
+def test_a_run_that_is_missing_although_its_time_is_done_came_later_than_the_guard_band(caplog):
+    assert late_at(0, 5, state=done((0, 60))) == {1_800: 2}
+    assert "2 runs are not in WATS" in caplog.text
+    assert "guard_band_s = 1800 would" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("minute", "why"),
+    [(-1, "before"), (25, "in-a-hole"), (20, "behind-an-edge"), (50, "in-the-guard-band"), (70, "not-done-yet")],
+)
+def test_a_run_is_not_late_where_no_sync_is_done_with_its_time(minute, why, caplog):
+    assert late_at(minute, state=done((0, 30), (45, 60))) == {}, why
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize("local", [datetime(1970, 1, 1), datetime(1, 1, 1), datetime(9999, 12, 31, 23, 59)])
+def test_a_run_of_a_wrong_clock_is_not_late(local):
+    assert found_later([local], done((0, 60)), SETTINGS) == {}
+
+
+def test_a_guard_band_beyond_all_ages_is_asked_to_double():
+    longest = a_settings(guard_band_s=86_400, settle_delay_s=0)
+    assert late_at(0, state=done((0, 60 * 48)), settings=longest) == {172_800: 1}
+
+
+def test_the_suggestion_is_the_first_age_beyond_the_guard_band_that_runs_had():
+    lateness = Lateness(until_at=NOON_AT, seen={600: 0}, late={300: 4, 600: 1, 1_800: 0, 3_600: 2})
+    assert suggested_guard_band_s(lateness, SETTINGS) == 3_600
+    assert suggested_guard_band_s(lateness, a_settings(guard_band_s=3_600)) is None
+    assert suggested_guard_band_s(None, SETTINGS) is None
+
+
+def test_what_the_comparison_found_makes_the_hint_of_the_sync_a_plain_one(caplog):
+    first = measured(None, window(0), [], SETTINGS).with_late({1_800: 3})
+    measured(first, window(1), runs_at(-4), SETTINGS)
+    assert "raise it to 1800 s: vte_wats_reconcile found such runs" in caplog.text
+
+
+def test_what_the_comparison_found_stays_in_the_histogram():
+    first = measured(None, window(0), runs_at(1), SETTINGS).with_late({1_800: 3})
+    assert measured(first, window(1), runs_at(1, 4.5), SETTINGS).late == {60: 1, 300: 0, 600: 0, 1_800: 3}

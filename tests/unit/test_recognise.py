@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.unit.builders import a_settings
+from tests.unit.builders import a_settings, a_sync
 from vte_wats.coverage import State
 from vte_wats.errors import FatalError
 from vte_wats.ports import SourceIdentity
@@ -34,7 +34,7 @@ def found(**source) -> Surroundings:
 
 def synced(until_at: datetime = NOW_AT, here: Surroundings = HERE) -> State:
     fresh = recognise(State(since_at=BEGIN_AT), here, a_settings(), accepted=False)
-    return fresh.extended(Window(BEGIN_AT, until_at), {}, "1234")
+    return fresh.extended(a_sync(Window(BEGIN_AT, until_at)))
 
 
 def test_the_first_sync_takes_the_database_and_the_wats_it_finds():
@@ -153,7 +153,7 @@ def test_a_state_that_is_missing_though_syncs_wrote_it_is_lost():
 
 def test_a_state_older_than_what_was_settled_is_refused():
     older = synced()
-    newer = older.extended(None, {}, "1234")
+    newer = older.extended(a_sync())
     with pytest.raises(FatalError, match="older than the last sync: it counts 1 syncs, 2 were settled.*" + ACCEPT):
         refuse_lost_state(Site(), older, newer.receipt())
     refuse_lost_state(Site(), newer, newer.receipt())
@@ -162,7 +162,7 @@ def test_a_state_older_than_what_was_settled_is_refused():
 
 def test_a_state_that_was_replaced_by_one_from_before_its_beginning_is_refused():
     later = replace(HERE, now_at=NOW_AT + timedelta(days=1), server_now_at=NOW_AT + timedelta(days=1))
-    first = synced().extended(None, {}, "1234").extended(None, {}, "1234")
+    first = synced().extended(a_sync()).extended(a_sync())
     second = synced(here=later)
     with pytest.raises(FatalError, match="older than the last sync"):
         refuse_lost_state(Site(), first, second.receipt())
@@ -171,7 +171,7 @@ def test_a_state_that_was_replaced_by_one_from_before_its_beginning_is_refused()
 
 def test_an_older_state_that_was_accepted_is_not_refused_again():
     older = synced()
-    newer = older.extended(None, {}, "1234")
+    newer = older.extended(a_sync())
     later = replace(HERE, now_at=NOW_AT + timedelta(minutes=5))
     refuse_lost_state(Site(), recognise(older, later, a_settings(), accepted=True), newer.receipt())
 

@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from vte_wats.coverage import Outcome, State
+from vte_wats.coverage import Lateness, Outcome, State
 from vte_wats.errors import FatalError
-from vte_wats.sync.settle import settle
+from vte_wats.sync import settle as verb
 from vte_wats.windows import Window
 
 BEGIN_AT = datetime(2026, 6, 1, 10, tzinfo=UTC)
@@ -15,8 +15,16 @@ WINDOW = Window(BEGIN_AT, BEGIN_AT + timedelta(minutes=5))
 STATE = State(since_at=BEGIN_AT)
 
 
-def counts(read: int, **outcomes: int) -> dict[str, int]:
-    return {"read": read, **{outcome.value: outcomes.get(outcome.value, 0) for outcome in Outcome}}
+def settle(state: State, *how, key: str = "sync-1", late: dict[int, int] | None = None) -> State:
+    return verb.settle(state, *how, key=key, late=late or {})
+
+
+def counts(read: int, redriven: int = 0, **outcomes: int) -> dict[str, int]:
+    return {
+        "read": read,
+        "redriven": redriven,
+        **{outcome.value: outcomes.get(outcome.value, 0) for outcome in Outcome},
+    }
 
 
 def test_balanced_slices_extend_coverage_and_totals(caplog):
@@ -66,3 +74,42 @@ def test_more_results_than_planned_slices_do_not_pass():
 def test_a_result_without_an_outcome_is_an_error_and_not_a_zero():
     with pytest.raises(KeyError):
         settle(STATE, WINDOW, 1, [{"read": 0}], "1234")
+
+
+def test_letters_that_went_are_counted(caplog):
+    caplog.set_level(logging.INFO)
+    after = settle(STATE, WINDOW, 2, [counts(1, 1, uploaded=1), counts(2, 2, unchanged=2)], "1234")
+    assert after.redriven == 3
+    assert "3 letters redriven" in caplog.text
+
+
+def test_a_sync_whose_settle_is_tried_again_is_added_once():
+    results = [counts(3, 1, uploaded=2, dead=1)]
+    lateness = Lateness(until_at=BEGIN_AT, seen={600: 0}, late={600: 1})
+    state = STATE.model_copy(update={"lateness": lateness})
+    once = settle(state, WINDOW, 1, results, "1234", key="a", late={1800: 2})
+    again = settle(
+        State.model_validate_json(once.model_dump_json(by_alias=True)),
+        WINDOW,
+        1,
+        results,
+        "1234",
+        key="a",
+        late={1800: 2},
+    )
+    assert again.model_dump(exclude={"since_at"}) == once.model_dump(exclude={"since_at"})
+    assert again.receipt() == once.receipt()
+    assert once.lateness.late == {600: 1, 1800: 2}
+
+
+def test_a_sync_is_known_again_after_many_others():
+    state = settle(STATE, WINDOW, 1, [counts(1, uploaded=1)], "1234", key="a")
+    for number in range(99):
+        state = settle(state, None, 1, [counts(1, unchanged=1)], "1234", key=f"other-{number}")
+    assert settle(state, WINDOW, 1, [counts(1, uploaded=1)], "1234", key="a") == state
+    assert len(settle(state, None, 0, [], "1234", key="b").settled) == 100
+
+
+def test_another_sync_with_equal_results_is_added():
+    once = settle(STATE, WINDOW, 1, [counts(1, uploaded=1)], "1234", key="a")
+    assert settle(once, WINDOW, 1, [counts(1, uploaded=1)], "1234", key="b").totals[Outcome.UPLOADED] == 2

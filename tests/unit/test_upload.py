@@ -19,7 +19,7 @@ from vte_wats.sync.upload import UploadOptions, upload
 
 NOW_AT = datetime(2026, 6, 15, 11, tzinfo=UTC)
 LINE = TypeAdapter(Report | Refusal)
-NOTHING = {"read": 0, "uploaded": 0, "unchanged": 0, "replaced": 0, "dead": 0, "held": 0}
+NOTHING = {"read": 0, "redriven": 0, "uploaded": 0, "unchanged": 0, "replaced": 0, "dead": 0, "held": 0}
 
 
 class Scene:
@@ -135,7 +135,7 @@ def test_held_runs_go_through_once_wats_has_the_process_and_their_letters_go(sce
     scene.stage(a_report(1, natural_key=a_natural_key(process_code=777)))
     scene.upload()
     scene.wats.codes = frozenset({777})
-    assert scene.upload() == counts(1, uploaded=1)
+    assert scene.upload() == counts(1, uploaded=1, redriven=1)
     assert scene.letters.guids() == frozenset()
 
 
@@ -320,7 +320,7 @@ def test_letters_go_when_their_runs_reach_wats_and_only_those(scene, caplog):
     for number in (1, 2, 3, 7):
         scene.letter(number)
     scene.stage(a_report(1), a_report(2), a_refusal(3))
-    assert scene.upload() == counts(3, uploaded=1, unchanged=1, dead=1)
+    assert scene.upload() == counts(3, uploaded=1, unchanged=1, dead=1, redriven=2)
     assert scene.letters.guids() == {guid_of(3), guid_of(7)}
     assert scene.letters.get(guid_of(3)).attempts == 2
     assert f"Run {guid_of(1)} reached WATS; its dead letter is removed" in caplog.text

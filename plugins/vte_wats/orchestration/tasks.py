@@ -6,6 +6,7 @@ Every task is told the name of the site it works for.
 
 from __future__ import annotations
 
+import hashlib
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 WINDOW_KEY = "window"
 RECOGNISED_KEY = "recognised"
 SETTLED_KEY = "settled"
+FOUND_LATER_KEY = "found_later"
+PLAN_TRY = "plan_try"
 UPLOAD_TASK = "carry.upload"
 
 
@@ -119,6 +122,7 @@ def upload(site_name: str, mapped: dict[str, Any]) -> dict[str, int]:
 @task(trigger_rule=TriggerRule.ALL_DONE)
 def settle(site_name: str, slices: Any) -> dict[str, Any]:
     """Balance the accounts of all slices; only a complete window extends coverage and moves ``lastSync``."""
+    from vte_wats.coverage import Outcome
     from vte_wats.orchestration.edges import (
         read_settings,
         storage_of,
@@ -126,6 +130,7 @@ def settle(site_name: str, slices: Any) -> dict[str, Any]:
     )
     from vte_wats.storage.staging import discard
     from vte_wats.sync.settle import settle as settle_slices
+    from vte_wats.sync.upload import REDRIVEN
 
     context = get_current_context()
     if slices is None:
@@ -134,12 +139,20 @@ def settle(site_name: str, slices: Any) -> dict[str, Any]:
     settings = read_settings(site)
     window, (state, begins) = planned_window(context), state_to_settle(context, site)
     results = uploads_that_succeeded(context, len(slices))
-    after = settle_slices(state, window, len(slices), results, settings.fingerprint)
+    after = settle_slices(
+        state,
+        window,
+        len(slices),
+        results,
+        settings.fingerprint,
+        key=_sync_key(context),
+        late=_found_later(context),
+    )
     discard(storage_of(site, settings), context["dag"].dag_id, context["dag_run"].run_id)
     if not context["params"]["dry_run"] and not (begins and window is None):  # only a sync of time begins a state
-        write_state(site, after)  # the last thing done, so that another try does not add to the totals twice
+        write_state(site, after)  # it knows this sync by now, should this try end before it can say so
         context["ti"].xcom_push(key=SETTLED_KEY, value=after.receipt())
-    outcomes = {outcome.value: after.totals[outcome] - state.totals.get(outcome, 0) for outcome in after.totals}
+    outcomes = {name: sum(result[name] for result in results) for name in (*Outcome, REDRIVEN)}
     return {"last_sync": after.last_sync.isoformat(), **outcomes}
 
 
@@ -184,8 +197,25 @@ def recognised_state(context: Any, site: Site, source: RunSource, settings: Sett
 
 
 def _publish_state(context: Any, state: State) -> None:
-    known = state.model_dump(mode="json", by_alias=True, exclude={"coverage", "totals"})
-    context["ti"].xcom_push(key=RECOGNISED_KEY, value=known)
+    known = state.model_dump(mode="json", by_alias=True, exclude={"coverage", "totals", "settled"})
+    context["ti"].xcom_push(key=RECOGNISED_KEY, value=known | {PLAN_TRY: context["ti"].try_number})
+
+
+def _sync_key(context: Any) -> str:
+    """Return what names this sync: the DAG run and the try of its plan, for a cleared one carries its slices anew."""
+    planned = context["ti"].xcom_pull(task_ids="plan", key=RECOGNISED_KEY)
+    name = f"{context['dag'].dag_id} {context['dag_run'].run_id} {planned[PLAN_TRY]}"
+    return hashlib.sha256(name.encode()).hexdigest()[:12]
+
+
+def publish_found_later(late: dict[int, int]) -> None:
+    """Leave for :func:`settle` how many runs a comparison found that came too late for every sync."""
+    get_current_context()["ti"].xcom_push(key=FOUND_LATER_KEY, value={str(age): runs for age, runs in late.items()})
+
+
+def _found_later(context: Any) -> dict[int, int]:
+    found = context["ti"].xcom_pull(task_ids="plan", key=FOUND_LATER_KEY) or {}
+    return {int(age): runs for age, runs in found.items()}
 
 
 def state_to_settle(context: Any, site: Site) -> tuple[State, bool]:

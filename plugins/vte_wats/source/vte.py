@@ -76,10 +76,10 @@ class VteSource:
         seconds = tuple((datetime.fromisoformat(second), int(runs)) for _, second, runs in rows if second is not None)
         return RunTimes(server_now_at=rows[0][0].replace(tzinfo=UTC), seconds=seconds)
 
-    def run_guids(self, ranges: Sequence[TimeRange]) -> Iterator[UUID]:
-        """Stream the GUIDs of the runs whose Timestamp lies in the ranges, in one statement."""
+    def run_keys(self, ranges: Sequence[TimeRange]) -> Iterator[tuple[UUID, datetime]]:
+        """Stream GUID and Timestamp of the runs whose Timestamp lies in the ranges, in one statement."""
         condition, binds = in_ranges(ranges)
-        return (guid for (guid,) in self._rows("select_run_guids", binds, ranges=condition))
+        return ((guid, local) for guid, local in self._rows("select_run_keys", binds, ranges=condition))
 
     def station_times(self, ranges: Sequence[TimeRange]) -> Iterator[StationTime]:
         """Stream when known stations were busy, in one statement."""

@@ -1,24 +1,26 @@
 """Lateness: how long after their time runs appear in VTE, told by counting the same seconds twice.
 
 The guard band of a sync holds seconds that the sync before has counted. Where they hold more runs by now, those came
-late, by no less than the age that their second had then. No run is looked at for it.
+late, by no less than the age that their second had then. No run is looked at for it. What came later than the guard
+band shows when runs are compared with WATS, and counts to the next age beyond it: how late it was, the sync itself
+tells once its guard band reaches so far.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
-from vte_wats.coverage import Lateness
+from vte_wats.coverage import Lateness, State
 from vte_wats.settings import Settings
 from vte_wats.windows import Window, local_ranges
 
 log = logging.getLogger(__name__)
 
-_AGES_S = (60, 300, 600, 1_800, 3_600, 21_600)
+_AGES_S = (60, 300, 600, 1_800, 3_600, 21_600, 86_400)
 
 Seconds = Sequence[tuple[datetime, int]]
 
@@ -48,13 +50,59 @@ def _runs_by_age(seconds: Seconds, until_at: datetime, ages_s: Iterable[int], zo
     return counts
 
 
+def found_later(times_local: Iterable[datetime], state: State, settings: Settings) -> dict[int, int]:
+    """Count the runs that a comparison found missing although a sync was done with their time, by their least age.
+
+    Runs in a hole that a failed interval left, and runs whose date no sync reached, did not come late; neither did
+    those that the guard band of the next sync sees. Logs the guard band that such runs ask for.
+    """
+    guard_band = timedelta(seconds=settings.guard_band_s)
+    done = [(stretch.from_at, stretch.to_at - guard_band) for stretch in state.coverage]
+    instants = [_instant(local, settings.zone) for local in times_local]
+    late = sum(1 for at in instants if at is not None and any(from_at <= at < to_at for from_at, to_at in done))
+    if not late:
+        return {}
+    log.warning(
+        "%d runs are not in WATS although a sync was done with their time: they came later than guard_band_s = %d s, "
+        "or WATS lost them. guard_band_s = %d would let the sync see such runs, and tell how late they come",
+        late,
+        settings.guard_band_s,
+        _beyond(settings),
+    )
+    return {_beyond(settings): late}
+
+
+def suggested_guard_band_s(lateness: Lateness | None, settings: Settings) -> int | None:
+    """Return the guard band that what came too late asks for, ``None`` when the present one saw everything."""
+    late = {} if lateness is None else lateness.late
+    return next((age_s for age_s in sorted(late) if late[age_s] and age_s > settings.guard_band_s), None)
+
+
+def _beyond(settings: Settings) -> int:
+    return next((age_s for age_s in _AGES_S if age_s > settings.guard_band_s), 2 * settings.guard_band_s)
+
+
+def _instant(local: datetime, zone: ZoneInfo) -> datetime | None:
+    try:
+        return local.replace(tzinfo=zone).astimezone(UTC)
+    except OverflowError:
+        return None
+
+
 def _suggest(before: Lateness, late: dict[int, int], settings: Settings) -> None:
     oldest_s = max(before.seen)
     new = late.get(oldest_s, 0) - before.late.get(oldest_s, 0)
-    if new and oldest_s >= settings.guard_band_s:
-        log.warning(
-            "%d runs appeared in the oldest part of the guard band, so others may come later still; raise "
-            "guard_band_s = %d s if vte_wats_reconcile finds them, too",
-            new,
-            settings.guard_band_s,
-        )
+    if not new or oldest_s < settings.guard_band_s:
+        return
+    wanted_s = suggested_guard_band_s(before, settings)
+    advice = (
+        f"raise it to {wanted_s} s: vte_wats_reconcile found such runs"
+        if wanted_s
+        else "raise it if vte_wats_reconcile finds them, too"
+    )
+    log.warning(
+        "%d runs appeared in the oldest part of guard_band_s = %d s, so others may come later still; %s",
+        new,
+        settings.guard_band_s,
+        advice,
+    )

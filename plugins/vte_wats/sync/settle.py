@@ -5,25 +5,35 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 
-from vte_wats.coverage import Outcome, State
+from vte_wats.coverage import Outcome, SettledSync, State
 from vte_wats.errors import FatalError
+from vte_wats.sync.upload import READ, REDRIVEN
 from vte_wats.windows import Window
 
 log = logging.getLogger(__name__)
 
 
 def settle(
-    state: State, window: Window | None, planned: int, results: Sequence[Mapping[str, int]], settings_hash: str
+    state: State,
+    window: Window | None,
+    planned: int,
+    results: Sequence[Mapping[str, int]],
+    settings_hash: str,
+    *,
+    key: str,
+    late: Mapping[int, int],
 ) -> State:
     """Return the state after a sync of ``planned`` slices with the uploads' ``results``, which it logs.
 
-    ``window`` is ``None`` when the sync covered no stretch of time, such as named runs. Raises FatalError, and coverage
-    stays as it is, when a slice has no result or when runs and outcomes do not balance.
+    ``window`` is ``None`` when the sync covered no stretch of time, such as named runs. ``key`` names the sync: one
+    that is in the state already is not added again. ``late`` counts runs that appeared after their time. Raises
+    FatalError, and coverage stays as it is, when a slice has no result or when runs and outcomes do not balance.
     """
     outcomes = {outcome: sum(result[outcome.value] for result in results) for outcome in Outcome}
-    read = sum(result["read"] for result in results)
+    read = sum(result[READ] for result in results)
+    redriven = sum(result[REDRIVEN] for result in results)
     text = ", ".join(f"{outcome} {runs}" for outcome, runs in outcomes.items())
-    log.info("read %d: %s", read, text)
+    log.info("read %d: %s; %d letters redriven", read, text, redriven)
     if len(results) != planned:
         raise FatalError(
             f"{planned - len(results)} of {planned} slices failed; the window stays open. Their log says why. Clear "
@@ -31,4 +41,4 @@ def settle(
         )
     if read != sum(outcomes.values()):
         raise FatalError(f"accounts do not balance: {read} runs read, but {text}; the window stays open")
-    return state.extended(window, outcomes, settings_hash)
+    return state.extended(SettledSync(key, window, outcomes, settings_hash, redriven, late))

@@ -24,6 +24,7 @@ from vte_wats.sync.map_runs import Refusal, mapped_runs
 log = logging.getLogger(__name__)
 
 OUTCOMES = "outcomes"
+READ, REDRIVEN = "read", "redriven"
 _AT_ONCE = 200  # reports held in memory: enough for five existence checks, a few megabytes at 300 steps
 
 
@@ -64,7 +65,9 @@ class _Progress:
 def upload(
     staging: Staging, wats: Wats, letters: DeadLetters, settings: Settings, options: UploadOptions
 ) -> dict[str, int]:
-    """Bring every staged run to an outcome and return ``{"read": runs, outcome: runs, …}``, which balances.
+    """Bring every staged run to an outcome and return ``{"read": runs, "redriven": letters, outcome: runs, …}``.
+
+    Runs read and outcomes balance; ``redriven`` counts the letters that went because their run reached WATS after all.
 
     Reports go on when others fail. Raises RetriableError after all were tried when some may succeed later: the next
     try knows what this one achieved. Raises FatalError at once when a person must act: then nothing is dead-lettered
@@ -85,9 +88,8 @@ def upload(
             _note_done(staging, progress.done)
     if progress.retriable:
         raise _gathered(progress.retriable)
-    if not options.dry_run:
-        _write_letters(staging, letters, progress, options.now_at)
-    return _balanced(staging, progress.outcomes)
+    redriven = 0 if options.dry_run else _write_letters(staging, letters, progress, options.now_at)
+    return _balanced(staging, progress.outcomes) | {REDRIVEN: redriven}
 
 
 def _mapped_reports(mapped: Sequence[Report | Refusal], codes: frozenset[int], progress: _Progress) -> Iterator[Report]:
@@ -173,17 +175,19 @@ def _collisions(reports: Sequence[Report], wats: Wats) -> Iterator[Refusal]:
             )
 
 
-def _write_letters(staging: Staging, letters: DeadLetters, progress: _Progress, now_at: datetime) -> None:
-    """Write the refused runs' letters, with their data, and remove those of runs that reached WATS after all."""
+def _write_letters(staging: Staging, letters: DeadLetters, progress: _Progress, now_at: datetime) -> int:
+    """Write the refused runs' letters, with their data; remove and count those of runs that reached WATS after all."""
     if progress.refusals:
         for line in staging.read(RUNS):
             run = VteTestRun.model_validate_json(line)
             refusal = progress.refusals.get(run.index_guid)
             if refusal is not None:
                 letters.put(run, refusal.kind, refusal.reason, refusal.signature, now_at)
-    for guid in letters.guids() & progress.outcomes.keys() - progress.refusals.keys():
+    redriven = letters.guids() & progress.outcomes.keys() - progress.refusals.keys()
+    for guid in redriven:
         letters.remove(guid)
         log.info("Run %s reached WATS; its dead letter is removed", guid)
+    return len(redriven)
 
 
 def _balanced(staging: Staging, outcomes: Mapping[UUID, Outcome]) -> dict[str, int]:
@@ -192,7 +196,7 @@ def _balanced(staging: Staging, outcomes: Mapping[UUID, Outcome]) -> dict[str, i
     counts = Counter(outcomes.values())
     if read != counts.total():
         raise FatalError(f"{read} runs were read, but {counts.total()} have an outcome: {dict(counts)}")
-    return {"read": read} | {outcome.value: counts[outcome] for outcome in Outcome}
+    return {READ: read} | {outcome.value: counts[outcome] for outcome in Outcome}
 
 
 def _note_done(staging: Staging, done: Mapping[UUID, tuple[str, Outcome]]) -> None:

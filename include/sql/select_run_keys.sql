@@ -1,0 +1,9 @@
+-- The key of every run in the asked ranges, for comparing VTE with WATS, and when it was, for telling how late it came.
+-- Result: index_guid uniqueidentifier, timestamp_local datetime; oldest first.
+-- Binds: {ranges}, a condition on [IndexData].[Timestamp] made of half-open ranges.
+SELECT
+    [IndexData].[Index_GUID] AS [index_guid],
+    [IndexData].[Timestamp] AS [timestamp_local]
+FROM [dbo].[IndexData] AS [IndexData]
+WHERE {ranges}
+ORDER BY [IndexData].[Timestamp], [IndexData].[Index_GUID];
