@@ -56,7 +56,7 @@ def plan(site_name: str) -> list[dict[str, Any]]:
         planned = plan_window(
             source, settings, window_of(from_at, to_at, settings.guard_band_s, settings.settle_delay_s)
         )
-    publish_window(context, planned, state, settings)
+    publish_window(context, planned, from_at, state, settings)
     slices = planned.slices
     if state.settings_hash != settings.fingerprint:
         slices += plan_held(DeadLetters(storage_of(site, settings)), planned, settings)

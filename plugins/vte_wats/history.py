@@ -60,7 +60,7 @@ class Tally(_Lean):
 
     @classmethod
     def of(cls, results: Iterable[Mapping[str, Any]]) -> Self:
-        """Add up what the uploads returned; it has come through JSON, so that edges are texts."""
+        """Add up what uploads returned: outcomes, with the fields of ``Effort``; JSON has made texts of the edges."""
         outcomes: Counter[Outcome] = Counter()
         latency_ms: Counter[int] = Counter()
         requests = 0
@@ -116,6 +116,7 @@ class History(_Lean):
     settled_at: Instant | None = Field(None, description="When accounts balanced last.")
     interval_s: int | None = Field(None, description="How long the last scheduled interval was.")
     newest_at: Instant | None = Field(None, description="The newest run that was seen in VTE.")
+    letters: int = Field(0, description="Dead letters and held runs when something was settled last.")
     waiting: tuple[Glimpse, ...] = Field((), description="What was seen and is not done.")
 
     def seen(self, glimpse: Glimpse | None, coverage: Iterable[Stretch]) -> History:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -117,6 +117,15 @@ class Submission:
     error: RetriableError | RejectedError | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """What a conversation with WATS has cost: requests of the budget, and posts by the upper edge of their latency."""
+
+    requests: int
+    budget_per_minute: int
+    latency_ms: Mapping[int, int]
+
+
 class Wats(Protocol):
     """The WATS server, as far as the upload needs it. Every call may raise RetriableError or FatalError."""
 
@@ -131,3 +140,6 @@ class Wats(Protocol):
 
     def submit(self, reports: Iterable[Report]) -> Iterator[Submission]:
         """Post reports side by side, in any order; one submission per report, a bad one never stops the others."""
+
+    def effort(self) -> Effort:
+        """Tell what the conversation has cost so far."""

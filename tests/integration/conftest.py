@@ -21,6 +21,7 @@ from sandbox.seed_sql_server import SqlServerStore
 from sandbox.vte.database import VteDatabase
 from sandbox.vte.server import Login, VteServer
 from sandbox.wats.server import WatsServer
+from tests.integration.in_process import bag, site  # noqa: F401 -- fixtures
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,66 +10,12 @@ from uuid import uuid4
 from zoneinfo import ZoneInfo
 
 import pytest
-from airflow.dag_processing.dagbag import DagBag
-from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.variable import Variable
-from airflow.utils.db import initdb
 from airflow.utils.session import create_session
 
 from sandbox.plant import Plant
-
-STATE = "vte_wats_state"
-DEFAULTS = {"accept_identity": False, "dry_run": False, "force": False}  # DAG.test keeps what a run before was given
-BEGIN_AT = datetime(2026, 3, 2, tzinfo=UTC)  # the start date of the tests
-
-
-class Site:
-    """Both DAGs against a plant, run task by task."""
-
-    def __init__(self, plant: Plant, bag: DagBag) -> None:
-        self.plant, self._bag = plant, bag
-        self.refusal = ""
-        for dag in bag.dags.values():
-            dag.get_task("plan").on_failure_callback = [self._note_refusal]
-
-    def sync(self, minute: int | None = None, dag_id: str = "vte_wats_sync", **conf: Any) -> str:
-        """Sync the interval that ends then, or without one from the watermark to now; return how it ended."""
-        self.refusal = ""
-        at = None if minute is None else BEGIN_AT + timedelta(minutes=minute)
-        return str(self._bag.dags[dag_id].test(logical_date=at, run_conf=DEFAULTS | conf).state)
-
-    def _note_refusal(self, context: Any) -> None:
-        self.refusal = str(context["exception"])
-
-    @property
-    def state(self) -> dict[str, Any]:
-        return json.loads(Variable.get(STATE))
-
-    @state.setter
-    def state(self, plain: dict[str, Any]) -> None:
-        Variable.set(STATE, json.dumps(plain))
-
-
-@pytest.fixture(scope="module")
-def bag(repository) -> DagBag:
-    initdb()
-    return DagBag(dag_folder=str(repository / "dags"))
-
-
-@pytest.fixture
-def site(bag, tmp_path, monkeypatch) -> Iterator[Site]:
-    with create_session() as session:
-        session.query(DagRun).delete()
-    Variable.delete(STATE)
-    plant = Plant()
-    plant.floor.load(plant.db, start=BEGIN_AT, end=BEGIN_AT + timedelta(minutes=15), runs=9, steps=2)
-    with plant:
-        for name, value in plant.environment.items():
-            monkeypatch.setenv(name, value)
-        settings = plant.floor.settings(storage_path=f"file://{tmp_path}")
-        monkeypatch.setenv("AIRFLOW_VAR_VTE_WATS", json.dumps(settings))
-        yield Site(plant, bag)
+from tests.integration.in_process import BEGIN_AT, STATE, Site
 
 
 def test_the_first_sync_names_source_and_target_and_the_next_ones_go_on(site):

@@ -327,6 +327,16 @@ def test_a_report_whose_answer_was_lost_is_sent_again_and_stored_once(wats, kind
     assert wats.store.receive_counts() == {str(report.report_id): 2}
 
 
+def test_what_a_conversation_costs_is_counted_failed_tries_included(wats):
+    wats.faults.add(Fault(FaultKind.STATUS, status=503, times=1))
+    with opened(wats, attempts=2) as session:
+        assert session.effort().requests == 0
+        list(session.submit([a_report() for _ in range(5)]))
+        effort = session.effort()
+    assert effort.requests == len(wats.log) == 6
+    assert sum(effort.latency_ms.values()) == 5
+
+
 def test_attempts_are_counted(wats):
     wats.faults.add(Fault(FaultKind.STATUS, status=503, path=POST))
     with opened(wats, attempts=3) as session:

@@ -9,9 +9,10 @@ from upath import UPath
 from tests.unit.builders import NOON_LOCAL, a_run, a_settings, guid_of
 from tests.unit.fakes import FakeSource
 from vte_wats.errors import RetriableError
+from vte_wats.history import Glimpse
 from vte_wats.ports import TimeRange
 from vte_wats.storage.dead_letters import DeadLetters, LetterKind
-from vte_wats.sync.plan import plan, plan_held, plan_named
+from vte_wats.sync.plan import glimpse, plan, plan_held, plan_named
 from vte_wats.windows import Window
 
 NOON_AT = datetime(2026, 6, 15, 10, tzinfo=UTC)  # NOON_LOCAL in Oslo
@@ -51,6 +52,21 @@ def test_runs_of_one_second_stay_in_one_slice():
 def test_an_empty_window_has_no_slices_and_is_done_all_the_same():
     planned = plan(FakeSource(now_at=SETTLED_AT), a_settings(), WINDOW)
     assert (planned.window, planned.slices, planned.runs) == (WINDOW, (), 0)
+
+
+def test_what_a_plan_saw_counts_without_the_guard_band_and_names_the_newest_run():
+    runs = [a_run(10 + n, timestamp_local=seconds_later(60 * n)) for n in range(-9, 4)]
+    window = Window(NOON_AT - timedelta(minutes=10), NOON_AT + timedelta(minutes=5))
+    planned = plan(FakeSource(*runs, now_at=SETTLED_AT), a_settings(settle_delay_s=60), window)
+    seen = glimpse(planned, a_settings(settle_delay_s=60), NOON_AT + timedelta(minutes=1))
+    assert seen == Glimpse(from_at=NOON_AT, to_at=window.to_at, runs=4, newest_at=NOON_AT + timedelta(minutes=3))
+
+
+def test_a_plan_that_saw_nothing_names_no_newest_run():
+    planned = plan(FakeSource(now_at=SETTLED_AT), a_settings(), WINDOW)
+    assert glimpse(planned, a_settings(settle_delay_s=0), NOON_AT) == Glimpse(
+        from_at=WINDOW.from_at, to_at=WINDOW.to_at, runs=0
+    )
 
 
 def test_a_window_of_no_length_is_planned():

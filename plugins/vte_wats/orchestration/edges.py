@@ -17,12 +17,15 @@ from upath import UPath
 
 from vte_wats.coverage import State
 from vte_wats.errors import FatalError
+from vte_wats.history import History
 from vte_wats.settings import Settings, parse_settings
 from vte_wats.sites import Site
 
 if TYPE_CHECKING:  # the drivers load inside a task, never when a DAG file is parsed
     from vte_wats.ports import Wats
     from vte_wats.source.vte import VteSource
+
+log = logging.getLogger(__name__)
 
 
 def read_settings(site: Site) -> Settings:
@@ -98,4 +101,19 @@ def read_state(site: Site, since_at: datetime) -> State | None:
 def write_state(site: Site, state: State) -> None:
     """Write the state. Only a task in the site's state pool, which has one slot, may do so."""
     Variable.set(site.state_variable, state.model_dump_json(by_alias=True, indent=1))
-    logging.getLogger(__name__).info("lastSync %s, totals %s", state.last_sync, state.totals)
+    log.info("lastSync %s, totals %s", state.last_sync, state.totals)
+
+
+def read_history(site: Site) -> History:
+    """Read the counts of past hours and days; a damaged history stops nothing and begins anew."""
+    text = Variable.get(site.history_variable, default="{}")
+    try:
+        return History.model_validate_json(text)
+    except ValidationError as exc:
+        log.warning("the Variable %s is damaged and begins anew: %s", site.history_variable, exc.errors()[0]["msg"])
+        return History()
+
+
+def write_history(site: Site, history: History) -> None:
+    """Write the history, under the same condition as the state."""
+    Variable.set(site.history_variable, history.to_text())

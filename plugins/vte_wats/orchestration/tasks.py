@@ -32,6 +32,7 @@ RECOGNISED_KEY = "recognised"
 SETTLED_KEY = "settled"
 FOUND_LATER_KEY = "found_later"
 PLAN_TRY = "plan_try"
+GLIMPSE_KEY = "glimpse"
 UPLOAD_TASK = "carry.upload"
 
 
@@ -101,8 +102,11 @@ def map_runs(site_name: str, extracted: dict[str, Any]) -> dict[str, Any]:
 
 
 @task(map_index_template="{{ slice_label }}")
-def upload(site_name: str, mapped: dict[str, Any]) -> dict[str, int]:
+def upload(site_name: str, mapped: dict[str, Any]) -> dict[str, Any]:
     """Compare the staged reports with WATS, post what is missing or changed, write dead letters."""
+    from dataclasses import asdict
+
+    from vte_wats.orchestration import metrics
     from vte_wats.orchestration.edges import open_wats, read_settings, storage_of
     from vte_wats.storage.dead_letters import DeadLetters
     from vte_wats.sync.upload import UploadOptions
@@ -116,18 +120,21 @@ def upload(site_name: str, mapped: dict[str, Any]) -> dict[str, int]:
     options = UploadOptions(datetime.now(UTC), force=params["force"], dry_run=params["dry_run"])
     with open_wats(site, settings) as wats:
         letters = DeadLetters(storage_of(site, settings))
-        return upload_slice(_staging(site, settings, mapped["slice"]), wats, letters, settings, options)
+        try:
+            counts = upload_slice(_staging(site, settings, mapped["slice"]), wats, letters, settings, options)
+        finally:
+            metrics.sent(site, wats.effort())
+    if not options.dry_run:
+        metrics.carried(site, counts)
+    return counts | asdict(wats.effort())
 
 
 @task(trigger_rule=TriggerRule.ALL_DONE)
 def settle(site_name: str, slices: Any) -> dict[str, Any]:
     """Balance the accounts of all slices; only a complete window extends coverage and moves ``lastSync``."""
     from vte_wats.coverage import Outcome
-    from vte_wats.orchestration.edges import (
-        read_settings,
-        storage_of,
-        write_state,
-    )
+    from vte_wats.orchestration.edges import read_settings, storage_of, write_state
+    from vte_wats.orchestration.keeping import history_settled, history_so_far, publish_history
     from vte_wats.storage.staging import discard
     from vte_wats.sync.settle import settle as settle_slices
     from vte_wats.sync.upload import REDRIVEN
@@ -139,16 +146,22 @@ def settle(site_name: str, slices: Any) -> dict[str, Any]:
     settings = read_settings(site)
     window, (state, begins) = planned_window(context), state_to_settle(context, site)
     results = uploads_that_succeeded(context, len(slices))
-    after = settle_slices(
-        state,
-        window,
-        len(slices),
-        results,
-        settings.fingerprint,
-        key=_sync_key(context),
-        late=_found_later(context),
-    )
+    history = history_so_far(context, site, state)
+    try:
+        after = settle_slices(
+            state,
+            window,
+            len(slices),
+            results,
+            settings.fingerprint,
+            key=_sync_key(context),
+            late=_found_later(context),
+        )
+    except FatalError:
+        publish_history(context, site, settings, state, history)
+        raise
     discard(storage_of(site, settings), context["dag"].dag_id, context["dag_run"].run_id)
+    publish_history(context, site, settings, after, history_settled(context, history, after, results))
     if not context["params"]["dry_run"] and not (begins and window is None):  # only a sync of time begins a state
         write_state(site, after)  # it knows this sync by now, should this try end before it can say so
         context["ti"].xcom_push(key=SETTLED_KEY, value=after.receipt())
@@ -240,12 +253,18 @@ def interval_to_sync(context: Any, last_sync: datetime) -> tuple[datetime, datet
     return from_at, to_at
 
 
-def publish_window(context: Any, planned: Plan, state: State, settings: Settings) -> None:
-    """Leave for :func:`settle` the planned window, and how late runs appeared in it."""
+def publish_window(context: Any, planned: Plan, from_at: datetime, state: State, settings: Settings) -> None:
+    """Leave for :func:`settle` the planned window, what was seen in it, and how late runs appeared.
+
+    ``from_at`` is where the data interval begins, behind the guard band.
+    """
     from vte_wats.sync.lateness import measured
+    from vte_wats.sync.plan import glimpse
 
     window = planned.window
     context["ti"].xcom_push(key=WINDOW_KEY, value=[window.from_at.isoformat(), window.to_at.isoformat()])
+    seen = glimpse(planned, settings, from_at)
+    context["ti"].xcom_push(key=GLIMPSE_KEY, value=seen.model_dump(mode="json", by_alias=True))
     lateness = measured(state.lateness, window, planned.seconds, settings)
     _publish_state(context, state.model_copy(update={"lateness": lateness}))
 

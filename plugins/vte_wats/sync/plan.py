@@ -5,15 +5,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from vte_wats.errors import RetriableError
+from vte_wats.history import Glimpse
 from vte_wats.ports import RunSource, TimeRange
 from vte_wats.settings import Settings
 from vte_wats.storage.dead_letters import DeadLetters, LetterKind
 from vte_wats.sync.slices import Slice
-from vte_wats.windows import Window, hours_to_judge, local_ranges, merged, slices_of
+from vte_wats.windows import Window, hours_to_judge, local_ranges, merged, slices_of, window_of
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +70,20 @@ def plan(source: RunSource, settings: Settings, window: Window) -> Plan:
 def _to_read(window: Window, settings: Settings) -> tuple[TimeRange, ...]:
     """Return the wall-clock time of the window, and a repeated hour once more when its passes can be told for good."""
     return merged((*local_ranges(window, settings.zone), *hours_to_judge(window, settings.zone)))
+
+
+def glimpse(planned: Plan, settings: Settings, from_at: datetime) -> Glimpse:
+    """Return what the plan of a data interval that begins at ``from_at`` saw beside its guard band.
+
+    Of the hour that autumn repeats, the newest run is taken to be in the first pass.
+    """
+    whole = planned.window
+    begins_at = window_of(from_at, from_at, 0, settings.settle_delay_s).from_at
+    own = Window(max(whole.from_at, min(begins_at, whole.to_at)), whole.to_at)
+    ranges = local_ranges(own, settings.zone)
+    newest = planned.seconds[-1][0].replace(tzinfo=settings.zone).astimezone(UTC) if planned.seconds else None
+    runs = sum(n for second, n in planned.seconds if any(r.from_local <= second < r.to_local for r in ranges))
+    return Glimpse(from_at=own.from_at, to_at=own.to_at, runs=runs, newest_at=newest)
 
 
 def plan_held(letters: DeadLetters, planned: Plan, settings: Settings) -> tuple[Slice, ...]:

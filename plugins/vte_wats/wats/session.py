@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -16,7 +18,8 @@ from pywats.core.routes import Routes
 from tenacity import AsyncRetrying, RetryCallState, stop_after_attempt, wait_exponential_jitter
 
 from vte_wats.errors import FatalError, RejectedError, RetriableError
-from vte_wats.ports import NaturalKey, Report, StoredReport, Submission
+from vte_wats.history import edge_of
+from vte_wats.ports import Effort, NaturalKey, Report, StoredReport, Submission
 from vte_wats.settings import ExistenceCheck
 from vte_wats.wats import queries
 from vte_wats.wats.answers import UNEXPECTED_CONTENT, WRONG_ID, as_error
@@ -66,6 +69,8 @@ class WatsSession:
         )
         self._halt: FatalError | RetriableError | None = None
         self._failures_in_a_row = 0
+        self._requests = 0
+        self._latency_ms: Counter[int] = Counter()
 
     def __enter__(self) -> Self:
         """Start the loop; nothing is dialled before the first call."""
@@ -129,6 +134,10 @@ class WatsSession:
         self._begin()
         return self._side_by_side(reports, self._submission)
 
+    def effort(self) -> Effort:
+        """Tell how many requests were sent, and how long the answered posts took."""
+        return Effort(self._requests, self._connection.requests_per_minute, dict(self._latency_ms))
+
     async def _submission(self, report: Report) -> Submission:
         if isinstance(self._halt, RetriableError):
             return Submission(report, self._halt)
@@ -147,7 +156,9 @@ class WatsSession:
         """Post once; only an answer with our own id is a success."""
         key = report.natural_key
         known = (str(report.report_id), key.serial, key.part_number)
+        began_s = time.perf_counter()
         answer = await self._wire.post(Routes.Report.WSJF, report.body.encode(), known)
+        self._latency_ms[edge_of((time.perf_counter() - began_s) * 1000)] += 1
         if not isinstance(answer.data, dict):
             raise self._unexpected("POST", Routes.Report.WSJF)
         confirmed = answer.data.get("ID")
@@ -234,6 +245,7 @@ class WatsSession:
         async with self._pace.turn():
             if self._halt is not None:
                 raise self._halt
+            self._requests += 1
             try:
                 return await request()
             except RetriableError as exc:

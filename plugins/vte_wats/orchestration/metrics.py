@@ -1,0 +1,48 @@
+"""What a site measures of itself, through Airflow's own StatsD or OpenTelemetry. docs/metrics.md lists the names.
+
+StatsD knows no tags, so that a named site's metrics carry its name in theirs: ``vte_wats_oslo.runs.uploaded``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from airflow.sdk.observability import stats
+
+from vte_wats.coverage import Outcome, State
+from vte_wats.history import History, quantile_ms
+from vte_wats.ports import Effort
+from vte_wats.sites import Site
+
+_RECENT = timedelta(hours=1)
+
+
+def sent(site: Site, effort: Effort) -> None:
+    """Count the requests of one task, whether it succeeded or not."""
+    stats.incr(_name(site, "requests"), effort.requests)
+    stats.gauge(_name(site, "budget_per_minute"), effort.budget_per_minute)
+
+
+def carried(site: Site, counts: Mapping[str, Any]) -> None:
+    """Count what became of the runs of one slice."""
+    for outcome in Outcome:
+        stats.incr(_name(site, f"runs.{outcome}"), counts[outcome.value])
+
+
+def settled(site: Site, state: State, history: History, now_at: datetime) -> None:
+    """Tell how far behind the site is, and how long the uploads of the last hours took."""
+    stats.gauge(_name(site, "lag_s"), max(0.0, (now_at - state.last_sync).total_seconds()))
+    stats.gauge(_name(site, "runs_waiting"), history.runs_waiting(state))
+    stats.gauge(_name(site, "gaps"), len(state.holes()))
+    stats.gauge(_name(site, "dead_letters"), history.letters)
+    latency_ms = history.since(now_at - 2 * _RECENT).latency_ms
+    for name, share in {"upload_p50_ms": 0.5, "upload_p95_ms": 0.95}.items():
+        latency = quantile_ms(latency_ms, share)
+        if latency is not None:
+            stats.gauge(_name(site, name), latency)
+
+
+def _name(site: Site, metric: str) -> str:
+    return f"{site.settings_variable}.{metric}"

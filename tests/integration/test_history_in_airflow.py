@@ -1,0 +1,122 @@
+"""What settle keeps for people to look at, as the tasks leave it in Airflow."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pytest
+from airflow.models.variable import Variable
+from airflow.sdk.observability import stats
+from airflow.sdk.observability.metrics import stats_utils
+
+from tests.integration.in_process import HISTORY
+
+
+def counts(site, name: str = "hours") -> dict[str, int]:
+    (tally,) = site.history[name].values()
+    return tally["outcomes"]
+
+
+def test_a_sync_leaves_its_counts_its_latencies_and_what_it_sent(site):
+    assert site.sync(10) == "success"
+    (hour,) = site.history["hours"]
+    (tally,) = site.history["hours"].values()
+    assert abs(datetime.now(UTC) - datetime.fromisoformat(hour)).total_seconds() < 3_700
+    assert tally == next(iter(site.history["days"].values()))
+    assert tally["outcomes"] == {"uploaded": site.state["totals"]["uploaded"]}
+    assert sum(tally["latency_ms"].values()) == tally["outcomes"]["uploaded"]
+    assert tally["requests"] >= len(site.plant.wats.log) - 1
+    assert site.history["newest_at"].startswith("2026-03-02T00:0")
+
+
+def test_reading_the_guard_band_again_counts_as_unchanged(site):
+    assert site.sync(10) == "success"
+    uploaded = counts(site)["uploaded"]
+    assert site.sync(15) == "success"
+    assert counts(site)["unchanged"] > 0
+    assert counts(site)["uploaded"] >= uploaded
+    assert sum(counts(site).values()) == sum(site.state["totals"].values())
+
+
+def test_an_outage_leaves_the_runs_that_were_seen_waiting_until_they_are_carried(site):
+    site.plant.wats.stop()
+    assert site.sync(10) == "failed"
+    waiting = sum(one["runs"] for one in site.history["waiting"])
+    assert waiting > 0
+    assert "hours" not in site.history
+    site.plant.wats.start()
+    assert site.sync(10) == "success"
+    assert "waiting" not in site.history
+    assert counts(site)["uploaded"] > waiting  # the guard band of the first interval holds runs, too
+
+
+def test_a_dry_run_leaves_no_history(site):
+    assert site.sync(10, dry_run=True) == "success"
+    assert Variable.get(HISTORY, default_var=None) is None
+
+
+def test_a_damaged_history_begins_anew_and_stops_nothing(site, caplog):
+    Variable.set(HISTORY, '{"hours": 3}')
+    assert site.sync(10) == "success"
+    assert counts(site)["uploaded"] > 0
+    assert "vte_wats_history is damaged and begins anew" in caplog.text
+
+
+def test_the_number_of_dead_letters_is_kept(site):
+    site.plant.db.query("""UPDATE "UutData" SET "Serial" = ''""")
+    assert site.sync(10) == "success"
+    assert site.history["letters"] == counts(site)["dead"] > 0
+
+
+# Metrics, over a real socket
+
+
+@pytest.fixture
+def statsd(monkeypatch) -> Iterator[socket.socket]:
+    """A StatsD server as far as UDP goes, which Airflow is configured to send to as a site would do it."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", 0))
+        server.settimeout(0.2)
+        monkeypatch.setenv("AIRFLOW__METRICS__STATSD_ON", "True")
+        monkeypatch.setenv("AIRFLOW__METRICS__STATSD_HOST", "127.0.0.1")
+        monkeypatch.setenv("AIRFLOW__METRICS__STATSD_PORT", str(server.getsockname()[1]))
+        stats.initialize(factory=stats_utils.get_stats_factory(), export_legacy_names=False)
+        yield server
+    monkeypatch.undo()
+    stats.initialize(factory=stats_utils.get_stats_factory(), export_legacy_names=False)
+
+
+def received(server: socket.socket) -> dict[str, str]:
+    found = {}
+    while True:
+        try:
+            for line in server.recv(65_536).decode().splitlines():
+                name, _, value = line.partition(":")
+                found[name] = value
+        except TimeoutError:
+            return found
+
+
+def test_a_sync_sends_its_metrics_to_statsd(site, statsd):
+    assert site.sync(10) == "success"
+    metrics = received(statsd)
+    ours = {name.removeprefix("airflow.vte_wats."): value for name, value in metrics.items() if ".vte_wats." in name}
+    uploaded = counts(site)["uploaded"]
+    assert ours["runs.uploaded"] == f"{uploaded}|c"
+    assert ours["runs.dead"] == "0|c"
+    assert int(ours["requests"].removesuffix("|c")) >= uploaded
+    assert ours["budget_per_minute"] == f"{site.plant.connections['wats_default']['extra']['requests_per_minute']}|g"
+    assert float(ours["lag_s"].removesuffix("|g")) > 0
+    assert ours["runs_waiting"] == ours["gaps"] == ours["dead_letters"] == "0|g"
+    assert 0 < float(ours["upload_p50_ms"].removesuffix("|g")) <= float(ours["upload_p95_ms"].removesuffix("|g"))
+
+
+def test_an_outage_shows_in_the_metrics(site, statsd):
+    site.plant.wats.stop()
+    assert site.sync(10) == "failed"
+    metrics = received(statsd)
+    assert metrics["airflow.vte_wats.runs_waiting"] == f"{sum(one['runs'] for one in site.history['waiting'])}|g"
+    assert int(metrics["airflow.vte_wats.requests"].removesuffix("|c")) > 0
+    assert "airflow.vte_wats.runs.uploaded" not in metrics
