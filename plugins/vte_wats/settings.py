@@ -13,6 +13,7 @@ import math
 import re
 from enum import StrEnum
 from fnmatch import fnmatchcase
+from functools import cached_property
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -297,10 +298,17 @@ class Settings(_Closed):
                 return code
         return None
 
+    @cached_property
+    def below_all_markers(self) -> float:
+        """A limit closer to zero than this is one: no value that means "no limit" is anywhere near."""
+        return min(map(abs, self.no_limit_values), default=math.inf) / 2
+
     def is_limit(self, limit: float | None) -> bool:
         """Tell whether a limit column holds a limit, and neither NULL nor a value that means there is none."""
         if limit is None:
             return False
+        if abs(limit) < self.below_all_markers:
+            return True
         for marker in self.no_limit_values:  # noqa: SIM110 -- asked twice per step; all() costs double
             if math.isclose(limit, marker, rel_tol=_SINGLE_PRECISION):
                 return False

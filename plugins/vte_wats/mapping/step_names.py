@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from vte_wats.mapping.texts import TEXT_LIMIT, WHOLE, Remarks, carriable, shortened
 from vte_wats.model import VteStepResult
+
+_KNOWN_TESTS = 4_096  # more than the test plans of one slice hold
 
 
 class Measured(NamedTuple):
@@ -17,28 +20,35 @@ class Measured(NamedTuple):
     remarks: Remarks
 
 
-def _name(row: VteStepResult) -> str:
-    return (
-        carriable(row.test_name)
-        or carriable(row.test_description)
-        or ("Step" if row.step_number is None else f"Step {row.step_number}")
-    )
+def _named(test_name: str | None, description: str | None, step_number: int | None) -> str:
+    return carriable(test_name) or carriable(description) or ("Step" if step_number is None else f"Step {step_number}")
+
+
+@lru_cache(_KNOWN_TESTS)
+def _told(
+    test_name: str | None, description: str | None, test_number: str | None, step_number: int | None
+) -> tuple[str, tuple[str, ...]]:
+    """Return the name and what is to be told: the same in every run of a test, so worked out once."""
+    remarks = Remarks()
+    name = remarks.carry("name", test_name)
+    described = remarks.carry("description", description, WHOLE)
+    if name:
+        remarks.add(described)
+    if test_number is not None and (numbered := remarks.carry("test number", test_number, WHOLE)):
+        remarks.add(f"Test number: {numbered}")
+    return name or remarks.carry("name", _named(test_name, description, step_number)), tuple(remarks)
 
 
 def told_name(row: VteStepResult, remarks: Remarks) -> str:
     """Return a row's name; tell its description and its test number."""
-    name = remarks.carry("name", row.test_name)
-    description = remarks.carry("description", row.test_description, WHOLE)
-    if name:
-        remarks.add(description)
-    if row.test_number is not None and (test_number := remarks.carry("test number", row.test_number, WHOLE)):
-        remarks.add(f"Test number: {test_number}")
-    return name or remarks.carry("name", _name(row))
+    name, told = _told(row.test_name, row.test_description, row.test_number, row.step_number)
+    remarks.add_all(told)
+    return name
 
 
 def shared_name(rows: Sequence[VteStepResult]) -> str:
     """Return the name all rows agree on, else the number they share; the measurements carry the names."""
-    names = {_name(row) for row in rows}
+    names = {_named(row.test_name, row.test_description, row.step_number) for row in rows}
     return shortened(names.pop()) if len(names) == 1 else f"Step {rows[0].step_number}"
 
 

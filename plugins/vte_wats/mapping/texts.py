@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Iterable, Iterator
 
 TEXT_LIMIT = 100
 """Characters WATS keeps of a name, a serial number, a measured text or a misc info."""
@@ -66,6 +67,10 @@ class Remarks:
         if line:
             self._lines[line] = None
 
+    def add_all(self, lines: Iterable[str]) -> None:
+        """Tell the reader what is to be told elsewhere, too."""
+        self._lines.update(dict.fromkeys(lines))
+
     def carry(self, name: str, text: str | None, limit: int = TEXT_LIMIT) -> str:
         """Return what WATS can carry of a text; tell the rest under the text's name."""
         carried = carriable(text)
@@ -77,6 +82,9 @@ class Remarks:
             return carried
         self.add(f"{name} in full: {carried}")
         return shortened(carried, limit)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._lines)
 
     def __str__(self) -> str:
         return "\n".join(self._lines)
