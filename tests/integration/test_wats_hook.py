@@ -699,12 +699,13 @@ def test_a_session_closes_its_connections_even_when_its_block_fails(wats):
     def fail():
         with session:
             next(session.submit([a_report() for _ in range(5)]))
-            assert session._wire._client._client is not None
+            assert len(session._wire._clients) == 5
+            assert any(client._client is not None for client in session._wire._clients)
             raise LookupError
 
     with pytest.raises(LookupError):
         fail()
-    assert session._wire._client._client is None
+    assert all(client._client is None for client in session._wire._clients)
     assert session._runner._state.name == "CLOSED"
 
 
@@ -714,7 +715,7 @@ def test_pywats_still_has_the_private_parts_that_the_client_replaces(wats):
     assert "await self._get_client()" in sending
     assert "client.request(**kwargs)" in sending
     assert "self._client" in inspect.getsource(AsyncHttpClient.close)
-    client = PlainHttpClient(connected(wats))
+    client = PlainHttpClient(connected(wats), verification=True)
     assert client._headers["Authorization"] == f"Basic {wats.token}"
     assert (client._client, client.cache, client._circuit_breaker) == (None, None, None)
     assert not client.retry_config.enabled
@@ -730,11 +731,22 @@ def test_the_client_follows_no_redirect_and_speaks_one_request_per_connection(wa
             return transports[-1]
 
     with opened(wats) as session:
-        session._wire._client = Observed(connected(wats))
+        session._wire._idle.append(Observed(connected(wats), verification=True))
         session.version()
     assert isinstance(transports[0], httpx.AsyncClient)
     assert transports[0].follow_redirects is False
     assert transports[0]._transport._pool._http2 is False
+    assert transports[0]._transport._pool._max_connections == 1
+
+
+def test_requests_one_after_the_other_share_a_connection_and_those_side_by_side_do_not(wats):
+    with opened(wats, concurrency=3) as session:
+        for _ in range(3):
+            session.version()
+        assert len(session._wire._clients) == 1
+        wats.latency_s = 0.05
+        list(session.submit([a_report() for _ in range(7)]))
+        assert len(session._wire._clients) == 3
 
 
 # ------------------------------------------------------------------------------------------------- test connection

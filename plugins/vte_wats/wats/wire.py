@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property
 
 import httpx
 from pywats.core.async_client import AsyncHttpClient
@@ -26,10 +28,10 @@ _TALKATIVE = ("httpx", "httpcore", "pywats")
 class PlainHttpClient(AsyncHttpClient):
     """pyWATS's client without cache, throttle, retry or breaker of its own, and without redirects.
 
-    One HTTP/1.1 connection per request in flight: a reset then costs one request, not all of them.
+    It keeps one HTTP/1.1 connection and carries one request at a time.
     """
 
-    def __init__(self, connection: WatsConnection) -> None:
+    def __init__(self, connection: WatsConnection, *, verification: ssl.SSLContext | bool) -> None:
         super().__init__(
             base_url=connection.url,
             token=connection.token.get_secret_value(),
@@ -39,33 +41,37 @@ class PlainHttpClient(AsyncHttpClient):
             enable_cache=False,
             enable_circuit_breaker=False,
         )
-        self._connection = connection
+        self._verification = verification
 
     async def _get_client(self) -> httpx.AsyncClient:
         """Open the transport on first use; pyWATS offers no switch for any of this."""
         if self._client is None:
-            connections = self._connection.concurrency
             self._client = httpx.AsyncClient(
                 base_url=self.base_url,
                 headers=self._headers,
                 timeout=httpx.Timeout(self.timeout, connect=min(self.timeout / 2, _CONNECT_TIMEOUT_S)),
-                verify=_verification(self._connection),
+                verify=self._verification,
                 follow_redirects=False,
-                limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
+                limits=httpx.Limits(max_connections=1, max_keepalive_connections=1),
             )
         return self._client
 
 
 class Wire:
-    """Sends one request at a time per caller and raises what the failure table says. Belongs to one event loop."""
+    """Sends one request at a time per caller and raises what the failure table says. Belongs to one event loop.
+
+    Every request in flight has a client of its own: a reset costs one request, not all of them.
+    A client for all would look at each of its connections, with a system call, whenever a request begins or ends.
+    """
 
     def __init__(self, connection: WatsConnection) -> None:
         for name in _TALKATIVE:  # they log addresses with serial numbers in them
             logger = logging.getLogger(name)
             logger.setLevel(max(logger.level, logging.WARNING))
-        self._timeout_s = connection.timeout_s
+        self._connection = connection
         self._token = connection.token
-        self._client = PlainHttpClient(connection)
+        self._clients: list[PlainHttpClient] = []
+        self._idle: list[PlainHttpClient] = []
 
     async def get(self, route: str, query: Mapping[str, str] | None = None) -> Response:
         """Fetch, never from a cache."""
@@ -77,11 +83,12 @@ class Wire:
 
     async def close(self) -> None:
         """Close every connection."""
-        await self._client.close()
+        for client in self._clients:
+            await client.close()
 
     def where(self, route: str) -> str:
         """Return the address of a route, without query."""
-        return f"{self._client.base_url}{route}"
+        return f"{self._connection.url}{route}"
 
     async def _exchange(
         self,
@@ -93,14 +100,16 @@ class Wire:
         known: Sequence[str] = (),
     ) -> Response:
         where = f"{method} {self.where(route)}"
+        timeout_s = self._connection.timeout_s
         try:
-            async with asyncio.timeout(self._timeout_s):
-                if method == "POST":
-                    answer = await self._client.post(route, data=body)
-                else:
-                    answer = await self._client.get(route, params=dict(query or {}), cache=False)
+            async with asyncio.timeout(timeout_s):
+                with self._client() as client:
+                    if method == "POST":
+                        answer = await client.post(route, data=body)
+                    else:
+                        answer = await client.get(route, params=dict(query or {}), cache=False)
         except TimeoutError as exc:
-            raise as_error(failure_of_exception(exc), where, f"within {self._timeout_s:g} s") from exc
+            raise as_error(failure_of_exception(exc), where, f"within {timeout_s:g} s") from exc
         except PyWATSError as exc:  # it says little; what the transport raised is its context
             raise as_error(failure_of_exception(exc), where, self._without_token(_name_and_text(exc))) from exc
         failure = failure_of_status(answer.status_code)
@@ -112,6 +121,24 @@ class Wire:
                 wait_s = _UNASKED_PAUSE_S
             raise as_error(failure, where, reason, retry_after_s=wait_s, known=known)
         return answer
+
+    @contextmanager
+    def _client(self) -> Iterator[PlainHttpClient]:
+        """Lend the client that was busy last, whose connection is the warmest, or a new one when all are busy."""
+        if self._idle:
+            client = self._idle.pop()
+        else:
+            client = PlainHttpClient(self._connection, verification=self._verification)
+            self._clients.append(client)
+        try:
+            yield client
+        finally:
+            self._idle.append(client)
+
+    @cached_property
+    def _verification(self) -> ssl.SSLContext | bool:
+        """Trust is loaded once for all clients, when it is first needed."""
+        return _verification(self._connection)
 
     def _without_token(self, text: str) -> str:
         return text.replace(self._token.get_secret_value(), "***")
@@ -127,7 +154,7 @@ def _verification(connection: WatsConnection) -> ssl.SSLContext | bool:
     if not connection.verify_tls:
         return False
     if connection.ca_file is None:
-        return True
+        return httpx.create_ssl_context()
     try:
         return ssl.create_default_context(cafile=connection.ca_file)
     except OSError as exc:  # ssl.SSLError is one
