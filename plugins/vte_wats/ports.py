@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Protocol
 from uuid import UUID
 
@@ -88,6 +88,16 @@ class NaturalKey:
     part_number: str
     process_code: int
     start_at: datetime
+
+    @property
+    def identity(self) -> tuple[str, str, int, str]:
+        """What is compared: the instant of the start, and the texts without regard to case, as a database may do."""
+        return (
+            self.serial.casefold(),
+            self.part_number.casefold(),
+            self.process_code,
+            self.start_at.astimezone(UTC).isoformat(),
+        )
 
 
 @dataclass(frozen=True, slots=True)

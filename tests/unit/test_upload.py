@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -11,6 +13,7 @@ from tests.unit.builders import a_natural_key, a_report, a_run, a_settings, guid
 from tests.unit.fakes import FakeWats
 from vte_wats.errors import FatalError, HeldError, RejectedError, RetriableError
 from vte_wats.ports import Report
+from vte_wats.storage.claims import Claims
 from vte_wats.storage.dead_letters import DeadLetters, LetterKind
 from vte_wats.storage.staging import Staging
 from vte_wats.sync.extract import RUNS
@@ -25,8 +28,9 @@ NOTHING = {"read": 0, "redriven": 0, "uploaded": 0, "unchanged": 0, "replaced": 
 class Scene:
     """One slice on its way into a WATS server, tried as often as a test likes."""
 
-    def __init__(self, folder: UPath) -> None:
-        self.staging = Staging(folder / "s0001")
+    def __init__(self, folder: UPath, name: str = "s0001") -> None:
+        self.folder, self.name = folder, name
+        self.staging = Staging(folder / name)
         self.letters = DeadLetters(folder)
         self.wats = FakeWats()
 
@@ -39,7 +43,8 @@ class Scene:
         self, *, force: bool = False, dry_run: bool = False, now_at: datetime = NOW_AT, **answers
     ) -> dict[str, int]:
         options = UploadOptions(now_at, force=force, dry_run=dry_run)
-        return upload(self.staging, self.wats, self.letters, a_settings(**answers), options)
+        with Claims(self.folder, self.name, now_at) as claims:
+            return upload(self.staging, self.wats, self.letters, a_settings(**answers), options, claims=claims)
 
     def letter(self, number: int, kind: LetterKind = LetterKind.DEAD) -> None:
         self.letters.put(a_run(number), kind, "earlier reason", "earlier", NOW_AT)
@@ -173,6 +178,69 @@ def test_a_new_run_does_not_overwrite_an_unchanged_one_of_the_same_slice(scene):
     scene.stage(a_report(1), a_report(2, natural_key=a_natural_key(1)))
     assert scene.upload() == counts(2, unchanged=1, dead=1)
     assert scene.wats.reports == {guid_of(1): a_report(1)}
+
+
+def test_a_serial_that_differs_in_case_alone_is_the_same_for_wats(scene):
+    key = a_natural_key(1)
+    scene.stage(a_report(1), a_report(2, natural_key=replace(key, serial=key.serial.lower())))
+    assert scene.upload() == counts(2, dead=2)
+
+
+class _Interrupted(FakeWats):
+    """A WATS in which something happens while it is asked for natural keys."""
+
+    def __init__(self, meanwhile: Callable[[], object]) -> None:
+        super().__init__()
+        self.meanwhile: Callable[[], object] | None = meanwhile
+
+    def find_natural_keys(self, keys):
+        found = super().find_natural_keys(keys)
+        if self.meanwhile is not None:
+            meanwhile, self.meanwhile = self.meanwhile, None
+            meanwhile()
+        return found
+
+
+def test_two_uploads_at_once_do_not_overwrite_each_others_runs(scene):
+    other = Scene(scene.folder, "s0002")
+    other.stage(a_report(2, natural_key=a_natural_key(1)), a_report(4))
+    scene.stage(a_report(1), a_report(3))
+    met = []
+    scene.wats = other.wats = _Interrupted(lambda: met.append(other.upload()))
+    assert scene.upload() == counts(2, uploaded=2)
+    assert met == [counts(2, dead=1, uploaded=1)]
+    assert scene.wats.reports.keys() == {guid_of(1), guid_of(3), guid_of(4)}
+    assert f"run {guid_of(1)} has the same serial" in scene.letters.get(guid_of(2)).reason
+
+
+def test_the_same_run_in_two_uploads_at_once_is_no_collision(scene):
+    other = Scene(scene.folder, "s0002")
+    other.stage(a_report(1))
+    scene.stage(a_report(1))
+    met = []
+    scene.wats = other.wats = _Interrupted(lambda: met.append(other.upload()))
+    assert scene.upload() == counts(1, uploaded=1)
+    assert met == [counts(1, uploaded=1)]
+
+
+def test_a_dry_run_sees_what_is_claimed_and_claims_nothing(scene):
+    other = Scene(scene.folder, "s0002")
+    other.stage(a_report(2, natural_key=a_natural_key(1)))
+    scene.stage(a_report(1))
+    met = []
+    scene.wats = other.wats = _Interrupted(lambda: met.append(other.upload(dry_run=True)))
+    assert scene.upload() == counts(1, uploaded=1)
+    assert met == [counts(1, dead=1)]
+
+
+def test_what_a_dry_run_would_post_keeps_no_other_upload_back(scene):
+    other = Scene(scene.folder, "s0002")
+    other.stage(a_report(2, natural_key=a_natural_key(1)))
+    scene.stage(a_report(1))
+    met = []
+    scene.wats = other.wats = _Interrupted(lambda: met.append(other.upload()))
+    assert scene.upload(dry_run=True) == counts(1, uploaded=1)
+    assert met == [counts(1, uploaded=1)]
 
 
 def test_upload_keeps_going_after_a_rejected_report(scene):

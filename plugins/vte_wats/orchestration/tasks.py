@@ -108,6 +108,7 @@ def upload(site_name: str, mapped: dict[str, Any]) -> dict[str, Any]:
 
     from vte_wats.orchestration import metrics
     from vte_wats.orchestration.edges import open_wats, read_settings, storage_of
+    from vte_wats.storage.claims import Claims
     from vte_wats.storage.dead_letters import DeadLetters
     from vte_wats.sync.upload import UploadOptions
     from vte_wats.sync.upload import upload as upload_slice
@@ -118,10 +119,12 @@ def upload(site_name: str, mapped: dict[str, Any]) -> dict[str, Any]:
     context["slice_label"] = mapped["label"]  # type: ignore[typeddict-unknown-key]
     params = context["params"]
     options = UploadOptions(datetime.now(UTC), force=params["force"], dry_run=params["dry_run"])
-    with open_wats(site, settings) as wats:
-        letters = DeadLetters(storage_of(site, settings))
+    storage = storage_of(site, settings)
+    name = f"{context['dag'].dag_id} {context['dag_run'].run_id} {mapped['slice']}"
+    with open_wats(site, settings) as wats, Claims(storage, name, options.now_at) as claims:
+        staging, letters = _staging(site, settings, mapped["slice"]), DeadLetters(storage)
         try:
-            counts = upload_slice(_staging(site, settings, mapped["slice"]), wats, letters, settings, options)
+            counts = upload_slice(staging, wats, letters, settings, options, claims=claims)
         finally:
             metrics.sent(site, wats.effort())
     if not options.dry_run:

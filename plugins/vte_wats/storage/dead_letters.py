@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime
 from enum import StrEnum
-from pathlib import Path
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 from upath import UPath
 
 from vte_wats.model import VteTestRun
-from vte_wats.storage.folders import make_folder
+from vte_wats.storage.folders import make_folder, write_whole
 
 
 class LetterKind(StrEnum):
@@ -59,12 +57,7 @@ class DeadLetters:
             run=run,
         )
         make_folder(self._folder)
-        text = letter.model_dump_json(indent=1).encode()
-        path = self._path(run.index_guid)
-        if self._folder.protocol in ("", "file"):
-            _write_whole(Path(path.path), text)
-        else:
-            path.write_bytes(text)  # a bucket shows a file when it is complete
+        write_whole(self._path(run.index_guid), letter.model_dump_json(indent=1).encode())
         return letter
 
     def get(self, guid: UUID) -> DeadLetter | None:
@@ -96,13 +89,3 @@ class DeadLetters:
 
     def _path(self, guid: UUID) -> UPath:
         return self._folder / f"{guid}.json"
-
-
-def _write_whole(path: Path, text: bytes) -> None:
-    """Put a file in place complete and on disk, or leave what is there: half a letter could never be read again."""
-    part = path.with_suffix(".part")
-    with part.open("wb") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 from upath import UPath
 
 _BUCKETS = frozenset({"abfs", "abfss", "adl", "gcs", "gs", "s3", "s3a", "s3n"})
@@ -15,3 +18,17 @@ def make_folder(folder: UPath) -> None:
     """
     if folder.protocol not in _BUCKETS:
         folder.mkdir(parents=True, exist_ok=True)
+
+
+def write_whole(path: UPath, content: bytes) -> None:
+    """Put a file in place complete and on disk, or leave what is there: half a file could never be read again."""
+    if path.protocol not in ("", "file"):
+        path.write_bytes(content)  # a bucket shows a file when it is complete
+        return
+    there = Path(path.path)
+    part = there.with_suffix(".part")
+    with part.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(there)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -13,8 +13,9 @@ from uuid import UUID
 from vte_wats.coverage import Outcome
 from vte_wats.errors import FatalError, HeldError, RejectedError, RetriableError
 from vte_wats.model import VteTestRun
-from vte_wats.ports import NaturalKey, Report, Wats
+from vte_wats.ports import Report, Wats
 from vte_wats.settings import Settings
+from vte_wats.storage.claims import Claims
 from vte_wats.storage.dead_letters import DeadLetters
 from vte_wats.storage.staging import Staging
 from vte_wats.sync.extract import RUNS
@@ -63,7 +64,7 @@ class _Progress:
 
 
 def upload(
-    staging: Staging, wats: Wats, letters: DeadLetters, settings: Settings, options: UploadOptions
+    staging: Staging, wats: Wats, letters: DeadLetters, settings: Settings, options: UploadOptions, *, claims: Claims
 ) -> dict[str, int]:
     """Bring every staged run to an outcome and return ``{"read": runs, "redriven": letters, outcome: runs, …}``.
 
@@ -78,7 +79,7 @@ def upload(
         codes = wats.process_codes()
         for mapped in in_groups(mapped_runs(staging), _AT_ONCE):
             reports = list(_mapped_reports(mapped, codes, progress))
-            to_post = _compared(reports, wats, options, progress)
+            to_post = _compared(reports, wats, options, progress, claims)
             if options.dry_run:
                 progress.outcomes |= to_post
             else:
@@ -107,7 +108,7 @@ def _mapped_reports(mapped: Sequence[Report | Refusal], codes: frozenset[int], p
 
 
 def _compared(
-    reports: Sequence[Report], wats: Wats, options: UploadOptions, progress: _Progress
+    reports: Sequence[Report], wats: Wats, options: UploadOptions, progress: _Progress, claims: Claims
 ) -> dict[UUID, Outcome]:
     """Compare reports with what WATS has; return which are to be posted, with the outcome a success will be."""
     stored = wats.find_reports([report.report_id for report in reports]) if reports else {}
@@ -119,7 +120,7 @@ def _compared(
             progress.achieve(report, Outcome.UNCHANGED)
         else:
             to_post[report.report_id] = Outcome.UPLOADED if found is None else Outcome.REPLACED
-    for refusal in _collisions([report for report in reports if report.report_id in to_post], wats):
+    for refusal in _collisions([report for report in reports if report.report_id in to_post], wats, claims, options):
         progress.refuse(refusal)
         del to_post[refusal.index_guid]
     return to_post
@@ -151,17 +152,18 @@ def _reject(guid: UUID, error: RejectedError, settings: Settings, progress: _Pro
         )
 
 
-def _collisions(reports: Sequence[Report], wats: Wats) -> Iterator[Refusal]:
-    """Find reports that WATS would take for another run's: equal serial, part, process and start. None may go."""
+def _collisions(reports: Sequence[Report], wats: Wats, claims: Claims, options: UploadOptions) -> Iterator[Refusal]:
+    """Find reports that WATS would take for another run's: equal serial, part, process and start. None may go.
+
+    Claimed first, asked then: what another upload posts is seen in the one place or in the other.
+    """
     if not reports:
         return
-    guids_of: dict[NaturalKey, set[UUID]] = defaultdict(set)
+    guids_of = claims.claim(reports, aloud=not options.dry_run)
+    for key, guid in wats.find_natural_keys(list(dict.fromkeys(report.natural_key for report in reports))).items():
+        guids_of[key.identity].add(guid)
     for report in reports:
-        guids_of[report.natural_key].add(report.report_id)
-    for key, guid in wats.find_natural_keys(list(guids_of)).items():
-        guids_of[key].add(guid)
-    for report in reports:
-        others = sorted(guids_of[report.natural_key] - {report.report_id})
+        others = sorted(guids_of[report.natural_key.identity] - {report.report_id})
         if others:
             key = report.natural_key
             yield Refusal.of(

@@ -115,15 +115,15 @@ class WatsSession:
     def find_natural_keys(self, keys: Sequence[NaturalKey]) -> dict[NaturalKey, UUID]:
         """Look up which reports already stand under these natural keys.
 
-        Starts are compared as instants; serials and part numbers without regard to case, as a database may do.
+        They are compared by their identity.
         """
         self._begin()
         standing: dict[tuple[object, ...], UUID] = {}
         for portion in queries.keys_in_portions(list(dict.fromkeys(keys))):
             found = self._run(self._headers_of_keys(portion))
             with self._reading(Routes.Report.QUERY_HEADER):
-                standing |= {_header_identity(header): _uuid(header) for header in found}
-        return {key: standing[_key_identity(key)] for key in keys if _key_identity(key) in standing}
+                standing |= {_natural_key(header).identity: _uuid(header) for header in found}
+        return {key: standing[key.identity] for key in keys if key.identity in standing}
 
     def submit(self, reports: Iterable[Report]) -> Iterator[Submission]:
         """Post reports side by side, in any order; one submission per report, a bad one never stops the others.
@@ -343,13 +343,9 @@ def _may_name(found: _Header, source_id: str) -> bool:
     return not infos or any(str(info.get("data")).lower() == source_id.lower() for info in infos)
 
 
-def _key_identity(key: NaturalKey) -> tuple[object, ...]:
-    return key.serial.casefold(), key.part_number.casefold(), key.process_code, key.start_at
-
-
-def _header_identity(header: _Header) -> tuple[object, ...]:
+def _natural_key(header: _Header) -> NaturalKey:
     start_at = datetime.fromisoformat(str(header["start"]))
     if start_at.tzinfo is None:
         start_at = start_at.replace(tzinfo=UTC)
     serial, part_number = str(header.get("serialNumber") or ""), str(header.get("partNumber") or "")
-    return serial.casefold(), part_number.casefold(), int(header.get("processCode") or 0), start_at
+    return NaturalKey(serial, part_number, int(header.get("processCode") or 0), start_at)
