@@ -30,7 +30,7 @@ from vte_wats.orchestration.tasks import (
     lane_arguments,
     publish_found_later,
     recognised_state,
-    retry_arguments,
+    task_arguments,
 )
 from vte_wats.sites import Site
 
@@ -75,7 +75,7 @@ for one in deployment.sites:
         start_date=deployment.start_date,
         catchup=False,
         max_active_runs=1,
-        default_args=retry_arguments(deployment) | lane_arguments(Lane.RECONCILE),
+        default_args=task_arguments(one, deployment) | lane_arguments(Lane.RECONCILE),
         params={
             "days": Param(7, type="integer", minimum=0, title="Days", description="How far back to compare; 0 is all."),
             "guids": Param(

@@ -24,6 +24,7 @@ from typing import Any
 from airflow.sdk import DAG, CronDataIntervalTimetable, Param, get_current_context, task
 
 from vte_wats.orchestration.dag_settings import read_dag_settings
+from vte_wats.orchestration.deadline import sync_deadline
 from vte_wats.orchestration.tasks import (
     Lane,
     carry_and_settle,
@@ -31,7 +32,7 @@ from vte_wats.orchestration.tasks import (
     lane_arguments,
     publish_window,
     recognised_state,
-    retry_arguments,
+    task_arguments,
 )
 from vte_wats.sites import Site
 
@@ -71,7 +72,8 @@ for one in deployment.sites:
         start_date=deployment.start_date,
         catchup=True,
         max_active_runs=deployment.max_active_runs,
-        default_args=retry_arguments(deployment) | lane_arguments(Lane.LIVE),
+        default_args=task_arguments(one, deployment) | lane_arguments(Lane.LIVE),
+        deadline=sync_deadline(one, deployment),
         params={
             "dry_run": Param(False, type="boolean", title="Dry run", description="Read and map, but post nothing."),
             "force": Param(False, type="boolean", title="Force", description="Post reports that are unchanged, too."),

@@ -19,6 +19,9 @@ import sqlglot
 from pydantic import BaseModel
 from sqlglot import exp
 
+from vte_wats.alert_settings import AlertSettings, QuietHours
+from vte_wats.alerts.condition import Condition
+from vte_wats.alerts.memory import Memory, Reach, Waiting
 from vte_wats.errors import RetriableError
 from vte_wats.settings import PartRevision, Settings, TableOverride
 from vte_wats.sites import Site
@@ -61,9 +64,20 @@ EXAMPLES: dict[str, Any] = {
     "existence_check": "uuid",
     "rejection_limit": 20,
     "storage_path": "s3://aws_default@bucket/vte_wats",
+    "alerts": {
+        "recipients": ["floor-it@factory.example"],
+        "apprise_connection": "apprise_default",
+        "quiet_hours": {"begin": "22:00", "end": "06:00"},
+        "summary_at": "07:00",
+    },
 }  # fmt: skip
 
-NESTED: dict[str, type[BaseModel]] = {"part_revision": PartRevision, "column_overrides.<table>": TableOverride}
+NESTED: dict[str, type[BaseModel]] = {
+    "part_revision": PartRevision,
+    "column_overrides.<table>": TableOverride,
+    "alerts": AlertSettings,
+    "alerts.quiet_hours": QuietHours,
+}
 
 OPTION_MEANINGS = {
     "sites": "Names of the sites, separated by commas, when there are several: each has DAGs, connections, Variables "
@@ -77,6 +91,9 @@ OPTION_MEANINGS = {
     "retry_delay_s": "Seconds before the first further try; they double each time, up to ten minutes. WATS may ask for "
     "more with Retry-After.",
     "reconcile_schedule": "When VTE and WATS are compared: a cron expression in UTC.",
+    "monitor_schedule": "When the monitor looks at everything: a cron expression in UTC.",
+    "deadline_s": "Seconds after the end of its interval by which a sync must have ended; later, a mail is sent. "
+    "0: no deadline.",
 }
 
 VTE_FIELDS = (
@@ -98,6 +115,17 @@ WATS_FIELDS = (
     ("Port", "only when the address has none and it is not the usual one", ""),
     ("Login", "empty with an API token", ""),
     ("Password", "the API token as WATS shows it; beside a login, that user's password", ""),
+)
+MAIL_FIELDS = (
+    ("Host, Port", "the mail server", "`smtp.factory.example`, `465`"),
+    ("Login, Password", "empty when the server asks for none", ""),
+    ("From email", "the address mails come from; required", "`vte-wats@factory.example`"),
+    ("Disable SSL, Disable TLS", "port 465: leave both off; port 587: disable SSL; port 25 inside: disable both", ""),
+    (
+        "Connection timeout, Number of retries",
+        "30 s and 5 unless set; 10 and 1 are plenty, the monitor comes again",
+        "",
+    ),
 )
 RUN_KINDS = (
     (
@@ -160,6 +188,9 @@ Four places, each for one kind of answer:
 | Variable `vte_wats` | what this site's data means: one JSON object | every task, once at its start |
 | section `[vte_wats]` of Airflow's configuration | when the DAGs run | Airflow, when it loads the DAG files |
 
+Alerts go out through the connection `smtp_default` and, where a site wants it, one of type Apprise: see
+[alerts](alerts.md).
+
 The Variable `vte_wats_state` is written by the sync alone: coverage, totals, `lastSync`, and the database and WATS they
 belong to. Leave it as it is, and back it up with Airflow's database.
 
@@ -176,6 +207,20 @@ value given; names that are no setting are refused.
 
 {_settings_table(Settings, EXAMPLES)}
 {nested}
+## Variable `vte_wats_alerts`
+
+Written by `vte_wats_monitor` at every check, for the status page and other tools; times are ISO 8601 in UTC.
+
+{_table(("name", "meaning"), list(_fields(Memory)))}
+`vte` and `wats`:
+
+{_table(("name", "meaning"), list(_fields(Reach)))}
+`waiting`:
+
+{_table(("name", "meaning"), list(_fields(Waiting)))}
+Each of `conditions`, by the names in [alerts](alerts.md#what-is-watched):
+
+{_table(("name", "meaning"), list(_fields(Condition)))}
 ## Connection `vte_default`
 
 Connection type: Microsoft SQL Server.
@@ -193,6 +238,11 @@ Connection type: WATS.
 `requests_per_minute` holds for all tasks of all DAGs on all workers together. Give the pool `wats_api` as many slots as
 `concurrent_tasks` says; [the budget](budget.md) tells when more than one is worth it.
 
+## Connection `smtp_default`
+
+Connection type: SMTP. Needed once `alerts.recipients` names somebody.
+
+{_table(("field", "meaning", "example"), MAIL_FIELDS)}
 ## Several sites
 
 With `sites` = `oslo, bergen` the same DAG files make a set of DAGs for each, such as `vte_wats_sync_oslo`. Everything
@@ -211,6 +261,11 @@ Airflow UI.
 `include/pools.json` holds both; import it with `airflow pools import include/pools.json`.
 
 {_table(("pool", "slots", "meaning"), list(_pools()))}"""
+
+
+def _fields(model: type[BaseModel]) -> Iterator[Sequence[str]]:
+    for name, one in model.model_json_schema()["properties"].items():
+        yield f"`{name}`", one["description"]
 
 
 def _settings_table(model: type[BaseModel], examples: Mapping[str, Any] | None) -> str:
@@ -266,7 +321,11 @@ def _range(one: Mapping[str, Any]) -> str:
 def _default(model: type[BaseModel], name: str) -> str:
     value = model.model_fields[name].get_default(call_default_factory=True)
     plain = json.loads(json.dumps(value, default=lambda v: v.model_dump(mode="json")))
-    return f"`{json.dumps(plain)}`"
+    text = json.dumps(plain)
+    return f"`{text}`" if len(text) <= _LONGEST_DEFAULT else "see below"
+
+
+_LONGEST_DEFAULT = 100
 
 
 def _required(model: type[BaseModel]) -> list[str]:
@@ -276,8 +335,9 @@ def _required(model: type[BaseModel]) -> list[str]:
 def _example_of(name: str) -> Mapping[str, Any]:
     setting, _, entry = name.partition(".")
     example = EXAMPLES[setting]
-    found: Mapping[str, Any] = next(iter(example.values())) if entry else example
-    return found
+    if not entry:
+        return dict(example)
+    return dict(example[entry] if entry in example else next(iter(example.values())))
 
 
 def _extras() -> Iterator[Sequence[str]]:
@@ -302,7 +362,8 @@ def _options() -> Iterator[Sequence[str]]:
             continue
         if name not in OPTION_MEANINGS:
             sys.exit(f"docs/generate.py: OPTION_MEANINGS does not say what [vte_wats] {name} means")
-        yield f"`{name}`", f"`{default}`" if default != "" else "**required**", rule, OPTION_MEANINGS[name]
+        shown = f"`{default}`" if default != "" else "**required**" if name == "start_date" else "empty"
+        yield f"`{name}`", shown, rule, OPTION_MEANINGS[name]
 
 
 def _pools() -> Iterator[Sequence[str]]:

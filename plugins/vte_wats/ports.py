@@ -58,6 +58,16 @@ class SourceIdentity:
         return f"{self.database} on {self.server}, created {self.created_local.isoformat(sep=' ')}"
 
 
+@dataclass(frozen=True, slots=True)
+class WaitingRuns:
+    """One glance of the monitor: the server's clock and version, how many runs the ranges hold, the newest of them."""
+
+    server_now_at: datetime
+    version: str
+    runs: int
+    newest_local: str | None
+
+
 class RunSource(Protocol):
     """The VTE database, read only."""
 
@@ -66,6 +76,12 @@ class RunSource(Protocol):
 
     def run_times(self, ranges: Sequence[TimeRange]) -> RunTimes:
         """Count the runs per second of the ranges, in one statement, with the server's own clock (aware UTC)."""
+
+    def waiting_runs(self, ranges: Sequence[TimeRange]) -> WaitingRuns:
+        """Count the runs of the ranges, in one statement, with the server's own clock (aware UTC) and version."""
+
+    def day_counts(self, ranges: Sequence[TimeRange]) -> dict[tuple[str, int | None], int]:
+        """Count the runs of the ranges by product name and result code, in one statement."""
 
     def run_keys(self, ranges: Sequence[TimeRange]) -> Iterator[tuple[UUID, datetime]]:
         """Stream GUID and Timestamp of the runs whose Timestamp lies in the ranges, in one statement."""

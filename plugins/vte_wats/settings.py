@@ -28,6 +28,7 @@ from pydantic import (
     field_validator,
 )
 
+from vte_wats.alert_settings import AlertSettings
 from vte_wats.errors import FatalError
 from vte_wats.sites import Site
 
@@ -246,6 +247,9 @@ class Settings(_Closed):
         description="Where staging and dead letters are kept: file://, s3://, abfs:// or gs://. "
         "Default: file://$AIRFLOW_HOME/vte_wats.",
     )
+    alerts: AlertSettings = Field(
+        default_factory=AlertSettings, description="Who is told when something is wrong, and when it counts as wrong."
+    )
 
     _variable: str = PrivateAttr(default=Site().settings_variable)
 
@@ -286,8 +290,8 @@ class Settings(_Closed):
 
     @property
     def fingerprint(self) -> str:
-        """A short hash of every answer: another one means that runs may be judged differently now."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:16]
+        """A short hash of every answer about runs: another one means that they may be judged differently now."""
+        return hashlib.sha256(self.model_dump_json(exclude={"alerts"}).encode()).hexdigest()[:16]
 
     def process_code(self, testplan_name: str) -> int | None:
         """Return the process code of a test plan: an exact name first, then patterns in their order, else ``None``."""
@@ -320,6 +324,31 @@ def parse_settings(text: str | None, variable: str = Site().settings_variable) -
 
     Raises :class:`FatalError` with one line per mistake: field, rule, value given, and where to change it.
     """
+    answers = _answers(text, variable)
+    try:
+        settings = Settings.model_validate_json(json.dumps(answers))
+    except ValidationError as exc:
+        raise _wrong(exc, variable) from exc
+    settings._variable = variable  # noqa: SLF001 -- set once, here
+    return settings
+
+
+def parse_alerts(text: str | None, variable: str = Site().settings_variable) -> tuple[AlertSettings, ZoneInfo]:
+    """Read the group ``alerts`` alone and the time zone it counts in, whatever mistakes the other settings have.
+
+    Who is told that the settings are wrong must not depend on them being right; without a known zone it is UTC.
+    """
+    answers = _answers(text, variable)
+    group = answers.get("alerts", {}) if isinstance(answers, dict) else answers
+    try:
+        alerts = AlertSettings.model_validate_json(json.dumps(group))
+    except ValidationError as exc:
+        raise _wrong(exc, variable, "alerts") from exc
+    zone = answers.get("source_timezone") if isinstance(answers, dict) else None
+    return alerts, ZoneInfo(zone if isinstance(zone, str) and zone in available_timezones() else "UTC")
+
+
+def _answers(text: str | None, variable: str) -> JsonValue:
     where = _where_to_change(variable)
     if text is None:
         raise FatalError(
@@ -327,17 +356,18 @@ def parse_settings(text: str | None, variable: str = Site().settings_variable) -
             '{"source_timezone": "Europe/Oslo", "process_map": {"My test plan": 100}}'
         )
     try:
-        answers = json.loads(text, object_pairs_hook=_refuse_doubles)
+        answers: JsonValue = json.loads(text, object_pairs_hook=_refuse_doubles)
     except ValueError as exc:
         raise FatalError(f"the Airflow Variable {variable} is not valid JSON: {exc}. Change it: {where}") from exc
-    try:
-        settings = Settings.model_validate_json(json.dumps(answers))
-    except ValidationError as exc:
-        mistakes = exc.errors(include_url=False, include_context=False)
-        lines = [_mistake(".".join(str(part) for part in m["loc"]), m["msg"], m["input"], m["type"]) for m in mistakes]
-        raise FatalError(f"{len(lines)} setting(s) are wrong. Change them: {where}\n" + "\n".join(lines)) from exc
-    settings._variable = variable  # noqa: SLF001 -- set once, here
-    return settings
+    return answers
+
+
+def _wrong(exc: ValidationError, variable: str, *group: str) -> FatalError:
+    mistakes = exc.errors(include_url=False, include_context=False)
+    lines = [_mistake(".".join(map(str, (*group, *m["loc"]))), m["msg"], m["input"], m["type"]) for m in mistakes]
+    return FatalError(
+        f"{len(lines)} setting(s) are wrong. Change them: {_where_to_change(variable)}\n" + "\n".join(lines)
+    )
 
 
 def _where_to_change(variable: str) -> str:

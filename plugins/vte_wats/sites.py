@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 _NAME = re.compile(r"[a-z][a-z0-9]{0,39}")
 # A site of such a name would take the Variable of an unnamed one for its own.
-_TAKEN = frozenset({"state", "history", "alerts", "budget"})
+_TAKEN = frozenset({"state", "history", "alerts", "budget", "deadline", "failure"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,16 @@ class Site:
     def budget_variable(self) -> str:
         """The Variable in which the tasks that use WATS tell each other what they sent."""
         return self._named("vte_wats_budget")
+
+    @property
+    def deadline_variable(self) -> str:
+        """The Variable with the last deadline that was missed, so that one outage is one mail."""
+        return self._named("vte_wats_deadline")
+
+    @property
+    def failure_variable(self) -> str:
+        """The Variable with the reason of the task that failed last."""
+        return self._named("vte_wats_failure")
 
     @property
     def source_connection(self) -> str:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 
-DAGS = ("vte_wats_sync", "vte_wats_reconcile")
+DAGS = ("vte_wats_sync", "vte_wats_reconcile", "vte_wats_monitor")
 SETTINGS = {
     "source_timezone": "Europe/Oslo",
     "timestamp_marks": "end",
@@ -21,6 +21,7 @@ SETTINGS = {
         "*Calibration": 110,
         "*Final Test": 100,
     },
+    "alerts": {"recipients": ["floor-it@vte-wats.test"]},
 }
 
 _PARSING_TIMEOUT_S = 300.0

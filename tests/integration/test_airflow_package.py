@@ -31,7 +31,7 @@ def bag(repository: Path) -> DagBag:
 
 def test_every_dag_file_loads(bag):
     assert bag.import_errors == {}
-    assert set(bag.dags) == {"vte_wats_sync", "vte_wats_reconcile"}
+    assert set(bag.dags) == {"vte_wats_sync", "vte_wats_reconcile", "vte_wats_monitor"}
 
 
 def test_every_named_site_has_dags_pools_and_connections_of_its_own(repository):
@@ -50,7 +50,7 @@ def test_every_named_site_has_dags_pools_and_connections_of_its_own(repository):
         f"vte_wats_{kind}_{site}": sorted(["default_pool", f"vte_wats_state_{site}", f"wats_api_{site}"])
         for kind in kinds
         for site in ("oslo", "bergen")
-    }
+    } | {f"vte_wats_monitor_{site}": ["default_pool"] for site in ("oslo", "bergen")}
 
 
 def test_the_sync_covers_explicit_five_minute_intervals_and_catches_up(bag):
@@ -63,8 +63,8 @@ def test_the_sync_covers_explicit_five_minute_intervals_and_catches_up(bag):
 
 
 def test_every_task_retries_three_times_with_growing_waits_by_the_errors_class(bag):
-    for dag in bag.dags.values():
-        for one in dag.tasks:
+    for dag_id in ("vte_wats_sync", "vte_wats_reconcile"):
+        for one in bag.dags[dag_id].tasks:
             assert one.retries == 3
             assert one.retry_exponential_backoff == 2.0
             assert one.max_retry_delay == timedelta(minutes=10)
@@ -107,7 +107,7 @@ def test_a_missing_start_date_is_an_import_error_that_says_what_to_set(repositor
         AIRFLOW__VTE_WATS__START_DATE="",
     )
     assert all("AIRFLOW__VTE_WATS__START_DATE" in text for text in json.loads(errors).values())
-    assert len(json.loads(errors)) == 2
+    assert len(json.loads(errors)) == 3
 
 
 def test_the_plugin_loader_sees_the_entry_and_nothing_of_the_package(repository):

@@ -124,6 +124,30 @@ def test_the_identity_of_a_schema_that_is_not_there_has_no_columns(hook, connect
     assert (identity.database, identity.columns) == (connection["schema"], {})
 
 
+def test_waiting_runs_are_counted_in_one_statement_with_the_newest_and_the_servers_version(hook, add_run):
+    add_run(NOON)
+    add_run(NOON + timedelta(minutes=59, seconds=59, milliseconds=997))
+    add_run(HOUR.to_local)
+    with VteSource(site(), hook) as source:
+        found = source.waiting_runs([HOUR])
+        nothing = source.waiting_runs([TimeRange(NOON - timedelta(days=2), NOON - timedelta(days=1))])
+    assert (found.runs, found.newest_local) == (2, "2026-03-02T12:59:59")
+    assert found.version[0].isdigit()
+    assert abs((found.server_now_at - datetime.now(UTC)).total_seconds()) < 60
+    assert (nothing.runs, nothing.newest_local) == (0, None)
+
+
+@pytest.mark.parametrize("overrides", [{}, {"IndexData": {"columns": {"ProductName": None}}}])
+def test_a_days_runs_are_counted_by_product_and_result_in_one_statement(hook, add_run, overrides):
+    for product, result in [("PSU", 1), ("PSU", 1), ("PSU", 0), ("", 1), (None, 1), ("RF", 9)]:
+        add_run(NOON, ProductName=product, Result=result)
+    with VteSource(site(column_overrides=overrides), hook) as source:
+        counts = source.day_counts([HOUR])
+    by_result = {("", 0): 1, ("", 1): 4, ("", 9): 1}
+    by_product = {("PSU", 1): 2, ("PSU", 0): 1, ("", 1): 2, ("RF", 9): 1}
+    assert counts == (by_result if overrides else by_product)
+
+
 def test_the_keys_of_a_range_come_with_their_timestamps_alone(hook, add_run):
     times = [NOON + timedelta(seconds=n) for n in range(3)]
     guids = [add_run(at) for at in times]

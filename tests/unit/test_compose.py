@@ -198,7 +198,7 @@ def test_sandbox_programs_accept_the_arguments_that_compose_gives():
 
 
 def test_sandbox_answers_are_those_of_the_floor_and_pass_validation():
-    assert Floor(1).settings() == answers.SETTINGS
+    assert Floor(1).settings(alerts=answers.SETTINGS["alerts"]) == answers.SETTINGS
     parse_settings(json.dumps(answers.SETTINGS))
     connections = answers.connections("vte-password", "wats-password")
     assert set(connections) == {"vte_default", "wats_default", "smtp_default"}

@@ -7,7 +7,7 @@ import pytest
 
 from vte_wats.errors import FatalError
 from vte_wats.orchestration.dag_settings import DagSettings, read_dag_settings
-from vte_wats.orchestration.tasks import retry_arguments
+from vte_wats.orchestration.tasks import task_arguments
 from vte_wats.sites import Site
 
 START_AT = pendulum.datetime(2026, 3, 2, tz="UTC")
@@ -41,6 +41,8 @@ def test_only_the_start_date_has_to_be_given(configure):
         start_date=START_AT,
         schedule="*/5 * * * *",
         reconcile_schedule="30 3 * * *",
+        monitor_schedule="*/2 * * * *",
+        deadline=timedelta(minutes=10),
         max_active_runs=1,
         retries=3,
         retry_delay=timedelta(seconds=30),
@@ -53,6 +55,8 @@ def test_every_option_is_read(configure):
         start_date="2026-11-01T02:00:00+02:00",
         schedule="0 * * * *",
         reconcile_schedule="0 5 * * 1",
+        monitor_schedule="*/10 * * * *",
+        deadline_s="90",
         max_active_runs="4",
         retries="0",
         retry_delay_s="300",
@@ -62,6 +66,8 @@ def test_every_option_is_read(configure):
         start_date=pendulum.datetime(2026, 11, 1, tz="UTC"),
         schedule="0 * * * *",
         reconcile_schedule="0 5 * * 1",
+        monitor_schedule="*/10 * * * *",
+        deadline=timedelta(seconds=90),
         max_active_runs=4,
         retries=0,
         retry_delay=timedelta(minutes=5),
@@ -94,7 +100,7 @@ def test_a_start_date_that_is_none_names_the_option_the_rule_and_the_value(confi
     assert "AIRFLOW__VTE_WATS__START_DATE" in message
 
 
-@pytest.mark.parametrize("option", ["max_active_runs", "retries", "retry_delay_s"])
+@pytest.mark.parametrize("option", ["max_active_runs", "retries", "retry_delay_s", "deadline_s"])
 @pytest.mark.parametrize("text", ["-1", "1.5", "three", ""])
 def test_a_number_that_is_none_names_the_option_the_rule_and_the_value(configure, option, text):
     configure(**{option: text})
@@ -111,7 +117,7 @@ def test_zero_is_too_few(configure, option):
 
 def test_tasks_are_tried_again_ever_more_patiently(configure):
     configure(retries="5", retry_delay_s="10")
-    arguments = retry_arguments(read_dag_settings())
+    arguments = task_arguments(Site(), read_dag_settings())
     assert arguments["retries"] == 5
     assert arguments["retry_delay"] == timedelta(seconds=10)
     assert arguments["retry_exponential_backoff"]
@@ -123,7 +129,7 @@ def test_tasks_are_tried_again_ever_more_patiently(configure):
     [
         pytest.param("Oslo", "lower-case letters and digits", id="capital"),
         pytest.param("oslo_2", "lower-case letters and digits", id="underscore"),
-        pytest.param("oslo, state", "none of alerts, budget, history, state", id="taken"),
+        pytest.param("oslo, state", "none of alerts, budget, deadline, failure, history, state", id="taken"),
         pytest.param("oslo, bergen, oslo", "each name once", id="twice"),
     ],
 )

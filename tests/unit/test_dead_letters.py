@@ -118,3 +118,24 @@ def test_half_a_letter_of_a_killed_task_is_no_letter_and_is_overwritten(tmp_path
 def test_nothing_but_the_run_and_its_reason_is_kept():
     assert not [name for name in DeadLetter.model_fields if "password" in name or "connection" in name]
     assert set(DeadLetter.model_fields["run"].annotation.model_fields).isdisjoint({"password", "user", "users"})
+
+
+def test_heads_tell_reason_and_times_without_the_run(letters):
+    put(letters, 1)
+    put(letters, 2, kind=LetterKind.HELD, info1='",\n "run":' * 3)
+    heads = {head.index_guid: head for head in letters.heads()}
+    assert heads.keys() == {guid_of(1), guid_of(2)}
+    assert (heads[guid_of(2)].kind, heads[guid_of(2)].first_at) == ("held", FIRST_AT)
+    assert heads[guid_of(1)].model_dump() == letters.get(guid_of(1)).model_dump(exclude={"run"})
+
+
+def test_a_head_is_read_whole_however_long_the_reason_is(letters):
+    reason = 'æ",\n "run":' * 1_000
+    letters.put(a_run(1), LetterKind.DEAD, reason, "long", FIRST_AT)
+    assert [head.reason for head in letters.heads()] == [reason]
+
+
+def test_a_head_is_read_from_the_beginning_of_a_large_letter_alone(letters, monkeypatch):
+    put(letters, info1="x" * 1_000_000)
+    monkeypatch.setattr(letters, "get", lambda _: pytest.fail("the whole letter was read"))
+    assert [head.signature for head in letters.heads()] == ["bad"]

@@ -12,7 +12,8 @@ from airflow.serialization.serialized_objects import DagSerialization
 from vte_wats.errors import FatalError, HeldError, RejectedError, RetriableError
 from vte_wats.orchestration.dag_settings import read_dag_settings
 from vte_wats.orchestration.retry_policy import SyncRetryPolicy
-from vte_wats.orchestration.tasks import retry_arguments
+from vte_wats.orchestration.tasks import task_arguments
+from vte_wats.sites import Site
 
 
 def decision_on(error: BaseException):
@@ -53,7 +54,7 @@ def test_the_policy_is_stored_by_its_name():
 
 def test_a_dag_with_the_policy_is_stored_alike_however_often_it_is_parsed():
     def stored() -> str:
-        with DAG("d", default_args=retry_arguments(read_dag_settings()), schedule=None) as dag:
+        with DAG("d", default_args=task_arguments(Site(), read_dag_settings()), schedule=None) as dag:
 
             @task
             def nothing() -> None: ...

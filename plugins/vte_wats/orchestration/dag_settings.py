@@ -26,6 +26,8 @@ class DagSettings:
     start_date: pendulum.DateTime
     schedule: str
     reconcile_schedule: str
+    monitor_schedule: str
+    deadline: timedelta
     max_active_runs: int
     retries: int
     retry_delay: timedelta
@@ -38,6 +40,8 @@ def read_dag_settings() -> DagSettings:
         start_date=_start_date(),
         schedule=conf.get(SECTION, "schedule", fallback="*/5 * * * *"),
         reconcile_schedule=conf.get(SECTION, "reconcile_schedule", fallback="30 3 * * *"),
+        monitor_schedule=conf.get(SECTION, "monitor_schedule", fallback="*/2 * * * *"),
+        deadline=timedelta(seconds=_whole_number("deadline_s", 600, at_least=0)),
         max_active_runs=_whole_number("max_active_runs", 1, at_least=1),
         retries=_whole_number("retries", 3, at_least=0),
         retry_delay=timedelta(seconds=_whole_number("retry_delay_s", 30, at_least=1)),

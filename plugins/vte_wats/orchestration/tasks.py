@@ -15,6 +15,7 @@ from airflow.sdk import TriggerRule, get_current_context, task, task_group
 
 from vte_wats.errors import FatalError
 from vte_wats.orchestration.dag_settings import DagSettings
+from vte_wats.orchestration.failures import note_failure
 from vte_wats.orchestration.retry_policy import SyncRetryPolicy
 from vte_wats.sites import Site
 
@@ -49,14 +50,17 @@ def lane_arguments(lane: Lane) -> dict[str, Any]:
     return {"priority_weight": lane.value, "weight_rule": "absolute"}
 
 
-def retry_arguments(settings: DagSettings) -> dict[str, Any]:
-    """Return the ``default_args`` of every DAG: how often and how patiently a failed task is tried again."""
+def task_arguments(site: Site, settings: DagSettings) -> dict[str, Any]:
+    """Return the ``default_args`` of a DAG: how often a failed task is tried again, and that its reason is noted."""
+    note = note_failure(site)
     return {
         "retries": settings.retries,
         "retry_delay": settings.retry_delay,
         "retry_exponential_backoff": 2.0,
         "max_retry_delay": timedelta(minutes=10),
         "retry_policy": SyncRetryPolicy(),
+        "on_failure_callback": note,
+        "on_retry_callback": note,
     }
 
 

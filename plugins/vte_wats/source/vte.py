@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -16,7 +17,7 @@ from airflow.providers.microsoft.mssql.hooks.mssql import MsSqlHook
 from pydantic import TypeAdapter
 
 from vte_wats.model import VteProduct, VteStepResult, VteTestplan, VteTestRun
-from vte_wats.ports import RunTimes, SourceIdentity, StationTime, TimeRange
+from vte_wats.ports import RunTimes, SourceIdentity, StationTime, TimeRange, WaitingRuns
 from vte_wats.settings import Settings
 from vte_wats.sites import Site
 from vte_wats.source.failures import translated
@@ -79,6 +80,20 @@ class VteSource:
         rows = list(self._rows("select_run_times", binds, ranges=condition))
         seconds = tuple((datetime.fromisoformat(second), int(runs)) for _, second, runs in rows if second is not None)
         return RunTimes(server_now_at=rows[0][0].replace(tzinfo=UTC), seconds=seconds)
+
+    def waiting_runs(self, ranges: Sequence[TimeRange]) -> WaitingRuns:
+        """Count the runs of the ranges, in one statement, with the server's own clock and version."""
+        condition, binds = in_ranges(ranges)
+        ((server_now_at, version, newest_local, runs),) = self._rows("select_waiting_runs", binds, ranges=condition)
+        return WaitingRuns(server_now_at.replace(tzinfo=UTC), version, int(runs), newest_local)
+
+    def day_counts(self, ranges: Sequence[TimeRange]) -> dict[tuple[str, int | None], int]:
+        """Count the runs of the ranges by product name and result code, in one statement."""
+        condition, binds = in_ranges(ranges)
+        counts: Counter[tuple[str, int | None]] = Counter()
+        for product_name, result_code, runs in self._rows("select_day_counts", binds, ranges=condition):
+            counts[product_name or "", result_code] += int(runs)
+        return dict(counts)
 
     def run_keys(self, ranges: Sequence[TimeRange]) -> Iterator[tuple[UUID, datetime]]:
         """Stream GUID and Timestamp of the runs whose Timestamp lies in the ranges, in one statement."""

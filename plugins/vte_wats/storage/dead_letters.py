@@ -14,6 +14,9 @@ from upath import UPath
 from vte_wats.model import VteTestRun
 from vte_wats.storage.folders import make_folder, write_whole
 
+_HEAD_BYTES = 4_096
+_BEFORE_RUN = b',\n "run":'  # a line of its own in a letter; line breaks inside texts are escaped
+
 
 class LetterKind(StrEnum):
     """Whether the run itself is bad, or waits for a person to extend a setting."""
@@ -35,6 +38,20 @@ class DeadLetter(BaseModel):
     last_at: datetime
     attempts: int
     run: VteTestRun
+
+
+class LetterHead(BaseModel):
+    """What stands before the run in a letter: enough to count and to group, without reading the data."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    index_guid: UUID
+    kind: LetterKind
+    reason: str
+    signature: str
+    first_at: datetime
+    last_at: datetime
+    attempts: int
 
 
 class DeadLetters:
@@ -86,6 +103,20 @@ class DeadLetters:
             letter = self.get(guid)
             if letter is not None:
                 yield letter
+
+    def heads(self) -> Iterator[LetterHead]:
+        """Yield the head of every letter, reading only the beginning of its file."""
+        for guid in sorted(self.guids()):
+            try:
+                with self._path(guid).open("rb") as file:
+                    beginning = file.read(_HEAD_BYTES)
+            except FileNotFoundError:  # its run reached WATS meanwhile
+                continue
+            head, found, _ = beginning.partition(_BEFORE_RUN)
+            if found:
+                yield LetterHead.model_validate_json(head + b"}")
+            elif (letter := self.get(guid)) is not None:
+                yield LetterHead.model_validate(letter.model_dump(exclude={"run"}))
 
     def _path(self, guid: UUID) -> UPath:
         return self._folder / f"{guid}.json"

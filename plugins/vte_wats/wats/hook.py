@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseHook
@@ -17,6 +18,15 @@ from vte_wats.wats.connection import WatsConnection
 if TYPE_CHECKING:
     from vte_wats.wats.pace import Memory
     from vte_wats.wats.session import WatsSession
+
+
+@dataclass(frozen=True, slots=True)
+class WatsProbe:
+    """What WATS answered to two small questions; ``took_ms`` is the second one's round trip."""
+
+    version: str
+    operations: int
+    took_ms: float
 
 
 class WatsHook(BaseHook):
@@ -59,15 +69,23 @@ class WatsHook(BaseHook):
     def test_connection(self) -> tuple[bool, str]:
         """Tell whether WATS can be reached and used, or why not."""
         try:
-            connection = self.read_connection().model_copy(update={"attempts": 1, "requests_per_minute": 1_000_000})
-            with self._open(connection, ExistenceCheck.UUID) as wats:
-                version = wats.version()
-                asked_s = time.perf_counter()
-                operations = len(wats.process_codes())
-                took_ms = (time.perf_counter() - asked_s) * 1000
+            found = self.probe()
+            url = self.read_connection().url
         except VteWatsError as exc:
             return False, str(exc)
-        return True, f"WATS {version} at {connection.url}: {operations} test operations, {took_ms:.0f} ms per request"
+        return (
+            True,
+            f"WATS {found.version} at {url}: {found.operations} test operations, {found.took_ms:.0f} ms per request",
+        )
+
+    def probe(self) -> WatsProbe:
+        """Ask WATS once for its version and once for its test operations, without retries and outside the pace."""
+        connection = self.read_connection().model_copy(update={"attempts": 1, "requests_per_minute": 1_000_000})
+        with self._open(connection, ExistenceCheck.UUID) as wats:
+            version = wats.version()
+            asked_s = time.perf_counter()
+            operations = len(wats.process_codes())
+            return WatsProbe(version, operations, (time.perf_counter() - asked_s) * 1000)
 
     @staticmethod
     def _open(connection: WatsConnection, existence_check: ExistenceCheck, memory: Memory | None = None) -> WatsSession:

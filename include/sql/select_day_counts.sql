@@ -1,0 +1,16 @@
+-- What the daily summary shows: how many runs of each product ended with each result.
+-- Result: product_name nvarchar or NULL, result_code int, runs bigint; one row per pair, in order.
+-- Binds: {ranges}, a condition on [IndexData].[Timestamp] made of half-open ranges.
+SELECT
+    [Runs].[product_name] AS [product_name],
+    [Runs].[result_code] AS [result_code],
+    COUNT_BIG(*) AS [runs]
+FROM (
+    SELECT
+        [IndexData].[ProductName] AS [product_name],
+        [IndexData].[Result] AS [result_code]
+    FROM [dbo].[IndexData] AS [IndexData]
+    WHERE {ranges}
+) AS [Runs]
+GROUP BY [Runs].[product_name], [Runs].[result_code]
+ORDER BY [Runs].[product_name], [Runs].[result_code];

@@ -1,0 +1,201 @@
+"""The monitor against real servers on sockets: what it finds, whom it tells, and what it leaves in its Variable."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from airflow.dag_processing.dagbag import DagBag
+from airflow.models.dagrun import DagRun
+from airflow.models.taskinstance import TaskInstance
+from airflow.models.variable import Variable
+from airflow.utils.session import create_session
+from upath import UPath
+
+from sandbox.mail import MailCatcher, forms_of
+from sandbox.plant import READER_PASSWORD, Plant
+from tests.unit.builders import a_run
+from vte_wats.alerts.memory import Memory
+from vte_wats.sites import Site
+from vte_wats.storage.dead_letters import DeadLetters, LetterKind
+
+SITE = Site()
+VARIABLES = (SITE.alerts_variable, SITE.state_variable, SITE.failure_variable, SITE.deadline_variable)
+BEGIN_AT = datetime(2026, 3, 2, tzinfo=UTC)  # the start date of the tests
+
+
+class Monitored:
+    """A plant, a mail server, and the DAGs, run task by task in this process."""
+
+    def __init__(self, plant: Plant, mail: MailCatcher, bag: DagBag, storage: str, monkeypatch: Any) -> None:
+        self.plant, self.mail, self.storage = plant, mail, storage
+        self._bag, self._monkeypatch = bag, monkeypatch
+        for one in bag.dags["vte_wats_sync"].tasks:
+            one.retries = 0
+
+    def set(self, text: str | None = None, **alerts: Any) -> None:
+        """Write the settings: recipients and what a test wants beside them, or a whole text."""
+        given = {"recipients": ["ops@factory.example"], "lag_limit_s": 10**9, "no_progress_s": 10**9} | alerts
+        settings = self.plant.floor.settings(storage_path=f"file://{self.storage}", alerts=given)
+        self._monkeypatch.setenv("AIRFLOW_VAR_VTE_WATS", json.dumps(settings) if text is None else text)
+
+    def check(self, times: int = 1) -> list[str]:
+        """Let the monitor look; return the subjects that came meanwhile."""
+        before = len(self.mail.subjects)
+        for _ in range(times):
+            assert str(self._bag.dags["vte_wats_monitor"].test().state) == "success"
+        return [subject.removeprefix("[vte-wats] ") for subject in self.mail.subjects[before:]]
+
+    def sync(self, minute: int) -> str:
+        """Sync the five minutes that end then."""
+        return str(self._bag.dags["vte_wats_sync"].test(logical_date=BEGIN_AT + timedelta(minutes=minute)).state)
+
+    @property
+    def memory(self) -> Memory:
+        return Memory.parse(Variable.get(SITE.alerts_variable))
+
+
+@pytest.fixture
+def monitored(bag, tmp_path, monkeypatch) -> Iterator[Monitored]:
+    with create_session() as session:
+        session.query(TaskInstance).delete()
+        session.query(DagRun).delete()
+    for name in VARIABLES:
+        Variable.delete(name)
+    plant = Plant()
+    plant.floor.load(plant.db, start=BEGIN_AT, end=BEGIN_AT + timedelta(minutes=15), runs=9, steps=2)
+    with plant, MailCatcher() as mail:
+        for name, value in plant.environment.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("AIRFLOW_CONN_SMTP_DEFAULT", json.dumps(mail.connection))
+        one = Monitored(plant, mail, bag, str(tmp_path), monkeypatch)
+        one.set()
+        yield one
+
+
+def test_when_all_is_well_it_remembers_what_it_found_and_tells_nobody(monitored):
+    assert monitored.sync(5) == "success"
+    assert monitored.check(3) == []
+    memory = monitored.memory
+    assert memory.vte.ok
+    assert memory.wats.ok
+    assert memory.vte.version[0].isdigit()
+    assert memory.wats.version[0].isdigit()
+    assert memory.vte.round_trip_ms > 0
+    assert memory.wats.round_trip_ms > 0
+    assert memory.waiting.runs > 0
+    assert memory.waiting.newest_local == "2026-03-02T01:14:59" or memory.waiting.newest_local < "2026-03-02T01:15:00"
+    assert abs(memory.clock_skew_s) < 30
+    assert memory.free_mb > 0
+    assert memory.failed_syncs == 0
+    assert memory.ways == ("mail to 1 recipients",)
+    assert memory.conditions == {}
+    assert memory.covered_until is not None
+
+
+def test_wats_down_is_one_mail_and_wats_up_another_that_says_how_long(monitored):
+    monitored.plant.wats.stop()
+    (opened,) = monitored.check(4)
+    assert opened.startswith("PROBLEM: WATS does not answer: ")
+    monitored.plant.wats.start()
+    (closed,) = monitored.check(4)
+    assert closed.startswith("SOLVED after ")
+    for form in forms_of(monitored.mail.mails[-1]):
+        assert "Missed meanwhile" in form
+
+
+def test_vte_down_is_told_with_the_reason_and_without_the_password(monitored):
+    monitored.plant.vte.stop()
+    (opened,) = monitored.check(3)
+    assert opened.startswith("PROBLEM: VTE does not answer: ")
+    assert monitored.memory.waiting is None
+    assert all(READER_PASSWORD not in form for form in forms_of(monitored.mail.mails[-1]))
+
+
+def test_a_connection_that_does_not_exist_is_told(monitored, monkeypatch):
+    monkeypatch.delenv("AIRFLOW_CONN_WATS_DEFAULT")
+    (opened,) = monitored.check(2)
+    assert opened.startswith("PROBLEM: WATS does not answer: ")
+    assert "wats_default" in opened
+
+
+def test_settings_that_are_wrong_are_told_to_the_recipients_in_them(monitored):
+    monitored.set(json.dumps({"source_timezone": "Oslo", "alerts": {"recipients": ["ops@factory.example"]}}))
+    (opened,) = monitored.check(2)
+    assert opened.startswith("PROBLEM: nothing can run: 2 setting(s) are wrong")
+
+
+def test_lag_is_told_with_the_runs_that_wait_and_closes_once_they_are_carried(monitored):
+    assert monitored.sync(5) == "success"
+    monitored.set(lag_limit_s=3_600)
+    (opened,) = monitored.check(2)
+    assert "behind" in opened
+    assert "runs are waiting in VTE" in opened
+    assert monitored.sync(20) == "success"
+    Variable.set(
+        SITE.state_variable,
+        Variable.get(SITE.state_variable).replace(
+            '"to": "2026-03-02T00:19:00Z"', f'"to": "{datetime.now(UTC).isoformat()}"'
+        ),
+    )
+    assert monitored.check(2)[0].startswith("SOLVED after ")
+
+
+def test_dead_letters_and_held_groups_are_told(monitored):
+    letters = DeadLetters(UPath(f"file://{monitored.storage}"))
+    now_at = datetime.now(UTC)
+    for number in range(3):
+        letters.put(a_run(number), LetterKind.DEAD, "serial must not be blank", "serial is blank", now_at)
+    letters.put(a_run(10), LetterKind.HELD, "no process", "unmapped test plan '<b>A</b>'", now_at)
+    monitored.set(dead_letters_per_hour=3)
+    subjects = monitored.check(2)
+    assert sorted(subject.partition(";")[0] for subject in subjects) == [
+        "PROBLEM: 1 runs wait for a setting: unmapped test plan '<b>A</b>'",
+        "PROBLEM: 3 dead letters in the last hour",
+    ]
+    assert all("<b>A" not in forms_of(mail)[1] for mail in monitored.mail.mails)
+    letters.remove(a_run(10).index_guid)
+    assert [subject.partition(" after")[0] for subject in monitored.check(2)] == ["SOLVED"]
+
+
+def test_a_mail_that_cannot_be_sent_is_sent_later_and_once(monitored):
+    monitored.mail.refuses = True
+    monitored.plant.wats.stop()
+    assert monitored.check(3) == []
+    assert monitored.mail.refused >= 2
+    monitored.mail.refuses = False
+    assert len(monitored.check(3)) == 1
+
+
+def test_without_recipients_it_says_so_and_does_not_fail(monitored, caplog):
+    monitored.set(recipients=[])
+    monitored.plant.wats.stop()
+    assert monitored.check(2) == []
+    assert "nobody is told of anything: set alerts.recipients in Variable vte_wats" in caplog.text
+    assert monitored.memory.ways == ()
+
+
+def test_the_summary_comes_once_a_day_with_the_counts_of_the_day_before(monitored):
+    yesterday = datetime.now(UTC) - timedelta(days=1)
+    monitored.plant.floor.load(
+        monitored.plant.db, start=yesterday, end=yesterday + timedelta(seconds=1), runs=7, steps=2
+    )
+    monitored.set(summary_at="00:00")
+    (subject,) = monitored.check(3)
+    assert "7 runs tested" in subject
+    assert monitored.memory.summary_day is not None
+    assert re.search(r"Letters there now +none", forms_of(monitored.mail.mails[-1])[0])
+
+
+def test_the_failed_task_is_noted_and_told(monitored):
+    monitored.plant.wats.stop()
+    assert monitored.sync(5) == "failed"
+    noted = json.loads(Variable.get(SITE.failure_variable))
+    assert noted["task_id"] == "carry.upload"
+    assert "WATS" in noted["reason"]
+    monitored.check(2)
+    assert noted["reason"][:60] in " ".join(forms_of(monitored.mail.mails[-1])[0].split())

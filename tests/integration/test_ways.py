@@ -1,0 +1,131 @@
+"""Messages over real sockets: SMTP to a mail server, HTTP to an Apprise target, through Airflow's connections."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+
+from sandbox.mail import MailCatcher, forms_of
+from vte_wats.alert_settings import AlertSettings
+from vte_wats.alerts.message import Content, Tone
+from vte_wats.errors import RetriableError
+from vte_wats.orchestration.ways import sending, ways_in_words
+
+MESSAGE = Content(
+    sender="vte-wats",
+    subject="PROBLEM: Prüfplatz «Ø» 測試 {{ dag }} %s",
+    tone=Tone.BAD,
+    headline="A very long line of text " * 60,
+    facts=[("lastSync", "12:00 – Köln {{ conn.wats_default.password }}")],
+).message()
+MAIL = AlertSettings(recipients=("one@factory.example", "two@factory.example"))
+
+
+class Webhook(BaseHTTPRequestHandler):
+    """Keeps what is posted; answers as the test says."""
+
+    def do_POST(self) -> None:
+        self.server.posted.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+        self.send_response(self.server.status)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def webhook(monkeypatch) -> Iterator[HTTPServer]:
+    server = HTTPServer(("127.0.0.1", 0), Webhook)
+    server.posted, server.status = [], 200
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    config = {"path": f"json://127.0.0.1:{server.server_port}/hook", "tag": "alerts"}
+    monkeypatch.setenv("AIRFLOW_CONN_APPRISE_HOOK", json.dumps({"conn_type": "apprise", "extra": {"config": config}}))
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def mail(monkeypatch) -> Iterator[MailCatcher]:
+    with MailCatcher() as catcher:
+        monkeypatch.setenv("AIRFLOW_CONN_SMTP_DEFAULT", json.dumps(catcher.connection))
+        yield catcher
+
+
+def test_a_mail_arrives_once_in_both_forms_unaltered(mail):
+    sending(MAIL)(MESSAGE)
+    (one,) = mail.mails
+    assert one["subject"] == MESSAGE.subject
+    assert one["from"] == "vte-wats@factory.example"
+    assert one["to"] == "one@factory.example, two@factory.example"
+    assert one["date"]
+    assert one["message-id"]
+    assert one.get_content_type() == "multipart/alternative"
+    assert tuple(form.replace("\r\n", "\n") for form in forms_of(one)) == (MESSAGE.text, MESSAGE.html)
+
+
+def test_nothing_in_a_message_is_a_template(mail, webhook):
+    sending(AlertSettings(recipients=("a@x.example",), apprise_connection="apprise_hook"))(MESSAGE)
+    assert "{{ conn.wats_default.password }}" in forms_of(mail.mails[0])[0]
+    assert "{{ conn.wats_default.password }}" in webhook.posted[0]["message"]
+
+
+def test_a_webhook_gets_subject_and_text(webhook):
+    sending(AlertSettings(apprise_connection="apprise_hook"))(MESSAGE)
+    (posted,) = webhook.posted
+    assert posted["title"] == MESSAGE.subject
+    assert "lastSync" in posted["message"]
+
+
+def test_a_webhook_that_refuses_is_a_failure(webhook):
+    webhook.status = 500
+    with pytest.raises(RetriableError, match="apprise_hook refused"):
+        sending(AlertSettings(apprise_connection="apprise_hook"))(MESSAGE)
+
+
+def test_a_mail_server_that_refuses_is_a_failure(mail):
+    mail.refuses = True
+    with pytest.raises(RetriableError, match="MailNotifier"):
+        sending(MAIL)(MESSAGE)
+    assert mail.refused
+
+
+def test_one_way_that_works_is_enough(mail, webhook, caplog):
+    mail.refuses = True
+    sending(AlertSettings(recipients=("a@x.example",), apprise_connection="apprise_hook"))(MESSAGE)
+    assert len(webhook.posted) == 1
+    assert "one way failed: MailNotifier" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        (None, "SMTP connection"),
+        ({"conn_type": "smtp", "host": "127.0.0.1", "port": 9, "extra": {"disable_ssl": True}}, "refused"),
+    ],
+)
+def test_a_connection_that_leads_nowhere_is_a_failure_that_names_it(monkeypatch, fields, words):
+    if fields is not None:
+        monkeypatch.setenv("AIRFLOW_CONN_SMTP_DEFAULT", json.dumps(fields))
+    with pytest.raises(RetriableError, match=words):
+        sending(MAIL)(MESSAGE)
+
+
+def test_a_mail_connection_without_a_sender_says_what_to_set(mail, monkeypatch):
+    fields = mail.connection
+    del fields["extra"]["from_email"]
+    monkeypatch.setenv("AIRFLOW_CONN_SMTP_DEFAULT", json.dumps(fields))
+    with pytest.raises(RetriableError, match="smtp_default has no from_email"):
+        sending(MAIL)(MESSAGE)
+
+
+def test_the_ways_in_words_name_no_address():
+    both = AlertSettings(recipients=("a@x.example",), apprise_connection="apprise_hook")
+    assert ways_in_words(both) == ("mail to 1 recipients", "connection apprise_hook")
+    assert ways_in_words(AlertSettings()) == ()

@@ -1,0 +1,218 @@
+"""The state machine of a condition: what it opens, closes and tells, for any sequence of checks."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vte_wats.alert_settings import AlertSettings, QuietHours
+from vte_wats.alerts.condition import Condition, Kind, NoticeKind, Observation, Verdict
+from vte_wats.alerts.mails import Situation
+from vte_wats.alerts.memory import Memory
+from vte_wats.alerts.message import Message
+from vte_wats.alerts.telling import taken_in, tell
+from vte_wats.errors import RetriableError
+from vte_wats.sites import Site
+
+T0 = datetime(2026, 3, 2, 12, tzinfo=UTC)
+STEP = timedelta(minutes=2)
+BAD, GOOD, UNKNOWN = Verdict.BAD, Verdict.GOOD, Verdict.UNKNOWN
+UTC_ZONE = ZoneInfo("UTC")
+
+
+class MailServer:
+    """Takes messages, or refuses them as long as it is told to."""
+
+    def __init__(self) -> None:
+        self.subjects: list[str] = []
+        self.refuses = False
+
+    def __call__(self, message: Message) -> None:
+        if self.refuses:
+            raise RetriableError("no mail today")
+        self.subjects.append(message.subject)
+
+    @property
+    def kinds(self) -> list[str]:
+        return [subject.removeprefix("[vte-wats] ").split()[0].rstrip(":") for subject in self.subjects]
+
+
+class Watched:
+    """A monitor's memory and clock, driven check by check."""
+
+    def __init__(self, limits: AlertSettings, ways: tuple[str, ...] = ("mail",), begins_at: datetime = T0) -> None:
+        self.limits, self.ways, self.now_at = limits, ways, begins_at
+        self.memory = Memory(ways=ways)
+        self.server = MailServer()
+
+    def check(self, *verdicts: Verdict, key: str = Kind.WATS, step: timedelta = STEP) -> list[str]:
+        """Observe the verdicts one after the other; return the subjects that went out meanwhile."""
+        before = len(self.server.subjects)
+        for verdict in verdicts:
+            self.take({key: verdict}, step)
+        return self.server.kinds[before:]
+
+    def take(self, verdicts: dict[str, Verdict], step: timedelta = STEP) -> None:
+        self.now_at += step
+        seen = [Observation(key, verdict, f"{key} is bad", "mend it") for key, verdict in verdicts.items()]
+        memory = taken_in(self.memory, seen, self.limits, self.now_at)
+        around = Situation(Site(), self.now_at, UTC_ZONE, memory)
+        self.memory = Memory.parse(tell(self.limits, around, self.ways, self.server, lambda _: None).to_json())
+
+
+def watched(**limits) -> Watched:
+    return Watched(AlertSettings(confirm_checks=limits.pop("confirm_checks", 2), **limits))
+
+
+def test_it_opens_and_closes_after_two_checks_that_agree():
+    one = watched()
+    assert one.check(BAD) == []
+    assert one.check(BAD) == ["PROBLEM"]
+    assert one.check(BAD, BAD, GOOD) == []
+    assert one.check(GOOD) == ["SOLVED"]
+    assert one.memory.conditions == {}
+
+
+def test_a_single_bad_check_between_good_ones_tells_nobody():
+    assert watched().check(BAD, GOOD, BAD, GOOD, GOOD, BAD, GOOD) == []
+
+
+def test_a_check_without_an_answer_changes_nothing():
+    one = watched()
+    assert one.check(BAD, UNKNOWN, BAD) == ["PROBLEM"]
+    assert one.check(UNKNOWN, GOOD, UNKNOWN) == []
+    assert one.check(GOOD) == ["SOLVED"]
+
+
+def test_it_lasted_from_the_first_bad_check_to_the_first_good_one():
+    one = watched()
+    one.check(BAD, BAD, BAD, BAD, BAD, GOOD, GOOD)
+    assert one.server.subjects[-1].startswith("[vte-wats] SOLVED after 10 minutes: ")
+
+
+def test_one_reminder_per_period_while_it_stays_open():
+    one = watched(reminder_s=3_600)
+    assert one.check(*[BAD] * 91) == ["PROBLEM", "STILL", "STILL"]
+
+
+def test_a_mail_that_could_not_be_sent_is_sent_once_at_the_next_check_that_can():
+    one = watched()
+    one.server.refuses = True
+    assert one.check(BAD, BAD, BAD, BAD) == []
+    one.server.refuses = False
+    assert one.check(BAD, BAD) == ["PROBLEM"]
+
+
+def test_an_episode_that_ended_while_no_mail_could_be_sent_is_told_from_both_ends():
+    one = watched()
+    one.server.refuses = True
+    one.check(BAD, BAD, GOOD, GOOD)
+    one.server.refuses = False
+    assert one.check(GOOD) == ["PROBLEM", "SOLVED"]
+
+
+def test_an_end_that_was_not_told_before_it_opened_again_is_not_told():
+    one = watched()
+    one.check(BAD, BAD)
+    one.server.refuses = True
+    one.check(GOOD, GOOD, BAD, BAD)
+    one.server.refuses = False
+    assert one.check(BAD) == []
+    assert one.check(GOOD, GOOD) == ["SOLVED"]
+
+
+def test_what_became_due_in_the_quiet_hours_is_told_when_they_end():
+    quiet = QuietHours(begin="22:00", end="06:00")
+    one = Watched(AlertSettings(quiet_hours=quiet), begins_at=datetime(2026, 3, 2, 23, tzinfo=UTC))
+    assert one.check(BAD, BAD, BAD) == []
+    assert one.check(BAD, step=timedelta(hours=7)) == ["PROBLEM"]
+
+
+@pytest.mark.parametrize(
+    ("begin", "end", "at", "held"),
+    [
+        ("22:00", "06:00", "23:00", True),
+        ("22:00", "06:00", "05:59", True),
+        ("22:00", "06:00", "06:00", False),
+        ("22:00", "06:00", "12:00", False),
+        ("08:00", "10:00", "08:00", True),
+        ("08:00", "10:00", "10:00", False),
+        ("08:00", "08:00", "08:00", False),
+    ],
+)
+def test_quiet_hours_hold_from_their_begin_up_to_their_end(begin, end, at, held):
+    assert QuietHours(begin=begin, end=end).hold(datetime.strptime(at, "%H:%M").time()) is held  # noqa: DTZ007
+
+
+def test_without_recipients_the_log_is_told_once_and_who_comes_later_hears_what_is_open(caplog):
+    one = watched()
+    one.ways = ()
+    one.memory = Memory()
+    with caplog.at_level("WARNING"):
+        one.check(BAD, BAD, BAD, BAD)
+    assert caplog.text.count("nobody is told, for no recipients are set: [vte-wats] PROBLEM") == 1
+    assert one.server.subjects == []
+    one.ways = ("mail",)
+    assert one.check(BAD, BAD) == ["PROBLEM"]
+    assert one.check(GOOD, GOOD) == ["SOLVED"]
+
+
+def test_groups_of_held_runs_that_open_together_are_one_mail_and_close_each_for_itself():
+    one = watched()
+    keys = [f"held:unmapped test plan {n}" for n in range(3)]
+    one.take(dict.fromkeys(keys, BAD))
+    one.take(dict.fromkeys(keys, BAD))
+    assert one.server.kinds == ["PROBLEM"]
+    assert "(and 2 more)" in one.server.subjects[0]
+    assert one.check(GOOD, GOOD, key=keys[0]) == ["SOLVED"]
+    assert set(one.memory.conditions) == set(keys[1:])
+
+
+def test_a_condition_of_a_kind_that_no_longer_exists_is_forgotten():
+    assert Memory().with_conditions({"moon_phase": Condition(streak=1)}).conditions == {}
+
+
+def test_a_damaged_memory_begins_anew():
+    assert Memory.parse("{") == Memory.parse(None) == Memory()
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(Verdict), st.booleans()), max_size=120),
+    st.integers(1, 4),
+    st.integers(1, 20),
+)
+def test_mails_alternate_between_open_and_close_and_reminders_keep_their_distance(checks, confirm, period):
+    reminder_s = max(60, period * int(STEP.total_seconds()))
+    one = Watched(AlertSettings(confirm_checks=confirm, reminder_s=reminder_s))
+    told: list[tuple[str, datetime]] = []
+    for verdict, server_is_up in checks:
+        one.server.refuses = not server_is_up
+        told += [(kind, one.now_at + STEP) for kind in one.check(verdict)]
+    edges = [kind for kind, _ in told if kind != "STILL"]
+    assert edges == (["PROBLEM", "SOLVED"] * len(edges))[: len(edges)]
+    for (before, before_at), (kind, at) in pairwise(told):
+        if kind == "STILL":
+            assert before in ("PROBLEM", "STILL")
+            assert at - before_at >= timedelta(seconds=reminder_s)
+
+
+@given(st.lists(st.sampled_from(Verdict), max_size=60), st.integers(1, 4))
+def test_once_the_server_takes_mail_people_know_what_is_true(checks, confirm):
+    one = Watched(AlertSettings(confirm_checks=confirm))
+    one.server.refuses = True
+    one.check(*checks)
+    one.server.refuses = False
+    one.check(UNKNOWN)
+    is_open = one.memory.conditions.get(Kind.WATS, Condition()).is_open
+    last = [kind for kind in one.server.kinds if kind != "STILL"][-1:]
+    assert last == (["PROBLEM"] if is_open else ["SOLVED"] if last else [])
+
+
+def test_due_is_nothing_for_what_was_never_bad():
+    assert Condition().due(T0, 60) is None
+    assert Condition(opened_at=T0).due(T0, 60) is NoticeKind.OPENED

@@ -1,0 +1,159 @@
+"""What a mail says: a subject that says it all, one screen, escaped, the same in both forms."""
+
+from __future__ import annotations
+
+import html
+import re
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vte_wats.alerts.condition import Condition, NoticeKind
+from vte_wats.alerts.deadline import Missed
+from vte_wats.alerts.failure import Failure
+from vte_wats.alerts.mails import Situation, late, notice, summary
+from vte_wats.alerts.memory import Memory, Waiting
+from vte_wats.alerts.message import Message
+from vte_wats.coverage import Outcome, State, Stretch
+from vte_wats.sites import Site
+
+NOW = datetime(2026, 3, 2, 12, 30, tzinfo=UTC)
+HOSTILE = "<script>alert(1)</script>\"'&\r\nBcc: everyone@example.com {{ 7*7 }}"
+STATE = State(
+    since_at=NOW - timedelta(days=1),
+    coverage=(Stretch(from_at=NOW - timedelta(days=1), to_at=NOW - timedelta(minutes=12)),),
+)
+FAILURE = Failure(
+    dag_id="vte_wats_sync",
+    run_id="scheduled__x",
+    task_id="carry.upload",
+    map_index=3,
+    try_number=4,
+    at=NOW - timedelta(minutes=1),
+    reason="WATS: no connection (ConnectError) at GET https://acme.wats.com/api/App/Processes",
+)
+
+
+def a_situation(**fields) -> Situation:
+    given = {
+        "site": Site(),
+        "now_at": NOW,
+        "zone": ZoneInfo("Europe/Oslo"),
+        "memory": Memory(waiting=Waiting(runs=120, lag_s=720), failed_syncs=2),
+        "state": STATE,
+        "failure": FAILURE,
+        "links": (("Airflow: the sync", "https://airflow.example/dags/vte_wats_sync"),),
+    }
+    return Situation(**given | fields)
+
+
+def a_condition(**fields) -> Condition:
+    given = {"opened_at": NOW - timedelta(minutes=12), "summary": "WATS does not answer: no connection", "advice": "go"}
+    return Condition(**given | fields)
+
+
+def both(message: Message) -> tuple[str, str]:
+    return message.text, html.unescape(re.sub(r"<[^>]*>", " ", message.html))
+
+
+def test_the_subject_says_what_and_since_when():
+    assert notice(NoticeKind.OPENED, [a_condition()], a_situation()).subject == (
+        "[vte-wats] PROBLEM: WATS does not answer: no connection"
+    )
+    assert notice(NoticeKind.REMINDER, [a_condition()], a_situation()).subject == (
+        "[vte-wats] STILL OPEN after 12 minutes: WATS does not answer: no connection"
+    )
+    closed = a_condition(closed_at=NOW - timedelta(minutes=2), told_at=NOW)
+    assert notice(NoticeKind.CLOSED, [closed], a_situation(site=Site("oslo"))).subject == (
+        "[vte-wats oslo] SOLVED after 10 minutes: WATS does not answer: no connection"
+    )
+
+
+def test_both_forms_tell_how_far_it_is_why_it_fails_and_what_to_do():
+    for text in both(notice(NoticeKind.OPENED, [a_condition(advice="check the token")], a_situation())):
+        assert "2026-03-02 13:18:00 (Europe/Oslo)" in text
+        assert "12 minutes ago" in text
+        assert "120 runs newer than lastSync" in text
+        assert "carry.upload" in text
+        assert FAILURE.reason in text
+        assert "What to do: check the token" in " ".join(text.split())
+
+
+def test_the_mail_that_it_is_solved_tells_what_was_missed():
+    closed = a_condition(closed_at=NOW)
+    for text in both(notice(NoticeKind.CLOSED, [closed], a_situation())):
+        assert "2 intervals of the last hour failed; 120 runs are still to be carried" in text
+        assert "12 minutes" in text
+    nothing = a_situation(memory=Memory(waiting=Waiting(runs=0, lag_s=60)))
+    assert "nothing: every run is in WATS or a dead letter" in notice(NoticeKind.CLOSED, [closed], nothing).text
+    assert "not known yet" in notice(NoticeKind.CLOSED, [closed], a_situation(memory=Memory())).text
+
+
+def test_the_late_mail_names_interval_deadline_and_reason():
+    missed = Missed(
+        run_id="scheduled__x",
+        from_at=NOW - timedelta(minutes=15),
+        to_at=NOW - timedelta(minutes=10),
+        due_at=NOW,
+        run_state="failed",
+        until_at=NOW - timedelta(minutes=10),
+    )
+    message = late(missed, a_situation())
+    assert message.subject.startswith(
+        "[vte-wats] LATE: the sync of 13:20 missed its deadline; carry.upload failed: WATS"
+    )
+    for text in both(message):
+        assert "2026-03-02 13:15 to 13:20 (Europe/Oslo)" in text
+        assert "the run is failed" in text
+    other = late(missed.model_copy(update={"run_id": "another"}), a_situation())
+    assert "no task has failed; the run is failed" in other.subject
+
+
+def a_summary(counts: dict[tuple[str, str], int], letters: dict[str, int] | None = None, **fields) -> Message:
+    outcomes = {Outcome.UPLOADED: 90, Outcome.DEAD: 1}
+    return summary(date(2026, 3, 1), counts, outcomes, letters or {}, a_situation(**fields))
+
+
+def test_the_summary_counts_by_product_and_result_and_says_whether_something_is_open():
+    message = a_summary({("PSU 48V", "Passed"): 80, ("PSU 48V", "Failed"): 3, ("RF amp", "Passed"): 8})
+    assert message.subject == "[vte-wats] 2026-03-01: 91 runs tested, all carried"
+    assert re.search(r"^PSU 48V\s+3\s+80$", message.text, re.MULTILINE)
+    assert re.search(r"^RF amp\s+0\s+8$", message.text, re.MULTILINE)
+    assert "90 uploaded, 0 unchanged, 0 replaced, 1 dead, 0 held" in message.text
+    assert a_summary({}, {"dead": 2}).subject.endswith("0 runs tested, something is open")
+
+
+def test_the_summary_of_many_products_stays_on_one_screen():
+    message = a_summary({(f"Product {n:03}", "Passed"): n for n in range(200)})
+    assert len(message.text.splitlines()) < 40
+    assert "185 more products" in message.text
+    assert re.search(r"^Product 199\s+199$", message.text, re.MULTILINE)
+
+
+def test_hostile_text_stays_text():
+    message = notice(NoticeKind.OPENED, [a_condition(summary=HOSTILE, advice=HOSTILE)], a_situation())
+    assert "<script" not in message.html
+    assert "{{ 7*7 }}" in message.text
+    assert not re.search(r"[\r\n]", message.subject)
+    table = a_summary({(HOSTILE, HOSTILE): 1})
+    assert "<script" not in table.html
+
+
+@given(st.text(max_size=3_000), st.text(max_size=3_000))
+def test_whatever_the_texts_are_the_mail_fits_and_no_header_or_tag_comes_from_them(text, reason):
+    around = a_situation(failure=FAILURE.model_copy(update={"reason": reason}))
+    message = notice(NoticeKind.OPENED, [a_condition(summary=text, advice=text)] * 30, around)
+    assert len(message.subject) <= 150
+    assert message.subject.isprintable()
+    assert len(message.text) < 12_000
+    plain = notice(NoticeKind.OPENED, [a_condition(summary="x", advice="x")] * 30, a_situation())
+    assert message.html.count("<") == plain.html.count("<")
+
+
+@pytest.mark.parametrize("kind", NoticeKind)
+def test_every_mail_fits_one_screen(kind):
+    message = notice(kind, [a_condition(closed_at=NOW if kind is NoticeKind.CLOSED else None)], a_situation())
+    assert len(message.text.splitlines()) <= 25

@@ -1,0 +1,197 @@
+"""From measures to observations: which limit counts, and what is not blamed twice."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import pytest
+
+from vte_wats.alert_settings import AlertSettings
+from vte_wats.alerts.condition import Condition, Kind, Observation, Verdict
+from vte_wats.alerts.deadline import Missed, is_carried, outage_of
+from vte_wats.alerts.durations import in_words
+from vte_wats.alerts.failure import Failure, one_line, replaces
+from vte_wats.alerts.memory import Memory, Reach, Waiting
+from vte_wats.alerts.watch import Measures, remembered, watch
+from vte_wats.coverage import State, Stretch
+from vte_wats.storage.dead_letters import LetterHead, LetterKind
+
+NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
+LIMITS = AlertSettings(dead_letters_per_hour=3, failed_syncs_per_hour=5, min_free_mb=1000)
+UP = Reach(ok=True, version="1", round_trip_ms=1)
+DOWN = Reach(ok=False, problem="no connection")
+FINE = Measures(
+    NOW,
+    vte=UP,
+    wats=UP,
+    waiting=Waiting(runs=5, newest_local="2026-03-02T12:59:00", lag_s=120),
+    clock_skew_s=0.4,
+    failed_syncs=0,
+    letters=(),
+    free_mb=50_000,
+)
+
+
+def covered(until_at: datetime) -> State:
+    return State(since_at=NOW - timedelta(days=1), coverage=(Stretch(from_at=NOW - timedelta(days=1), to_at=until_at),))
+
+
+def a_head(kind: LetterKind, signature: str = "serial is blank", *, age: timedelta = timedelta()) -> LetterHead:
+    at = NOW - age
+    return LetterHead(
+        index_guid=uuid4(), kind=kind, reason="r", signature=signature, first_at=at, last_at=NOW, attempts=1
+    )
+
+
+def seen(measures: Measures, memory: Memory | None = None, limits: AlertSettings = LIMITS) -> dict[str, Observation]:
+    memory = remembered(memory or Memory(), measures)
+    return {one.key: one for one in watch(measures, memory, limits)}
+
+
+def verdict(key: str, memory: Memory | None = None, **found) -> Verdict:
+    return seen(replace(FINE, **found), memory)[key].verdict
+
+
+def test_when_all_is_well_every_condition_is_good():
+    assert {one.verdict for one in seen(FINE).values()} == {Verdict.GOOD}
+    assert set(seen(FINE)) == set(Kind) - {Kind.HELD}
+
+
+@pytest.mark.parametrize(
+    ("key", "found", "expected"),
+    [
+        (Kind.SETUP, {"setup_problem": "1 setting(s) are wrong"}, Verdict.BAD),
+        (Kind.VTE, {"vte": DOWN}, Verdict.BAD),
+        (Kind.VTE, {"vte": None}, Verdict.UNKNOWN),
+        (Kind.WATS, {"wats": DOWN}, Verdict.BAD),
+        (Kind.LAG, {"waiting": Waiting(runs=1, lag_s=1_800)}, Verdict.BAD),
+        (Kind.LAG, {"waiting": Waiting(runs=1, lag_s=1_500)}, Verdict.UNKNOWN),
+        (Kind.LAG, {"waiting": Waiting(runs=1, lag_s=1_400)}, Verdict.GOOD),
+        (Kind.LAG, {"waiting": Waiting(runs=0, lag_s=9_999)}, Verdict.GOOD),
+        (Kind.FAILED_SYNCS, {"failed_syncs": 5}, Verdict.BAD),
+        (Kind.FAILED_SYNCS, {"failed_syncs": 4}, Verdict.UNKNOWN),
+        (Kind.FAILED_SYNCS, {"failed_syncs": 3}, Verdict.GOOD),
+        (Kind.FAILED_SYNCS, {"failed_syncs": None}, Verdict.UNKNOWN),
+        (Kind.CLOCK_SKEW, {"clock_skew_s": -61.0}, Verdict.BAD),
+        (Kind.CLOCK_SKEW, {"clock_skew_s": 60.0}, Verdict.UNKNOWN),
+        (Kind.CLOCK_SKEW, {"clock_skew_s": None}, Verdict.UNKNOWN),
+        (Kind.DISK, {"free_mb": 999}, Verdict.BAD),
+        (Kind.DISK, {"free_mb": 1_100}, Verdict.UNKNOWN),
+        (Kind.DISK, {"free_mb": 1_250}, Verdict.GOOD),
+        (Kind.DISK, {"free_mb": None}, Verdict.UNKNOWN),
+        (Kind.DEAD_LETTERS, {"letters": (a_head(LetterKind.DEAD),) * 3}, Verdict.BAD),
+        (Kind.DEAD_LETTERS, {"letters": (a_head(LetterKind.DEAD, age=timedelta(hours=2)),) * 3}, Verdict.GOOD),
+        (Kind.DEAD_LETTERS, {"letters": (a_head(LetterKind.HELD),) * 3}, Verdict.GOOD),
+        (Kind.DEAD_LETTERS, {"letters": None}, Verdict.UNKNOWN),
+        (Kind.LETTER_AGE, {"letters": (a_head(LetterKind.DEAD, age=timedelta(days=15)),)}, Verdict.BAD),
+        (Kind.LETTER_AGE, {"letters": (a_head(LetterKind.DEAD, age=timedelta(days=13)),)}, Verdict.GOOD),
+        (Kind.LETTER_AGE, {"letters": (a_head(LetterKind.HELD, age=timedelta(days=15)),)}, Verdict.GOOD),
+    ],
+)
+def test_each_condition_has_its_limit(key, found, expected):
+    assert verdict(key, **found) is expected
+
+
+def test_no_progress_counts_from_when_coverage_was_last_seen_to_move():
+    memory = remembered(Memory(), replace(FINE, state=covered(NOW)))
+    for minutes, expected in ((59, Verdict.GOOD), (60, Verdict.BAD)):
+        later = replace(FINE, now_at=NOW + timedelta(minutes=minutes), state=covered(NOW))
+        assert seen(later, memory)[Kind.NO_PROGRESS].verdict is expected
+    moved = replace(FINE, now_at=NOW + timedelta(minutes=60), state=covered(NOW + timedelta(minutes=5)))
+    assert seen(moved, memory)[Kind.NO_PROGRESS].verdict is Verdict.GOOD
+
+
+def test_no_progress_is_fine_when_vte_holds_nothing_newer():
+    memory = remembered(Memory(), replace(FINE, state=covered(NOW)))
+    idle = replace(FINE, now_at=NOW + timedelta(hours=5), state=covered(NOW), waiting=Waiting(runs=0, lag_s=18_000))
+    assert seen(idle, memory)[Kind.NO_PROGRESS].verdict is Verdict.GOOD
+
+
+@pytest.mark.parametrize("away", [{"vte": DOWN}, {"wats": DOWN}, {"vte": None}])
+@pytest.mark.parametrize("key", [Kind.NO_PROGRESS, Kind.LAG, Kind.FAILED_SYNCS])
+def test_what_only_follows_from_an_outage_is_not_judged_while_it_lasts(key, away):
+    memory = remembered(Memory(), replace(FINE, state=covered(NOW)))
+    bad = replace(
+        FINE,
+        now_at=NOW + timedelta(hours=5),
+        state=covered(NOW),
+        waiting=Waiting(runs=9, lag_s=18_000),
+        failed_syncs=60,
+    )
+    assert seen(bad, memory)[key].verdict is Verdict.BAD
+    assert seen(replace(bad, **away), memory)[key].verdict is Verdict.UNKNOWN
+
+
+def test_each_held_group_is_a_condition_and_is_good_once_its_letters_are_gone():
+    groups = (a_head(LetterKind.HELD, "unmapped test plan 'A'"),) * 2 + (a_head(LetterKind.HELD, "code 7"),)
+    found = seen(replace(FINE, letters=groups))
+    assert found["held:unmapped test plan 'A'"].summary == "2 runs wait for a setting: unmapped test plan 'A'"
+    assert found["held:code 7"].verdict is Verdict.BAD
+    memory = Memory(conditions={"held:code 7": Condition(opened_at=NOW, told_at=NOW)})
+    assert seen(replace(FINE, letters=groups[:2]), memory)["held:code 7"].verdict is Verdict.GOOD
+    assert "held:code 7" not in seen(replace(FINE, letters=None), memory)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0, "0 seconds"),
+        (-5, "0 seconds"),
+        (1, "1 second"),
+        (59.6, "1 minute"),
+        (125, "2 minutes 5 seconds"),
+        (3_600, "1 hour"),
+        (3_605, "1 hour"),
+        (90_000, "1 day 1 hour"),
+    ],
+)
+def test_durations_are_told_as_people_say_them(seconds, words):
+    assert in_words(seconds) == words
+
+
+def a_miss(minute: int, **fields) -> Missed:
+    to_at = NOW + timedelta(minutes=minute)
+    given = {
+        "run_id": f"scheduled__{minute}",
+        "from_at": to_at - timedelta(minutes=5),
+        "to_at": to_at,
+        "due_at": to_at + timedelta(minutes=10),
+        "run_state": "failed",
+        "until_at": to_at,
+    }
+    return Missed(**given | fields)
+
+
+def test_deadlines_missed_in_a_row_are_one_outage_until_a_sync_settles_again():
+    first = outage_of(a_miss(0), None, covered(NOW - timedelta(minutes=5)), 60)
+    told = first.model_copy(update={"told_at": NOW})
+    second = outage_of(a_miss(5), told, covered(NOW - timedelta(minutes=5)), 60)
+    assert (second.run_id, second.told_at, second.until_at) == (told.run_id, NOW, NOW + timedelta(minutes=5))
+    settled = covered(NOW + timedelta(minutes=14))
+    again = outage_of(a_miss(20), second, settled, 60)
+    assert (again.run_id, again.told_at) == ("scheduled__20", None)
+
+
+def test_an_interval_counts_as_carried_from_its_end_less_the_settle_delay():
+    assert is_carried(NOW, covered(NOW - timedelta(seconds=60)), 60)
+    assert not is_carried(NOW, covered(NOW - timedelta(seconds=61)), 60)
+    assert not is_carried(NOW, None, 60)
+    assert not is_carried(NOW, State(since_at=NOW), 60)
+
+
+def a_failure(task_id: str, run_id: str = "r1") -> Failure:
+    return Failure(dag_id="d", run_id=run_id, task_id=task_id, map_index=-1, try_number=1, at=NOW, reason="why")
+
+
+def test_settle_does_not_hide_the_reason_it_failed_for():
+    assert not replaces(a_failure("settle"), a_failure("carry.upload"))
+    assert replaces(a_failure("settle", "r2"), a_failure("carry.upload"))
+    assert replaces(a_failure("settle"), None)
+    assert replaces(a_failure("carry.upload"), a_failure("plan"))
+
+
+def test_a_reason_is_one_line_that_fits_a_mail():
+    assert one_line("a\n  b\tc") == "a b c"
+    assert len(one_line("x" * 10_000)) == 500
