@@ -11,11 +11,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from upath import UPath
 
     from tests.bucket import Bucket
+
+# A busy machine is no failure: what a test says never depends on how long it took.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 _HOME = Path(tempfile.mkdtemp(prefix="vte-wats-tests-"))
