@@ -5,10 +5,15 @@ from __future__ import annotations
 from airflow.plugins_manager import AirflowPlugin
 
 from vte_wats.orchestration.deadline import SyncDue
+from vte_wats.status.entry import app
 
 
 class VteWatsPlugin(AirflowPlugin):
-    """Declares the package to Airflow, so that ``airflow plugins`` and the UI list it."""
+    """Declares the package to Airflow: its deadline, and the status page with its place in the navigation."""
 
     name = "vte_wats"
     deadline_references = [SyncDue]  # noqa: RUF012 -- Airflow's own declaration of it
+    fastapi_apps = [{"app": app, "url_prefix": "/vte-wats", "name": "VTE → WATS"}]  # noqa: RUF012 -- Airflow's form
+    external_views = [  # noqa: RUF012
+        {"name": "WATS", "href": "vte-wats/page", "url_route": "vte_wats", "destination": "nav"}
+    ]

@@ -115,7 +115,11 @@ class History(_Lean):
     counted: tuple[str, ...] = Field((), description="The DAG runs that were counted, shortened, the latest last.")
     settled_at: Instant | None = Field(None, description="When accounts balanced last.")
     interval_s: int | None = Field(None, description="How long the last scheduled interval was.")
+    budget_per_minute: int | None = Field(
+        None, description="The requests that WATS allows, as the last upload knew it."
+    )
     newest_at: Instant | None = Field(None, description="The newest run that was seen in VTE.")
+    seen_until_at: Instant | None = Field(None, description="Up to when VTE was looked at for it.")
     letters: int = Field(0, description="Dead letters and held runs when something was settled last.")
     waiting: tuple[Glimpse, ...] = Field((), description="What was seen and is not done.")
 
@@ -130,14 +134,24 @@ class History(_Lean):
             if not any(glimpse.is_within(one) for one in waiting):
                 waiting.append(glimpse)
         newest = [at for at in (self.newest_at, glimpse.newest_at) if at is not None]
+        until = [at for at in (self.seen_until_at, glimpse.to_at) if at is not None]
         return self.model_copy(
             update={
                 "waiting": tuple(sorted(waiting, key=lambda one: one.from_at)[-WAITING_KEPT:]),
                 "newest_at": max(newest, default=None),
+                "seen_until_at": max(until),
             }
         )
 
-    def settled(self, dag_run: str, at: datetime, tally: Tally, interval_s: int | None = None) -> History:
+    def settled(
+        self,
+        dag_run: str,
+        at: datetime,
+        tally: Tally,
+        *,
+        interval_s: int | None = None,
+        budget_per_minute: int | None = None,
+    ) -> History:
         """Return the history after a DAG run's accounts balanced at ``at``.
 
         A DAG run counts once: what a cleared one carries again is the same runs, and they are in the counts already.
@@ -156,6 +170,7 @@ class History(_Lean):
                 "counted": counted[-COUNTED_KEPT:],
                 "settled_at": at,
                 "interval_s": interval_s or self.interval_s,
+                "budget_per_minute": budget_per_minute or self.budget_per_minute,
             }
         )
 

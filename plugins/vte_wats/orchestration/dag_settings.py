@@ -36,7 +36,7 @@ class DagSettings:
 def read_dag_settings() -> DagSettings:
     """Read section ``[vte_wats]``. Raises FatalError, an import error in the UI, that names option, rule and value."""
     return DagSettings(
-        sites=_sites(),
+        sites=read_sites(),
         start_date=_start_date(),
         schedule=conf.get(SECTION, "schedule", fallback="*/5 * * * *"),
         reconcile_schedule=conf.get(SECTION, "reconcile_schedule", fallback="30 3 * * *"),
@@ -48,7 +48,8 @@ def read_dag_settings() -> DagSettings:
     )
 
 
-def _sites() -> tuple[Site, ...]:
+def read_sites() -> tuple[Site, ...]:
+    """Read the sites alone; raises FatalError as :func:`read_dag_settings` does."""
     names = [name.strip() for name in conf.get(SECTION, "sites", fallback="").split(",") if name.strip()]
     try:
         sites = tuple(Site(name) for name in names)

@@ -28,7 +28,11 @@ def history_settled(context: Any, history: History, after: State, results: Seque
     from_at, to_at = dag_run.data_interval_start, dag_run.data_interval_end
     interval_s = int((to_at - from_at).total_seconds()) if dag_run.run_type == "scheduled" and from_at else None
     name = f"{context['dag'].dag_id}/{dag_run.run_id}"
-    return history.settled(name, datetime.now(UTC), Tally.of(results), interval_s).seen(None, after.coverage)
+    budget = max((result.get("budget_per_minute", 0) for result in results), default=0)
+    history = history.settled(
+        name, datetime.now(UTC), Tally.of(results), interval_s=interval_s, budget_per_minute=budget or None
+    )
+    return history.seen(None, after.coverage)
 
 
 def publish_history(context: Any, site: Site, settings: Settings, state: State, history: History) -> None:

@@ -1,0 +1,86 @@
+"""Who may see and do what: Airflow's login and Airflow's permissions, nothing of our own."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from airflow.api_fastapi.app import get_auth_manager
+from airflow.api_fastapi.auth.managers.base_auth_manager import ResourceMethod
+from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
+from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity, DagDetails
+from airflow.api_fastapi.core_api.security import GetUserDep
+from airflow.configuration import conf
+from airflow.models.dag import DagModel
+from fastapi import Depends, HTTPException, Query, Request, status
+
+from vte_wats.errors import FatalError
+from vte_wats.orchestration.dag_settings import read_sites
+from vte_wats.sites import Site
+
+# A page of another origin cannot send a header of its own without asking first, and nobody answers it.
+CSRF_HEADER = "X-VTE-WATS"
+
+
+def all_sites() -> tuple[Site, ...]:
+    """Return the sites of this deployment; a wrong option is as loud here as in the DAG files."""
+    try:
+        return read_sites()
+    except FatalError as exc:
+        raise HTTPException(status.HTTP_503_SERVICE_UNAVAILABLE, str(exc)) from exc
+
+
+def readable_sites(user: GetUserDep) -> list[Site]:
+    """Return the sites whose sync the user may look at."""
+    return [site for site in all_sites() if _may("GET", site.dag_id("sync"), user)]
+
+
+ReadableSites = Annotated[list[Site], Depends(readable_sites)]
+
+
+def named_site(
+    sites: ReadableSites, site: Annotated[str, Query(description="The site's name; empty for the only one.")] = ""
+) -> Site:
+    """Return the site that is asked about; one the user may not see does not exist for them."""
+    for one in sites:
+        if one.name == site:
+            return one
+    if not sites:
+        raise HTTPException(status.HTTP_403_FORBIDDEN, "You may not look at the DAG runs of any site.")
+    raise HTTPException(status.HTTP_404_NOT_FOUND, "There is no such site.")
+
+
+NamedSite = Annotated[Site, Depends(named_site)]
+
+
+def may_redrive(site: Site, user: BaseUser) -> bool:
+    """Tell whether the user may trigger the DAG that drives letters again."""
+    return _may("POST", redrive_dag(site), user)
+
+
+def redrive_dag(site: Site) -> str:
+    """Return the DAG that drives dead letters again."""
+    return site.dag_id("reconcile")
+
+
+def refuse_other_origins(request: Request) -> None:
+    """Refuse what another page has made the browser send: the cookie alone proves nothing."""
+    if CSRF_HEADER not in request.headers:
+        raise HTTPException(status.HTTP_403_FORBIDDEN, f"The header {CSRF_HEADER} is missing.")
+    if request.headers.get("Sec-Fetch-Site", "same-origin") != "same-origin":
+        raise HTTPException(status.HTTP_403_FORBIDDEN, "The request comes from another site.")
+    origin = request.headers.get("Origin")
+    if origin is not None and urlsplit(origin).netloc not in _own_hosts(request):
+        raise HTTPException(status.HTTP_403_FORBIDDEN, "The request comes from another origin.")
+
+
+def _own_hosts(request: Request) -> set[str]:
+    base_url = conf.get("api", "base_url", fallback="")
+    return {request.headers.get("Host", ""), urlsplit(base_url).netloc} - {""}
+
+
+def _may(method: ResourceMethod, dag_id: str, user: BaseUser) -> bool:
+    details = DagDetails(id=dag_id, team_name=DagModel.get_team_name(dag_id))
+    return get_auth_manager().is_authorized_dag(
+        method=method, access_entity=DagAccessEntity.RUN, details=details, user=user
+    )

@@ -1,0 +1,369 @@
+"""The status page's application inside Airflow's own: logins, permissions, JSON, and what a request costs."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from airflow import settings
+from airflow.api_fastapi.app import create_app as create_airflow
+from airflow.api_fastapi.app import purge_cached_app
+from airflow.dag_processing.bundles.manager import DagBundlesManager
+from airflow.dag_processing.dagbag import BundleDagBag, sync_bag_to_db
+from airflow.models.dagrun import DagRun
+from airflow.models.variable import Variable
+from airflow.utils.db import initdb
+from airflow.utils.session import create_session
+from fastapi.testclient import TestClient
+from sqlalchemy import event
+from upath import UPath
+
+from tests.unit.builders import a_run
+from vte_wats.alerts.condition import Condition
+from vte_wats.alerts.memory import Memory, Reach, Waiting
+from vte_wats.coverage import Outcome, State, Stretch
+from vte_wats.history import Glimpse, History, Tally
+from vte_wats.model import VteProduct
+from vte_wats.status.access import CSRF_HEADER
+from vte_wats.status.app import create_app, without_login
+from vte_wats.status.models import SiteStatus
+from vte_wats.storage.dead_letters import DeadLetters, LetterKind
+
+NOW_AT = datetime.now(UTC).replace(microsecond=0)
+PASSWORDS = {"admin": "adminpw", "vic": "viewerpw"}
+HOSTILE = '<img src=x onerror="alert(1)">'
+REDRIVE = "vte_wats_reconcile"
+
+
+def ago(minutes: float) -> datetime:
+    return NOW_AT - timedelta(minutes=minutes)
+
+
+@pytest.fixture(scope="module")
+def airflow(tmp_path_factory, repository) -> Iterator[TestClient]:
+    """Airflow's own application with the plugin mounted, an admin and a viewer."""
+    passwords = tmp_path_factory.mktemp("auth") / "passwords.json"
+    passwords.write_text(json.dumps(PASSWORDS))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS", "admin:admin,vic:viewer")
+        patch.setenv("AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE", str(passwords))
+        patch.setenv("AIRFLOW__API_AUTH__JWT_SECRET", "a secret of these tests, long enough for HMAC with SHA-512" * 2)
+        initdb()
+        DagBundlesManager().sync_bundles_to_db()
+        bundle = next(iter(DagBundlesManager().get_all_dag_bundles()))
+        sync_bag_to_db(BundleDagBag(bundle.path, bundle_path=bundle.path, bundle_name=bundle.name), bundle.name, None)
+        purge_cached_app()
+        with TestClient(create_airflow(), base_url="http://airflow.test") as client:
+            yield client
+
+
+@pytest.fixture
+def ask(airflow) -> Callable[..., object]:
+    """Ask as somebody: nobody, the viewer or the admin."""
+
+    def ask(path: str, user: str | None = "admin", method: str = "GET", **arguments):
+        airflow.cookies.clear()
+        if user is not None:
+            token = airflow.post("/auth/token", json={"username": user, "password": PASSWORDS[user]}).json()
+            airflow.cookies.set("_token", token["access_token"])
+        return airflow.request(method, f"/vte-wats/{path}", **arguments)
+
+    return ask
+
+
+@pytest.fixture(autouse=True)
+def storage(tmp_path, monkeypatch) -> Path:
+    for key in ("vte_wats_state", "vte_wats_history", "vte_wats_budget", "vte_wats_alerts"):
+        Variable.delete(key)
+    with create_session() as session:
+        session.query(DagRun).delete()
+    answers = {"source_timezone": "Europe/Oslo", "process_map": {"*": 100}, "storage_path": f"file://{tmp_path}"}
+    monkeypatch.setenv("AIRFLOW_VAR_VTE_WATS", json.dumps(answers))
+    return tmp_path
+
+
+def keep(state: State | None = None, history: History | None = None) -> None:
+    begin = ago(60 * 24 * 400)
+    done = (Stretch(from_at=begin, to_at=ago(5)),)
+    state = state or State(since_at=begin, coverage=done, totals={Outcome.UPLOADED: 9})
+    history = history or History(settled_at=ago(1), interval_s=300, letters=2, newest_at=ago(2))
+    Variable.set("vte_wats_state", state.model_dump_json(by_alias=True))
+    Variable.set("vte_wats_history", history.to_text())
+
+
+def a_year() -> History:
+    """Return a history as full as a busy site leaves it."""
+    tally = Tally(
+        outcomes=dict.fromkeys(Outcome, 9_999), requests=99_999, latency_ms={20: 5_000, 50: 3_000, 100: 90, 1_000: 9}
+    )
+    return History(
+        hours={ago(60 * n): tally for n in range(360)},
+        days={ago(60 * 24 * n).date(): tally for n in range(366)},
+        counted=tuple(f"{n:08}" for n in range(5_000)),
+        settled_at=ago(1),
+        interval_s=300,
+        waiting=tuple(Glimpse(from_at=ago(10 * n), to_at=ago(10 * n - 5), runs=9) for n in range(60, 500)),
+    )
+
+
+# Who may
+
+
+@pytest.mark.parametrize(
+    ("path", "anonymous", "viewer", "admin"),
+    [
+        ("health", 200, 200, 200),
+        ("page", 401, 200, 200),
+        ("page/page.js", 401, 200, 200),
+        ("page/page.css", 401, 200, 200),
+        ("page/page.html", 401, 404, 404),
+        ("page/..%2fapp.py", 404, 404, 404),
+        ("api/sites", 401, 200, 200),
+        ("api/status", 401, 200, 200),
+        ("api/status?site=oslo", 401, 404, 404),
+        ("api/history?span=year", 401, 200, 200),
+        ("api/history?span=century", 401, 422, 422),
+        ("api/letters", 401, 200, 200),
+        ("api/openapi.json", 401, 200, 200),
+        ("openapi.json", 404, 404, 404),
+        ("docs", 404, 404, 404),
+    ],
+)
+def test_everything_but_health_needs_the_login(ask, path, anonymous, viewer, admin):
+    keep()
+    assert [ask(path, user).status_code for user in (None, "vic", "admin")] == [anonymous, viewer, admin]
+
+
+def test_every_route_but_health_is_behind_the_login():
+    """A route that somebody adds to the wrong router is open; this fails then."""
+    assert [route.path for route in without_login.routes] == ["/health"]
+    paths = {route.path for route in create_app().routes if hasattr(route, "path")}
+    assert paths >= {"/health", "/page", "/api/status", "/api/redrive", "/api/openapi.json"}
+
+
+def test_the_page_loads_nothing_from_elsewhere_and_may_be_framed_by_airflow_alone(ask):
+    answer = ask("page", "vic")
+    policy = answer.headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "frame-ancestors 'self'" in policy
+    assert "unsafe" not in policy
+    for name in ("page.html", "page.css", "page.js"):
+        text = (Path(__file__).parents[2] / "plugins" / "vte_wats" / "status" / "page" / name).read_text()
+        assert "//" not in text.replace("http://www.w3.org/2000/svg", "").replace("// ", "").replace("//#", "")
+        assert not any(word in text for word in ("innerHTML", "outerHTML", "insertAdjacent", "document.write", "eval("))
+
+
+def test_the_openapi_document_names_the_models(ask):
+    document = ask("api/openapi.json").json()
+    assert set(document["paths"]) == {
+        "/health", "/api/sites", "/api/status", "/api/history", "/api/letters", "/api/redrive",
+    }  # fmt: skip
+    assert {"Health", "SiteStatus", "Past", "Letters", "Redriven"} <= document["components"]["schemas"].keys()
+
+
+# Health
+
+
+def test_health_answers_503_until_something_was_synced_and_again_when_it_stands_still(ask):
+    assert ask("health", None).status_code == 503
+    keep()
+    answer = ask("health", None)
+    assert answer.status_code == 200
+    assert answer.json() == {
+        "status": "ok", "last_sync": ago(5).isoformat().replace("+00:00", "Z"), "runs_processed": 9, "errors": 2,
+        "runs_per_minute": 0.0,
+    }  # fmt: skip
+    keep(history=History(settled_at=ago(61), interval_s=300))
+    assert (ask("health", None).status_code, ask("health", None).json()["status"]) == (503, "failing")
+
+
+def test_health_says_the_same_to_the_log(ask, caplog):
+    caplog.set_level(logging.INFO)
+    keep()
+    ask("health", None)
+    assert "health ok: last sync" in caplog.text
+
+
+def test_health_asks_the_database_once_whatever_a_year_has_left(ask, airflow):
+    keep(history=a_year())
+    ask("health", None)
+    with statements() as sent:
+        assert airflow.get("/vte-wats/health").status_code == 200
+    assert len(sent) == 1
+    assert "variable" in sent[0]
+
+
+class statements:  # noqa: N801 -- reads as a verb
+    """The SQL that Airflow's engine sends within the block."""
+
+    def __enter__(self) -> list[str]:
+        self.sent: list[str] = []
+        self._engine = settings.engine
+        event.listen(self._engine, "before_cursor_execute", self._note)
+        return self.sent
+
+    def __exit__(self, *_: object) -> None:
+        event.remove(self._engine, "before_cursor_execute", self._note)
+
+    def _note(self, _connection, _cursor, statement, *_: object) -> None:
+        self.sent.append(statement)
+
+
+# What it tells
+
+
+def test_a_site_that_never_synced_says_so(ask):
+    status = SiteStatus.model_validate(ask("api/status").json())
+    assert status.standing.reason == "The sync is paused in Airflow."
+    assert (status.coverage, status.recent, status.letters) == (None, [], 0)
+    assert ask("api/letters").json()["groups"] == []
+    assert all(point["read"] == 0 for point in ask("api/history").json()["points"])
+
+
+def test_a_damaged_state_is_named_and_nothing_breaks(ask):
+    Variable.set("vte_wats_state", "{")
+    Variable.set("vte_wats_history", "[]")
+    status = ask("api/status")
+    assert status.status_code == 200
+    assert "vte_wats_state is damaged" in status.json()["problem"]
+    assert "vte_wats_history is damaged" in status.json()["problem"]
+    assert ask("health", None).status_code == 503
+
+
+def test_wrong_settings_are_told_where_the_letters_are(ask, monkeypatch):
+    monkeypatch.setenv("AIRFLOW_VAR_VTE_WATS", "{}")
+    answer = ask("api/letters")
+    assert answer.status_code == 503
+    assert "source_timezone: required" in answer.json()["detail"]
+
+
+def test_the_status_tells_lag_waiting_runs_and_the_gap_with_its_dag_run(ask):
+    begin = ago(60 * 24)
+    state = State(
+        since_at=begin,
+        coverage=(Stretch(from_at=begin, to_at=ago(60)), Stretch(from_at=ago(40), to_at=ago(5))),
+        totals={Outcome.UPLOADED: 9},
+    )
+    waiting = (Glimpse(from_at=ago(60), to_at=ago(40), runs=4),)
+    keep(state, History(settled_at=ago(1), interval_s=300, waiting=waiting, newest_at=ago(2), seen_until_at=ago(1)))
+    run_id = interval("failed", ago(60), ago(40))
+    status = SiteStatus.model_validate(ask("api/status").json())
+    assert (status.lag.last_sync, status.lag.runs_waiting, status.lag.newest_at) == (ago(60), 4, ago(2))
+    gap = next(piece for piece in status.coverage.pieces if piece.kind == "gap")
+    assert (gap.from_at, gap.to_at, gap.dag_run.run_id) == (ago(60), ago(40), run_id)
+
+
+def test_the_monitors_findings_are_told_with_what_to_do(ask):
+    keep()
+    memory = Memory(
+        checked_at=ago(0),
+        vte=Reach(ok=True, version="Microsoft SQL Server 2012", round_trip_ms=4.5),
+        wats=Reach(ok=False, problem=f"refused {HOSTILE}"),
+        waiting=Waiting(runs=17, lag_s=300),
+        conditions={
+            "wats": Condition(opened_at=ago(9), summary="WATS does not answer", advice="check WATS"),
+            "vte": Condition(opened_at=ago(99), closed_at=ago(50), summary="VTE did not answer", told_at=ago(98)),
+            "disk": Condition(streak=1, turned_at=ago(1)),
+        },
+    )
+    Variable.set("vte_wats_alerts", memory.to_json())
+    status = SiteStatus.model_validate(ask("api/status").json())
+    assert (status.connectivity.vte.version, status.connectivity.vte.round_trip_ms) == (
+        "Microsoft SQL Server 2012",
+        4.5,
+    )
+    assert (status.connectivity.wats.ok, status.connectivity.wats.problem) == (False, f"refused {HOSTILE}")
+    assert [(one.key, one.advice) for one in status.conditions] == [("wats", "check WATS")]
+    assert status.lag.runs_waiting == 17
+    assert ask("health", None).json()["status"] == "degraded"
+    assert ask("health", None).status_code == 200
+
+
+def interval(state: str, from_at: datetime, to_at: datetime, dag_id: str = "vte_wats_sync") -> str:
+    run_id = f"scheduled__{to_at.isoformat()}"
+    with create_session() as session:
+        session.add(
+            DagRun(
+                dag_id=dag_id, run_id=run_id, run_type="scheduled", state=state, logical_date=from_at,
+                data_interval=(from_at, to_at), run_after=to_at,
+            )
+        )  # fmt: skip
+    return run_id
+
+
+def test_what_a_status_costs_does_not_depend_on_how_much_there_is(ask, airflow):
+    keep()
+    ask("api/status")
+    with statements() as few:
+        assert airflow.get("/vte-wats/api/status").status_code == 200
+    keep(history=a_year())
+    for n in range(40):
+        interval("failed", ago(5 * n + 5), ago(5 * n))
+    with statements() as many:
+        assert airflow.get("/vte-wats/api/status").status_code == 200
+    assert len(many) == len(few) <= 12
+
+
+# Dead letters
+
+
+def letter(storage: Path, number: int = 1, signature: str = "serial is blank", **run) -> None:
+    DeadLetters(UPath(storage)).put(a_run(number, **run), LetterKind.DEAD, "because", signature, NOW_AT)
+
+
+def test_dead_letters_come_in_groups_with_examples(ask, storage):
+    letter(storage, 1, product=VteProduct(name=HOSTILE))
+    letter(storage, 2)
+    letter(storage, 3, HOSTILE)
+    found = ask("api/letters").json()
+    assert [(group["signature"], group["letters"]) for group in found["groups"]] == [
+        ("serial is blank", 2),
+        (HOSTILE, 1),
+    ]
+    assert HOSTILE in {example["product"] for example in found["groups"][0]["examples"]}
+
+
+OURS = {CSRF_HEADER: "redrive"}
+
+
+@pytest.mark.parametrize(
+    ("user", "headers", "status"),
+    [
+        (None, OURS, 401),
+        ("vic", OURS, 403),
+        ("admin", {}, 403),
+        ("admin", OURS | {"Origin": "http://evil.test"}, 403),
+        ("admin", OURS | {"Origin": "null"}, 403),
+        ("admin", OURS | {"Sec-Fetch-Site": "cross-site"}, 403),
+        ("admin", OURS | {"Sec-Fetch-Site": "same-site"}, 403),
+        ("admin", OURS | {"Origin": "http://airflow.test", "Sec-Fetch-Site": "same-origin"}, 202),
+        ("admin", OURS, 202),
+    ],
+    ids=[
+        "anonymous", "viewer", "no header", "foreign origin", "opaque origin", "cross-site", "same-site", "page", "tool",
+    ],
+)  # fmt: skip
+def test_a_group_is_driven_again_by_who_may_trigger_and_by_nobody_elses_page(ask, user, headers, status):
+    answer = ask("api/redrive", user, "POST", json={"signature": "serial is blank"}, headers=headers)
+    assert answer.status_code == status
+    with create_session() as session:
+        runs = session.query(DagRun).filter(DagRun.dag_id == REDRIVE).all()
+        assert [(run.conf, run.triggering_user_name) for run in runs] == (
+            [({"dead_letters": "serial is blank"}, "admin")] if status == 202 else []
+        )
+        if status == 202:
+            assert answer.json() == {"dag_run": {"dag_id": REDRIVE, "run_id": runs[0].run_id}}
+
+
+@pytest.mark.parametrize("body", [{}, {"signature": ""}, {"signature": 3}, {"signature": "x" * 2_001}])
+def test_a_redrive_without_a_signature_is_refused(ask, body):
+    assert ask("api/redrive", method="POST", json=body, headers=OURS).status_code == 422
+
+
+def test_a_form_of_another_site_cannot_send_what_the_page_sends(ask):
+    answer = ask("api/redrive", method="POST", content=b'{"signature": "x"}', headers={"Content-Type": "text/plain"})
+    assert answer.status_code == 403

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from vte_wats.coverage import Outcome, State, Stretch
+from vte_wats.health import Health, HealthWord, Stored, Word, counted, health, in_words, standing
+from vte_wats.history import Glimpse, History, Tally
+
+NOW_AT = datetime(2026, 6, 1, 12, tzinfo=UTC)
+BEGIN_AT = NOW_AT - timedelta(days=3)
+
+
+def ago(minutes: float) -> datetime:
+    return NOW_AT - timedelta(minutes=minutes)
+
+
+def a_state(*stretches: tuple[datetime, datetime], **fields) -> State:
+    coverage = tuple(Stretch(from_at=begin, to_at=end) for begin, end in stretches or [(BEGIN_AT, ago(5))])
+    return State(**{"since_at": BEGIN_AT, "coverage": coverage, "totals": {Outcome.UPLOADED: 7}, **fields})
+
+
+def a_history(**fields) -> History:
+    return History(**{"settled_at": ago(4), "interval_s": 300, **fields})
+
+
+def stored(state: State | None = None, history: History | None = None, *conditions: str) -> Stored:
+    return Stored(state or a_state(), history or a_history(), conditions)
+
+
+GAP = a_state((BEGIN_AT, ago(600)), (ago(500), ago(5)))
+WAITING = a_history(waiting=(Glimpse(from_at=ago(5), to_at=ago(0), runs=12),))
+
+
+@pytest.mark.parametrize(
+    ("given", "word", "reason"),
+    [
+        (stored(), Word.OK, "Every run up to lastSync is in WATS or has a dead letter."),
+        (Stored(None, History()), Word.STOPPED, "Nothing has been synced yet."),
+        (stored(a_state((BEGIN_AT, ago(25)))), Word.BEHIND, "lastSync is 25 minutes behind and catching up."),
+        (stored(GAP), Word.DEGRADED, "1 gap in the coverage."),
+        (stored(None, WAITING), Word.DEGRADED, "The last sync did not succeed; 12 runs seen in VTE wait."),
+        (
+            stored(None, a_history(waiting=(Glimpse(from_at=ago(5), to_at=ago(0), runs=0),))),
+            Word.DEGRADED,
+            "The last sync did not succeed.",
+        ),
+        (stored(None, a_history(settled_at=ago(61))), Word.STOPPED, "No sync has succeeded for 1 hour."),
+        (stored(None, History()), Word.OK, "Every run"),
+        (stored(a_state((BEGIN_AT, ago(90))), History()), Word.STOPPED, "No sync has succeeded for 1 hour."),
+        (stored(None, None, "VTE does not answer: refused"), Word.DEGRADED, "VTE does not answer: refused."),
+        (stored(None, None, "disk is full.", "b", "c"), Word.DEGRADED, "Disk is full. And 2 more."),
+        (stored(GAP, a_history(settled_at=ago(99)), "b"), Word.STOPPED, "No sync has succeeded for 1 hour."),
+    ],
+    ids=[
+        "well", "never", "catching up", "gap", "failed", "failed, empty", "still", "no history", "still, no history",
+        "condition", "conditions", "the worst first",
+    ],
+)  # fmt: skip
+def test_a_site_stands_in_one_word_with_the_reason(given, word, reason):
+    found = standing(given, NOW_AT)
+    assert found.word is word
+    assert found.reason.startswith(reason)
+
+
+def test_a_paused_sync_is_stopped_whatever_is_stored():
+    assert standing(stored(), NOW_AT, is_paused=True).word is Word.STOPPED
+
+
+def test_the_first_sync_under_way_is_behind_and_not_stopped():
+    assert standing(Stored(None, History()), NOW_AT, is_running=True).word is Word.BEHIND
+    assert standing(stored(GAP), NOW_AT, is_running=True).word is Word.DEGRADED
+
+
+@pytest.mark.parametrize("interval_s", [300, 3_600, 86_400])
+def test_longer_intervals_may_be_quiet_for_longer(interval_s):
+    quiet = timedelta(seconds=2 * interval_s)
+    given = stored(a_state((BEGIN_AT, NOW_AT - quiet)), a_history(settled_at=NOW_AT - quiet, interval_s=interval_s))
+    assert standing(given, NOW_AT).word is Word.OK
+
+
+def test_health_is_that_of_the_worst_site_and_adds_up():
+    recent = Tally(outcomes={Outcome.UPLOADED: 90, Outcome.UNCHANGED: 30})
+    busy = a_history(letters=3, hours={NOW_AT - timedelta(hours=1): recent, NOW_AT - timedelta(hours=9): recent})
+    sites = [stored(None, busy), stored(a_state((BEGIN_AT, ago(25))), a_history(letters=4)), stored()]
+    assert health(sites, NOW_AT) == Health(
+        status=HealthWord.DEGRADED, last_sync=ago(25), runs_processed=21, errors=7, runs_per_minute=2.0
+    )
+    assert health([*sites, Stored(None, History())], NOW_AT).status is HealthWord.FAILING
+    assert health([*sites, Stored(None, History())], NOW_AT).last_sync is None
+    assert health(sites[:1], NOW_AT).status is HealthWord.OK
+
+
+def test_health_is_one_line_with_numbers_alone():
+    line = str(health([stored(None, a_history(letters=3))], NOW_AT))
+    assert line == ("health ok: last sync 2026-06-01T11:55:00+00:00, 7 runs processed, 3 errors, 0 runs per minute")
+    assert str(health([Stored(None, History())], NOW_AT)).startswith("health failing: last sync never, 0 runs")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(-5, "0 seconds"), (1, "1 second"), (59, "59 seconds"), (60, "1 minute"), (7_199, "1 hour"), (172_800, "2 days")],
+)
+def test_durations_are_said_in_the_largest_unit(seconds, words):
+    assert in_words(timedelta(seconds=seconds)) == words
+
+
+def test_many_have_an_s_and_thousands_a_comma():
+    assert (counted(1, "gap"), counted(0, "gap"), counted(12_345, "run")) == ("1 gap", "0 gaps", "12,345 runs")

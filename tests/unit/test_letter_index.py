@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from upath import UPath
+
+from tests.unit.builders import a_run, guid_of
+from vte_wats.model import StepKind, VteProduct, VteStepResult
+from vte_wats.storage.dead_letters import DeadLetters, LetterKind
+from vte_wats.storage.letter_index import EXAMPLES, LetterIndex
+
+NOON_AT = datetime(2026, 6, 15, 12, tzinfo=UTC)
+
+
+@pytest.fixture(params=["file", "memory"])
+def storage(request, tmp_path) -> UPath:
+    return UPath(tmp_path) if request.param == "file" else UPath(f"memory://{tmp_path}")
+
+
+class Shelf:
+    def __init__(self, storage: UPath) -> None:
+        self.letters = DeadLetters(storage)
+        self.index = LetterIndex(storage)
+
+    def put(self, number: int, signature: str = "bad", hours: int = 0, reason: str = "it is bad", **run) -> None:
+        kind = LetterKind.HELD if signature == "held" else LetterKind.DEAD
+        self.letters.put(a_run(number, **run), kind, reason, signature, NOON_AT + timedelta(hours=hours))
+
+
+@pytest.fixture
+def shelf(storage) -> Shelf:
+    return Shelf(storage)
+
+
+def test_without_a_folder_there_are_no_letters(shelf):
+    assert shelf.index.letters().model_dump() == {"listed": 0, "read": 0, "unreadable": 0, "groups": []}
+
+
+def test_letters_are_grouped_by_reason_with_the_latest_as_examples(shelf):
+    for number in range(1, 9):
+        shelf.put(number, hours=number)
+    shelf.put(20, "held", serial="SN-held", product=VteProduct(name="<b>PN</b>"))
+    found = shelf.index.letters()
+    assert [(group.signature, group.kind, group.letters) for group in found.groups] == [
+        ("bad", "dead", 8),
+        ("held", "held", 1),
+    ]
+    assert [one.index_guid for one in found.groups[0].examples] == [guid_of(n) for n in (8, 7, 6, 5, 4)]
+    assert len(found.groups[0].examples) == EXAMPLES
+    assert found.groups[0].first_at == NOON_AT + timedelta(hours=1)
+    assert found.groups[0].last_at == NOON_AT + timedelta(hours=8)
+    example = found.groups[1].examples[0]
+    assert (example.serial, example.product, example.reason, example.attempts) == (
+        "SN-held", "<b>PN</b>", "it is bad", 1,
+    )  # fmt: skip
+
+
+def test_what_changes_is_seen_at_the_next_look(shelf):
+    shelf.put(1)
+    shelf.put(2)
+    assert shelf.index.letters().groups[0].letters == 2
+    shelf.letters.remove(guid_of(1))
+    shelf.put(2, "worse", hours=100)
+    groups = shelf.index.letters().groups
+    assert [(group.signature, group.letters, group.examples[0].attempts) for group in groups] == [("worse", 1, 2)]
+
+
+def test_a_look_reads_no_more_new_letters_than_allowed_and_none_twice(storage, shelf, monkeypatch):
+    index = LetterIndex(storage, most=3)
+    read: list[str] = []
+    fs_class = type(storage.fs)
+    original = fs_class.cat_file
+    monkeypatch.setattr(fs_class, "cat_file", lambda self, path, **k: read.append(path) or original(self, path, **k))
+    for number in range(1, 8):
+        shelf.put(number)
+    progress = [(found.read, found.listed) for found in (index.letters() for _ in range(4))]
+    assert progress == [(3, 7), (6, 7), (7, 7), (7, 7)]
+    assert len(read) == len(set(read)) == 7
+    shelf.put(5, hours=1)
+    assert index.letters().groups[0].examples[0].attempts == 2
+
+
+def test_only_the_beginning_of_a_letter_is_read(shelf):
+    steps = tuple(VteStepResult(kind=StepKind.TEXT, step_number=n, text_value="x" * 100) for n in range(500))
+    shelf.put(1, steps=steps)
+    sizes = []
+    fs = shelf.index._folder.fs
+    original = fs.cat_file
+    shelf.index._folder.fs.cat_file = lambda path, **bounds: (
+        sizes.append(len(original(path, **bounds))) or original(path, **bounds)
+    )
+    try:
+        assert shelf.index.letters().groups[0].examples[0].serial == "SN-1"
+    finally:
+        del shelf.index._folder.fs.cat_file
+    assert sizes == [4_096]
+
+
+def test_a_reason_longer_than_the_beginning_is_read_whole(shelf):
+    shelf.put(1, reason="long " * 2_000)
+    group = shelf.index.letters().groups[0]
+    assert (group.signature, len(group.examples[0].reason)) == ("bad", 10_000)
+
+
+def test_a_file_that_is_no_letter_is_counted_and_stops_nothing(storage, shelf):
+    shelf.put(1)
+    (storage / "dead_letters" / "notes.json").write_text("not a letter")
+    (storage / "dead_letters" / "half.part").write_text("{")
+    found = shelf.index.letters()
+    assert (found.listed, found.read, found.unreadable, found.groups[0].letters) == (2, 2, 1, 1)
