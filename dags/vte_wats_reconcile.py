@@ -1,19 +1,18 @@
 """### Once a day: is every run of VTE in WATS?
 
 The five-minute sync reads by time, ten minutes back. A station that was offline for a day, or whose clock stood in
-1970, commits rows that no such window sees. **plan** compares the run keys of the last `days` days with WATS and cuts
-what is missing into slices; the rest is as in `vte_wats_sync`. Held runs are tried again too, so that they go through
-once the setting they waited for is there.
+1970, commits rows that no such window sees. **plan** lists the run keys of the last `days` days, **compare** asks WATS for them
+a few seconds at a time, **cut** makes slices of what is missing; the rest is as in `vte_wats_sync`. Held runs are tried
+again too, so that they go through once the setting they waited for is there.
 
 | you see | it means | do |
 |---|---|---|
-| plan found nothing | every run is in WATS or a dead letter | nothing |
-| runs were uploaded | they came later than the guard band, or an interval failed; plan's log tells the former apart, and the state counts them (`lateness`) | raise `guard_band_s` as plan says if it happens daily |
-| upload failed | as in `vte_wats_sync` | as there |
+| cut found nothing | every run is in WATS or a dead letter | nothing |
+| runs were uploaded | they came later than the guard band, or an interval failed; the log of cut tells the former apart, and the state counts them (`lateness`) | raise `guard_band_s` as it says if it happens daily |
+| compare or upload failed | as in `vte_wats_sync` | as there |
 
-Trigger it with **days** = 0 to compare the whole database, for instance after a restore. With **guids** or
-**dead_letters** it compares nothing and carries just those runs, read from VTE anew: that is how corrected dead letters
-are driven again, one by one, a group by its `signature`, or `all`.
+Trigger it with **days** = 0 to compare the whole database, for instance after a restore. Named runs and dead letters are
+carried again by `vte_wats_backfill`.
 """
 
 from __future__ import annotations
@@ -21,15 +20,18 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from airflow.sdk import DAG, CronDataIntervalTimetable, Param, get_current_context, task
+from airflow.sdk import DAG, CronDataIntervalTimetable, Param, TriggerRule, get_current_context, task
 
 from vte_wats.orchestration.dag_settings import read_dag_settings
 from vte_wats.orchestration.tasks import (
     Lane,
     carry_and_settle,
+    coverage_as_planned,
     lane_arguments,
+    leave_coverage,
     publish_found_later,
     recognised_state,
+    staging,
     task_arguments,
 )
 from vte_wats.sites import Site
@@ -38,33 +40,52 @@ deployment = read_dag_settings()
 
 
 @task
-def plan(site_name: str) -> list[dict[str, Any]]:
-    """Find the runs that are missing in WATS and cut them into slices."""
-    from vte_wats.orchestration.edges import open_source, open_wats, read_settings, storage_of
-    from vte_wats.storage.dead_letters import DeadLetters
-    from vte_wats.sync.lateness import found_later
-    from vte_wats.sync.plan import plan_named
-    from vte_wats.sync.redrive import redrive
-    from vte_wats.sync.sweep import sweep
+def plan(site_name: str) -> list[str]:
+    """List the keys of the runs in VTE, in portions."""
+    from vte_wats.orchestration.edges import open_source, read_settings
+    from vte_wats.sync.sweep import stage_keys
     from vte_wats.windows import everything_until, local_ranges, window_of
 
     context = get_current_context()
-    params = context["params"]
+    days = context["params"]["days"]
     site = Site(site_name)
     settings = read_settings(site)
-    letters = DeadLetters(storage_of(site, settings))
     now_at = datetime.now(UTC)
-    window = window_of(now_at - timedelta(days=params["days"]), now_at, 0, settings.settle_delay_s)
-    ranges = local_ranges(window, settings.zone) if params["days"] else everything_until(window.to_at, settings.zone)
-    with open_source(site, settings) as source, open_wats(site, settings) as wats:
-        state = recognised_state(context, site, source, settings)
-        if params["guids"] or params["dead_letters"]:
-            runs = redrive(letters, params["guids"], params["dead_letters"])
-        else:
-            swept = sweep(source, wats, letters, ranges)
-            runs = swept.runs
-            publish_found_later(found_later(swept.times_local, state, settings))
-    return [part.to_xcom() for part in plan_named(runs, settings)]
+    window = window_of(now_at - timedelta(days=days), now_at, 0, settings.settle_delay_s)
+    ranges = local_ranges(window, settings.zone) if days else everything_until(window.to_at, settings.zone)
+    with open_source(site, settings) as source:
+        leave_coverage(context, recognised_state(context, site, source, settings))
+        return stage_keys(source, lambda name: staging(site, settings, name), ranges)
+
+
+@task(map_index_template="{{ portion_label }}")
+def compare(site_name: str, portion: str) -> dict[str, int]:
+    """Ask WATS which runs of one portion it does not have."""
+    from vte_wats.orchestration.edges import open_wats, read_settings
+    from vte_wats.sync.sweep import compare as compare_portion
+
+    get_current_context()["portion_label"] = portion  # type: ignore[typeddict-unknown-key]
+    site = Site(site_name)
+    settings = read_settings(site)
+    with open_wats(site, settings) as wats:
+        return compare_portion(wats, staging(site, settings, portion))
+
+
+@task(trigger_rule=TriggerRule.NONE_FAILED)
+def cut(site_name: str, portions: Any) -> list[dict[str, Any]]:
+    """Cut what is missing into slices."""
+    from vte_wats.orchestration.edges import read_settings, storage_of
+    from vte_wats.storage.dead_letters import DeadLetters
+    from vte_wats.sync.lateness import found_later
+    from vte_wats.sync.plan import plan_named
+    from vte_wats.sync.sweep import to_carry
+
+    site = Site(site_name)
+    settings = read_settings(site)
+    compared = (staging(site, settings, name) for name in portions)
+    swept = to_carry(compared, DeadLetters(storage_of(site, settings)))
+    publish_found_later(found_later(swept.times_local, coverage_as_planned(get_current_context()), settings))
+    return [part.to_xcom() for part in plan_named(swept.runs, settings)]
 
 
 for one in deployment.sites:
@@ -78,18 +99,12 @@ for one in deployment.sites:
         default_args=task_arguments(one, deployment) | lane_arguments(Lane.RECONCILE),
         params={
             "days": Param(7, type="integer", minimum=0, title="Days", description="How far back to compare; 0 is all."),
-            "guids": Param(
-                [], type="array", items={"type": "string"}, title="Runs", description="Index_GUIDs, one a line."
-            ),
-            "dead_letters": Param(
-                None,
-                type=["null", "string"],
-                title="Dead letters",
-                description="all, or the signature of one group of dead letters.",
-            ),
             "dry_run": Param(False, type="boolean", title="Dry run", description="Compare and map, but post nothing."),
             "force": Param(False, type="boolean", title="Force", description="Post reports that are unchanged, too."),
         },
         tags=["vte", "wats", *filter(None, [one.name])],
     ):
-        carry_and_settle(one, plan.override(pool=one.wats_pool)(one.name))
+        portions = plan(one.name)
+        slices = cut(one.name, portions)
+        compare.override(pool=one.wats_pool).partial(site_name=one.name).expand(portion=portions) >> slices
+        carry_and_settle(one, slices)

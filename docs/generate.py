@@ -87,6 +87,7 @@ OPTION_MEANINGS = {
     "schedule": "When the sync runs: a cron expression in UTC. One interval lies between two of its times.",
     "max_active_runs": "Intervals in work at the same time. More than one may read and post the same run twice in "
     "the guard band they share, which is harmless but wasteful.",
+    "backfill_slices": "Slices that one DAG run of a backfill carries before the next one goes on.",
     "retries": "Further tries of a failed task.",
     "retry_delay_s": "Seconds before the first further try; they double each time, up to ten minutes. WATS may ask for "
     "more with Retry-After.",
@@ -358,6 +359,7 @@ def _options() -> Iterator[Sequence[str]]:
         elif function == "_whole_number":
             name, default = (ast.literal_eval(argument) for argument in call.args)
             rule = f"whole number from {ast.literal_eval(keywords['at_least'])}"
+            rule += f" to {ast.literal_eval(keywords['at_most']):,}" if "at_most" in keywords else ""
         else:
             continue
         if name not in OPTION_MEANINGS:

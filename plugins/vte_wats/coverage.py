@@ -83,7 +83,7 @@ class SettledSync:
     key: str
     window: Window | None
     outcomes: Mapping[Outcome, int]
-    settings_hash: str
+    settings_hash: str | None
     redriven: int = 0
     late: Mapping[int, int] = field(default_factory=dict)
 

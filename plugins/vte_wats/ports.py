@@ -83,6 +83,9 @@ class RunSource(Protocol):
     def day_counts(self, ranges: Sequence[TimeRange]) -> dict[tuple[str, int | None], int]:
         """Count the runs of the ranges by product name and result code, in one statement."""
 
+    def run_hours(self, ranges: Sequence[TimeRange]) -> Iterator[tuple[datetime, int]]:
+        """Count the runs per hour of the ranges, ascending, in one statement; hours without runs are absent."""
+
     def run_keys(self, ranges: Sequence[TimeRange]) -> Iterator[tuple[UUID, datetime]]:
         """Stream GUID and Timestamp of the runs whose Timestamp lies in the ranges, in one statement."""
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 _NAME = re.compile(r"[a-z][a-z0-9]{0,39}")
 # A site of such a name would take the Variable of an unnamed one for its own.
-_TAKEN = frozenset({"state", "history", "alerts", "budget", "deadline", "failure"})
+_TAKEN = frozenset({"state", "history", "alerts", "backfill", "budget", "deadline", "failure"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +65,11 @@ class Site:
     def failure_variable(self) -> str:
         """The Variable with the reason of the task that failed last."""
         return self._named("vte_wats_failure")
+
+    @property
+    def backfill_variable(self) -> str:
+        """The Variable that says how far the backfill is."""
+        return self._named("vte_wats_backfill")
 
     @property
     def source_connection(self) -> str:

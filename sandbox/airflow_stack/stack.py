@@ -240,6 +240,10 @@ class AirflowStack:
         """Return one line per event: time, level, message, then the fields."""
         return self._client.task_log(dag_id, run_id, task_id, map_index=map_index, try_number=try_number)
 
+    def command(self, *arguments: str) -> None:
+        """Run one command of Airflow's command line to its end; raise StackError when it fails."""
+        self._run_once(f"airflow-{arguments[0]}", (*AIRFLOW, *arguments))
+
     def import_errors(self) -> list[ImportFailure]:
         return self._client.import_errors()
 

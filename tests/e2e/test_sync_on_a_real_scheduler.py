@@ -236,8 +236,9 @@ def test_a_dead_letter_goes_through_once_its_run_is_corrected_and_driven_again(s
     guid, letter = next((g, one) for g, one in site.letters.items() if one["signature"] == "serial is blank")
     unit = site.plant.db.query('SELECT "Uut_GUID" FROM "IndexData" WHERE "Index_GUID" = ?', [guid])[0][0]
     site.plant.db.query('UPDATE "UutData" SET "Serial" = ? WHERE "Uut_GUID" = ?', ["SN-CORRECTED", unit])
-    run_id = site.airflow.trigger("vte_wats_reconcile", conf={"dead_letters": letter["signature"]})
-    assert site.airflow.wait_for_run("vte_wats_reconcile", run_id, timeout_s=240) == "success"
+    run_id = site.airflow.trigger("vte_wats_backfill", conf={"dead_letters": letter["signature"]})
+    site.airflow.unpause("vte_wats_backfill")
+    assert site.airflow.wait_for_run("vte_wats_backfill", run_id, timeout_s=240) == "success"
     assert guid not in site.letters
     assert site.plant.wats.store.report(guid)["sn"] == "SN-CORRECTED"
 

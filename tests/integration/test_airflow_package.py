@@ -31,7 +31,7 @@ def bag(repository: Path) -> DagBag:
 
 def test_every_dag_file_loads(bag):
     assert bag.import_errors == {}
-    assert set(bag.dags) == {"vte_wats_sync", "vte_wats_reconcile", "vte_wats_monitor"}
+    assert set(bag.dags) == {"vte_wats_sync", "vte_wats_reconcile", "vte_wats_monitor", "vte_wats_backfill"}
 
 
 def test_every_named_site_has_dags_pools_and_connections_of_its_own(repository):
@@ -45,7 +45,7 @@ def test_every_named_site_has_dags_pools_and_connections_of_its_own(repository):
             AIRFLOW__VTE_WATS__SITES="oslo, bergen",
         )
     )
-    kinds = ("sync", "reconcile")
+    kinds = ("sync", "reconcile", "backfill")
     assert pools == {
         f"vte_wats_{kind}_{site}": sorted(["default_pool", f"vte_wats_state_{site}", f"wats_api_{site}"])
         for kind in kinds
@@ -82,7 +82,8 @@ def test_the_live_sync_goes_before_everything_else_that_waits_for_a_slot(bag):
     lanes = {dag_id: {(one.priority_weight, one.weight_rule) for one in dag.tasks} for dag_id, dag in bag.dags.items()}
     ((live, rule),) = lanes["vte_wats_sync"]
     ((reconcile, _),) = lanes["vte_wats_reconcile"]
-    assert live > reconcile
+    ((backfill, _),) = lanes["vte_wats_backfill"]
+    assert live > reconcile > backfill
     assert "absolute" in str(rule).lower()
 
 
@@ -107,7 +108,7 @@ def test_a_missing_start_date_is_an_import_error_that_says_what_to_set(repositor
         AIRFLOW__VTE_WATS__START_DATE="",
     )
     assert all("AIRFLOW__VTE_WATS__START_DATE" in text for text in json.loads(errors).values())
-    assert len(json.loads(errors)) == 3
+    assert len(json.loads(errors)) == 4
 
 
 def test_the_plugin_loader_sees_the_entry_and_nothing_of_the_package(repository):

@@ -38,6 +38,11 @@ class FakeSource:
         seconds = Counter(run.timestamp_local.replace(microsecond=0) for run in self._within(ranges))
         return RunTimes(self.now_at, tuple(sorted(seconds.items())))
 
+    def run_hours(self, ranges: Sequence[TimeRange]) -> Iterator[tuple[datetime, int]]:
+        self.statements.append("select_run_hours")
+        hours = Counter(run.timestamp_local.replace(minute=0, second=0, microsecond=0) for run in self._within(ranges))
+        return iter(sorted(hours.items()))
+
     def run_keys(self, ranges: Sequence[TimeRange]) -> Iterator[tuple[UUID, datetime]]:
         self.statements.append("select_run_keys")
         return ((run.index_guid, run.timestamp_local) for run in self._within(ranges))

@@ -44,6 +44,7 @@ def test_only_the_start_date_has_to_be_given(configure):
         monitor_schedule="*/2 * * * *",
         deadline=timedelta(minutes=10),
         max_active_runs=1,
+        backfill_slices=200,
         retries=3,
         retry_delay=timedelta(seconds=30),
     )
@@ -58,6 +59,7 @@ def test_every_option_is_read(configure):
         monitor_schedule="*/10 * * * *",
         deadline_s="90",
         max_active_runs="4",
+        backfill_slices="50",
         retries="0",
         retry_delay_s="300",
     )
@@ -69,6 +71,7 @@ def test_every_option_is_read(configure):
         monitor_schedule="*/10 * * * *",
         deadline=timedelta(seconds=90),
         max_active_runs=4,
+        backfill_slices=50,
         retries=0,
         retry_delay=timedelta(minutes=5),
     )
@@ -115,6 +118,12 @@ def test_zero_is_too_few(configure, option):
         read_dag_settings()
 
 
+def test_more_slices_than_airflow_maps_are_refused(configure):
+    configure(backfill_slices="1001")
+    with pytest.raises(FatalError, match=r"backfill_slices: a whole number from 1 to 1,000, given '1001'"):
+        read_dag_settings()
+
+
 def test_tasks_are_tried_again_ever_more_patiently(configure):
     configure(retries="5", retry_delay_s="10")
     arguments = task_arguments(Site(), read_dag_settings())
@@ -129,7 +138,7 @@ def test_tasks_are_tried_again_ever_more_patiently(configure):
     [
         pytest.param("Oslo", "lower-case letters and digits", id="capital"),
         pytest.param("oslo_2", "lower-case letters and digits", id="underscore"),
-        pytest.param("oslo, state", "none of alerts, budget, deadline, failure, history, state", id="taken"),
+        pytest.param("oslo, state", "none of alerts, backfill, budget, deadline, failure, history, state", id="taken"),
         pytest.param("oslo, bergen, oslo", "each name once", id="twice"),
     ],
 )

@@ -107,14 +107,16 @@ def test_force_posts_unchanged_reports_and_says_how_many(scene):
     assert scene.wats.receipts == {guid_of(1): 2, guid_of(2): 1}
 
 
-def test_dry_run_tells_the_outcomes_and_writes_nothing(scene, tmp_path):
+def test_dry_run_tells_the_outcomes_and_changes_nothing(scene, tmp_path):
     scene.wats = FakeWats(a_report(1), a_report(2, source_hash="bbbb"))
     scene.letter(1)
     scene.stage(a_report(1), a_report(2), a_report(3), a_refusal(4), a_refusal(5, LetterKind.HELD))
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     assert scene.upload(dry_run=True) == counts(5, unchanged=1, replaced=1, uploaded=1, dead=1, held=1)
     assert scene.wats.posted == []
-    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+    after = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert [path.name for path in after.keys() - before.keys()] == ["refused.jsonl.gz"]  # for the preview; staging goes
+    assert {path: after[path] for path in before} == before
 
 
 def test_refused_runs_become_letters_with_their_data_and_the_rest_goes_on(scene):

@@ -7,7 +7,7 @@ import random
 import selectors
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vte_wats.errors import RetriableError
@@ -108,6 +108,7 @@ def test_nothing_is_lost_to_the_gaps_between_tasks():
     assert max(arrivals) - min(arrivals) <= 6_000 / 600 * 60 * 1.02
 
 
+@settings(deadline=None)
 @given(
     seed=st.integers(0, 2**32),
     budget=st.integers(1, 400),

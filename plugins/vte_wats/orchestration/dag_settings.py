@@ -29,6 +29,7 @@ class DagSettings:
     monitor_schedule: str
     deadline: timedelta
     max_active_runs: int
+    backfill_slices: int
     retries: int
     retry_delay: timedelta
 
@@ -43,6 +44,7 @@ def read_dag_settings() -> DagSettings:
         monitor_schedule=conf.get(SECTION, "monitor_schedule", fallback="*/2 * * * *"),
         deadline=timedelta(seconds=_whole_number("deadline_s", 600, at_least=0)),
         max_active_runs=_whole_number("max_active_runs", 1, at_least=1),
+        backfill_slices=_whole_number("backfill_slices", 200, at_least=1, at_most=1_000),
         retries=_whole_number("retries", 3, at_least=0),
         retry_delay=timedelta(seconds=_whole_number("retry_delay_s", 30, at_least=1)),
     )
@@ -73,8 +75,9 @@ def _start_date() -> pendulum.DateTime:
     return pendulum.instance(at, tz="UTC").in_timezone("UTC")  # without an offset it is UTC
 
 
-def _whole_number(option: str, default: int, *, at_least: int) -> int:
+def _whole_number(option: str, default: int, *, at_least: int, at_most: int | None = None) -> int:
     text = conf.get(SECTION, option, fallback=str(default))
-    if not text.strip().isdecimal() or int(text) < at_least:
-        raise FatalError(f"[{SECTION}] {option}: a whole number from {at_least}, given {text!r}")
+    if not text.strip().isdecimal() or int(text) < at_least or (at_most is not None and int(text) > at_most):
+        until = "" if at_most is None else f" to {at_most:,}"
+        raise FatalError(f"[{SECTION}] {option}: a whole number from {at_least}{until}, given {text!r}")
     return int(text)

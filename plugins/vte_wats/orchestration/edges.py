@@ -80,6 +80,13 @@ def wats_host(site: Site) -> str:
     return str(urlsplit(WatsHook(site.wats_connection).read_connection().url).hostname)
 
 
+def wats_budget(site: Site) -> int:
+    """Return the requests a minute that the site's connection to WATS allows; nothing is dialled."""
+    from vte_wats.wats.hook import WatsHook
+
+    return WatsHook(site.wats_connection).read_connection().requests_per_minute
+
+
 def read_state(site: Site, since_at: datetime) -> State | None:
     """Read what the syncs since ``since_at`` have done; ``None`` when there is no state.
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from vte_wats.settings import Settings
     from vte_wats.storage.staging import Staging
     from vte_wats.sync.plan import Plan
+    from vte_wats.windows import Window
 
 WINDOW_KEY = "window"
 RECOGNISED_KEY = "recognised"
@@ -34,6 +35,7 @@ SETTLED_KEY = "settled"
 FOUND_LATER_KEY = "found_later"
 PLAN_TRY = "plan_try"
 GLIMPSE_KEY = "glimpse"
+COVERAGE_KEY = "coverage"
 UPLOAD_TASK = "carry.upload"
 
 
@@ -64,10 +66,11 @@ def task_arguments(site: Site, settings: DagSettings) -> dict[str, Any]:
     }
 
 
-def carry_and_settle(site: Site, slices: Any) -> None:
-    """Carry every slice of a plan, each by mapped tasks of its own, then settle."""
+def carry_and_settle(site: Site, slices: Any) -> Any:
+    """Carry every slice of a plan, each by mapped tasks of its own, then settle; return what that came to."""
     settling = settle.override(pool=site.state_pool)(site.name, slices)
     carry.partial(site=site).expand(part=slices) >> settling
+    return settling
 
 
 @task_group
@@ -89,7 +92,7 @@ def extract(site_name: str, part: dict[str, Any]) -> dict[str, Any]:
     one = Slice.from_xcom(part)
     get_current_context()["slice_label"] = one.label  # type: ignore[typeddict-unknown-key]
     with open_source(site, settings) as source:
-        read = extract_slice(source, _staging(site, settings, one.name), one, settings)
+        read = extract_slice(source, staging(site, settings, one.name), one, settings)
     return {"slice": one.name, "label": one.label, "read": read}
 
 
@@ -102,7 +105,7 @@ def map_runs(site_name: str, extracted: dict[str, Any]) -> dict[str, Any]:
     site = Site(site_name)
     settings = read_settings(site)
     get_current_context()["slice_label"] = extracted["label"]  # type: ignore[typeddict-unknown-key]
-    return extracted | map_slice(_staging(site, settings, extracted["slice"]), settings)
+    return extracted | map_slice(staging(site, settings, extracted["slice"]), settings)
 
 
 @task(map_index_template="{{ slice_label }}")
@@ -111,6 +114,7 @@ def upload(site_name: str, mapped: dict[str, Any]) -> dict[str, Any]:
     from dataclasses import asdict
 
     from vte_wats.orchestration import metrics
+    from vte_wats.orchestration.backfill import note_slice
     from vte_wats.orchestration.edges import open_wats, read_settings, storage_of
     from vte_wats.storage.claims import Claims
     from vte_wats.storage.dead_letters import DeadLetters
@@ -123,16 +127,17 @@ def upload(site_name: str, mapped: dict[str, Any]) -> dict[str, Any]:
     context["slice_label"] = mapped["label"]  # type: ignore[typeddict-unknown-key]
     params = context["params"]
     options = UploadOptions(datetime.now(UTC), force=params["force"], dry_run=params["dry_run"])
-    storage = storage_of(site, settings)
+    storage, staged = storage_of(site, settings), staging(site, settings, mapped["slice"])
     name = f"{context['dag'].dag_id} {context['dag_run'].run_id} {mapped['slice']}"
     with open_wats(site, settings) as wats, Claims(storage, name, options.now_at) as claims:
-        staging, letters = _staging(site, settings, mapped["slice"]), DeadLetters(storage)
         try:
-            counts = upload_slice(staging, wats, letters, settings, options, claims=claims)
+            counts = upload_slice(staged, wats, DeadLetters(storage), settings, options, claims=claims)
         finally:
             metrics.sent(site, wats.effort())
     if not options.dry_run:
         metrics.carried(site, counts)
+    if context["dag"].dag_id == site.dag_id("backfill"):
+        note_slice(context, site, staged, mapped["slice"], counts["read"])
     return counts | asdict(wats.effort())
 
 
@@ -148,19 +153,20 @@ def settle(site_name: str, slices: Any) -> dict[str, Any]:
 
     context = get_current_context()
     if slices is None:
-        raise FatalError("plan failed, so nothing was carried; its log says why")
+        raise FatalError("nothing was planned, so nothing was carried; the log of the failed task says why")
     site = Site(site_name)
     settings = read_settings(site)
     window, (state, begins) = planned_window(context), state_to_settle(context, site)
     results = uploads_that_succeeded(context, len(slices))
     history = history_so_far(context, site, state)
+    tried_held = context["dag"].dag_id != site.dag_id("backfill")  # then the held runs were judged by these settings
     try:
         after = settle_slices(
             state,
             window,
             len(slices),
             results,
-            settings.fingerprint,
+            settings.fingerprint if tried_held else state.settings_hash,
             key=_sync_key(context),
             late=_found_later(context),
         )
@@ -228,13 +234,27 @@ def _sync_key(context: Any) -> str:
     return hashlib.sha256(name.encode()).hexdigest()[:12]
 
 
+def leave_coverage(context: Any, state: State) -> None:
+    """Leave what was done when the comparison was planned: whatever is done meanwhile says nothing about it."""
+    context["ti"].xcom_push(
+        key=COVERAGE_KEY, value=state.model_dump(mode="json", by_alias=True, include={"since_at", "coverage"})
+    )
+
+
+def coverage_as_planned(context: Any) -> State:
+    """Return the state that :func:`leave_coverage` left."""
+    from vte_wats.coverage import State
+
+    return State.model_validate(context["ti"].xcom_pull(task_ids="plan", key=COVERAGE_KEY))
+
+
 def publish_found_later(late: dict[int, int]) -> None:
     """Leave for :func:`settle` how many runs a comparison found that came too late for every sync."""
     get_current_context()["ti"].xcom_push(key=FOUND_LATER_KEY, value={str(age): runs for age, runs in late.items()})
 
 
 def _found_later(context: Any) -> dict[int, int]:
-    found = context["ti"].xcom_pull(task_ids="plan", key=FOUND_LATER_KEY) or {}
+    found = context["ti"].xcom_pull(task_ids="cut", key=FOUND_LATER_KEY) or {}
     return {int(age): runs for age, runs in found.items()}
 
 
@@ -269,22 +289,28 @@ def publish_window(context: Any, planned: Plan, from_at: datetime, state: State,
     from vte_wats.sync.plan import glimpse
 
     window = planned.window
-    context["ti"].xcom_push(key=WINDOW_KEY, value=[window.from_at.isoformat(), window.to_at.isoformat()])
+    leave_window(context, window)
     seen = glimpse(planned, settings, from_at)
     context["ti"].xcom_push(key=GLIMPSE_KEY, value=seen.model_dump(mode="json", by_alias=True))
     lateness = measured(state.lateness, window, planned.seconds, settings)
     _publish_state(context, state.model_copy(update={"lateness": lateness}))
 
 
+def leave_window(context: Any, window: Window) -> None:
+    """Leave for :func:`settle` which stretch of time is done once its slices are."""
+    context["ti"].xcom_push(key=WINDOW_KEY, value=[window.from_at.isoformat(), window.to_at.isoformat()])
+
+
 def planned_window(context: Any) -> Any:
-    """Return the window that :func:`publish_window` left; ``None`` when this DAG run covers no stretch of time."""
+    """Return the window that :func:`leave_window` left; ``None`` when this DAG run covers no stretch of time."""
     from vte_wats.windows import Window
 
     edges = context["ti"].xcom_pull(task_ids="plan", key=WINDOW_KEY)
     return edges and Window(*(datetime.fromisoformat(edge).astimezone(UTC) for edge in edges))
 
 
-def _staging(site: Site, settings: Settings, slice_name: str) -> Staging:
+def staging(site: Site, settings: Settings, slice_name: str) -> Staging:
+    """Return the staging of one slice of the DAG run at hand."""
     from vte_wats.orchestration.edges import storage_of
     from vte_wats.storage.staging import staging_of
 

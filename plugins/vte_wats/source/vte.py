@@ -95,6 +95,12 @@ class VteSource:
             counts[product_name or "", result_code] += int(runs)
         return dict(counts)
 
+    def run_hours(self, ranges: Sequence[TimeRange]) -> Iterator[tuple[datetime, int]]:
+        """Count the runs per hour of the ranges, ascending, in one statement; hours without runs are absent."""
+        condition, binds = in_ranges(ranges)
+        rows = self._rows("select_run_hours", binds, ranges=condition)
+        return ((datetime.fromisoformat(hour), int(runs)) for hour, runs in rows)
+
     def run_keys(self, ranges: Sequence[TimeRange]) -> Iterator[tuple[UUID, datetime]]:
         """Stream GUID and Timestamp of the runs whose Timestamp lies in the ranges, in one statement."""
         condition, binds = in_ranges(ranges)

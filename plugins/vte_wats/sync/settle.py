@@ -18,7 +18,7 @@ def settle(
     window: Window | None,
     planned: int,
     results: Sequence[Mapping[str, int]],
-    settings_hash: str,
+    settings_hash: str | None,
     *,
     key: str,
     late: Mapping[int, int],

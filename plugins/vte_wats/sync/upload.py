@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
+from pydantic import TypeAdapter
+
 from vte_wats.coverage import Outcome
 from vte_wats.errors import FatalError, HeldError, RejectedError, RetriableError
 from vte_wats.model import VteTestRun
@@ -26,6 +28,8 @@ log = logging.getLogger(__name__)
 
 OUTCOMES = "outcomes"
 READ, REDRIVEN = "read", "redriven"
+REFUSED = "refused"
+_REFUSAL: TypeAdapter[Refusal] = TypeAdapter(Refusal)
 _AT_ONCE = 200  # reports held in memory: enough for five existence checks, a few megabytes at 300 steps
 
 
@@ -89,8 +93,15 @@ def upload(
             _note_done(staging, progress.done)
     if progress.retriable:
         raise _gathered(progress.retriable)
+    if options.dry_run:
+        staging.write(REFUSED, (_REFUSAL.dump_json(one).decode() for one in progress.refusals.values()))
     redriven = 0 if options.dry_run else _write_letters(staging, letters, progress, options.now_at)
     return _balanced(staging, progress.outcomes) | {REDRIVEN: redriven}
+
+
+def refused_runs(staging: Staging) -> Iterator[Refusal]:
+    """Yield what a dry run of :func:`upload` would have made letters of."""
+    return map(_REFUSAL.validate_json, staging.read(REFUSED))
 
 
 def _mapped_reports(mapped: Sequence[Report | Refusal], codes: frozenset[int], progress: _Progress) -> Iterator[Report]:

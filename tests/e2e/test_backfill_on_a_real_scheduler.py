@@ -1,0 +1,249 @@
+"""History, named runs and dead letters on a real Airflow: what is carried, what survives, and who goes first."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sandbox.airflow_stack import AirflowStack
+from sandbox.plant import Plant
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+
+SYNC, BACKFILL = "vte_wats_sync", "vte_wats_backfill"
+BUDGET = 6_000  # requests a minute
+SLICES = 4  # of a part
+LONG_AGO = timedelta(days=30)
+
+
+class Site:
+    """A plant with history, and an Airflow whose sync began a quarter of an hour ago."""
+
+    def __init__(self, plant: Plant, airflow: AirflowStack, began_at: datetime) -> None:
+        self.plant, self.airflow, self.began_at = plant, airflow, began_at
+
+    def backfill(self, expected: str = "success", **form: Any) -> str:
+        """Trigger a backfill, wait until its last part has ended, and return its first run's id."""
+        run_id = self.airflow.trigger(BACKFILL, conf=form)
+        self.await_parts(run_id, expected)
+        return run_id
+
+    def await_parts(self, run_id: str, expected: str = "success") -> None:
+        wait_until(
+            lambda: (parts := self.parts(run_id)) and not {one.state for one in parts} & {"queued", "running"}, 600
+        )
+        assert [one.state for one in self.parts(run_id)][-1] == expected, self.log(run_id, "plan")
+
+    def parts(self, run_id: str) -> list[Any]:
+        return [one for one in self.airflow.runs(BACKFILL) if one.run_id.startswith(run_id)]
+
+    def last_part(self, run_id: str) -> str:
+        return max((one.run_id for one in self.parts(run_id)), key=lambda one: int((one.partition("__part_")[2]) or 1))
+
+    def log(self, run_id: str, task_id: str) -> str:
+        return self.airflow.task_log(BACKFILL, run_id, task_id)
+
+    def sync(self) -> str:
+        run_id = self.airflow.trigger(SYNC)
+        assert self.airflow.wait_for_run(SYNC, run_id, timeout_s=240) == "success"
+        return run_id
+
+    def load(self, age: timedelta, runs: int, *, steps: int = 3, oddities: tuple[str, ...] = ()) -> set[str]:
+        """Commit runs of the hour that ended so long ago; return their GUIDs."""
+        before, end = self.source, datetime.now(UTC) - age
+        begin = end - (timedelta(hours=1) if age else timedelta(seconds=30))
+        self.plant.floor.load(self.plant.db, start=begin, end=end, runs=runs, steps=steps, oddities=list(oddities))
+        return self.source - before
+
+    @property
+    def source(self) -> set[str]:
+        return {str(guid).lower() for (guid,) in self.plant.db.query('SELECT "Index_GUID" FROM "IndexData"')}
+
+    @property
+    def receipts(self) -> dict[str, int]:
+        return {guid.lower(): count for guid, count in self.plant.wats.store.receive_counts().items()}
+
+    @property
+    def state(self) -> dict[str, Any]:
+        return json.loads(self.airflow.variable("vte_wats_state") or "{}")
+
+    @property
+    def progress(self) -> dict[str, Any]:
+        return json.loads(self.airflow.variable("vte_wats_backfill") or "{}")
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Iterator[Site]:
+    home = tmp_path_factory.mktemp("site")
+    began_at = datetime.fromtimestamp(time.time() // 300 * 300, UTC) - timedelta(minutes=15)
+    plant = Plant(requests_per_minute=BUDGET)
+    settings = plant.floor.settings(storage_path=f"file://{home}/storage", settle_delay_s=0)
+    with (
+        plant,
+        AirflowStack(
+            home=home / "airflow",
+            dags_folder=repository / "dags",
+            plugins_folder=repository / "plugins",
+            env={
+                "AIRFLOW__VTE_WATS__START_DATE": began_at.isoformat(),
+                "AIRFLOW__VTE_WATS__RETRIES": "2",
+                "AIRFLOW__VTE_WATS__RETRY_DELAY_S": "1",
+                "AIRFLOW__VTE_WATS__BACKFILL_SLICES": str(SLICES),
+            },
+            pools={"wats_api": 1, "vte_wats_state": 1},
+            connections=plant.connections,
+            variables={"vte_wats": json.dumps(settings)},
+        ) as airflow,
+    ):
+        assert airflow.import_errors() == []
+        airflow.unpause(SYNC)
+        airflow.unpause(BACKFILL)
+        yield Site(plant, airflow, began_at)
+
+
+def wait_until(condition: Callable[[], Any], timeout_s: float = 240) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.5)
+
+
+def stretch(age: timedelta, hours: float = 3) -> dict[str, str]:
+    """Return the form's edges of a stretch around the hour that ended so long ago."""
+    middle = datetime.now(UTC) - age - timedelta(minutes=30)
+    reach = timedelta(hours=hours / 2)
+    return {"from": (middle - reach).isoformat(), "to": (middle + reach).isoformat()}
+
+
+def test_a_wrong_form_is_refused_with_the_reasons_before_anything_is_read(site):
+    run_id = site.backfill(
+        "failed", **{"from": "2026-03-02T06:00:00Z", "to": "2026-03-01T06:00:00Z"}, dead_letters="all"
+    )
+    log = site.log(run_id, "plan")
+    assert "from and to beside dead_letters: choose one of them" in log
+    assert "nothing was started" in log
+    assert not any(one.task_id.startswith("carry") and one.state == "success" for one in tasks(site, run_id))
+
+
+def tasks(site: Site, run_id: str) -> list[Any]:
+    return site.airflow.task_instances(BACKFILL, run_id)
+
+
+def test_a_dry_run_counts_estimates_and_shows_what_mapping_would_do(site):
+    odd = ("blank_serial", "unmapped_testplan", "overlong_texts")
+    loaded = site.load(LONG_AGO, 40, oddities=odd)
+    run_id = site.backfill(**stretch(LONG_AGO), dry_run=True)
+    summary = site.airflow.xcom(BACKFILL, run_id, "go_on", key="summary")
+    assert (summary["runs"], summary["carried"]) == (len(loaded), len(loaded))
+    assert summary["estimate_s"] >= len(loaded) * 60 // BUDGET
+    assert summary["preview"]["dead"]["serial is blank"]["examples"][0] in loaded
+    assert sum(one["runs"] for one in summary["preview"]["held"].values()) >= 1
+    assert sum(one["runs"] for one in summary["preview"]["shortened"].values()) >= 1
+    assert "held: 2 runs" in site.log(run_id, "go_on")
+    assert not loaded & site.receipts.keys()
+    assert site.progress["ended_at"]
+
+
+def test_a_stretch_goes_on_from_part_to_part_and_becomes_coverage_without_moving_last_sync(site):
+    site.sync()
+    last_sync = site.state["lastSync"]
+    form = stretch(LONG_AGO)
+    run_id = site.backfill(**form, batch_size=4)
+    assert len(site.parts(run_id)) >= 2
+    due = {guid for guid in site.source if guid not in site.receipts}
+    letters = {one["kind"] for one in dead_letters(site).values()}
+    assert due == dead_letters(site).keys()
+    assert letters == {"dead", "held"}
+    assert set(site.receipts.values()) == {1}
+    covered = [(one["from"], one["to"]) for one in site.state["coverage"]]
+    begin, end = (datetime.fromisoformat(form[edge]).replace(microsecond=0) for edge in ("from", "to"))
+    assert any(datetime.fromisoformat(a) <= begin and end <= datetime.fromisoformat(b) for a, b in covered)
+    assert site.state["lastSync"] >= last_sync
+    assert datetime.fromisoformat(site.state["lastSync"]) >= site.began_at
+    assert site.progress["remaining_s"] == 0
+    assert site.progress["carried"] == site.progress["runs"]
+
+
+def dead_letters(site: Site) -> dict[str, dict]:
+    storage = Path(json.loads(site.airflow.variable("vte_wats"))["storage_path"].removeprefix("file://"))
+    return {path.stem: json.loads(path.read_text()) for path in storage.glob("dead_letters/*.json")}
+
+
+def test_named_runs_are_carried_and_one_that_is_not_in_vte_is_told(site):
+    loaded = site.load(timedelta(days=60), 6)
+    unknown = "00000000-0000-0000-0000-00000000dead"
+    run_id = site.backfill(guids=[*sorted(loaded)[:3], unknown])
+    assert set(sorted(loaded)[:3]) <= site.receipts.keys()
+    assert not set(sorted(loaded)[3:]) & site.receipts.keys()
+    assert "1 runs less than planned" in site.log(run_id, "go_on")
+
+
+def test_a_backfill_goes_on_after_the_scheduler_and_all_its_tasks_were_killed(site):
+    age = timedelta(days=45)
+    loaded = site.load(age, 60)
+    run_id = site.airflow.trigger(BACKFILL, conf={**stretch(age), "batch_size": 5})
+    wait_until(lambda: len(loaded & site.receipts.keys()) >= 10)
+    site.airflow.kill_component("scheduler")
+    assert not loaded <= site.receipts.keys()
+    site.airflow.start_component("scheduler")
+    site.await_parts(run_id)
+    assert loaded <= site.receipts.keys()
+    assert site.progress["carried"] == len(loaded)
+
+
+def test_airflows_own_backfill_carries_intervals_from_before_the_start_date(site):
+    end = site.began_at - timedelta(hours=2)
+    before = site.source
+    site.plant.floor.load(site.plant.db, start=end - timedelta(minutes=14), end=end, runs=12, steps=3)
+    loaded = site.source - before
+    edges = [
+        "--from-date",
+        (end - timedelta(minutes=15)).isoformat(),
+        "--to-date",
+        (end - timedelta(minutes=5)).isoformat(),
+    ]
+    site.airflow.command("backfill", "create", "--dag-id", SYNC, *edges, "--max-active-runs", "2")
+
+    def carried() -> list[str]:
+        return [one.state for one in site.airflow.runs(SYNC) if one.run_type == "backfill"]
+
+    wait_until(lambda: len(carried()) == 3 and set(carried()) <= {"success", "failed"}, 300)
+    assert carried() == ["success"] * 3
+    assert loaded <= site.receipts.keys()
+    assert len(site.state["coverage"]) >= 2
+
+
+def test_ten_thousand_runs_of_history_leave_the_live_sync_its_place(site):
+    """Whoever goes first shows in what WATS received between a live report being ready and its arrival."""
+    age, size = timedelta(days=90), 1_000
+    history = site.load(age, 10_000, steps=2)
+    site.plant.wats.log.clear()
+    run_id = site.airflow.trigger(BACKFILL, conf={**stretch(age), "batch_size": size})
+    wait_until(lambda: site.progress["run_id"] == run_id and site.progress["carried"] > 0)
+    waited = []
+    for _ in range(3):
+        live = site.load(timedelta(), 5)
+        sync_id = site.sync()
+        assert live <= site.receipts.keys()
+        waited.append(posts_of_history_before(site, sync_id, live))
+    assert site.progress["ended_at"] is None, "the backfill was over too early for this test to show anything"
+    site.await_parts(run_id)
+    assert history <= site.receipts.keys()
+    assert max(waited) <= 2 * size, waited  # the slice under way, and one that was chosen at the same moment
+    assert site.plant.wats.log.requests_in_worst_minute() <= BUDGET
+    assert site.plant.wats.log.find(status=429) == []
+
+
+def posts_of_history_before(site: Site, sync_id: str, live: set[str]) -> int:
+    """Count the reports that arrived after the live ones were mapped and before the first of them did."""
+    mapped = [one for one in site.airflow.task_instances(SYNC, sync_id) if one.task_id == "carry.map_runs"]
+    ready_at = max(one.end for one in mapped)
+    posts = [one for one in site.plant.wats.log if one.method == "POST" and one.at >= ready_at]
+    first_at = min(one.at for one in posts if one.report_id in live)
+    return sum(1 for one in posts if one.at < first_at)
