@@ -26,6 +26,10 @@ class StackFolders:
         return self.home / "postgres"
 
     @property
+    def redis(self) -> Path:
+        return self.home / "redis"
+
+    @property
     def logs(self) -> Path:
         """One file per component; the logs of tasks are below ``airflow``."""
         return self.home / "logs"
@@ -40,7 +44,7 @@ class StackFolders:
         return self.airflow / "passwords.json"
 
     def create(self) -> None:
-        for folder in (self.airflow, self.postgres, self.logs, self.temporary):
+        for folder in (self.airflow, self.postgres, self.redis, self.logs, self.temporary):
             folder.mkdir(parents=True, exist_ok=True)
 
 
@@ -50,13 +54,17 @@ def airflow_environment(
     dags_folder: Path,
     plugins_folder: Path,
     database_url: str,
+    broker_url: str | None,
     port: int,
     user: str,
     parallelism: int,
     paused_at_creation: bool,
     overrides: Mapping[str, str],
 ) -> dict[str, str]:
-    """Return the whole environment of a component: the caller's without its Airflow, ours, then ``overrides``."""
+    """Return the whole environment of a component: the caller's without its Airflow, ours, then ``overrides``.
+
+    With a broker the tasks run on Celery workers, without one the scheduler starts them.
+    """
     environment = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN_PREFIXES)}
     address = f"http://127.0.0.1:{port}"
     no_proxy = [environment.get("NO_PROXY", ""), environment.get("no_proxy", ""), "127.0.0.1", "localhost"]
@@ -76,7 +84,7 @@ def airflow_environment(
             "dags_folder": dags_folder,
             "plugins_folder": plugins_folder,
             "load_examples": False,
-            "executor": "LocalExecutor",
+            "executor": "CeleryExecutor" if broker_url else "LocalExecutor",
             "parallelism": parallelism,
             "mp_start_method": "fork",
             "fernet_key": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
@@ -127,6 +135,8 @@ def airflow_environment(
         # every third task under load, and 1 is the smallest value that does not poll without pause.
         "workers": {"min_heartbeat_interval": 1},
     }
+    if broker_url:
+        sections["celery"] = {"broker_url": broker_url}  # results go into Airflow's own database
     for section, options in sections.items():
         for option, value in options.items():
             environment[f"AIRFLOW__{section.upper()}__{option.upper()}"] = str(value)

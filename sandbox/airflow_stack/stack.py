@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import httpx
+from celery import Celery
 
 from sandbox.airflow_stack.component import Component, wait_all
 from sandbox.airflow_stack.configuration import StackFolders, airflow_environment
@@ -21,6 +22,7 @@ from sandbox.airflow_stack.errors import AirflowApiError, StackError
 from sandbox.airflow_stack.guard import Guard
 from sandbox.airflow_stack.ports import free_ports
 from sandbox.airflow_stack.postgres import Postgres
+from sandbox.airflow_stack.redis import Redis
 from sandbox.airflow_stack.rest import DagRun, ImportFailure, RestClient, TaskInstance, wait_for_run
 
 log = logging.getLogger(__name__)
@@ -39,11 +41,16 @@ COMMANDS = {
     "dag-processor": (*AIRFLOW, "dag-processor"),
     "triggerer": (*AIRFLOW, "triggerer", "--skip-serve-logs"),
 }
+WORKER = "worker-{number}"
+"""How the Celery workers are called: ``worker-1`` and so on."""
 MIGRATE = (sys.executable, "-P", "-c", "from airflow.utils.db import initdb; initdb()")
 
 
 class AirflowStack:
     """Airflow with everything it needs, on free ports of 127.0.0.1, below one folder.
+
+    ``workers`` is how many Celery workers run the tasks, with Redis between them and the scheduler; with none the
+    scheduler runs the tasks itself (LocalExecutor). Either way ``parallelism`` tasks run at the same time.
 
     ``home`` is an empty folder, which may be deleted once the block has ended. ``env`` goes over the stack's own
     settings. ``variables`` (name to text) and ``connections`` (id to Airflow's JSON form) are stored in the metadata
@@ -62,6 +69,7 @@ class AirflowStack:
         plugins_folder: Path,
         env: Mapping[str, str] | None = None,
         components: Sequence[str] = ("api-server", "scheduler", "dag-processor"),
+        workers: int = 0,
         pools: Mapping[str, int] | None = None,
         variables: Mapping[str, str] | None = None,
         connections: Mapping[str, Mapping[str, Any]] | None = None,
@@ -76,12 +84,15 @@ class AirflowStack:
         self.folders = StackFolders(home=home.resolve())
         self.user = "admin"
         self.password = secrets.token_urlsafe(12)
-        self._port, database_port = free_ports(2)
+        self._port, database_port, broker_port = free_ports(3)
         self.url = f"http://127.0.0.1:{self._port}"
         self._dags_folder = dags_folder.resolve()
         self._plugins_folder = plugins_folder.resolve()
         self._overrides = dict(env or {})
-        self._component_names = tuple(components)
+        self._workers = {
+            WORKER.format(number=n + 1): _worker(n + 1, -(-parallelism // workers)) for n in range(workers)
+        }
+        self._commands = {name: COMMANDS[name] for name in components} | self._workers
         self._pools = dict(pools or {})
         self._variables = dict(variables or {})
         self._connections = dict(connections or {})
@@ -95,6 +106,16 @@ class AirflowStack:
             log_path=self.folders.logs / "postgres.log",
             guard=self._guard,
             template=self._template,
+        )
+        self._redis = (
+            Redis(
+                self.folders.redis,
+                port=broker_port,
+                log_path=self.folders.logs / "redis.log",
+                guard=self._guard,
+            )
+            if workers
+            else None
         )
         self._env: dict[str, str] = {}
         self._components: dict[str, Component] = {}
@@ -122,11 +143,14 @@ class AirflowStack:
         self._write_password()
         self._guard.start()
         self._timed("postgres", self._postgres.start)
+        if self._redis is not None:
+            self._timed("redis", self._redis.start)
         self._env = airflow_environment(
             folders=self.folders,
             dags_folder=self._dags_folder,
             plugins_folder=self._plugins_folder,
             database_url=self._postgres.url,
+            broker_url=self._redis.url if self._redis is not None else None,
             port=self._port,
             user=self.user,
             parallelism=self._parallelism,
@@ -134,14 +158,14 @@ class AirflowStack:
             overrides=self._overrides,
         )
         self._timed("migrate", self._migrate)
-        for name in self._component_names:
+        for name in self._commands:
             self._components[name] = self._component(name)
-        early = [name for name in self._component_names if name != "scheduler" or self._paused_at_creation]
+        early = [name for name in self._commands if name != "scheduler" or self._paused_at_creation]
         for name in early:
             self._components[name].start()
         self._timed("api-server", self._wait_for_api)
         self._timed("contents", self._store_contents)
-        for name in set(self._component_names) - set(early):
+        for name in self._commands.keys() - set(early):
             self._components[name].start()
         self._timed("healthy", self._wait_for_heartbeats)
         self._timed("parsed", self._wait_for_dags)
@@ -161,31 +185,42 @@ class AirflowStack:
             component.kill()
         self._components.clear()
         self._postgres.stop()
+        if self._redis is not None:
+            self._redis.stop()
         self._guard.stop()
         self._client.close()
         self.seconds["stop"] = time.monotonic() - began
 
     @property
     def pids(self) -> dict[str, int]:
-        """Process ids of what runs now, by component, ``postgres`` included."""
+        """Process ids of what runs now, by component, ``postgres`` and ``redis`` included."""
         pids = {name: each.pid for name, each in self._components.items()} | {"postgres": self._postgres.pid}
+        if self._redis is not None:
+            pids["redis"] = self._redis.pid
         return {name: pid for name, pid in pids.items() if pid is not None}
 
     @property
-    def ports(self) -> tuple[int, int]:
-        """The port of the UI and API, and the port of PostgreSQL."""
-        return self._port, self._postgres.port
+    def ports(self) -> tuple[int, ...]:
+        """The port of the UI and API, the port of PostgreSQL and, with Celery workers, the port of Redis."""
+        return self._port, self._postgres.port, *([self._redis.port] if self._redis is not None else [])
+
+    @property
+    def broker_url(self) -> str:
+        """Where Celery's messages are; without workers there are none."""
+        if self._redis is None:
+            raise StackError("This stack has no Celery workers, so it has no broker.")
+        return self._redis.url
 
     def stop_component(self, name: str) -> None:
         """Stop a component as an operator would; the scheduler lets running tasks finish."""
         self._known(name).stop(grace_s=COMPONENT_STOP_GRACE_S)
 
     def kill_component(self, name: str) -> None:
-        """SIGKILL a component and all that it forked (for the scheduler, the running tasks) without warning."""
+        """SIGKILL a component and all that it forked (running tasks, for whoever runs them) without warning."""
         self._known(name).kill()
 
     def start_component(self, name: str) -> None:
-        """Start a component again and return when its heartbeat, or the API, is back."""
+        """Start a component again and return when its heartbeat, or the API, or its answer to Celery, is back."""
         component = self._known(name)
         component.start()
         if name == "api-server":
@@ -258,7 +293,7 @@ class AirflowStack:
     def _component(self, name: str) -> Component:
         return Component(
             name,
-            COMMANDS[name],
+            self._commands[name],
             env=self._env,
             folder=self.folders.home,
             log_path=self.folders.logs / f"{name}.log",
@@ -309,14 +344,21 @@ class AirflowStack:
         return bool(self._health().get("metadatabase", {}).get("status") == "healthy")
 
     def _wait_for_heartbeats(self, *, newer_than: float = 0.0) -> None:
-        """Wait for a healthy heartbeat of every running component, written after the given Unix time."""
-        parts = [name for name, each in self._components.items() if each.is_alive and name != "api-server"]
+        """Wait for a healthy heartbeat of every running component, written after the given Unix time.
+
+        Celery workers write none; they answer the broker.
+        """
+        alive = {name for name, each in self._components.items() if each.is_alive}
+        workers, parts = alive & self._workers.keys(), sorted(alive - self._workers.keys() - {"api-server"})
 
         def fresh() -> bool:
             health = self._health()
             return all(_is_fresh(health.get(part.replace("-", "_")) or {}, newer_than) for part in parts)
 
         self._wait_until(f"heartbeats of {', '.join(parts)}", fresh)
+        if self._redis is not None and workers:
+            with Celery(broker=self._redis.url) as celery:
+                self._wait_until(f"answers of {', '.join(sorted(workers))}", lambda: workers <= _answering(celery))
 
     def _health(self) -> dict[str, Any]:
         try:
@@ -375,6 +417,8 @@ class AirflowStack:
 
     def _check_alive(self) -> None:
         self._postgres.check_alive()
+        if self._redis is not None:
+            self._redis.check_alive()
         for component in self._components.values():
             component.check_alive()
 
@@ -384,6 +428,18 @@ class AirflowStack:
             step()
         finally:
             self.seconds[name] = time.monotonic() - began
+
+
+def _worker(number: int, slots: int) -> tuple[str, ...]:
+    name = WORKER.format(number=number)
+    options = {"--celery-hostname": name, "--concurrency": str(slots), "--pid": f"{name}.pid"}
+    return (*AIRFLOW, "celery", "worker", "--skip-serve-logs", *(part for pair in options.items() for part in pair))
+
+
+def _answering(celery: Celery) -> set[str]:
+    """Return the names of the workers that answer."""
+    answers = celery.control.ping(timeout=1.0)
+    return {node.partition("@")[2] for answer in answers for node in answer}
 
 
 def _is_fresh(part: Mapping[str, Any], newer_than: float) -> bool:

@@ -16,12 +16,12 @@ import pytest
 from airflow.dag_processing.dagbag import DagBag
 from airflow.models.dagrun import DagRun
 from airflow.models.variable import Variable
-from airflow.utils.db import initdb
 from airflow.utils.session import create_session
 from upath import UPath
 
 from sandbox.plant import Plant
 from tests.bucket import CONN_ID, Bucket
+from tests.integration.in_process import BEGIN_AT, STATE
 from tests.unit.builders import a_run, a_settings, guid_of
 from vte_wats.errors import FatalError
 from vte_wats.model import VteStepResult
@@ -31,7 +31,6 @@ from vte_wats.storage.dead_letters import DeadLetters, LetterKind
 from vte_wats.storage.staging import Staging, discard, staging_of
 
 NOW_AT = datetime(2026, 6, 1, 10, tzinfo=UTC)
-BEGIN_AT = datetime(2026, 3, 2, tzinfo=UTC)  # the start date of the tests
 MORE_THAN_A_PAGE = 1_200  # S3 lists and deletes a thousand keys at a time
 
 
@@ -161,17 +160,11 @@ def test_a_place_that_cannot_be_opened_stops_with_what_is_missing(place, told):
 # A whole sync, its tasks in this process
 
 
-@pytest.fixture(scope="module")
-def bag(repository) -> DagBag:
-    initdb()
-    return DagBag(dag_folder=str(repository / "dags"))
-
-
 @pytest.fixture
-def plant(place, monkeypatch) -> Iterator[Plant]:
+def plant(bag, place, monkeypatch) -> Iterator[Plant]:
     with create_session() as session:
         session.query(DagRun).delete()
-    Variable.delete("vte_wats_state")
+    Variable.delete(STATE)
     with Plant() as plant:
         for name, value in plant.environment.items():
             monkeypatch.setenv(name, value)

@@ -16,6 +16,7 @@ import pytest
 from sandbox.airflow_stack import AirflowStack, StackError
 from sandbox.airflow_stack.guard import Guard
 from sandbox.airflow_stack.ports import is_listening
+from sandbox.airflow_stack.redis import Redis
 
 pytestmark = pytest.mark.e2e
 
@@ -263,3 +264,11 @@ def test_a_guard_without_entries_ends_with_its_owner():
     guard.stop()
 
     assert set(psutil.Process().children()) - before == set()
+
+
+def test_a_stack_of_workers_without_redis_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    redis = Redis(tmp_path, port=1, log_path=tmp_path / "log", guard=Guard())
+
+    with pytest.raises(StackError, match=r"redis-server is missing.*apt-get install redis-server"):
+        redis.start()

@@ -216,6 +216,16 @@ def test_pools_are_those_the_tasks_use():
     assert all(set(pool) == {"slots", "description", "include_deferred"} for pool in pools.values())
 
 
+def test_the_page_on_scaling_names_what_compose_sets():
+    page = (REPOSITORY / "docs/scaling.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `\[(\w+)\] (\w+)` \| (\S*) ?\| (\S+) \|", page, re.MULTILINE)
+    assert len(rows) >= 6
+    for section, option, here, default in rows:
+        assert environment("worker").get(f"AIRFLOW__{section.upper()}__{option.upper()}", "") == here, option
+        known = conf.configuration_description[section]["options"][option]["default"]
+        assert default == (known or "86400"), option  # the provider knows this one alone
+
+
 # Dockerfile
 
 

@@ -1,0 +1,193 @@
+"""The same DAG files on a cluster: CeleryExecutor, two workers, Redis between them, one shared folder."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from celery import Celery
+
+from sandbox.airflow_stack import AirflowStack
+from sandbox.airflow_stack import redis as broker
+from sandbox.airflow_stack.sessions import session_members
+from sandbox.plant import Plant
+from sandbox.wats.faults import Fault
+
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.timeout(900),
+    pytest.mark.skipif(not broker.is_installed(), reason=f"no {broker.PROGRAM}: apt-get install {broker.PROGRAM}"),
+]
+
+SYNC = "vte_wats_sync"
+WORKERS = ("worker-1", "worker-2")
+POST = "/api/Report/WSJF"
+
+
+class Site:
+    """A plant, an Airflow of several workers that syncs it, and what a test asks about both."""
+
+    def __init__(self, plant: Plant, airflow: AirflowStack, storage: Path) -> None:
+        self.plant, self.airflow, self.storage = plant, airflow, storage
+
+    def load(self, runs: int) -> None:
+        """Commit runs of the last two minutes."""
+        end = datetime.now(UTC) - timedelta(seconds=2)
+        self.plant.floor.load(self.plant.db, start=end - timedelta(minutes=2), end=end, runs=runs, steps=6)
+
+    def start_sync(self) -> str:
+        return self.airflow.trigger(SYNC)
+
+    def end_sync(self, run_id: str) -> str:
+        return self.airflow.wait_for_run(SYNC, run_id, timeout_s=480)
+
+    @property
+    def source(self) -> set[str]:
+        return {str(guid).lower() for (guid,) in self.plant.db.query('SELECT "Index_GUID" FROM "IndexData"')}
+
+    @property
+    def receipts(self) -> dict[str, int]:
+        return {guid.lower(): count for guid, count in self.plant.wats.store.receive_counts().items()}
+
+    @property
+    def letters(self) -> list[Path]:
+        return list(self.storage.glob("dead_letters/*"))
+
+    def done_by(self, worker: str, run_id: str, since: int = 0) -> set[str]:
+        """Return which tasks of a run a worker was given, from its own log; ``since`` a length the log had before."""
+        given = [line for line in self.log(worker)[since:].splitlines() if "Executing workload" in line]
+        return {found[1] for line in given if run_id in line and (found := re.search(r"task_id=.?'([\w.]+).?'", line))}
+
+    def log(self, worker: str) -> str:
+        return self.airflow.component_log(worker)
+
+    def worker_at_work(self) -> str | None:
+        """Return the worker that has a task under way."""
+        for name in WORKERS:
+            for pid in session_members(self.airflow.pids[name]):
+                with suppress(psutil.Error):
+                    if " ".join(psutil.Process(pid).cmdline()).startswith("airflow worker -- "):
+                        return name
+        return None
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Iterator[Site]:
+    home = tmp_path_factory.mktemp("cluster")
+    began_at = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=15)
+    plant = Plant()
+    settings = plant.floor.settings(storage_path=f"file://{home}/storage", settle_delay_s=0, batch_size=20)
+    with (
+        plant,
+        AirflowStack(
+            home=home / "airflow",
+            dags_folder=repository / "dags",
+            plugins_folder=repository / "plugins",
+            workers=len(WORKERS),
+            parallelism=4,
+            env={
+                "AIRFLOW__VTE_WATS__START_DATE": began_at.isoformat(),
+                "AIRFLOW__VTE_WATS__SCHEDULE": "0 0 1 1 *",  # every sync is one that a test triggers
+                "AIRFLOW__VTE_WATS__RETRY_DELAY_S": "1",
+                "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",  # in production longer: docs/scaling.md
+            },
+            pools={"wats_api": 1, "vte_wats_state": 1},
+            connections=patient(plant),
+            variables={"vte_wats": json.dumps(settings)},
+        ) as airflow,
+    ):
+        assert airflow.import_errors() == []
+        airflow.unpause(SYNC)
+        yield Site(plant, airflow, home / "storage")
+        sessions = list(airflow.pids.values())
+    assert [pid for session in sessions for pid in session_members(session)] == []
+
+
+@pytest.fixture(scope="module")
+def stalled(site: Site) -> tuple[str, str, str]:
+    """A sync whose upload hangs: WATS stores what it gets and answers nothing. Its id, its worker, the other one."""
+    site.load(30)
+    number = site.plant.wats.faults.add(Fault("store_then_timeout", method="POST", path=POST, after=5))
+    run_id = site.start_sync()
+    wait_until(lambda: site.plant.wats.faults.fired(number))
+    at_work = wait_until(site.worker_at_work)
+    assert "carry.upload" in site.done_by(at_work, run_id)
+    (idle,) = set(WORKERS) - {at_work}
+    return run_id, at_work, idle
+
+
+def patient(plant: Plant) -> dict[str, dict[str, Any]]:
+    """Return the plant's connections; requests to WATS wait longer than any test."""
+    connections = plant.connections
+    connections["wats_default"]["extra"]["timeout_s"] = 600
+    return connections
+
+
+def wait_until(condition: Callable[[], Any], timeout_s: float = 120) -> Any:
+    deadline = time.monotonic() + timeout_s
+    while not (found := condition()):
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.1)
+    return found
+
+
+def let_the_visibility_timeout_pass(site: Site) -> None:
+    """Do what a broker's client does some time after messages were not acknowledged: queue them again."""
+    options = {"visibility_timeout": 0}
+    with Celery(broker=site.airflow.broker_url, broker_transport_options=options).connection_for_read() as connection:
+        connection.default_channel.qos.restore_visible(interval=1)
+
+
+def test_fresh_runs_reach_wats_and_both_workers_carry_them(site):
+    site.load(60)
+    run_id = site.start_sync()
+    assert site.end_sync(run_id) == "success"
+    assert site.receipts == dict.fromkeys(site.source, 1)
+    shares = [site.done_by(worker, run_id) for worker in WORKERS]
+    assert all(shares), shares
+    assert set.union(*shares) == {"plan", "carry.extract", "carry.map_runs", "carry.upload", "settle"}
+
+
+def test_a_task_that_the_broker_hands_out_again_while_it_runs_is_left_alone(site, stalled):
+    run_id, at_work, _ = stalled
+    before = site.receipts
+    let_the_visibility_timeout_pass(site)
+    wait_until(lambda: any("already running elsewhere, ignoring" in site.log(worker) for worker in WORKERS))
+    assert site.worker_at_work() == at_work
+    assert site.receipts == before
+    states = {one.state for one in site.airflow.task_instances(SYNC, run_id) if one.task_id == "carry.upload"}
+    assert "running" in states
+    assert states <= {"running", "scheduled", "success"}  # neither failed nor tried again
+
+
+def test_a_worker_that_dies_in_an_upload_loses_nothing_and_the_other_one_finishes(site, stalled):
+    run_id, killed, survivor = stalled
+    since = len(site.log(survivor))
+    assert len(site.receipts) < len(site.source)
+    site.airflow.kill_component(killed)
+    site.plant.wats.faults.clear()
+    assert site.end_sync(run_id) == "success"
+    assert site.receipts == dict.fromkeys(site.source, 1)
+    assert site.letters == []
+    assert "carry.upload" in site.done_by(survivor, run_id, since)
+    tries = [one.try_number for one in site.airflow.task_instances(SYNC, run_id) if one.task_id == "carry.upload"]
+    assert max(tries) == 2
+    assert killed not in site.airflow.pids
+
+
+def test_a_worker_that_comes_back_takes_part_again(site):
+    (dead,) = set(WORKERS) - site.airflow.pids.keys()
+    site.airflow.start_component(dead)
+    site.load(60)
+    run_id = site.start_sync()
+    assert site.end_sync(run_id) == "success"
+    assert site.receipts == dict.fromkeys(site.source, 1)
+    assert all(site.done_by(worker, run_id) for worker in WORKERS)
