@@ -57,7 +57,10 @@ class Plant:
                 "conn_type": "wats",
                 "host": self.wats.url,
                 "password": self.wats.token,
-                "extra": {"requests_per_minute": self._requests_per_minute},
+                "extra": {
+                    "requests_per_minute": self._requests_per_minute,
+                    "report_page": f"{self.wats.url}/reports/{{id}}",
+                },
             },
         }
 

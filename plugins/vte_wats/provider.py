@@ -13,6 +13,7 @@ def get_provider_info() -> dict[str, Any]:
         "package-name": "vte-wats",
         "name": "VTE WATS",
         "description": "Keysight VTE test runs into WATS.",
+        "extra-links": ["vte_wats.orchestration.wats_link.OpenInWats"],
         "connection-types": [
             {
                 "connection-type": "wats",

@@ -72,6 +72,11 @@ class Site:
         return self._named("vte_wats_backfill")
 
     @property
+    def asset(self) -> str:
+        """The Airflow asset that says: the site's WATS holds something new."""
+        return self._named("vte_wats_reports")
+
+    @property
     def source_connection(self) -> str:
         """The connection to VTE."""
         return self._named("vte") if self.name else "vte_default"

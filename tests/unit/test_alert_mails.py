@@ -51,7 +51,12 @@ def a_situation(**fields) -> Situation:
 
 
 def a_condition(**fields) -> Condition:
-    given = {"opened_at": NOW - timedelta(minutes=12), "summary": "WATS does not answer: no connection", "advice": "go"}
+    given = {
+        "opened_at": NOW - timedelta(minutes=12),
+        "summary": "WATS does not answer",
+        "advice": "go",
+        "reason": "no connection",
+    }
     return Condition(**given | fields)
 
 
@@ -68,7 +73,7 @@ def test_the_subject_says_what_and_since_when():
     )
     closed = a_condition(closed_at=NOW - timedelta(minutes=2), told_at=NOW)
     assert notice(NoticeKind.CLOSED, [closed], a_situation(site=Site("oslo"))).subject == (
-        "[vte-wats oslo] SOLVED after 10 minutes: WATS does not answer: no connection"
+        "[vte-wats oslo] SOLVED after 10 minutes: WATS does not answer"
     )
 
 
@@ -134,7 +139,7 @@ def test_the_summary_of_many_products_stays_on_one_screen():
 
 
 def test_hostile_text_stays_text():
-    message = notice(NoticeKind.OPENED, [a_condition(summary=HOSTILE, advice=HOSTILE)], a_situation())
+    message = notice(NoticeKind.OPENED, [a_condition(summary=HOSTILE, advice=HOSTILE, reason=HOSTILE)], a_situation())
     assert "<script" not in message.html
     assert "{{ 7*7 }}" in message.text
     assert not re.search(r"[\r\n]", message.subject)
@@ -145,7 +150,7 @@ def test_hostile_text_stays_text():
 @given(st.text(max_size=3_000), st.text(max_size=3_000))
 def test_whatever_the_texts_are_the_mail_fits_and_no_header_or_tag_comes_from_them(text, reason):
     around = a_situation(failure=FAILURE.model_copy(update={"reason": reason}))
-    message = notice(NoticeKind.OPENED, [a_condition(summary=text, advice=text)] * 30, around)
+    message = notice(NoticeKind.OPENED, [a_condition(summary=text, advice=text, reason=text or "-")] * 30, around)
     assert len(message.subject) <= 150
     assert message.subject.isprintable()
     assert len(message.text) < 12_000

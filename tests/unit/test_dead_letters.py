@@ -53,7 +53,18 @@ def test_a_letter_is_readable_json_named_after_its_run(storage, letters):
     assert "\n" in text
     assert "測試" in text
     assert plain["first_at"] == "2026-06-01T10:00:00Z"
-    assert set(plain) == {"index_guid", "kind", "reason", "signature", "first_at", "last_at", "attempts", "run"}
+    assert set(plain) == {
+        "index_guid",
+        "kind",
+        "reason",
+        "signature",
+        "first_at",
+        "last_at",
+        "attempts",
+        "run",
+        "dag_id",
+        "run_id",
+    }
 
 
 def test_another_attempt_keeps_the_first_time_and_counts(letters):
@@ -139,3 +150,22 @@ def test_a_head_is_read_from_the_beginning_of_a_large_letter_alone(letters, monk
     put(letters, info1="x" * 1_000_000)
     monkeypatch.setattr(letters, "get", lambda _: pytest.fail("the whole letter was read"))
     assert [head.signature for head in letters.heads()] == ["bad"]
+
+
+def test_a_letter_names_the_dag_run_that_wrote_it(storage):
+    DeadLetters(storage, dag_id="vte_wats_sync", run_id="scheduled__1").put(
+        a_run(1), LetterKind.DEAD, "bad", "bad", FIRST_AT
+    )
+    letter = DeadLetters(storage).get(guid_of(1))
+    assert (letter.dag_id, letter.run_id) == ("vte_wats_sync", "scheduled__1")
+    assert [(head.dag_id, head.run_id) for head in DeadLetters(storage).heads()] == [("vte_wats_sync", "scheduled__1")]
+
+
+def test_a_letter_of_before_that_names_no_dag_run_is_read(storage, letters):
+    put(letters)
+    path = storage / "dead_letters" / f"{guid_of(1)}.json"
+    plain = json.loads(path.read_text())
+    del plain["dag_id"], plain["run_id"]
+    path.write_text(json.dumps(plain))
+    assert letters.get(guid_of(1)).run_id is None
+    assert [head.run_id for head in letters.heads()] == [None]

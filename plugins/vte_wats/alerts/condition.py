@@ -50,12 +50,13 @@ class NoticeKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """One check of one condition. ``summary`` is one line that says it all, ``advice`` what to do."""
+    """One check of one condition. ``summary`` is one short line, ``reason`` what was told, ``advice`` what to do."""
 
     key: str
     verdict: Verdict
     summary: str = ""
     advice: str = ""
+    reason: str = ""
 
     @property
     def kind(self) -> Kind:
@@ -79,6 +80,7 @@ class Condition(BaseModel):
     told_at: Instant | None = Field(None, description="When people heard of it last.")
     summary: str = Field("", description="What is wrong, in one line.")
     advice: str = Field("", description="What to do about it.")
+    reason: str = Field("", description="The reason, where one was told.")
 
     @property
     def is_open(self) -> bool:
@@ -98,7 +100,7 @@ class Condition(BaseModel):
         if observation.verdict is Verdict.UNKNOWN:
             return self
         is_bad = observation.verdict is Verdict.BAD
-        words = {"summary": observation.summary, "advice": observation.advice} if is_bad else {}
+        words = {name: getattr(observation, name) for name in ("summary", "advice", "reason")} if is_bad else {}
         if is_bad is self.is_open:
             return self.model_copy(update={"streak": 0, "turned_at": None} | words)
         streak, turned_at = self.streak + 1, self.turned_at or now_at

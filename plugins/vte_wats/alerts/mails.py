@@ -62,19 +62,23 @@ def notice(kind: NoticeKind, conditions: Sequence[Condition], around: Situation)
     """Return the mail about conditions of one kind that open, stay open or close together."""
     first = conditions[0]
     assert first.opened_at is not None  # noqa: S101 -- what is due has been opened
-    others = f" (and {len(conditions) - 1} more)" if len(conditions) > 1 else ""
+    what = first.summary + (f" (and {len(conditions) - 1} more)" if len(conditions) > 1 else "")
+    why = f": {first.reason}" if first.reason else ""
     opened_at = min(one.opened_at for one in conditions if one.opened_at is not None)
     ended_at = max((one.closed_at for one in conditions if one.closed_at is not None), default=around.now_at)
     lasted = in_words((ended_at - opened_at).total_seconds())
-    facts = [("Since", around.told(opened_at))]
+    facts = [("Reason", first.reason)] if first.reason else []
     match kind:
         case NoticeKind.OPENED:
-            subject, tone = f"PROBLEM: {first.summary}{others}", Tone.BAD
+            headline, subject, tone = f"PROBLEM: {what}", f"PROBLEM: {what}{why}", Tone.BAD
+            facts.append(("Since", around.told(opened_at)))
         case NoticeKind.REMINDER:
-            subject, tone = f"STILL OPEN after {lasted}: {first.summary}{others}", Tone.LATE
-            facts.append(("Open for", lasted))
+            headline, tone = f"STILL OPEN after {lasted}: {what}", Tone.LATE
+            subject = f"{headline}{why}"
+            facts += [("Since", around.told(opened_at)), ("Open for", lasted)]
         case NoticeKind.CLOSED:
-            subject, tone = f"SOLVED after {lasted}: {first.summary}{others}", Tone.GOOD
+            headline = subject = f"SOLVED after {lasted}: {what}"
+            tone = Tone.GOOD
             facts = [("Began", around.told(opened_at)), ("Ended", around.told(ended_at)), ("Lasted", lasted)]
             facts.append(("Missed meanwhile", _missed(around)))
     facts += [("Also", one.summary) for one in conditions[1:_MOST_ROWS]]
@@ -82,7 +86,7 @@ def notice(kind: NoticeKind, conditions: Sequence[Condition], around: Situation)
         sender=around.sender,
         subject=subject,
         tone=tone,
-        headline=subject,
+        headline=headline,
         facts=[*facts, *around.standing()],
         advice=() if kind is NoticeKind.CLOSED else [first.advice],
         links=around.links,

@@ -81,7 +81,7 @@ def _setup(measures: Measures) -> Observation:
     if not measures.setup_problem:
         return Observation(Kind.SETUP, Verdict.GOOD)
     return Observation(
-        Kind.SETUP, Verdict.BAD, f"nothing can run: {measures.setup_problem}", "correct what the message names"
+        Kind.SETUP, Verdict.BAD, "nothing can run", "correct what the reason names", measures.setup_problem
     )
 
 
@@ -90,7 +90,8 @@ def _reach(kind: Kind, name: str, reach: Reach | None, advice: str) -> Observati
         return Observation(kind, Verdict.UNKNOWN)
     if reach.ok:
         return Observation(kind, Verdict.GOOD)
-    return Observation(kind, Verdict.BAD, f"{name} does not answer: {reach.problem}", advice)
+    reason = (reach.problem or "").removeprefix(f"{name}: ")
+    return Observation(kind, Verdict.BAD, f"{name} does not answer", advice, reason)
 
 
 def _no_progress(measures: Measures, memory: Memory, limits: AlertSettings) -> Observation:

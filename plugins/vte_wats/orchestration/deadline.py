@@ -31,12 +31,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(eq=False)
 class SyncDue(BaseDeadlineReference):
-    """The end of a scheduled run's interval; no deadline for any other run, nor for one created too late to keep it.
+    """The end of a scheduled run's interval; no deadline for any other run, nor for one that is created late.
 
     Catchup creates its runs late and ``backfill create`` makes another type, so old intervals alert nobody.
     """
 
-    latest_s: float = 600.0
+    latest_s: float = 300.0
 
     required_kwargs = frozenset({"dag_id", "run_id"})
 
@@ -66,7 +66,7 @@ def sync_deadline(site: Site, deployment: DagSettings) -> DeadlineAlert | None:
     if not deployment.deadline:
         return None
     return DeadlineAlert(
-        reference=SyncDue(latest_s=deployment.deadline.total_seconds()),
+        reference=SyncDue(latest_s=deployment.deadline.total_seconds() / 2),
         interval=deployment.deadline,
         callback=AsyncCallback(
             deadline_missed, kwargs={"site_name": site.name, "since": deployment.start_date.isoformat()}

@@ -73,6 +73,13 @@ def storage_of(site: Site, settings: Settings) -> UPath:
     return storage / site.name if site.name else storage
 
 
+def report_page(site: Site, report_id: object) -> str:
+    """Return where a person looks at a report in the browser."""
+    from vte_wats.wats.hook import WatsHook
+
+    return WatsHook(site.wats_connection).read_connection().page_of(report_id)
+
+
 def wats_host(site: Site) -> str:
     """Return the host that the site's connection to WATS names; nothing is dialled."""
     from vte_wats.wats.hook import WatsHook

@@ -7,16 +7,18 @@ Every task is told the name of the site it works for.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import TriggerRule, get_current_context, task, task_group
+from airflow.sdk import Asset, AssetAlias, TriggerRule, get_current_context, task, task_group
 
 from vte_wats.errors import FatalError
 from vte_wats.orchestration.dag_settings import DagSettings
 from vte_wats.orchestration.failures import note_failure
 from vte_wats.orchestration.retry_policy import SyncRetryPolicy
+from vte_wats.orchestration.wats_link import LINK_KEY, linked_task
 from vte_wats.sites import Site
 
 if TYPE_CHECKING:
@@ -68,7 +70,7 @@ def task_arguments(site: Site, settings: DagSettings) -> dict[str, Any]:
 
 def carry_and_settle(site: Site, slices: Any) -> Any:
     """Carry every slice of a plan, each by mapped tasks of its own, then settle; return what that came to."""
-    settling = settle.override(pool=site.state_pool)(site.name, slices)
+    settling = settle.override(pool=site.state_pool, outlets=[AssetAlias(site.asset)])(site.name, slices)
     carry.partial(site=site).expand(part=slices) >> settling
     return settling
 
@@ -108,17 +110,17 @@ def map_runs(site_name: str, extracted: dict[str, Any]) -> dict[str, Any]:
     return extracted | map_slice(staging(site, settings, extracted["slice"]), settings)
 
 
-@task(map_index_template="{{ slice_label }}")
+@linked_task(map_index_template="{{ slice_label }}")
 def upload(site_name: str, mapped: dict[str, Any]) -> dict[str, Any]:
     """Compare the staged reports with WATS, post what is missing or changed, write dead letters."""
     from dataclasses import asdict
 
     from vte_wats.orchestration import metrics
     from vte_wats.orchestration.backfill import note_slice
-    from vte_wats.orchestration.edges import open_wats, read_settings, storage_of
+    from vte_wats.orchestration.edges import open_wats, read_settings, report_page, storage_of
     from vte_wats.storage.claims import Claims
     from vte_wats.storage.dead_letters import DeadLetters
-    from vte_wats.sync.upload import UploadOptions
+    from vte_wats.sync.upload import UploadOptions, first_achieved
     from vte_wats.sync.upload import upload as upload_slice
 
     site = Site(site_name)
@@ -128,12 +130,16 @@ def upload(site_name: str, mapped: dict[str, Any]) -> dict[str, Any]:
     params = context["params"]
     options = UploadOptions(datetime.now(UTC), force=params["force"], dry_run=params["dry_run"])
     storage, staged = storage_of(site, settings), staging(site, settings, mapped["slice"])
-    name = f"{context['dag'].dag_id} {context['dag_run'].run_id} {mapped['slice']}"
+    dag_id, run_id = context["dag"].dag_id, context["dag_run"].run_id
+    letters = DeadLetters(storage, dag_id=dag_id, run_id=run_id)
+    name = f"{dag_id} {run_id} {mapped['slice']}"
     with open_wats(site, settings) as wats, Claims(storage, name, options.now_at) as claims:
         try:
-            counts = upload_slice(staged, wats, DeadLetters(storage), settings, options, claims=claims)
+            counts = upload_slice(staged, wats, letters, settings, options, claims=claims)
         finally:
             metrics.sent(site, wats.effort())
+    if (shown := first_achieved(staged)) is not None:
+        context["ti"].xcom_push(key=LINK_KEY, value=report_page(site, shown))
     if not options.dry_run:
         metrics.carried(site, counts)
     if context["dag"].dag_id == site.dag_id("backfill"):
@@ -179,7 +185,16 @@ def settle(site_name: str, slices: Any) -> dict[str, Any]:
         write_state(site, after)  # it knows this sync by now, should this try end before it can say so
         context["ti"].xcom_push(key=SETTLED_KEY, value=after.receipt())
     outcomes = {name: sum(result[name] for result in results) for name in (*Outcome, REDRIVEN)}
+    if not context["params"]["dry_run"]:
+        tell_other_dags(context, site, outcomes)
     return {"last_sync": after.last_sync.isoformat(), **outcomes}
+
+
+def tell_other_dags(context: Any, site: Site, outcomes: Mapping[str, int]) -> None:
+    """Emit the site's asset when WATS holds something new; DAGs of other teams may run on it."""
+    new = {name: outcomes[name] for name in ("uploaded", "replaced") if outcomes[name]}
+    if new:
+        context["outlet_events"][AssetAlias(site.asset)].add(Asset(site.asset), extra=new)
 
 
 def uploads_that_succeeded(context: Any, planned: int) -> list[dict[str, int]]:

@@ -26,7 +26,10 @@ class LetterKind(StrEnum):
 
 
 class DeadLetter(BaseModel):
-    """One run, complete, with why it is here. ``signature`` is equal for all runs with the same reason."""
+    """One run, complete, with why it is here. ``signature`` is equal for all runs with the same reason.
+
+    ``dag_id`` and ``run_id`` name the DAG run that wrote the letter last, when one did.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
 
@@ -37,6 +40,8 @@ class DeadLetter(BaseModel):
     first_at: datetime
     last_at: datetime
     attempts: int
+    dag_id: str | None = None
+    run_id: str | None = None
     run: VteTestRun
 
 
@@ -52,13 +57,17 @@ class LetterHead(BaseModel):
     first_at: datetime
     last_at: datetime
     attempts: int
+    dag_id: str | None = None
+    run_id: str | None = None
 
 
 class DeadLetters:
     """The folder of dead letters, local or in a bucket. A letter is on disk when :meth:`put` returns."""
 
-    def __init__(self, storage: UPath) -> None:
+    def __init__(self, storage: UPath, *, dag_id: str | None = None, run_id: str | None = None) -> None:
+        """``dag_id`` and ``run_id`` are those of whoever writes letters."""
         self._folder = storage / "dead_letters"
+        self._dag_id, self._run_id = dag_id, run_id
 
     def put(self, run: VteTestRun, kind: LetterKind, reason: str, signature: str, now_at: datetime) -> DeadLetter:
         """Write the letter of a run; one that is there already keeps its first time and counts one attempt more."""
@@ -71,6 +80,8 @@ class DeadLetters:
             first_at=earlier.first_at if earlier else now_at,
             last_at=now_at,
             attempts=earlier.attempts + 1 if earlier else 1,
+            dag_id=self._dag_id,
+            run_id=self._run_id,
             run=run,
         )
         make_folder(self._folder)

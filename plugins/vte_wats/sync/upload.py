@@ -232,6 +232,11 @@ def _done_earlier(staging: Staging) -> dict[UUID, tuple[str, Outcome]]:
     return {UUID(guid): (source_hash, Outcome(outcome)) for guid, source_hash, outcome in lines}
 
 
+def first_achieved(staging: Staging) -> UUID | None:
+    """Return the first run of a slice that WATS holds by now, for somebody who wants to look at one."""
+    return next(iter(_done_earlier(staging)), None)
+
+
 def _gathered(errors: Sequence[RetriableError]) -> RetriableError:
     """Return one error for many, with the longest wait that any of them asked for."""
     waits = [error.retry_after_s for error in errors if error.retry_after_s is not None]

@@ -73,6 +73,12 @@ class WatsOptions(BaseModel):
         description="How queries write report ids. auto tries bare, quoted, then or-chains, and keeps what works.",
     )
 
+    report_page: Annotated[str, Field(max_length=500, pattern=r"^https?://\S+$")] | None = Field(
+        None,
+        title="Report page",
+        description="The page of a report in the browser, for links; {id} stands for the report's id. Blank: the host.",
+    )
+
     @model_validator(mode="before")
     @classmethod
     def _blank_means_default(cls, given: Any) -> Any:
@@ -92,6 +98,10 @@ class WatsConnection(WatsOptions):
     def share_per_minute(self) -> float:
         """The requests per minute that one task may send."""
         return self.requests_per_minute / self.concurrent_tasks
+
+    def page_of(self, report_id: object) -> str:
+        """Return where a person looks at a report in the browser."""
+        return (self.report_page or self.url).replace("{id}", str(report_id))
 
     @classmethod
     def parse(

@@ -1,0 +1,236 @@
+"""The mails of outages, and what other DAGs and people find: on a real Airflow with scheduler and triggerer.
+
+Time runs five times as fast as in production: intervals of one minute, a deadline of some more. The monitor runs when a
+test says so; each of its runs is one check.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+import pytest
+
+from sandbox.airflow_stack import AirflowStack
+from sandbox.mail import MailCatcher, forms_of
+from sandbox.plant import READER_PASSWORD, Plant
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1500)]
+
+SYNC, MONITOR = "vte_wats_sync", "vte_wats_monitor"
+DEADLINE_S = 80
+OLD_INTERVALS = 25
+CONSUMER = """
+from airflow.sdk import DAG, Asset, task
+
+with DAG("reads_wats", schedule=[Asset("vte_wats_reports")]):
+
+    @task
+    def look(triggering_asset_events=None):
+        return [event.extra for events in triggering_asset_events.values() for event in events]
+
+    look()
+"""
+
+
+class Floor:
+    """A plant, a mail server and an Airflow between them."""
+
+    def __init__(self, plant: Plant, mail: MailCatcher, airflow: AirflowStack, storage: Path) -> None:
+        self.plant, self.mail, self.airflow, self.storage = plant, mail, airflow, storage
+
+    def check(self, times: int = 1) -> None:
+        """Let the monitor look."""
+        for _ in range(times):
+            run_id = self.airflow.trigger(MONITOR)
+            assert self.airflow.wait_for_run(MONITOR, run_id, timeout_s=240) == "success"
+
+    def load(self) -> None:
+        """Commit runs that ended just now."""
+        end = datetime.now(UTC) - timedelta(seconds=2)
+        self.plant.floor.load(self.plant.db, start=end - timedelta(seconds=30), end=end, runs=4, steps=4, oddities=[])
+
+    def done(self) -> list[Any]:
+        """The scheduled runs that succeeded, oldest first."""
+        return [one for one in self.airflow.runs(SYNC) if one.run_type == "scheduled" and one.state == "success"]
+
+    def stored(self, name: str) -> dict[str, Any]:
+        return json.loads(self.airflow.variable(name) or "{}")
+
+    def query(self, statement: str) -> list[tuple[Any, ...]]:
+        connection = psycopg2.connect(self.airflow._postgres.url.replace("+psycopg2", ""))
+        try:
+            with connection, connection.cursor() as cursor:
+                cursor.execute(statement)
+                return cursor.fetchall()
+        finally:
+            connection.close()
+
+    def subjects(self, since: int = 0) -> Counter[str]:
+        """Count the mails by the first word of their subject."""
+        return Counter(one.removeprefix("[vte-wats] ").split()[0].rstrip(":") for one in self.mail.subjects[since:])
+
+
+def wait_until(condition: Callable[[], Any], what: str, timeout_s: float = 400) -> Any:
+    deadline = time.monotonic() + timeout_s
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"waited in vain for {what}"
+        time.sleep(0.5)
+    return found
+
+
+@pytest.fixture(scope="module")
+def floor(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Iterator[Floor]:
+    home = tmp_path_factory.mktemp("alerts")
+    dags = home / "dags"
+    shutil.copytree(repository / "dags", dags, ignore=shutil.ignore_patterns("__pycache__"))
+    (dags / "reads_wats.py").write_text(CONSUMER, encoding="utf-8")
+    began_at = datetime.fromtimestamp(time.time() // 60 * 60, UTC) - timedelta(minutes=OLD_INTERVALS)
+    plant = Plant()
+    alerts = {"recipients": ["ops@factory.example"], "failed_syncs_per_hour": 59, "min_free_mb": 1}
+    settings = plant.floor.settings(storage_path=f"file://{home}/storage", settle_delay_s=0, alerts=alerts)
+    with (
+        plant,
+        MailCatcher() as mail,
+        AirflowStack(
+            home=home / "airflow",
+            dags_folder=dags,
+            plugins_folder=repository / "plugins",
+            components=("api-server", "scheduler", "dag-processor", "triggerer"),
+            env={
+                "AIRFLOW__VTE_WATS__START_DATE": began_at.isoformat(),
+                "AIRFLOW__VTE_WATS__SCHEDULE": "* * * * *",
+                "AIRFLOW__VTE_WATS__MONITOR_SCHEDULE": "0 0 1 1 *",
+                "AIRFLOW__VTE_WATS__DEADLINE_S": str(DEADLINE_S),
+                "AIRFLOW__VTE_WATS__RETRIES": "1",
+                "AIRFLOW__VTE_WATS__RETRY_DELAY_S": "1",
+                "PYTHONPATH": str(repository / "plugins"),
+            },
+            pools={"wats_api": 2, "vte_wats_state": 1},
+            connections=plant.connections | {"smtp_default": mail.connection},
+            variables={"vte_wats": json.dumps(settings)},
+        ) as airflow,
+    ):
+        assert airflow.import_errors() == []
+        for dag_id in (SYNC, MONITOR, "reads_wats"):
+            airflow.unpause(dag_id)
+        yield Floor(plant, mail, airflow, home / "storage")
+
+
+def is_live(floor: Floor) -> bool:
+    """Tell whether the interval that ended last has been carried."""
+    done = floor.done()
+    return bool(done) and done[-1].data_interval_end > datetime.now(UTC) - timedelta(seconds=75)
+
+
+def test_catching_up_old_intervals_tells_nobody(floor):
+    wait_until(lambda: is_live(floor), "the catch-up to end")
+    assert len(floor.done()) >= OLD_INTERVALS
+    assert floor.query("SELECT count(*) FROM deadline WHERE missed") == [(0,)]
+    assert floor.mail.mails == []
+
+
+def test_a_live_interval_has_a_deadline_and_a_backfill_of_old_ones_has_none(floor):
+    begin = datetime.now(UTC) - timedelta(hours=3)
+    body = {
+        "dag_id": SYNC,
+        "from_date": begin.isoformat(),
+        "to_date": (begin + timedelta(minutes=8)).isoformat(),
+        "max_active_runs": 1,
+        "run_backwards": False,
+        "dag_run_conf": {},
+        "reprocess_behavior": "none",
+    }
+    floor.airflow._client._call("POST", "/api/v2/backfills", json=body)
+    with_deadline = "SELECT count(*) FROM deadline d JOIN dag_run r ON r.id = d.dagrun_id WHERE r.run_type = '%s'"
+    wait_until(
+        lambda: floor.query("SELECT count(*) FROM dag_run WHERE run_type = 'backfill'")[0][0] >= 8,
+        "the backfill's runs",
+    )
+    assert floor.query(with_deadline % "backfill") == [(0,)]
+    wait_until(lambda: floor.query(with_deadline % "scheduled")[0][0], "a deadline of a live run")
+    done = "SELECT count(*) FROM dag_run WHERE run_type = 'backfill' AND state NOT IN ('success', 'failed')"
+    wait_until(lambda: floor.query(done) == [(0,)], "the backfill to end")
+    assert floor.query(with_deadline % "backfill") == [(0,)]
+    assert floor.mail.mails == []
+
+
+@pytest.mark.parametrize("outage", ["the first", "another"])
+def test_an_outage_is_one_mail_when_it_opens_one_when_it_is_late_and_one_when_it_is_over(floor, outage):
+    floor.check(2)
+    before = len(floor.mail.mails)
+    wait_until(lambda: is_live(floor), "a sync to end in time")
+    floor.load()
+    floor.plant.wats.stop()
+    floor.check(4)
+    wait_until(lambda: floor.subjects(before)["LATE"], "the mail about the deadline")
+    first = floor.stored("vte_wats_deadline")
+    wait_until(lambda: floor.stored("vte_wats_deadline")["until_at"] > first["until_at"], "another missed deadline")
+    floor.check(2)
+    assert floor.subjects(before) == {"PROBLEM": 1, "LATE": 1}
+    floor.plant.wats.start()
+    wait_until(lambda: is_live(floor), "a sync after the outage")
+    floor.check(4)
+    assert floor.subjects(before) == {"PROBLEM": 1, "LATE": 1, "SOLVED": 1}, floor.mail.subjects[before:]
+    by_kind = {str(mail["subject"]).removeprefix("[vte-wats] ").split()[0]: mail for mail in floor.mail.mails[before:]}
+    for form in forms_of(by_kind["LATE:"]):
+        assert "carry.upload" in form
+        assert "no connection" in form
+        assert f"{floor.airflow.url}/dags/{SYNC}/runs/" in form
+    assert "WATS does not answer" in by_kind["PROBLEM:"]["subject"]
+    assert "Lasted" in forms_of(by_kind["SOLVED"])[0]
+
+
+def test_no_mail_holds_a_secret(floor):
+    secrets = (READER_PASSWORD, floor.plant.wats.token)
+    assert floor.mail.mails
+    assert [
+        mail["subject"] for mail in floor.mail.mails for form in forms_of(mail) if any(s in form for s in secrets)
+    ] == []
+
+
+def test_dags_of_others_run_when_wats_holds_something_new_and_only_then(floor):
+    wait_until(lambda: is_live(floor), "a sync in time")
+    floor.load()
+    run_id = floor.airflow.trigger(SYNC)
+    assert floor.airflow.wait_for_run(SYNC, run_id, timeout_s=240) == "success"
+    wait_until(lambda: [one for one in floor.airflow.runs("reads_wats") if one.state == "success"], "the other DAG")
+    extras = [
+        extra
+        for one in floor.airflow.runs("reads_wats")
+        for extra in floor.airflow.xcom("reads_wats", one.run_id, "look") or []
+    ]
+    assert sum(extra["uploaded"] for extra in extras) >= 4
+    events = floor.query("SELECT source_run_id FROM asset_event")
+    uploading = {
+        one.run_id
+        for one in floor.airflow.runs(SYNC)
+        if one.state == "success" and (floor.airflow.xcom(SYNC, one.run_id, "settle") or {}).get("uploaded")
+    }
+    assert {run_id for (run_id,) in events} == uploading
+    assert len(uploading) < len([one for one in floor.airflow.runs(SYNC) if one.state == "success"])
+
+
+def test_every_upload_has_a_button_that_leads_to_a_report_in_wats(floor):
+    run = next(
+        one
+        for one in floor.done()[::-1]
+        if any(
+            t.task_id == "carry.upload" and t.map_index == 0 and t.state == "success"
+            for t in floor.airflow.task_instances(SYNC, one.run_id)
+        )
+    )
+    path = f"/api/v2/dags/{SYNC}/dagRuns/{run.run_id}/taskInstances/carry.upload/links?map_index=0"
+    answer = floor.airflow._client._call("GET", path.replace("+", "%2B"))
+    links = answer if isinstance(answer, dict) else answer.json()
+    (address,) = links["extra_links"].values()
+    guid = address.rpartition("/")[2]
+    assert address.startswith(floor.plant.wats.url)
+    assert guid in {one.lower() for one in floor.plant.wats.store.receive_counts()}
