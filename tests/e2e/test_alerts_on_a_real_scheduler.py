@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1500)]
 
 SYNC, MONITOR = "vte_wats_sync", "vte_wats_monitor"
 DEADLINE_S = 80
-OLD_INTERVALS = 25
+OLD_INTERVALS = 12
 CONSUMER = """
 from airflow.sdk import DAG, Asset, task
 

@@ -30,8 +30,12 @@ def links_for(site: Site, failure: Failure | None = None, run_id: str | None = N
     base = conf.get("api", "base_url", fallback="").rstrip("/")
     if not base:
         return []
+    page = ("Status page", f"{base}/plugin/vte_wats")
     dag = f"{base}/dags/{site.dag_id('sync')}"
-    links = [("Airflow: the sync", dag) if run_id is None else ("Airflow: this run", f"{dag}/runs/{quote(run_id)}")]
+    links = [
+        page,
+        ("Airflow: the sync", dag) if run_id is None else ("Airflow: this run", f"{dag}/runs/{quote(run_id)}"),
+    ]
     if failure is not None:
         run = f"{base}/dags/{failure.dag_id}/runs/{quote(failure.run_id)}"
         mapped = f"/mapped/{failure.map_index}" if failure.map_index >= 0 else ""
