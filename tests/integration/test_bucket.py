@@ -199,6 +199,6 @@ def test_a_whole_sync_stages_and_keeps_its_letters_in_the_bucket(bag, bucket, pl
     assert in_wats(plant).keys() == in_vte(plant) - {letter}
     unit = plant.db.query('SELECT "Uut_GUID" FROM "IndexData" WHERE "Index_GUID" = ?', [str(letter)])[0][0]
     plant.db.query('UPDATE "UutData" SET "Serial" = ? WHERE "Uut_GUID" = ?', ["SN-CORRECTED", unit])
-    assert sync(bag, "vte_wats_reconcile", dead_letters="all") == "success"
+    assert sync(bag, "vte_wats_backfill", dead_letters="all") == "success"
     assert bucket.keys(place) == []
     assert in_wats(plant) == dict.fromkeys(in_vte(plant), 1)

@@ -113,7 +113,7 @@ def test_dead_letters_are_kept_and_driven_again_by_site(sites):
         assert sites.letters(name) == sites.source(name)
         plant.db.query('UPDATE "UutData" SET "Serial" = "Uut_GUID"')
     before = sites.everything_of("bergen")
-    assert sites.run("reconcile", "oslo", dead_letters="all") == "success"
+    assert sites.run("backfill", "oslo", dead_letters="all") == "success"
     assert sites.letters("oslo") == set()
     assert sites.receipts("oslo") == dict.fromkeys(sites.source("oslo"), 1)
     assert sites.everything_of("bergen") == before
