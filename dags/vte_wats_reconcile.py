@@ -54,7 +54,7 @@ def plan(site_name: str) -> list[str]:
     window = window_of(now_at - timedelta(days=days), now_at, 0, settings.settle_delay_s)
     ranges = local_ranges(window, settings.zone) if days else everything_until(window.to_at, settings.zone)
     with open_source(site, settings) as source:
-        leave_coverage(context, recognised_state(context, site, source, settings))
+        leave_coverage(context, recognised_state(context, site, source.identity(), settings))
         return stage_keys(source, lambda name: staging(site, settings, name), ranges)
 
 

@@ -44,19 +44,18 @@ def plan(site_name: str) -> list[dict[str, Any]]:
     """Cut the data interval, or the time since lastSync, into slices."""
     from vte_wats.orchestration.edges import open_source, read_settings, storage_of
     from vte_wats.storage.dead_letters import DeadLetters
-    from vte_wats.sync.plan import plan as plan_window
-    from vte_wats.sync.plan import plan_held
+    from vte_wats.sync.plan import plan_held, plan_seen, ranges_to_read
     from vte_wats.windows import window_of
 
     context = get_current_context()
     site = Site(site_name)
     settings = read_settings(site)
+    from_at, to_at = interval_to_sync(context, site)
+    window = window_of(from_at, to_at, settings.guard_band_s, settings.settle_delay_s)
     with open_source(site, settings) as source:
-        state = recognised_state(context, site, source, settings)
-        from_at, to_at = interval_to_sync(context, state.last_sync)
-        planned = plan_window(
-            source, settings, window_of(from_at, to_at, settings.guard_band_s, settings.settle_delay_s)
-        )
+        identity, times = source.glance(ranges_to_read(window, settings))
+    state = recognised_state(context, site, (identity, times.server_now_at), settings)
+    planned = plan_seen(times, settings, window)
     publish_window(context, planned, from_at, state, settings)
     slices = planned.slices
     if state.settings_hash != settings.fingerprint:

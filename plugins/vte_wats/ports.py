@@ -68,11 +68,43 @@ class WaitingRuns:
     newest_local: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Index:
+    """An index of the source with its key columns in order, under the names it has there."""
+
+    table: str
+    name: str
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFacts:
+    """What the preflight looks at: the server, how this connection reads, and what may slow it down.
+
+    ``version`` is SQL Server's, such as 15.0.4153.1. ``null_times`` counts runs without Timestamp. ``encrypted`` says
+    whether the connection insists on TLS.
+    """
+
+    version: str
+    edition: str
+    compatibility_level: int
+    allows_snapshot: bool
+    read_committed_snapshot: bool
+    reads_snapshot: bool
+    may_write: bool
+    encrypted: bool
+    indexes: tuple[Index, ...]
+    null_times: int
+
+
 class RunSource(Protocol):
     """The VTE database, read only."""
 
     def identity(self) -> tuple[SourceIdentity, datetime]:
         """Tell which database this is, in one statement, with the server's own clock (aware UTC)."""
+
+    def glance(self, ranges: Sequence[TimeRange]) -> tuple[SourceIdentity, RunTimes]:
+        """Tell which database this is, and count the runs per second of the ranges, in one statement."""
 
     def run_times(self, ranges: Sequence[TimeRange]) -> RunTimes:
         """Count the runs per second of the ranges, in one statement, with the server's own clock (aware UTC)."""

@@ -211,6 +211,7 @@ class Execution:
             rowcount=self.rowcount,
             error=self.last_error,
             lock_timeout_ms=self.lock_timeout_ms,
+            isolation=self.isolation,
             can_write=identity.can_write,
             parameters=parameters,
         )

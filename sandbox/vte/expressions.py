@@ -117,6 +117,7 @@ class SessionFacts:
     rowcount: int = 0
     error: int = 0
     lock_timeout_ms: int = -1
+    isolation: str = "READ COMMITTED"
     can_write: bool = False
     version: str = "11.0.7001.0"
     parameters: Mapping[str, Value] = field(default_factory=dict)

@@ -32,6 +32,30 @@ _KNOWN_PARTS = frozenset(
 )  # fmt: skip
 
 
+_ISOLATION_LEVELS = {
+    "READ UNCOMMITTED": 1,
+    "READ COMMITTED": 2,
+    "REPEATABLE READ": 3,
+    "SERIALIZABLE": 4,
+    "SNAPSHOT": 5,
+}
+
+
+def _own_session(facts: SessionFacts) -> View:
+    """Return sys.dm_exec_sessions as a login without VIEW SERVER STATE sees it: itself alone."""
+    columns = (
+        ("session_id", SqlType("smallint")),
+        ("login_name", nvarchar(128)),
+        ("program_name", nvarchar(128)),
+        ("host_name", nvarchar(128)),
+        ("transaction_isolation_level", SqlType("smallint")),
+        ("lock_timeout", INT),
+    )
+    level = _ISOLATION_LEVELS[facts.isolation]
+    own = (facts.spid, facts.login, facts.app_name, facts.host_name, level, facts.lock_timeout_ms)
+    return View(columns, (own,))
+
+
 @dataclass(frozen=True)
 class Query:
     """DuckDB SQL and the result columns in order. A column that is NULL and nothing else has no type inside."""
@@ -395,6 +419,8 @@ class QueryCompiler:
         if isinstance(node.this, exp.Identifier) and node.this.args.get("temporary"):
             raise unknown_table(f"#{node.name}")
         view = self.catalog.system_view(schema, node.name, self.database)
+        if (schema.lower(), node.name.lower()) == ("sys", "dm_exec_sessions"):
+            view = _own_session(self.facts)
         if view is not None:
             return view
         found = self.catalog.find(node.name, schema)

@@ -121,6 +121,16 @@ def stretch(age: timedelta, hours: float = 3) -> dict[str, str]:
     return {"from": (middle - reach).isoformat(), "to": (middle + reach).isoformat()}
 
 
+def test_the_preflight_reports_on_vte_and_wats(site):
+    run_id = site.airflow.trigger("vte_wats_preflight")
+    site.airflow.unpause("vte_wats_preflight")
+    assert site.airflow.wait_for_run("vte_wats_preflight", run_id, timeout_s=240) == "success"
+    findings = {name: site.airflow.xcom("vte_wats_preflight", run_id, name)["findings"] for name in ("vte", "wats")}
+    assert "reads snapshots: takes no locks and waits for none" in [one["text"] for one in findings["vte"]]
+    assert [one["level"] for one in findings["wats"]] == ["good"]
+    assert "on IndexData begins with Timestamp" in site.airflow.task_log("vte_wats_preflight", run_id, "vte")
+
+
 def test_a_wrong_form_is_refused_with_the_reasons_before_anything_is_read(site):
     run_id = site.backfill(
         "failed", **{"from": "2026-03-02T06:00:00Z", "to": "2026-03-01T06:00:00Z"}, dead_letters="all"

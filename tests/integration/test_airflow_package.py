@@ -31,7 +31,8 @@ def bag(repository: Path) -> DagBag:
 
 def test_every_dag_file_loads(bag):
     assert bag.import_errors == {}
-    assert set(bag.dags) == {"vte_wats_sync", "vte_wats_reconcile", "vte_wats_monitor", "vte_wats_backfill"}
+    kinds = {"sync", "reconcile", "monitor", "backfill", "preflight"}
+    assert set(bag.dags) == {f"vte_wats_{kind}" for kind in kinds}
 
 
 def test_every_named_site_has_dags_pools_and_connections_of_its_own(repository):
@@ -50,7 +51,11 @@ def test_every_named_site_has_dags_pools_and_connections_of_its_own(repository):
         f"vte_wats_{kind}_{site}": sorted(["default_pool", f"vte_wats_state_{site}", f"wats_api_{site}"])
         for kind in kinds
         for site in ("oslo", "bergen")
-    } | {f"vte_wats_monitor_{site}": ["default_pool"] for site in ("oslo", "bergen")}
+    } | {
+        f"vte_wats_{kind}_{site}": sorted(pools)
+        for site in ("oslo", "bergen")
+        for kind, pools in (("monitor", ["default_pool"]), ("preflight", ["default_pool", f"wats_api_{site}"]))
+    }
 
 
 def test_the_sync_covers_explicit_five_minute_intervals_and_catches_up(bag):
@@ -108,7 +113,7 @@ def test_a_missing_start_date_is_an_import_error_that_says_what_to_set(repositor
         AIRFLOW__VTE_WATS__START_DATE="",
     )
     assert all("AIRFLOW__VTE_WATS__START_DATE" in text for text in json.loads(errors).values())
-    assert len(json.loads(errors)) == 4
+    assert len(json.loads(errors)) == 5
 
 
 def test_the_plugin_loader_sees_the_entry_and_nothing_of_the_package(repository):

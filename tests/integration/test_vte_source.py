@@ -118,6 +118,18 @@ def test_the_identity_has_the_columns_under_the_names_of_the_settings_whatever_t
     assert not {"IndexData.Info1", "IndexData.Info2"} & columns.keys()
 
 
+@pytest.mark.parametrize("runs", [0, 3])
+def test_one_glance_shows_what_identity_and_times_show(hook, add_run, runs):
+    for n in range(runs):
+        add_run(NOON + timedelta(seconds=n // 2))
+    with VteSource(site(), hook) as source:
+        identity, times = source.glance([HOUR])
+        assert identity == source.identity()[0]
+        assert times.seconds == source.run_times([HOUR]).seconds
+        assert abs((times.server_now_at - datetime.now(UTC)).total_seconds()) < 60
+    assert sum(count for _, count in times.seconds) == runs
+
+
 def test_the_identity_of_a_schema_that_is_not_there_has_no_columns(hook, connection):
     with VteSource(site(source_schema="elsewhere"), hook) as source:
         identity, _ = source.identity()
@@ -146,6 +158,34 @@ def test_a_days_runs_are_counted_by_product_and_result_in_one_statement(hook, ad
     by_result = {("", 0): 1, ("", 1): 4, ("", 9): 1}
     by_product = {("PSU", 1): 2, ("PSU", 0): 1, ("", 1): 2, ("RF", 9): 1}
     assert counts == (by_result if overrides else by_product)
+
+
+def test_the_facts_tell_how_the_database_is_read(hook, connection, add_run):
+    add_run(NOON)
+    with VteSource(site(), hook) as source:
+        facts = source.facts()
+    assert int(facts.version.split(".")[0]) >= 11
+    assert facts.edition
+    assert facts.reads_snapshot == facts.allows_snapshot
+    assert not facts.encrypted
+    assert facts.null_times == 0
+    begins = {(index.table, index.columns[0]) for index in facts.indexes}
+    assert {("IndexData", "Index_GUID"), ("UutData", "Uut_GUID")} <= begins
+
+
+def test_a_run_without_timestamp_is_counted_among_the_facts(emulated, database, add_run):
+    database.query('ALTER TABLE "IndexData" ALTER COLUMN "Timestamp" DROP NOT NULL')
+    database.query('UPDATE "IndexData" SET "Timestamp" = NULL WHERE "Index_GUID" = ?', [add_run(NOON)])
+    with VteSource(site(), hook_to(emulated.connection)) as source:
+        assert source.facts().null_times == 1
+
+
+def test_hours_are_counted_where_there_are_runs(hook, add_run):
+    for minutes in (0, 1, 59, 180):
+        add_run(NOON + timedelta(minutes=minutes))
+    day = TimeRange(NOON - timedelta(days=1), NOON + timedelta(days=1))
+    with VteSource(site(), hook) as source:
+        assert list(source.run_hours([day])) == [(NOON, 3), (NOON + timedelta(hours=3), 1)]
 
 
 def test_the_keys_of_a_range_come_with_their_timestamps_alone(hook, add_run):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -112,6 +113,30 @@ def test_the_reader_gives_way_to_test_stations(hook, vte):
     assert "NOLOCK" not in sent.upper()
 
 
+LEVEL = "SELECT transaction_isolation_level FROM sys.dm_exec_sessions WHERE session_id = @@SPID"
+
+
+@pytest.mark.parametrize(("allowed", "level"), [(True, 5), (False, 2)], ids=["SNAPSHOT", "READ COMMITTED"])
+def test_a_snapshot_is_read_where_the_database_allows_it_and_committed_rows_elsewhere(
+    hook, database, vte, add_run, allowed, level
+):
+    database.facts = replace(database.facts, snapshot_isolation=allowed)
+    guid = add_run(NOON)
+    with VteSource(site(), hook) as source:
+        assert [run.index_guid for run in source.runs_between([HOUR])] == [guid]
+        with source._connection.cursor() as cursor:
+            cursor.execute(LEVEL)
+            assert cursor.fetchall() == [(level,)]
+
+
+def test_snapshots_that_are_forbidden_meanwhile_are_worth_another_try(hook, database, vte, add_run):
+    add_run(NOON)
+    with VteSource(site(), hook) as source:
+        database.facts = replace(database.facts, snapshot_isolation=False)
+        with pytest.raises(RetriableError, match="no longer allows snapshots"):
+            list(source.runs_between([HOUR]))
+
+
 def test_nothing_is_read_inside_a_transaction(hook, vte, add_run):
     """pymssql opens one as it connects; a reader that stayed in it would keep its locks."""
     add_run(NOON)
@@ -123,4 +148,4 @@ def test_nothing_is_read_inside_a_transaction(hook, vte, add_run):
 
 
 def selects(vte) -> list[str]:
-    return [entry.sql for entry in vte.log if "SELECT" in entry.sql.upper()]
+    return [entry.sql for entry in vte.log if "SELECT" in entry.sql.upper() and "SET " not in entry.sql.upper()]

@@ -20,7 +20,7 @@ def test_a_connection_with_address_and_token_alone_has_every_default():
     connection = parse()
     assert connection.url == "https://acme.wats.com"
     assert connection.token.get_secret_value() == TOKEN
-    assert (connection.requests_per_minute, connection.concurrent_tasks, connection.share_per_minute) == (500, 1, 500)
+    assert (connection.requests_per_minute, connection.concurrent_tasks, connection.share_per_minute) == (500, 1, 498)
     assert (connection.concurrency, connection.timeout_s, connection.attempts) == (8, 30, 3)
     assert (connection.verify_tls, connection.ca_file, connection.guid_quoting) == (True, None, GuidQuoting.AUTO)
 

@@ -56,7 +56,7 @@ def plan_part(context: Any, site: Site, slices_per_part: int) -> list[Slice]:
     letters = DeadLetters(storage_of(site, settings))
     continued = (context["dag_run"].conf or {}).get(CONTINUED)
     with open_source(site, settings) as source:
-        recognised_state(context, site, source, settings)
+        recognised_state(context, site, source.identity(), settings)
         if continued:
             parts, number = [Part(**part) for part in continued["parts"]], continued["part"]
         else:

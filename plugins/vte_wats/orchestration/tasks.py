@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from upath import UPath
 
     from vte_wats.coverage import State
-    from vte_wats.ports import RunSource
+    from vte_wats.ports import SourceIdentity
     from vte_wats.settings import Settings
     from vte_wats.storage.staging import Staging
     from vte_wats.sync.plan import Plan
@@ -214,9 +214,10 @@ def uploads_that_succeeded(context: Any, planned: int) -> list[dict[str, int]]:
     return list(context["ti"].xcom_pull(task_ids=UPLOAD_TASK, map_indexes=succeeded)) if succeeded else []
 
 
-def recognised_state(context: Any, site: Site, source: RunSource, settings: Settings) -> State:
+def recognised_state(context: Any, site: Site, seen: tuple[SourceIdentity, datetime], settings: Settings) -> State:
     """Return what has been synced with this source and this WATS, and leave both for :func:`settle`.
 
+    ``seen`` is the identity of the source, and its clock at that moment.
     Raises FatalError when the state is not theirs, unless the run was triggered with ``accept_identity``.
     """
     from vte_wats.coverage import State
@@ -230,7 +231,7 @@ def recognised_state(context: Any, site: Site, source: RunSource, settings: Sett
     state = read_state(site, since_at)
     if not accepted:
         refuse_lost_state(site, state, settled)
-    identity, server_now_at = source.identity()
+    identity, server_now_at = seen
     here = Surroundings(site, identity, wats_host(site), server_now_at, datetime.now(UTC))
     state = recognise(state or State(since_at=since_at.astimezone(UTC)), here, settings, accepted=accepted)
     _publish_state(context, state)
@@ -287,11 +288,15 @@ def state_to_settle(context: Any, site: Site) -> tuple[State, bool]:
     return state.recognised_as(planned), stored is None
 
 
-def interval_to_sync(context: Any, last_sync: datetime) -> tuple[datetime, datetime]:
+def interval_to_sync(context: Any, site: Site) -> tuple[datetime, datetime]:
     """Return the data interval; a manual run without one covers the time from the watermark to its trigger."""
+    from vte_wats.orchestration.edges import read_state
+
     from_at, to_at = context.get("data_interval_start"), context.get("data_interval_end")
     if from_at is None or to_at is None:
-        return last_sync, context["dag_run"].run_after
+        since_at, until_at = context["dag"].start_date, context["dag_run"].run_after
+        state = read_state(site, since_at)
+        return min(state.last_sync if state else since_at, until_at), until_at  # a state of the future is refused later
     return from_at, to_at
 
 

@@ -30,7 +30,8 @@ class SqlFailure:
 SQL_FAILURES: tuple[SqlFailure, ...] = (
     SqlFailure((1205,), RetriableError, "the reader lost a deadlock", "retried; nothing to do"),
     SqlFailure((1222,), RetriableError, "a lock was held longer than lock_timeout_ms", "retried; nothing to do"),
-    SqlFailure((3960,), RetriableError, "a snapshot update conflict", "retried; nothing to do"),
+    SqlFailure((3960, 3961), RetriableError, "the snapshot was overtaken by a change", "retried; nothing to do"),
+    SqlFailure((3952,), RetriableError, "the database no longer allows snapshots", "retried without; nothing to do"),
     SqlFailure(
         (-2, 20003), RetriableError, "the query timed out", "retried; raise the connection extra timeout if it stays"
     ),

@@ -17,9 +17,10 @@ from airflow.providers.microsoft.mssql.hooks.mssql import MsSqlHook
 from pydantic import TypeAdapter
 
 from vte_wats.model import VteProduct, VteStepResult, VteTestplan, VteTestRun
-from vte_wats.ports import RunTimes, SourceIdentity, StationTime, TimeRange, WaitingRuns
+from vte_wats.ports import RunTimes, SourceFacts, SourceIdentity, StationTime, TimeRange, WaitingRuns
 from vte_wats.settings import Settings
 from vte_wats.sites import Site
+from vte_wats.source.facts import read_facts
 from vte_wats.source.failures import translated
 from vte_wats.source.statements import Binds, among_guids, in_ranges, statement
 
@@ -67,12 +68,25 @@ class VteSource:
     def identity(self) -> tuple[SourceIdentity, datetime]:
         """Tell which database this is, in one statement, with the server's own clock."""
         rows = list(self._rows("select_source_identity", {"schema_name": self._settings.source_schema}))
-        database, _, _, _, server, server_now_at, created_local = rows[0]
-        read = {name.casefold(): name for name in self._settings.columns_read}  # SQL Server ignores the case of names
-        found = {f"{table}.{column}".casefold(): data_type for _, table, column, data_type, *_ in rows}
-        columns = {read[name]: data_type for name, data_type in found.items() if name in read}
-        identity = SourceIdentity(server, database, datetime.fromisoformat(created_local), columns)
-        return identity, server_now_at.replace(tzinfo=UTC)
+        return self._identity(rows), rows[0][5].replace(tzinfo=UTC)
+
+    def glance(self, ranges: Sequence[TimeRange]) -> tuple[SourceIdentity, RunTimes]:
+        """Tell which database this is, and count the runs per second of the ranges, in one statement."""
+        condition, binds = in_ranges(ranges)
+        binds["schema_name"] = self._settings.source_schema
+        seen, seconds = [], []
+        for *column, second, runs, server, server_utc, created_local in self._rows(
+            "select_glance", binds, ranges=condition
+        ):
+            seen.append((*column, server, server_utc, created_local))
+            if second is not None:
+                seconds.append((datetime.fromisoformat(second), int(runs)))
+        return self._identity(seen), RunTimes(server_now_at=seen[0][5].replace(tzinfo=UTC), seconds=tuple(seconds))
+
+    def facts(self) -> SourceFacts:
+        """Ask what the preflight looks at, in three statements."""
+        encrypted = self._hook.connection.extra_dejson.get("encryption") == "require"
+        return read_facts(self._rows, self._settings, encrypted=encrypted)
 
     def run_times(self, ranges: Sequence[TimeRange]) -> RunTimes:
         """Count the runs per second of the ranges, in one statement, with the server's own clock."""
@@ -118,6 +132,13 @@ class VteSource:
     def runs_by_guid(self, guids: Sequence[UUID]) -> Iterator[VteTestRun]:
         """Stream the named runs, complete with steps: two statements in all. Absent GUIDs yield nothing."""
         return self._runs(*among_guids(guids))
+
+    def _identity(self, rows: Sequence[_Row]) -> SourceIdentity:
+        database, _, _, _, server, _, created_local, *_ = rows[0]
+        read = {name.casefold(): name for name in self._settings.columns_read}  # SQL Server ignores the case of names
+        found = {f"{table}.{column}".casefold(): data_type for _, table, column, data_type, *_ in rows}
+        columns = {read[name]: data_type for name, data_type in found.items() if name in read}
+        return SourceIdentity(server, database, datetime.fromisoformat(created_local), columns)
 
     def _runs(self, selection: str, binds: Binds) -> Iterator[VteTestRun]:
         """Hold the slice's headers and the steps of one run at a time; runs without steps come last."""

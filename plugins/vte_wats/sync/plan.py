@@ -10,7 +10,7 @@ from uuid import UUID
 
 from vte_wats.errors import RetriableError
 from vte_wats.history import Glimpse
-from vte_wats.ports import RunSource, TimeRange
+from vte_wats.ports import RunSource, RunTimes, TimeRange
 from vte_wats.settings import Settings
 from vte_wats.storage.dead_letters import DeadLetters, LetterKind
 from vte_wats.sync.slices import Slice
@@ -40,13 +40,18 @@ class Plan:
 
 
 def plan(source: RunSource, settings: Settings, window: Window) -> Plan:
-    """Plan a window with one statement. Raises RetriableError when SQL Server's clock is too far behind.
+    """Plan a window with one statement, as :func:`plan_seen` does."""
+    return plan_seen(source.run_times(ranges_to_read(window, settings)), settings, window)
 
-    The window never reaches beyond the server's own now less the settle delay. What is cut off is read again by the
-    guard band of the next interval, so it may not be longer than that.
+
+def plan_seen(times: RunTimes, settings: Settings, window: Window) -> Plan:
+    """Plan a window of which ``times`` tells what the source holds in its :func:`ranges_to_read`.
+
+    Raises RetriableError when SQL Server's clock is too far behind. The window never reaches beyond the server's own
+    now less the settle delay. What is cut off is read again by the guard band of the next interval, so it may not be
+    longer than that.
     """
-    ranges = _to_read(window, settings)
-    times = source.run_times(ranges)
+    ranges = ranges_to_read(window, settings)
     settled_at = times.server_now_at.replace(microsecond=0) - timedelta(seconds=settings.settle_delay_s)
     behind_s = (window.to_at - settled_at).total_seconds()
     if behind_s > settings.guard_band_s:
@@ -57,7 +62,7 @@ def plan(source: RunSource, settings: Settings, window: Window) -> Plan:
     if behind_s > 0:
         log.warning("SQL Server's clock is %.0f s behind; the window ends at %s", behind_s, settled_at)
         window = Window(min(window.from_at, settled_at), settled_at)
-        ranges = _to_read(window, settings)
+        ranges = ranges_to_read(window, settings)
     seconds = [
         (second, runs) for second, runs in times.seconds if any(r.from_local <= second < r.to_local for r in ranges)
     ]
@@ -67,7 +72,7 @@ def plan(source: RunSource, settings: Settings, window: Window) -> Plan:
     return Plan(window, slices, tuple(seconds))
 
 
-def _to_read(window: Window, settings: Settings) -> tuple[TimeRange, ...]:
+def ranges_to_read(window: Window, settings: Settings) -> tuple[TimeRange, ...]:
     """Return the wall-clock time of the window, and a repeated hour once more when its passes can be told for good."""
     return merged((*local_ranges(window, settings.zone), *hours_to_judge(window, settings.zone)))
 

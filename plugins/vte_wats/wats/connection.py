@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, Va
 
 from vte_wats.errors import FatalError
 
+_PROBE = 2
 _TOKEN = re.compile(r"[A-Za-z0-9+/_-]+={0,2}")
 
 
@@ -96,8 +97,13 @@ class WatsConnection(WatsOptions):
 
     @property
     def share_per_minute(self) -> float:
-        """The requests per minute that one task may send."""
-        return self.requests_per_minute / self.concurrent_tasks
+        """The requests per minute that one task may send.
+
+        A probe, which the monitor sends every other minute and the Test button now and then, waits for no slot; of a
+        budget that has room for it, its requests are set aside.
+        """
+        set_aside = min(_PROBE, self.requests_per_minute // 50)
+        return (self.requests_per_minute - set_aside) / self.concurrent_tasks
 
     def page_of(self, report_id: object) -> str:
         """Return where a person looks at a report in the browser."""

@@ -1,0 +1,139 @@
+"""What the preflight makes of what it finds."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from datetime import datetime
+
+import pytest
+
+from tests.unit.builders import a_settings
+from vte_wats.errors import FatalError
+from vte_wats.ports import Index, SourceFacts, SourceIdentity
+from vte_wats.settings import KEY_COLUMNS
+from vte_wats.sync.preflight import Level, examine, examine_processes, report
+
+log = logging.getLogger(__name__)
+
+
+def columns(settings):
+    kinds = {"_GUID": "uniqueidentifier", "Timestamp": "datetime", "Number": "int", "Type": "int", ".Result": "int"}
+    return {
+        name: next((kind for end, kind in kinds.items() if name.endswith(end)), "nvarchar")
+        for name in settings.columns_read
+    }
+
+
+GOOD = SourceFacts(
+    version="15.0.4153.1",
+    edition="Standard Edition (64-bit)",
+    compatibility_level=110,
+    allows_snapshot=True,
+    read_committed_snapshot=False,
+    reads_snapshot=True,
+    may_write=False,
+    encrypted=True,
+    indexes=(
+        Index("IndexData", "PK_IndexData", ("Index_GUID",)),
+        Index("IndexData", "IX_Time", ("Timestamp", "Result")),
+        Index("UutData", "PK_UutData", ("Uut_GUID",)),
+        *(Index(f"TestData{kind}", f"IX_{kind}", ("Index_GUID",)) for kind in ("Numeric", "Text", "Other")),
+    ),
+    null_times=0,
+)
+
+
+def found(facts=GOOD, skew_s=0.2, gone=(), kinds=None, **answers):
+    settings = a_settings(**answers)
+    seen = {name: kind for name, kind in (columns(settings) | (kinds or {})).items() if name not in gone}
+    identity = SourceIdentity("FLOOR-1", "VTE9_3", datetime(2020, 1, 1), seen)
+    return [one for one in examine(identity, facts, skew_s, settings) if one.level is not Level.GOOD]
+
+
+def test_a_database_as_it_should_be_gives_good_news_alone():
+    assert found() == []
+
+
+@pytest.mark.parametrize(
+    ("facts", "level", "told"),
+    [
+        ({"version": "10.50.6000.34"}, Level.WRONG, "SQL Server 2012"),
+        ({"null_times": 3}, Level.ADVICE, "3 runs have no Timestamp"),
+        ({"may_write": True}, Level.ADVICE, "the login may write"),
+        ({"encrypted": False}, Level.ADVICE, '"encryption": "require"'),
+        ({"reads_snapshot": False}, Level.ADVICE, "short shared locks"),
+    ],
+)
+def test_what_is_odd_about_the_server_is_told(facts, level, told):
+    (one,) = found(replace(GOOD, **facts))
+    assert one.level is level
+    assert told in one.text
+
+
+def test_committed_row_versions_are_as_gentle_as_snapshots():
+    assert found(replace(GOOD, reads_snapshot=False, read_committed_snapshot=True)) == []
+
+
+def test_a_missing_index_comes_with_the_statement_that_makes_it_under_the_names_of_the_site():
+    override = {"IndexData": {"table": "Runs", "columns": {"Timestamp": "At"}}}
+    keys = Index("Runs", "PK", ("index_guid",))  # SQL Server ignores the case of names
+    facts = replace(GOOD, indexes=(keys, *GOOD.indexes[2:]))
+    (one,) = found(facts, kinds={"Runs.At": "datetime"}, column_overrides=override, source_schema="plant")
+    assert one.sql == "CREATE NONCLUSTERED INDEX [IX_Runs_At] ON [plant].[Runs] ([At], [Index_GUID]);"
+
+
+def test_an_index_that_has_the_column_further_behind_does_not_help():
+    facts = replace(
+        GOOD, indexes=(Index("IndexData", "IX", ("Result", "Timestamp")), GOOD.indexes[0], *GOOD.indexes[2:])
+    )
+    (one,) = found(facts)
+    assert "IndexData begins with Timestamp" in one.text
+
+
+def test_snapshots_come_with_the_statement_that_allows_them():
+    (one,) = found(replace(GOOD, reads_snapshot=False))
+    assert one.sql == "ALTER DATABASE [VTE9_3] SET ALLOW_SNAPSHOT_ISOLATION ON;"
+
+
+@pytest.mark.parametrize("table", KEY_COLUMNS)
+def test_a_column_that_is_gone_is_named_with_the_setting(table):
+    column = f"{table}.{min(KEY_COLUMNS[table])}"
+    (one,) = found(gone={column})
+    assert one.level is Level.WRONG
+    assert column in one.text
+    assert "column_overrides" in one.text
+    assert "null" not in one.text
+
+
+def test_a_column_that_can_be_done_without_may_be_null():
+    (one,) = found(gone={"IndexData.Info3"})
+    assert "or null where there is none" in one.text
+
+
+def test_a_column_of_another_type_is_told_but_does_not_stop():
+    (one,) = found(kinds={"IndexData.Timestamp": "nvarchar"})
+    assert one.level is Level.ADVICE
+    assert "IndexData.Timestamp is nvarchar; documented is datetime" in one.text
+
+
+def test_clocks_apart_are_wrong():
+    (one,) = found(skew_s=-61)
+    assert one.level is Level.WRONG
+    assert "-61.0 s" in one.text
+
+
+def test_a_process_that_wats_does_not_have_is_named_with_its_test_plans():
+    settings = a_settings(process_map={"Gain": 100, "RF *": 110, "RF 2": 110})
+    good, wrong = examine_processes({100, 120}, settings)
+    assert "knows 2 test operations" in good.text
+    assert "code 110 for RF *, RF 2" in wrong.text
+
+
+def test_the_report_is_a_line_per_finding_and_fails_only_for_what_is_wrong(caplog):
+    caplog.set_level(logging.INFO)
+    advice = found(replace(GOOD, reads_snapshot=False))
+    assert report(advice, log)["findings"][0]["sql"].startswith("ALTER DATABASE")
+    assert "ADVICE reads under READ COMMITTED" in caplog.text
+    with pytest.raises(FatalError, match=r"1 thing\(s\) are wrong:\n- SQL Server's clock"):
+        report(found(skew_s=900), log)
