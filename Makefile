@@ -6,7 +6,7 @@ READY  := $(VENV)/.ready
 RELEASE := vte-wats-$(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check check-code check-unit format docs test test-mssql faults demo sandbox bench-core package lock down clean
+.PHONY: help setup check check-code check-unit format docs test screenshots test-mssql faults demo sandbox bench-core package lock down clean
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -43,6 +43,9 @@ docs: $(READY) ## Write the generated pages of docs/
 
 test: $(READY) ## All tests: unit, sandbox, integration, end to end on a real Airflow
 	AIRFLOW_HOME=$(VENV)/airflow $(BIN)/python -m pytest --cov --cov-report=term:skip-covered --cov-fail-under=90
+
+screenshots: $(READY) ## The pictures of docs/images, by the browser tests
+	AIRFLOW_HOME=$(VENV)/airflow VTE_WATS_SCREENSHOTS=1 $(BIN)/python -m pytest -q tests/browser
 
 test-mssql: $(READY) ## The source tests against a real SQL Server named by VTE_TEST_MSSQL_URI
 	@test -n "$(VTE_TEST_MSSQL_URI)" || { echo "Set VTE_TEST_MSSQL_URI=mssql://login:password@host:1433 (a login that may create a database)"; exit 2; }

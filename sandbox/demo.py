@@ -25,7 +25,7 @@ from sandbox.plant import Plant
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 PID_FILE = REPOSITORY / ".demo.pid"
-SYNC, RECONCILE = "vte_wats_sync", "vte_wats_reconcile"
+SYNC, RECONCILE, MONITOR = "vte_wats_sync", "vte_wats_reconcile", "vte_wats_monitor"
 INTERVAL = timedelta(minutes=5)
 INTERVALS = 24
 HISTORY_RUNS = 600
@@ -95,8 +95,10 @@ def _demo(home: Path, *, once: bool) -> int:
         ) as airflow,
     ):
         print(f"Airflow:           {airflow.url}  (user {airflow.user}, password {airflow.password})")
+        print(f"Status page:       {airflow.url}/plugin/vte_wats")
         print(f"Reports in WATS:   {plant.wats.url}")
         airflow.unpause(SYNC)
+        airflow.unpause(MONITOR)
         finished = _wait_for_catchup(airflow)
         verdict = _check(plant, airflow, home / "storage")
         _print_table(verdict, finished, airflow)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import re
 import socket
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -19,7 +21,8 @@ def counts(site, name: str = "hours") -> dict[str, int]:
     return tally["outcomes"]
 
 
-def test_a_sync_leaves_its_counts_its_latencies_and_what_it_sent(site):
+def test_a_sync_leaves_its_counts_its_latencies_and_what_it_sent(site, caplog):
+    caplog.set_level(logging.INFO)
     assert site.sync(10) == "success"
     (hour,) = site.history["hours"]
     (tally,) = site.history["hours"].values()
@@ -28,6 +31,9 @@ def test_a_sync_leaves_its_counts_its_latencies_and_what_it_sent(site):
     assert tally["outcomes"] == {"uploaded": site.state["totals"]["uploaded"]}
     assert sum(tally["latency_ms"].values()) == tally["outcomes"]["uploaded"]
     assert tally["requests"] >= len(site.plant.wats.log) - 1
+    assert re.search(
+        r"health \w+: last sync 2026-03-02T00:09:00\+00:00, [1-9]\d* runs processed, 0 errors", caplog.text
+    )
     assert site.history["newest_at"].startswith("2026-03-02T00:0")
 
 

@@ -32,11 +32,12 @@ from vte_wats.status.access import CSRF_HEADER
 from vte_wats.status.app import create_app, without_login
 from vte_wats.status.models import SiteStatus
 from vte_wats.storage.dead_letters import DeadLetters, LetterKind
+from vte_wats.sync.progress import Progress
 
 NOW_AT = datetime.now(UTC).replace(microsecond=0)
 PASSWORDS = {"admin": "adminpw", "vic": "viewerpw"}
 HOSTILE = '<img src=x onerror="alert(1)">'
-REDRIVE = "vte_wats_reconcile"
+REDRIVE = "vte_wats_backfill"
 
 
 def ago(minutes: float) -> datetime:
@@ -77,7 +78,7 @@ def ask(airflow) -> Callable[..., object]:
 
 @pytest.fixture(autouse=True)
 def storage(tmp_path, monkeypatch) -> Path:
-    for key in ("vte_wats_state", "vte_wats_history", "vte_wats_budget", "vte_wats_alerts"):
+    for key in ("vte_wats_state", "vte_wats_history", "vte_wats_budget", "vte_wats_alerts", "vte_wats_backfill"):
         Variable.delete(key)
     with create_session() as session:
         session.query(DagRun).delete()
@@ -281,6 +282,18 @@ def test_the_monitors_findings_are_told_with_what_to_do(ask):
     assert status.lag.runs_waiting == 17
     assert ask("health", None).json()["status"] == "degraded"
     assert ask("health", None).status_code == 200
+
+
+def test_a_backfill_shows_how_far_it_is(ask):
+    keep()
+    progress = Progress(
+        run_id="manual__1", asked="2025", dry_run=False, force=False, runs=100, parts=2, part=1, slices={"s1": 25},
+        estimate_s=999, begun_at=ago(10), updated_at=ago(5),
+    )  # fmt: skip
+    Variable.set("vte_wats_backfill", progress.model_dump_json())
+    backfill = SiteStatus.model_validate(ask("api/status").json()).backfill
+    assert (backfill.dag_run.dag_id, backfill.dag_run.run_id) == ("vte_wats_backfill", "manual__1")
+    assert (backfill.runs, backfill.carried, backfill.remaining_s, backfill.ended_at) == (100, 25, 900, None)
 
 
 def interval(state: str, from_at: datetime, to_at: datetime, dag_id: str = "vte_wats_sync") -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from vte_wats.coverage import State
+from vte_wats.health import Stored, health
 from vte_wats.history import Glimpse, History, Tally
 from vte_wats.orchestration import metrics
 from vte_wats.orchestration.edges import read_history, storage_of, write_history
@@ -14,6 +16,8 @@ from vte_wats.orchestration.tasks import GLIMPSE_KEY
 from vte_wats.settings import Settings
 from vte_wats.sites import Site
 from vte_wats.storage.dead_letters import DeadLetters
+
+log = logging.getLogger(__name__)
 
 
 def history_so_far(context: Any, site: Site, state: State) -> History:
@@ -42,4 +46,6 @@ def publish_history(context: Any, site: Site, settings: Settings, state: State, 
     letters = len(DeadLetters(storage_of(site, settings)).guids())
     history = history.model_copy(update={"letters": letters})
     write_history(site, history)
-    metrics.settled(site, state, history, datetime.now(UTC))
+    now_at = datetime.now(UTC)
+    metrics.settled(site, state, history, now_at)
+    log.info("%s", health([Stored(state, history)], now_at))

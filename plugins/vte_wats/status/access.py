@@ -60,7 +60,7 @@ def may_redrive(site: Site, user: BaseUser) -> bool:
 
 def redrive_dag(site: Site) -> str:
     """Return the DAG that drives dead letters again."""
-    return site.dag_id("reconcile")
+    return site.dag_id("backfill")
 
 
 def refuse_other_origins(request: Request) -> None:

@@ -25,6 +25,7 @@ from vte_wats.health import Stored
 from vte_wats.history import History
 from vte_wats.sites import Site
 from vte_wats.status.picture import SHOWN
+from vte_wats.sync.progress import Progress
 from vte_wats.wats.pace import Spent
 
 KINDS = ("sync", "reconcile", "backfill")
@@ -36,6 +37,7 @@ _T = TypeVar("_T")
 _STATE = TypeAdapter(State)
 _HISTORY = TypeAdapter(History)
 _SPENT = TypeAdapter(Spent)
+_PROGRESS = TypeAdapter(Progress)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,7 @@ class Records:
     stored: Stored
     memory: Memory
     spent: Spent
+    backfill: Progress | None
     is_paused: bool
     unfinished: Sequence[Run]
     recent: Sequence[Run]
@@ -102,6 +105,7 @@ def read_records(session: Session, site: Site, now_at: datetime) -> Records:
         stored=_stored(site, texts, problems),
         memory=Memory.parse(texts.get(site.alerts_variable)),
         spent=_parsed(_SPENT, site.budget_variable, texts, problems) or Spent(),
+        backfill=_parsed(_PROGRESS, site.backfill_variable, texts, problems),
         is_paused=bool(paused),
         unfinished=unfinished,
         recent=[replace(run, settled=returned.get(run.key, {})) for run in recent],
@@ -114,7 +118,13 @@ def _texts(session: Session, sites: Iterable[Site]) -> dict[str, str | None]:
     keys = [
         key
         for site in sites
-        for key in (site.state_variable, site.history_variable, site.alerts_variable, site.budget_variable)
+        for key in (
+            site.state_variable,
+            site.history_variable,
+            site.alerts_variable,
+            site.budget_variable,
+            site.backfill_variable,
+        )
     ]
     return {one.key: one.val for one in session.scalars(select(Variable).where(Variable.key.in_(keys)))}
 

@@ -12,6 +12,7 @@ from vte_wats.health import standing
 from vte_wats.history import History, quantile_ms
 from vte_wats.sites import Site
 from vte_wats.status.models import (
+    Backfill,
     Budget,
     Condition,
     Connectivity,
@@ -25,6 +26,7 @@ from vte_wats.status.models import (
 )
 from vte_wats.status.picture import Unfinished, picture
 from vte_wats.status.reading import KINDS, Records, Run
+from vte_wats.sync.progress import Progress
 from vte_wats.wats.pace import Spent
 
 _AT_WORK = frozenset({"queued", "running"})
@@ -60,7 +62,7 @@ def site_status(site: Site, records: Records, now_at: datetime, *, may_redrive: 
         ),
         recent=[_record(site, run) for run in records.recent],
         comparisons=[_record(site, run) for run in records.comparisons],
-        backfill=None,
+        backfill=_backfill(site, records.backfill),
         may_redrive=may_redrive,
         problem=records.problem,
     )
@@ -137,6 +139,21 @@ def _unfinished(state: State, records: Records) -> Iterator[Unfinished]:
             from_at, to_at = run.from_at, run.to_at
         link = DagRunLink(dag_id=run.dag_id, run_id=run.run_id)
         yield Unfinished(link, from_at, to_at, is_running=run.state in _AT_WORK)
+
+
+def _backfill(site: Site, progress: Progress | None) -> Backfill | None:
+    if progress is None:
+        return None
+    return Backfill(
+        dag_run=DagRunLink(dag_id=site.dag_id("backfill"), run_id=progress.run_id),
+        asked=progress.asked,
+        runs=progress.runs,
+        carried=progress.carried,
+        remaining_s=progress.remaining_s,
+        begun_at=progress.begun_at,
+        ended_at=progress.ended_at,
+        dry_run=progress.dry_run,
+    )
 
 
 def _record(site: Site, run: Run) -> RunRecord:

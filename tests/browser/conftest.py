@@ -1,0 +1,141 @@
+"""A plant, a real Airflow and a real browser that has logged in through Airflow's own form."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, FrameLocator, Page, sync_playwright
+
+from sandbox.airflow_stack import AirflowStack
+from sandbox.plant import Plant
+
+SYNC, RECONCILE, MONITOR = "vte_wats_sync", "vte_wats_reconcile", "vte_wats_monitor"
+INTERVALS = 7
+IMAGES = Path(__file__).parents[2] / "docs" / "images"
+
+
+def wait_until(condition: Callable[[], object], timeout_s: float = 300) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.5)
+
+
+class Site:
+    """A plant and the Airflow that syncs it, without a guard band: what an interval leaves, stays a gap."""
+
+    def __init__(self, plant: Plant, airflow: AirflowStack, began_at: datetime) -> None:
+        self.plant, self.airflow, self.began_at = plant, airflow, began_at
+
+    def runs(self, state: str) -> list[str]:
+        return [run.run_id for run in self.airflow.runs(SYNC) if run.state == state]
+
+    def sync(self) -> None:
+        run_id = self.airflow.trigger(SYNC)
+        assert self.airflow.wait_for_run(SYNC, run_id, timeout_s=240) == "success"
+
+    def load(self, runs: int = 5, oddities: tuple[str, ...] = ()) -> set[str]:
+        """Commit runs of the minute that ends now; return their GUIDs."""
+        before = self.source
+        now_at = datetime.now(UTC)
+        self.plant.floor.load(
+            self.plant.db, start=now_at - timedelta(minutes=1), end=now_at, runs=runs, steps=3, oddities=list(oddities)
+        )
+        return self.source - before
+
+    @property
+    def source(self) -> set[str]:
+        return {str(guid).lower() for (guid,) in self.plant.db.query('SELECT "Index_GUID" FROM "IndexData"')}
+
+    @property
+    def in_wats(self) -> set[str]:
+        return {guid.lower() for guid in self.plant.wats.store.receive_counts()}
+
+    def stored(self, variable: str) -> dict:
+        return json.loads(self.airflow.variable(variable) or "{}")
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        pytest.skip("no browser: install Chromium, for instance with apt-get install chromium")
+    with sync_playwright() as playwright:
+        options = ["--no-sandbox"] if os.geteuid() == 0 else []
+        browser = playwright.chromium.launch(executable_path=chromium, args=options)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def site(browser: Browser, tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Iterator[Site]:
+    del browser  # without one nothing is started
+    home = tmp_path_factory.mktemp("site")
+    began_at = datetime.fromtimestamp(time.time() // 300 * 300, UTC) - INTERVALS * timedelta(minutes=5)
+    plant = Plant()
+    plant.floor.load(plant.db, start=began_at, end=datetime.now(UTC), runs=60, steps=3)
+    settings = plant.floor.settings(storage_path=f"file://{home}/storage", settle_delay_s=0, guard_band_s=0)
+    with (
+        plant,
+        AirflowStack(
+            home=home / "airflow",
+            dags_folder=repository / "dags",
+            plugins_folder=repository / "plugins",
+            env={"AIRFLOW__VTE_WATS__START_DATE": began_at.isoformat(), "AIRFLOW__VTE_WATS__RETRIES": "0"},
+            pools={"wats_api": 1, "vte_wats_state": 1},
+            connections=plant.connections,
+            variables={"vte_wats": json.dumps(settings)},
+        ) as airflow,
+    ):
+        assert airflow.import_errors() == []
+        yield Site(plant, airflow, began_at)
+
+
+@pytest.fixture(scope="module")
+def logged_in(browser: Browser, site: Site) -> Iterator[BrowserContext]:
+    """A browser in which somebody has typed name and password into Airflow's form."""
+    context = browser.new_context(viewport={"width": 1360, "height": 960}, timezone_id="Europe/Oslo", locale="en-GB")
+    context.set_default_timeout(60_000)
+    page = context.new_page()
+    page.goto(site.airflow.url)
+    page.fill("input[name=username]", site.airflow.user)
+    page.fill("input[name=password]", site.airflow.password)
+    page.keyboard.press("Enter")
+    page.get_by_role("link", name="Home").first.wait_for()
+    page.close()
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(logged_in: BrowserContext, site: Site) -> Iterator[Page]:
+    """The status page alone, without Airflow around it; whatever goes wrong in it fails the test."""
+    page = logged_in.new_page()
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda message: errors.append(message.text) if "Content Security" in message.text else None)
+    page.on("dialog", lambda dialog: (errors.append(f"dialog {dialog.message}"), dialog.dismiss()))
+    page.goto(f"{site.airflow.url}/vte-wats/page")
+    page.locator("main[aria-busy=false]").wait_for()
+    yield page
+    page.close()
+    assert errors == []
+
+
+@pytest.fixture
+def framed(logged_in: BrowserContext, site: Site) -> Iterator[tuple[Page, FrameLocator]]:
+    """The status page as people open it: from Airflow's navigation."""
+    page = logged_in.new_page()
+    page.goto(site.airflow.url)
+    page.get_by_role("link", name="WATS").or_(page.get_by_role("button", name="WATS")).first.click()
+    frame = page.frame_locator("iframe")
+    frame.locator("main[aria-busy=false]").wait_for()
+    yield page, frame
+    page.close()

@@ -1,0 +1,320 @@
+"""The status page in a real browser, on a real Airflow, while things happen to the plant. The tests follow one day."""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import FrameLocator, Page, expect
+
+from tests.browser.conftest import IMAGES, INTERVALS, MONITOR, RECONCILE, SYNC, wait_until
+from vte_wats.coverage import Outcome, State, Stretch
+from vte_wats.history import History, Tally
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+
+expect.set_options(timeout=90_000)
+HOSTILE = """<img src=x onerror="document.title='taken over'">"""
+
+
+def figure(page: Page, name: str):
+    return page.locator("dl.tile").filter(has_text=name).locator(".figure")
+
+
+def gaps(page: Page):
+    return page.locator("#gaps li")
+
+
+# Without a login
+
+
+def test_without_a_login_the_page_and_its_data_are_refused(site):
+    for path in ("page", "page/page.js", "api/status", "api/letters", "api/openapi.json"):
+        answer = httpx.get(f"{site.airflow.url}/vte-wats/{path}", trust_env=False)
+        assert answer.status_code == 401, path
+        assert "vte" not in answer.text.lower()
+
+
+def test_health_is_open_and_fails_before_the_first_sync(site):
+    answer = httpx.get(f"{site.airflow.url}/vte-wats/health", trust_env=False)
+    assert answer.status_code == 503
+    assert answer.json() == {
+        "status": "failing", "last_sync": None, "runs_processed": 0, "errors": 0, "runs_per_minute": 0.0,
+    }  # fmt: skip
+
+
+# Before anything was synced
+
+
+def test_an_empty_site_says_what_to_do(page):
+    expect(page.locator("#word")).to_have_text("stopped")
+    expect(page.locator("#reason")).to_have_text("The sync is paused in Airflow.")
+    expect(page.locator("#coverage")).to_have_text("Nothing has been synced yet.")
+    expect(page.locator("#recent")).to_contain_text("Unpause vte_wats_sync")
+    expect(page.locator("#letters")).to_contain_text("None")
+    assert_accessible(page)
+
+
+# An outage
+
+
+def test_a_gap_appears_when_wats_goes_down_and_closes_when_its_run_is_cleared(site, framed):
+    outer, frame = framed
+    site.airflow.unpause(SYNC)
+    wait_until(lambda: len(site.runs("success")) >= 2)
+    site.plant.wats.stop()
+    wait_until(lambda: site.runs("failed"))
+    expect(frame.locator("#word")).to_have_text("degraded")
+    expect(frame.locator("#reason")).to_contain_text("The last sync did not succeed")
+    site.plant.wats.start()
+    wait_until(lambda: len(site.runs("success")) + len(site.runs("failed")) >= INTERVALS)
+    expect(frame.locator("#gaps li")).to_have_count(1)
+    failed = site.runs("failed")
+    frame.locator("#gaps a").click()
+    outer.wait_for_url(re.compile(rf"/dags/{SYNC}/runs/"))
+    assert re.search(r"scheduled__[^/?]+", httpx.URL(outer.url).path)[0] == min(failed)
+    outer.go_back()
+    for run_id in failed:
+        site.airflow.clear(SYNC, run_id, only_failed=True)
+    wait_until(lambda: not site.runs("failed") and not site.runs("running") and not site.runs("queued"))
+    outer.reload()
+    frame.locator("main[aria-busy=false]").wait_for()
+    expect(frame.locator("#gaps li")).to_have_count(0)
+    expect(frame.locator("#word")).to_have_text("ok")
+
+
+def test_a_cleared_run_counts_once_in_the_history(site):
+    before = site.stored("vte_wats_history")["days"]
+    run_id = site.runs("success")[0]
+    site.airflow.clear(SYNC, run_id)
+    assert site.airflow.wait_for_run(SYNC, run_id, timeout_s=240) == "success"
+    after = site.stored("vte_wats_history")["days"]
+    assert sum(day["outcomes"].get("uploaded", 0) for day in after.values()) == sum(
+        day["outcomes"]["uploaded"] for day in before.values()
+    )
+
+
+# Live
+
+
+def test_the_numbers_move_by_themselves(site, page):
+    before = figure(page, "Runs uploaded").inner_text()
+    assert before == f"{site.stored('vte_wats_state')['totals']['uploaded']:,}"
+    site.load()
+    site.sync()
+    expect(figure(page, "Runs uploaded")).not_to_have_text(before)
+    expect(page.locator("#recent tbody tr").first).to_contain_text("success")
+    expect(figure(page, "Upload time")).to_have_text(re.compile(r"\d+ ms|\d\.\d s"))
+    expect(page.locator("#chart rect.uploaded").first).to_be_attached()
+
+
+def test_the_monitor_tells_versions_and_round_trips(site, page):
+    expect(page.locator("#reach")).to_contain_text("not checked yet")
+    run_id = site.airflow.trigger(MONITOR)
+    site.airflow.unpause(MONITOR)
+    assert site.airflow.wait_for_run(MONITOR, run_id, timeout_s=240) == "success"
+    expect(page.locator("#reach .badge.ok")).to_have_count(2)
+    expect(page.locator("#reach")).to_contain_text("SQL Server")
+    site.airflow.pause(MONITOR)
+
+
+def test_a_comparison_shows_what_it_carried(site, page):
+    run_id = site.airflow.trigger(RECONCILE, conf={"days": 0})
+    site.airflow.unpause(RECONCILE)
+    assert site.airflow.wait_for_run(RECONCILE, run_id, timeout_s=240) == "success"
+    expect(page.locator("#comparisons .badge.success")).to_have_count(1)
+
+
+# Dead letters
+
+
+def test_a_dead_letter_is_driven_again_from_the_page(site, page):
+    loaded = site.load(runs=4, oddities=("blank_serial",))
+    site.sync()
+    group = page.locator("details.group").filter(has_text="serial is blank")
+    expect(group).to_be_visible()
+    units = site.plant.db.query("""SELECT "Uut_GUID" FROM "UutData" WHERE TRIM(COALESCE("Serial", '')) = ''""")
+    for number, (unit,) in enumerate(units):
+        site.plant.db.query('UPDATE "UutData" SET "Serial" = ? WHERE "Uut_GUID" = ?', [f"SN-CORRECTED-{number}", unit])
+    group.locator("summary").click()
+    group.get_by_role("button", name="Drive again").click()
+    expect(page.locator("#confirm-text")).to_contain_text("serial is blank")
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.locator("dialog")).not_to_be_visible()
+    group.get_by_role("button", name="Drive again").click()
+    page.locator("#confirm-yes").click()
+    expect(page.locator("#letters-count a")).to_be_visible()
+    expect(group).to_have_count(0)
+    assert loaded <= site.in_wats
+
+
+def test_hostile_names_are_shown_as_they_are(site, page):
+    site.load(runs=3, oddities=("blank_serial",))
+    site.plant.db.query('UPDATE "IndexData" SET "ProductName" = ?', [HOSTILE])
+    site.plant.db.query('UPDATE "Products" SET "Name" = ?', [HOSTILE])
+    site.sync()
+    page.reload()
+    group = page.locator("details.group").filter(has_text="serial is blank")
+    group.locator("summary").click()
+    expect(group.locator(".examples")).to_contain_text(HOSTILE)
+    assert page.locator("main img").count() == 0
+    assert page.title() == "WATS status"
+
+
+# For everybody
+
+
+def test_the_keyboard_reaches_and_works_everything(page):
+    reached = []
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        reached.append(page.evaluate("document.activeElement.dataset.key ?? document.activeElement.tagName"))
+    assert {"day", "fortnight", "year", "uploaded", "unchanged", "dead", "SUMMARY"} <= set(reached)
+    page.locator("#spans [data-key=year]").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#spans [data-key=year]")).to_have_attribute("aria-pressed", "true")
+    expect(page.locator("#chart svg")).to_have_attribute("aria-label", re.compile("year"))
+    assert page.evaluate("document.activeElement.dataset.key") == "year"
+    page.locator("#outcomes [data-key=unchanged]").focus()
+    page.keyboard.press("Space")
+    expect(page.locator("#outcomes [data-key=unchanged]")).to_have_attribute("aria-pressed", "false")
+    expect(page.locator("#chart rect.unchanged")).to_have_count(0)
+    summary = page.locator("details.group summary").first
+    summary.focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("details.group").first).to_have_attribute("open", "")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_serious_stands_in_the_way_of_a_screen_reader(page, scheme):
+    page.emulate_media(color_scheme=scheme)
+    page.locator("details.group summary").first.click()
+    page.locator("#chart-table summary").click()
+    assert_accessible(page)
+
+
+def assert_accessible(page: Page) -> None:
+    found = Axe().run(page).response["violations"]
+    assert [
+        (one["id"], one["help"], [node["html"][:200] for node in one["nodes"]])
+        for one in found
+        if one["impact"] in ("serious", "critical")
+    ] == []
+
+
+def test_the_frame_follows_airflows_light_and_dark(framed):
+    outer, frame = framed
+    for theme in ("dark", "light"):
+        outer.evaluate(
+            "theme => { document.documentElement.classList.remove('light', 'dark'); "
+            "document.documentElement.classList.add(theme) }",
+            theme,
+        )
+        expect(frame.locator("html")).to_have_class(theme)
+
+
+@pytest.mark.parametrize("width", [320, 390, 768])
+def test_nothing_sticks_out_on_a_small_screen(page, width):
+    page.set_viewport_size({"width": width, "height": 800})
+    page.locator("details.group summary").first.click()
+    page.wait_for_timeout(500)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_when_airflow_does_not_answer_the_page_says_so_and_comes_back(site, page):
+    page.route("**/vte-wats/api/**", lambda route: route.abort())
+    expect(page.locator("#trouble")).to_contain_text("Airflow does not answer")
+    expect(figure(page, "Runs uploaded")).to_have_text(re.compile(r"\d"))
+    page.unroute("**/vte-wats/api/**")
+    expect(page.locator("#trouble")).to_be_hidden()
+
+
+def test_a_login_that_ended_is_told(page):
+    page.route("**/vte-wats/api/status**", lambda route: route.fulfill(status=401, body="{}"))
+    expect(page.locator("#trouble")).to_contain_text("Sign in to Airflow again")
+
+
+# A year
+
+
+def test_a_year_of_data_looks_right(site, page, framed):
+    for dag_id in (SYNC, RECONCILE, MONITOR):
+        site.airflow.pause(dag_id)
+    now_at = datetime.now(UTC).replace(microsecond=0)
+    site.airflow.set_variable("vte_wats_state", a_year_of_coverage(now_at).model_dump_json(by_alias=True))
+    site.airflow.set_variable("vte_wats_history", a_year_of_history(now_at).to_text())
+    answer = httpx.get(f"{site.airflow.url}/vte-wats/health", trust_env=False)
+    assert (answer.status_code, answer.json()["status"]) == (200, "degraded")
+    site.airflow.unpause(SYNC)
+    page.reload()
+    page.locator("main[aria-busy=false]").wait_for()
+    expect(gaps(page)).to_have_count(2)
+    expect(page.locator("#chart svg")).to_be_visible()
+    for span, bars in {"year": 45, "fortnight": 50, "day": 23}.items():
+        page.locator(f"#spans [data-key={span}]").click()
+        expect(page.locator("#chart svg")).to_have_attribute("aria-label", re.compile("24 hours|14 days|year"))
+        wait_until(lambda bars=bars: page.locator("#chart rect.uploaded").count() >= bars, timeout_s=60)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 1360
+    assert_accessible(page)
+    if "VTE_WATS_SCREENSHOTS" in os.environ:  # make screenshots
+        take_pictures(page, *framed)
+
+
+def take_pictures(page: Page, outer: Page, frame: FrameLocator) -> None:
+    outer.set_viewport_size({"width": 1280, "height": 860})
+    outer.reload()
+    frame.locator("#chart rect.uploaded").first.wait_for()
+    IMAGES.mkdir(exist_ok=True)
+    outer.screenshot(path=IMAGES / "status.png")
+    page.emulate_media(color_scheme="dark")
+    page.set_viewport_size({"width": 1180, "height": 900})
+    page.locator("details.group summary").first.click()
+    page.screenshot(path=IMAGES / "status-dark.png", full_page=True)
+    page.emulate_media(color_scheme="light")
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.wait_for_timeout(500)
+    page.screenshot(path=IMAGES / "status-phone.png")
+
+
+def a_year_of_coverage(now_at: datetime) -> State:
+    begin = now_at - timedelta(days=400)
+    edges = [begin, now_at - timedelta(days=6, hours=5), now_at - timedelta(days=6, hours=2)]
+    edges += [
+        now_at - timedelta(days=2, hours=1),
+        now_at - timedelta(days=2, minutes=20),
+        now_at - timedelta(minutes=3),
+    ]
+    coverage = tuple(Stretch(from_at=edges[n], to_at=edges[n + 1]) for n in range(0, len(edges), 2))
+    totals = {Outcome.UPLOADED: 1_482_133, Outcome.UNCHANGED: 2_961_021, Outcome.REPLACED: 30_211, Outcome.DEAD: 1_820}
+    return State(since_at=begin, coverage=coverage, totals=totals, syncs=115_200, redriven=1_774)
+
+
+def a_year_of_history(now_at: datetime) -> History:
+    """Make up a year of a floor with two shifts, five days a week."""
+    chance = random.Random(7)
+
+    def tally(runs: float) -> Tally:
+        uploaded = int(runs * chance.uniform(0.75, 1.15))
+        odd = {Outcome.DEAD: chance.choice([0, 0, 0, 2, 5]), Outcome.HELD: chance.choice([0] * 9 + [4])}
+        counts = {Outcome.UPLOADED: uploaded, Outcome.UNCHANGED: uploaded * 2, Outcome.REPLACED: uploaded // 40} | odd
+        shares = {20: 0.2, 30: 0.45, 50: 0.25, 100: 0.08, 300: 0.02}
+        latency_ms = {edge: int(uploaded * share) for edge, share in shares.items() if int(uploaded * share)}
+        return Tally(
+            outcomes={one: runs for one, runs in counts.items() if runs}, requests=uploaded + 30, latency_ms=latency_ms
+        )
+
+    hour_at = now_at.replace(minute=0, second=0)
+    hours = {hour_at - timedelta(hours=n): hour_at - timedelta(hours=n) for n in range(24 * 14)}
+    days = [now_at.date() - timedelta(days=n) for n in range(365)]
+    busy = lambda at: at.weekday() < 5 and 5 <= at.hour < 21  # noqa: E731
+    return History(
+        hours={at: tally(260 if busy(at) else 60) for at in hours},
+        days={day: tally((4_600 if day.weekday() < 5 else 1_300) * (1.4 if day.month > 8 else 1)) for day in days},
+        settled_at=now_at, interval_s=300, budget_per_minute=500, letters=46, newest_at=now_at - timedelta(seconds=40),
+        seen_until_at=now_at - timedelta(minutes=1),
+    )  # fmt: skip
