@@ -369,7 +369,7 @@ def test_a_group_is_driven_again_by_who_may_trigger_and_by_nobody_elses_page(ask
             [({"dead_letters": "serial is blank"}, "admin")] if status == 202 else []
         )
         if status == 202:
-            assert answer.json() == {"dag_run": {"dag_id": REDRIVE, "run_id": runs[0].run_id}}
+            assert answer.json() == {"dag_run": {"dag_id": REDRIVE, "run_id": runs[0].run_id}, "is_paused": True}
 
 
 @pytest.mark.parametrize("body", [{}, {"signature": ""}, {"signature": 3}, {"signature": "x" * 2_001}])

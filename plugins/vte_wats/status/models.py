@@ -186,6 +186,7 @@ class RedriveRequest(BaseModel):
 
 
 class Redriven(BaseModel):
-    """The DAG run that carries them."""
+    """The DAG run that carries them; it waits while its DAG is paused."""
 
     dag_run: DagRunLink
+    is_paused: bool

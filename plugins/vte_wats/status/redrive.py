@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from airflow.api.common.trigger_dag import trigger_dag
 from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
+from airflow.models.dag import DagModel
 from airflow.models.dagrun import DagRun
 from airflow.sdk.exceptions import AirflowException
 from airflow.utils.types import DagRunTriggeredByType
 from fastapi import HTTPException, status
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from vte_wats.sites import Site
@@ -32,4 +34,5 @@ def redrive(site: Site, signature: str, user: BaseUser, session: Session) -> Red
         raise HTTPException(status.HTTP_409_CONFLICT, str(exc)) from exc
     if dag_run is None:
         raise HTTPException(status.HTTP_409_CONFLICT, f"{dag_id} could not be triggered.")
-    return Redriven(dag_run=DagRunLink(dag_id=dag_id, run_id=dag_run.run_id))
+    paused = session.scalar(select(DagModel.is_paused).where(DagModel.dag_id == dag_id))
+    return Redriven(dag_run=DagRunLink(dag_id=dag_id, run_id=dag_run.run_id), is_paused=bool(paused))

@@ -309,7 +309,7 @@ async function redrive(signature) {
     method: "POST", body: JSON.stringify({ signature }), headers: { "Content-Type": "application/json", "X-VTE-WATS": "redrive" } });
   if (!answer) return;
   const place = $("letters-count");
-  place.replaceChildren("On its way: ", runLink(answer.dag_run, "DAG run", "redriven"));
+  place.replaceChildren(answer.is_paused ? `waits until ${answer.dag_run.dag_id} is unpaused: ` : "on its way: ", runLink(answer.dag_run, "DAG run", "redriven"));
   refreshStatus();
 }
 
@@ -317,9 +317,9 @@ async function redrive(signature) {
 
 function drawReach({ checked_at, vte, wats }) {
   $("checked").textContent = checked_at ? `checked ${when(checked_at)}` : "";
-  draw("reach", { vte, wats }, () => [["VTE", vte], ["WATS", wats]].map(([name, one]) => el("div", { class: "reach" },
+  draw("reach", { vte, wats }, () => [["VTE", vte, "SQL Server "], ["WATS", wats, ""]].map(([name, one, product]) => el("div", { class: "reach" },
     el("strong", {}, name),
-    el("span", { class: "about" }, one ? (one.ok ? (one.version ?? "answers") : (one.problem ?? "does not answer")) : "not checked yet"),
+    el("span", { class: "about" }, one ? (one.ok ? (one.version ? `${product}${one.version}` : "answers") : (one.problem ?? "does not answer")) : "not checked yet"),
     one ? el("span", { class: `badge ${one.ok ? "ok" : "failed"}` }, one.ok ? (one.round_trip_ms === null ? "ok" : milliseconds(one.round_trip_ms)) : "away") : "")));
 }
 
