@@ -36,6 +36,8 @@ class FaultKind(StrEnum):
     """The usual answer, `delay_s` late; never when that is None."""
     DRIP = "drip"
     """The usual answer in small pieces, spread over `delay_s`."""
+    DEAF = "deaf"
+    """The body is never read, for `delay_s`; then the connection is reset. Matches no `body`."""
     TRUNCATED_JSON = "truncated_json"
     """The first half of the usual body, as if it were whole."""
     QUARANTINE = "quarantine"
@@ -83,11 +85,13 @@ class Fault:
         """Whether the request is carried out although its answer is spoilt."""
         return self.kind in _STORES if self.store is None else self.store
 
-    def matches(self, method: str, target: str, body: bytes) -> bool:
+    def matches(self, method: str, target: str, body: bytes | None) -> bool:
+        """Tell whether a request is meant; `body` is None as long as it has not been read."""
         return (
-            (self.method is None or self.method.upper() == method)
+            (self.kind is FaultKind.DEAF) == (body is None)
+            and (self.method is None or self.method.upper() == method)
             and (self.path is None or self.path.lower() in target.lower())
-            and (self.body is None or self.body.encode() in body)
+            and (self.body is None or (body is not None and self.body.encode() in body))
         )
 
 
@@ -128,8 +132,8 @@ class Faults:
         with self._lock:
             return self._armed[number].fired
 
-    def strike(self, method: str, target: str, body: bytes) -> Fault | None:
-        """Return the fault that strikes this request, and count it."""
+    def strike(self, method: str, target: str, body: bytes | None) -> Fault | None:
+        """Return the fault that strikes this request, and count it. Asked first before the body is read, with None."""
         if not self._armed:
             return None
         with self._lock:

@@ -40,6 +40,7 @@ from sandbox.wats.store import ReportStore
 _POST_PATH = "/api/report/wsjf"
 _PARTIAL_FLUSH_S = 0.05
 _DRIP_PIECES = 20
+_DEAF_S = 30.0
 
 
 class Gate:
@@ -81,6 +82,11 @@ class Gate:
             await self._app(scope, receive, send)
             return
         began = time.perf_counter()
+        target = f"{scope['path']}?{unquote_plus(scope['query_string'].decode('latin-1'))}"
+        deaf = self._faults.strike(scope["method"], target, None)
+        if deaf is not None:
+            await self._ignore(deaf, scope, receive)
+            return
         body = await _whole_body(receive)
         if body is None:
             return
@@ -97,7 +103,6 @@ class Gate:
             answer = self._refusal(scope, headers, body)
             fault = None
             if answer is None:
-                target = f"{request.path}?{unquote_plus(request.query)}"
                 fault = self._faults.strike(request.method, target, body)
                 if self._settings.latency_s > 0:
                     await self._pause(self._settings.latency_s)
@@ -192,6 +197,15 @@ class Gate:
         answer = _spoilt(fault, usual, request.report_id)
         request.status = answer.status
         await _send(send, answer)
+
+    async def _ignore(self, fault: Fault, scope: Scope, receive: Receive) -> None:
+        """Leave a request unread; the server's own buffers fill up, and then the client can write no more."""
+        query = scope["query_string"].decode("latin-1")
+        request = Request(at=self._clock(), method=scope["method"], path=scope["path"], query=query, body_size_bytes=0)
+        request.fault = str(fault.kind)
+        self._log.add(request)
+        await self._pause(_DEAF_S if fault.delay_s is None else fault.delay_s)
+        _reset(receive)
 
     async def _pause(self, seconds: float) -> None:
         """Sleep, but no longer than the server runs."""

@@ -6,6 +6,7 @@ import inspect
 import itertools
 import json
 import logging
+import math
 import socket
 import ssl
 import threading
@@ -263,8 +264,11 @@ def test_natural_keys_beyond_one_page_are_found(wats):
     assert len(wats.log.find("GET", QUERY)) == 2
 
 
-def test_an_answer_without_the_documented_fields_is_retriable(wats):
-    wats.faults.add(Fault(FaultKind.JSON_200, path="/api/", json=[{"isTestOperation": True, "start": "yesterday"}]))
+@pytest.mark.parametrize(
+    "fields", [{"start": "yesterday"}, {"code": math.nan, "uuid": math.nan, "start": math.nan}], ids=["absent", "NaN"]
+)
+def test_an_answer_without_the_documented_fields_is_retriable(wats, fields):
+    wats.faults.add(Fault(FaultKind.JSON_200, path="/api/", json=[{"isTestOperation": True, **fields}]))
     with opened(wats) as session:
         for call in (
             session.process_codes,
@@ -515,6 +519,9 @@ ON_THE_WIRE = [
     ("truncated JSON", _fault(FaultKind.TRUNCATED_JSON), RetriableError, "not what WATS answers"),
     ("list", _fault(FaultKind.JSON_200, json=[]), RetriableError, "not what WATS answers"),
     ("no id", _fault(FaultKind.JSON_200, json={}), RetriableError, "does not confirm"),
+    ("NaN", _fault(FaultKind.JSON_200, json=math.nan), RetriableError, "not what WATS answers"),
+    ("NaN id", _fault(FaultKind.JSON_200, json={"ID": math.nan}), RetriableError, "does not confirm"),
+    ("deaf", _fault(FaultKind.DEAF, delay_s=3), RetriableError, "no answer in time"),
     ("null id", _fault(FaultKind.JSON_200, json={"ID": None}), RetriableError, "does not confirm"),
     ("wrong id", _fault(FaultKind.WRONG_ID), RetriableError, "does not confirm"),
     ("reset", _fault(FaultKind.RESET), RetriableError, "connection was lost"),

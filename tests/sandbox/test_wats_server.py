@@ -317,6 +317,17 @@ def test_a_dripping_answer_arrives_in_pieces_and_whole(wats):
     connection.close()
 
 
+def test_a_deaf_server_reads_no_body(wats):
+    wats.faults.add(Fault("deaf", path=POST, delay_s=20, times=1))
+    headers = {"Authorization": f"Basic {wats.token}"}
+    with (
+        httpx.Client(base_url=wats.url, headers=headers, timeout=httpx.Timeout(20, write=1)) as client,
+        pytest.raises(httpx.WriteTimeout),
+    ):
+        client.post(POST, content=b" " * 20_000_000)
+    assert [(one.fault, one.body_size_bytes) for one in wats.log] == [("deaf", 0)]
+
+
 def test_a_fault_strikes_only_what_it_matches(wats, client):
     wats.faults.add(Fault("status", status=500, method="post", path="/report/wsjf", body=example_report(2)["id"]))
     assert client.post(POST, json=example_report(1)).status_code == 200

@@ -140,7 +140,7 @@ def _dead_letters(measures: Measures, limits: AlertSettings) -> Observation:
         len(new),
         limits.dead_letters_per_hour,
         f"{len(new)} dead letters in the last hour; most often: {_most_often(new)}",
-        "correct the runs in VTE, then trigger the reconcile DAG with the signature as dead_letters",
+        "correct the runs in VTE, then trigger the backfill DAG with the signature as dead_letters",
     )
 
 

@@ -37,10 +37,22 @@ SQL_FAILURES: tuple[SqlFailure, ...] = (
     ),
     SqlFailure((18401,), RetriableError, "SQL Server is starting", "retried; nothing to do"),
     SqlFailure(
-        (40197, 40501, 40613, 49918, 49919, 49920),
+        (596, 6005, 17142),
+        RetriableError,
+        "SQL Server is stopping, is paused or ended the session",
+        "retried; nothing to do unless it stays",
+    ),
+    SqlFailure(
+        (10928, 10929, 40197, 40501, 40613, 49918, 49919, 49920),
         RetriableError,
         "the database service is busy",
         "retried; nothing to do",
+    ),
+    SqlFailure(
+        (701, 802, 1204, 8645, 8651),
+        RetriableError,
+        "SQL Server has no memory or locks left for the query",
+        "retried; lower batch_size in Variable {variable} if it stays",
     ),
     SqlFailure(
         (64, 121, 233, 10053, 10054, 10060, 10061, 20002, 20004, 20006, 20009, 20017, 20047),
@@ -49,19 +61,22 @@ SQL_FAILURES: tuple[SqlFailure, ...] = (
         "retried; check host, port, firewall and SQL Server if it stays",
     ),
     SqlFailure(
-        (4060,),
+        (924, 927, 942, 945, 952, 976, 978, 979, 983, 4060),
         RetriableError,  # a restarting server says so of every database until it has recovered it
         "the database cannot be opened",
         "retried; check the database (field Schema) of connection {connection} if it stays",
     ),
     SqlFailure(
-        (18456, 18452, 18470, 18487, 18488),
+        (18456, 18452, 18470, 18486, 18487, 18488),
         FatalError,
         "the login was refused",
         "check login and password of connection {connection}",
     ),
     SqlFailure(
-        (229, 230), FatalError, "the login may not read this", "run include/sql/grant_read_only.sql as administrator"
+        (229, 230, 300, 916),
+        FatalError,
+        "the login may not read this",
+        "run include/sql/grant_read_only.sql as administrator",
     ),
     SqlFailure(
         (208,), FatalError, "a table does not exist", "set source_schema or column_overrides in Variable {variable}"

@@ -45,7 +45,7 @@ class Failure:
 _RETRIED = "retried; nothing to do unless it stays"
 
 UNEXPECTED_CONTENT = Failure(
-    "2xx that is not the JSON this call returns (HTML, empty, cut off)",
+    "2xx that is not the JSON this call returns (HTML, empty, cut off, NaN)",
     FailureClass.AMBIGUOUS,
     "the answer is not what WATS answers",
     "retried; if it stays, check that the host of the connection is WATS and no login page or proxy stands before it",
