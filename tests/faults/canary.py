@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Iterator
+from email.message import EmailMessage
 from pathlib import Path
 
 from cryptography.fernet import Fernet, InvalidToken
@@ -18,18 +19,30 @@ def secrets_of(site: Site) -> tuple[str, ...]:
 
 
 def leaks(site: Site) -> list[str]:
-    """Return where a secret stands in clear: logs, storage, and every table of Airflow's database."""
+    """Return where a secret stands in clear: logs, storage, every table of Airflow's database, and what was sent.
+
+    That no mail was sent at all counts as a leak too, for then none was looked at.
+    """
     secrets = secrets_of(site)
+    mails = [_whole(mail) for mail in site.mail.mails]
     folders = [site.airflow.folders.logs, site.airflow.folders.airflow / "logs", site.storage]
     return [
         *(f"file {path.name}" for folder in folders for path in _files(folder) if _holds(path, secrets)),
         *_tables(site, secrets),
+        *(f"mail {number}" for number, text in enumerate(mails) if any(secret in text for secret in secrets)),
+        *([] if mails else ["no mail, for none was sent"]),
     ]
 
 
 def leaks_in_storage(site: Site) -> list[str]:
     """Return the files of staging and dead letters that hold a secret."""
     return [f"file {path.name}" for path in _files(site.storage) if _holds(path, secrets_of(site))]
+
+
+def _whole(mail: EmailMessage) -> str:
+    """Return a mail as it travelled and as it is read."""
+    parts = [part.get_content() for part in mail.walk() if part.get_content_maintype() == "text"]
+    return "\n".join([mail.as_string(), *parts])
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -16,13 +16,15 @@ Play = Callable[[Site, Random], Explained]
 class Case:
     """One way things go wrong. ``play`` begins with a fresh site and ends with all faults mended.
 
-    ``short`` cases are part of the shortened matrix.
+    ``short`` cases are part of the shortened matrix. ``live`` ones need a site whose schedule strikes every minute; the
+    DAGs are paused when they begin and when they end.
     """
 
     name: str
     what: str
     play: Play
     short: bool = False
+    live: bool = False
 
     @property
     def group(self) -> str:

@@ -6,23 +6,25 @@ import fcntl
 import os
 import select
 import signal
+import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from random import Random
 
 import psutil
-import psycopg2
 
 from tests.faults.accounts import Explained
 from tests.faults.case import Case, Play
 from tests.faults.cases_sql import HEADERS, PLAN, STEPS
 from tests.faults.cases_wats import POST, QUERY
-from tests.faults.site import SYNC, UPLOAD, Site
+from tests.faults.site import STATE, SYNC, UPLOAD, Site
 
 FULL_DISK = Path("/dev/full")
 MAP = "carry.map_runs"
 REPORTS = "reports.jsonl.gz"
+ORDER = ("plan", "carry.extract", MAP, UPLOAD, "settle")
 
 
 def _killed_while_vte_stalls(task_id: str, match: str, after_rows: int = 0) -> Play:
@@ -62,7 +64,7 @@ def _killed_before_map_writes(site: Site, random: Random) -> Explained:
     run_id = site.start_sync()
     pipe = site.staging(run_id) / REPORTS
     os.mkfifo(pipe)
-    site.wait_until(lambda: _is_running(site, run_id, MAP), "map_runs to run")
+    site.wait_for_task(run_id, MAP, "running")
     time.sleep(1)
     site.kill_task(run_id, MAP)
     pipe.unlink()
@@ -89,32 +91,116 @@ def _killed_while_map_writes(site: Site, random: Random) -> Explained:
     return Explained()
 
 
+def _killed_before_its_work(task_id: str) -> Play:
+    """Kill a task that has started and cannot read its settings yet."""
+
+    def play(site: Site, random: Random) -> Explained:
+        site.load(12)
+        run_id = site.start_sync()
+        before = ORDER[ORDER.index(task_id) - 1] if task_id != "plan" else None
+        if before is not None:
+            site.wait_for_task(run_id, before, "success")
+        with site.locked("variable", "ACCESS EXCLUSIVE"):
+            site.kill_task(run_id, task_id)
+        site.end_sync(run_id, "success")
+        return Explained()
+
+    return play
+
+
+def _killed_while_it_reports(task_id: str, before: str | None) -> Play:
+    """Kill a task whose work is done and which cannot say so: what it returns has no place to go.
+
+    A lock keeps it from beginning too early; ``before`` is the statement by which the task before it is held so long.
+    """
+
+    def play(site: Site, random: Random) -> Explained:
+        site.load(12)
+        fault = before and site.break_vte("stall", match=before, seconds=1)
+        run_id = site.start_sync()
+        if fault:
+            site.wait_for_vte_fault(fault)
+        with ExitStack() as held:
+            with site.locked("variable", "ACCESS EXCLUSIVE"):
+                site.wait_for_lock("variable", f"{task_id} to read its settings")
+                held.enter_context(site.locked("xcom"))
+            site.wait_for_lock("xcom", f"{task_id} to report")
+            site.kill_task(run_id, task_id)
+        site.end_sync(run_id, "success")
+        return Explained()
+
+    return play
+
+
+def _upload_killed_while_it_reports(site: Site, random: Random) -> Explained:
+    """Kill the upload when everything is posted and it cannot say so."""
+    site.load(12)
+    number = site.break_wats("stall", path=POST, after=5, times=1, delay_s=2.0)
+    run_id = site.start_sync()
+    site.wait_for_wats_fault(number)
+    with site.locked("xcom"):
+        site.wait_for_lock("xcom", "upload to report")
+        if len(site.plant.wats.store.receive_counts()) != 12:
+            site.violations.append("upload had not posted everything")
+        site.kill_task(run_id, UPLOAD)
+    site.end_sync(run_id, "success")
+    return Explained(again=dict.fromkeys(site.source, 2))
+
+
+def _killed_at_a_pipe(place: Callable[[Site, str, str], Path]) -> Play:
+    """Kill the upload as it opens a file for writing, which is a pipe that nobody reads from."""
+
+    def play(site: Site, random: Random) -> Explained:
+        site.load(12, oddities=("blank_serial",))
+        (dead,) = site.loaded.guids_by_oddity["blank_serial"]
+        number = site.break_wats("stall", path=POST, after=5, times=1, delay_s=2.0)
+        run_id = site.start_sync()
+        site.wait_for_wats_fault(number)
+        pipe = place(site, run_id, dead)
+        pipe.parent.mkdir(parents=True, exist_ok=True)
+        pipe.unlink(missing_ok=True)
+        os.mkfifo(pipe)
+        site.wait_until(lambda: len(site.plant.wats.store.receive_counts()) == 12, "every report to be posted")
+        time.sleep(2)
+        site.kill_task(run_id, UPLOAD)
+        pipe.unlink()
+        site.end_sync(run_id, "success")
+        return Explained(dead=frozenset({dead}))
+
+    return play
+
+
 def _killed_in_settle(site: Site, random: Random) -> Explained:
     """Kill settle after staging is gone and before the state is written: a lock holds it exactly there."""
+    site.sync()
     site.load(12)
-    connection = psycopg2.connect(site.airflow._postgres.url.replace("+psycopg2", ""))
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute("LOCK TABLE variable IN EXCLUSIVE MODE")
-            run_id = site.start_sync()
-            site.wait_until(lambda: _waits_for_variables(site), "settle to write the state")
-            site.kill_task(run_id, "settle")
-    finally:
-        connection.rollback()
-        connection.close()
+    with site.locked_variable(STATE):
+        run_id = site.start_sync()
+        site.wait_for_lock("variable", "settle to write")
+        site.kill_task(run_id, "settle")
     site.end_sync(run_id, "success")
     return Explained()
 
 
-def _waits_for_variables(site: Site) -> bool:
-    with site.metadata() as cursor:
-        cursor.execute("SELECT count(*) FROM pg_locks WHERE relation = 'variable'::regclass AND NOT granted")
-        return bool(cursor.fetchone()[0])
-
-
-def _is_running(site: Site, run_id: str, task_id: str) -> bool:
-    tasks = site.airflow.task_instances(SYNC, run_id)
-    return any(one.task_id == task_id and one.state == "running" for one in tasks)
+def _killed_after_the_state(site: Site, random: Random) -> Explained:
+    """Kill settle when the state is written and it cannot say so: what it adds up is added up once."""
+    site.sync()
+    site.load(12)
+    before, watermark = site.uploaded, site.last_sync
+    with ExitStack() as held:
+        with site.locked_variable(STATE):
+            run_id = site.start_sync()
+            site.wait_for_lock("variable", "settle to write")
+            held.enter_context(site.locked("xcom"))
+        site.wait_for_lock("xcom", "settle to report")
+        if site.last_sync == watermark:
+            site.violations.append("settle had not written the state")
+        site.kill_task(run_id, "settle")
+    site._watermark = watermark
+    site.end_sync(run_id, "success")
+    if site.uploaded - before != 12:
+        site.violations.append(f"the totals count {site.uploaded - before} uploads of 12")
+    return Explained()
 
 
 def _scheduler_killed(site: Site, random: Random) -> Explained:
@@ -175,6 +261,20 @@ def _metadata_away(site: Site, random: Random) -> Explained:
     return Explained(again=dict.fromkeys(guids, 2))
 
 
+def _metadata_gone(site: Site, random: Random) -> Explained:
+    """Airflow's own database is stopped in the middle of an upload and started again; what it took along restarts."""
+    guids = site.load(30)
+    number = site.break_wats("stall", path=POST, after=5, times=8, delay_s=2.0)
+    run_id = site.start_sync()
+    site.wait_for_wats_fault(number)
+    site.airflow._postgres.stop()
+    time.sleep(4)
+    site.airflow._postgres.start()
+    site.restart_what_ended()
+    site.end_sync(run_id, "success")
+    return Explained(again=dict.fromkeys(guids, 2))
+
+
 def _api_server_killed(site: Site, random: Random) -> Explained:
     """The API server, which every running task reports to, is killed in the middle of an upload."""
     guids = site.load(30)
@@ -202,6 +302,39 @@ def _in_the_way(place: Callable[[Site], Path]) -> Play:
         return Explained(dead=dead, again=dict.fromkeys(guids, 1))
 
     return play
+
+
+def _read_only(folder: str) -> Play:
+    """A folder is there and may only be read, as after a disk that failed was mounted anew."""
+
+    def play(site: Site, random: Random) -> Explained:
+        guids = site.load(6, oddities=("blank_serial",))
+        dead = frozenset(site.loaded.guids_by_oddity["blank_serial"])
+        path = site.storage / folder
+        path.mkdir(parents=True, exist_ok=True)
+        with read_only(path):
+            run_id = site.sync("failed")
+        site.clear_failed(run_id)
+        return Explained(dead=dead, again=dict.fromkeys(guids, 1))
+
+    return play
+
+
+@contextmanager
+def read_only(folder: Path) -> Iterator[None]:
+    """Let nothing be written into a folder: by its mode, or for root, who may all, by a mount."""
+    if os.geteuid() != 0:
+        folder.chmod(0o555)
+        try:
+            yield
+        finally:
+            folder.chmod(0o755)
+        return
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "ro", "none", str(folder)], check=True, capture_output=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True, capture_output=True)
 
 
 def _disk_full(name: str) -> Play:
@@ -246,6 +379,56 @@ CASES = (
         _killed_while_vte_stalls("carry.extract", STEPS, 20),
         short=True,
     ),
+    *(
+        Case(
+            f"airflow.kill-{task_id.removeprefix('carry.')}-early",
+            f"SIGKILL of {task_id.removeprefix('carry.')} before it has read its settings",
+            _killed_before_its_work(task_id),
+        )
+        for task_id in ORDER
+    ),
+    Case(
+        "airflow.kill-plan-recognising",
+        "SIGKILL of plan while it asks whose database this is",
+        _killed_while_vte_stalls("plan", "SERVERPROPERTY"),
+    ),
+    Case(
+        "airflow.kill-plan-reporting",
+        "SIGKILL of plan when all is counted, before it can say so",
+        _killed_while_it_reports("plan", None),
+    ),
+    Case(
+        "airflow.kill-extract-reporting",
+        "SIGKILL of extract when all is staged, before it can say so",
+        _killed_while_it_reports("carry.extract", PLAN),
+    ),
+    Case(
+        "airflow.kill-map-reporting",
+        "SIGKILL of map_runs when all is mapped, before it can say so",
+        _killed_while_it_reports(MAP, STEPS),
+    ),
+    Case(
+        "airflow.kill-upload-reporting",
+        "SIGKILL of upload when all is posted, before it can say so",
+        _upload_killed_while_it_reports,
+    ),
+    Case(
+        "airflow.kill-upload-noting",
+        "SIGKILL of upload as it notes what it achieved",
+        _killed_at_a_pipe(lambda site, run_id, _: site.staging(run_id) / "outcomes.jsonl.gz"),
+    ),
+    Case(
+        "airflow.kill-upload-burying",
+        "SIGKILL of upload as it writes a dead letter",
+        _killed_at_a_pipe(lambda site, _, dead: site.storage / "dead_letters" / f"{dead}.part"),
+        short=True,
+    ),
+    Case(
+        "airflow.kill-settle-after",
+        "SIGKILL of settle when the state is written, before it can say so",
+        _killed_after_the_state,
+        short=True,
+    ),
     Case("airflow.kill-map", "SIGKILL of map_runs as it opens its result", _killed_before_map_writes),
     Case(
         "airflow.kill-map-inside",
@@ -267,6 +450,10 @@ CASES = (
     Case("airflow.kill-scheduler", "SIGKILL of the scheduler and all tasks in mid upload", _scheduler_killed),
     Case("airflow.kill-api-server", "SIGKILL of the API server in mid upload", _api_server_killed),
     Case("airflow.database-away", "Airflow's database stands still for six seconds", _metadata_away),
+    Case("airflow.database-gone", "Airflow's database is stopped for four seconds and started again", _metadata_gone),
+    Case("airflow.staging-read-only", "the staging folder may only be read", _read_only("staging")),
+    Case("airflow.letters-read-only", "the folder of dead letters may only be read", _read_only("dead_letters")),
+    Case("airflow.claims-read-only", "the folder of claimed natural keys may only be read", _read_only("uploading")),
     Case("airflow.cleared", "everything is cleared after a success", _cleared_when_done, short=True),
     Case("airflow.cleared-running", "everything is cleared in mid upload", _cleared_while_running),
     Case(

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from random import Random
+from typing import Any
 
 from tests.faults.accounts import Explained
 from tests.faults.case import Case, Play
@@ -107,6 +110,49 @@ def _older_state(site: Site, random: Random) -> Explained:
     return _refused_then_accepted(site, random)
 
 
+def _foreign(change: Callable[[dict[str, Any]], None], words: str) -> Play:
+    """The state is not what was found: plan stops with the choices, and goes on once the right one is back."""
+
+    def play(site: Site, random: Random) -> Explained:
+        site.sync()
+        site.load(12)
+        good = site.airflow.variable(STATE) or "{}"
+        changed = json.loads(good)
+        change(changed)
+        site.airflow.set_variable(STATE, json.dumps(changed))
+        run_id = site.sync("failed")
+        if words not in site.failure(run_id):
+            site.violations.append(f"plan did not say {words!r}: {site.failure(run_id)}")
+        if json.loads(site.airflow.variable(STATE) or "{}") != changed or site.posts:
+            site.violations.append("something was written although the state was refused")
+        site.airflow.set_variable(STATE, good)
+        site._watermark = site.last_sync
+        site.clear_failed(run_id)
+        return Explained()
+
+    return play
+
+
+def _from_the_future(state: dict[str, Any]) -> None:
+    later_at = datetime.now(UTC).replace(microsecond=0) + timedelta(days=2)
+    state["coverage"][-1]["to"] = later_at.isoformat()
+
+
+def _of_another_wats(site: Site, random: Random) -> Explained:
+    """The connection leads to another WATS, which is meant: the sync stops, and goes on when told to."""
+    state = site.state
+    site.airflow.set_variable(STATE, json.dumps(state | {"target": "old.wats.example"}))
+    return _refused_then_accepted(site, random)
+
+
+def _regressed(site: Site, random: Random) -> Explained:
+    """A state that counts fewer syncs than were settled, with all its coverage: a restored backup."""
+    site.sync()
+    state = site.state
+    site.airflow.set_variable(STATE, json.dumps(state | {"syncs": state["syncs"] - 1}))
+    return _refused_then_accepted(site, random)
+
+
 def _wrong_settings(site: Site, random: Random) -> Explained:
     """A setting is wrong: one clear stop, and on once it is mended."""
     site.load(6)
@@ -168,6 +214,24 @@ CASES = (
     Case("state.damaged", "the state is damaged twice, and restored", _damaged_state, short=True),
     Case("state.deleted", "the state is deleted", _lost_state, short=True),
     Case("state.older", "an older state is restored", _older_state),
+    Case("state.future", "the state is from the future", _foreign(_from_the_future, "from the future"), short=True),
+    Case(
+        "state.foreign-server",
+        "the state is that of a database on another server",
+        _foreign(lambda state: state["source"].update(server="ELSEWHERE"), "another database than synced so far"),
+    ),
+    Case(
+        "state.foreign-database",
+        "the state is that of another database",
+        _foreign(lambda state: state["source"].update(database="VTE9_2"), "another database than synced so far"),
+    ),
+    Case(
+        "state.restored-database",
+        "the database was made anew since the state was written",
+        _foreign(lambda state: state["source"].update(created_local="2020-01-01T00:00:00"), "restored or made anew"),
+    ),
+    Case("state.foreign-target", "the state is that of another WATS, which is accepted", _of_another_wats),
+    Case("state.regressed", "the state counts fewer syncs than there were", _regressed),
     Case("state.settings", "a setting is wrong", _wrong_settings),
     Case("storm.small", "200 runs, eight faults drawn from the seed", _storm(200, 8), short=True),
     Case("storm.thousand", "1,000 runs, twenty faults drawn from the seed", _storm(1000, 20)),

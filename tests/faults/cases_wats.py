@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from random import Random
 from typing import Any
 
 from tests.faults.accounts import Explained
 from tests.faults.case import Case, Play, passing, stopping, until_mended
 from tests.faults.site import TIMEOUT_S, Site
+from tests.faults.strangers import NO_SUCH_NAME, a_full_house, an_untrusted_server
 
 POST = "/api/report/wsjf"
 QUERY = "query/header"
@@ -87,7 +89,63 @@ def _letter_redriven(site: Site, random: Random) -> Explained:
     return Explained()
 
 
+def _elsewhere(address: Callable[[Site], AbstractContextManager[str]]) -> Play:
+    """The address of WATS leads elsewhere from the moment the sync has planned; then the connection is put right."""
+
+    def play(site: Site, random: Random) -> Explained:
+        site.load(6)
+        with address(site) as host:
+            site.redirect_uploads(host)
+            run_id = site.running
+            site.end_sync(run_id, "failed")
+        if site.posts or site.letters:
+            site.violations.append("something was posted or buried although WATS was never reached")
+        site.connect()
+        site.clear_failed(run_id)
+        return Explained()
+
+    return play
+
+
+def _deaf(site: Site, random: Random) -> Explained:
+    """WATS accepts a request and reads nothing of a report of twelve megabytes, so that sending it never ends."""
+    guids = site.load(6)
+    large = random.choice(guids)
+    row = {"Index_GUID": large, "TestStepNumber": 99, "TestName": "Trace", "TestResult": b"\xff" * 9_000_000}
+    site.plant.db.insert_rows({"TestDataOther": [row | {"TestResultType": 1}]})
+    site.break_wats("deaf", method="POST", path=POST, times=12, delay_s=60)
+    site.sync()
+    return Explained()
+
+
+def _by_source_id(site: Site, random: Random) -> Explained:
+    """Reports are looked for by their misc info, as for a server that gives ids of its own; answers get lost."""
+    site.set(existence_check="source_id")
+    guids = site.load(12)
+    site.break_wats("store_then_reset", method="POST", path=POST, times=4)
+    site.break_wats("status", path="HeaderByMiscInfo", status=503, times=3)
+    site.sync()
+    asked = sum(1 for one in site.plant.wats.log if "headerbymiscinfo" in one.path.lower())
+    if asked < len(guids):
+        site.violations.append(f"{asked} questions by misc info for {len(guids)} runs")
+    before = len(site.posts)
+    site.sync()
+    if len(site.posts) != before:
+        site.violations.append("a second sync posted again")
+    return Explained(again=dict.fromkeys(guids, 2))
+
+
 CASES = (
+    Case("wats.dns", "the name of WATS does not resolve", _elsewhere(lambda _: nullcontext(NO_SUCH_NAME))),
+    Case("wats.connect-timeout", "no connection comes about in time", _elsewhere(lambda _: a_full_house())),
+    Case(
+        "wats.certificate",
+        "the certificate is not trusted",
+        _elsewhere(lambda site: an_untrusted_server(site.home)),
+        short=True,
+    ),
+    Case("wats.write-timeout", "a large report cannot be sent in time: nobody reads it", _deaf),
+    Case("wats.source-id", "existence_check source_id, while answers and questions fail", _by_source_id, short=True),
     Case("wats.refused", "WATS is down; it is up again when the operator clears the sync", _away, short=True),
     Case("wats.restart", "WATS restarts while reports are posted", _away_between_tries),
     Case("wats.400-one", "400 for one report", _refused_for_good(400), short=True),

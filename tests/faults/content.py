@@ -18,6 +18,7 @@ RESULTS = {1: "P", 0: "F", 2: "E", 3: "T"}
 NO_LIMIT = (9.9e37, -9.9e37, 1e308, -1e308)
 NOT_A_NUMBER = 9.91e37
 LONGEST = 100
+LONG_TEXT = "text/plain; charset=utf-8"  # a description that found no room in the report text
 KINDS = ("Numeric", "Text", "Other")
 _SHOWN = {code: chr(0x2400 + code) for code in range(32) if code not in (9, 10, 13)}
 
@@ -74,7 +75,6 @@ def differences(run: Row, steps: list[Row], report: Report, *, zone: ZoneInfo, p
         "part": clean(run["ProductName"]) or clean(run["MasterProduct"]),
         "process": _process(plan, processes),
         "result": RESULTS.get(run["Result"]),
-        "start": _start(run, zone),
         "station": cut(clean(run["Station"]) or clean(run["Hostname"])),
         "operator": cut(clean(run["UserName"])),
         "source_id": f"VTE:{str(run['Index_GUID']).lower()}",
@@ -87,7 +87,6 @@ def differences(run: Row, steps: list[Row], report: Report, *, zone: ZoneInfo, p
         "part": report["pn"],
         "process": report["processCode"],
         "result": report["result"],
-        "start": datetime.fromisoformat(report["start"]).astimezone(UTC),
         "station": report["machineName"],
         "operator": report["uut"].get("user") or "",
         "source_id": infos.get("source_id"),
@@ -95,6 +94,12 @@ def differences(run: Row, steps: list[Row], report: Report, *, zone: ZoneInfo, p
         "info1": infos.get("info1"),
     }
     lines = [f"{name}: {expected[name]!r} became {found[name]!r}" for name in expected if expected[name] != found[name]]
+    start_at, starts = datetime.fromisoformat(report["start"]).astimezone(UTC), sorted(_starts(run, zone))
+    if start_at not in starts:
+        lines.append(f"start: {starts} became {start_at}")
+    told = (infos.get("start_ambiguous") or "").partition(" ")[0]
+    if told != ("" if len(starts) == 1 else "earlier" if start_at == starts[0] else "later"):
+        lines.append(f"start_ambiguous: {told!r} is said of {start_at} among {starts}")
     wanted, received = Counter(map(_wanted, steps)), Counter(_received(report))
     lines += [f"missing in the report: {one}" for one in wanted - received]
     lines += [f"not in VTE: {one}" for one in received - wanted]
@@ -106,17 +111,41 @@ def differences(run: Row, steps: list[Row], report: Report, *, zone: ZoneInfo, p
     return lines
 
 
+def refusal(run: Row, steps: list[Row], *, processes: dict[str, int]) -> str | None:
+    """Tell whether a run must become a letter by itself, and of which kind: ``dead``, ``held`` or None."""
+    serial, part = clean(run["Serial"]), clean(run["ProductName"]) or clean(run["MasterProduct"])
+    for text in (serial, part):
+        if not text or len(text.encode("utf-16-le")) > 2 * LONGEST:
+            return "dead"
+    if _process(clean(run["TestplanName"]) or clean(run["MasterTestplan"]), processes) is None:
+        return "held"
+    if run["Result"] not in RESULTS:
+        return "held"
+    if not (clean(run["Station"]) or clean(run["Hostname"])):
+        return "dead"
+    if any(row["TestResultType"] is not None and row["TestResultType"] not in RESULTS for row in steps):
+        return "held"
+    return None
+
+
 def _process(plan: str, processes: dict[str, int]) -> int | None:
     return processes.get(
         plan, next((code for like, code in processes.items() if fnmatch.fnmatchcase(plan, like)), None)
     )
 
 
-def _start(run: Row, zone: ZoneInfo) -> datetime:
-    start_at = run["Timestamp"].replace(tzinfo=zone).astimezone(UTC)
-    if run["TestTime"] is not None:
-        start_at -= timedelta(milliseconds=round(run["TestTime"] * 1000))
-    return start_at
+def _starts(run: Row, zone: ZoneInfo) -> set[datetime]:
+    """Return when the run may have started: once, or twice where its clock showed that time twice."""
+    local = run["Timestamp"].replace(tzinfo=zone)
+    first, second = (local.replace(fold=fold).astimezone(UTC) for fold in (0, 1))
+    passes = {first, second} if first < second else {first}  # a skipped time is read as if the clock was not changed
+    took = run["TestTime"]
+    if took is None or took < 0:
+        return passes
+    try:
+        return {at - timedelta(milliseconds=round(took * 1000)) for at in passes}
+    except OverflowError:
+        return passes
 
 
 def _limit(row: Row, side: str) -> float | None:
@@ -154,11 +183,20 @@ def _wanted(row: Row) -> tuple[object, ...]:
 
 
 def _text(content: bytes) -> str | None:
-    try:
-        text = content.decode("utf-8")
-    except UnicodeDecodeError:
+    """Return what bytes say as text: UTF-8, UTF-16 with a mark or of Latin letters; None for a file."""
+    if content.startswith((b"\x89PNG", b"\xff\xd8\xff", b"%PDF-", b"PK\x03\x04")):
         return None
-    return text if content and text.replace("\r", "").replace("\n", "").replace("\t", "").isprintable() else None
+    latin = len(content) % 2 == 0 and set(content[1::2]) <= {0}
+    for encoding in ("utf-16",) if content[:2] in (b"\xff\xfe", b"\xfe\xff") else ("utf-8-sig", "utf-16-le"):
+        try:
+            text = content.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+        if encoding != "utf-16-le" or latin:
+            controls = {one for one in text if one < " " or "\x7f" <= one <= "\x9f" or one in "\ufffe\uffff"}
+            if text and controls <= set("\t\r\n"):
+                return text
+    return None
 
 
 def _received(report: Report) -> Iterator[tuple[object, ...]]:
@@ -174,7 +212,7 @@ def _received(report: Report) -> Iterator[tuple[object, ...]]:
         if "numericMeas" in step or "stringMeas" in step:
             continue
         file = step.get("attachment")
-        if file is not None:
+        if file is not None and not file["contentType"].startswith(LONG_TEXT):
             yield ("file", hash(base64.b64decode(file["data"])), step["status"])
         else:
             yield ("nothing", step["status"])

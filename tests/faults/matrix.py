@@ -7,13 +7,19 @@ import time
 from dataclasses import dataclass
 from random import Random
 
-from tests.faults import cases_airflow, cases_data, cases_sql, cases_wats
+from tests.faults import cases_airflow, cases_data, cases_lanes, cases_sql, cases_wats
 from tests.faults.accounts import Accounts, balance
 from tests.faults.canary import leaks_in_storage
 from tests.faults.case import Case
 from tests.faults.site import Site
 
-CASES: tuple[Case, ...] = (*cases_data.CASES, *cases_wats.CASES, *cases_sql.CASES, *cases_airflow.CASES)
+CASES: tuple[Case, ...] = (
+    *cases_data.CASES,
+    *cases_wats.CASES,
+    *cases_sql.CASES,
+    *cases_airflow.CASES,
+    *cases_lanes.CASES,
+)
 
 
 @dataclass(frozen=True)
@@ -33,8 +39,12 @@ class Outcome:
 
 
 def selected(pattern: str = "*", *, short: bool = False) -> tuple[Case, ...]:
-    """Return the cases whose name matches, in the order of the matrix."""
-    return tuple(case for case in CASES if fnmatch.fnmatchcase(case.name, pattern) and (case.short or not short))
+    """Return the cases whose name matches one of the patterns between commas, in the order of the matrix."""
+    return tuple(
+        case
+        for case in CASES
+        if (case.short or not short) and any(fnmatch.fnmatchcase(case.name, one) for one in pattern.split(","))
+    )
 
 
 def run_case(site: Site, case: Case, seed: int) -> Outcome:

@@ -176,6 +176,67 @@ MUTATIONS = (
         "SET DEADLOCK_PRIORITY LOW", "SET DEADLOCK_PRIORITY HIGH",
         "tests/unit/test_statements.py::test_session_gives_way_to_the_stations",
     ),
+    _core(
+        "the other runs of a station ignored", "runs of the autumn hour are an hour off", "mapping/start_time.py",
+        "judged = settled or settings.ambiguous_time", "judged = settings.ambiguous_time",
+        "unit/test_start_time.py::test_a_settled_pass_goes_before_the_setting_and_says_so",
+    ),
+    _core(
+        "passes told by a station that tests side by side", "runs of the autumn hour are an hour off", "sync/passes.py",
+        "while not _side_by_side(known):", "while True:",
+        "unit/test_passes.py::test_where_both_passes_are_possible_nothing_is_settled",
+    ),
+    _core(
+        "neighbours of the slice alone", "one run has another start at each reading", "sync/extract.py",
+        "around = merged(", "around = part.ranges or merged(",
+        "unit/test_extract.py::test_the_same_rows_give_the_same_report_in_whatever_slice_a_run_is_read",
+    ),
+    _core(
+        "the autumn hour not read again", "what comes later never tells its passes apart", "sync/plan.py",
+        "merged((*local_ranges(window, settings.zone), *hours_to_judge(window, settings.zone)))",
+        "local_ranges(window, settings.zone)",
+        "unit/test_plan.py::test_a_repeated_hour_is_read_once_more_when_everything_around_it_is_there",
+    ),
+    _core(
+        "a sync is not known again", "a settle that is killed counts its runs twice", "coverage.py",
+        "if sync.key in self.settled:", "if not sync.key:",
+        "unit/test_settle.py::test_a_sync_whose_settle_is_tried_again_is_added_once",
+    ),
+    _core(
+        "nothing claimed", "of two uploads at once one overwrites the other's run", "sync/upload.py",
+        "aloud=not options.dry_run", "aloud=False",
+        "unit/test_upload.py::test_two_uploads_at_once_do_not_overwrite_each_others_runs",
+    ),
+    _core(
+        "a dry run claims", "a trial keeps real runs out of WATS", "sync/upload.py",
+        "aloud=not options.dry_run", "aloud=True",
+        "unit/test_upload.py::test_what_a_dry_run_would_post_keeps_no_other_upload_back",
+    ),
+    _core(
+        "a claim stays", "a run that was corrected stays out of WATS", "storage/claims.py",
+        ".unlink()", "",
+        "unit/test_claims.py::test_a_claim_goes_when_its_upload_ends",
+    ),
+    _core(
+        "natural keys by their letters", "WATS takes two runs for one and overwrites the first", "ports.py",
+        "self.serial.casefold(),", "self.serial,",
+        "unit/test_upload.py::test_a_serial_that_differs_in_case_alone_is_the_same_for_wats",
+    ),
+    _core(
+        "the guard band counts as late", "the log asks for a longer guard band without need", "sync/lateness.py",
+        "(stretch.from_at, stretch.to_at - guard_band)", "(stretch.from_at, stretch.to_at)",
+        "unit/test_lateness.py::test_a_run_is_not_late_where_no_sync_is_done_with_its_time",
+    ),
+    _core(
+        "what the comparison finds is forgotten", "nobody learns that the guard band is too short", "coverage.py",
+        "self.lateness and self.lateness.with_late(sync.late)", "self.lateness",
+        "unit/test_coverage.py::test_late_runs_that_another_dag_counted_meanwhile_are_kept",
+    ),
+    _core(
+        "letters that go are not counted", "a redrive leaves no trace in the totals", "sync/upload.py",
+        "return len(redriven)", "return 0",
+        "unit/test_upload.py::test_letters_go_when_their_runs_reach_wats_and_only_those",
+    ),
 )  # fmt: skip
 
 

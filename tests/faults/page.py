@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from tests.faults import fuzz
 from tests.faults.matrix import Outcome
 from tests.faults.mutations import Verdict
 
@@ -12,6 +13,7 @@ _GROUPS = {
     "wats": "WATS",
     "sql": "SQL Server",
     "airflow": "Airflow and its disks",
+    "lane": "Several syncs at once",
     "data": "Data",
     "state": "State and settings",
     "storm": "All at once, under load",
@@ -34,11 +36,21 @@ Every case ends with the same check, which shares no code with the product:
 - serial, part, process, result, start, station, and each step's value, limits, unit and status are those of the rows;
 - no report was overwritten by another run, none is in quarantine, and exactly the expected runs have letters;
 - `lastSync` stays where it was while a sync fails, and moves on after a success.
+
+Time is scaled so that the whole can be run at any time: statements and requests time out after four seconds instead of
+120 and 30, a failed task is tried again after one second instead of 30. `wats.503-long` therefore lasts as long as all
+tries of all tasks together, about half a minute, where ten minutes would outlast them in production; what follows is the
+same, a failed interval that is cleared.
 """
 
 
 def page(
-    outcomes: Sequence[Outcome], leaked: Sequence[str], verdicts: Sequence[Verdict], seed: int, seconds: float
+    outcomes: Sequence[Outcome],
+    fuzzed: fuzz.Verdict,
+    leaked: Sequence[str],
+    verdicts: Sequence[Verdict],
+    seed: int,
+    seconds: float,
 ) -> str:
     """Return the page."""
     lost, doubled, altered = (
@@ -66,11 +78,21 @@ def page(
         parts.append("| --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
         parts += [_line(one) for one in outcomes if one.case.group == group]
         parts.append("")
+    parts.append("## A fuzzed database\n")
+    parts.append(
+        "Any text, any number, any NULL, as hypothesis draws them: a database of "
+        f"{fuzzed.runs + fuzzed.not_due:,} runs went through extract, map and upload over the real wires, then once "
+        f"more. {fuzzed.reports:,} became reports, {fuzzed.dead:,} dead letters, {fuzzed.held:,} are held, "
+        f"{fuzzed.not_due:,} lie in the future and wait. Each report was compared field by field with its rows, each "
+        "letter with what the rows forbid; the second time nothing was posted. "
+        + (f"**Wrong: {fuzzed.wrong[0]}**" if fuzzed.wrong else "Nothing was wrong, and nothing was raised.")
+        + "\n"
+    )
     parts.append("## Secrets\n")
     parts.append(
         "The password of SQL Server and the token of WATS were looked for in all logs of tasks and components, in every "
-        "table of Airflow's database (XCom and rendered templates among them), in the decrypted Variables, in staging "
-        f"and in the dead letters: found in {', '.join(leaked) if leaked else 'none of them'}.\n"
+        "table of Airflow's database (XCom and rendered templates among them), in the decrypted Variables, in staging, "
+        f"in the dead letters and in the mails of the monitor, which were provoked for it: found in {', '.join(leaked) if leaked else 'none of them'}.\n"
     )
     parts.append("## Deliberate bugs\n")
     parts.append(

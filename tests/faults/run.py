@@ -11,9 +11,14 @@ import shutil
 import sys
 import tempfile
 import time
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.faults.canary import leaks
+from tests.faults.case import Case
+from tests.faults.fuzz import fuzz_apart
 from tests.faults.matrix import CASES, Outcome, run_case, selected
 from tests.faults.mutations import Verdict, check_all, say
 from tests.faults.page import page
@@ -21,13 +26,15 @@ from tests.faults.site import REPOSITORY, open_site
 
 PAGE = REPOSITORY / "docs" / "reliability.md"
 SEED = 7
+FUZZED_RUNS = 10_000
 
 
 def main() -> int:
     """Run the cases; return 0 when nothing was lost, doubled or altered, no secret leaked and every bug was caught."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults.run", description=__doc__)
-    parser.add_argument("--cases", default="*", metavar="GLOB", help="only the cases with such a name, as sql.*")
+    parser.add_argument("--cases", default="*", metavar="GLOB", help="only the cases with such names, as sql.*,state.*")
     parser.add_argument("--seed", type=int, default=SEED, help=f"what the random cases draw from (default {SEED})")
+    parser.add_argument("--jobs", type=int, default=2, help="sites with an Airflow each, side by side (default 2)")
     parser.add_argument("--short", action="store_true", help="the shortened matrix of make test")
     arguments = parser.parse_args()
     cases = selected(arguments.cases, short=arguments.short)
@@ -37,30 +44,60 @@ def main() -> int:
     began = time.monotonic()
     home = Path(tempfile.mkdtemp(prefix="vte-wats-faults-"))
     try:
-        with open_site(home, arguments.seed) as site:
-            outcomes = []
-            for case in cases:
-                outcomes.append(run_case(site, case, arguments.seed))
-                _tell(outcomes[-1], len(outcomes), len(cases))
-            leaked = leaks(site)
+        whole = len(cases) == len(CASES)
+        fuzzed = fuzz_apart(FUZZED_RUNS, arguments.seed, home / "fuzz") if whole else None
+        if fuzzed is not None:
+            say(f"{'ok    ' if not fuzzed.wrong else 'FAILED'} a fuzzed database: {fuzzed}")
+        outcomes, leaked = _play(cases, home, arguments.seed, arguments.jobs)
     finally:
         shutil.rmtree(home, ignore_errors=True)
     for place in leaked:
         say(f"a secret stands in {place}")
-    whole = len(cases) == len(CASES)
     verdicts: list[Verdict] = check_all() if whole else []
     for verdict in verdicts:
         say(f"{'caught' if verdict.caught else 'MISSED'}  {verdict.mutation.name}")
     seconds = time.monotonic() - began
     good = all(one.passed for one in outcomes) and not leaked and all(verdict.caught for verdict in verdicts)
-    if whole:
-        PAGE.write_text(page(outcomes, leaked, verdicts, arguments.seed, seconds), encoding="utf-8")
+    good = good and not (fuzzed and fuzzed.wrong)
+    if fuzzed is not None:
+        PAGE.write_text(page(outcomes, fuzzed, leaked, verdicts, arguments.seed, seconds), encoding="utf-8")
     lost, doubled, altered = (sum(getattr(one.accounts, name) for one in outcomes) for name in _COUNTS)
     say(f"{len(cases)} cases in {seconds:.0f} s: {lost} lost, {doubled} doubled, {altered} altered")
     return 0 if good else 1
 
 
 _COUNTS = ("lost", "doubled", "altered")
+
+
+def _play(cases: Sequence[Case], home: Path, seed: int, jobs: int) -> tuple[list[Outcome], list[str]]:
+    """Play the cases on several sites side by side; return their outcomes in their order, and where secrets stand."""
+    outcomes: dict[Case, Outcome] = {}
+    leaked: list[str] = []
+    waiting = deque(case for case in cases if not case.live)
+    live = deque(case for case in cases if case.live)
+
+    def work(name: str, queue: deque[Case], *, is_live: bool) -> None:
+        if not queue:
+            return
+        with open_site(home / name, seed, live=is_live) as site:
+            while True:
+                try:
+                    case = queue.popleft()
+                except IndexError:
+                    break
+                outcomes[case] = run_case(site, case, seed)
+                _tell(outcomes[case], len(outcomes), len(cases))
+            site.let_people_know()
+            leaked.extend(leaks(site))
+
+    def job(number: int) -> None:
+        work(f"site-{number}", waiting, is_live=False)
+        if number == 0:
+            work("live", live, is_live=True)
+
+    with ThreadPoolExecutor(jobs) as pool:
+        list(pool.map(job, range(jobs)))
+    return [outcomes[case] for case in cases], leaked
 
 
 def _tell(outcome: Outcome, number: int, of: int) -> None:

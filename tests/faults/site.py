@@ -21,14 +21,18 @@ import psutil
 import psycopg2
 
 from sandbox.airflow_stack import AirflowStack
+from sandbox.airflow_stack.component import Component
+from sandbox.airflow_stack.errors import StackError
 from sandbox.airflow_stack.sessions import session_members
+from sandbox.airflow_stack.stack import COMMANDS
+from sandbox.mail import MailCatcher
 from sandbox.plant import Plant
 from sandbox.vte import faults as vte_faults
 from sandbox.wats import faults as wats_faults
 from sandbox.wats.request_log import Request
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-SYNC, RECONCILE = "vte_wats_sync", "vte_wats_reconcile"
+SYNC, RECONCILE, MONITOR = "vte_wats_sync", "vte_wats_reconcile", "vte_wats_monitor"
 STATE, SETTINGS = "vte_wats_state", "vte_wats"
 PATIENCE_S = 240.0
 TIMEOUT_S = 4  # of SQL statements and of WATS requests, so that a stall costs a case seconds
@@ -52,8 +56,8 @@ class Story:
 class Site:
     """One plant, one Airflow. :meth:`fresh` empties both databases between cases; the watermark goes on."""
 
-    def __init__(self, plant: Plant, airflow: AirflowStack, home: Path) -> None:
-        self.plant, self.airflow, self.home = plant, airflow, home
+    def __init__(self, plant: Plant, airflow: AirflowStack, mail: MailCatcher, home: Path) -> None:
+        self.plant, self.airflow, self.mail, self.home = plant, airflow, mail, home
         self.storage = home / "storage"
         self.zone = ZoneInfo(plant.floor.timezone)
         self.settings: dict[str, Any] = {}
@@ -61,6 +65,7 @@ class Site:
         self.violations: list[str] = []
         self.armed = 0
         self._struck_before = 0
+        self.running = ""
         self._watermark: str | None = None
 
     # -- a case begins ------------------------------------------------------------------------------------------------
@@ -74,6 +79,8 @@ class Site:
         self.plant.wats.store.clear()
         self.plant.wats.log.clear()
         shutil.rmtree(self.storage, ignore_errors=True)
+        self.connect()
+        self.airflow.set_pool("wats_api", 1)
         self.set()
 
     def set(self, **settings: Any) -> None:
@@ -84,11 +91,17 @@ class Site:
 
     def load(self, runs: int = 6, *, steps: int | None = 6, oddities: Any = ()) -> list[str]:
         """Commit runs that ended within the last two minutes; return their GUIDs."""
+        end_at = datetime.now(UTC) - timedelta(seconds=2)
+        return self.load_between(end_at - timedelta(minutes=2), end_at, runs=runs, steps=steps, oddities=oddities)
+
+    def load_between(
+        self, from_at: datetime, to_at: datetime, *, runs: int, steps: int | None = 6, oddities: Any = ()
+    ) -> list[str]:
+        """Commit runs that ended within a stretch of time; return their GUIDs."""
         before = self.source
-        end = datetime.now(UTC) - timedelta(seconds=2)
         oddities = oddities if isinstance(oddities, bool) else list(oddities)
         self.loaded = self.plant.floor.load(
-            self.plant.db, start=end - timedelta(minutes=2), end=end, runs=runs, steps=steps, oddities=oddities
+            self.plant.db, start=from_at, end=to_at, runs=runs, steps=steps, oddities=oddities
         )
         return sorted(self.source - before)
 
@@ -143,6 +156,78 @@ class Site:
         self.airflow.clear(SYNC, run_id, only_failed=True)
         self.end_sync(run_id, expected)
 
+    def start_interval(self, from_at: datetime, to_at: datetime) -> str:
+        """Trigger the sync of one data interval; return the run's id."""
+        body = {
+            "logical_date": from_at.isoformat(),
+            "data_interval_start": from_at.isoformat(),
+            "data_interval_end": to_at.isoformat(),
+        }
+        return str(self.airflow._client._call("POST", f"/api/v2/dags/{SYNC}/dagRuns", json=body)["dag_run_id"])
+
+    def backfill(self, from_at: datetime, to_at: datetime) -> None:
+        """Let Airflow's own backfill go over intervals that were synced already."""
+        body = {
+            "dag_id": SYNC,
+            "from_date": from_at.isoformat(),
+            "to_date": to_at.isoformat(),
+            "reprocess_behavior": "completed",
+            "max_active_runs": 3,
+            "dag_run_conf": {},
+        }
+        self.airflow._client._call("POST", "/api/v2/backfills", json=body)
+
+    @property
+    def busy(self) -> bool:
+        """Whether any run is under way."""
+        return any(run.state in ("queued", "running") for dag in (SYNC, RECONCILE) for run in self.airflow.runs(dag))
+
+    def second_scheduler(self) -> Component:
+        """Return another scheduler of the same Airflow, to be started and stopped."""
+        log_path = self.airflow.folders.logs / "scheduler-2.log"
+        folder, guard = self.airflow.folders.home, self.airflow._guard
+        env = self.airflow._env
+        return Component("scheduler-2", COMMANDS["scheduler"], env=env, folder=folder, log_path=log_path, guard=guard)
+
+    def restart_what_ended(self) -> None:
+        """Start every component again that has ended, as whatever supervises it would, until all of them run."""
+
+        def runs() -> bool:
+            for component in self.airflow._components.values():
+                if not component.is_alive:
+                    component.start()
+            try:
+                self.airflow._wait_for_heartbeats(newer_than=time.time())
+            except StackError:
+                return False
+            return all(component.is_alive for component in self.airflow._components.values())
+
+        self.wait_until(runs, "every component to run")
+
+    def let_people_know(self) -> None:
+        """Let the monitor find everything broken and send its mails: what they say is looked through for secrets."""
+        self.fresh()
+        self.set(alerts={"recipients": ["quality@factory.example"], "confirm_checks": 1})
+        self.break_vte("login_failed", times=None)
+        self.break_wats("status", status=401, message=f"Bad token {self.plant.wats.token}")
+        self.airflow.unpause(MONITOR)
+        self.airflow.wait_for_run(MONITOR, self.airflow.trigger(MONITOR), timeout_s=PATIENCE_S)
+        self.airflow.pause(MONITOR)
+        self.mend()
+
+    def connect(self, host: str | None = None, **options: Any) -> None:
+        """Write the connection to WATS: the usual one, or with another address or other options."""
+        usual = _connections(self.plant)["wats_default"]
+        fields = usual | {"extra": usual["extra"] | options} | ({} if host is None else {"host": host})
+        self.airflow.set_connection("wats_default", fields)
+
+    def redirect_uploads(self, host: str) -> None:
+        """Begin a sync, and let its uploads, which come after the plan, find WATS at another address."""
+        fault = self.break_vte("stall", match="UNION ALL", seconds=2)
+        self.running = self.start_sync()
+        self.wait_for_vte_fault(fault)
+        self.connect(host)
+
     def compare_all(self) -> None:
         """Let the daily comparison go over the whole database."""
         run_id = self.start_sync(RECONCILE, days=0)
@@ -152,6 +237,7 @@ class Site:
     def give_up(self) -> None:
         """End whatever a case that went wrong left under way, so that the next one has Airflow for itself."""
         self.mend()
+        self.restart_what_ended()
         for dag_id in (SYNC, RECONCILE):
             for run in self.airflow.runs(dag_id):
                 if run.state in ("queued", "running"):
@@ -164,7 +250,7 @@ class Site:
         for one in self.airflow.task_instances(dag_id, run_id):
             if one.state == "failed":
                 log = self.airflow.task_log(dag_id, run_id, one.task_id, one.map_index, one.try_number)
-                told = re.findall(r"'exc_value': '(.{0,300})", log) or log.splitlines()[-1:]
+                told = re.findall(r"""'exc_value': ['"](.{0,300})""", log) or log.splitlines()[-1:]
                 texts.append(f"{one.task_id}: {told[0][:300]}")
         return " | ".join(texts)
 
@@ -180,11 +266,22 @@ class Site:
         return {path.stem: json.loads(path.read_text()) for path in self.storage.glob("dead_letters/*.json")}
 
     @property
+    def state(self) -> dict[str, Any]:
+        """What the syncs remember; empty where that is lost or damaged."""
+        with suppress(ValueError):
+            found = json.loads(self.airflow.variable(STATE) or "null")
+            return found if isinstance(found, dict) else {}
+        return {}
+
+    @property
     def last_sync(self) -> str | None:
         """The watermark as the Variable shows it."""
-        with suppress(ValueError, KeyError, TypeError):
-            return str(json.loads(self.airflow.variable(STATE) or "null")["lastSync"])
-        return None
+        return self.state.get("lastSync")
+
+    @property
+    def uploaded(self) -> int:
+        """How many uploads the totals of the state count."""
+        return int(self.state.get("totals", {}).get("uploaded", 0))
 
     @property
     def strikes(self) -> int:
@@ -213,6 +310,49 @@ class Site:
                 yield cursor
         finally:
             connection.close()
+
+    @contextmanager
+    def locked(self, table: str, mode: str = "EXCLUSIVE") -> Iterator[None]:
+        """Hold a table of Airflow's database: nobody writes to it, or reads it in mode ACCESS EXCLUSIVE."""
+        connection = psycopg2.connect(self.airflow._postgres.url.replace("+psycopg2", ""))
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute(f"LOCK TABLE {table} IN {mode} MODE")
+                yield
+        finally:
+            connection.rollback()
+            connection.close()
+
+    @contextmanager
+    def locked_variable(self, name: str) -> Iterator[None]:
+        """Hold one Variable: who writes it waits."""
+        with self.metadata() as cursor:
+            cursor.execute("SELECT key FROM variable WHERE key = %s FOR UPDATE", (name,))
+            if cursor.fetchone() is None:
+                raise LookupError(f"there is no Variable {name} to hold")
+            yield
+
+    def wait_for_lock(self, table: str, what: str) -> None:
+        """Wait until somebody waits for a table, or for a row of it."""
+
+        def waited_for() -> bool:
+            with self.metadata() as cursor:
+                cursor.execute(
+                    "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query ~* %s",
+                    (rf"\m{table}\M",),
+                )
+                return bool(cursor.fetchone()[0])
+
+        self.wait_until(waited_for, what)
+
+    def wait_for_task(self, run_id: str, task_id: str, state: str) -> None:
+        """Wait until an instance of a task is in a state."""
+
+        def there() -> bool:
+            tasks = self.airflow.task_instances(SYNC, run_id)
+            return any(one.task_id == task_id and one.state == state for one in tasks)
+
+        self.wait_until(there, f"{task_id} to be {state}")
 
     def kill_task(self, run_id: str, task_id: str) -> None:
         """SIGKILL the process that runs a task, wherever it is."""
@@ -276,30 +416,36 @@ def _connections(plant: Plant) -> dict[str, dict[str, Any]]:
 
 
 @contextmanager
-def open_site(home: Path, seed: int) -> Iterator[Site]:
-    """Start a plant and an Airflow whose schedule never strikes: every sync is one that a case triggers."""
-    began_at = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=15)
+def open_site(home: Path, seed: int, *, live: bool = False) -> Iterator[Site]:
+    """Start a plant and an Airflow whose schedule never strikes: every sync is one that a case triggers.
+
+    On a ``live`` site it strikes every minute, and the DAGs are paused.
+    """
+    began_at = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(minutes=15)
     with (
         Plant(seed=seed) as plant,
+        MailCatcher() as mail,
         AirflowStack(
             home=home / "airflow",
             dags_folder=REPOSITORY / "dags",
             plugins_folder=REPOSITORY / "plugins",
             env={
                 "AIRFLOW__VTE_WATS__START_DATE": began_at.isoformat(),
-                "AIRFLOW__VTE_WATS__SCHEDULE": "0 0 1 1 *",
+                "AIRFLOW__VTE_WATS__SCHEDULE": "* * * * *" if live else "0 0 1 1 *",
+                "AIRFLOW__VTE_WATS__MAX_ACTIVE_RUNS": "3",
                 "AIRFLOW__VTE_WATS__RECONCILE_SCHEDULE": "0 0 1 1 *",
+                "AIRFLOW__VTE_WATS__MONITOR_SCHEDULE": "0 0 1 1 *",
                 "PYTHONPATH": str(REPOSITORY / "plugins"),
                 "AIRFLOW__VTE_WATS__RETRIES": "3",
                 "AIRFLOW__VTE_WATS__RETRY_DELAY_S": "1",
             },
             pools={"wats_api": 1, "vte_wats_state": 1},
-            connections=_connections(plant),
+            connections=_connections(plant) | {"smtp_default": mail.connection},
             variables={SETTINGS: json.dumps(plant.floor.settings(settle_delay_s=0))},
         ) as airflow,
     ):
         if errors := airflow.import_errors():
             raise RuntimeError(f"the DAG files do not import: {errors}")
-        for dag_id in (SYNC, RECONCILE):
+        for dag_id in () if live else (SYNC, RECONCILE):
             airflow.unpause(dag_id)
-        yield Site(plant, airflow, home)
+        yield Site(plant, airflow, mail, home)

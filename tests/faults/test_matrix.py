@@ -27,4 +27,5 @@ def test_nothing_is_lost_doubled_or_altered(site: Site, case: Case) -> None:
 
 
 def test_no_secret_stands_anywhere(site: Site) -> None:
+    site.let_people_know()
     assert leaks(site) == []
