@@ -1,7 +1,7 @@
 """Write the pages of docs/ that say what the code says already; ``--check`` only tells whether they are up to date.
 
 ``configuration.md`` comes from the settings, the connection form and the options of the DAGs, ``schema.md`` from the
-reference schema of the sandbox, ``failures.md`` from the two failure tables.
+reference schema of the sandbox, ``failures.md`` from the two failure tables, ``troubleshooting.md`` from the codes.
 """  # noqa: INP001 - a program, not a package
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ from sqlglot import exp
 from vte_wats.alert_settings import AlertSettings, QuietHours
 from vte_wats.alerts.condition import Condition
 from vte_wats.alerts.memory import Memory, Reach, Waiting
+from vte_wats.codes import CODES
 from vte_wats.errors import RetriableError
 from vte_wats.settings import PartRevision, Settings, TableOverride
 from vte_wats.sites import Site
-from vte_wats.source.failures import SQL_FAILURES
+from vte_wats.source.failures import SQL_FAILURES, SqlFailure
 from vte_wats.wats.answers import FAILURES, FailureClass
 from vte_wats.wats.connection import WatsOptions
 
@@ -142,6 +143,38 @@ RUN_KINDS = (
 )
 
 
+WAYS = (
+    (
+        "a dead letter or held run",
+        "the DAG run that wrote it",
+        "its file names `dag_id` and `run_id`: Airflow › DAGs › that DAG › Runs",
+    ),
+    (
+        "a line in a log",
+        "the report in WATS",
+        (
+            "the GUID of the run is the id of its report; the button **Open in WATS** of the upload task "
+            "leads to one of its slice"
+        ),
+    ),
+    (
+        "a report in WATS",
+        "the run in VTE",
+        "misc info `source_id` is `VTE:` and the run's `Index_GUID`, `source_system` the `Testsystem_GUID`",
+    ),
+    (
+        "a report in WATS",
+        "the log of its upload",
+        ("search the logs of the upload tasks for the GUID; intervals are named by their time, the report"),
+    ),
+    (
+        "a run that is nowhere",
+        "why",
+        "trigger `vte_wats_backfill` with its GUID in **guids**: the log of upload tells what became of it",
+    ),
+)
+
+
 def main() -> None:
     """Write the pages, or with ``--check`` exit with 1 when one of them is not what would be written."""
     parser = argparse.ArgumentParser(prog="python docs/generate.py", description=__doc__)
@@ -166,6 +199,7 @@ def pages() -> dict[str, str]:
         "configuration.md": HEADER + configuration(),
         "schema.md": HEADER + schema(),
         "failures.md": HEADER + failures(),
+        "troubleshooting.md": HEADER + troubleshooting(),
     }
 
 
@@ -500,6 +534,73 @@ The first line that applies counts. {_equal_rejections()}
 {_table(("kind of dead letter", "why", "how it goes on"), RUN_KINDS)}
 A letter disappears by itself when its run reaches WATS.
 """
+
+
+# Troubleshooting ------------------------------------------------------------------------------------------------------
+
+
+def troubleshooting() -> str:
+    """Explain every message by its code."""
+    sql = [
+        (f"`{f.code}`", _follows(f.kind is RetriableError), f"VTE: {f.meaning}", _numbers(f), f.advice_for(Site()))
+        for f in SQL_FAILURES
+    ]
+    wats = [(f"`{f.code}`", _NEXT[f.failure_class], f"WATS: {f.meaning}", f.condition, f.advice) for f in FAILURES]
+    return f"""# Troubleshooting
+
+Every message of the product begins with a code, in the log of a task, in a mail, on a dead letter. Find the code here.
+What is red in the Airflow UI is best read from the left: the first red task says why, the others only follow.
+
+## Find your way
+
+{_table(("you have", "you want", "go"), WAYS)}
+No report names the DAG run that carried it: equal runs give equal reports, whoever carries them and however often.
+
+DAGs of other teams can run on the asset `vte_wats_reports` (`schedule=[Asset("vte_wats_reports")]`): it is emitted when
+a sync has stored new or replaced reports, with how many as its extra, and not otherwise.
+
+## Settings, connections, storage
+
+{_codes("VW1")}
+## VTE
+
+{_table(("code", "what follows", "message", "when", "what to do"), sql)}
+{_codes("VW29")}
+## WATS
+
+{_table(("code", "what follows", "message", "when", "what to do"), wats)}
+{_codes("VW39")}
+## Runs
+
+{_codes("VW4")}
+## The sync and its state
+
+{_codes("VW5")}
+## Alerts
+
+{_codes("VW6")}
+## Warnings
+
+The sync goes on.
+
+{_codes("VW9")}"""
+
+
+def _codes(beginning: str) -> str:
+    rows = [
+        (f"`{one.code}`", one.follows.value, one.symptom, one.meaning, one.advice)
+        for one in CODES
+        if one.code.startswith(beginning)
+    ]
+    return _table(("code", "what follows", "message", "meaning", "what to do"), rows)
+
+
+def _follows(is_retried: bool) -> str:  # noqa: FBT001 -- one caller, one meaning
+    return "tried again" if is_retried else "stops"
+
+
+def _numbers(failure: SqlFailure) -> str:
+    return f"SQL error {', '.join(map(str, failure.numbers))}"
 
 
 def _equal_rejections() -> str:

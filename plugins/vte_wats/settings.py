@@ -352,13 +352,13 @@ def _answers(text: str | None, variable: str) -> JsonValue:
     where = _where_to_change(variable)
     if text is None:
         raise FatalError(
-            f"the Airflow Variable {variable} does not exist. Create it under {where} with at least "
+            f"VW101 the Airflow Variable {variable} does not exist. Create it under {where} with at least "
             '{"source_timezone": "Europe/Oslo", "process_map": {"My test plan": 100}}'
         )
     try:
         answers: JsonValue = json.loads(text, object_pairs_hook=_refuse_doubles)
     except ValueError as exc:
-        raise FatalError(f"the Airflow Variable {variable} is not valid JSON: {exc}. Change it: {where}") from exc
+        raise FatalError(f"VW102 the Airflow Variable {variable} is not valid JSON: {exc}. Change it: {where}") from exc
     return answers
 
 
@@ -366,7 +366,7 @@ def _wrong(exc: ValidationError, variable: str, *group: str) -> FatalError:
     mistakes = exc.errors(include_url=False, include_context=False)
     lines = [_mistake(".".join(map(str, (*group, *m["loc"]))), m["msg"], m["input"], m["type"]) for m in mistakes]
     return FatalError(
-        f"{len(lines)} setting(s) are wrong. Change them: {_where_to_change(variable)}\n" + "\n".join(lines)
+        f"VW103 {len(lines)} setting(s) are wrong. Change them: {_where_to_change(variable)}\n" + "\n".join(lines)
     )
 
 

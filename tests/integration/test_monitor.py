@@ -126,7 +126,7 @@ def test_a_connection_that_does_not_exist_is_told(monitored, monkeypatch):
 def test_settings_that_are_wrong_are_told_to_the_recipients_in_them(monitored):
     monitored.set(json.dumps({"source_timezone": "Oslo", "alerts": {"recipients": ["ops@factory.example"]}}))
     (opened,) = monitored.check(2)
-    assert opened.startswith("PROBLEM: nothing can run: 2 setting(s) are wrong")
+    assert opened.startswith("PROBLEM: nothing can run: VW103 2 setting(s) are wrong")
 
 
 def test_lag_is_told_with_the_runs_that_wait_and_closes_once_they_are_carried(monitored):

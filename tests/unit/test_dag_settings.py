@@ -98,7 +98,7 @@ def test_a_start_date_that_is_none_names_the_option_the_rule_and_the_value(confi
     with pytest.raises(FatalError) as caught:
         read_dag_settings()
     message = str(caught.value)
-    assert message.startswith("[vte_wats] start_date: ")
+    assert message.startswith("VW106 [vte_wats] start_date: ")
     assert f"given {text!r}" in message
     assert "AIRFLOW__VTE_WATS__START_DATE" in message
 

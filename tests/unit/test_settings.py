@@ -40,7 +40,7 @@ def test_every_mistake_is_reported_at_once_with_field_rule_value_and_where_to_ch
         json.dumps({"source_timezone": "Oslo", "batch_size": 0, "guard_band": 600, "timestamp_marks": "middle"})
     )
     assert message.splitlines() == [
-        f"5 setting(s) are wrong. Change them: {WHERE}",
+        f"VW103 5 setting(s) are wrong. Change them: {WHERE}",
         "- source_timezone: must be an IANA time zone name such as Europe/Oslo, given 'Oslo'",
         "- process_map: required, but not given",
         "- timestamp_marks: Input should be 'end' or 'start', given 'middle'",
@@ -85,7 +85,7 @@ def test_every_mistake_is_reported_at_once_with_field_rule_value_and_where_to_ch
 )
 def test_a_wrong_answer_is_refused_by_field_and_value(answers, field, given):
     lines = refusal_of(json.dumps(MINIMUM | answers)).splitlines()
-    assert lines[0] == f"1 setting(s) are wrong. Change them: {WHERE}"
+    assert lines[0] == f"VW103 1 setting(s) are wrong. Change them: {WHERE}"
     assert lines[1].startswith("- ")
     assert field in lines[1]
     assert given in lines[1]

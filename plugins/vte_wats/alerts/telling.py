@@ -27,7 +27,7 @@ def taken_in(memory: Memory, observations: Iterable[Observation], limits: AlertS
         before = conditions.get(one.key, Condition())
         after = conditions[one.key] = before.observed(one, now_at, limits.confirm_checks)
         if after.is_open and not before.is_open:
-            log.warning("opened %s: %s", one.key, after.summary)
+            log.warning("VW919 opened %s: %s", one.key, after.summary)
         elif before.is_open and not after.is_open:
             log.info("closed %s: %s", one.key, after.summary)
     return memory.with_conditions(conditions)
@@ -49,7 +49,7 @@ def tell(limits: AlertSettings, around: Situation, ways: tuple[str, ...], send: 
         kind, keys = due
         message = notice(kind, [memory.conditions[key] for key in keys], replace(around, memory=memory))
         if not ways:
-            log.warning("nobody is told, for no recipients are set: %s", message.subject)
+            log.warning("VW906 nobody is told, for no recipients are set: %s", message.subject)
         elif quiet:
             log.info("quiet hours, told later: %s", message.subject)
             break
@@ -57,7 +57,7 @@ def tell(limits: AlertSettings, around: Situation, ways: tuple[str, ...], send: 
             try:
                 send(message)
             except RetriableError as exc:
-                log.error("not told, tried again at the next check: %s (%s)", message.subject, exc)  # noqa: TRY400
+                log.error("VW907 not told, tried again at the next check: %s (%s)", message.subject, exc)  # noqa: TRY400
                 break
             log.info("told: %s", message.subject)
         told = {key: memory.conditions[key].told(kind, around.now_at) for key in keys}

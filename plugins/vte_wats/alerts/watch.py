@@ -5,6 +5,7 @@ What only follows from VTE or WATS being away is not observed while they are: on
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -90,7 +91,7 @@ def _reach(kind: Kind, name: str, reach: Reach | None, advice: str) -> Observati
         return Observation(kind, Verdict.UNKNOWN)
     if reach.ok:
         return Observation(kind, Verdict.GOOD)
-    reason = (reach.problem or "").removeprefix(f"{name}: ")
+    reason = re.sub(rf"^(VW\d+ )?{name}: ", r"\1", reach.problem or "")  # the summary has said whom it is about
     return Observation(kind, Verdict.BAD, f"{name} does not answer", advice, reason)
 
 

@@ -18,7 +18,7 @@ def attach(name: str, content: bytes, content_type: str) -> Attachment:
     if len(content) > _SIZE_LIMIT_BYTES:
         limit = f"{_SIZE_LIMIT_BYTES // 2**20} MiB"
         raise RejectedError(
-            f"{name}: an attachment may have at most {limit}, this one has {len(content)} bytes. "
+            f"VW416 {name}: an attachment may have at most {limit}, this one has {len(content)} bytes. "
             "Make the value smaller in the VTE database, or keep this run out of WATS",
             f"an attachment is larger than {limit}",
         )

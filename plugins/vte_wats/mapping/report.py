@@ -149,7 +149,7 @@ def _rejected(exc: ValidationError) -> RejectedError:
     mistake = exc.errors(include_url=False)[0]
     field = ".".join(str(part) for part in mistake["loc"])
     return RejectedError(
-        f"{field or exc.title}: {mistake['msg']}, given {quoted(str(mistake['input']))}. "
+        f"VW417 {field or exc.title}: {mistake['msg']}, given {quoted(str(mistake['input']))}. "
         "Correct the run in the VTE database",
         f"{exc.title} {field}: {mistake['type']}",
     )

@@ -46,7 +46,8 @@ def start_of(
         return StartTime(_on_the_wire(start_at, settings), notes)
     except OverflowError as exc:
         raise RejectedError(
-            f"IndexData.Timestamp must lie within the years 1 to 9999 in UTC, given {timestamp_local.isoformat()}. "
+            "VW415 IndexData.Timestamp must lie within the years 1 to 9999 in UTC, given "
+            f"{timestamp_local.isoformat()}. "
             "Correct it in the VTE database",
             "timestamp is outside the calendar",
         ) from exc

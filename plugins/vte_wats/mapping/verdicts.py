@@ -44,7 +44,7 @@ def run_verdict(run: VteTestRun, settings: Settings) -> ReportStatus:
     if result is None:
         named = "NULL" if code is None else str(code)
         raise HeldError(
-            f"IndexData.Result {named} is not in result_codes, so nobody has said what it means. "
+            f"VW402 IndexData.Result {named} is not in result_codes, so nobody has said what it means. "
             + ("Correct it in the VTE database" if code is None else f"Add it: {settings.where_to_change}"),
             f"unlisted result code {named}",
         )
@@ -66,7 +66,7 @@ def step_verdict(step: VteStepResult, value: float | None, limits: Limits, setti
     result = settings.step_result_codes.get(code)
     if result is None:
         raise HeldError(
-            f"TestResultType {code} of step {step.step_number} ({quoted(step.test_name or '')}) is not in "
+            f"VW403 TestResultType {code} of step {step.step_number} ({quoted(step.test_name or '')}) is not in "
             f"step_result_codes, so nobody has said what it means. Add it: {settings.where_to_change}",
             f"unlisted step result code {code}",
         )

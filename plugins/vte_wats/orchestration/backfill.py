@@ -88,7 +88,7 @@ def end_part(context: Any, site: Site, settled: dict[str, Any], slices: Sequence
     progress = _change(context, site, lambda known: known.with_settled(outcomes, found, datetime.now(UTC)))
     planned = sum(one["runs"] for one in slices)
     if (absent := planned - sum(outcomes.values())) > 0:
-        log.warning("%d runs less than planned were found: they are not in VTE, or no longer", absent)
+        log.warning("VW920 %d runs less than planned were found: they are not in VTE, or no longer", absent)
     for line in lines(found if progress is None else progress.preview):
         log.info("%s", line)
     log.info("%s", progress)

@@ -31,7 +31,8 @@ class BudgetVariable:
             return _SPENT.validate_json(self._last_seen)
         except ValidationError as exc:
             raise FatalError(
-                f"the Variable {self._name} is damaged: {exc.errors()[0]['msg']}. Delete it a minute after the last "
+                f"VW112 the Variable {self._name} is damaged: {exc.errors()[0]['msg']}. Delete it a minute after "
+                "the last "
                 "request to WATS: it holds what was sent in that minute, and nothing else"
             ) from exc
 
@@ -39,7 +40,8 @@ class BudgetVariable:
         """Keep this for the next holder. Raises RetriableError when another task has written since."""
         if Variable.get(self._name, default=None) != self._last_seen:
             raise RetriableError(
-                f"another task uses WATS at the same time: it wrote the Variable {self._name}. Give the pool of this "
+                f"VW113 another task uses WATS at the same time: it wrote the Variable {self._name}. Give the pool "
+                "of this "
                 "task as many slots as concurrent_tasks of the WATS connection says, one by default"
             )
         self._last_seen = _SPENT.dump_json(spent).decode()

@@ -95,7 +95,7 @@ def _note_and_tell(site: Site, since_at: datetime, context: Mapping[str, Any]) -
     try:
         state, delay_s = read_state(site, since_at), read_settings(site).settle_delay_s
     except VteWatsError as exc:
-        log.warning("late, and: %s", exc)
+        log.warning("VW905 late, and: %s", exc)
         state, delay_s = None, 0
     to_at = datetime.fromisoformat(run["data_interval_end"])
     if is_carried(to_at, state, delay_s):
@@ -132,14 +132,14 @@ def tell_missed(alerts: AlertSettings, around: Situation) -> str:
         return "nothing to tell"
     message = late(missed, replace(around, links=links_for(around.site, around.failure, missed.run_id)))
     if not ways_in_words(alerts):
-        log.warning("nobody is told, for no recipients are set: %s", message.subject)
+        log.warning("VW906 nobody is told, for no recipients are set: %s", message.subject)
     elif alerts.are_quiet(around.now_at.astimezone(around.zone).time()):
         return "quiet hours: told when they end"
     else:
         try:
             sending(alerts)(message)
         except RetriableError as exc:
-            log.error("not told, tried again at the next check: %s (%s)", message.subject, exc)  # noqa: TRY400
+            log.error("VW907 not told, tried again at the next check: %s (%s)", message.subject, exc)  # noqa: TRY400
             return f"not sent, the monitor tries again: {exc}"
         log.info("told: %s", message.subject)
     Variable.set(
@@ -160,5 +160,5 @@ def read_missed(site: Site) -> Missed | None:
     try:
         return None if text is None else Missed.model_validate_json(text)
     except ValidationError:
-        log.warning("the Variable %s holds no missed deadline; it is ignored", site.deadline_variable)
+        log.warning("VW908 the Variable %s holds no missed deadline; it is ignored", site.deadline_variable)
         return None

@@ -63,10 +63,10 @@ def storage_of(site: Site, settings: Settings) -> UPath:
             Connection.get(path.conn_id)
         path.fs.dircache.use_listings_cache = False  # what another worker has written since counts
     except AirflowNotFoundException as exc:
-        raise FatalError(f"storage_path: {place} names an Airflow connection that does not exist") from exc
+        raise FatalError(f"VW110 storage_path: {place} names an Airflow connection that does not exist") from exc
     except (ImportError, ValueError) as exc:
         raise FatalError(
-            f"storage_path: {place} cannot be opened: {exc}. Buckets need the provider that knows them, such as "
+            f"VW111 storage_path: {place} cannot be opened: {exc}. Buckets need the provider that knows them, such as "
             "apache-airflow-providers-amazon[s3fs]; see docs/scaling.md"
         ) from exc
     storage = cast("UPath", path)
@@ -106,7 +106,7 @@ def read_state(site: Site, since_at: datetime) -> State | None:
         state = State.model_validate_json(text)
     except ValidationError as exc:
         raise FatalError(
-            f"the Variable {site.state_variable} is damaged: {exc.errors()[0]['msg']}. Restore it from a backup, "
+            f"VW516 the Variable {site.state_variable} is damaged: {exc.errors()[0]['msg']}. Restore it from a backup, "
             f"or {site.begin_anew}"
         ) from exc
     return state.model_copy(update={"since_at": since_at.astimezone(UTC)})
@@ -124,7 +124,9 @@ def read_history(site: Site) -> History:
     try:
         return History.model_validate_json(text)
     except ValidationError as exc:
-        log.warning("the Variable %s is damaged and begins anew: %s", site.history_variable, exc.errors()[0]["msg"])
+        log.warning(
+            "VW904 the Variable %s is damaged and begins anew: %s", site.history_variable, exc.errors()[0]["msg"]
+        )
         return History()
 
 

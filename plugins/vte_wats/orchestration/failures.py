@@ -13,6 +13,8 @@ from pydantic import ValidationError
 from vte_wats.alerts.failure import Failure, one_line, replaces
 from vte_wats.sites import Site
 
+log = logging.getLogger(__name__)
+
 
 def note_failure(site: Site) -> Callable[[Any], None]:
     """Return the callback for failed tries of the site's tasks."""
@@ -41,5 +43,5 @@ def read_failure(site: Site) -> Failure | None:
     try:
         return None if text is None else Failure.model_validate_json(text)
     except ValidationError:
-        logging.getLogger(__name__).warning("the Variable %s holds no failure; it is ignored", site.failure_variable)
+        log.warning("VW910 the Variable %s holds no failure; it is ignored", site.failure_variable)
         return None

@@ -61,7 +61,7 @@ def watch(site_name: str, sync_schedule: str) -> dict[str, Any]:
         memory = summarise(site, alerts.summary_at, replace(around, memory=memory), sending(alerts))
         save(memory)
     if not ways:
-        log.warning("nobody is told of anything: set alerts.recipients in Variable %s", site.settings_variable)
+        log.warning("VW901 nobody is told of anything: set alerts.recipients in Variable %s", site.settings_variable)
     for name, reach in (("VTE", memory.vte), ("WATS", memory.wats)):
         if reach is not None:
             said = f"{reach.version}, {reach.round_trip_ms:.0f} ms" if reach.ok else reach.problem
@@ -97,7 +97,7 @@ def _measured_with(measures: Measures, site: Site, settings: Settings) -> Measur
             existing = next(folder for folder in (storage, *storage.parents) if folder.exists())
             measures = replace(measures, free_mb=shutil.disk_usage(existing.path).free // 1_000_000)
     except OSError as exc:
-        log.error("the storage cannot be read: %s", exc)  # noqa: TRY400 -- the sync's own tasks fail for it, too
+        log.error("VW902 the storage cannot be read: %s", exc)  # noqa: TRY400 -- the sync's own tasks fail for it, too
     return measures
 
 
@@ -167,7 +167,7 @@ def summarise(site: Site, summary_at: str, around: Situation, send: Any) -> Memo
         since = {one: max(0, totals.get(one.value, 0) - memory.summary_totals.get(one.value, 0)) for one in Outcome}
         send(summary(day, counts, since, letters, around))
     except RetriableError as exc:
-        log.error("the summary of %s is tried again at the next check: %s", day, exc)  # noqa: TRY400
+        log.error("VW903 the summary of %s is tried again at the next check: %s", day, exc)  # noqa: TRY400
         return memory
     return memory.model_copy(update={"summary_day": day, "summary_totals": totals})
 

@@ -159,7 +159,7 @@ def settle(site_name: str, slices: Any) -> dict[str, Any]:
 
     context = get_current_context()
     if slices is None:
-        raise FatalError("nothing was planned, so nothing was carried; the log of the failed task says why")
+        raise FatalError("VW501 nothing was planned, so nothing was carried; the log of the failed task says why")
     site = Site(site_name)
     settings = read_settings(site)
     window, (state, begins) = planned_window(context), state_to_settle(context, site)

@@ -112,8 +112,8 @@ def sending(alerts: AlertSettings) -> Callable[[Message], None]:
                 notifier.notify({})
             except Exception as exc:  # noqa: BLE001 -- whatever keeps a message from going; SMTP alone has dozens
                 problems.append(f"{type(notifier).__name__}: {type(exc).__name__}: {exc}")
-                log.error("one way failed: %s", problems[-1])  # noqa: TRY400 -- the text says it, a stack says no more
+                log.error("VW909 one way failed: %s", problems[-1])  # noqa: TRY400 -- the text says it, a stack says no more
         if len(problems) == len(notifiers):
-            raise RetriableError("; ".join(problems))
+            raise RetriableError("VW601 " + "; ".join(problems))
 
     return send

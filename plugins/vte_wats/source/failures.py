@@ -16,6 +16,7 @@ class SqlFailure:
     ``advice`` names the site's ``{connection}`` and ``{variable}``.
     """
 
+    code: str
     numbers: tuple[int, ...]
     kind: type[RetriableError | FatalError]
     meaning: str
@@ -28,62 +29,87 @@ class SqlFailure:
 
 # SQL Server numbers, then DB-Library's own (20002 …) and the socket's (10053 …).
 SQL_FAILURES: tuple[SqlFailure, ...] = (
-    SqlFailure((1205,), RetriableError, "the reader lost a deadlock", "retried; nothing to do"),
-    SqlFailure((1222,), RetriableError, "a lock was held longer than lock_timeout_ms", "retried; nothing to do"),
-    SqlFailure((3960, 3961), RetriableError, "the snapshot was overtaken by a change", "retried; nothing to do"),
-    SqlFailure((3952,), RetriableError, "the database no longer allows snapshots", "retried without; nothing to do"),
+    SqlFailure("VW201", (1205,), RetriableError, "the reader lost a deadlock", "retried; nothing to do"),
     SqlFailure(
-        (-2, 20003), RetriableError, "the query timed out", "retried; raise the connection extra timeout if it stays"
+        "VW202", (1222,), RetriableError, "a lock was held longer than lock_timeout_ms", "retried; nothing to do"
     ),
-    SqlFailure((18401,), RetriableError, "SQL Server is starting", "retried; nothing to do"),
     SqlFailure(
+        "VW203", (3960, 3961), RetriableError, "the snapshot was overtaken by a change", "retried; nothing to do"
+    ),
+    SqlFailure(
+        "VW215", (3952,), RetriableError, "the database no longer allows snapshots", "retried without; nothing to do"
+    ),
+    SqlFailure(
+        "VW204",
+        (-2, 20003),
+        RetriableError,
+        "the query timed out",
+        "retried; raise the connection extra timeout if it stays",
+    ),
+    SqlFailure("VW205", (18401,), RetriableError, "SQL Server is starting", "retried; nothing to do"),
+    SqlFailure(
+        "VW216",
         (596, 6005, 17142),
         RetriableError,
         "SQL Server is stopping, is paused or ended the session",
         "retried; nothing to do unless it stays",
     ),
     SqlFailure(
+        "VW206",
         (10928, 10929, 40197, 40501, 40613, 49918, 49919, 49920),
         RetriableError,
         "the database service is busy",
         "retried; nothing to do",
     ),
     SqlFailure(
+        "VW217",
         (701, 802, 1204, 8645, 8651),
         RetriableError,
         "SQL Server has no memory or locks left for the query",
         "retried; lower batch_size in Variable {variable} if it stays",
     ),
     SqlFailure(
+        "VW207",
         (64, 121, 233, 10053, 10054, 10060, 10061, 20002, 20004, 20006, 20009, 20017, 20047),
         RetriableError,
         "the connection failed or was lost",
         "retried; check host, port, firewall and SQL Server if it stays",
     ),
     SqlFailure(
+        "VW208",
         (924, 927, 942, 945, 952, 976, 978, 979, 983, 4060),
         RetriableError,  # a restarting server says so of every database until it has recovered it
         "the database cannot be opened",
         "retried; check the database (field Schema) of connection {connection} if it stays",
     ),
     SqlFailure(
+        "VW209",
         (18456, 18452, 18470, 18486, 18487, 18488),
         FatalError,
         "the login was refused",
         "check login and password of connection {connection}",
     ),
     SqlFailure(
+        "VW210",
         (229, 230, 300, 916),
         FatalError,
         "the login may not read this",
         "run include/sql/grant_read_only.sql as administrator",
     ),
     SqlFailure(
-        (208,), FatalError, "a table does not exist", "set source_schema or column_overrides in Variable {variable}"
+        "VW211",
+        (208,),
+        FatalError,
+        "a table does not exist",
+        "set source_schema or column_overrides in Variable {variable}",
     ),
-    SqlFailure((207,), FatalError, "a column does not exist", "set column_overrides in Variable {variable}"),
-    SqlFailure((102, 156), FatalError, "SQL Server did not understand the statement", "report it with the message"),
-    SqlFailure((241, 245, 8114), FatalError, "a column holds another type than documented", "check column_overrides"),
+    SqlFailure("VW212", (207,), FatalError, "a column does not exist", "set column_overrides in Variable {variable}"),
+    SqlFailure(
+        "VW213", (102, 156), FatalError, "SQL Server did not understand the statement", "report it with the message"
+    ),
+    SqlFailure(
+        "VW214", (241, 245, 8114), FatalError, "a column holds another type than documented", "check column_overrides"
+    ),
 )
 
 # pymssql gives these neither a number nor the reason: the connection broke just after the login, or between two calls.
@@ -102,8 +128,10 @@ def translated(exc: Exception, doing: str, site: Site) -> VteWatsError:
     for failure in SQL_FAILURES:
         if number in failure.numbers:
             advice = failure.advice_for(site)
-            return failure.kind(f"VTE: {failure.meaning} while {doing} (SQL error {number}: {text}); {advice}")
-    return FatalError(f"VTE: unexpected error while {doing} (SQL error {number}: {text})")
+            return failure.kind(
+                f"{failure.code} VTE: {failure.meaning} while {doing} (SQL error {number}: {text}); {advice}"
+            )
+    return FatalError(f"VW299 VTE: unexpected error while {doing} (SQL error {number}: {text})")
 
 
 def _number_and_text(exc: Exception) -> tuple[int | None, str]:

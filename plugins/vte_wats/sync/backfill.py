@@ -66,7 +66,7 @@ def read_request(form: Mapping[str, Any], now_at: datetime, settings: Settings) 
     window = None if mistakes else _window(edges, now_at, settings, mistakes)
     if mistakes:
         raise FatalError(
-            f"{len(mistakes)} field(s) of the form are wrong, so nothing was started. Trigger it again\n"
+            f"VW522 {len(mistakes)} field(s) of the form are wrong, so nothing was started. Trigger it again\n"
             + "\n".join(f"- {mistake}" for mistake in mistakes)
         )
     return Request(window, tuple(str(UUID(text)) for text in guids), dead_letters, batch_size)

@@ -63,7 +63,8 @@ def found_later(times_local: Iterable[datetime], state: State, settings: Setting
     if not late:
         return {}
     log.warning(
-        "%d runs are not in WATS although a sync was done with their time: they came later than guard_band_s = %d s, "
+        "VW917 %d runs are not in WATS although a sync was done with their time: they came later than guard_band_s "
+        "= %d s, "
         "or WATS lost them. guard_band_s = %d would let the sync see such runs, and tell how late they come",
         late,
         settings.guard_band_s,
@@ -101,7 +102,7 @@ def _suggest(before: Lateness, late: dict[int, int], settings: Settings) -> None
         else "raise it if vte_wats_reconcile finds them, too"
     )
     log.warning(
-        "%d runs appeared in the oldest part of guard_band_s = %d s, so others may come later still; %s",
+        "VW916 %d runs appeared in the oldest part of guard_band_s = %d s, so others may come later still; %s",
         new,
         settings.guard_band_s,
         advice,

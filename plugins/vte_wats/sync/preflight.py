@@ -87,7 +87,7 @@ def report(findings: Sequence[Finding], log: logging.Logger) -> dict[str, Any]:
         log.log(levels[finding.level], "%s", finding)
     wrong = [finding.text for finding in findings if finding.level is Level.WRONG]
     if wrong:
-        raise FatalError(f"{len(wrong)} thing(s) are wrong:\n" + "\n".join(f"- {text}" for text in wrong))
+        raise FatalError(f"VW531 {len(wrong)} thing(s) are wrong:\n" + "\n".join(f"- {text}" for text in wrong))
     return {"findings": [{"level": one.level.value, "text": one.text, "sql": one.sql} for one in findings]}
 
 

@@ -45,7 +45,8 @@ def refuse_lost_state(site: Site, state: State | None, last_settled: Mapping[str
         return
     if state is None:
         raise FatalError(
-            f"the Variable {site.state_variable} is lost: earlier syncs wrote it, and it does not exist. Restore it "
+            f"VW511 the Variable {site.state_variable} is lost: earlier syncs wrote it, and it does not exist. "
+            "Restore it "
             f"from a backup and clear this run; or {site.accept}: it begins anew at the start date, runs in WATS are "
             "skipped"
         )
@@ -53,7 +54,8 @@ def refuse_lost_state(site: Site, state: State | None, last_settled: Mapping[str
     older_beginning = state.begun_at is None or state.begun_at < begun_at
     if older_beginning or (state.begun_at == begun_at and state.syncs < syncs):
         raise FatalError(
-            f"the Variable {site.state_variable} is older than the last sync: it counts {state.syncs} syncs, {syncs} "
+            f"VW512 the Variable {site.state_variable} is older than the last sync: it counts {state.syncs} syncs, "
+            f"{syncs} "
             f"were settled. Put the newer one back and clear this run; or go on from the older one: {site.accept}, "
             f"which carries everything since its lastSync, then trigger {site.dag_id('reconcile')} with days = 0"
         )
@@ -68,12 +70,13 @@ def recognise(state: State, here: Surroundings, settings: Settings, *, accepted:
     _compare_columns(state.source, here.source, settings)
     differences = tuple(_differences(state, here))
     if differences and not accepted:
-        raise FatalError("; ".join(differences) + ". Nothing was read or uploaded")
+        raise FatalError("VW513 " + "; ".join(differences) + ". Nothing was read or uploaded")
     for difference in differences:
-        log.warning("accepted: %s", difference)
+        log.warning("VW913 accepted: %s", difference)
     if abs(here.clock_skew_s) > settings.clock_skew_limit_s:
         log.warning(
-            "SQL Server's clock differs from Airflow's by %+.1f s, more than clock_skew_limit_s = %d s; set both by "
+            "VW914 SQL Server's clock differs from Airflow's by %+.1f s, more than clock_skew_limit_s = %d s; set "
+            "both by "
             "the same time server",
             here.clock_skew_s,
             settings.clock_skew_limit_s,
@@ -95,7 +98,8 @@ def _refuse_future(state: State, here: Surroundings, settings: Settings) -> None
     until_at = state.coverage[-1].to_at
     if (until_at - here.server_now_at).total_seconds() > settings.guard_band_s:
         raise FatalError(
-            f"the Variable {here.site.state_variable} is from the future: covered until {until_at}, and SQL Server's "
+            f"VW514 the Variable {here.site.state_variable} is from the future: covered until {until_at}, and SQL "
+            "Server's "
             f"clock shows {here.server_now_at}. The clock was set back: correct it and clear this run. The state is "
             f"another system's: restore the right one and clear this run, or {here.site.begin_anew}"
         )
@@ -131,12 +135,12 @@ def _compare_columns(known: SourceIdentity | None, found: SourceIdentity, settin
     gone = sorted(known.columns.keys() & settings.columns_read - found.columns.keys())
     if gone:
         raise FatalError(
-            f"columns that are read are gone from {found.database}: {', '.join(gone)}. Renamed or dropped: set "
+            f"VW515 columns that are read are gone from {found.database}: {', '.join(gone)}. Renamed or dropped: set "
             f"column_overrides, to the new name or null: {settings.where_to_change}. No longer granted: run "
             "include/sql/grant_read_only.sql. Then clear this run"
         )
     for name in sorted(known.columns.keys() & found.columns.keys()):
         if known.columns[name] != found.columns[name]:
-            log.warning("column %s was %s and is %s now", name, known.columns[name], found.columns[name])
+            log.warning("VW915 column %s was %s and is %s now", name, known.columns[name], found.columns[name])
     for name in sorted(found.columns.keys() - known.columns.keys()):
         log.info("column %s is new", name)

@@ -21,5 +21,5 @@ def redrive(letters: DeadLetters, dead_letters: str) -> list[UUID]:
     if not found and dead_letters != ALL:
         known = Counter(letter.signature for letter in letters)
         listed = "; ".join(f"{signature} ({runs} runs)" for signature, runs in known.most_common()) or "there are none"
-        raise FatalError(f"dead_letters: no dead letter has the signature {dead_letters!r}. Signatures: {listed}")
+        raise FatalError(f"VW521 dead_letters: no dead letter has the signature {dead_letters!r}. Signatures: {listed}")
     return [letter.index_guid for letter in found]

@@ -36,9 +36,10 @@ def settle(
     log.info("read %d: %s; %d letters redriven", read, text, redriven)
     if len(results) != planned:
         raise FatalError(
-            f"{planned - len(results)} of {planned} slices failed; the window stays open. Their log says why. Clear "
+            f"VW502 {planned - len(results)} of {planned} slices failed; the window stays open. Their log says why. "
+            "Clear "
             "the failed tasks once it is mended: runs that are in WATS already are skipped"
         )
     if read != sum(outcomes.values()):
-        raise FatalError(f"accounts do not balance: {read} runs read, but {text}; the window stays open")
+        raise FatalError(f"VW503 accounts do not balance: {read} runs read, but {text}; the window stays open")
     return state.extended(SettledSync(key, window, outcomes, settings_hash, redriven, late))

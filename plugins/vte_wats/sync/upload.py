@@ -112,7 +112,7 @@ def _mapped_reports(mapped: Sequence[Report | Refusal], codes: frozenset[int], p
         elif (done := progress.done.get(one.report_id)) is not None and done[0] == one.source_hash:
             progress.outcomes[one.report_id] = done[1]
         elif (code := one.natural_key.process_code) not in codes:
-            reason = f"WATS has no test operation with process code {code}; add it in WATS or correct process_map"
+            reason = f"VW404 WATS has no test operation with process code {code}; add it in WATS or correct process_map"
             progress.refuse(Refusal.of(one.report_id, HeldError(reason, f"process code {code} is not in WATS")))
         else:
             yield one
@@ -158,7 +158,8 @@ def _reject(guid: UUID, error: RejectedError, settings: Settings, progress: _Pro
     log.warning("Run %s rejected by WATS: %s", guid, error)
     if progress.rejections[error.signature] >= settings.rejection_limit:
         raise FatalError(
-            f"WATS rejected {settings.rejection_limit} runs of one slice for the same reason, so the reason is not the "
+            f"VW505 WATS rejected {settings.rejection_limit} runs of one slice for the same reason, so the reason "
+            "is not the "
             f"runs: {error}. Nothing was dead-lettered; correct it and clear the task (setting rejection_limit)"
         )
 
@@ -180,7 +181,8 @@ def _collisions(reports: Sequence[Report], wats: Wats, claims: Claims, options: 
             yield Refusal.of(
                 report.report_id,
                 RejectedError(
-                    f"run {others[0]} has the same serial {key.serial!r}, part number {key.part_number!r}, process "
+                    f"VW418 run {others[0]} has the same serial {key.serial!r}, part number {key.part_number!r}, "
+                    "process "
                     f"code {key.process_code} and start {key.start_at.isoformat()}; WATS would overwrite one with the "
                     "other. Correct one of them in VTE",
                     "another run has the same serial, part number, process and start",
@@ -208,7 +210,7 @@ def _balanced(staging: Staging, outcomes: Mapping[UUID, Outcome]) -> dict[str, i
     read = sum(1 for _ in staging.read(RUNS))
     counts = Counter(outcomes.values())
     if read != counts.total():
-        raise FatalError(f"{read} runs were read, but {counts.total()} have an outcome: {dict(counts)}")
+        raise FatalError(f"VW504 {read} runs were read, but {counts.total()} have an outcome: {dict(counts)}")
     return {READ: read} | {outcome.value: counts[outcome] for outcome in Outcome}
 
 
@@ -241,5 +243,5 @@ def _gathered(errors: Sequence[RetriableError]) -> RetriableError:
     """Return one error for many, with the longest wait that any of them asked for."""
     waits = [error.retry_after_s for error in errors if error.retry_after_s is not None]
     return RetriableError(
-        f"{len(errors)} reports could not be uploaded now; first: {errors[0]}", max(waits, default=None)
+        f"VW506 {len(errors)} reports could not be uploaded now; first: {errors[0]}", max(waits, default=None)
     )

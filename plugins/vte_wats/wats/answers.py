@@ -34,6 +34,7 @@ class Failure:
     content of an answer.
     """
 
+    code: str
     condition: str
     failure_class: FailureClass
     meaning: str
@@ -45,12 +46,14 @@ class Failure:
 _RETRIED = "retried; nothing to do unless it stays"
 
 UNEXPECTED_CONTENT = Failure(
+    "VW301",
     "2xx that is not the JSON this call returns (HTML, empty, cut off, NaN)",
     FailureClass.AMBIGUOUS,
     "the answer is not what WATS answers",
     "retried; if it stays, check that the host of the connection is WATS and no login page or proxy stands before it",
 )
 WRONG_ID = Failure(
+    "VW302",
     "2xx whose ID is missing or not the id of the report",
     FailureClass.AMBIGUOUS,
     "the answer does not confirm this report",
@@ -60,6 +63,7 @@ WRONG_ID = Failure(
 # The first entry that applies wins.
 FAILURES: tuple[Failure, ...] = (
     Failure(
+        "VW303",
         "TLS certificate not trusted",
         FailureClass.FATAL,
         "the certificate of the server is not trusted",
@@ -67,6 +71,7 @@ FAILURES: tuple[Failure, ...] = (
         exceptions=(ssl.SSLCertVerificationError,),
     ),
     Failure(
+        "VW304",
         "host name not found (DNS)",
         FailureClass.TRANSIENT,
         "the name of the server cannot be resolved",
@@ -74,6 +79,7 @@ FAILURES: tuple[Failure, ...] = (
         exceptions=(socket.gaierror,),
     ),
     Failure(
+        "VW305",
         "TLS handshake failed",
         FailureClass.TRANSIENT,
         "no TLS connection came about",
@@ -81,6 +87,7 @@ FAILURES: tuple[Failure, ...] = (
         exceptions=(ssl.SSLError,),
     ),
     Failure(
+        "VW306",
         "address unusable",
         FailureClass.FATAL,
         "the request cannot be formed",
@@ -88,6 +95,7 @@ FAILURES: tuple[Failure, ...] = (
         exceptions=(httpx.UnsupportedProtocol, httpx.LocalProtocolError, httpx.InvalidURL, UnicodeError),  # IDNA names
     ),
     Failure(
+        "VW307",
         "connection refused or unreachable",
         FailureClass.TRANSIENT,
         "no connection",
@@ -95,6 +103,7 @@ FAILURES: tuple[Failure, ...] = (
         exceptions=(httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError),
     ),
     Failure(
+        "VW308",
         "no complete answer within timeout_s",
         FailureClass.AMBIGUOUS,
         "no answer in time",
@@ -102,6 +111,7 @@ FAILURES: tuple[Failure, ...] = (
         exceptions=(httpx.TimeoutException, TimeoutError),
     ),
     Failure(
+        "VW309",
         "connection lost before the whole answer was there",
         FailureClass.AMBIGUOUS,
         "the connection was lost",
@@ -110,9 +120,14 @@ FAILURES: tuple[Failure, ...] = (
     ),
     UNEXPECTED_CONTENT,
     WRONG_ID,
-    Failure("HTTP 429", FailureClass.TRANSIENT, "too many requests", "all requests pause as asked", statuses=(429,)),
-    Failure("HTTP 408, 425, 503", FailureClass.TRANSIENT, "the server is busy", _RETRIED, statuses=(408, 425, 503)),
     Failure(
+        "VW310", "HTTP 429", FailureClass.TRANSIENT, "too many requests", "all requests pause as asked", statuses=(429,)
+    ),
+    Failure(
+        "VW311", "HTTP 408, 425, 503", FailureClass.TRANSIENT, "the server is busy", _RETRIED, statuses=(408, 425, 503)
+    ),
+    Failure(
+        "VW312",
         "any other HTTP 5xx",
         FailureClass.AMBIGUOUS,
         "the server failed",
@@ -120,6 +135,7 @@ FAILURES: tuple[Failure, ...] = (
         statuses=range(500, 600),
     ),
     Failure(
+        "VW313",
         "HTTP 400, 409, 413, 422",
         FailureClass.REJECTED,
         "the server refuses the content",
@@ -127,6 +143,7 @@ FAILURES: tuple[Failure, ...] = (
         statuses=(400, 409, 413, 422),
     ),
     Failure(
+        "VW314",
         "HTTP 401",
         FailureClass.FATAL,
         "the credentials are refused",
@@ -134,6 +151,7 @@ FAILURES: tuple[Failure, ...] = (
         statuses=(401,),
     ),
     Failure(
+        "VW315",
         "HTTP 403",
         FailureClass.FATAL,
         "the token lacks a right",
@@ -141,6 +159,7 @@ FAILURES: tuple[Failure, ...] = (
         statuses=(403,),
     ),
     Failure(
+        "VW316",
         "HTTP 3xx",
         FailureClass.FATAL,
         "the server redirects elsewhere",
@@ -148,6 +167,7 @@ FAILURES: tuple[Failure, ...] = (
         statuses=range(300, 400),
     ),
     Failure(
+        "VW317",
         "HTTP 404 or any other status",
         FailureClass.FATAL,
         "this is not the address of the WATS API",
@@ -155,6 +175,7 @@ FAILURES: tuple[Failure, ...] = (
         statuses=range(100, 1000),
     ),
     Failure(
+        "VW318",
         "anything else that sending raises",
         FailureClass.FATAL,
         "the request could not be sent",
@@ -186,7 +207,7 @@ def as_error(
     known: Sequence[str] = (),
 ) -> RetriableError | RejectedError | FatalError:
     """Build the product's error. ``known`` are the texts of this one report that must not split a signature."""
-    message = f"WATS: {failure.meaning} ({reason}) at {where}; {failure.advice}"
+    message = f"{failure.code} WATS: {failure.meaning} ({reason}) at {where}; {failure.advice}"
     match failure.failure_class:
         case FailureClass.FATAL:
             return FatalError(message)

@@ -139,7 +139,7 @@ class WatsConnection(WatsOptions):
             ]
         if mistakes or options is None:
             raise FatalError(
-                f"{len(mistakes)} field(s) of the WATS connection are wrong. Change them: "
+                f"VW108 {len(mistakes)} field(s) of the WATS connection are wrong. Change them: "
                 f"Airflow › Admin › Connections › {conn_id}\n" + "\n".join(f"- {mistake}" for mistake in mistakes)
             )
         return cls(conn_id=conn_id, url=url, token=SecretStr(token), **options.model_dump())

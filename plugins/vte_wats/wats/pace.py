@@ -145,7 +145,7 @@ class Pace:
         now_s = self._now_s()
         pause_s = self._resume_at_s - now_s
         if pause_s > LONGEST_WAIT_S:
-            raise RetriableError(f"WATS: asked for a pause, {pause_s:.0f} s of it are left", pause_s)
+            raise RetriableError(f"VW391 WATS: asked for a pause, {pause_s:.0f} s of it are left", pause_s)
         window_s = self._window_s * (1 + _CLOCKS)
         while self._answered and self._answered[0] <= now_s - window_s:
             self._answered.popleft()

@@ -169,8 +169,8 @@ class WatsSession:
     def _count_failure(self, exc: RetriableError) -> None:
         self._failures_in_a_row += 1
         if self._halt is None and self._failures_in_a_row >= max(_FEWEST_FAILURES, self._connection.concurrency):
-            _log.warning("WATS failed %d times in a row, the rest is not sent: %s", self._failures_in_a_row, exc)
-            self._halt = RetriableError(f"not sent, WATS failed too often just before: {exc}", exc.retry_after_s)
+            _log.warning("VW918 WATS failed %d times in a row, the rest is not sent: %s", self._failures_in_a_row, exc)
+            self._halt = RetriableError(f"VW392 not sent, WATS failed too often just before: {exc}", exc.retry_after_s)
 
     def _find_by_source_id(self, ids: Sequence[UUID]) -> dict[UUID, StoredReport]:
         """Find reports that WATS may keep under ids of its own, by the misc info that names the run."""

@@ -159,6 +159,6 @@ def _verification(connection: WatsConnection) -> ssl.SSLContext | bool:
         return ssl.create_default_context(cafile=connection.ca_file)
     except OSError as exc:  # ssl.SSLError is one
         raise FatalError(
-            f"ca_file: must hold certificates in PEM form, given {connection.ca_file!r}. Change it: "
+            f"VW109 ca_file: must hold certificates in PEM form, given {connection.ca_file!r}. Change it: "
             f"Airflow › Admin › Connections › {connection.conn_id}"
         ) from exc
