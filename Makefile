@@ -6,7 +6,7 @@ READY  := $(VENV)/.ready
 RELEASE := vte-wats-$(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check check-code check-unit format docs test screenshots test-mssql faults demo sandbox bench-core package lock down clean
+.PHONY: help setup check check-code check-unit format docs test screenshots test-mssql faults demo sandbox bench bench-core package lock down clean
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -60,8 +60,11 @@ demo: $(READY) ## Two hours of a factory into WATS, on this machine alone (ONCE=
 sandbox: $(READY) ## Both emulated servers alone, for an Airflow of your own
 	@$(BIN)/python -m sandbox
 
-bench-core: $(READY) ## Measure extract and map against plain pymssql and one query per run
-	@AIRFLOW_HOME=$(VENV)/airflow $(BIN)/python -m benchmarks.core
+bench: $(READY) ## Measure everything side by side; writes docs/benchmarks.md (ONLY="upload mapping" measures some)
+	@PYTHONPATH=plugins $(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY))
+
+bench-core: $(READY) ## Measure reading and mapping alone
+	@PYTHONPATH=plugins $(BIN)/python -m benchmarks --only extraction mapping
 
 package: ## One ZIP of the committed state with all that a site installs, into dist/
 	@mkdir -p dist

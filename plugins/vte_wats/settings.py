@@ -227,7 +227,7 @@ class Settings(_Closed):
     settle_delay_s: int = Field(
         60, ge=0, le=3_600, description="Age in seconds a row must have before it is read, so that its steps are there."
     )
-    batch_size: int = Field(100, ge=1, le=1_000, description="Runs a slice aims at; slices run side by side.")
+    batch_size: int = Field(200, ge=1, le=1_000, description="Runs a slice aims at; slices run side by side.")
     lock_timeout_ms: int = Field(
         2_000, ge=0, le=60_000, description="Milliseconds a query waits for a lock before it gives way and is retried."
     )

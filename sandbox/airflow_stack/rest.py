@@ -76,8 +76,18 @@ class RestClient:
     def set_paused(self, dag_id: str, *, is_paused: bool) -> None:
         self._call("PATCH", f"/api/v2/dags/{dag_id}", json={"is_paused": is_paused})
 
-    def trigger(self, dag_id: str, *, conf: Mapping[str, Any], logical_date: datetime | None) -> str:
+    def trigger(
+        self,
+        dag_id: str,
+        *,
+        conf: Mapping[str, Any],
+        logical_date: datetime | None,
+        interval: tuple[datetime, datetime] | None = None,
+    ) -> str:
         body = {"conf": dict(conf), "logical_date": logical_date.isoformat() if logical_date else None}
+        if interval is not None:
+            begin, end = (edge.isoformat() for edge in interval)
+            body |= {"logical_date": begin, "data_interval_start": begin, "data_interval_end": end}
         return str(self._call("POST", f"/api/v2/dags/{dag_id}/dagRuns", json=body)["dag_run_id"])
 
     def runs(self, dag_id: str) -> list[DagRun]:

@@ -211,6 +211,11 @@ class AirflowStack:
             raise StackError("This stack has no Celery workers, so it has no broker.")
         return self._redis.url
 
+    @property
+    def database_url(self) -> str:
+        """The SQLAlchemy URL of Airflow's database."""
+        return self._postgres.url
+
     def stop_component(self, name: str) -> None:
         """Stop a component as an operator would; the scheduler lets running tasks finish."""
         self._known(name).stop(grace_s=COMPONENT_STOP_GRACE_S)
@@ -233,9 +238,16 @@ class AirflowStack:
     def pause(self, dag_id: str) -> None:
         self._set_paused(dag_id, is_paused=True)
 
-    def trigger(self, dag_id: str, conf: Mapping[str, Any] | None = None, logical_date: datetime | None = None) -> str:
-        """Create a manual run and return its id; without a logical date it has no data interval."""
-        return self._client.trigger(dag_id, conf=conf or {}, logical_date=logical_date)
+    def trigger(
+        self,
+        dag_id: str,
+        conf: Mapping[str, Any] | None = None,
+        logical_date: datetime | None = None,
+        *,
+        interval: tuple[datetime, datetime] | None = None,
+    ) -> str:
+        """Create a manual run and return its id; without a logical date or an interval it has no data interval."""
+        return self._client.trigger(dag_id, conf=conf or {}, logical_date=logical_date, interval=interval)
 
     def wait_for_run(self, dag_id: str, run_id: str, timeout_s: float) -> str:
         """Return the final state of a run; StackError names the tasks that kept it from ending in time."""

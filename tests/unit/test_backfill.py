@@ -58,7 +58,7 @@ def test_named_runs_are_taken_however_their_guids_are_written():
 
 
 def test_the_batch_size_is_that_of_the_form_or_of_the_settings():
-    assert asked(dead_letters="all").batch_size == 100
+    assert asked(dead_letters="all").batch_size == 200
     assert asked(dead_letters="all", batch_size=7).batch_size == 7
 
 
@@ -154,7 +154,7 @@ def test_letters_that_stay_letters_are_not_carried_again_by_the_next_part():
 
 
 def test_the_estimate_counts_every_request_against_the_budget():
-    assert estimated_s(10_000, 100, 500) == pytest.approx((10_000 + 250 + 500 + 100) * 60 / 500, abs=1)
+    assert estimated_s(10_000, 100, 500) == pytest.approx((10_000 + 200 + 500 + 100) * 60 / 500, abs=1)
     assert estimated_s(0, 100, 500) == 0
 
 

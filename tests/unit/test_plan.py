@@ -26,7 +26,7 @@ def seconds_later(number: float) -> datetime:
 
 def test_a_window_is_planned_with_one_statement():
     source = FakeSource(*(a_run(n) for n in range(1, 251)), now_at=SETTLED_AT)
-    planned = plan(source, a_settings(), WINDOW)
+    planned = plan(source, a_settings(batch_size=100), WINDOW)
     assert source.statements == ["select_run_times"]
     assert planned.window == WINDOW
     assert [(part.name, part.runs) for part in planned.slices] == [("s0001", 100), ("s0002", 100), ("s0003", 50)]

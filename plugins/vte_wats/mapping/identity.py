@@ -70,7 +70,10 @@ def _identifying(field: str, text: str | None, settings: Settings, remarks: Rema
 
 def testplan_of(testplan: VteTestplan) -> str:
     """Return the test plan's name as the run recorded it, else the one in the master table, else the empty text."""
-    return next((name for name in (testplan.name, testplan.master_name) if name and carriable(name)), "")
+    for name in (testplan.name, testplan.master_name):
+        if name and carriable(name):
+            return name
+    return ""
 
 
 def process_code_of(run: VteTestRun, settings: Settings) -> int:

@@ -39,11 +39,10 @@ def _told(
     return name or remarks.carry("name", _named(test_name, description, step_number)), tuple(remarks)
 
 
-def told_name(row: VteStepResult, remarks: Remarks) -> str:
-    """Return a row's name; tell its description and its test number."""
+def told_name(row: VteStepResult) -> tuple[str, Remarks]:
+    """Return a row's name, and remarks that tell its description and its test number."""
     name, told = _told(row.test_name, row.test_description, row.test_number, row.step_number)
-    remarks.add_all(told)
-    return name
+    return name, Remarks(told)
 
 
 def shared_name(rows: Sequence[VteStepResult]) -> str:
@@ -57,8 +56,8 @@ def told_apart(rows: Sequence[VteStepResult]) -> list[Measured]:
     parts: list[Measured] = []
     taken: dict[str, int] = {}
     for row in rows:
-        remarks = Remarks()
-        told = name = told_name(row, remarks)
+        told, remarks = told_name(row)
+        name = told
         while name in taken:
             taken[told] += 1
             suffix = f" #{taken[told]}"

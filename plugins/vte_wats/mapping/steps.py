@@ -55,10 +55,9 @@ def map_steps(rows: Sequence[VteStepResult], settings: Settings, run_remarks: Re
 
 def _single(row: VteStepResult, settings: Settings, run_remarks: Remarks) -> StepType:
     value = value_of(row)
-    if not isinstance(value, float | str):
+    if value is None or isinstance(value, bytes):
         return _unmeasured(row, value, settings, run_remarks)
-    remarks = Remarks()
-    name = told_name(row, remarks)
+    name, remarks = told_name(row)
     if isinstance(value, float):
         number = _number(NumericMeasurement, row, value, settings, remarks)
         text, file = carry_long_text(str(remarks), file_name(row, "txt"))
@@ -104,8 +103,7 @@ def _several_strings(rows: Sequence[VteStepResult], settings: Settings) -> Multi
 
 def _unmeasured(row: VteStepResult, value: bytes | None, settings: Settings, run_remarks: Remarks) -> ActionStep:
     """Return a step for a row that holds no measurement: a file, or nothing at all; never an invented value."""
-    remarks = Remarks()
-    name = told_name(row, remarks)
+    name, remarks = told_name(row)
     limits = limits_of(row, settings)
     status = step_verdict(row, None, limits, settings)
     file: Attachment | None = None

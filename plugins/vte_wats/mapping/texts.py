@@ -59,17 +59,13 @@ class Remarks:
 
     __slots__ = ("_lines",)
 
-    def __init__(self) -> None:
-        self._lines: dict[str, None] = {}
+    def __init__(self, lines: Iterable[str] = ()) -> None:
+        self._lines: dict[str, None] = dict.fromkeys(lines)
 
     def add(self, line: str) -> None:
         """Tell the reader something, if there is something to tell."""
         if line:
             self._lines[line] = None
-
-    def add_all(self, lines: Iterable[str]) -> None:
-        """Tell the reader what is to be told elsewhere, too."""
-        self._lines.update(dict.fromkeys(lines))
 
     def carry(self, name: str, text: str | None, limit: int = TEXT_LIMIT) -> str:
         """Return what WATS can carry of a text; tell the rest under the text's name."""

@@ -19,7 +19,7 @@ from vte_wats.settings import Settings
 from vte_wats.windows import Window
 
 _MOST_RUNS_A_SLICE = 1_000
-_CHECKED_AT_ONCE = 40  # reports that one existence check asks for
+_CHECKED_AT_ONCE = 50  # reports that one existence check asks for
 _KEYS_AT_ONCE = 20  # natural keys that fit one query, about
 
 

@@ -42,7 +42,7 @@ class IdForm:
 
 
 # Servers count the nodes of an expression too: an or-chain of more than some 17 clauses is refused.
-_ID_FORMS = (IdForm(GuidQuoting.BARE, 40), IdForm(GuidQuoting.QUOTED, 40), IdForm(GuidQuoting.OR_CHAIN, 15))
+_ID_FORMS = (IdForm(GuidQuoting.BARE, 50), IdForm(GuidQuoting.QUOTED, 40), IdForm(GuidQuoting.OR_CHAIN, 15))
 
 
 def id_forms(quoting: GuidQuoting) -> tuple[IdForm, ...]:

@@ -1,0 +1,122 @@
+"""Table 6: months of history by the backfill, on a real scheduler: speed, and what it takes of everything."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import psycopg2  # type: ignore[import-untyped]
+
+from benchmarks import plant
+from benchmarks.airflow import BACKFILL, Site, Watch, finished, site
+from benchmarks.measure import Goal
+
+TITLE = "Backlog"
+_XCOM = "SELECT coalesce(sum(pg_column_size(value)), 0), coalesce(max(pg_column_size(value)), 0), count(*) FROM xcom"
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How many runs of how many steps there are to be carried."""
+
+    runs: int = 10_000
+    steps: int = 50
+    batch_size: int | None = None
+
+
+FULL = Size()
+TINY = Size(runs=8, steps=3, batch_size=4)
+
+
+def measure(size: Size = FULL) -> dict[str, Any]:
+    """Carry a backlog; return what it took, under the number of its runs."""
+    with site(size.runs, size.steps, requests_per_minute=1_000_000) as here:
+        here.airflow.unpause(BACKFILL)
+        statements = here.servers.call(plant.statements)
+        conf = {"from": plant.START.isoformat(), "to": (plant.START + timedelta(seconds=size.runs)).isoformat()}
+        cpu_s, began_s = here.cpu_s(), time.time()
+        with Watch(here.airflow.pids["scheduler"], here.storage / "staging") as watch:
+            here.airflow.trigger(BACKFILL, conf | ({"batch_size": size.batch_size} if size.batch_size else {}))
+            parts = _all_parts(here)
+        asked = here.servers.call(plant.requests)
+        if asked["reports"] != size.runs:
+            raise AssertionError(f"{size.runs} runs were to be carried, WATS holds {asked['reports']}")
+        return {
+            str(size.runs): {
+                "steps": size.steps,
+                "seconds": time.time() - began_s,
+                "cpu_s": here.cpu_s() - cpu_s,
+                "dag_runs": len(parts),
+                "tasks": sum(len(here.airflow.task_instances(BACKFILL, run_id)) for run_id in parts),
+                "peak_task_mb": watch.peak_mb,
+                "staged_mb": watch.staged_mb,
+                "xcom": _xcom(here),
+                "statements": here.servers.call(plant.statements) - statements,
+                "requests": asked["total"],
+            }
+        }
+
+
+def _all_parts(here: Site) -> list[str]:
+    """Wait for the DAG run and for those that go on from it."""
+    done: list[str] = []
+    while waiting := [run.run_id for run in here.airflow.runs(BACKFILL) if run.run_id not in done]:
+        for run_id in waiting:
+            finished(here.airflow, BACKFILL, run_id)
+            done.append(run_id)
+    return done
+
+
+def _xcom(here: Site) -> dict[str, int]:
+    """Return what all results of tasks take in Airflow's database."""
+    address = here.airflow.database_url.replace("postgresql+psycopg2", "postgresql")
+    with psycopg2.connect(address) as connection, connection.cursor() as cursor:
+        cursor.execute(_XCOM)
+        total_bytes, largest_bytes, entries = cursor.fetchone()
+    return {"total_bytes": int(total_bytes), "largest_bytes": int(largest_bytes), "entries": int(entries)}
+
+
+def goals(result: dict[str, Any]) -> list[Goal]:
+    """Return what was aimed at: the customer's pace, and memory that does not grow with the backlog."""
+    few, many = min(result, key=int), max(result, key=int)
+    found = [Goal(f"runs an hour, backlog of {int(few):,}", "at least 1,000", _per_hour(result, few), 1_000)]
+    if many == few:
+        return found
+    ratio = result[many]["peak_task_mb"] / result[few]["peak_task_mb"]
+    return [
+        *found,
+        Goal(f"memory of a task, {int(many):,} against {int(few):,} runs", "at most 1.2", ratio, 1.2, at_most=True),
+    ]
+
+
+def _per_hour(result: dict[str, Any], runs: str) -> float:
+    return int(runs) / float(result[runs]["seconds"]) * 3_600
+
+
+def page(result: dict[str, Any]) -> list[str]:
+    """Return the table."""
+    rows = []
+    for runs, one in sorted(result.items(), key=lambda item: int(item[0])):
+        rows.append(
+            f"| {int(runs):,} × {one['steps']} | {_per_hour(result, runs):,.0f} | {one['peak_task_mb']:.0f} MB | "
+            f"{one['tasks']:,} in {one['dag_runs']} | {one['cpu_s'] / int(runs) * 1e3:.1f} ms | "
+            f"{one['xcom']['total_bytes'] / 1e3:,.0f} kB | {one['xcom']['largest_bytes'] / 1e3:.1f} kB | "
+            f"{one['staged_mb']:.0f} MB | {one['statements']:,} | {one['requests'] / int(runs):.3f} |"
+        )
+    return [
+        (
+            "`vte_wats_backfill` on a real scheduler, LocalExecutor, everything on one machine; "
+            "VTE 1 ms and WATS 20 ms away, no budget."
+        ),
+        "",
+        (
+            "| backlog | runs/hour | peak memory of any task | tasks in DAG runs | CPU per run | XCom in all | largest "
+            "XCom | staging at most | statements | requests per run |"
+        ),
+        "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
+        *rows,
+        "",
+        "Under a budget WATS decides: 500 requests a minute are some 28,000 runs an hour, whatever the machine.",
+    ]

@@ -1,0 +1,237 @@
+"""Table 2: from a run to the bytes of its report, against building and dumping the pyWATS models alone."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from benchmarks import plant
+from benchmarks.measure import Goal, Worker, best_of, timed
+
+TITLE = "Mapping and serialising"
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """Runs of how many steps; how many of them, and how often."""
+
+    runs_by_steps: tuple[tuple[int, int], ...] = ((10, 600), (50, 300), (300, 60))
+    rounds: int = 15
+
+
+FULL = Size()
+TINY = Size(runs_by_steps=((3, 4),), rounds=1)
+
+
+def measure(size: Size = FULL) -> dict[str, Any]:
+    """Return the seconds of each contender per length of a run."""
+    lengths = []
+    for steps, runs in size.runs_by_steps:
+        with Worker() as servers, Worker() as mapper:
+            environment = servers.call(plant.open_plant, runs, steps)
+            mapper.call(prepare, environment, runs)
+            contenders = {
+                "ours": partial(mapper.call, ours),
+                "pywats": partial(mapper.call, pywats_calls),
+                "models": partial(mapper.call, pywats_models),
+            }
+            lengths.append({"steps": steps, "runs": runs, "seconds": best_of(size.rounds, contenders)})
+    return {"rounds": size.rounds, "lengths": lengths}
+
+
+def goals(result: dict[str, Any]) -> list[Goal]:
+    """Return what was aimed at, for each length of a run."""
+    return [
+        Goal(
+            f"mapping against pyWATS alone, {one['steps']} steps",
+            "at most 1.15",
+            one["seconds"]["ours"] / one["seconds"]["pywats"],
+            1.15,
+            at_most=True,
+        )
+        for one in result["lengths"]
+    ]
+
+
+def page(result: dict[str, Any]) -> list[str]:
+    """Return the table and what its lines are."""
+    names = {
+        "ours": "this package: run → bytes",
+        "pywats": "pyWATS alone: `add_…_step`, dump",
+        "models": "pyWATS alone: constructors, dump",
+    }
+    rows = []
+    for one in result["lengths"]:
+        seconds = one["seconds"]
+        rows += [
+            f"| {one['steps']} | {told} | **{seconds['ours'] / seconds[name]:.2f}** | "
+            f"{seconds[name] / one['runs'] * 1e3:.3f} | {one['runs'] / seconds[name]:,.0f} |"
+            for name, told in names.items()
+        ]
+    return [
+        (
+            "pyWATS alone builds the very documents that the mapping makes, compared value by value, from values "
+            "that lie ready: names cut, limits judged, verdicts known. Once with the calls its documentation "
+            "shows, once with the constructors under them, which spare the way through the sequence and the ring "
+            "of parent and step that the garbage collector must find; the mapping uses these. Best of "
+            f"{result['rounds']}."
+        ),
+        "",
+        "| steps | contender | ours ÷ this | ms per run | runs/s |",
+        "|---:|---|---:|---:|---:|",
+        *rows,
+    ]
+
+
+# ---------------------------------------------------------------------- what runs in the mapper's process
+_prepared: dict[str, Any] = {}
+
+
+def prepare(environment: dict[str, str], runs: int) -> None:
+    """Read the runs, map them once, and take the documents apart into values for the others."""
+    from datetime import timedelta
+
+    from vte_wats.mapping.report import map_run
+    from vte_wats.ports import TimeRange
+    from vte_wats.settings import Settings
+    from vte_wats.source.vte import VteSource
+
+    os.environ |= environment
+    settings = Settings.model_validate_json(environment["AIRFLOW_VAR_VTE_WATS"])
+    begin = plant.START.replace(tzinfo=None)
+    with VteSource(settings) as source:
+        read = list(source.runs_between([TimeRange(begin, begin + timedelta(seconds=runs))]))
+    bodies = [map_run(run, settings).body for run in read]
+    values = [_values(body) for body in bodies]
+    for each, body in zip(values, bodies, strict=True):
+        for built in (_by_calls(each), _by_models(each)):
+            if json.loads(built) != _unmarked(body):
+                raise AssertionError(f"pyWATS alone builds another document: {built[:500]}")
+    _prepared.update(settings=settings, runs=read, values=values)
+
+
+def ours() -> float:
+    """Map every run."""
+    from vte_wats.mapping.report import map_run
+
+    settings = _prepared["settings"]
+    return timed(lambda: [map_run(run, settings).body.encode() for run in _prepared["runs"]] and None)
+
+
+def pywats_calls() -> float:
+    """Build and dump every report by the documented calls."""
+    return timed(lambda: [_by_calls(values).encode() for values in _prepared["values"]] and None)
+
+
+def pywats_models() -> float:
+    """Build and dump every report by constructors."""
+    return timed(lambda: [_by_models(values).encode() for values in _prepared["values"]] and None)
+
+
+def _unmarked(body: str) -> dict[str, Any]:
+    """Return a document without the hash that the mapping puts in after the dump."""
+    document: dict[str, Any] = json.loads(body)
+    document["miscInfos"] = [one for one in document["miscInfos"] if one["description"] != "source_hash"]
+    return document
+
+
+def _values(body: str) -> dict[str, Any]:
+    """Return a document's values in the types that pyWATS takes without converting."""
+    from pywats.domains.report.report_models.common_types import ReportStatus, StepStatus
+    from pywats.shared.enums import CompOp
+
+    values = _unmarked(body)
+    values["id"], values["start"] = UUID(values["id"]), datetime.fromisoformat(values["start"])
+    values["result"] = ReportStatus(values["result"])
+    for step in values["root"]["steps"]:
+        step["status"] = StepStatus(step["status"])
+        step.setdefault("reportText", None)
+        for measured in step.get("numericMeas", ()):
+            measured["compOp"] = CompOp[measured["compOp"]]
+            measured.update({name: measured.get(name) for name in ("unit", "lowLimit", "highLimit")})
+    return values
+
+
+def _header(values: dict[str, Any], **more: Any) -> Any:
+    from pywats.domains.report.report_models.uut.uut_info import UUTInfo
+    from pywats.models import UUTReport
+
+    report = UUTReport(
+        id=values["id"], pn=values["pn"], sn=values["sn"], rev=values["rev"], process_code=values["processCode"],
+        station_name=values["machineName"], location=values["location"], purpose=values["purpose"],
+        start=values["start"], result=values["result"], **more,
+    )  # fmt: skip
+    unit = values["uut"]
+    report.info = UUTInfo(
+        operator=unit.get("user", ""),
+        comment=unit.get("comment"),
+        fixture_id=None,
+        exec_time=unit.get("execTime"),
+    )
+    return report
+
+
+def _by_calls(values: dict[str, Any]) -> str:
+    from pywats.domains.report.report_models import Attachment
+    from pywats.domains.report.report_models.common_types import SequenceCallInfo, StepStatus
+
+    report, told = _header(values), values["root"]
+    root = report.root
+    root.name, root.status = told["name"], StepStatus(told["status"])
+    root.sequence = SequenceCallInfo(**told["seqCall"])
+    for step in told["steps"]:
+        common = {"name": step["name"], "status": step["status"], "report_text": step["reportText"]}
+        if "numericMeas" in step:
+            (one,) = step["numericMeas"]
+            root.add_numeric_step(
+                value=one["value"], unit=one["unit"], comp_op=one["compOp"], low_limit=one["lowLimit"],
+                high_limit=one["highLimit"], **common,
+            )  # fmt: skip
+        elif "stringMeas" in step:
+            root.add_string_step(value=step["stringMeas"][0]["value"], **common)
+        else:
+            root.add_action_step(**common).attachment = Attachment(**step["attachment"])
+    for info in values["miscInfos"]:
+        report.add_misc_info(info["description"], info["text"])
+    return str(report.model_dump_json(by_alias=True, exclude_none=True))
+
+
+def _by_models(values: dict[str, Any]) -> str:
+    from pywats.domains.report.report_models.common_types import SequenceCallInfo, StepStatus
+    from pywats.domains.report.report_models.misc_info import MiscInfo
+    from pywats.domains.report.report_models.uut.steps import SequenceCall
+
+    told = values["root"]
+    root = SequenceCall(
+        name=told["name"], status=StepStatus(told["status"]), sequence=SequenceCallInfo(**told["seqCall"])
+    )
+    root.steps.extend(map(_step_model, told["steps"]))
+    infos = [MiscInfo(description=one["description"], string_value=one["text"]) for one in values["miscInfos"]]
+    report = _header(values, misc_infos=infos, root=root)
+    return str(report.model_dump_json(by_alias=True, exclude_none=True))
+
+
+def _step_model(step: dict[str, Any]) -> Any:
+    from pywats.domains.report.report_models import Attachment
+    from pywats.domains.report.report_models.uut.steps import ActionStep, NumericStep, StringValueStep
+    from pywats.domains.report.report_models.uut.steps.measurement import NumericMeasurement, StringMeasurement
+    from pywats.shared.enums import CompOp
+
+    common = {"name": step["name"], "status": step["status"], "report_text": step["reportText"]}
+    if "numericMeas" in step:
+        (one,) = step["numericMeas"]
+        number = NumericMeasurement(
+            value=one["value"], unit=one["unit"], comp_op=one["compOp"], low_limit=one["lowLimit"],
+            high_limit=one["highLimit"], status=step["status"],
+        )  # fmt: skip
+        return NumericStep(measurement=number, **common)
+    if "stringMeas" in step:
+        value = step["stringMeas"][0]["value"]
+        string = StringMeasurement(value=value, comp_op=CompOp.LOG, status=step["status"])
+        return StringValueStep(measurement=string, **common)
+    return ActionStep(attachment=Attachment(**step["attachment"]), **common)

@@ -1,0 +1,24 @@
+"""The benchmarks at sizes that say nothing about speed: their code runs, and every ratio is a number."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+
+from benchmarks import TABLES
+
+pytestmark = pytest.mark.timeout(600)
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_table_is_measured_and_told(name):
+    table = TABLES[name]
+    result = json.loads(json.dumps(table.measure(table.TINY)))
+    goals = table.goals(result)
+    assert goals
+    assert all(math.isfinite(goal.measured) and goal.measured > 0 for goal in goals)
+    lines = table.page(result)
+    assert any(line.startswith("|") for line in lines)
+    assert not any(word in "\n".join(lines) for word in ("nan", "inf "))
