@@ -421,7 +421,6 @@ CASES = (
         "airflow.kill-upload-burying",
         "SIGKILL of upload as it writes a dead letter",
         _killed_at_a_pipe(lambda site, _, dead: site.storage / "dead_letters" / f"{dead}.part"),
-        short=True,
     ),
     Case(
         "airflow.kill-settle-after",
