@@ -68,7 +68,7 @@ MUTATIONS = (
     ),
     _core(
         "the spring hour forgotten", "stations that do not adjust lose an hour of runs", "windows.py",
-        "_merged(pieces + list(_skipped_values(window, zone)))", "_merged(pieces)",
+        "merged(pieces + list(_skipped_values(window, zone)))", "merged(pieces)",
         "unit/test_windows.py::test_the_skipped_spring_hour_is_read_when_an_unadjusted_clock_shows_it",
     ),
     _core(
