@@ -31,6 +31,7 @@ def main(max_active_runs: int, intervals: int) -> None:
             env={
                 "AIRFLOW__VTE_WATS__START_DATE": began_at.isoformat(),
                 "AIRFLOW__VTE_WATS__MAX_ACTIVE_RUNS": str(max_active_runs),
+                "PYTHONPATH": str(REPOSITORY / "plugins"),
             },
             pools={"wats_api": 1, "vte_wats_state": 1},
             connections=plant.connections,

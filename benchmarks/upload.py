@@ -268,7 +268,8 @@ def carry(staging: Any, storage: Any, name: str, wats_connection: Any, memory: K
 
     options = UploadOptions(datetime.now(UTC))
     with WatsSession(wats_connection, memory=memory) as wats, Claims(storage, name, options.now_at) as claims:
-        upload(staging, wats, DeadLetters(storage), settings, options, claims=claims)
+        letters = DeadLetters(storage)
+        upload(staging, wats, letters, settings, options, claims=claims, read_anew=lambda _: [])
 
 
 def _the_first(reports: int) -> list[Any]:

@@ -86,8 +86,8 @@ OPTION_MEANINGS = {
     "start_date": "The instant from which runs are synced, ISO 8601. Catchup reads everything since then, interval by "
     "interval; older history is for a backfill. Required.",
     "schedule": "When the sync runs: a cron expression in UTC. One interval lies between two of its times.",
-    "max_active_runs": "Intervals in work at the same time. More than one may read and post the same run twice in "
-    "the guard band they share, which is harmless but wasteful.",
+    "max_active_runs": "Intervals in work at the same time, when several were missed. With more than one slot in the "
+    "pool of WATS set it to 1: intervals that share a guard band would post the same run twice.",
     "backfill_slices": "Slices that one DAG run of a backfill carries before the next one goes on.",
     "retries": "Further tries of a failed task.",
     "retry_delay_s": "Seconds before the first further try; they double each time, up to ten minutes. WATS may ask for "

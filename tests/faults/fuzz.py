@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID, uuid5
@@ -36,7 +37,7 @@ from vte_wats.storage.claims import Claims
 from vte_wats.storage.dead_letters import DeadLetters
 from vte_wats.storage.staging import Staging
 from vte_wats.sync.extract import extract
-from vte_wats.sync.map_runs import map_runs
+from vte_wats.sync.map_runs import map_runs, read_anew
 from vte_wats.sync.plan import plan_named
 from vte_wats.sync.upload import UploadOptions, upload
 from vte_wats.wats.hook import WatsHook
@@ -238,7 +239,8 @@ def _carry(folder: UPath, now_at: datetime, time: str) -> tuple[Counter[str], li
                 read = extract(source, staging, part, site)
                 map_runs(staging, site)
                 with Claims(folder, part.name, now_at) as claims:
-                    outcomes = upload(staging, wats, letters, site, options, claims=claims)
+                    anew = partial(read_anew, source, staging, site)
+                    outcomes = upload(staging, wats, letters, site, options, claims=claims, read_anew=anew)
             except VteWatsError as error:
                 raised.append(f"{part.name}: {type(error).__name__}: {error}")
             except Exception as error:  # noqa: BLE001 - this is what is looked for

@@ -62,7 +62,7 @@ def test_the_sync_covers_explicit_five_minute_intervals_and_catches_up(bag):
     dag = bag.dags["vte_wats_sync"]
     assert isinstance(dag.timetable, CronDataIntervalTimetable)
     assert dag.catchup
-    assert dag.max_active_runs == 1
+    assert dag.max_active_runs == 4
     assert set(dag.params) == {"dry_run", "force", "accept_identity"}
     assert "| you see | it means | do |" in dag.doc_md
 

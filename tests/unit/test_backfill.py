@@ -203,7 +203,9 @@ def test_a_dry_run_says_what_would_be_shortened_rejected_and_held(tmp_path):
     map_runs(staging, settings)
     wats, letters = FakeWats(), DeadLetters(UPath(tmp_path))
     with Claims(UPath(tmp_path), "backfill", NOW_AT) as claims:
-        upload(staging, wats, letters, settings, UploadOptions(NOW_AT, dry_run=True), claims=claims)
+        upload(
+            staging, wats, letters, settings, UploadOptions(NOW_AT, dry_run=True), claims=claims, read_anew=lambda _: []
+        )
     found = preview(staging)
     assert found["shortened"]["operator"] == {"runs": 2, "examples": [str(guid_of(2)), str(guid_of(3))]}
     assert found["shortened"]["info1"]["runs"] == 1

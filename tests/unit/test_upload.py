@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from uuid import UUID
 
 import pytest
 from pydantic import TypeAdapter
@@ -33,6 +34,7 @@ class Scene:
         self.staging = Staging(folder / name)
         self.letters = DeadLetters(folder)
         self.wats = FakeWats()
+        self.by_now: list[Report | Refusal] = []  # what VTE's runs have become since they were staged
 
     def stage(self, *mapped: Report | Refusal) -> None:
         numbers = [(one.report_id if isinstance(one, Report) else one.index_guid).int for one in mapped]
@@ -44,10 +46,22 @@ class Scene:
     ) -> dict[str, int]:
         options = UploadOptions(now_at, force=force, dry_run=dry_run)
         with Claims(self.folder, self.name, now_at) as claims:
-            return upload(self.staging, self.wats, self.letters, a_settings(**answers), options, claims=claims)
+            return upload(
+                self.staging,
+                self.wats,
+                self.letters,
+                a_settings(**answers),
+                options,
+                claims=claims,
+                read_anew=lambda guids: [one for one in self.by_now if _guid_of(one) in guids],
+            )
 
     def letter(self, number: int, kind: LetterKind = LetterKind.DEAD) -> None:
         self.letters.put(a_run(number), kind, "earlier reason", "earlier", NOW_AT)
+
+
+def _guid_of(one: Report | Refusal) -> UUID:
+    return one.report_id if isinstance(one, Report) else one.index_guid
 
 
 @pytest.fixture
@@ -117,6 +131,27 @@ def test_dry_run_tells_the_outcomes_and_changes_nothing(scene, tmp_path):
     after = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     assert [path.name for path in after.keys() - before.keys()] == ["refused.jsonl.gz"]  # for the preview; staging goes
     assert {path: after[path] for path in before} == before
+
+
+def test_what_was_staged_long_ago_never_replaces_what_came_since(scene):
+    """An interval that waited for its next try, or was cleared, after another one posted the steps that came late."""
+    scene.wats = FakeWats(a_report(1, source_hash="complete"), a_report(2, source_hash="old"), a_report(3))
+    scene.stage(*(a_report(number, source_hash="half") for number in (1, 2, 3, 4)))
+    scene.by_now = [a_report(1, source_hash="complete"), a_report(2, source_hash="newest"), a_refusal(3)]
+    assert scene.upload() == counts(4, unchanged=1, replaced=1, dead=1, uploaded=1)
+    assert {number: scene.wats.reports[guid_of(number)].source_hash for number in (1, 2, 3, 4)} == {
+        1: "complete",
+        2: "newest",
+        3: "aaaa",
+        4: "half",
+    }
+
+
+def test_only_what_differs_is_read_anew_and_a_run_that_is_gone_goes_as_it_was_staged(scene):
+    scene.wats = FakeWats(a_report(1), a_report(2, source_hash="other"))
+    scene.stage(a_report(1), a_report(2), a_report(3))
+    assert scene.upload() == counts(3, unchanged=1, replaced=1, uploaded=1)
+    assert scene.wats.reports[guid_of(2)].source_hash == "aaaa"
 
 
 def test_refused_runs_become_letters_with_their_data_and_the_rest_goes_on(scene):

@@ -43,7 +43,7 @@ def read_dag_settings() -> DagSettings:
         reconcile_schedule=conf.get(SECTION, "reconcile_schedule", fallback="30 3 * * *"),
         monitor_schedule=conf.get(SECTION, "monitor_schedule", fallback="*/2 * * * *"),
         deadline=timedelta(seconds=_whole_number("deadline_s", 600, at_least=0)),
-        max_active_runs=_whole_number("max_active_runs", 1, at_least=1),
+        max_active_runs=_whole_number("max_active_runs", 4, at_least=1),
         backfill_slices=_whole_number("backfill_slices", 200, at_least=1, at_most=1_000),
         retries=_whole_number("retries", 3, at_least=0),
         retry_delay=timedelta(seconds=_whole_number("retry_delay_s", 30, at_least=1)),

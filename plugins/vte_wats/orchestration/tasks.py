@@ -7,7 +7,7 @@ Every task is told the name of the site it works for.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any
@@ -22,13 +22,17 @@ from vte_wats.orchestration.wats_link import LINK_KEY, linked_task
 from vte_wats.sites import Site
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from upath import UPath
 
     from vte_wats.coverage import State
-    from vte_wats.ports import SourceIdentity
+    from vte_wats.ports import Report, SourceIdentity
     from vte_wats.settings import Settings
     from vte_wats.storage.staging import Staging
+    from vte_wats.sync.map_runs import Refusal
     from vte_wats.sync.plan import Plan
+    from vte_wats.sync.upload import ReadAnew
     from vte_wats.windows import Window
 
 WINDOW_KEY = "window"
@@ -135,7 +139,8 @@ def upload(site_name: str, mapped: dict[str, Any]) -> dict[str, Any]:
     name = f"{dag_id} {run_id} {mapped['slice']}"
     with open_wats(site, settings) as wats, Claims(storage, name, options.now_at) as claims:
         try:
-            counts = upload_slice(staged, wats, letters, settings, options, claims=claims)
+            anew = _reader(site, settings, staged)
+            counts = upload_slice(staged, wats, letters, settings, options, claims=claims, read_anew=anew)
         finally:
             metrics.sent(site, wats.effort())
     if (shown := first_achieved(staged)) is not None:
@@ -145,6 +150,18 @@ def upload(site_name: str, mapped: dict[str, Any]) -> dict[str, Any]:
     if context["dag"].dag_id == site.dag_id("backfill"):
         note_slice(context, site, staged, mapped["slice"], counts["read"])
     return counts | asdict(wats.effort())
+
+
+def _reader(site: Site, settings: Settings, staged: Staging) -> ReadAnew:
+    """Return what reads runs of a slice from VTE once more; nothing is dialled unless it is asked."""
+    from vte_wats.orchestration.edges import open_source
+    from vte_wats.sync.map_runs import read_anew
+
+    def anew(guids: Sequence[UUID]) -> list[Report | Refusal]:
+        with open_source(site, settings) as source:
+            return read_anew(source, staged, settings, guids)
+
+    return anew
 
 
 @task(trigger_rule=TriggerRule.ALL_DONE)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -12,8 +12,8 @@ from pydantic import TypeAdapter
 from vte_wats.errors import HeldError, RejectedError
 from vte_wats.mapping.report import map_run
 from vte_wats.model import VteTestRun
-from vte_wats.ports import Report
-from vte_wats.settings import Settings
+from vte_wats.ports import Report, RunSource
+from vte_wats.settings import AmbiguousTime, Settings
 from vte_wats.storage.dead_letters import LetterKind
 from vte_wats.storage.staging import Staging
 from vte_wats.sync.extract import RUNS, passes_of
@@ -50,18 +50,29 @@ def map_runs(staging: Staging, settings: Settings) -> dict[str, int]:
     def lines() -> Iterator[str]:
         for line in staging.read(RUNS):
             run = VteTestRun.model_validate_json(line)
-            try:
-                mapped: Report | Refusal = map_run(run, settings, settled.get(run.index_guid))
-                counts["reports"] += 1
-            except RejectedError as error:
-                mapped = Refusal.of(run.index_guid, error)
-                counts[mapped.kind] += 1
-                log.warning("Run %s %s: %s", run.index_guid, mapped.kind, error)
+            mapped = map_one(run, settings, settled.get(run.index_guid))
+            counts["reports" if isinstance(mapped, Report) else mapped.kind] += 1
             yield _LINE.dump_json(mapped).decode()
 
     staging.write(REPORTS, lines())
     log.info("%(reports)d reports, %(dead)d dead, %(held)d held", counts)
     return counts
+
+
+def map_one(run: VteTestRun, settings: Settings, ambiguous: AmbiguousTime | None) -> Report | Refusal:
+    """Return the report of a run, or why there is none; ``ambiguous`` is the pass of the autumn hour that was told."""
+    try:
+        return map_run(run, settings, ambiguous)
+    except RejectedError as error:
+        refusal = Refusal.of(run.index_guid, error)
+        log.warning("Run %s %s: %s", run.index_guid, refusal.kind, error)
+        return refusal
+
+
+def read_anew(source: RunSource, staging: Staging, settings: Settings, guids: Sequence[UUID]) -> list[Report | Refusal]:
+    """Return what named runs of a slice are by now; one that is not in the source any more is left out."""
+    settled = passes_of(staging)
+    return [map_one(run, settings, settled.get(run.index_guid)) for run in source.runs_by_guid(guids)]
 
 
 def mapped_runs(staging: Staging) -> Iterator[Report | Refusal]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 from vte_wats.coverage import Outcome
 from vte_wats.errors import FatalError, HeldError, RejectedError, RetriableError
 from vte_wats.model import VteTestRun
-from vte_wats.ports import Report, Wats
+from vte_wats.ports import Report, StoredReport, Wats
 from vte_wats.settings import Settings
 from vte_wats.storage.claims import Claims
 from vte_wats.storage.dead_letters import DeadLetters
@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 OUTCOMES = "outcomes"
 READ, REDRIVEN = "read", "redriven"
 REFUSED = "refused"
+ReadAnew = Callable[[Sequence[UUID]], Iterable[Report | Refusal]]
 _REFUSAL: TypeAdapter[Refusal] = TypeAdapter(Refusal)
 _AT_ONCE = 200  # reports held in memory: enough for five existence checks, a few megabytes at 300 steps
 
@@ -68,10 +69,18 @@ class _Progress:
 
 
 def upload(
-    staging: Staging, wats: Wats, letters: DeadLetters, settings: Settings, options: UploadOptions, *, claims: Claims
+    staging: Staging,
+    wats: Wats,
+    letters: DeadLetters,
+    settings: Settings,
+    options: UploadOptions,
+    *,
+    claims: Claims,
+    read_anew: ReadAnew,
 ) -> dict[str, int]:
     """Bring every staged run to an outcome and return ``{"read": runs, "redriven": letters, outcome: runs, …}``.
 
+    ``read_anew`` reads named runs from the source and maps them; those that WATS has with other content are asked for.
     Runs read and outcomes balance; ``redriven`` counts the letters that went because their run reached WATS after all.
 
     Reports go on when others fail. Raises RetriableError after all were tried when some may succeed later: the next
@@ -83,7 +92,10 @@ def upload(
         codes = wats.process_codes()
         for mapped in in_groups(mapped_runs(staging), _AT_ONCE):
             reports = list(_mapped_reports(mapped, codes, progress))
-            to_post = _compared(reports, wats, options, progress, claims)
+            stored = wats.find_reports([report.report_id for report in reports]) if reports else {}
+            latest = _latest(reports, stored, read_anew)
+            reports = reports if latest is reports else list(_mapped_reports(latest, codes, progress))
+            to_post = _compared(reports, stored, wats=wats, options=options, progress=progress, claims=claims)
             if options.dry_run:
                 progress.outcomes |= to_post
             else:
@@ -118,15 +130,40 @@ def _mapped_reports(mapped: Sequence[Report | Refusal], codes: frozenset[int], p
             yield one
 
 
+def _latest(
+    reports: Sequence[Report], stored: Mapping[UUID, StoredReport], read_anew: ReadAnew
+) -> Sequence[Report | Refusal]:
+    """Return the reports, those that WATS has with other content made anew from what VTE holds now.
+
+    They may have been staged long ago, and another sync may have posted more of a run since. Uploads follow one
+    another, so what is read here is never older than what WATS has.
+    """
+    differing = [one.report_id for one in reports if one.report_id in stored and _differs(one, stored)]
+    if not differing:
+        return reports
+    log.info("%d runs are in WATS with other content and are read anew", len(differing))
+    made = {one.report_id if isinstance(one, Report) else one.index_guid: one for one in read_anew(differing)}
+    return [made.get(one.report_id, one) for one in reports]
+
+
+def _differs(report: Report, stored: Mapping[UUID, StoredReport]) -> bool:
+    return stored[report.report_id].source_hash != report.source_hash
+
+
 def _compared(
-    reports: Sequence[Report], wats: Wats, options: UploadOptions, progress: _Progress, claims: Claims
+    reports: Sequence[Report],
+    stored: Mapping[UUID, StoredReport],
+    *,
+    wats: Wats,
+    options: UploadOptions,
+    progress: _Progress,
+    claims: Claims,
 ) -> dict[UUID, Outcome]:
     """Compare reports with what WATS has; return which are to be posted, with the outcome a success will be."""
-    stored = wats.find_reports([report.report_id for report in reports]) if reports else {}
     to_post: dict[UUID, Outcome] = {}
     for report in reports:
         found = stored.get(report.report_id)
-        if found is not None and found.source_hash == report.source_hash and not options.force:
+        if found is not None and not _differs(report, stored) and not options.force:
             log.info("Run %s already uploaded, skipping", report.report_id)
             progress.achieve(report, Outcome.UNCHANGED)
         else:
