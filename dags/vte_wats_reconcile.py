@@ -3,13 +3,16 @@
 The five-minute sync reads by time, ten minutes back. A station that was offline for a day, or whose clock stood in
 1970, commits rows that no such window sees. **plan** lists the run keys of the last `days` days, **compare** asks WATS for them
 a few seconds at a time, **cut** makes slices of what is missing; the rest is as in `vte_wats_sync`. Held runs are tried
-again too, so that they go through once the setting they waited for is there.
+again too, so that they go through once the setting they waited for is there. Last, **verify** takes `sample` runs at
+random and compares their reports in WATS with VTE value by value.
 
 | you see | it means | do |
 |---|---|---|
 | cut found nothing | every run is in WATS or a dead letter | nothing |
 | runs were uploaded | they came later than the guard band, or an interval failed; the log of cut tells the former apart, and the state counts them (`lateness`) | raise `guard_band_s` as it says if it happens daily |
 | compare or upload failed | as in `vte_wats_sync` | as there |
+| verify failed | a report in WATS says something else than its run | its message names run, field and both values; find out who changed it, then `vte_wats_backfill` with the run and **force** |
+| verify counts *outdated* | the run changed in VTE after its upload | `vte_wats_backfill` for the run or its day replaces the report |
 
 Trigger it with **days** = 0 to compare the whole database, for instance after a restore. Named runs and dead letters are
 carried again by `vte_wats_backfill`.
@@ -19,6 +22,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from airflow.sdk import DAG, CronDataIntervalTimetable, Param, TriggerRule, get_current_context, task
 
@@ -37,13 +41,15 @@ from vte_wats.orchestration.tasks import (
 from vte_wats.sites import Site
 
 deployment = read_dag_settings()
+SAMPLE_KEY = "sample"
 
 
 @task
 def plan(site_name: str) -> list[str]:
     """List the keys of the runs in VTE, in portions."""
     from vte_wats.orchestration.edges import open_source, read_settings
-    from vte_wats.sync.sweep import stage_keys
+    from vte_wats.sync.sweep import stage_keys, staged_guids
+    from vte_wats.sync.verify import sample_of
     from vte_wats.windows import everything_until, local_ranges, window_of
 
     context = get_current_context()
@@ -55,7 +61,11 @@ def plan(site_name: str) -> list[str]:
     ranges = local_ranges(window, settings.zone) if days else everything_until(window.to_at, settings.zone)
     with open_source(site, settings) as source:
         leave_coverage(context, recognised_state(context, site, source.identity(), settings))
-        return stage_keys(source, lambda name: staging(site, settings, name), ranges)
+        portions = stage_keys(source, lambda name: staging(site, settings, name), ranges)
+    guids = (guid for name in portions for guid in staged_guids(staging(site, settings, name)))
+    sample = sample_of(guids, context["params"]["sample"], context["dag_run"].run_id)
+    context["ti"].xcom_push(key=SAMPLE_KEY, value=[str(guid) for guid in sample])
+    return portions
 
 
 @task(map_index_template="{{ portion_label }}")
@@ -88,6 +98,34 @@ def cut(site_name: str, portions: Any) -> list[dict[str, Any]]:
     return [part.to_xcom() for part in plan_named(swept.runs, settings)]
 
 
+@task
+def verify(site_name: str) -> dict[str, int]:
+    """Compare the sampled runs with their reports in WATS, value by value."""
+    from vte_wats.orchestration.edges import open_source, open_wats, read_settings, storage_of
+    from vte_wats.storage.staging import discard
+    from vte_wats.sync.extract import extract
+    from vte_wats.sync.map_runs import map_runs
+    from vte_wats.sync.slices import Slice
+    from vte_wats.sync.verify import refuse_altered
+    from vte_wats.sync.verify import verify as verify_sample
+
+    context = get_current_context()
+    site = Site(site_name)
+    settings = read_settings(site)
+    sample = tuple(UUID(guid) for guid in context["ti"].xcom_pull(task_ids="plan", key=SAMPLE_KEY))
+    if not sample:
+        return {"equal": 0, "outdated": 0, "altered": 0, "absent": 0}
+    staged = staging(site, settings, "sample")
+    with open_source(site, settings) as source:
+        extract(source, staged, Slice("sample", len(sample), guids=sample), settings)
+    map_runs(staged, settings)
+    with open_wats(site, settings) as wats:
+        found = verify_sample(staged, wats)
+    discard(storage_of(site, settings), context["dag"].dag_id, context["dag_run"].run_id)
+    refuse_altered(found, site.dag_id("backfill"))
+    return {"equal": found.equal, "outdated": len(found.outdated), "altered": 0, "absent": found.absent}
+
+
 for one in deployment.sites:
     with DAG(
         one.dag_id("reconcile"),
@@ -99,6 +137,14 @@ for one in deployment.sites:
         default_args=task_arguments(one, deployment) | lane_arguments(Lane.RECONCILE),
         params={
             "days": Param(7, type="integer", minimum=0, title="Days", description="How far back to compare; 0 is all."),
+            "sample": Param(
+                100,
+                type="integer",
+                minimum=0,
+                maximum=1000,
+                title="Sample",
+                description="Reports to compare value by value; 0 is none.",
+            ),
             "dry_run": Param(False, type="boolean", title="Dry run", description="Compare and map, but post nothing."),
             "force": Param(False, type="boolean", title="Force", description="Post reports that are unchanged, too."),
         },
@@ -107,4 +153,4 @@ for one in deployment.sites:
         portions = plan(one.name)
         slices = cut(one.name, portions)
         compare.override(pool=one.wats_pool).partial(site_name=one.name).expand(portion=portions) >> slices
-        carry_and_settle(one, slices)
+        carry_and_settle(one, slices) >> verify.override(pool=one.wats_pool)(one.name)

@@ -103,6 +103,8 @@ CODES: tuple[Code, ...] = (
          "nothing unless it stays: then as the first failure says"),
     Code("VW507", Follows.AGAIN, "SQL Server's clock is too far behind", "the window would end in its future",
          "set both clocks by the same time server"),
+    Code("VW508", Follows.STOPS, "sampled reports were altered in WATS", "a report says something else than its run",
+         "find out by whom, then vte_wats_backfill with the runs and force"),
     Code("VW511", Follows.STOPS, "the Variable is lost", "earlier syncs wrote the state, and it is gone",
          "restore it, or begin anew as the message says"),
     Code("VW512", Follows.STOPS, "the Variable is older than the last sync", "a backup was put back",
@@ -155,4 +157,7 @@ CODES: tuple[Code, ...] = (
     Code("VW919", Follows.WARNS, "opened …", "a condition opened", "as the mail says"),
     Code("VW920", Follows.WARNS, "fewer runs than planned were found", "they are not in VTE, or no longer", "nothing "
          "if they were deleted"),
+    Code("VW921", Follows.WARNS, "a run changed after its upload", "its report in WATS is outdated",
+         "carry it again by vte_wats_backfill"),
+    Code("VW922", Follows.WARNS, "a run is altered in WATS", "its report says something else", "as VW508"),
 )  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
 from vte_wats.errors import RejectedError, RetriableError
@@ -198,6 +198,9 @@ class Wats(Protocol):
 
     def find_natural_keys(self, keys: Sequence[NaturalKey]) -> dict[NaturalKey, UUID]:
         """Look up which reports already stand under these natural keys."""
+
+    def fetch(self, ids: Sequence[UUID]) -> dict[UUID, Mapping[str, Any]]:
+        """Fetch whole reports as WATS keeps them, parsed WSJF; absent ones are not in the answer."""
 
     def submit(self, reports: Iterable[Report]) -> Iterator[Submission]:
         """Post reports side by side, in any order; one submission per report, a bad one never stops the others."""

@@ -815,3 +815,20 @@ def test_a_connection_is_tested_anew_each_time(tested, wats):
     wats.faults.add(Fault(FaultKind.STATUS, status=503))
     assert not tested()[0]
     assert len(wats.log.find(status=503)) == 1  # a person waits for the answer: no further tries
+
+
+def test_whole_reports_come_back_as_they_were_sent_and_absent_ones_not_at_all(wats):
+    sent, absent = [a_report() for _ in range(3)], uuid.uuid4()
+    with opened(wats) as session:
+        assert [one.error for one in session.submit(sent)] == [None] * 3
+        stored = session.fetch([absent, *(one.report_id for one in sent)])
+    assert stored == {one.report_id: json.loads(one.body) for one in sent}
+
+
+@pytest.mark.parametrize("answer", [{}, {"id": str(uuid.uuid4())}, []])
+def test_another_report_than_was_asked_for_is_not_taken_for_it(wats, answer):
+    with opened(wats) as session:
+        list(session.submit([report := a_report()]))
+        wats.faults.add(Fault(FaultKind.JSON_200, path="/api/Report/Wsjf/", json=answer))
+        with pytest.raises(RetriableError, match="not what WATS answers"):
+            session.fetch([report.report_id])

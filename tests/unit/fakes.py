@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -104,6 +105,9 @@ class FakeWats:
 
     def find_natural_keys(self, keys: Sequence[NaturalKey]) -> dict[NaturalKey, UUID]:
         return {r.natural_key: r.report_id for r in self.reports.values() if r.natural_key in keys}
+
+    def fetch(self, ids: Sequence[UUID]) -> dict[UUID, dict]:
+        return {one: json.loads(self.reports[one].body) for one in ids if one in self.reports}
 
     def submit(self, reports: Iterable[Report]) -> Iterator[Submission]:
         for report in reversed(list(reports)):  # posts run side by side, so answers come in any order

@@ -7,7 +7,7 @@ is done within seconds and lets the sync go first.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import count, islice
@@ -48,6 +48,11 @@ def stage_keys(
         names.append(f"k{n + 1:04d}")
         staging(names[-1]).write(KEYS, keys)
     return names
+
+
+def staged_guids(staging: Staging) -> Iterator[UUID]:
+    """Yield the runs of a portion."""
+    return (UUID(line.partition(" ")[0]) for line in staging.read(KEYS))
 
 
 def compare(wats: Wats, staging: Staging) -> dict[str, int]:

@@ -29,6 +29,7 @@ from vte_wats.wats.wire import Wire
 
 _log = logging.getLogger(__name__)
 
+_NOT_FOUND = 404
 _FEWEST_FAILURES = 3  # in a row, before a server counts as down
 
 _Header = Mapping[str, Any]
@@ -125,6 +126,11 @@ class WatsSession:
                 standing |= {_natural_key(header).identity: _uuid(header) for header in found}
         return {key: standing[key.identity] for key in keys if key.identity in standing}
 
+    def fetch(self, ids: Sequence[UUID]) -> dict[UUID, Mapping[str, Any]]:
+        """Fetch whole reports as WATS keeps them; absent ones are not in the answer."""
+        self._begin()
+        return {one: body for one, body in self._side_by_side(ids, self._whole) if body is not None}
+
     def submit(self, reports: Iterable[Report]) -> Iterator[Submission]:
         """Post reports side by side, in any order; one submission per report, a bad one never stops the others.
 
@@ -165,6 +171,15 @@ class WatsSession:
         if str(confirmed).lower() != str(report.report_id):
             where = f"POST {self._wire.where(Routes.Report.WSJF)}"
             raise as_error(WRONG_ID, where, f"{'no ID' if confirmed is None else 'another ID'} in the answer")
+
+    async def _whole(self, report_id: UUID) -> tuple[UUID, Mapping[str, Any] | None]:
+        route = Routes.Report.wsjf(str(report_id))
+        answer = await self._retried(lambda: self._wire.get(route, absent=_NOT_FOUND))
+        if answer.status_code == _NOT_FOUND:
+            return report_id, None
+        if not isinstance(answer.data, dict) or str(answer.data.get("id")).lower() != str(report_id):
+            raise self._unexpected("GET", route)
+        return report_id, answer.data
 
     def _count_failure(self, exc: RetriableError) -> None:
         self._failures_in_a_row += 1

@@ -73,9 +73,9 @@ class Wire:
         self._clients: list[PlainHttpClient] = []
         self._idle: list[PlainHttpClient] = []
 
-    async def get(self, route: str, query: Mapping[str, str] | None = None) -> Response:
-        """Fetch, never from a cache."""
-        return await self._exchange("GET", route, query=query)
+    async def get(self, route: str, query: Mapping[str, str] | None = None, *, absent: int | None = None) -> Response:
+        """Fetch, never from a cache; ``absent`` is the status that says there is no such thing, which is no failure."""
+        return await self._exchange("GET", route, query=query, absent=absent)
 
     async def post(self, route: str, body: bytes, known: Sequence[str] = ()) -> Response:
         """Post a finished JSON document."""
@@ -98,6 +98,7 @@ class Wire:
         query: Mapping[str, str] | None = None,
         body: bytes | None = None,
         known: Sequence[str] = (),
+        absent: int | None = None,
     ) -> Response:
         where = f"{method} {self.where(route)}"
         timeout_s = self._connection.timeout_s
@@ -113,7 +114,7 @@ class Wire:
         except PyWATSError as exc:  # it says little; what the transport raised is its context
             raise as_error(failure_of_exception(exc), where, self._without_token(_name_and_text(exc))) from exc
         failure = failure_of_status(answer.status_code)
-        if failure is not None:
+        if failure is not None and answer.status_code != absent:
             told = self._without_token(server_message(answer.data))
             reason = f"HTTP {answer.status_code}: {told}" if told else f"HTTP {answer.status_code}"
             wait_s = retry_after_s(answer.headers)

@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from upath import UPath
+
+from tests.unit.fakes import FakeSource, FakeWats
+from tests.unit.mapping_builders import a_number, a_run, a_settings, a_text
+from vte_wats.errors import FatalError
+from vte_wats.ports import Report
+from vte_wats.storage.staging import Staging
+from vte_wats.sync.extract import extract
+from vte_wats.sync.map_runs import map_runs, mapped_runs
+from vte_wats.sync.slices import Slice
+from vte_wats.sync.verify import Comparison, differences, refuse_altered, sample_of, verify
+
+GUIDS = [UUID(int=n) for n in range(1, 5)]
+STEPS = (a_number(1.5, low_limit=1.0, high_limit=2.0, units="V"), a_text("1.0.3", step_number=2))
+
+
+class Scene:
+    """Four staged runs and a WATS that has their reports, unless a test says otherwise."""
+
+    def __init__(self, folder: UPath) -> None:
+        self.staging = Staging(folder)
+        runs = [a_run(index_guid=guid, serial=f"SN-{guid.int}", steps=STEPS) for guid in GUIDS]
+        extract(FakeSource(*runs), self.staging, Slice("g0001", 4, guids=tuple(GUIDS)), a_settings())
+        map_runs(self.staging, a_settings())
+        self.wats = FakeWats(*(one for one in mapped_runs(self.staging) if isinstance(one, Report)))
+
+    def alter(self, guid: UUID, change) -> None:
+        body = json.loads(self.wats.reports[guid].body)
+        change(body)
+        self.wats.reports[guid] = replace(self.wats.reports[guid], body=json.dumps(body))
+
+    def verify(self) -> Comparison:
+        return verify(self.staging, self.wats)
+
+
+@pytest.fixture
+def scene(tmp_path) -> Scene:
+    return Scene(UPath(tmp_path))
+
+
+def test_reports_that_stand_as_they_were_sent_are_equal(scene):
+    assert scene.verify() == Comparison(equal=4, absent=0, outdated=(), altered={})
+
+
+def set_value(body):
+    body["root"]["steps"][0]["numericMeas"][0]["value"] = 1.6
+
+
+def set_limit(body):
+    body["root"]["steps"][0]["numericMeas"][0]["lowLimit"] = 0.9
+
+
+def set_status(body):
+    body["root"]["steps"][1]["status"] = "F"
+
+
+def set_result(body):
+    body["result"] = "F"
+
+
+def move_start(body):
+    body["start"] = body["start"].replace("14:", "15:")
+
+
+def drop_step(body):
+    del body["root"]["steps"][1]
+
+
+def drop_info(body):
+    body["miscInfos"] = [one for one in body["miscInfos"] if one["description"] != "source"]
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        pytest.param(set_value, "root.steps[0].numericMeas[0].value: 1.5 in VTE, 1.6 in WATS", id="value"),
+        pytest.param(set_limit, "root.steps[0].numericMeas[0].lowLimit: 1.0 in VTE, 0.9 in WATS", id="limit"),
+        pytest.param(set_status, 'root.steps[1].status: "P" in VTE, "F" in WATS', id="status"),
+        pytest.param(set_result, 'result: "P" in VTE, "F" in WATS', id="result"),
+        pytest.param(move_start, 'start: "2026-06-15T14:', id="start"),
+        pytest.param(drop_step, "root.steps: 2 in VTE, 1 in WATS", id="step"),
+        pytest.param(drop_info, "miscInfos: ", id="misc-info"),
+    ],
+)
+def test_whatever_was_altered_is_named_with_both_values(scene, change, told):
+    scene.alter(GUIDS[1], change)
+    found = scene.verify()
+    assert (found.equal, found.outdated, list(found.altered)) == (3, (), [GUIDS[1]])
+    assert any(line.startswith(told) for line in found.altered[GUIDS[1]])
+
+
+def test_a_run_that_changed_since_is_outdated_and_one_without_a_report_absent(scene):
+    scene.alter(
+        GUIDS[0],
+        lambda body: [one.update(text="other") for one in body["miscInfos"] if one["description"] == "source_hash"],
+    )
+    del scene.wats.reports[GUIDS[3]]
+    assert scene.verify() == Comparison(equal=2, absent=1, outdated=(GUIDS[0],), altered={})
+
+
+def test_an_altered_report_stops_and_names_run_difference_and_remedy(scene):
+    refuse_altered(scene.verify(), "vte_wats_backfill")
+    scene.alter(GUIDS[1], set_value)
+    with pytest.raises(FatalError) as caught:
+        refuse_altered(scene.verify(), "vte_wats_backfill")
+    for words in ("1 of 4 sampled reports", str(GUIDS[1]), "1.5 in VTE, 1.6 in WATS", "vte_wats_backfill", "force"):
+        assert words in str(caught.value)
+
+
+def test_what_wats_writes_differently_or_adds_is_no_difference():
+    expected = {
+        "id": "AB",
+        "start": "2026-06-15T14:30:00+02:00",
+        "miscInfos": [{"description": "b"}, {"description": "a"}],
+    }
+    stored = {
+        "id": "ab",
+        "start": "2026-06-15T12:30:00Z",
+        "miscInfos": [{"description": "a"}, {"description": "b", "typedef": ""}],
+        "receiveCount": 1,
+    }
+    assert list(differences(expected, stored)) == []
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+
+
+@given(JSON)
+def test_anything_equals_itself(document):
+    assert list(differences(document, json.loads(json.dumps(document)))) == []
+
+
+@given(st.lists(st.uuids(), unique=True), st.integers(0, 20), st.text(max_size=5))
+def test_a_sample_depends_on_its_seed_alone(guids, size, seed):
+    sample = sample_of(guids, size, seed)
+    assert len(sample) == len(set(sample)) == min(size, len(guids))
+    assert sample == sample_of(reversed(guids), size, seed)
+    assert set(sample) <= set(guids)
