@@ -6,12 +6,19 @@ import json
 import os
 import subprocess
 import sys
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from inspect import iscoroutinefunction
 from pathlib import Path
 
 import pytest
+from airflow._shared.module_loading import import_string
 from airflow.dag_processing.dagbag import DagBag
+from airflow.models.dagrun import DagRun
 from airflow.sdk import CronDataIntervalTimetable
+from airflow.serialization.decoders import decode_deadline_alert
+from airflow.serialization.encoders import encode_deadline_alert
+from airflow.utils.db import initdb
+from airflow.utils.session import create_session
 
 from vte_wats.orchestration.retry_policy import SyncRetryPolicy
 
@@ -142,3 +149,40 @@ def test_without_the_ignore_file_the_loader_would_run_the_package_as_top_level_m
     assert json.loads(run_python(probe, AIRFLOW__CORE__PLUGINS_FOLDER=folder)) is True
     (tmp_path / "plugins" / ".airflowignore").write_bytes((repository / "plugins" / ".airflowignore").read_bytes())
     assert json.loads(run_python(probe, AIRFLOW__CORE__PLUGINS_FOLDER=folder)) is False
+
+
+@pytest.mark.parametrize(
+    ("run_type", "late_s", "has_deadline"),
+    [("scheduled", 5, True), ("scheduled", 299, True), ("scheduled", 301, False), ("manual", 5, False),
+     ("backfill", 5, False)],
+)  # fmt: skip
+def test_only_a_scheduled_run_that_is_created_in_time_has_a_deadline(bag, run_type, late_s, has_deadline):
+    initdb()
+    alert = decode_deadline_alert(encode_deadline_alert(bag.dags["vte_wats_sync"].deadline[0]))
+    run_after = datetime.now(UTC) - timedelta(seconds=late_s)
+    with create_session() as session:
+        session.query(DagRun).delete()
+        session.add(
+            DagRun(dag_id="vte_wats_sync", run_id="one", run_type=run_type, run_after=run_after, logical_date=run_after)
+        )
+        session.flush()
+        due_at = alert.reference.evaluate_with(
+            session=session, interval=alert.interval, dag_id="vte_wats_sync", run_id="one"
+        )
+        session.rollback()
+    assert due_at == (run_after + timedelta(minutes=10) if has_deadline else None)
+
+
+def test_a_deployment_may_have_no_deadline(repository):
+    found = run_python(
+        "from airflow.dag_processing.dagbag import DagBag\n"
+        f"print(DagBag({str(repository / 'dags')!r}).dags['vte_wats_sync'].deadline)",
+        AIRFLOW__VTE_WATS__DEADLINE_S="0",
+    )
+    assert found in ("None", "[]")
+
+
+def test_what_runs_when_a_deadline_is_missed_can_be_imported_by_its_name(bag):
+    callback = bag.dags["vte_wats_sync"].deadline[0].callback
+    assert callback.path == "vte_wats.orchestration.deadline.deadline_missed"
+    assert iscoroutinefunction(import_string(callback.path))
