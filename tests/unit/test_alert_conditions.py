@@ -98,6 +98,7 @@ def test_it_lasted_from_the_first_bad_check_to_the_first_good_one():
 def test_one_reminder_per_period_while_it_stays_open():
     one = watched(reminder_s=3_600)
     assert one.check(*[BAD] * 91) == ["PROBLEM", "STILL", "STILL"]
+    assert one.check(BAD) == ["STILL"]
 
 
 def test_a_mail_that_could_not_be_sent_is_sent_once_at_the_next_check_that_can():
@@ -124,6 +125,7 @@ def test_an_end_that_was_not_told_before_it_opened_again_is_not_told():
     one.server.refuses = False
     assert one.check(BAD) == []
     assert one.check(GOOD, GOOD) == ["SOLVED"]
+    assert "SOLVED after 14 minutes" in one.server.subjects[-1]
 
 
 def test_what_became_due_in_the_quiet_hours_is_told_when_they_end():
