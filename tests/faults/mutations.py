@@ -120,9 +120,19 @@ MUTATIONS = (
     ),
     _core(
         "hash ignored", "steps that came later never arrive", "sync/upload.py",
-        "found is not None and found.source_hash == report.source_hash and not options.force",
+        "found is not None and not _differs(report, stored) and not options.force",
         "found is not None and not options.force",
         "unit/test_upload.py::test_a_changed_run_is_replaced_under_its_id",
+    ),
+    _core(
+        "stale replaces new", "steps that came late are taken back", "sync/upload.py",
+        "latest = _latest(reports, stored, read_anew)", "latest = reports",
+        "unit/test_upload.py::test_what_was_staged_long_ago_never_replaces_what_came_since",
+    ),
+    _core(
+        "sent and forgotten", "two tasks together overstep the budget of WATS", "wats/pace.py",
+        "(*spent.answered, (epoch_s, spent.reserved))", "((epoch_s, spent.reserved),)",
+        "unit/test_wats_pace.py::test_a_chain_of_tasks_uses_the_budget_up_and_never_oversteps_it",
     ),
     _core(
         "natural key ignored", "one run overwrites another", "sync/upload.py",
@@ -163,7 +173,7 @@ MUTATIONS = (
     ),
     _core(
         "a deadlock is fatal", "the reader gives up where it should give way", "source/failures.py",
-        "SqlFailure((1205,), RetriableError", "SqlFailure((1205,), FatalError",
+        '"VW201", (1205,), RetriableError', '"VW201", (1205,), FatalError',
         "unit/test_sql_failures.py::test_a_failure_that_may_pass_is_retried",
     ),
     Mutation(
