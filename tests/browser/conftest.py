@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, BrowserContext, FrameLocator, Page, syn
 from sandbox.airflow_stack import AirflowStack
 from sandbox.plant import Plant
 
-SYNC, RECONCILE, MONITOR = "vte_wats_sync", "vte_wats_reconcile", "vte_wats_monitor"
+SYNC, RECONCILE, MONITOR, BACKFILL = (f"vte_wats_{kind}" for kind in ("sync", "reconcile", "monitor", "backfill"))
 INTERVALS = 7
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 

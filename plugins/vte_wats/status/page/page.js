@@ -107,7 +107,7 @@ function drawTiles(status) {
     const bar = el("span");
     bar.style.width = `${(share * 100).toFixed(1)}%`;
     return [
-      tile("WATS is behind VTE by", lag.behind_s === null ? "–" : duration(lag.behind_s), null,
+      tile("Behind VTE by", lag.behind_s === null ? "–" : duration(lag.behind_s), null,
         lag.last_sync ? `in WATS up to ${when(lag.last_sync)}` : "nothing synced yet",
         lag.newest_at ? `newest run in VTE ${when(lag.newest_at)}` : "no run seen in VTE yet"),
       tile("Runs waiting", number.format(lag.runs_waiting), null, lag.seen_until_at ? `VTE seen up to ${when(lag.seen_until_at)}` : ""),
