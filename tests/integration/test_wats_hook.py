@@ -132,7 +132,7 @@ def test_a_hundred_reports_are_all_found_although_wats_returns_ten_unasked(wats,
         report.report_id: report.source_hash for report in reports[:60]
     }
     assert [found[report.report_id].receive_count for report in reports[4:6]] == [2, 1]
-    assert len(wats.log.find("GET", QUERY)) == 3
+    assert len(wats.log.find("GET", QUERY)) == 2
 
 
 def test_a_report_is_found_right_after_it_was_absent(hook):
@@ -141,6 +141,19 @@ def test_a_report_is_found_right_after_it_was_absent(hook):
         assert session.find_reports([report.report_id]) == {}
         list(session.submit([report]))
         assert list(session.find_reports([report.report_id, report.report_id])) == [report.report_id]
+
+
+def test_ids_and_natural_keys_are_asked_for_side_by_side(wats, hook):
+    reports = [a_report() for _ in range(180)]
+    with hook.session() as session:
+        list(session.submit(reports[100:]))
+    wats.latency_s = 0.2
+    with hook.session() as session:
+        assert len(session.find_reports([report.report_id for report in reports])) == 80
+        assert len(session._wire._clients) == 3  # of four requests, the first alone
+    with hook.session() as session:
+        assert len(session.find_natural_keys([report.natural_key for report in reports])) == 80
+        assert len(session._wire._clients) > 1
 
 
 def test_asking_for_nothing_sends_nothing(wats, hook):

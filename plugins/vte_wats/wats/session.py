@@ -21,6 +21,7 @@ from vte_wats.errors import FatalError, RejectedError, RetriableError
 from vte_wats.history import edge_of
 from vte_wats.ports import Effort, NaturalKey, Report, StoredReport, Submission
 from vte_wats.settings import ExistenceCheck
+from vte_wats.sync.groups import in_groups
 from vte_wats.wats import queries
 from vte_wats.wats.answers import UNEXPECTED_CONTENT, WRONG_ID, as_error
 from vte_wats.wats.connection import WatsConnection
@@ -109,7 +110,7 @@ class WatsSession:
         wanted = list(dict.fromkeys(ids))
         if self._existence_check is ExistenceCheck.SOURCE_ID:
             return self._find_by_source_id(wanted)
-        found = self._run(self._headers(wanted))
+        found = self._headers(wanted)
         with self._reading(Routes.Report.QUERY_HEADER):
             return {_uuid(header): _stored(_uuid(header), header) for header in found}
 
@@ -120,8 +121,8 @@ class WatsSession:
         """
         self._begin()
         standing: dict[tuple[object, ...], UUID] = {}
-        for portion in queries.keys_in_portions(list(dict.fromkeys(keys))):
-            found = self._run(self._headers_of_keys(portion))
+        portions = queries.keys_in_portions(list(dict.fromkeys(keys)))
+        for found in self._side_by_side(portions, self._headers_of_keys):
             with self._reading(Routes.Report.QUERY_HEADER):
                 standing |= {_natural_key(header).identity: _uuid(header) for header in found}
         return {key: standing[key.identity] for key in keys if key.identity in standing}
@@ -192,7 +193,7 @@ class WatsSession:
         source_ids = {f"VTE:{one}": one for one in ids}
         candidates = {uuid for found in self._side_by_side(source_ids, self._ids_of_source) for uuid in found}
         stored: dict[UUID, StoredReport] = {}
-        found = self._run(self._headers(sorted(candidates)))
+        found = self._headers(sorted(candidates))
         with self._reading(Routes.Report.QUERY_HEADER):
             for header in found:
                 named = source_ids.get(_misc_info(header, "source_id") or "")
@@ -205,8 +206,15 @@ class WatsSession:
         with self._reading(Routes.Report.QUERY_HEADER_BY_MISC):
             return {_uuid(one) for one in found if _may_name(one, source_id)}
 
-    async def _headers(self, ids: Sequence[UUID]) -> list[_Header]:
-        """Fetch the headers of reports by id, in the first form of query that the server understands."""
+    def _headers(self, ids: Sequence[UUID]) -> list[_Header]:
+        """Fetch the headers of reports by id: one portion to learn which form is understood, then the rest at once."""
+        most = self._id_forms[0].most
+        headers = self._run(self._headers_of_ids(ids[:most]))
+        portions = in_groups(ids[most:], self._id_forms[0].most)
+        return headers + [one for found in self._side_by_side(portions, self._headers_of_ids) for one in found]
+
+    async def _headers_of_ids(self, ids: Sequence[UUID]) -> list[_Header]:
+        """Fetch the headers of a portion, in the first form of query that the server understands."""
         headers: list[_Header] = []
         left = ids
         while left:
@@ -215,6 +223,8 @@ class WatsSession:
             try:
                 headers += await self._list(Routes.Report.QUERY_HEADER, queries.headers_by_id(form, portion))
             except RejectedError as exc:
+                if form is not self._id_forms[0]:
+                    continue  # another portion has found out before
                 if len(self._id_forms) == 1:
                     raise FatalError(f"{exc}; no known way to ask for report ids works (guid_quoting)") from exc
                 self._id_forms = self._id_forms[1:]
