@@ -10,7 +10,7 @@ import pytest
 
 from vte_wats.alert_settings import AlertSettings
 from vte_wats.alerts.condition import Condition, Kind, Observation, Verdict
-from vte_wats.alerts.deadline import Missed, is_carried, outage_of
+from vte_wats.alerts.deadline import Missed, is_carried, is_over, outage_of
 from vte_wats.alerts.durations import in_words
 from vte_wats.alerts.failure import Failure, one_line, replaces
 from vte_wats.alerts.memory import Memory, Reach, Waiting
@@ -174,11 +174,18 @@ def test_deadlines_missed_in_a_row_are_one_outage_until_a_sync_settles_again():
     assert (again.run_id, again.told_at) == ("scheduled__20", None)
 
 
-def test_an_interval_counts_as_carried_from_its_end_less_the_settle_delay():
-    assert is_carried(NOW, covered(NOW - timedelta(seconds=60)), 60)
-    assert not is_carried(NOW, covered(NOW - timedelta(seconds=61)), 60)
-    assert not is_carried(NOW, None, 60)
-    assert not is_carried(NOW, State(since_at=NOW), 60)
+def test_an_interval_counts_as_carried_when_all_of_it_less_the_settle_delay_is_covered():
+    assert is_carried(a_miss(0), covered(NOW - timedelta(seconds=60)), 60)
+    assert not is_carried(a_miss(0), covered(NOW - timedelta(seconds=61)), 60)
+    assert not is_carried(a_miss(0), None, 60)
+    assert not is_carried(a_miss(0), State(since_at=NOW), 60)
+
+
+def test_a_later_sync_that_leaves_a_hole_before_it_does_not_carry_an_interval_but_ends_the_outage():
+    hole = State(since_at=NOW, coverage=(Stretch(from_at=NOW, to_at=NOW + timedelta(minutes=5)),))
+    assert not is_carried(a_miss(0), hole, 0)
+    assert is_over(a_miss(0), hole, 0)
+    assert not is_over(a_miss(10), hole, 0)
 
 
 def a_failure(task_id: str, run_id: str = "r1") -> Failure:

@@ -24,15 +24,22 @@ class Missed(BaseModel):
     told_at: Instant | None = Field(None, description="When people were told; null: they are at the next check.")
 
 
-def is_carried(until_at: Instant, state: State | None, settle_delay_s: int) -> bool:
-    """Tell whether a sync that reached as far as this has settled."""
+def is_carried(missed: Missed, state: State | None, settle_delay_s: int) -> bool:
+    """Tell whether all of an interval has been covered, by its own sync or by the guard band of a later one."""
+    delay = timedelta(seconds=settle_delay_s)
+    stretches = () if state is None else state.coverage
+    return any(one.from_at <= missed.from_at - delay and missed.to_at - delay <= one.to_at for one in stretches)
+
+
+def is_over(outage: Missed, state: State | None, settle_delay_s: int) -> bool:
+    """Tell whether a sync has settled that reached as far as the last interval of an outage."""
     if state is None or not state.coverage:
         return False
-    return bool(state.coverage[-1].to_at >= until_at - timedelta(seconds=settle_delay_s))
+    return bool(state.coverage[-1].to_at >= outage.until_at - timedelta(seconds=settle_delay_s))
 
 
 def outage_of(missed: Missed, before: Missed | None, state: State | None, settle_delay_s: int) -> Missed:
     """Return the outage that a missed deadline belongs to: the one before, when nothing was settled since."""
-    if before is None or is_carried(before.until_at, state, settle_delay_s):
+    if before is None or is_over(before, state, settle_delay_s):
         return missed
     return before.model_copy(update={"until_at": max(before.until_at, missed.until_at)})

@@ -97,10 +97,7 @@ def _note_and_tell(site: Site, since_at: datetime, context: Mapping[str, Any]) -
     except VteWatsError as exc:
         log.warning("VW905 late, and: %s", exc)
         state, delay_s = None, 0
-    to_at = datetime.fromisoformat(run["data_interval_end"])
-    if is_carried(to_at, state, delay_s):
-        return "carried by another sync meanwhile"
-    due_at = context["deadline"]["deadline_time"]
+    due_at, to_at = context["deadline"]["deadline_time"], datetime.fromisoformat(run["data_interval_end"])
     missed = Missed(
         run_id=run["dag_run_id"],
         from_at=datetime.fromisoformat(run["data_interval_start"]),
@@ -109,6 +106,8 @@ def _note_and_tell(site: Site, since_at: datetime, context: Mapping[str, Any]) -
         run_state=run["state"],
         until_at=to_at,
     )
+    if is_carried(missed, state, delay_s):
+        return "carried by another sync meanwhile"
     outage = outage_of(missed, read_missed(site), state, delay_s)
     Variable.set(site.deadline_variable, outage.model_dump_json(indent=1))
     if outage.told_at is not None:
