@@ -1,4 +1,4 @@
-"""Both DAGs against a plant, run task by task in this process; the metadata database is a file of SQLite."""
+"""The DAGs that carry runs against a plant, run task by task in this process; the metadata database is a file of SQLite."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from airflow.utils.session import create_session
 
 from sandbox.plant import Plant
 
-STATE, HISTORY = "vte_wats_state", "vte_wats_history"
+STATE, HISTORY, PROGRESS = "vte_wats_state", "vte_wats_history", "vte_wats_backfill"
 DEFAULTS = {"accept_identity": False, "dry_run": False, "force": False}  # DAG.test keeps what a run before was given
 BEGIN_AT = datetime(2026, 3, 2, tzinfo=UTC)  # the start date of the tests
 
 
 class Site:
-    """Both DAGs against a plant, run task by task."""
+    """The DAGs that carry runs against a plant, run task by task."""
 
     def __init__(self, plant: Plant, bag: DagBag) -> None:
         self.plant, self._bag = plant, bag
         self.refusal = ""
-        for dag_id in ("vte_wats_sync", "vte_wats_reconcile"):
+        for dag_id in ("vte_wats_sync", "vte_wats_reconcile", "vte_wats_backfill"):
             dag = bag.dags[dag_id]
             for one in dag.tasks:
                 one.retries = 0
@@ -68,8 +68,8 @@ def bag(repository) -> DagBag:
 def site(bag, tmp_path, monkeypatch) -> Iterator[Site]:
     with create_session() as session:
         session.query(DagRun).delete()
-    Variable.delete(STATE)
-    Variable.delete(HISTORY)
+    for name in (STATE, HISTORY, PROGRESS):
+        Variable.delete(name)
     plant = Plant()
     plant.floor.load(plant.db, start=BEGIN_AT, end=BEGIN_AT + timedelta(minutes=15), runs=9, steps=2)
     with plant:
