@@ -60,8 +60,8 @@ demo: $(READY) ## Two hours of a factory into WATS, on this machine alone (ONCE=
 sandbox: $(READY) ## Both emulated servers alone, for an Airflow of your own
 	@$(BIN)/python -m sandbox
 
-bench: $(READY) ## Measure everything side by side; writes docs/benchmarks.md (ONLY="upload mapping" measures some)
-	@PYTHONPATH=plugins $(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY))
+bench: $(READY) ## Measure everything side by side; writes docs/benchmarks.md (ONLY="upload mapping": some; BACKLOG=100000: that)
+	@PYTHONPATH=plugins $(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(BACKLOG),--backlog $(BACKLOG))
 
 bench-core: $(READY) ## Measure reading and mapping alone
 	@PYTHONPATH=plugins $(BIN)/python -m benchmarks --only extraction mapping
