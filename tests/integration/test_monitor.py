@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from sandbox.mail import MailCatcher, forms_of
 from sandbox.plant import READER_PASSWORD, Plant
 from tests.unit.builders import a_run
 from vte_wats.alerts.memory import Memory
+from vte_wats.orchestration.deadline import deadline_missed
 from vte_wats.sites import Site
 from vte_wats.storage.dead_letters import DeadLetters, LetterKind
 
@@ -53,6 +55,27 @@ class Monitored:
     def sync(self, minute: int) -> str:
         """Sync the five minutes that end then."""
         return str(self._bag.dags["vte_wats_sync"].test(logical_date=BEGIN_AT + timedelta(minutes=minute)).state)
+
+    def miss(self, minute: int) -> str:
+        """Do what the triggerer does when an interval's deadline has passed, inside a task; return what came of it."""
+        to_at = BEGIN_AT + timedelta(minutes=minute)
+        run = {
+            "dag_run_id": f"scheduled__{minute}",
+            "state": "failed",
+            "data_interval_start": (to_at - timedelta(minutes=5)).isoformat(),
+            "data_interval_end": to_at.isoformat(),
+        }
+        context = {"dag_run": run, "deadline": {"deadline_time": (to_at + timedelta(minutes=10)).isoformat()}}
+        told: list[str] = []
+
+        def call(*_: object, **__: object) -> None:
+            told.append(asyncio.run(deadline_missed("", BEGIN_AT.isoformat(), context)))
+
+        dag = self._bag.dags["vte_wats_monitor"]
+        with self._monkeypatch.context() as patched:
+            patched.setattr(dag.get_task("watch"), "python_callable", call)
+            assert str(dag.test().state) == "success"
+        return told[0]
 
     @property
     def memory(self) -> Memory:
@@ -199,3 +222,22 @@ def test_the_failed_task_is_noted_and_told(monitored):
     assert "WATS" in noted["reason"]
     monitored.check(2)
     assert noted["reason"][:60] in " ".join(forms_of(monitored.mail.mails[-1])[0].split())
+
+
+def test_a_missed_deadline_is_one_mail_an_outage_and_none_for_what_was_carried(monitored):
+    assert monitored.sync(5) == "success"
+    assert monitored.miss(5) == "carried by another sync meanwhile"
+    assert monitored.miss(10).startswith("told: [vte-wats] LATE: the sync of ")
+    assert monitored.miss(15) == "the same outage as scheduled__10, told already"
+    assert monitored.check() == []
+    assert monitored.sync(15) == "success"
+    assert monitored.miss(20).startswith("told: ")
+    assert len(monitored.mail.mails) == 2
+
+
+def test_a_missed_deadline_that_cannot_be_told_is_told_by_the_monitor_once(monitored):
+    monitored.mail.refuses = True
+    assert monitored.miss(5).startswith("not sent, the monitor tries again: ")
+    monitored.mail.refuses = False
+    (subject,) = monitored.check(2)
+    assert subject.startswith("LATE: the sync of ")
