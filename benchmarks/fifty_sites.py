@@ -1,0 +1,249 @@
+"""Fifty sites with a hundred thousand runs a day each: what that asks of everything involved, and what gives in first.
+
+Pure arithmetic from what one site costs; nothing is started. Prints the assumptions and two tables and
+writes them into docs/scaling.md: ``python -m benchmarks.fifty_sites``.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import ceil
+from pathlib import Path
+from textwrap import fill
+
+PAGE = Path(__file__).parents[1] / "docs" / "scaling.md"
+BEGIN, END = "<!-- fifty sites: begin -->", "<!-- fifty sites: end -->"
+MINUTES_A_DAY = 24 * 60
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fleet:
+    """What is assumed: the load, and how it is met. The defaults are those of the package on one small machine."""
+
+    sites: int = 50
+    runs_a_day: int = 100_000
+    """Of one site."""
+    steps: int = 50
+    """Of one run."""
+    peak: float = 2.0
+    """The busiest hour against the mean one."""
+    letter_share: float = 0.001
+    """Runs that become a dead letter, and stay one for a year."""
+
+    interval_min: int = 5
+    guard_band_min: int = 10
+    batch_size: int = 200
+
+    wats_servers: int = 1
+    requests_per_minute: int = 500
+    """Granted by each WATS, to all who use it together."""
+    airflow_cores: int = 2
+    """Of the machines that run Airflow's components and tasks, of each Airflow."""
+    airflows: int = 1
+    """Airflow installations, each with a metadata database of its own."""
+    retention_days: int = 365
+    """Age at which ``airflow db clean`` removes what Airflow remembers; a year stands for never."""
+
+    # One interval of one site ---------------------------------------------------------------------------------------
+
+    @property
+    def intervals(self) -> float:
+        """Per day."""
+        return MINUTES_A_DAY / self.interval_min
+
+    @property
+    def new_runs(self) -> float:
+        """Runs that are posted."""
+        return self.runs_a_day / self.intervals
+
+    @property
+    def read_runs(self) -> float:
+        """Runs of the window: the guard band is read again each time, and posted no second time."""
+        return self.runs_a_day * (self.interval_min + self.guard_band_min) / MINUTES_A_DAY
+
+    @property
+    def slices(self) -> int:
+        """Of one interval."""
+        return max(1, ceil(self.read_runs / self.batch_size))
+
+    @property
+    def task_instances(self) -> int:
+        """Those of plan and settle, and three for each slice."""
+        return 2 + 3 * self.slices
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """What one unit of work costs, with the emulated servers on two x86-64 cores; the page says what is an estimate."""
+
+    ids_a_query: int = 50
+    keys_a_query: int = 60
+    """Natural keys of new runs that fit one query."""
+    requests_a_task: int = 1
+    """The list of processes."""
+    statements_a_slice: int = 2
+    connection_batches: int = 4
+    """Sent by the driver when a task connects: options of the session."""
+    airflow_core_s: float = 0.28
+    """Per task instance, all components together, without the task's own work."""
+    task_core_s: float = 1.0
+    """To start one of our tasks: imports, settings, connections."""
+    run_core_s: float = 0.003
+    """Read, map, compare and post one run of 50 steps."""
+    tasks_a_minute: float = 435
+    """The most that one scheduler on two cores started and ended."""
+    api_calls: float = 16
+    """Of one task instance to the API server, with one heartbeat a second."""
+    rows: float = 4.0
+    """In the metadata database for one task instance, with its XComs and log events."""
+    row_bytes: float = 700
+    """With indexes."""
+    staged_bytes: int = 3_200
+    """Runs and reports of one run, compressed."""
+    letter_bytes: int = 22_000
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One quantity: what one site asks, what all ask together, and what there is; ``limit`` 0 means no limit."""
+
+    name: str
+    unit: str
+    one_site: float
+    all_sites: float
+    limit: float = 0.0
+    remedy: str = ""
+
+    @property
+    def load(self) -> float:
+        """Ask against limit."""
+        return self.all_sites / self.limit if self.limit else 0.0
+
+
+def lines(fleet: Fleet, measured: Measured | None = None) -> Iterator[Line]:
+    """Yield everything that grows with the fleet; rates are those of the busiest hour, amounts those of a day."""
+    m, f = measured or Measured(), fleet
+    per_minute = f.peak / f.interval_min  # an interval's work, in one minute of the busiest hour
+
+    def line(name: str, unit: str, one_site: float, limit: float = 0.0, remedy: str = "") -> Line:
+        return Line(name, unit, one_site, one_site * f.sites, limit, remedy)
+
+    requests = (
+        f.new_runs
+        + ceil(f.read_runs / m.ids_a_query)
+        + ceil(f.new_runs / m.keys_a_query)
+        + m.requests_a_task * f.slices
+    )
+    yield line(
+        "requests to WATS", "a minute", requests * per_minute, f.requests_per_minute * f.wats_servers,
+        "a larger budget from WATS, shared out over the sites' connections",
+    )  # fmt: skip
+    yield line("rows read from SQL Server", "a day", f.read_runs * (1 + f.steps) * f.intervals)
+    statements = f.slices * (m.statements_a_slice + m.connection_batches) + 2 + m.connection_batches
+    yield line("statements to SQL Server", "a minute", statements * per_minute)
+    yield line("DAG runs", "a day", f.intervals)
+    yield line("task instances", "a day", f.task_instances * f.intervals)
+    yield line(
+        "task instances", "a minute", f.task_instances * per_minute,
+        m.tasks_a_minute * f.airflows * f.airflow_cores / 2,
+        "larger slices (`batch_size`), then more cores, then one Airflow per region",
+    )  # fmt: skip
+    cores = (f.task_instances * (m.airflow_core_s + m.task_core_s) + f.read_runs * m.run_core_s) * per_minute / 60
+    yield line(
+        "processor", "cores", cores, float(f.airflow_cores * f.airflows),
+        "larger slices, then more workers",
+    )  # fmt: skip
+    yield line("calls to the API server", "a second", f.task_instances * m.api_calls * per_minute / 60)
+    rows = f.task_instances * m.rows * f.intervals
+    yield line("rows in the metadata database", "a day", rows)
+    yield line(
+        "metadata database", "GB", rows * m.row_bytes * f.retention_days / 1e9, 50.0 * f.airflows,
+        "`airflow db clean` after 30 days, larger slices",
+    )  # fmt: skip
+    yield line("staging written", "GB a day", f.read_runs * m.staged_bytes * f.intervals / 1e9)
+    letters = f.runs_a_day * f.letter_share
+    yield line("dead letters", "a day", letters)
+    yield line("dead letters after a year", "GB", letters * 365 * m.letter_bytes / 1e9)
+
+
+AS_INSTALLED = Fleet()
+REMEDIED = Fleet(batch_size=1_000, requests_per_minute=10_000, airflow_cores=8, retention_days=30)
+
+
+def page() -> str:
+    """Return the tables and what they rest on, as Markdown."""
+    measured, before, after = Measured(), list(lines(AS_INSTALLED)), list(lines(REMEDIED))
+    f = AS_INSTALLED
+    rows = [
+        f"| {old.name} | {old.unit} | {_short(old.one_site)} | {_short(old.all_sites)} | {_limit(old)} | "
+        f"{_short(new.all_sites)} | {_limit(new)} |"
+        for old, new in zip(before, after, strict=True)
+    ]
+    worst = sorted((one for one in before if one.load > 1), key=lambda one: -one.load)
+    breaks = [
+        f"{number}. **{one.name}** ({one.unit}): {one.load:.1f} times what there is. Remedy: {one.remedy}."
+        for number, one in enumerate(worst, 1)
+    ]
+    load = (
+        f"{f.sites} sites with {f.runs_a_day:,} runs a day of {f.steps} steps "
+        f"each, all to {f.wats_servers} WATS, by one "
+        f"Airflow. Rates are those of the busiest hour, {f.peak:g} times the "
+        f"mean. {f.letter_share:.1%} of the runs become "
+        f"dead letters. A guard band of {f.guard_band_min} minutes is read again every {f.interval_min}."
+    )
+    ways = (
+        f"*As installed*: {_way(AS_INSTALLED)}, nothing cleaned for a year. *Remedied*: {_way(REMEDIED)}, "
+        f"`airflow db clean` after {REMEDIED.retention_days} days."
+    )
+    m = measured
+    found = (
+        f"Measured: {m.ids_a_query} report ids and {m.keys_a_query} natural "
+        f"keys a query, {m.statements_a_slice} statements "
+        f"a slice, {m.tasks_a_minute:g} task instances a minute on two cores, "
+        f"{m.staged_bytes:,} bytes of staging a run, "
+        f"{m.letter_bytes:,} a dead letter. Estimated from whole syncs: "
+        f"{m.airflow_core_s + m.task_core_s:g} core-seconds a "
+        f"task instance and {m.run_core_s * 1e3:g} ms a run beside, {m.api_calls:g} calls of the API server and "
+        f"{m.rows:g} rows of {m.row_bytes:g} bytes a task instance."
+    )
+    head = "| what | unit | one site | as installed | of the limit | remedied | of the limit |"
+    table = "\n".join([head, "|---|---|---:|---:|---:|---:|---:|", *rows])
+    first = "Where it breaks first, as installed:\n\n" + "\n".join(breaks)
+    return "\n\n".join([*map(_wrapped, (load, ways)), table, first, _wrapped(found)])
+
+
+def _way(fleet: Fleet) -> str:
+    budget = f"{fleet.requests_per_minute:,} requests a minute"
+    return f"`batch_size` {fleet.batch_size:,}, {budget}, {fleet.airflow_cores} cores"
+
+
+def _wrapped(text: str) -> str:
+    return fill(text, 120, break_long_words=False, break_on_hyphens=False)
+
+
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
+
+
+def _limit(one: Line) -> str:
+    return f"{one.load:.0%}" if one.limit else ""
+
+
+def written(text: str) -> str:
+    """Return the page on scaling with the tables between its two marks."""
+    head, _, rest = text.partition(BEGIN)
+    _, _, tail = rest.partition(END)
+    return f"{head}{BEGIN}\n\n{page()}\n\n{END}{tail}"
+
+
+def main() -> int:
+    """Print the tables and write them into the page."""
+    print(page())
+    PAGE.write_text(written(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from benchmarks.fifty_sites import AS_INSTALLED, PAGE, REMEDIED, Fleet, Line, Measured, lines, written
+from vte_wats.settings import Settings
+from vte_wats.wats.connection import GuidQuoting, WatsOptions
+from vte_wats.wats.queries import id_forms
+
+HOURLY = Fleet(sites=2, runs_a_day=2_400, steps=10, peak=1.0, interval_min=60, guard_band_min=0, batch_size=100)
+
+
+def found(fleet: Fleet, name: str, unit: str) -> Line:
+    return next(one for one in lines(fleet) if (one.name, one.unit) == (name, unit))
+
+
+@pytest.mark.parametrize(
+    ("name", "unit", "of_one_site"),
+    [
+        # 100 posts, two queries of 50 ids, two of 60 keys, one list of processes, in an hour
+        pytest.param("requests to WATS", "a minute", (100 + 2 + 2 + 1) / 60, id="requests"),
+        pytest.param("rows read from SQL Server", "a day", 2_400 * 11, id="rows"),
+        pytest.param("task instances", "a day", 24 * (2 + 3), id="task-instances"),
+        pytest.param("DAG runs", "a day", 24, id="dag-runs"),
+    ],
+)
+def test_a_small_fleet_is_counted_as_one_would_by_hand(name, unit, of_one_site):
+    line = found(HOURLY, name, unit)
+    assert line.one_site == pytest.approx(of_one_site)
+    assert line.all_sites == pytest.approx(2 * of_one_site)
+
+
+def test_the_guard_band_is_read_again_and_posted_once():
+    again = replace(HOURLY, guard_band_min=60)
+    assert found(again, "rows read from SQL Server", "a day").one_site == 2 * 2_400 * 11
+    posts = found(again, "requests to WATS", "a minute").one_site * 60
+    assert posts == pytest.approx(100 + 4 + 2 + 2)
+
+
+def test_every_remedy_brings_what_it_is_for_below_its_limit():
+    assert [one.name for one in lines(AS_INSTALLED) if one.load > 1]
+    assert [(one.name, one.load) for one in lines(REMEDIED) if one.load > 1] == []
+    assert all(one.remedy for one in lines(AS_INSTALLED) if one.limit)
+
+
+def test_it_starts_from_the_defaults_of_the_package():
+    defaults = Settings(source_timezone="UTC", process_map={"*": 1})
+    assert AS_INSTALLED.batch_size == defaults.batch_size
+    assert AS_INSTALLED.guard_band_min * 60 == defaults.guard_band_s
+    assert AS_INSTALLED.requests_per_minute == WatsOptions().requests_per_minute
+    assert REMEDIED.batch_size <= 1_000
+    assert id_forms(GuidQuoting.AUTO)[0].most == Measured().ids_a_query
+
+
+def test_the_page_holds_what_the_command_writes():
+    text = PAGE.read_text(encoding="utf-8")
+    assert written(text) == text, "run: python -m benchmarks.fifty_sites"
