@@ -108,18 +108,17 @@ def _killed_before_its_work(task_id: str) -> Play:
     return play
 
 
-def _killed_while_it_reports(task_id: str, before: str | None) -> Play:
+def _killed_while_it_reports(task_id: str) -> Play:
     """Kill a task whose work is done and which cannot say so: what it returns has no place to go.
 
-    A lock keeps it from beginning too early; ``before`` is the statement by which the task before it is held so long.
+    A lock keeps it from beginning until that place is taken.
     """
 
     def play(site: Site, random: Random) -> Explained:
         site.load(12)
-        fault = before and site.break_vte("stall", match=before, seconds=1)
         run_id = site.start_sync()
-        if fault:
-            site.wait_for_vte_fault(fault)
+        if task_id != ORDER[0]:
+            site.wait_for_task(run_id, ORDER[ORDER.index(task_id) - 1], "success")
         with ExitStack() as held:
             with site.locked("variable", "ACCESS EXCLUSIVE"):
                 site.wait_for_lock("variable", f"{task_id} to read its settings")
@@ -388,24 +387,19 @@ CASES = (
         for task_id in ORDER
     ),
     Case(
-        "airflow.kill-plan-recognising",
-        "SIGKILL of plan while it asks whose database this is",
-        _killed_while_vte_stalls("plan", "SERVERPROPERTY"),
-    ),
-    Case(
         "airflow.kill-plan-reporting",
         "SIGKILL of plan when all is counted, before it can say so",
-        _killed_while_it_reports("plan", None),
+        _killed_while_it_reports("plan"),
     ),
     Case(
         "airflow.kill-extract-reporting",
         "SIGKILL of extract when all is staged, before it can say so",
-        _killed_while_it_reports("carry.extract", PLAN),
+        _killed_while_it_reports("carry.extract"),
     ),
     Case(
         "airflow.kill-map-reporting",
         "SIGKILL of map_runs when all is mapped, before it can say so",
-        _killed_while_it_reports(MAP, STEPS),
+        _killed_while_it_reports(MAP),
     ),
     Case(
         "airflow.kill-upload-reporting",

@@ -142,9 +142,10 @@ def _backfill(site: Site, random: Random) -> Explained:
         time.sleep(10)
     loaded_at = _instant(datetime.now(UTC).replace(microsecond=0))
     site.wait_until(lambda: (site.last_sync or "") > loaded_at, "lastSync to pass what was written", timeout_s=300)
-    site.airflow.pause(SYNC)
-    site.wait_until(lambda: not site.busy, "the syncs to end", timeout_s=300)
-    runs = [one for one in site.airflow.runs(SYNC) if one.start and one.start > begin_at]
+    site.wait_until(lambda: not site.busy_with("backfill"), "the backfill to end", timeout_s=300)
+    site.airflow.pause(SYNC)  # what is queued stays so
+    site.wait_until(lambda: not site.busy_with("scheduled", "running"), "the syncs to end", timeout_s=300)
+    runs = [one for one in site.airflow.runs(SYNC) if one.start and one.start > begin_at and one.state != "queued"]
     again = [one for one in runs if one.run_type == "backfill"]
     site.story.states.append(f"{len(runs) - len(again)} scheduled, {len(again)} by backfill")
     if not again:

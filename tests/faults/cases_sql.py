@@ -13,7 +13,7 @@ from tests.faults.site import TIMEOUT_S, Site
 
 PLAN = r"COUNT_BIG"
 HEADERS = r"AS \[serial\]"
-STEPS = r"UNION ALL"
+STEPS = r"AS \[other_value\]"
 
 
 def _all(kind: str, **how: Any) -> Callable[[Site], object]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from collections.abc import Iterator, Sequence
 
-from tests.faults import fuzz
-from tests.faults.matrix import Outcome
-from tests.faults.mutations import Verdict
+from tests.faults.case import Case
+from tests.faults.mutations import Mutation
+from tests.faults.results import Played, Results
 
 _GROUPS = {
     "wats": "WATS",
@@ -44,83 +43,85 @@ same, a failed interval that is cleared.
 """
 
 
-def page(
-    outcomes: Sequence[Outcome],
-    fuzzed: fuzz.Verdict,
-    leaked: Sequence[str],
-    verdicts: Sequence[Verdict],
-    seed: int,
-    seconds: float,
-) -> str:
+def page(results: Results, cases: Sequence[Case], bugs: Sequence[Mutation], seed: int) -> str:
     """Return the page."""
-    lost, doubled, altered = (
-        sum(getattr(one.accounts, name) for one in outcomes) for name in ("lost", "doubled", "altered")
-    )
-    runs = sum(one.accounts.runs for one in outcomes)
-    failed = [one.case.name for one in outcomes if not one.passed]
+    played = {case: results.played[case.name] for case in cases if case.name in results.played}
+    accounts = [one.accounts for one in played.values()]
+    lost, doubled, altered = (sum(getattr(one, name) for one in accounts) for name in ("lost", "doubled", "altered"))
+    failed = [case.name for case, one in played.items() if one.accounts.wrong]
+    missing = [case.name for case in cases if case not in played]
     parts = [
         _HEAD,
-        f"**{len(outcomes)} cases, {runs:,} runs: {lost} lost, {doubled} doubled, {altered} altered.** "
-        f"{_day()}, seed {seed}, {seconds / 60:.0f} minutes. "
+        f"**{len(played)} cases, {sum(one.runs for one in accounts):,} runs: {lost} lost, {doubled} doubled, {altered} "
+        f"altered.** Seed {seed}. "
         + (f"Cases that failed: {', '.join(failed)}." if failed else "No case failed.")
+        + (f" Not played yet: {', '.join(missing)}." if missing else "")
         + "\n",
         (
             "*What happened* shows how each attempt of the sync ended, and the tasks that took more than one try (a "
-            "cleared task's tries go on counting). *Strikes* counts the requests and connections that an emulated server "
-            "spoilt as told; it is 0 where a server is stopped, a process killed, a disk full or a Variable damaged.\n"
+            "cleared task's tries go on counting). *Strikes* counts the requests and connections that an emulated "
+            "server spoilt as told; it is 0 where a server is stopped, a process killed, a disk full or a Variable "
+            "damaged. *Played* is the day; `make faults` plays all, `python -m tests.faults.run --cases … --keep` some.\n"
         ),
     ]
     for group, title in _GROUPS.items():
         parts.append(f"## {title}\n")
         parts.append(
-            "| case | what goes wrong | what happened | strikes | runs | reports | letters | lost | doubled | altered |"
+            "| case | what goes wrong | what happened | strikes | runs | reports | letters | lost | doubled | altered "
+            "| played |"
         )
-        parts.append("| --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
-        parts += [_line(one) for one in outcomes if one.case.group == group]
+        parts.append("| --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |")
+        parts += [_line(case, one) for case, one in played.items() if case.group == group]
         parts.append("")
-    parts.append("## A fuzzed database\n")
-    parts.append(
-        "Any text, any number, any NULL, as hypothesis draws them: a database of "
-        f"{fuzzed.runs + fuzzed.not_due:,} runs went through extract, map and upload over the real wires, then once "
-        f"more. {fuzzed.reports:,} became reports, {fuzzed.dead:,} dead letters, {fuzzed.held:,} are held, "
-        f"{fuzzed.not_due:,} lie in the future and wait. Each report was compared field by field with its rows, each "
-        "letter with what the rows forbid; the second time nothing was posted. "
-        + (f"**Wrong: {fuzzed.wrong[0]}**" if fuzzed.wrong else "Nothing was wrong, and nothing was raised.")
-        + "\n"
-    )
-    parts.append("## Secrets\n")
-    parts.append(
-        "The password of SQL Server and the token of WATS were looked for in all logs of tasks and components, in every "
-        "table of Airflow's database (XCom and rendered templates among them), in the decrypted Variables, in staging, "
-        f"in the dead letters and in the mails of the monitor, which were provoked for it: found in {', '.join(leaked) if leaked else 'none of them'}.\n"
-    )
-    parts.append("## Deliberate bugs\n")
-    parts.append(
-        "Each of these was put into a copy of the code, and the test named beside it failed there. "
-        "`python -m tests.faults.mutations` does it again.\n"
-    )
-    parts.append("| bug | what it would do | caught by |\n| --- | --- | --- |")
-    parts += [
-        f"| {one.mutation.name} | {one.mutation.harm} | {'' if one.caught else '**not caught** '}`{one.mutation.test}` |"
-        for one in verdicts
-    ]
+    parts += [*_fuzzed(results), *_secrets(results), *_bugs(results, bugs)]
     return "\n".join(parts) + "\n"
 
 
-def _line(one: Outcome) -> str:
-    accounts = one.accounts
-    happened = one.happened if one.passed else f"**failed**: {accounts.wrong[0][:120]}"
-    numbers = (
-        one.strikes,
-        accounts.runs,
-        accounts.reports,
-        accounts.letters,
-        accounts.lost,
-        accounts.doubled,
-        accounts.altered,
+def _fuzzed(results: Results) -> Iterator[str]:
+    if results.fuzzed is None:
+        return
+    day, one = results.fuzzed
+    yield "## A fuzzed database\n"
+    yield (
+        "Any text, any number, any NULL, as hypothesis draws them: a database of "
+        f"{one.runs + one.not_due:,} runs went through extract, map and upload over the real wires, then once more. "
+        f"{one.reports:,} became reports, {one.dead:,} dead letters, {one.held:,} are held, {one.not_due:,} lie in the "
+        "future and wait. Each report was compared field by field with its rows, each letter with what the rows forbid; "
+        "the second time nothing was posted. "
+        + (f"**Wrong: {one.wrong[0]}**" if one.wrong else "Nothing was wrong, and nothing was raised.")
+        + f" Played {day}.\n"
     )
-    return f"| `{one.case.name}` | {one.case.what} | {happened} | {' | '.join(map(str, numbers))} |"
 
 
-def _day() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%d")
+def _secrets(results: Results) -> Iterator[str]:
+    if results.leaked is None:
+        return
+    day, leaked = results.leaked
+    yield "## Secrets\n"
+    yield (
+        "The password of SQL Server and the token of WATS were looked for in all logs of tasks and components, in every "
+        "table of Airflow's database (XCom and rendered templates among them), in the decrypted Variables, in staging, "
+        "in the dead letters and in the mails of the monitor, which were provoked for it: found in "
+        f"{', '.join(leaked) if leaked else 'none of them'}. Looked for on {day}.\n"
+    )
+
+
+def _bugs(results: Results, bugs: Sequence[Mutation]) -> Iterator[str]:
+    yield "## Deliberate bugs\n"
+    yield (
+        "Each of these was put into a copy of the code, and the test named beside it failed there. "
+        "`python -m tests.faults.mutations` does it again.\n"
+    )
+    yield "| bug | what it would do | caught by | played |\n| --- | --- | --- | --- |"
+    for bug in bugs:
+        if bug.name in results.bugs:
+            day, caught = results.bugs[bug.name]
+            yield f"| {bug.name} | {bug.harm} | {'' if caught else '**not caught** '}`{bug.test}` | {day} |"
+
+
+def _line(case: Case, one: Played) -> str:
+    accounts = one.accounts
+    happened = f"**failed**: {accounts.wrong[0][:120]}" if accounts.wrong else one.happened
+    counts = (accounts.runs, accounts.reports, accounts.letters, accounts.lost, accounts.doubled, accounts.altered)
+    numbers = " | ".join(map(str, (one.strikes, *counts)))
+    return f"| `{case.name}` | {case.what} | {happened} | {numbers} | {one.day} |"

@@ -1,6 +1,6 @@
 """The whole matrix on a real Airflow: python -m tests.faults.run [--cases GLOB] [--seed N] [--short].
 
-Writes docs/reliability.md when every case was run.
+Writes docs/reliability.md when every case was run; with --keep, the lines of those that were.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from tests.faults.canary import leaks
 from tests.faults.case import Case
 from tests.faults.fuzz import fuzz_apart
 from tests.faults.matrix import CASES, Outcome, run_case, selected
-from tests.faults.mutations import Verdict, check_all, say
+from tests.faults.mutations import MUTATIONS, Verdict, check_all, say
 from tests.faults.page import page
+from tests.faults.results import Results, today
 from tests.faults.site import REPOSITORY, open_site
 
 PAGE = REPOSITORY / "docs" / "reliability.md"
@@ -36,33 +37,42 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=SEED, help=f"what the random cases draw from (default {SEED})")
     parser.add_argument("--jobs", type=int, default=2, help="sites with an Airflow each, side by side (default 2)")
     parser.add_argument("--short", action="store_true", help="the shortened matrix of make test")
+    parser.add_argument(
+        "--keep", action="store_true", help="renew results.json and the page although not all are played"
+    )
     arguments = parser.parse_args()
     cases = selected(arguments.cases, short=arguments.short)
     if not cases:
         parser.error(f"no case is named {arguments.cases}; there are: {', '.join(case.name for case in CASES)}")
     logging.disable(logging.ERROR)
     began = time.monotonic()
+    whole = len(cases) == len(CASES)
+    results = Results.load()
     home = Path(tempfile.mkdtemp(prefix="vte-wats-faults-"))
     try:
-        whole = len(cases) == len(CASES)
-        fuzzed = fuzz_apart(FUZZED_RUNS, arguments.seed, home / "fuzz") if whole else None
-        if fuzzed is not None:
-            say(f"{'ok    ' if not fuzzed.wrong else 'FAILED'} a fuzzed database: {fuzzed}")
+        if whole:
+            results.fuzzed = today(), fuzz_apart(FUZZED_RUNS, arguments.seed, home / "fuzz")
+            say(f"a fuzzed database: {results.fuzzed[1]}")
         outcomes, leaked = _play(cases, home, arguments.seed, arguments.jobs)
     finally:
         shutil.rmtree(home, ignore_errors=True)
+    for outcome in outcomes:
+        results.note(outcome)
     for place in leaked:
         say(f"a secret stands in {place}")
+    results.leaked = today(), leaked
     verdicts: list[Verdict] = check_all() if whole else []
     for verdict in verdicts:
         say(f"{'caught' if verdict.caught else 'MISSED'}  {verdict.mutation.name}")
-    seconds = time.monotonic() - began
+    if verdicts:
+        results.note_bugs(verdicts)
+    if whole or arguments.keep:
+        results.save()
+        PAGE.write_text(page(results, CASES, MUTATIONS, arguments.seed), encoding="utf-8")
     good = all(one.passed for one in outcomes) and not leaked and all(verdict.caught for verdict in verdicts)
-    good = good and not (fuzzed and fuzzed.wrong)
-    if fuzzed is not None:
-        PAGE.write_text(page(outcomes, fuzzed, leaked, verdicts, arguments.seed, seconds), encoding="utf-8")
+    good = good and not (whole and results.fuzzed and results.fuzzed[1].wrong)
     lost, doubled, altered = (sum(getattr(one.accounts, name) for one in outcomes) for name in _COUNTS)
-    say(f"{len(cases)} cases in {seconds:.0f} s: {lost} lost, {doubled} doubled, {altered} altered")
+    say(f"{len(cases)} cases in {time.monotonic() - began:.0f} s: {lost} lost, {doubled} doubled, {altered} altered")
     return 0 if good else 1
 
 

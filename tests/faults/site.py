@@ -177,10 +177,10 @@ class Site:
         }
         self.airflow._client._call("POST", "/api/v2/backfills", json=body)
 
-    @property
-    def busy(self) -> bool:
-        """Whether any run is under way."""
-        return any(run.state in ("queued", "running") for dag in (SYNC, RECONCILE) for run in self.airflow.runs(dag))
+    def busy_with(self, run_type: str, *states: str) -> bool:
+        """Whether a sync of that type is queued or running, or in one of these states."""
+        wanted = states or ("queued", "running")
+        return any(run.run_type == run_type and run.state in wanted for run in self.airflow.runs(SYNC))
 
     def second_scheduler(self) -> Component:
         """Return another scheduler of the same Airflow, to be started and stopped."""
@@ -223,7 +223,7 @@ class Site:
 
     def redirect_uploads(self, host: str) -> None:
         """Begin a sync, and let its uploads, which come after the plan, find WATS at another address."""
-        fault = self.break_vte("stall", match="UNION ALL", seconds=2)
+        fault = self.break_vte("stall", match=r"AS \[other_value\]", seconds=2)
         self.running = self.start_sync()
         self.wait_for_vte_fault(fault)
         self.connect(host)
