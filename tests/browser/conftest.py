@@ -42,9 +42,9 @@ class Site:
         assert self.airflow.wait_for_run(SYNC, run_id, timeout_s=240) == "success"
 
     def load(self, runs: int = 5, oddities: tuple[str, ...] = ()) -> set[str]:
-        """Commit runs of the minute that ends now; return their GUIDs."""
+        """Commit runs of a minute before the second that is not over yet; return their GUIDs."""
         before = self.source
-        now_at = datetime.now(UTC)
+        now_at = datetime.now(UTC).replace(microsecond=0) - timedelta(seconds=1)
         self.plant.floor.load(
             self.plant.db, start=now_at - timedelta(minutes=1), end=now_at, runs=runs, steps=3, oddities=list(oddities)
         )

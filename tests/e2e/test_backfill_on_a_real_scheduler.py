@@ -55,8 +55,8 @@ class Site:
         return run_id
 
     def load(self, age: timedelta, runs: int, *, steps: int = 3, oddities: tuple[str, ...] = ()) -> set[str]:
-        """Commit runs of the hour that ended so long ago; return their GUIDs."""
-        before, end = self.source, datetime.now(UTC) - age
+        """Commit runs of the hour that ended so long ago, no second of it still under way; return their GUIDs."""
+        before, end = self.source, datetime.now(UTC).replace(microsecond=0) - timedelta(seconds=1) - age
         begin = end - (timedelta(hours=1) if age else timedelta(seconds=30))
         self.plant.floor.load(self.plant.db, start=begin, end=end, runs=runs, steps=steps, oddities=list(oddities))
         return self.source - before
