@@ -1,5 +1,6 @@
 """A station that keeps working: it commits a run's header as the test ends, and the steps a moment later."""
 
+import atexit
 import heapq
 import logging
 import threading
@@ -76,6 +77,7 @@ class LiveStation:
     def start(self) -> Self:
         """Begin to work, in a thread that never keeps the process alive."""
         if self._thread is None:
+            atexit.register(self.stop)  # a thread inside a C library when the interpreter goes would crash it
             self._stopped.clear()
             self._thread = threading.Thread(target=self._work, name="live-station", daemon=True)
             self._thread.start()
@@ -85,6 +87,7 @@ class LiveStation:
         """Stop, with every header's steps committed. Does nothing when the station is not working."""
         if self._thread is None:
             return
+        atexit.unregister(self.stop)
         self._stopped.set()
         self._thread.join(_STOP_TIMEOUT_S)
         if self._thread.is_alive():

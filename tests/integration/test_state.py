@@ -179,7 +179,8 @@ def test_a_letter_that_goes_is_counted_in_the_state(site):
     assert dead > 3
     assert site.state["redriven"] == 0
     site.plant.db.query("""UPDATE "UutData" SET "Serial" = 'SN-' || CAST("Uut_GUID" AS VARCHAR)""")
-    assert site.sync(dag_id="vte_wats_reconcile", dead_letters="all") == "success"
+    form = {"from": None, "to": None, "guids": [], "batch_size": None, "dead_letters": "all"}
+    assert site.sync(dag_id="vte_wats_backfill", **form) == "success"
     assert (site.state["totals"]["uploaded"], site.state["redriven"]) == (dead, dead)
 
 

@@ -34,14 +34,20 @@ from vte_wats.status.models import SiteStatus
 from vte_wats.storage.dead_letters import DeadLetters, LetterKind
 from vte_wats.sync.progress import Progress
 
-NOW_AT = datetime.now(UTC).replace(microsecond=0)
+CLOCK: dict[str, datetime] = {}
 PASSWORDS = {"admin": "adminpw", "vic": "viewerpw"}
 HOSTILE = '<img src=x onerror="alert(1)">'
 REDRIVE = "vte_wats_backfill"
 
 
+@pytest.fixture(autouse=True)
+def _now() -> None:
+    """Each test has a now of its own: the ones before it may have taken long."""
+    CLOCK["now_at"] = datetime.now(UTC).replace(microsecond=0)
+
+
 def ago(minutes: float) -> datetime:
-    return NOW_AT - timedelta(minutes=minutes)
+    return CLOCK["now_at"] - timedelta(minutes=minutes)
 
 
 @pytest.fixture(scope="module")
@@ -325,7 +331,7 @@ def test_what_a_status_costs_does_not_depend_on_how_much_there_is(ask, airflow):
 
 
 def letter(storage: Path, number: int = 1, signature: str = "serial is blank", **run) -> None:
-    DeadLetters(UPath(storage)).put(a_run(number, **run), LetterKind.DEAD, "because", signature, NOW_AT)
+    DeadLetters(UPath(storage)).put(a_run(number, **run), LetterKind.DEAD, "because", signature, ago(0))
 
 
 def test_dead_letters_come_in_groups_with_examples(ask, storage):

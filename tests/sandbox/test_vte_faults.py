@@ -82,12 +82,16 @@ def test_a_dropped_connection_is_an_error_and_never_a_short_result(server, after
     assert len(rows(server, STEPS)) == 20_000
 
 
-def test_a_connection_dropped_after_the_result_fails_the_next_statement(server):
+def test_a_connection_dropped_after_the_result_fails_the_next_statement_at_the_latest(server):
     server.faults.add(Fault(kind="drop", match="TestDataNumeric", after_rows=None))
     with connect(server) as connection, connection.cursor() as cursor:
-        cursor.execute("SELECT COUNT(*) FROM TestDataNumeric")
-        assert cursor.fetchall() == [(20_000,)]
-        assert error_number(lambda: cursor.execute("SELECT 1")) in LOST
+
+        def read_and_ask_again():
+            cursor.execute("SELECT COUNT(*) FROM TestDataNumeric")
+            assert cursor.fetchall() == [(20_000,)]
+            cursor.execute("SELECT 1")
+
+        assert error_number(read_and_ask_again) in LOST  # a reset may overtake what the client has not read yet
 
 
 @pytest.mark.parametrize("after_rows", [0, 5000])
