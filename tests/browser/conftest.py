@@ -17,6 +17,7 @@ from sandbox.airflow_stack import AirflowStack
 from sandbox.plant import Plant
 
 SYNC, RECONCILE, MONITOR, BACKFILL = (f"vte_wats_{kind}" for kind in ("sync", "reconcile", "monitor", "backfill"))
+STATE = "vte_wats_state"
 INTERVALS = 7
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 
@@ -42,13 +43,21 @@ class Site:
         assert self.airflow.wait_for_run(SYNC, run_id, timeout_s=240) == "success"
 
     def load(self, runs: int = 5, oddities: tuple[str, ...] = ()) -> set[str]:
-        """Commit runs of a minute before the second that is not over yet; return their GUIDs."""
+        """Commit runs of the last minute at most, after all that was read, before the second that is not over yet."""
         before = self.source
-        now_at = datetime.now(UTC).replace(microsecond=0) - timedelta(seconds=1)
-        self.plant.floor.load(
-            self.plant.db, start=now_at - timedelta(minutes=1), end=now_at, runs=runs, steps=3, oddities=list(oddities)
+        interval_at = datetime.fromtimestamp(time.time() // 300 * 300, UTC)  # what ended there may be under way
+        read_until_at = max(
+            datetime.fromisoformat(self.stored(STATE).get("lastSync", "1970-01-01T00:00Z")), interval_at
         )
+        wait_until(lambda: self._settled_at() - read_until_at > timedelta(seconds=4))
+        end = self._settled_at()
+        start = max(read_until_at + timedelta(seconds=1), end - timedelta(minutes=1))
+        self.plant.floor.load(self.plant.db, start=start, end=end, runs=runs, steps=3, oddities=list(oddities))
         return self.source - before
+
+    @staticmethod
+    def _settled_at() -> datetime:
+        return datetime.now(UTC).replace(microsecond=0) - timedelta(seconds=1)
 
     @property
     def source(self) -> set[str]:

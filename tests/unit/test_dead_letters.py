@@ -169,3 +169,13 @@ def test_a_letter_of_before_that_names_no_dag_run_is_read(storage, letters):
     path.write_text(json.dumps(plain))
     assert letters.get(guid_of(1)).run_id is None
     assert [head.run_id for head in letters.heads()] == [None]
+
+
+@pytest.mark.parametrize(
+    "name", ["notes.json", "README.txt", "0000.json", "{5c0a9a3e-3b1f-4b7b-9b64-0d0f3a0c2e11}.json"]
+)
+def test_a_file_that_somebody_put_beside_the_letters_is_left_alone(storage, letters, name):
+    put(letters)
+    (storage / "dead_letters" / name).write_text("{}")
+    assert letters.guids() == {guid_of(1)}
+    assert [letter.index_guid for letter in letters] == [guid_of(1)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime
@@ -16,6 +17,9 @@ from vte_wats.storage.folders import make_folder, write_whole
 
 _HEAD_BYTES = 4_096
 _BEFORE_RUN = b',\n "run":'  # a line of its own in a letter; line breaks inside texts are escaped
+
+
+_LETTER = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.json")  # as str(UUID) writes it
 
 
 class LetterKind(StrEnum):
@@ -102,9 +106,9 @@ class DeadLetters:
             self._path(guid).unlink()
 
     def guids(self) -> frozenset[UUID]:
-        """Return which runs have a letter, from the names of the files alone."""
+        """Return which runs have a letter, from the names of the files alone; what others put there is no letter."""
         try:
-            return frozenset(UUID(path.stem) for path in self._folder.iterdir() if path.suffix == ".json")
+            return frozenset(UUID(path.stem) for path in self._folder.iterdir() if _LETTER.fullmatch(path.name))
         except (FileNotFoundError, NotADirectoryError):  # in a bucket the folder goes with its last letter
             return frozenset()
 
