@@ -71,7 +71,7 @@ class Site:
         return json.loads(self.airflow.variable(variable) or "{}")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     if chromium is None:

@@ -146,13 +146,21 @@ def let_the_visibility_timeout_pass(site: Site) -> None:
         connection.default_channel.qos.restore_visible(interval=1)
 
 
+def shares_of_a_sync_by(site: Site, workers: tuple[str, ...], attempts: int = 6) -> list[set[str]]:
+    """Sync fresh runs until every worker had a task of one sync: who takes a message from the queue is chance."""
+    for _ in range(attempts):
+        site.load(60)
+        run_id = site.start_sync()
+        assert site.end_sync(run_id) == "success"
+        assert site.receipts == dict.fromkeys(site.source, 1)
+        shares = [site.done_by(worker, run_id) for worker in workers]
+        if all(shares):
+            return shares
+    pytest.fail(f"in {attempts} syncs a worker of {workers} had no task; the last shares: {shares}")
+
+
 def test_fresh_runs_reach_wats_and_both_workers_carry_them(site):
-    site.load(60)
-    run_id = site.start_sync()
-    assert site.end_sync(run_id) == "success"
-    assert site.receipts == dict.fromkeys(site.source, 1)
-    shares = [site.done_by(worker, run_id) for worker in WORKERS]
-    assert all(shares), shares
+    shares = shares_of_a_sync_by(site, WORKERS)
     assert set.union(*shares) == {"plan", "carry.extract", "carry.map_runs", "carry.upload", "settle"}
 
 
@@ -165,7 +173,7 @@ def test_a_task_that_the_broker_hands_out_again_while_it_runs_is_left_alone(site
     assert site.receipts == before
     states = {one.state for one in site.airflow.task_instances(SYNC, run_id) if one.task_id == "carry.upload"}
     assert "running" in states
-    assert states <= {"running", "scheduled", "success"}  # neither failed nor tried again
+    assert states <= {None, "scheduled", "queued", "running", "success"}  # neither failed nor tried again
 
 
 def test_a_worker_that_dies_in_an_upload_loses_nothing_and_the_other_one_finishes(site, stalled):
@@ -186,8 +194,4 @@ def test_a_worker_that_dies_in_an_upload_loses_nothing_and_the_other_one_finishe
 def test_a_worker_that_comes_back_takes_part_again(site):
     (dead,) = set(WORKERS) - site.airflow.pids.keys()
     site.airflow.start_component(dead)
-    site.load(60)
-    run_id = site.start_sync()
-    assert site.end_sync(run_id) == "success"
-    assert site.receipts == dict.fromkeys(site.source, 1)
-    assert all(site.done_by(worker, run_id) for worker in WORKERS)
+    shares_of_a_sync_by(site, WORKERS)
