@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from datetime import datetime
+from functools import lru_cache
 
 from pydantic import ValidationError
 from pywats.domains.report.report_models.common_types import ReportStatus, SequenceCallInfo, StepStatus
@@ -28,6 +29,8 @@ _STAND_IN = "-"
 _VERSION_LIMIT = 30
 _PATH_LIMIT = 500
 _MISC_INFOS = '"miscInfos":['
+_KNOWN_PLANS = 256  # more than the test plans, revisions and variants of one slice
+_KNOWN_INFOS = 4_096  # each run has two of its own; the others are those of its test plan
 
 
 def map_run(run: VteTestRun, settings: Settings, settled: AmbiguousTime | None = None) -> Report:
@@ -89,10 +92,10 @@ def _root(run: VteTestRun, verdict: ReportStatus, settings: Settings, remarks: R
     root = SequenceCall(
         name=name,
         status=StepStatus[verdict.name],
-        sequence=SequenceCallInfo(
-            name=name,
-            path=remarks.carry("test plan and variant", f"{name} ({variant})" if variant else name, _PATH_LIMIT),
-            version=remarks.carry("test plan revision", run.testplan.revision, _VERSION_LIMIT) or _BLANK,
+        sequence=_sequence(
+            name,
+            remarks.carry("test plan and variant", f"{name} ({variant})" if variant else name, _PATH_LIMIT),
+            remarks.carry("test plan revision", run.testplan.revision, _VERSION_LIMIT) or _BLANK,
         ),
     )
     # Not add_step, which ties each step to its parent: such rings wait for the garbage collector.
@@ -115,7 +118,18 @@ def _misc_infos(run: VteTestRun, start: StartTime, remarks: Remarks) -> list[Mis
         ("info3", remarks.carry("info3", run.info3)),
         *start.notes,
     )
-    return [MiscInfo(description=description, string_value=text) for description, text in told if text]
+    return [_misc_info(description, text) for description, text in told if text]
+
+
+# What runs of one test plan have in common is made once, and shared by their reports: nothing changes it.
+@lru_cache(_KNOWN_PLANS)
+def _sequence(name: str, path: str, version: str) -> SequenceCallInfo:
+    return SequenceCallInfo(name=name, path=path, version=version)
+
+
+@lru_cache(_KNOWN_INFOS)
+def _misc_info(description: str, text: str) -> MiscInfo:
+    return MiscInfo(description=description, string_value=text)
 
 
 def _raw(timestamp_local: datetime) -> str:
