@@ -99,3 +99,8 @@ def test_files_named_in_prose_exist(page):
     roots = "benchmarks|dags|docs|include|plugins|sandbox|tests"
     for name in re.findall(rf"`((?:{roots})/[\w./-]*)`", prose(page)):
         assert (REPOSITORY / name).exists(), name
+
+
+@every_page
+def test_pages_hold_no_marks_of_a_conflict(page):
+    assert not re.findall(r"^(?:<{7}|={7}|>{7})(?: .*)?$", page.read_text(encoding="utf-8"), re.MULTILINE)
