@@ -10,7 +10,7 @@ from upath import UPath
 from tests.unit.builders import a_run, guid_of
 from vte_wats.errors import FatalError
 from vte_wats.storage.dead_letters import DeadLetters, LetterKind
-from vte_wats.sync.redrive import redrive
+from vte_wats.sync.redrive import lettered, redrive
 
 NOW_AT = datetime(2026, 6, 16, tzinfo=UTC)
 
@@ -37,3 +37,15 @@ def test_a_signature_nobody_has_is_refused_with_those_there_are(letters):
 
 def test_all_of_no_letters_is_no_mistake(tmp_path):
     assert redrive(DeadLetters(UPath(tmp_path)), "all") == []
+
+
+def test_a_signature_that_no_letter_has_any_more_names_no_runs(letters):
+    assert lettered(letters, "serial is blank") == [guid_of(1), guid_of(2)]
+    assert lettered(letters, "serial") == []
+
+
+def test_the_runs_in_the_letters_are_not_read(letters, tmp_path):
+    for path in (tmp_path / "dead_letters").iterdir():
+        head, before_run, _ = path.read_bytes().partition(b'"run":')
+        path.write_bytes(head + before_run)
+    assert redrive(letters, "serial is blank") == [guid_of(1), guid_of(2)]

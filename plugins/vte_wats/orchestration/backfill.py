@@ -28,7 +28,7 @@ from vte_wats.sync.plan import plan as plan_window
 from vte_wats.sync.plan import plan_named
 from vte_wats.sync.preview import lines, merged, preview
 from vte_wats.sync.progress import Progress
-from vte_wats.sync.redrive import redrive
+from vte_wats.sync.redrive import lettered, redrive
 from vte_wats.windows import local_ranges
 
 if TYPE_CHECKING:
@@ -115,9 +115,7 @@ def _parts(
 def _named(request: Request, letters: DeadLetters, *, begins: bool) -> list[UUID]:
     if request.dead_letters is None:
         return [UUID(text) for text in request.guids]
-    if begins:
-        return redrive(letters, request.dead_letters)
-    return [one.index_guid for one in letters if request.dead_letters in ("all", one.signature)]
+    return (redrive if begins else lettered)(letters, request.dead_letters)
 
 
 def _beginning(context: Any, site: Site, request: Request, parts: Sequence[Part], now_at: datetime) -> Progress:

@@ -15,10 +15,8 @@ from upath import UPath
 from vte_wats.model import VteTestRun
 from vte_wats.storage.folders import make_folder, write_whole
 
-_HEAD_BYTES = 4_096
+HEAD_BYTES = 4_096  # what stands before the steps; they are most of a letter
 _BEFORE_RUN = b',\n "run":'  # a line of its own in a letter; line breaks inside texts are escaped
-
-
 _LETTER = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.json")  # as str(UUID) writes it
 
 
@@ -29,28 +27,12 @@ class LetterKind(StrEnum):
     HELD = "held"
 
 
-class DeadLetter(BaseModel):
-    """One run, complete, with why it is here. ``signature`` is equal for all runs with the same reason.
-
-    ``dag_id`` and ``run_id`` name the DAG run that wrote the letter last, when one did.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
-
-    index_guid: UUID
-    kind: LetterKind
-    reason: str
-    signature: str
-    first_at: datetime
-    last_at: datetime
-    attempts: int
-    dag_id: str | None = None
-    run_id: str | None = None
-    run: VteTestRun
-
-
 class LetterHead(BaseModel):
-    """What stands before the run in a letter: enough to count and to group, without reading the data."""
+    """What stands before the run in a letter: enough to count and to group, without reading the data.
+
+    ``signature`` is equal for all runs with the same reason. ``dag_id`` and ``run_id`` name the DAG run that wrote the
+    letter last, when one did.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -63,6 +45,14 @@ class LetterHead(BaseModel):
     attempts: int
     dag_id: str | None = None
     run_id: str | None = None
+
+
+class DeadLetter(LetterHead):
+    """One run, complete and last in its letter, with why it is here."""
+
+    model_config = ConfigDict(extra="forbid", ser_json_inf_nan="strings")
+
+    run: VteTestRun
 
 
 class DeadLetters:
@@ -124,7 +114,7 @@ class DeadLetters:
         for guid in sorted(self.guids()):
             try:
                 with self._path(guid).open("rb") as file:
-                    beginning = file.read(_HEAD_BYTES)
+                    beginning = file.read(HEAD_BYTES)
             except FileNotFoundError:  # its run reached WATS meanwhile
                 continue
             head, found, _ = beginning.partition(_BEFORE_RUN)

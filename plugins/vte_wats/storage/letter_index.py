@@ -10,13 +10,12 @@ from datetime import datetime
 from threading import Lock
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 from pydantic_core import from_json
 from upath import UPath
 
-from vte_wats.storage.dead_letters import LetterKind
+from vte_wats.storage.dead_letters import HEAD_BYTES, LetterHead, LetterKind
 
-_HEAD_BYTES = 4_096  # what stands before the steps; they are most of a letter
 _MARKS = ("size", "mtime", "created", "LastModified", "ETag")  # which of them there are depends on the file system
 EXAMPLES = 5
 
@@ -34,18 +33,9 @@ class LetterRun(BaseModel):
     product: Product = Product()
 
 
-class Glance(BaseModel):
+class Glance(LetterHead):
     """What the beginning of a letter says."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    index_guid: UUID
-    kind: LetterKind
-    reason: str
-    signature: str
-    first_at: datetime
-    last_at: datetime
-    attempts: int
     run: LetterRun = LetterRun()
 
 
@@ -119,14 +109,11 @@ class LetterIndex:
             return
         for one in found:
             if one["name"].endswith(".json"):
-                yield (
-                    one["name"],
-                    (one.get("size"), *(str(one.get(key)) for key in ("mtime", "created", "LastModified", "ETag"))),
-                )
+                yield one["name"], tuple(str(one.get(mark)) for mark in _MARKS)
 
     def _look_at(self, path: str, mark: tuple[str, ...]) -> None:
         glance = None
-        for end in (_HEAD_BYTES, None):  # a long reason may fill the beginning
+        for end in (HEAD_BYTES, None):  # a long reason may fill the beginning
             try:
                 head = self._folder.fs.cat_file(path, start=0, end=end)
             except FileNotFoundError:  # its run reached WATS meanwhile

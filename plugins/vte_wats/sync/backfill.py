@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 
 from vte_wats.errors import FatalError
 from vte_wats.settings import Settings
+from vte_wats.sync.redrive import ALL
 from vte_wats.windows import Window
 
 _MOST_RUNS_A_SLICE = 1_000
@@ -36,7 +37,7 @@ class Request:
         if self.window is not None:
             return f"{self.window.from_at.isoformat()} to {self.window.to_at.isoformat()}"
         if self.dead_letters is not None:
-            return "all dead letters" if self.dead_letters == "all" else f"dead letters: {self.dead_letters}"
+            return "all dead letters" if self.dead_letters == ALL else f"dead letters: {self.dead_letters}"
         return f"{len(self.guids)} named runs"
 
 

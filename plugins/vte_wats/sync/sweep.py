@@ -73,7 +73,7 @@ def to_carry(portions: Iterable[Staging], letters: DeadLetters) -> Swept:
 
     What a held run waits for may be there by now; dead letters stay where they are.
     """
-    kinds = {letter.index_guid: letter.kind for letter in letters}
+    kinds = {head.index_guid: head.kind for head in letters.heads()}
     dead = {guid for guid, kind in kinds.items() if kind is LetterKind.DEAD}
     lines = (line.partition(" ") for portion in portions for line in portion.read(MISSING))
     missing = [(UUID(guid), datetime.fromisoformat(local)) for guid, _, local in lines]
