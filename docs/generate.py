@@ -98,6 +98,21 @@ OPTION_MEANINGS = {
     "0: no deadline.",
 }
 
+PLACES = (
+    (
+        "connection `vte_default`",
+        "how to reach the VTE database",
+        "plan, extract, upload (runs that changed), verify, monitor and preflight",
+    ),
+    (
+        "connection `wats_default`",
+        "how to reach WATS, and how fast",
+        "compare, upload, verify, monitor and preflight; plan looks at its address",
+    ),
+    ("Variable `vte_wats`", "what this site's data means: one JSON object", "every task, once at its start"),
+    ("section `[vte_wats]` of Airflow's configuration", "when the DAGs run", "Airflow, when it loads the DAG files"),
+)
+
 VTE_FIELDS = (
     ("Host", "name or address of the SQL Server", "`vte-sql.factory.example`"),
     ("Port", "TCP port; empty means 1433", "`1433`"),
@@ -216,13 +231,7 @@ def configuration() -> str:
 
 Four places, each for one kind of answer:
 
-| where | what | who reads it |
-|---|---|---|
-| connection `vte_default` | how to reach the VTE database | the tasks plan and extract |
-| connection `wats_default` | how to reach WATS, and how fast | the tasks plan and upload |
-| Variable `vte_wats` | what this site's data means: one JSON object | every task, once at its start |
-| section `[vte_wats]` of Airflow's configuration | when the DAGs run | Airflow, when it loads the DAG files |
-
+{_table(("where", "what", "who reads it"), PLACES)}
 Alerts go out through the connection `smtp_default` and, where a site wants it, one of type Apprise: see
 [alerts](alerts.md).
 
