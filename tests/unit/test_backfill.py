@@ -154,7 +154,7 @@ def test_letters_that_stay_letters_are_not_carried_again_by_the_next_part():
 
 
 def test_the_estimate_counts_every_request_against_the_budget():
-    assert estimated_s(10_000, 100, 500) == pytest.approx((10_000 + 200 + 500 + 100) * 60 / 500, abs=1)
+    assert estimated_s(10_000, 100, 500) == pytest.approx((10_000 + 200 + 167 + 100) * 60 / 500, abs=1)
     assert estimated_s(0, 100, 500) == 0
 
 

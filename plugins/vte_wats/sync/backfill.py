@@ -21,7 +21,7 @@ from vte_wats.windows import Window
 
 _MOST_RUNS_A_SLICE = 1_000
 _CHECKED_AT_ONCE = 50  # reports that one existence check asks for
-_KEYS_AT_ONCE = 20  # natural keys that fit one query, about
+_KEYS_AT_ONCE = 60  # natural keys that fit one query, about
 
 
 @dataclass(frozen=True, slots=True)
