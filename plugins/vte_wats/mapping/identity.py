@@ -95,9 +95,8 @@ def station_of(run: VteTestRun, settings: Settings, remarks: Remarks) -> str:
     station = remarks.carry("station", text_of(run, settings.station)) or remarks.carry("station", run.hostname)
     if not station:
         raise RejectedError(
-            f"VW414 station must not be blank, but {settings.station.value} and hostname are. {_CORRECT}, or let "
-            "the setting "
-            f"station name another column: {settings.where_to_change}",
+            f"VW414 station must not be blank, but {settings.station.value} and hostname are. {_CORRECT}, or let the "
+            f"setting station name another column: {settings.where_to_change}",
             "station is blank",
         )
     return station

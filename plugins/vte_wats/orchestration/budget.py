@@ -32,8 +32,7 @@ class BudgetVariable:
         except ValidationError as exc:
             raise FatalError(
                 f"VW112 the Variable {self._name} is damaged: {exc.errors()[0]['msg']}. Delete it a minute after "
-                "the last "
-                "request to WATS: it holds what was sent in that minute, and nothing else"
+                "the last request to WATS: it holds what was sent in that minute, and nothing else"
             ) from exc
 
     def remember(self, spent: Spent) -> None:
@@ -41,8 +40,7 @@ class BudgetVariable:
         if Variable.get(self._name, default=None) != self._last_seen:
             raise RetriableError(
                 f"VW113 another task uses WATS at the same time: it wrote the Variable {self._name}. Give the pool "
-                "of this "
-                "task as many slots as concurrent_tasks of the WATS connection says, one by default"
+                "of this task as many slots as concurrent_tasks of the WATS connection says, one by default"
             )
         self._last_seen = _SPENT.dump_json(spent).decode()
         Variable.set(self._name, self._last_seen, description="Written by the tasks that use WATS; leave it alone.")

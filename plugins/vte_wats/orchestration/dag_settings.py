@@ -69,9 +69,9 @@ def _start_date() -> pendulum.DateTime:
     except ValueError:
         raise FatalError(
             f"VW106 [{SECTION}] start_date: the instant from which runs are synced, ISO 8601 such as "
-            "2026-11-01T00:00:00Z, "
-            f"given {text!r}. Set it in airflow.cfg or as AIRFLOW__{SECTION.upper()}__START_DATE. Catchup reads "
-            "everything since then in five-minute intervals; leave older history to a backfill"
+            f"2026-11-01T00:00:00Z, given {text!r}. Set it in airflow.cfg or as "
+            f"AIRFLOW__{SECTION.upper()}__START_DATE. Catchup reads everything since then in five-minute intervals; "
+            "leave older history to a backfill"
         ) from None
     return pendulum.instance(at, tz="UTC").in_timezone("UTC")  # without an offset it is UTC
 

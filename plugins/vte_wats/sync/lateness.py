@@ -63,9 +63,9 @@ def found_later(times_local: Iterable[datetime], state: State, settings: Setting
     if not late:
         return {}
     log.warning(
-        "VW917 %d runs are not in WATS although a sync was done with their time: they came later than guard_band_s "
-        "= %d s, "
-        "or WATS lost them. guard_band_s = %d would let the sync see such runs, and tell how late they come",
+        "VW917 %d runs are not in WATS although a sync was done with their time: they came later than "
+        "guard_band_s = %d s, or WATS lost them. guard_band_s = %d would let the sync see such runs, and tell how "
+        "late they come",
         late,
         settings.guard_band_s,
         _beyond(settings),

@@ -46,18 +46,17 @@ def refuse_lost_state(site: Site, state: State | None, last_settled: Mapping[str
     if state is None:
         raise FatalError(
             f"VW511 the Variable {site.state_variable} is lost: earlier syncs wrote it, and it does not exist. "
-            "Restore it "
-            f"from a backup and clear this run; or {site.accept}: it begins anew at the start date, runs in WATS are "
-            "skipped"
+            f"Restore it from a backup and clear this run; or {site.accept}: it begins anew at the start date, runs "
+            "in WATS are skipped"
         )
     begun_at, syncs = datetime.fromisoformat(last_settled["begun"]), last_settled["syncs"]
     older_beginning = state.begun_at is None or state.begun_at < begun_at
     if older_beginning or (state.begun_at == begun_at and state.syncs < syncs):
         raise FatalError(
             f"VW512 the Variable {site.state_variable} is older than the last sync: it counts {state.syncs} syncs, "
-            f"{syncs} "
-            f"were settled. Put the newer one back and clear this run; or go on from the older one: {site.accept}, "
-            f"which carries everything since its lastSync, then trigger {site.dag_id('reconcile')} with days = 0"
+            f"{syncs} were settled. Put the newer one back and clear this run; or go on from the older one: "
+            f"{site.accept}, which carries everything since its lastSync, then trigger {site.dag_id('reconcile')} "
+            "with days = 0"
         )
 
 
@@ -76,8 +75,7 @@ def recognise(state: State, here: Surroundings, settings: Settings, *, accepted:
     if abs(here.clock_skew_s) > settings.clock_skew_limit_s:
         log.warning(
             "VW914 SQL Server's clock differs from Airflow's by %+.1f s, more than clock_skew_limit_s = %d s; set "
-            "both by "
-            "the same time server",
+            "both by the same time server",
             here.clock_skew_s,
             settings.clock_skew_limit_s,
         )
@@ -99,9 +97,8 @@ def _refuse_future(state: State, here: Surroundings, settings: Settings) -> None
     if (until_at - here.server_now_at).total_seconds() > settings.guard_band_s:
         raise FatalError(
             f"VW514 the Variable {here.site.state_variable} is from the future: covered until {until_at}, and SQL "
-            "Server's "
-            f"clock shows {here.server_now_at}. The clock was set back: correct it and clear this run. The state is "
-            f"another system's: restore the right one and clear this run, or {here.site.begin_anew}"
+            f"Server's clock shows {here.server_now_at}. The clock was set back: correct it and clear this run. The "
+            f"state is another system's: restore the right one and clear this run, or {here.site.begin_anew}"
         )
 
 

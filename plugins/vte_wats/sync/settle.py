@@ -37,8 +37,7 @@ def settle(
     if len(results) != planned:
         raise FatalError(
             f"VW502 {planned - len(results)} of {planned} slices failed; the window stays open. Their log says why. "
-            "Clear "
-            "the failed tasks once it is mended: runs that are in WATS already are skipped"
+            "Clear the failed tasks once it is mended: runs that are in WATS already are skipped"
         )
     if read != sum(outcomes.values()):
         raise FatalError(f"VW503 accounts do not balance: {read} runs read, but {text}; the window stays open")
