@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import tempfile
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -147,8 +146,3 @@ def finished(airflow: AirflowStack, dag_id: str, run_id: str) -> None:
         airflow.task_log(dag_id, run_id, one.task_id, one.map_index, one.try_number)[-3000:] for one in failed[:2]
     )
     raise RuntimeError(f"{run_id} of {dag_id} failed: {[one.task_id for one in failed]}\n{told}")
-
-
-def settled_for(seconds: float) -> None:
-    """Give what a run leaves behind the time to end."""
-    time.sleep(seconds)

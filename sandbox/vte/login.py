@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from sandbox.vte.packets import DEFAULT_PACKET_SIZE
 from sandbox.vte.tokens import VERSION
 
-ENCRYPT_OFF = 0x00
 ENCRYPT_ON = 0x01
 ENCRYPT_NOT_SUPPORTED = 0x02
 ENCRYPT_REQUIRED = 0x03

@@ -13,7 +13,6 @@ _TEXT = re.compile(
     r"(?:(?:T|\s+|(?<=^))(\d{1,2}):(\d{2})(?::(\d{2})(?:[.:](\d{1,7}))?)?)?\s*(Z|[+-]\d{2}:\d{2})?\s*$"
 )
 _DATETIME_START = datetime.fromisoformat("1753-01-01")
-_TICK = 300
 
 
 def round_to_ticks(moment: datetime) -> datetime:

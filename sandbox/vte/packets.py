@@ -35,7 +35,6 @@ class PacketStream:
         self._spid = 0
         self._pending = bytearray()
         self._packet_id = 1
-        self.bytes_sent = 0
 
     def set_spid(self, spid: int) -> None:
         self._spid = spid
@@ -104,7 +103,6 @@ class PacketStream:
 
     def _send(self, message: bytes) -> None:
         self.sock.sendall(message)
-        self.bytes_sent += len(message)
 
     def push(self) -> None:
         """Send what is pending in packets that do not end the message (for faults inside a result)."""

@@ -173,7 +173,6 @@ _TOKEN = re.compile(
 )
 _COMPARISONS = {"eq": "=", "ne": "<>", "gt": ">", "ge": ">=", "lt": "<", "le": "<="}
 _MIRRORED = {"eq": "eq", "ne": "ne", "gt": "lt", "ge": "le", "lt": "gt", "le": "ge"}
-_RESERVED = {*_COMPARISONS, "and", "or", "not", "in", "has", "add", "sub", "mul", "div", "mod"}
 _TEXT_FUNCTIONS = {"contains", "startswith", "endswith"}
 
 

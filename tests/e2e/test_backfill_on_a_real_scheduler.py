@@ -43,9 +43,6 @@ class Site:
     def parts(self, run_id: str) -> list[Any]:
         return [one for one in self.airflow.runs(BACKFILL) if one.run_id.startswith(run_id)]
 
-    def last_part(self, run_id: str) -> str:
-        return max((one.run_id for one in self.parts(run_id)), key=lambda one: int((one.partition("__part_")[2]) or 1))
-
     def log(self, run_id: str, task_id: str) -> str:
         return self.airflow.task_log(BACKFILL, run_id, task_id)
 

@@ -32,7 +32,6 @@ class Site:
         run_id = self.airflow.trigger(SYNC, conf=conf)
         state = self.airflow.wait_for_run(SYNC, run_id, timeout_s=180)
         assert state == expected, self.failure(run_id)
-        self.last_run_id = run_id
         return self.airflow.xcom(SYNC, run_id, "settle") or {}
 
     def failure(self, run_id: str) -> str:

@@ -74,7 +74,6 @@ class Budget(BaseModel):
     """The requests to WATS."""
 
     last_minute: int = Field(description="Requests of the last minute, by the uploads' own account.")
-    last_hour: int = Field(description="Requests of settled syncs in this hour and the one before.")
     per_minute: int | None = Field(description="What the connection allows; null before the first upload.")
 
 

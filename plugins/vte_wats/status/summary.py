@@ -123,7 +123,6 @@ def _budget(records: Records, now_at: datetime) -> Budget:
     history = records.stored.history
     return Budget(
         last_minute=_last_minute(records.spent, now_at),
-        last_hour=history.since(_recent_hours(now_at)).requests,
         per_minute=history.budget_per_minute,
     )
 
