@@ -42,6 +42,16 @@ class Plant:
         self.vte.__exit__(None, None, None)
 
     @property
+    def source(self) -> set[str]:
+        """The runs that VTE holds, by their GUIDs in lower case."""
+        return {str(guid).lower() for (guid,) in self.db.query('SELECT "Index_GUID" FROM "IndexData"')}
+
+    @property
+    def receipts(self) -> dict[str, int]:
+        """How often WATS has received each report that it holds, by GUID in lower case."""
+        return {guid.lower(): count for guid, count in self.wats.store.receive_counts().items()}
+
+    @property
     def connections(self) -> dict[str, dict[str, Any]]:
         """The two Airflow connections, by id, in Airflow's JSON form."""
         return {

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,18 +15,12 @@ from playwright.sync_api import Browser, BrowserContext, FrameLocator, Page, syn
 
 from sandbox.airflow_stack import AirflowStack
 from sandbox.plant import Plant
+from tests.waiting import wait_until
 
 SYNC, RECONCILE, MONITOR, BACKFILL = (f"vte_wats_{kind}" for kind in ("sync", "reconcile", "monitor", "backfill"))
 STATE = "vte_wats_state"
 INTERVALS = 7
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
-
-
-def wait_until(condition: Callable[[], object], timeout_s: float = 300) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.5)
 
 
 class Site:
@@ -44,28 +38,20 @@ class Site:
 
     def load(self, runs: int = 5, oddities: tuple[str, ...] = ()) -> set[str]:
         """Commit runs of the last minute at most, after all that was read, before the second that is not over yet."""
-        before = self.source
+        before = self.plant.source
         interval_at = datetime.fromtimestamp(time.time() // 300 * 300, UTC)  # what ended there may be under way
         read_until_at = max(
             datetime.fromisoformat(self.stored(STATE).get("lastSync", "1970-01-01T00:00Z")), interval_at
         )
-        wait_until(lambda: self._settled_at() - read_until_at > timedelta(seconds=4))
+        wait_until(lambda: self._settled_at() - read_until_at > timedelta(seconds=4), "a time that no sync has read")
         end = self._settled_at()
         start = max(read_until_at + timedelta(seconds=1), end - timedelta(minutes=1))
         self.plant.floor.load(self.plant.db, start=start, end=end, runs=runs, steps=3, oddities=list(oddities))
-        return self.source - before
+        return self.plant.source - before
 
     @staticmethod
     def _settled_at() -> datetime:
         return datetime.now(UTC).replace(microsecond=0) - timedelta(seconds=1)
-
-    @property
-    def source(self) -> set[str]:
-        return {str(guid).lower() for (guid,) in self.plant.db.query('SELECT "Index_GUID" FROM "IndexData"')}
-
-    @property
-    def in_wats(self) -> set[str]:
-        return {guid.lower() for guid in self.plant.wats.store.receive_counts()}
 
     def stored(self, variable: str) -> dict:
         return json.loads(self.airflow.variable(variable) or "{}")

@@ -12,7 +12,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import FrameLocator, Page, expect
 
-from tests.browser.conftest import BACKFILL, IMAGES, INTERVALS, MONITOR, RECONCILE, SYNC, wait_until
+from tests.browser.conftest import BACKFILL, IMAGES, INTERVALS, MONITOR, RECONCILE, SYNC
+from tests.waiting import wait_until
 from vte_wats.coverage import Outcome, State, Stretch
 from vte_wats.history import History, Tally
 
@@ -66,13 +67,13 @@ def test_an_empty_site_says_what_to_do(page):
 def test_a_gap_appears_when_wats_goes_down_and_closes_when_its_run_is_cleared(site, framed):
     outer, frame = framed
     site.airflow.unpause(SYNC)
-    wait_until(lambda: len(site.runs("success")) >= 2)
+    wait_until(lambda: len(site.runs("success")) >= 2, "two syncs")
     site.plant.wats.stop()
-    wait_until(lambda: site.runs("failed"))
+    wait_until(lambda: site.runs("failed"), "a sync to fail")
     expect(frame.locator("#word")).to_have_text("degraded")
     expect(frame.locator("#reason")).to_contain_text("The last sync did not succeed")
     site.plant.wats.start()
-    wait_until(lambda: len(site.runs("success")) + len(site.runs("failed")) >= INTERVALS)
+    wait_until(lambda: len(site.runs("success")) + len(site.runs("failed")) >= INTERVALS, "every interval to end")
     expect(frame.locator("#gaps li")).to_have_count(1)
     failed = site.runs("failed")
     frame.locator("#gaps a").click()
@@ -81,7 +82,9 @@ def test_a_gap_appears_when_wats_goes_down_and_closes_when_its_run_is_cleared(si
     outer.go_back()
     for run_id in failed:
         site.airflow.clear(SYNC, run_id, only_failed=True)
-    wait_until(lambda: not site.runs("failed") and not site.runs("running") and not site.runs("queued"))
+    wait_until(
+        lambda: not site.runs("failed") and not site.runs("running") and not site.runs("queued"), "the cleared syncs"
+    )
     outer.reload()
     frame.locator("main[aria-busy=false]").wait_for()
     expect(frame.locator("#gaps li")).to_have_count(0)
@@ -152,7 +155,7 @@ def test_a_dead_letter_is_driven_again_from_the_page(site, page):
     page.locator("#confirm-yes").click()
     expect(page.locator("#letters-count a")).to_be_visible()
     expect(group).to_have_count(0)
-    assert loaded <= site.in_wats
+    assert loaded <= site.plant.receipts.keys()
 
 
 def test_hostile_names_are_shown_as_they_are(site, page):
@@ -258,7 +261,7 @@ def test_a_year_of_data_looks_right(site, page, framed):
     for span, bars in {"year": 45, "fortnight": 50, "day": 23}.items():
         page.locator(f"#spans [data-key={span}]").click()
         expect(page.locator("#chart svg")).to_have_attribute("aria-label", re.compile("24 hours|14 days|year"))
-        wait_until(lambda bars=bars: page.locator("#chart rect.uploaded").count() >= bars, timeout_s=60)
+        wait_until(lambda bars=bars: page.locator("#chart rect.uploaded").count() >= bars, f"the {span}", timeout_s=60)
     assert page.evaluate("document.documentElement.scrollWidth") <= 1360
     assert_accessible(page)
     if "VTE_WATS_SCREENSHOTS" in os.environ:  # make screenshots

@@ -10,7 +10,7 @@ import json
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ import pytest
 from sandbox.airflow_stack import AirflowStack
 from sandbox.mail import MailCatcher, forms_of
 from sandbox.plant import READER_PASSWORD, Plant
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1500)]
 
@@ -76,14 +77,6 @@ class Floor:
     def subjects(self, since: int = 0) -> Counter[str]:
         """Count the mails by the first word of their subject."""
         return Counter(one.removeprefix("[vte-wats] ").split()[0].rstrip(":") for one in self.mail.subjects[since:])
-
-
-def wait_until(condition: Callable[[], Any], what: str, timeout_s: float = 400) -> Any:
-    deadline = time.monotonic() + timeout_s
-    while not (found := condition()):
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
-        time.sleep(0.5)
-    return found
 
 
 @pytest.fixture(scope="module")
@@ -233,4 +226,4 @@ def test_every_upload_has_a_button_that_leads_to_a_report_in_wats(floor):
     (address,) = links["extra_links"].values()
     guid = address.rpartition("/")[2]
     assert address.startswith(floor.plant.wats.url)
-    assert guid in {one.lower() for one in floor.plant.wats.store.receive_counts()}
+    assert guid in floor.plant.receipts

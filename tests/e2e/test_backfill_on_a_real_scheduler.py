@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import pytest
 
 from sandbox.airflow_stack import AirflowStack
 from sandbox.plant import Plant
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
@@ -36,7 +37,9 @@ class Site:
 
     def await_parts(self, run_id: str, expected: str = "success") -> None:
         wait_until(
-            lambda: (parts := self.parts(run_id)) and not {one.state for one in parts} & {"queued", "running"}, 600
+            lambda: (parts := self.parts(run_id)) and not {one.state for one in parts} & {"queued", "running"},
+            "the last part to end",
+            timeout_s=600,
         )
         assert [one.state for one in self.parts(run_id)][-1] == expected, self.log(run_id, "plan")
 
@@ -53,18 +56,10 @@ class Site:
 
     def load(self, age: timedelta, runs: int, *, steps: int = 3, oddities: tuple[str, ...] = ()) -> set[str]:
         """Commit runs of the hour that ended so long ago, no second of it still under way; return their GUIDs."""
-        before, end = self.source, datetime.now(UTC).replace(microsecond=0) - timedelta(seconds=1) - age
+        before, end = self.plant.source, datetime.now(UTC).replace(microsecond=0) - timedelta(seconds=1) - age
         begin = end - (timedelta(hours=1) if age else timedelta(seconds=30))
         self.plant.floor.load(self.plant.db, start=begin, end=end, runs=runs, steps=steps, oddities=list(oddities))
-        return self.source - before
-
-    @property
-    def source(self) -> set[str]:
-        return {str(guid).lower() for (guid,) in self.plant.db.query('SELECT "Index_GUID" FROM "IndexData"')}
-
-    @property
-    def receipts(self) -> dict[str, int]:
-        return {guid.lower(): count for guid, count in self.plant.wats.store.receive_counts().items()}
+        return self.plant.source - before
 
     @property
     def state(self) -> dict[str, Any]:
@@ -102,13 +97,6 @@ def site(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Iterator
         airflow.unpause(SYNC)
         airflow.unpause(BACKFILL)
         yield Site(plant, airflow, began_at)
-
-
-def wait_until(condition: Callable[[], Any], timeout_s: float = 240) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.5)
 
 
 def stretch(age: timedelta, hours: float = 3) -> dict[str, str]:
@@ -153,7 +141,7 @@ def test_a_dry_run_counts_estimates_and_shows_what_mapping_would_do(site):
     assert sum(one["runs"] for one in summary["preview"]["held"].values()) >= 1
     assert sum(one["runs"] for one in summary["preview"]["shortened"].values()) >= 1
     assert "held: 2 runs" in site.log(run_id, "go_on")
-    assert not loaded & site.receipts.keys()
+    assert not loaded & site.plant.receipts.keys()
     assert site.progress["ended_at"]
 
 
@@ -163,11 +151,11 @@ def test_a_stretch_goes_on_from_part_to_part_and_becomes_coverage_without_moving
     form = stretch(LONG_AGO)
     run_id = site.backfill(**form, batch_size=4)
     assert len(site.parts(run_id)) >= 2
-    due = {guid for guid in site.source if guid not in site.receipts}
+    due = {guid for guid in site.plant.source if guid not in site.plant.receipts}
     letters = {one["kind"] for one in dead_letters(site).values()}
     assert due == dead_letters(site).keys()
     assert letters == {"dead", "held"}
-    assert set(site.receipts.values()) == {1}
+    assert set(site.plant.receipts.values()) == {1}
     covered = [(one["from"], one["to"]) for one in site.state["coverage"]]
     begin, end = (datetime.fromisoformat(form[edge]).replace(microsecond=0) for edge in ("from", "to"))
     assert any(datetime.fromisoformat(a) <= begin and end <= datetime.fromisoformat(b) for a, b in covered)
@@ -186,8 +174,8 @@ def test_named_runs_are_carried_and_one_that_is_not_in_vte_is_told(site):
     loaded = site.load(timedelta(days=60), 6)
     unknown = "00000000-0000-0000-0000-00000000dead"
     run_id = site.backfill(guids=[*sorted(loaded)[:3], unknown])
-    assert set(sorted(loaded)[:3]) <= site.receipts.keys()
-    assert not set(sorted(loaded)[3:]) & site.receipts.keys()
+    assert set(sorted(loaded)[:3]) <= site.plant.receipts.keys()
+    assert not set(sorted(loaded)[3:]) & site.plant.receipts.keys()
     assert "1 runs less than planned" in site.log(run_id, "go_on")
 
 
@@ -195,20 +183,20 @@ def test_a_backfill_goes_on_after_the_scheduler_and_all_its_tasks_were_killed(si
     age = timedelta(days=45)
     loaded = site.load(age, 60)
     run_id = site.airflow.trigger(BACKFILL, conf={**stretch(age), "batch_size": 5})
-    wait_until(lambda: len(loaded & site.receipts.keys()) >= 10)
+    wait_until(lambda: len(loaded & site.plant.receipts.keys()) >= 10, "ten reports")
     site.airflow.kill_component("scheduler")
-    assert not loaded <= site.receipts.keys()
+    assert not loaded <= site.plant.receipts.keys()
     site.airflow.start_component("scheduler")
     site.await_parts(run_id)
-    assert loaded <= site.receipts.keys()
+    assert loaded <= site.plant.receipts.keys()
     assert site.progress["carried"] == len(loaded)
 
 
 def test_airflows_own_backfill_carries_intervals_from_before_the_start_date(site):
     end = site.began_at - timedelta(hours=2)
-    before = site.source
+    before = site.plant.source
     site.plant.floor.load(site.plant.db, start=end - timedelta(minutes=14), end=end, runs=12, steps=3)
-    loaded = site.source - before
+    loaded = site.plant.source - before
     edges = [
         "--from-date",
         (end - timedelta(minutes=15)).isoformat(),
@@ -220,9 +208,9 @@ def test_airflows_own_backfill_carries_intervals_from_before_the_start_date(site
     def carried() -> list[str]:
         return [one.state for one in site.airflow.runs(SYNC) if one.run_type == "backfill"]
 
-    wait_until(lambda: len(carried()) == 3 and set(carried()) <= {"success", "failed"}, 300)
+    wait_until(lambda: len(carried()) == 3 and set(carried()) <= {"success", "failed"}, "three intervals")
     assert carried() == ["success"] * 3
-    assert loaded <= site.receipts.keys()
+    assert loaded <= site.plant.receipts.keys()
     assert len(site.state["coverage"]) >= 2
 
 
@@ -232,16 +220,16 @@ def test_ten_thousand_runs_of_history_leave_the_live_sync_its_place(site):
     history = site.load(age, 10_000, steps=2)
     site.plant.wats.log.clear()
     run_id = site.airflow.trigger(BACKFILL, conf={**stretch(age), "batch_size": size})
-    wait_until(lambda: site.progress["run_id"] == run_id and site.progress["carried"] > 0)
+    wait_until(lambda: site.progress["run_id"] == run_id and site.progress["carried"] > 0, "a slice of history")
     waited = []
     for _ in range(3):
         live = site.load(timedelta(), 5)
         sync_id = site.sync()
-        assert live <= site.receipts.keys()
+        assert live <= site.plant.receipts.keys()
         waited.append(posts_of_history_before(site, sync_id, live))
     assert site.progress["ended_at"] is None, "the backfill was over too early for this test to show anything"
     site.await_parts(run_id)
-    assert history <= site.receipts.keys()
+    assert history <= site.plant.receipts.keys()
     assert max(waited) <= 2 * size, waited  # the slice under way, and one that was chosen at the same moment
     assert site.plant.wats.log.requests_in_worst_minute() <= BUDGET
     assert site.plant.wats.log.find(status=429) == []

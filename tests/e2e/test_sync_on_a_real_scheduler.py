@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -14,6 +14,7 @@ import pytest
 
 from sandbox.airflow_stack import AirflowStack
 from sandbox.plant import Plant
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
@@ -42,14 +43,6 @@ class Site:
         )
 
     @property
-    def source(self) -> set[str]:
-        return {str(guid).lower() for (guid,) in self.plant.db.query('SELECT "Index_GUID" FROM "IndexData"')}
-
-    @property
-    def receipts(self) -> dict[str, int]:
-        return {guid.lower(): count for guid, count in self.plant.wats.store.receive_counts().items()}
-
-    @property
     def letters(self) -> dict[str, dict]:
         return {path.stem: json.loads(path.read_text()) for path in self.storage.glob("dead_letters/*.json")}
 
@@ -59,12 +52,12 @@ class Site:
 
     def load(self, minutes_ago: float, runs: int = 5, oddities: tuple[str, ...] = ()) -> set[str]:
         """Commit runs of the minute that ended then, before the second that is not over yet; return their GUIDs."""
-        before = self.source
+        before = self.plant.source
         end = datetime.now(UTC).replace(microsecond=0) - timedelta(seconds=1, minutes=minutes_ago)
         self.plant.floor.load(
             self.plant.db, start=end - timedelta(minutes=1), end=end, runs=runs, steps=6, oddities=list(oddities)
         )
-        return self.source - before
+        return self.plant.source - before
 
 
 @pytest.fixture(scope="module")
@@ -103,22 +96,15 @@ def _three_intervals_since(began_at: datetime) -> str:
     return " ".join(",".join(map(str, values)) for values in fields) + " *"
 
 
-def wait_until(condition: Callable[[], bool], timeout_s: float = 240) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.5)
-
-
 def test_catchup_carries_the_fresh_runs_of_every_interval(site):
-    wait_until(lambda: len(done_intervals(site)) >= 3)
+    wait_until(lambda: len(done_intervals(site)) >= 3, "three intervals")
     zone = ZoneInfo(site.plant.floor.timezone)
     until = datetime.fromisoformat(site.last_sync).astimezone(zone).replace(tzinfo=None)
     due = site.plant.db.query('SELECT "Index_GUID" FROM "IndexData" WHERE "Timestamp" < ?', [until])
-    assert {str(guid).lower() for (guid,) in due} <= site.receipts.keys()
+    assert {str(guid).lower() for (guid,) in due} <= site.plant.receipts.keys()
     site.sync()
-    assert site.receipts.keys() == site.source
-    assert set(site.receipts.values()) == {1}
+    assert site.plant.receipts.keys() == site.plant.source
+    assert set(site.plant.receipts.values()) == {1}
 
 
 def done_intervals(site: Site) -> list[str]:
@@ -126,20 +112,20 @@ def done_intervals(site: Site) -> list[str]:
 
 
 def test_a_second_sync_uploads_nothing(site):
-    before = site.receipts
+    before = site.plant.receipts
     run_id = done_intervals(site)[-1]
     site.airflow.clear(SYNC, run_id)
     assert site.airflow.wait_for_run(SYNC, run_id, timeout_s=180) == "success"
     counts = site.airflow.xcom(SYNC, run_id, "settle")
     assert counts["unchanged"] > 0
     assert counts["uploaded"] == counts["replaced"] == 0
-    assert site.receipts == before
+    assert site.plant.receipts == before
 
 
 def test_a_run_already_uploaded_is_skipped_with_one_line_that_names_it(site):
     run_id = done_intervals(site)[-1]
     log = site.airflow.task_log(SYNC, run_id, "carry.upload", map_index=0, try_number=tries(site, run_id))
-    guid = next(guid for guid in site.source if f"Run {guid}" in log)
+    guid = next(guid for guid in site.plant.source if f"Run {guid}" in log)
     assert f"Run {guid} already uploaded, skipping" in log
 
 
@@ -149,9 +135,9 @@ def tries(site: Site, run_id: str) -> int:
 
 def test_a_late_run_is_picked_up_by_the_guard_band(site):
     late = site.load(minutes_ago=5)
-    assert not late & site.receipts.keys()
+    assert not late & site.plant.receipts.keys()
     site.sync()
-    assert late <= site.receipts.keys()
+    assert late <= site.plant.receipts.keys()
 
 
 def test_a_run_whose_steps_came_later_is_replaced_under_the_same_id(site):
@@ -163,8 +149,8 @@ def test_a_run_whose_steps_came_later_is_replaced_under_the_same_id(site):
     )
     assert site.sync()["replaced"] == 1
     assert len(site.plant.wats.store.report(guid)["root"]["steps"]) == steps + 1
-    assert site.receipts[guid] == 2
-    assert Counter(site.receipts.keys())[guid] == 1
+    assert site.plant.receipts[guid] == 2
+    assert Counter(site.plant.receipts.keys())[guid] == 1
 
 
 def test_a_bad_run_becomes_a_dead_letter_while_the_rest_goes_on(site):
@@ -174,8 +160,8 @@ def test_a_bad_run_becomes_a_dead_letter_while_the_rest_goes_on(site):
     assert {letter["kind"] for letter in letters.values()} == {"dead", "held"}
     assert counts["dead"] >= 1
     assert counts["held"] >= 1
-    assert loaded - letters.keys() <= site.receipts.keys()
-    assert not letters.keys() & site.receipts.keys()
+    assert loaded - letters.keys() <= site.plant.receipts.keys()
+    assert not letters.keys() & site.plant.receipts.keys()
 
 
 def test_a_held_run_goes_through_by_itself_once_the_setting_is_there(site):
@@ -185,7 +171,7 @@ def test_a_held_run_goes_through_by_itself_once_the_setting_is_there(site):
     settings["process_map"]["*"] = 100
     site.airflow.set_variable("vte_wats", json.dumps(settings))
     site.sync()
-    assert held <= site.receipts.keys()
+    assert held <= site.plant.receipts.keys()
     assert not held & site.letters.keys()
 
 
@@ -200,27 +186,27 @@ def test_wats_down_leaves_the_watermark_and_wats_up_again_loses_nothing(site):
     site.plant.wats.start()
     site.airflow.clear(SYNC, site_run, only_failed=True)
     assert site.airflow.wait_for_run(SYNC, site_run, timeout_s=240) == "success"
-    assert waiting <= site.receipts.keys()
+    assert waiting <= site.plant.receipts.keys()
     assert site.last_sync > watermark
 
 
 def test_a_dry_run_posts_nothing_and_moves_nothing(site):
     site.sync()
     site.load(minutes_ago=0)
-    before, watermark = site.receipts, site.last_sync
+    before, watermark = site.plant.receipts, site.last_sync
     run_id = site.airflow.trigger(SYNC, conf={"dry_run": True})
     assert site.airflow.wait_for_run(SYNC, run_id, timeout_s=180) == "success"
     assert site.airflow.xcom(SYNC, run_id, "settle")["uploaded"] == 5
-    assert site.receipts == before
+    assert site.plant.receipts == before
     assert site.last_sync == watermark
 
 
 def test_force_posts_unchanged_reports_again(site):
     site.sync()
-    before = site.receipts
+    before = site.plant.receipts
     counts = site.sync(force=True)
     assert counts["replaced"] > 0
-    assert sum(site.receipts.values()) >= sum(before.values()) + counts["replaced"]
+    assert sum(site.plant.receipts.values()) >= sum(before.values()) + counts["replaced"]
 
 
 def test_a_run_older_than_every_window_is_found_by_the_daily_comparison(site):
@@ -228,7 +214,7 @@ def test_a_run_older_than_every_window_is_found_by_the_daily_comparison(site):
     run_id = site.airflow.trigger("vte_wats_reconcile", conf={"days": 0})
     site.airflow.unpause("vte_wats_reconcile")
     assert site.airflow.wait_for_run("vte_wats_reconcile", run_id, timeout_s=240) == "success"
-    assert ancient <= site.receipts.keys()
+    assert ancient <= site.plant.receipts.keys()
 
 
 def test_a_dead_letter_goes_through_once_its_run_is_corrected_and_driven_again(site):
@@ -250,6 +236,6 @@ def test_both_connections_answer_the_test_button(site):
 
 def test_at_the_end_every_run_is_in_wats_once_or_a_dead_letter(site):
     site.sync()
-    assert site.receipts.keys() | site.letters.keys() == site.source
-    assert not site.receipts.keys() & site.letters.keys()
+    assert site.plant.receipts.keys() | site.letters.keys() == site.plant.source
+    assert not site.plant.receipts.keys() & site.letters.keys()
     assert site.plant.wats.store.quarantined() == []

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,6 +19,7 @@ from sandbox.airflow_stack import redis as broker
 from sandbox.airflow_stack.sessions import session_members
 from sandbox.plant import Plant
 from sandbox.wats.faults import Fault
+from tests.waiting import wait_until
 
 pytestmark = [
     pytest.mark.e2e,
@@ -48,14 +48,6 @@ class Site:
 
     def end_sync(self, run_id: str) -> str:
         return self.airflow.wait_for_run(SYNC, run_id, timeout_s=480)
-
-    @property
-    def source(self) -> set[str]:
-        return {str(guid).lower() for (guid,) in self.plant.db.query('SELECT "Index_GUID" FROM "IndexData"')}
-
-    @property
-    def receipts(self) -> dict[str, int]:
-        return {guid.lower(): count for guid, count in self.plant.wats.store.receive_counts().items()}
 
     @property
     def letters(self) -> list[Path]:
@@ -117,8 +109,8 @@ def stalled(site: Site) -> tuple[str, str, str]:
     site.load(30)
     number = site.plant.wats.faults.add(Fault("store_then_timeout", method="POST", path=POST, after=5))
     run_id = site.start_sync()
-    wait_until(lambda: site.plant.wats.faults.fired(number))
-    at_work = wait_until(site.worker_at_work)
+    wait_until(lambda: site.plant.wats.faults.fired(number), "the fault to strike")
+    at_work = wait_until(site.worker_at_work, "a worker at work")
     assert "carry.upload" in site.done_by(at_work, run_id)
     (idle,) = set(WORKERS) - {at_work}
     return run_id, at_work, idle
@@ -129,14 +121,6 @@ def patient(plant: Plant) -> dict[str, dict[str, Any]]:
     connections = plant.connections
     connections["wats_default"]["extra"]["timeout_s"] = 600
     return connections
-
-
-def wait_until(condition: Callable[[], Any], timeout_s: float = 120) -> Any:
-    deadline = time.monotonic() + timeout_s
-    while not (found := condition()):
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.1)
-    return found
 
 
 def let_the_visibility_timeout_pass(site: Site) -> None:
@@ -152,7 +136,7 @@ def shares_of_a_sync_by(site: Site, workers: tuple[str, ...], attempts: int = 6)
         site.load(60)
         run_id = site.start_sync()
         assert site.end_sync(run_id) == "success"
-        assert site.receipts == dict.fromkeys(site.source, 1)
+        assert site.plant.receipts == dict.fromkeys(site.plant.source, 1)
         shares = [site.done_by(worker, run_id) for worker in workers]
         if all(shares):
             return shares
@@ -166,11 +150,14 @@ def test_fresh_runs_reach_wats_and_both_workers_carry_them(site):
 
 def test_a_task_that_the_broker_hands_out_again_while_it_runs_is_left_alone(site, stalled):
     run_id, at_work, _ = stalled
-    before = site.receipts
+    before = site.plant.receipts
     let_the_visibility_timeout_pass(site)
-    wait_until(lambda: any("already running elsewhere, ignoring" in site.log(worker) for worker in WORKERS))
+    wait_until(
+        lambda: any("already running elsewhere, ignoring" in site.log(worker) for worker in WORKERS),
+        "a worker to refuse the task",
+    )
     assert site.worker_at_work() == at_work
-    assert site.receipts == before
+    assert site.plant.receipts == before
     states = {one.state for one in site.airflow.task_instances(SYNC, run_id) if one.task_id == "carry.upload"}
     assert "running" in states
     assert states <= {None, "scheduled", "queued", "running", "success"}  # neither failed nor tried again
@@ -179,11 +166,11 @@ def test_a_task_that_the_broker_hands_out_again_while_it_runs_is_left_alone(site
 def test_a_worker_that_dies_in_an_upload_loses_nothing_and_the_other_one_finishes(site, stalled):
     run_id, killed, survivor = stalled
     since = len(site.log(survivor))
-    assert len(site.receipts) < len(site.source)
+    assert len(site.plant.receipts) < len(site.plant.source)
     site.airflow.kill_component(killed)
     site.plant.wats.faults.clear()
     assert site.end_sync(run_id) == "success"
-    assert site.receipts == dict.fromkeys(site.source, 1)
+    assert site.plant.receipts == dict.fromkeys(site.plant.source, 1)
     assert site.letters == []
     assert "carry.upload" in site.done_by(survivor, run_id, since)
     tries = [one.try_number for one in site.airflow.task_instances(SYNC, run_id) if one.task_id == "carry.upload"]

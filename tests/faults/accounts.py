@@ -41,7 +41,7 @@ def balance(site: Site, explained: Explained) -> Accounts:
     """Compare every run of the source with WATS and the letters, and every report with the rows it stands for."""
     tables = Tables(site.plant.db.query)
     store = site.plant.wats.store
-    receipts = {guid.lower(): count for guid, count in store.receive_counts().items()}
+    receipts = site.plant.receipts
     letters = site.letters
     due = tables.runs.keys() - explained.not_due
     lost = due - receipts.keys() - letters.keys()

@@ -143,7 +143,7 @@ def _upload_killed_while_it_reports(site: Site, random: Random) -> Explained:
             site.violations.append("upload had not posted everything")
         site.kill_task(run_id, UPLOAD)
     site.end_sync(run_id, "success")
-    return Explained(again=dict.fromkeys(site.source, 2))
+    return Explained(again=dict.fromkeys(site.plant.source, 2))
 
 
 def _killed_at_a_pipe(place: Callable[[Site, str, str], Path]) -> Play:

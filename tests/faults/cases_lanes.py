@@ -127,7 +127,7 @@ def _two_schedulers(site: Site, random: Random) -> Explained:
         site.violations.append("not every sync succeeded")
     if site.last_sync != _instant(intervals[-1][1]):
         site.violations.append(f"lastSync is {site.last_sync} at the end")
-    return Explained(again=dict.fromkeys(site.source, 2))
+    return Explained(again=dict.fromkeys(site.plant.source, 2))
 
 
 def _backfill(site: Site, random: Random) -> Explained:
@@ -152,7 +152,7 @@ def _backfill(site: Site, random: Random) -> Explained:
         site.violations.append("the backfill ran nothing")
     if failed := [one.run_id for one in runs if one.state != "success"]:
         site.violations.append(f"not every sync succeeded: {failed}")
-    return Explained(again=dict.fromkeys(site.source, 4))
+    return Explained(again=dict.fromkeys(site.plant.source, 4))
 
 
 CASES = (

@@ -256,7 +256,7 @@ def _compared(plant: Plant, folder: UPath, counts: Counter[str], now_at: datetim
     """Compare every run of the database with its report or its letter; nothing here comes from the product's mapping."""
     tables, store = Tables(plant.db.query), plant.wats.store
     letters = {str(one.index_guid): one for one in DeadLetters(folder)}
-    receipts = {guid.lower(): received for guid, received in store.receive_counts().items()}
+    receipts = plant.receipts
     due = {guid for guid, row in tables.runs.items() if _is_due(row, now_at)}
     if (
         counts["read"] != len(due)

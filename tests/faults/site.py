@@ -98,12 +98,12 @@ class Site:
         self, from_at: datetime, to_at: datetime, *, runs: int, steps: int | None = 6, oddities: Any = ()
     ) -> list[str]:
         """Commit runs that ended within a stretch of time; return their GUIDs."""
-        before = self.source
+        before = self.plant.source
         oddities = oddities if isinstance(oddities, bool) else list(oddities)
         self.loaded = self.plant.floor.load(
             self.plant.db, start=from_at, end=to_at, runs=runs, steps=steps, oddities=oddities
         )
-        return sorted(self.source - before)
+        return sorted(self.plant.source - before)
 
     # -- faults -------------------------------------------------------------------------------------------------------
     def break_wats(self, kind: str, **how: Any) -> int:
@@ -255,11 +255,6 @@ class Site:
         return " | ".join(texts)
 
     # -- what is there ------------------------------------------------------------------------------------------------
-    @property
-    def source(self) -> set[str]:
-        """The GUIDs of every run in VTE."""
-        return {str(guid).lower() for (guid,) in self.plant.db.query('SELECT "Index_GUID" FROM "IndexData"')}
-
     @property
     def letters(self) -> dict[str, dict[str, Any]]:
         """The dead letters by GUID."""

@@ -178,11 +178,11 @@ def load(plant: Plant, runs: int, oddities: tuple[str, ...] = ()) -> None:
 
 
 def in_vte(plant: Plant) -> set[UUID]:
-    return {UUID(str(guid)) for (guid,) in plant.db.query('SELECT "Index_GUID" FROM "IndexData"')}
+    return {UUID(guid) for guid in plant.source}
 
 
 def in_wats(plant: Plant) -> dict[UUID, int]:
-    return {UUID(guid): count for guid, count in plant.wats.store.receive_counts().items()}
+    return {UUID(guid): count for guid, count in plant.receipts.items()}
 
 
 def sync(bag: DagBag, dag_id: str, at: datetime | None = None, **conf) -> str:

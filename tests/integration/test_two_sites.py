@@ -35,13 +35,6 @@ class Sites:
         """Sync the interval that ends then."""
         return self.run("sync", name, BEGIN_AT + timedelta(minutes=minute))
 
-    def source(self, name: str) -> set[str]:
-        query = 'SELECT "Index_GUID" FROM "IndexData"'
-        return {str(guid).lower() for (guid,) in self.plants[name].db.query(query)}
-
-    def receipts(self, name: str) -> dict[str, int]:
-        return {guid.lower(): count for guid, count in self.plants[name].wats.store.receive_counts().items()}
-
     def letters(self, name: str) -> set[str]:
         return {path.stem for path in (self._storage / name).glob("dead_letters/*.json")}
 
@@ -50,7 +43,8 @@ class Sites:
 
     def everything_of(self, name: str) -> tuple[object, ...]:
         """All that a site leaves behind: its Variables, its letters, what its WATS was sent."""
-        return variables(name), self.letters(name), self.receipts(name), len(list(self.plants[name].wats.log))
+        plant = self.plants[name]
+        return variables(name), self.letters(name), plant.receipts, len(list(plant.wats.log))
 
 
 def variables(ending: str) -> dict[str, str]:
@@ -84,12 +78,12 @@ def sites(repository, tmp_path, monkeypatch) -> Iterator[Sites]:
 def test_a_sync_of_one_site_leaves_the_other_untouched(sites):
     untouched = sites.everything_of("bergen")
     assert sites.sync("oslo", 5) == "success"
-    assert sites.receipts("oslo") == dict.fromkeys(sites.source("oslo"), 1)
+    assert sites.plants["oslo"].receipts == dict.fromkeys(sites.plants["oslo"].source, 1)
     assert sites.everything_of("bergen") == untouched
     assert sites.folders() <= {"oslo"}
     before = sites.everything_of("oslo")
     assert sites.sync("bergen", 5) == "success"
-    assert sites.receipts("bergen") == dict.fromkeys(sites.source("bergen"), 1)
+    assert sites.plants["bergen"].receipts == dict.fromkeys(sites.plants["bergen"].source, 1)
     assert sites.everything_of("oslo") == before
     assert {json.loads(variables("")[f"vte_wats_state_{name}"])["syncs"] for name in NAMES} == {1}
     assert [name for name in variables("") if not name.endswith(NAMES)] == []
@@ -103,19 +97,19 @@ def test_one_site_fails_and_the_other_goes_on(sites):
     assert sites.sync("oslo", 10) == "failed"
     assert variables("state_oslo") == before
     assert sites.sync("bergen", 5) == "success"
-    assert sites.receipts("bergen") == dict.fromkeys(sites.source("bergen"), 1)
+    assert sites.plants["bergen"].receipts == dict.fromkeys(sites.plants["bergen"].source, 1)
 
 
 def test_dead_letters_are_kept_and_driven_again_by_site(sites):
     for name, plant in sites.plants.items():
         plant.db.query('UPDATE "UutData" SET "Serial" = \'\'')
         assert sites.sync(name, 5) == "success"
-        assert sites.letters(name) == sites.source(name)
+        assert sites.letters(name) == sites.plants[name].source
         plant.db.query('UPDATE "UutData" SET "Serial" = "Uut_GUID"')
     before = sites.everything_of("bergen")
     assert sites.run("backfill", "oslo", dead_letters="all") == "success"
     assert sites.letters("oslo") == set()
-    assert sites.receipts("oslo") == dict.fromkeys(sites.source("oslo"), 1)
+    assert sites.plants["oslo"].receipts == dict.fromkeys(sites.plants["oslo"].source, 1)
     assert sites.everything_of("bergen") == before
 
 

@@ -17,6 +17,7 @@ from sandbox.airflow_stack import AirflowStack, StackError
 from sandbox.airflow_stack.guard import Guard
 from sandbox.airflow_stack.ports import is_listening
 from sandbox.airflow_stack.redis import Redis
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.e2e
 
@@ -83,13 +84,6 @@ def processes_of(home):
     return found
 
 
-def wait_until(condition, timeout_s=60):
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.2)
-
-
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory):
     folder = tmp_path_factory.mktemp("stack")
@@ -128,7 +122,7 @@ def test_import_errors_name_the_broken_file(stack):
 
 def test_catchup_runs_every_interval_since_the_start(stack):
     stack.unpause("intervals")
-    wait_until(lambda: sum(run.state == "success" for run in stack.runs("intervals")) >= 3)
+    wait_until(lambda: sum(run.state == "success" for run in stack.runs("intervals")) >= 3, "three runs", timeout_s=60)
     runs = stack.runs("intervals")[:3]
 
     assert {run.run_type for run in runs} == {"scheduled"}
@@ -196,7 +190,11 @@ def test_an_unknown_dag_is_an_error_that_names_it(stack):
 def test_a_run_interrupted_by_a_killed_scheduler_is_finished_by_the_next(stack):
     stack.unpause("sleepy")
     run_id = stack.trigger("sleepy")
-    wait_until(lambda: [each.state for each in stack.task_instances("sleepy", run_id)] == ["running"])
+    wait_until(
+        lambda: [each.state for each in stack.task_instances("sleepy", run_id)] == ["running"],
+        "the task to run",
+        timeout_s=60,
+    )
     killed = stack.pids["scheduler"]
 
     stack.kill_component("scheduler")
@@ -246,13 +244,13 @@ def test_the_guard_ends_what_a_killed_owner_left(tmp_path):
     )
     owner = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
     assert owner.stdout.readline()
-    wait_until(lambda: len(processes_of(tmp_path)) >= 3)
+    wait_until(lambda: len(processes_of(tmp_path)) >= 3, "its processes", timeout_s=60)
 
     owner.send_signal(signal.SIGKILL)
     owner.wait()
     owner.stdout.close()
 
-    wait_until(lambda: processes_of(tmp_path) == [], timeout_s=15)
+    wait_until(lambda: processes_of(tmp_path) == [], "their end", timeout_s=15)
 
 
 def test_a_guard_without_entries_ends_with_its_owner():
