@@ -6,8 +6,7 @@ from datetime import timedelta
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from vte_wats.alerts.condition import Instant
-from vte_wats.coverage import State
+from vte_wats.coverage import Instant, State
 
 
 class Missed(BaseModel):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict
 
-from vte_wats.alerts.condition import Instant
+from vte_wats.coverage import Instant
 
 _LENGTH = 500
 

@@ -6,7 +6,8 @@ from datetime import date
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from vte_wats.alerts.condition import Condition, Instant, Kind
+from vte_wats.alerts.condition import Condition, Kind
+from vte_wats.coverage import Instant
 
 
 class Reach(BaseModel):
