@@ -66,7 +66,7 @@ def _findings(state: State, stored: Stored, now_at: datetime) -> Iterator[tuple[
     interval_s = history.interval_s or _INTERVAL_S
     still = now_at - (history.settled_at or state.last_sync)
     if still > max(_STILL, timedelta(seconds=_LATE_INTERVALS * interval_s)):
-        yield Word.STOPPED, f"No sync has succeeded for {in_words(still)}."
+        yield Word.STOPPED, f"No sync has succeeded for {roughly(still)}."
     for first in stored.open_conditions:
         others = len(stored.open_conditions) - 1
         yield Word.DEGRADED, f"{first[:1].upper()}{first[1:].rstrip('.')}.{f' And {others} more.' if others else ''}"
@@ -78,7 +78,7 @@ def _findings(state: State, stored: Stored, now_at: datetime) -> Iterator[tuple[
         yield Word.DEGRADED, f"{counted(len(holes), 'gap')} in the coverage."
     behind = now_at - state.last_sync
     if behind > timedelta(seconds=_LATE_INTERVALS * interval_s + _GRACE_S):
-        yield Word.BEHIND, f"lastSync is {in_words(behind)} behind and catching up."
+        yield Word.BEHIND, f"lastSync is {roughly(behind)} behind and catching up."
     yield Word.OK, "Every run up to lastSync is in WATS or has a dead letter."
 
 
@@ -134,7 +134,7 @@ def health(sites: Sequence[Stored], now_at: datetime) -> Health:
     )
 
 
-def in_words(duration: timedelta) -> str:
+def roughly(duration: timedelta) -> str:
     """Return a duration as a person says it: the largest unit that fills it, rounded down."""
     seconds = max(0, int(duration.total_seconds()))
     for unit, size in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
