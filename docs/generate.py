@@ -148,7 +148,10 @@ RUN_KINDS = (
     (
         "`dead`",
         "the run can never be uploaded as it is, or WATS refused it",
-        "correct the run in VTE or the setting its letter names, then clear or re-run its interval",
+        (
+            "correct the run in VTE or the setting its letter names, then trigger `vte_wats_backfill` with its GUID or "
+            "signature"
+        ),
     ),
     (
         "`held`",
@@ -180,7 +183,10 @@ WAYS = (
     (
         "a report in WATS",
         "the log of its upload",
-        ("search the logs of the upload tasks for the GUID; intervals are named by their time, the report"),
+        (
+            "search the logs of the upload tasks for the GUID; intervals are named by their time, and the start in the "
+            "report tells which"
+        ),
     ),
     (
         "a run that is nowhere",

@@ -188,5 +188,5 @@ class History(_Lean):
 
 
 def _short(dag_run: str) -> str:
-    """Eight characters instead of sixty: two of the kept ones are equal once in ten billion."""
+    """Eight characters instead of sixty: a new one equals a kept one once in fifty billion."""
     return base64.urlsafe_b64encode(hashlib.blake2b(dag_run.encode(), digest_size=6).digest()).decode()
