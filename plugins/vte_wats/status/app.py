@@ -20,7 +20,7 @@ from vte_wats.status.access import NamedSite, ReadableSites, all_sites, may_redr
 from vte_wats.status.letters import letters_of
 from vte_wats.status.models import Past, Redriven, RedriveRequest, SiteStatus, SiteSummary, Span
 from vte_wats.status.past import past
-from vte_wats.status.reading import read_records, read_stored
+from vte_wats.status.reading import read_site, read_stored
 from vte_wats.status.redrive import redrive
 from vte_wats.status.summary import site_status, site_summary
 from vte_wats.storage.letter_index import Letters
@@ -92,14 +92,14 @@ def get_page_file(name: str) -> FileResponse:
 def get_sites(sites: ReadableSites, session: SessionDep) -> list[SiteSummary]:
     """List the sites that the user may look at."""
     now_at = datetime.now(UTC)
-    return [site_summary(site, read_records(session, site, now_at), now_at) for site in sites]
+    return [site_summary(site, read_site(session, site, now_at), now_at) for site in sites]
 
 
 @with_login.get("/api/status")
 def get_status(site: NamedSite, user: GetUserDep, session: SessionDep) -> SiteStatus:
     """Tell everything about one site but its history and its dead letters."""
     now_at = datetime.now(UTC)
-    return site_status(site, read_records(session, site, now_at), now_at, may_redrive=may_redrive(site, user))
+    return site_status(site, read_site(session, site, now_at), now_at, may_redrive=may_redrive(site, user))
 
 
 @with_login.get("/api/history")

@@ -77,7 +77,7 @@ class Budget(BaseModel):
     per_minute: int | None = Field(description="What the connection allows; null before the first upload.")
 
 
-class RunRecord(BaseModel):
+class CarriedBy(BaseModel):
     """One DAG run with what it carried; ``counts`` is empty until its accounts balance."""
 
     dag_run: DagRunLink
@@ -144,8 +144,8 @@ class SiteStatus(BaseModel):
     letters: int = Field(description="Dead letters and held runs when something was settled last.")
     conditions: list[Condition]
     connectivity: Connectivity
-    recent: list[RunRecord]
-    comparisons: list[RunRecord]
+    recent: list[CarriedBy]
+    comparisons: list[CarriedBy]
     backfill: Backfill | None
     may_redrive: bool = Field(description="Whether the one who asks may trigger the DAG that drives letters again.")
     problem: str | None = Field(None, description="What could not be read of the stored state, if anything.")

@@ -41,7 +41,7 @@ _PROGRESS = TypeAdapter(Progress)
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class DagRunSeen:
     """One DAG run, and what its settle task returned; an empty mapping until then."""
 
     dag_id: str
@@ -62,7 +62,7 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
-class Records:
+class SiteSeen:
     """Everything stored about one site. ``problem`` names what could not be read."""
 
     stored: Stored
@@ -70,9 +70,9 @@ class Records:
     spent: Spent
     backfill: Progress | None
     is_paused: bool
-    unfinished: Sequence[Run]
-    recent: Sequence[Run]
-    comparisons: Sequence[Run]
+    unfinished: Sequence[DagRunSeen]
+    recent: Sequence[DagRunSeen]
+    comparisons: Sequence[DagRunSeen]
     problem: str | None
 
 
@@ -83,7 +83,7 @@ def read_stored(session: Session, sites: Iterable[Site]) -> dict[Site, Stored]:
     return {site: _stored(site, texts, []) for site in sites}
 
 
-def read_records(session: Session, site: Site, now_at: datetime) -> Records:
+def read_site(session: Session, site: Site, now_at: datetime) -> SiteSeen:
     """Read everything about one site."""
     problems: list[str] = []
     texts = _texts(session, [site])
@@ -101,7 +101,7 @@ def read_records(session: Session, site: Site, now_at: datetime) -> Records:
     returned = _returned(session, [*recent, *comparisons])
     if paused is None:
         problems.append(f"There is no DAG {sync}; see Airflow's import errors.")
-    return Records(
+    return SiteSeen(
         stored=_stored(site, texts, problems),
         memory=Memory.parse(texts.get(site.alerts_variable)),
         spent=_parsed(_SPENT, site.budget_variable, texts, problems) or Spent(),
@@ -151,7 +151,7 @@ def _parsed(kind: TypeAdapter[_T], key: str, texts: Mapping[str, str | None], pr
         return None
 
 
-def _runs(session: Session, dag_ids: Sequence[str], *conditions: Any, limit: int) -> list[Run]:
+def _runs(session: Session, dag_ids: Sequence[str], *conditions: Any, limit: int) -> list[DagRunSeen]:
     """Return the latest DAG runs."""
     columns = (
         DagRun.dag_id,
@@ -167,10 +167,10 @@ def _runs(session: Session, dag_ids: Sequence[str], *conditions: Any, limit: int
     found = session.execute(
         select(*columns).where(DagRun.dag_id.in_(dag_ids), *conditions).order_by(DagRun.run_after.desc()).limit(limit)
     )
-    return [Run(*row) for row in found]
+    return [DagRunSeen(*row) for row in found]
 
 
-def _returned(session: Session, runs: Iterable[Run]) -> dict[tuple[str, str], Mapping[str, Any]]:
+def _returned(session: Session, runs: Iterable[DagRunSeen]) -> dict[tuple[str, str], Mapping[str, Any]]:
     """Return what the settle tasks of these runs returned."""
     keys = {run.key for run in runs}
     found = session.execute(

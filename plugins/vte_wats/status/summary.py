@@ -14,67 +14,67 @@ from vte_wats.sites import Site
 from vte_wats.status.models import (
     Backfill,
     Budget,
+    CarriedBy,
     Condition,
     Connectivity,
     DagRunLink,
     Lag,
     Reach,
-    RunRecord,
     SiteStatus,
     SiteSummary,
     Uploads,
 )
 from vte_wats.status.picture import Unfinished, picture
-from vte_wats.status.reading import KINDS, Records, Run
+from vte_wats.status.reading import KINDS, DagRunSeen, SiteSeen
 from vte_wats.sync.progress import Progress
 from vte_wats.wats.pace import Spent
 
 _AT_WORK = frozenset({"queued", "running"})
 
 
-def site_summary(site: Site, records: Records, now_at: datetime) -> SiteSummary:
+def site_summary(site: Site, seen: SiteSeen, now_at: datetime) -> SiteSummary:
     """Return one line of the list of sites."""
-    state = records.stored.state
+    state = seen.stored.state
     return SiteSummary(
         site=site.name,
-        standing=standing(records.stored, now_at, is_paused=records.is_paused, is_running=_is_running(records)),
+        standing=standing(seen.stored, now_at, is_paused=seen.is_paused, is_running=_is_running(seen)),
         last_sync=state and state.last_sync,
     )
 
 
-def site_status(site: Site, records: Records, now_at: datetime, *, may_redrive: bool) -> SiteStatus:
+def site_status(site: Site, seen: SiteSeen, now_at: datetime, *, may_redrive: bool) -> SiteStatus:
     """Return everything about one site but its history and its dead letters."""
-    state, history = records.stored.state, records.stored.history
+    state, history = seen.stored.state, seen.stored.history
     return SiteStatus(
         site=site.name,
         now_at=now_at,
-        standing=site_summary(site, records, now_at).standing,
-        lag=_lag(records, now_at),
-        coverage=state and picture(state, _unfinished(state, records), now_at),
+        standing=site_summary(site, seen, now_at).standing,
+        lag=_lag(seen, now_at),
+        coverage=state and picture(state, _unfinished(state, seen), now_at),
         uploads=_uploads(history, now_at),
-        budget=_budget(records, now_at),
+        budget=_budget(seen, now_at),
         totals=state.totals if state else {},
         redriven=state.redriven if state else 0,
         letters=history.letters,
-        conditions=_conditions(records.memory),
+        conditions=_conditions(seen.memory),
         connectivity=Connectivity(
-            checked_at=records.memory.checked_at, vte=_reach(records.memory.vte), wats=_reach(records.memory.wats)
+            checked_at=seen.memory.checked_at, vte=_reach(seen.memory.vte), wats=_reach(seen.memory.wats)
         ),
-        recent=[_record(site, run) for run in records.recent],
-        comparisons=[_record(site, run) for run in records.comparisons],
-        backfill=_backfill(site, records.backfill),
+        recent=[_carried_by(site, run) for run in seen.recent],
+        comparisons=[_carried_by(site, run) for run in seen.comparisons],
+        backfill=_backfill(site, seen.backfill),
         may_redrive=may_redrive,
-        problem=records.problem,
+        problem=seen.problem,
     )
 
 
-def _is_running(records: Records) -> bool:
-    return any(run.state in _AT_WORK for run in records.unfinished)
+def _is_running(seen: SiteSeen) -> bool:
+    return any(run.state in _AT_WORK for run in seen.unfinished)
 
 
-def _lag(records: Records, now_at: datetime) -> Lag:
+def _lag(seen: SiteSeen, now_at: datetime) -> Lag:
     """Tell the lag by whoever looked at VTE last: a plan, or the monitor, which also sees what was never planned."""
-    state, history, memory = records.stored.state, records.stored.history, records.memory
+    state, history, memory = seen.stored.state, seen.stored.history, seen.memory
     waiting, seen_until_at = history.runs_waiting(state) if state else 0, history.seen_until_at
     if memory.waiting and memory.checked_at and (seen_until_at is None or memory.checked_at > seen_until_at):
         waiting, seen_until_at = memory.waiting.runs, memory.checked_at
@@ -119,17 +119,17 @@ def _last_minute(spent: Spent, now_at: datetime) -> int:
     return sum(requests for answered_at_s, requests in spent.answered if answered_at_s > since_s)
 
 
-def _budget(records: Records, now_at: datetime) -> Budget:
-    history = records.stored.history
+def _budget(seen: SiteSeen, now_at: datetime) -> Budget:
+    history = seen.stored.history
     return Budget(
-        last_minute=_last_minute(records.spent, now_at),
+        last_minute=_last_minute(seen.spent, now_at),
         per_minute=history.budget_per_minute,
     )
 
 
-def _unfinished(state: State, records: Records) -> Iterator[Unfinished]:
+def _unfinished(state: State, seen: SiteSeen) -> Iterator[Unfinished]:
     """Yield what the unfinished syncs are responsible for; one without an interval covers all since lastSync."""
-    for run in records.unfinished:
+    for run in seen.unfinished:
         if run.from_at is None or run.to_at is None:
             from_at, to_at = state.last_sync, run.due_at
             if run.state not in _AT_WORK:
@@ -155,9 +155,9 @@ def _backfill(site: Site, progress: Progress | None) -> Backfill | None:
     )
 
 
-def _record(site: Site, run: Run) -> RunRecord:
+def _carried_by(site: Site, run: DagRunSeen) -> CarriedBy:
     ended_at, begun_at = run.ended_at, run.begun_at
-    return RunRecord(
+    return CarriedBy(
         dag_run=DagRunLink(dag_id=run.dag_id, run_id=run.run_id),
         dag=next(kind for kind in KINDS if run.dag_id == site.dag_id(kind)),
         state=run.state,
