@@ -32,8 +32,8 @@ class Frozen(BaseModel):
 class VteStepResult(Frozen):
     """One row of TestDataNumeric, TestDataText or TestDataOther.
 
-    ``value`` is a float for numeric steps, text for text steps, and text or bytes for other steps, as the driver
-    delivered it; NULL is ``None``. ``result_code`` is TestResultType.
+    ``value`` is a float for numeric steps, text for text steps, and text or bytes for other steps; a value of another
+    type is written as text. NULL is ``None``. ``result_code`` is TestResultType.
     """
 
     kind: StepKind

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import struct
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from upath import UPath
 
+from sandbox.plant import READER, READER_PASSWORD, SCHEMA
+from sandbox.vte.database import VteDatabase
+from sandbox.vte.server import Login, VteServer
 from tests.integration.conftest import hook_to
 from vte_wats.errors import FatalError
 from vte_wats.model import StepKind
@@ -47,6 +51,34 @@ def test_a_run_comes_complete_with_its_steps_of_all_three_tables(hook, add_run):
         (StepKind.OTHER, b"\x00\x01\xff"),
     ]
     assert (run.steps[1].low_limit, run.steps[1].high_limit, run.steps[1].units) == (4.9, 5.1, "V")
+
+
+@pytest.mark.parametrize(
+    ("sql_type", "value", "told"),
+    [
+        ("float", 3.5, "3.5"),
+        ("int", 42, "42"),
+        ("bit", True, "1"),
+        ("decimal(9,3)", Decimal("1.250"), "1.250"),
+        ("datetime", datetime(2026, 3, 2, 12, 0, 0, 250_000), "2026-03-02T12:00:00.250000"),
+        ("uniqueidentifier", UUID(int=7), "00000000-0000-0000-0000-000000000007"),
+        ("nvarchar(max)", "Ω", "Ω"),
+    ],
+)
+def test_an_other_value_of_any_type_a_site_may_have_is_told_as_text(sql_type, value, told):
+    schema = SCHEMA.read_text(encoding="utf-8")
+    theirs = schema.replace("[TestResult] varbinary(max)", f"[TestResult] {sql_type}")
+    assert theirs != schema
+    database, guid = VteDatabase(), uuid4()
+    database.run_script(theirs)
+    run = {"Index_GUID": guid, "Timestamp": NOON, "Result": 1}
+    step = {"Index_GUID": guid, "TestStepNumber": 1, "TestName": "Trace", "TestResult": value}
+    database.insert_rows({"IndexData": [run], "TestDataOther": [step]})
+    with VteServer(database, logins=[Login(READER, READER_PASSWORD)], timezone="Europe/Oslo") as server:
+        fields = {"conn_type": "mssql", "host": server.host, "port": server.port, "schema": "VTE9_3"}
+        with VteSource(site(), hook_to(fields | {"login": READER, "password": READER_PASSWORD})) as source:
+            (read,) = source.runs_between([HOUR])
+    assert [(one.kind, one.value) for one in read.steps] == [(StepKind.OTHER, told)]
 
 
 def test_a_range_is_half_open_and_ties_at_its_edge_stay_together(hook, add_run):

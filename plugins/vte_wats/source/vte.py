@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time
 from itertools import groupby
 from operator import attrgetter, itemgetter
 from typing import Any, Self
@@ -214,12 +214,19 @@ def _step(row: _Row) -> dict[str, Any]:
         "test_number": test_number,
         "units": units,
         "numeric_value": numeric_value,
-        "text_value": other_value if isinstance(other_value, str) else text_value,
+        "text_value": text_value if other_value is None or isinstance(other_value, bytes) else _as_text(other_value),
         "bytes_value": other_value if isinstance(other_value, bytes) else None,
         "low_limit": low_limit,
         "high_limit": high_limit,
         "result_code": result_code,
     }
+
+
+def _as_text(value: Any) -> str:
+    """Write a value of TestDataOther, whatever type the column has at a site, so that nothing of it is lost."""
+    if isinstance(value, datetime | date | time):
+        return value.isoformat()
+    return str(int(value)) if isinstance(value, bool) else str(value)
 
 
 def _in_order(steps: Sequence[VteStepResult]) -> tuple[VteStepResult, ...]:
