@@ -1,8 +1,8 @@
 """### Once a day: is every run of VTE in WATS?
 
 The five-minute sync reads by time, ten minutes back. A station that was offline for a day, or whose clock stood in
-1970, commits rows that no such window sees. **plan** lists the run keys of the last `days` days, **compare** asks WATS for them
-a few seconds at a time, **cut** makes slices of what is missing; the rest is as in `vte_wats_sync`. Held runs are tried
+1970, commits rows that no such window sees. **plan** lists the run keys of the last `days` days and of all that is dated
+before 2002, where clocks fall back to, **compare** asks WATS for them a few seconds at a time, **cut** makes slices of what is missing; the rest is as in `vte_wats_sync`. Held runs are tried
 again too, so that they go through once the setting they waited for is there. Last, **verify** takes `sample` runs at
 random and compares their reports in WATS with VTE value by value.
 
@@ -50,7 +50,7 @@ def plan(site_name: str) -> list[str]:
     from vte_wats.orchestration.edges import open_source, read_settings
     from vte_wats.sync.sweep import stage_keys, staged_guids
     from vte_wats.sync.verify import sample_of
-    from vte_wats.windows import everything_until, local_ranges, window_of
+    from vte_wats.windows import everything_until, local_ranges, window_of, with_reset_clocks
 
     context = get_current_context()
     days = context["params"]["days"]
@@ -58,7 +58,8 @@ def plan(site_name: str) -> list[str]:
     settings = read_settings(site)
     now_at = datetime.now(UTC)
     window = window_of(now_at - timedelta(days=days), now_at, 0, settings.settle_delay_s)
-    ranges = local_ranges(window, settings.zone) if days else everything_until(window.to_at, settings.zone)
+    recent = with_reset_clocks(local_ranges(window, settings.zone))
+    ranges = recent if days else everything_until(window.to_at, settings.zone)
     with open_source(site, settings) as source:
         leave_coverage(context, recognised_state(context, site, source.identity(), settings))
         portions = stage_keys(source, lambda name: staging(site, settings, name), ranges)

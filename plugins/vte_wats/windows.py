@@ -19,6 +19,7 @@ from vte_wats.ports import TimeRange
 # Zones have skipped a whole calendar day (Kwajalein 1993, Apia 2011); no clock change in the tz database is longer.
 _LONGEST_CHANGE = timedelta(hours=25)
 _DATETIME_BEGINS = datetime(1753, 1, 1)  # noqa: DTZ001 -- wall-clock time is naive by nature
+_OLDEST_CLOCK = datetime(2002, 1, 1)  # noqa: DTZ001 -- no database of VTE 9 is older; clocks reset to 1970, 1980, 2000
 _PROBE = timedelta(hours=1)
 # How far around a repeated hour other runs of a station may tell its two passes apart; longer tests do not.
 _NEIGHBOURHOOD = timedelta(hours=6)
@@ -112,6 +113,11 @@ def merged(ranges: Sequence[TimeRange]) -> tuple[TimeRange, ...]:
         else:
             joined.append(piece)
     return tuple(joined)
+
+
+def with_reset_clocks(ranges: Sequence[TimeRange]) -> tuple[TimeRange, ...]:
+    """Return the ranges and what a station writes whose clock fell back to where it began, such as 1970 or 2000."""
+    return merged((*ranges, TimeRange(_DATETIME_BEGINS, _OLDEST_CLOCK)))
 
 
 def everything_until(to_at: datetime, zone: ZoneInfo) -> tuple[TimeRange, ...]:
