@@ -1,6 +1,8 @@
 """What an answer of WATS means."""
 
 import ssl
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 
 import httpx
 import pytest
@@ -143,4 +145,10 @@ def test_retry_after_is_read_as_seconds_and_as_date_by_the_clock_of_the_server(h
 
 
 def test_a_date_in_retry_after_falls_back_to_the_own_clock():
-    assert retry_after_s({"retry-after": "Wed, 01 Jan 2200 00:00:00 GMT"}) > 1e9
+    soon = format_datetime(datetime.now(UTC) + timedelta(minutes=10), usegmt=True)
+    assert 500 < retry_after_s({"retry-after": soon}) <= 600
+
+
+@pytest.mark.parametrize("asked", ["999999999", "Fri, 31 Dec 9999 23:59:59 GMT"])
+def test_no_pause_is_longer_than_a_day(asked):
+    assert retry_after_s({"retry-after": asked}) == 86_400

@@ -32,3 +32,8 @@ def write_whole(path: UPath, content: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     part.replace(there)
+    folder = os.open(there.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)  # the name is on disk, too, before anybody relies on it
+    finally:
+        os.close(folder)

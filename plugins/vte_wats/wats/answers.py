@@ -217,6 +217,7 @@ def as_error(
             return RetriableError(message, retry_after_s)
 
 
+_LONGEST_PAUSE_S = 86_400.0
 _DETAIL_KEYS = ("message", "title", "detail", "error", "messagedetail", "exceptionmessage", "modelstate", "errors")
 
 
@@ -243,15 +244,18 @@ def signature(reason: str, known: Sequence[str] = ()) -> str:
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds a Retry-After header asks for, as number or as HTTP date by the server's own clock."""
+    """Return the seconds a Retry-After header asks for, as number or as HTTP date by the server's own clock.
+
+    A day at most: what asks for more is a mistake that would stand still unseen.
+    """
     asked = headers.get("retry-after", "").strip()
     if re.fullmatch(r"\d{1,9}(\.\d+)?", asked):
-        return float(asked)
+        return min(float(asked), _LONGEST_PAUSE_S)
     until_at = _http_date(asked)
     if until_at is None:
         return None
     now_at = _http_date(headers.get("date", "")) or datetime.now(UTC)
-    return max(0.0, (until_at - now_at).total_seconds())
+    return min(max(0.0, (until_at - now_at).total_seconds()), _LONGEST_PAUSE_S)
 
 
 def _http_date(text: str) -> datetime | None:
