@@ -70,7 +70,7 @@ class Lateness(BaseModel):
 
 
 _SETTLED_REMEMBERED = 100
-_RECOGNISED = ("begun_at", "source", "target", "clock_skew_s")
+_RECOGNISED = ("begun_at", "source", "target", "timezone", "clock_skew_s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +103,7 @@ class State(BaseModel):
     begun_at: Instant | None = Field(None, alias="begun", description="When this state began, or was accepted last.")
     source: SourceIdentity | None = Field(None, description="The database the coverage was gained with.")
     target: str | None = Field(None, description="The host of the WATS it was gained with.")
+    timezone: str | None = Field(None, description="The source_timezone it was gained with.")
     lateness: Lateness | None = Field(None, description="When runs appear in the database, beside their Timestamp.")
     clock_skew_s: float | None = Field(None, description="SQL Server's clock less Airflow's at the last sync.")
 

@@ -163,9 +163,13 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class StoredReport:
-    """What WATS says about a report it has. ``source_hash`` is ``None`` when the report carries none."""
+    """What WATS says about a report it has. ``source_hash`` is ``None`` when the report carries none.
+
+    ``report_id`` is that of the run, ``stored_as`` the one that WATS keeps the report under: a server may rename it.
+    """
 
     report_id: UUID
+    stored_as: UUID
     source_hash: str | None
     receive_count: int
 
@@ -200,7 +204,7 @@ class Wats(Protocol):
         """Look up which reports already stand under these natural keys."""
 
     def fetch(self, ids: Sequence[UUID]) -> dict[UUID, Mapping[str, Any]]:
-        """Fetch whole reports as WATS keeps them, parsed WSJF; absent ones are not in the answer."""
+        """Fetch whole reports by the ids WATS keeps them under, parsed WSJF; absent ones are not in the answer."""
 
     def submit(self, reports: Iterable[Report]) -> Iterator[Submission]:
         """Post reports side by side, in any order; one submission per report, a bad one never stops the others."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -170,6 +171,30 @@ def test_what_the_comparison_finds_too_late_is_counted_beyond_the_guard_band(sit
     assert site.state["lateness"]["late"] == {"1800": 1}
     assert site.sync(dag_id="vte_wats_reconcile", days=0) == "success"  # dead letters by now, for want of a serial
     assert site.state["lateness"]["late"] == {"1800": 1}
+
+
+def test_the_daily_comparison_finds_runs_of_clocks_that_fell_back(site, tmp_path):
+    assert site.sync(5) == "success"
+    reset = uuid4()
+    row = {"Index_GUID": reset, "Timestamp": datetime(2000, 1, 1, 0, 3), "Result": 1}
+    site.plant.db.insert_rows({"IndexData": [row]})
+    assert site.sync(dag_id="vte_wats_reconcile", days=7) == "success"
+    assert (tmp_path / "dead_letters" / f"{reset}.json").exists()  # for want of a serial
+
+
+def test_settings_that_change_during_a_sync_give_held_runs_a_try_at_the_next(site, bag, monkeypatch):
+    assert site.sync(5) == "success"
+    before = site.state["settings_hash"]
+    plan = bag.dags["vte_wats_sync"].get_task("plan")
+    changed = json.dumps(json.loads(os.environ["AIRFLOW_VAR_VTE_WATS"]) | {"default_location": "Hall 2"})
+    plan.on_success_callback = [lambda _: monkeypatch.setenv("AIRFLOW_VAR_VTE_WATS", changed)]
+    try:
+        assert site.sync(10) == "success"
+    finally:
+        plan.on_success_callback = []
+    assert site.state["settings_hash"] == before
+    assert site.sync(15) == "success"
+    assert site.state["settings_hash"] != before
 
 
 def test_a_letter_that_goes_is_counted_in_the_state(site):

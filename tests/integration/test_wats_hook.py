@@ -122,6 +122,12 @@ def test_only_test_operations_are_process_codes(hook):
     assert 500 not in codes
 
 
+def test_a_list_of_processes_without_any_is_not_an_answer_of_wats(wats, hook):
+    wats.store.processes = []
+    with hook.session() as session, pytest.raises(RetriableError, match="other content"):
+        session.process_codes()
+
+
 def test_a_hundred_reports_are_all_found_although_wats_returns_ten_unasked(wats, hook):
     reports = [a_report(source_hash=f"hash{n}") for n in range(100)]
     with hook.session() as session:

@@ -77,7 +77,7 @@ class FakeWats:
     """A WATS server in memory: a report replaces the one with its id, and the one with its natural key.
 
     ``fail_next`` lists, per report, the errors its next posts get. ``receipts`` counts what was stored, however the
-    answer went; ``posted`` is every post, in order.
+    answer went; ``posted`` is every post, in order. ``renamed`` are ids of WATS's own, by that of the run.
     """
 
     def __init__(self, *stored: Report, codes: Iterable[int] = (100,)) -> None:
@@ -89,6 +89,7 @@ class FakeWats:
         self.fail_next: dict[UUID, list[RetriableError | RejectedError]] = {}
         self.lose_answers_of: set[UUID] = set()
         self.swallow: set[UUID] = set()
+        self.renamed: dict[UUID, UUID] = {}
         self.out_of_order: VteWatsError | None = None
         for report in stored:
             self._store(report)
@@ -101,13 +102,28 @@ class FakeWats:
     def find_reports(self, ids: Sequence[UUID]) -> dict[UUID, StoredReport]:
         self.asked.append(len(ids))
         found = [self.reports[one] for one in ids if one in self.reports]
-        return {r.report_id: StoredReport(r.report_id, r.source_hash, self.receipts[r.report_id]) for r in found}
+        return {
+            r.report_id: StoredReport(
+                r.report_id, self.renamed.get(r.report_id, r.report_id), r.source_hash, self.receipts[r.report_id]
+            )
+            for r in found
+        }
 
     def find_natural_keys(self, keys: Sequence[NaturalKey]) -> dict[NaturalKey, UUID]:
-        return {r.natural_key: r.report_id for r in self.reports.values() if r.natural_key in keys}
+        return {
+            r.natural_key: self.renamed.get(r.report_id, r.report_id)
+            for r in self.reports.values()
+            if r.natural_key in keys
+        }
 
     def fetch(self, ids: Sequence[UUID]) -> dict[UUID, dict]:
-        return {one: json.loads(self.reports[one].body) for one in ids if one in self.reports}
+        run_of = {name: guid for guid, name in self.renamed.items()}
+        runs = {one: run_of.get(one, one) for one in ids if one not in self.renamed}
+        return {
+            one: json.loads(self.reports[run].body) | {"id": str(one)}
+            for one, run in runs.items()
+            if run in self.reports
+        }
 
     def submit(self, reports: Iterable[Report]) -> Iterator[Submission]:
         for report in reversed(list(reports)):  # posts run side by side, so answers come in any order
@@ -126,7 +142,8 @@ class FakeWats:
             yield Submission(report)
 
     def _store(self, report: Report) -> None:
-        same_test = self.find_natural_keys([report.natural_key]).get(report.natural_key)
+        standing = (one.report_id for one in self.reports.values() if one.natural_key == report.natural_key)
+        same_test = next(standing, None)
         if same_test is not None:
             del self.reports[same_test]
         self.reports[report.report_id] = report

@@ -143,6 +143,7 @@ def test_variable_shows_last_sync_and_coverage_in_iso_with_z():
         "begun": None,
         "source": None,
         "target": None,
+        "timezone": None,
         "lateness": None,
         "clock_skew_s": None,
         "lastSync": "2026-06-01T10:05:00Z",

@@ -15,7 +15,7 @@ from vte_wats.model import VteStepResult, VteTestplan, VteTestRun
 from vte_wats.ports import Report, TimeRange
 from vte_wats.storage.staging import Staging
 from vte_wats.sync.extract import RUNS, extract
-from vte_wats.sync.map_runs import Refusal, map_runs, mapped_runs
+from vte_wats.sync.map_runs import Refusal, map_runs, mapped_runs, read_anew
 from vte_wats.sync.slices import Slice
 
 STEP = VteStepResult(kind="numeric", step_number=1, test_name="Gain", numeric_value=1.5, result_code=1)
@@ -83,6 +83,17 @@ def test_runs_of_a_repeated_hour_are_judged_by_what_their_station_did_around_it(
         "later pass (UTC+01:00) by the station's other runs",
         "earlier pass (UTC+02:00) by setting ambiguous_time",
     ]
+
+
+def test_a_run_that_is_read_anew_is_judged_by_what_its_station_has_done_by_now():
+    station, local = UUID(int=7), datetime(2026, 10, 25, 2, 10)
+    run = a_run(1, timestamp_local=local, test_time_s=3600.0, testsystem_guid=station)
+    before = a_run(3, timestamp_local=local.replace(hour=1, minute=50), test_time_s=300.0, testsystem_guid=station)
+    starts = []
+    for source in (FakeSource(run), FakeSource(run, before)):
+        (report,) = read_anew(source, a_settings(), [guid_of(1), guid_of(2)])
+        starts.append(json.loads(report.body)["start"])
+    assert starts == ["2026-10-25T01:10:00+02:00", "2026-10-25T02:10:00+02:00"]
 
 
 def test_the_same_rows_give_the_same_report_in_whatever_slice_a_run_is_read(staging, tmp_path):

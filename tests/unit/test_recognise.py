@@ -80,6 +80,16 @@ def test_other_surroundings_stop_with_the_choices_until_they_are_accepted(here, 
     assert recognise(accepted, here, a_settings(), accepted=False) == accepted
 
 
+def test_another_time_zone_stops_until_it_is_accepted():
+    state, other = synced(), a_settings(source_timezone="America/Denver")
+    with pytest.raises(FatalError, match="another source_timezone") as caught:
+        recognise(state, HERE, other, accepted=False)
+    for words in ("America/Denver", a_settings().source_timezone, ACCEPT, "vte_wats_backfill"):
+        assert words in str(caught.value)
+    accepted = recognise(state, HERE, other, accepted=True)
+    assert recognise(accepted, HERE, other, accepted=False) == accepted
+
+
 def test_another_database_and_another_wats_are_told_together():
     here = replace(found(server="FLOOR-2"), target="test.wats.com")
     with pytest.raises(FatalError, match=r"another database.*another WATS"):

@@ -147,6 +147,48 @@ def test_what_was_staged_long_ago_never_replaces_what_came_since(scene):
     }
 
 
+@pytest.mark.parametrize("accepted", [True, False])
+def test_a_letter_goes_only_once_the_data_it_holds_is_in_wats(scene, accepted):
+    """An interval that is cleared after the next one read more of a run, which WATS refused."""
+    scene.stage(a_report(1, source_hash="half"), a_report(2))
+    scene.wats.fail_next[guid_of(2)] = [RetriableError("WATS is away")]
+    with pytest.raises(RetriableError):
+        scene.upload()
+    scene.letters.put(a_run(1, info1="with late steps"), LetterKind.DEAD, "refused", "refused", NOW_AT)
+    scene.by_now = [a_report(1, source_hash="complete")]
+    if accepted:
+        assert scene.upload() == counts(2, replaced=1, uploaded=1, redriven=1)
+    else:
+        scene.wats.fail_next[guid_of(1)] = [a_rejection()]
+        assert scene.upload() == counts(2, dead=1, uploaded=1)
+    assert scene.wats.reports[guid_of(1)].source_hash == ("complete" if accepted else "half")
+    assert scene.letters.guids() == (frozenset() if accepted else {guid_of(1)})
+
+
+def test_a_run_that_was_corrected_since_it_was_staged_gets_no_letter(scene):
+    scene.wats = FakeWats(a_report(1))
+    scene.stage(a_refusal(1), a_refusal(2))
+    scene.by_now = [a_report(1), a_refusal(2)]
+    assert scene.upload() == counts(2, unchanged=1, dead=1)
+    assert scene.letters.guids() == {guid_of(2)}
+
+
+def test_a_letter_that_holds_what_was_staged_lets_nothing_be_read_anew(scene):
+    scene.stage(a_report(1))
+    scene.letter(1)
+    scene.by_now = [a_report(1, source_hash="read anew")]
+    assert scene.upload() == counts(1, uploaded=1, redriven=1)
+    assert scene.wats.reports[guid_of(1)].source_hash == "aaaa"
+
+
+def test_a_report_that_wats_keeps_under_another_id_is_replaced_and_no_collision(scene):
+    scene.wats = FakeWats(a_report(1, source_hash="old"))
+    scene.wats.renamed[guid_of(1)] = UUID(int=77)
+    scene.stage(a_report(1))
+    assert scene.upload() == counts(1, replaced=1)
+    assert scene.letters.guids() == frozenset()
+
+
 def test_only_what_differs_is_read_anew_and_a_run_that_is_gone_goes_as_it_was_staged(scene):
     scene.wats = FakeWats(a_report(1), a_report(2, source_hash="other"))
     scene.stage(a_report(1), a_report(2), a_report(3))

@@ -51,6 +51,13 @@ def test_reports_that_stand_as_they_were_sent_are_equal(scene):
     assert scene.verify() == Comparison(equal=4, absent=0, outdated=(), altered={})
 
 
+def test_a_report_that_wats_keeps_under_another_id_is_compared_all_the_same(scene):
+    scene.wats.renamed[GUIDS[0]] = UUID(int=77)
+    assert scene.verify() == Comparison(equal=4, absent=0, outdated=(), altered={})
+    scene.alter(GUIDS[0], set_value)
+    assert scene.verify().altered.keys() == {GUIDS[0]}
+
+
 def set_value(body):
     body["root"]["steps"][0]["numericMeas"][0]["value"] = 1.6
 

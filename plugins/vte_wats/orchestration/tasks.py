@@ -40,6 +40,7 @@ RECOGNISED_KEY = "recognised"
 SETTLED_KEY = "settled"
 FOUND_LATER_KEY = "found_later"
 PLAN_TRY = "plan_try"
+PLANNED_WITH = "planned_with"
 GLIMPSE_KEY = "glimpse"
 COVERAGE_KEY = "coverage"
 UPLOAD_TASK = "carry.upload"
@@ -139,7 +140,7 @@ def upload(site_name: str, mapped: dict[str, Any]) -> dict[str, Any]:
     name = f"{dag_id} {run_id} {mapped['slice']}"
     with open_wats(site, settings) as wats, Claims(storage, name, options.now_at) as claims:
         try:
-            anew = _reader(site, settings, staged)
+            anew = _reader(site, settings)
             counts = upload_slice(staged, wats, letters, settings, options, claims=claims, read_anew=anew)
         finally:
             metrics.sent(site, wats.effort())
@@ -152,14 +153,14 @@ def upload(site_name: str, mapped: dict[str, Any]) -> dict[str, Any]:
     return counts | asdict(wats.effort())
 
 
-def _reader(site: Site, settings: Settings, staged: Staging) -> ReadAnew:
-    """Return what reads runs of a slice from VTE once more; nothing is dialled unless it is asked."""
+def _reader(site: Site, settings: Settings) -> ReadAnew:
+    """Return what reads runs from VTE once more; nothing is dialled unless it is asked."""
     from vte_wats.orchestration.edges import open_source
     from vte_wats.sync.map_runs import read_anew
 
     def anew(guids: Sequence[UUID]) -> list[Report | Refusal]:
         with open_source(site, settings) as source:
-            return read_anew(source, staged, settings, guids)
+            return read_anew(source, settings, guids)
 
     return anew
 
@@ -182,15 +183,16 @@ def settle(site_name: str, slices: Any) -> dict[str, Any]:
     window, (state, begins) = planned_window(context), state_to_settle(context, site)
     results = uploads_that_succeeded(context, len(slices))
     history = history_so_far(context, site, state)
-    tried_held = context["dag"].dag_id != site.dag_id("backfill")  # then the held runs were judged by these settings
+    planned = context["ti"].xcom_pull(task_ids="plan", key=RECOGNISED_KEY)
+    tried_held = context["dag"].dag_id != site.dag_id("backfill")  # then by the settings of the plan, not by later ones
     try:
         after = settle_slices(
             state,
             window,
             len(slices),
             results,
-            settings.fingerprint if tried_held else state.settings_hash,
-            key=_sync_key(context),
+            planned[PLANNED_WITH] if tried_held else state.settings_hash,
+            key=_sync_key(context, planned),
             late=_found_later(context),
         )
     except FatalError:
@@ -251,18 +253,18 @@ def recognised_state(context: Any, site: Site, seen: tuple[SourceIdentity, datet
     identity, server_now_at = seen
     here = Surroundings(site, identity, wats_host(site), server_now_at, datetime.now(UTC))
     state = recognise(state or State(since_at=since_at.astimezone(UTC)), here, settings, accepted=accepted)
-    _publish_state(context, state)
+    _publish_state(context, state, settings)
     return state
 
 
-def _publish_state(context: Any, state: State) -> None:
+def _publish_state(context: Any, state: State, settings: Settings) -> None:
     known = state.model_dump(mode="json", by_alias=True, exclude={"coverage", "totals", "settled"})
-    context["ti"].xcom_push(key=RECOGNISED_KEY, value=known | {PLAN_TRY: context["ti"].try_number})
+    planned = {PLAN_TRY: context["ti"].try_number, PLANNED_WITH: settings.fingerprint}
+    context["ti"].xcom_push(key=RECOGNISED_KEY, value=known | planned)
 
 
-def _sync_key(context: Any) -> str:
+def _sync_key(context: Any, planned: Mapping[str, Any]) -> str:
     """Return what names this sync: the DAG run and the try of its plan, for a cleared one carries its slices anew."""
-    planned = context["ti"].xcom_pull(task_ids="plan", key=RECOGNISED_KEY)
     name = f"{context['dag'].dag_id} {context['dag_run'].run_id} {planned[PLAN_TRY]}"
     return hashlib.sha256(name.encode()).hexdigest()[:12]
 
@@ -330,7 +332,7 @@ def publish_window(context: Any, planned: Plan, from_at: datetime, state: State,
     seen = glimpse(planned, settings, from_at)
     context["ti"].xcom_push(key=GLIMPSE_KEY, value=seen.model_dump(mode="json", by_alias=True))
     lateness = measured(state.lateness, window, planned.seconds, settings)
-    _publish_state(context, state.model_copy(update={"lateness": lateness}))
+    _publish_state(context, state.model_copy(update={"lateness": lateness}), settings)
 
 
 def leave_window(context: Any, window: Window) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from uuid import UUID
 
+from vte_wats.model import VteTestRun
 from vte_wats.ports import RunSource, TimeRange
 from vte_wats.settings import AmbiguousTime, Settings
 from vte_wats.storage.staging import Staging
@@ -38,12 +39,28 @@ def extract(source: RunSource, staging: Staging, part: Slice, settings: Settings
     read = staging.write(RUNS, lines())
     log.info("%s: %d runs read", part.name, read)
     if hours:
-        around = merged([neighbourhood(hour) for hour in set(hours.values())])
-        settled = settled_passes(source.station_times(around), settings)
-        told = {guid: settled[guid] for guid in hours if guid in settled}
+        told = _passes_told(source, hours, settings)
         staging.write(PASSES, (json.dumps([str(guid), judged]) for guid, judged in told.items()))
-        log.info("%d runs lie in a repeated hour; other runs of their stations settle %d", len(hours), len(told))
     return read
+
+
+def read_now(
+    source: RunSource, guids: Sequence[UUID], settings: Settings
+) -> Iterator[tuple[VteTestRun, AmbiguousTime | None]]:
+    """Yield named runs as they are now, each with the pass that is settled now; absent ones yield nothing."""
+    runs = list(source.runs_by_guid(guids))
+    hours = {run.index_guid: hour for run in runs if (hour := repeated_hour(run.timestamp_local, settings.zone))}
+    told = _passes_told(source, hours, settings) if hours else {}
+    return ((run, told.get(run.index_guid)) for run in runs)
+
+
+def _passes_told(source: RunSource, hours: Mapping[UUID, TimeRange], settings: Settings) -> dict[UUID, AmbiguousTime]:
+    """Return the passes of runs in repeated hours, as far as what their stations did around them settles these."""
+    around = merged([neighbourhood(hour) for hour in set(hours.values())])
+    settled = settled_passes(source.station_times(around), settings)
+    told = {guid: settled[guid] for guid in hours if guid in settled}
+    log.info("%d runs lie in a repeated hour; other runs of their stations settle %d", len(hours), len(told))
+    return told
 
 
 def passes_of(staging: Staging) -> dict[UUID, AmbiguousTime]:

@@ -16,7 +16,7 @@ from vte_wats.ports import Report, RunSource
 from vte_wats.settings import AmbiguousTime, Settings
 from vte_wats.storage.dead_letters import LetterKind
 from vte_wats.storage.staging import Staging
-from vte_wats.sync.extract import RUNS, passes_of
+from vte_wats.sync.extract import RUNS, passes_of, read_now
 
 log = logging.getLogger(__name__)
 
@@ -69,10 +69,9 @@ def map_one(run: VteTestRun, settings: Settings, ambiguous: AmbiguousTime | None
         return refusal
 
 
-def read_anew(source: RunSource, staging: Staging, settings: Settings, guids: Sequence[UUID]) -> list[Report | Refusal]:
-    """Return what named runs of a slice are by now; one that is not in the source any more is left out."""
-    settled = passes_of(staging)
-    return [map_one(run, settings, settled.get(run.index_guid)) for run in source.runs_by_guid(guids)]
+def read_anew(source: RunSource, settings: Settings, guids: Sequence[UUID]) -> list[Report | Refusal]:
+    """Return what named runs are by now; one that is not in the source any more is left out."""
+    return [map_one(run, settings, settled) for run, settled in read_now(source, guids, settings)]
 
 
 def mapped_runs(staging: Staging) -> Iterator[Report | Refusal]:

@@ -67,7 +67,7 @@ def recognise(state: State, here: Surroundings, settings: Settings, *, accepted:
     """
     _refuse_future(state, here, settings)
     _compare_columns(state.source, here.source, settings)
-    differences = tuple(_differences(state, here))
+    differences = tuple(_differences(state, here, settings))
     if differences and not accepted:
         raise FatalError("VW513 " + "; ".join(differences) + ". Nothing was read or uploaded")
     for difference in differences:
@@ -84,6 +84,7 @@ def recognise(state: State, here: Surroundings, settings: Settings, *, accepted:
             "begun_at": here.now_at if accepted or state.begun_at is None else state.begun_at,
             "source": here.source,
             "target": here.target,
+            "timezone": settings.source_timezone,
             "clock_skew_s": here.clock_skew_s,
         }
     )
@@ -102,7 +103,7 @@ def _refuse_future(state: State, here: Surroundings, settings: Settings) -> None
         )
 
 
-def _differences(state: State, here: Surroundings) -> Iterator[str]:
+def _differences(state: State, here: Surroundings, settings: Settings) -> Iterator[str]:
     known, found, site = state.source, here.source, here.site
     if known is not None:
         if (known.server, known.database) != (found.server, found.database):
@@ -122,6 +123,12 @@ def _differences(state: State, here: Surroundings) -> Iterator[str]:
             f"another WATS than synced to so far: {here.target}; so far {state.target}. The wrong one: correct "
             f"connection {site.wats_connection} and clear this run. The same reports under another name: "
             f"{site.accept}. A WATS without them: {site.begin_anew}"
+        )
+    if state.timezone is not None and state.timezone != settings.source_timezone:
+        yield (
+            f"another source_timezone than synced with so far: {settings.source_timezone}; so far {state.timezone}. "
+            "The wrong one: correct it and clear this run. The right one: what was synced was read by another clock, "
+            f"so {site.accept}, then trigger {site.dag_id('backfill')} from where the sync began to now"
         )
 
 

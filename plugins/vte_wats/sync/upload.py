@@ -63,6 +63,16 @@ class _Progress:
         self.refusals[refusal.index_guid] = refusal
         self.outcomes[refusal.index_guid] = Outcome(refusal.kind)
 
+    def counts_as_done(self, mapped: Report | Refusal) -> bool:
+        """Tell whether an earlier try achieved this very content, and count it as it was counted then."""
+        if isinstance(mapped, Refusal):
+            return False
+        source_hash, outcome = self.done.get(mapped.report_id, (None, Outcome.UNCHANGED))
+        if source_hash != mapped.source_hash:
+            return False
+        self.outcomes[mapped.report_id] = outcome
+        return True
+
     def achieve(self, report: Report, outcome: Outcome) -> None:
         self.outcomes[report.report_id] = outcome
         self.done[report.report_id] = report.source_hash, outcome
@@ -88,13 +98,14 @@ def upload(
     for it. Dead letters are on disk before this returns.
     """
     progress = _Progress(done=_done_earlier(staging))
+    overtaken = _overtaken(staging, letters)
     try:
         codes = wats.process_codes()
         for mapped in in_groups(mapped_runs(staging), _AT_ONCE):
-            reports = list(_mapped_reports(mapped, codes, progress))
-            stored = wats.find_reports([report.report_id for report in reports]) if reports else {}
-            latest = _latest(reports, stored, read_anew)
-            reports = reports if latest is reports else list(_mapped_reports(latest, codes, progress))
+            still_open = [one for one in mapped if _guid(one) in overtaken or not progress.counts_as_done(one)]
+            stored = wats.find_reports([_guid(one) for one in still_open]) if still_open else {}
+            latest = _latest(still_open, stored, overtaken, read_anew)
+            reports = list(_postable(latest, codes, progress))
             to_post = _compared(reports, stored, wats=wats, options=options, progress=progress, claims=claims)
             if options.dry_run:
                 progress.outcomes |= to_post
@@ -116,13 +127,23 @@ def refused_runs(staging: Staging) -> Iterator[Refusal]:
     return map(_REFUSAL.validate_json, staging.read(REFUSED))
 
 
-def _mapped_reports(mapped: Sequence[Report | Refusal], codes: frozenset[int], progress: _Progress) -> Iterator[Report]:
-    """Yield the reports that are still open and that WATS has a process for; refuse the others."""
+def _guid(mapped: Report | Refusal) -> UUID:
+    return mapped.report_id if isinstance(mapped, Report) else mapped.index_guid
+
+
+def _overtaken(staging: Staging, letters: DeadLetters) -> frozenset[UUID]:
+    """Return the staged runs of which a letter holds other data: somebody else has read them, maybe since."""
+    lettered = letters.guids()
+    runs = map(VteTestRun.model_validate_json, staging.read(RUNS) if lettered else ())
+    known = ((run, letters.get(run.index_guid)) for run in runs if run.index_guid in lettered)
+    return frozenset(run.index_guid for run, letter in known if letter is not None and letter.run != run)
+
+
+def _postable(mapped: Sequence[Report | Refusal], codes: frozenset[int], progress: _Progress) -> Iterator[Report]:
+    """Yield the reports that WATS has a process for; refuse the others."""
     for one in mapped:
         if isinstance(one, Refusal):
             progress.refuse(one)
-        elif (done := progress.done.get(one.report_id)) is not None and done[0] == one.source_hash:
-            progress.outcomes[one.report_id] = done[1]
         elif (code := one.natural_key.process_code) not in codes:
             reason = f"VW404 WATS has no test operation with process code {code}; add it in WATS or correct process_map"
             progress.refuse(Refusal.of(one.report_id, HeldError(reason, f"process code {code} is not in WATS")))
@@ -131,23 +152,28 @@ def _mapped_reports(mapped: Sequence[Report | Refusal], codes: frozenset[int], p
 
 
 def _latest(
-    reports: Sequence[Report], stored: Mapping[UUID, StoredReport], read_anew: ReadAnew
+    mapped: Sequence[Report | Refusal],
+    stored: Mapping[UUID, StoredReport],
+    overtaken: frozenset[UUID],
+    read_anew: ReadAnew,
 ) -> Sequence[Report | Refusal]:
-    """Return the reports, those that WATS has with other content made anew from what VTE holds now.
+    """Return what was mapped; what WATS or a letter has with other content is made anew from what VTE holds now.
 
-    They may have been staged long ago, and another sync may have posted more of a run since. Uploads follow one
-    another, so what is read here is never older than what WATS has.
+    It may have been staged long ago, and another sync may have read more of a run since. The uploads of one slot
+    follow one another, so what is read here is never older than what WATS has.
     """
-    differing = [one.report_id for one in reports if one.report_id in stored and _differs(one, stored)]
-    if not differing:
-        return reports
-    log.info("%d runs are in WATS with other content and are read anew", len(differing))
-    made = {one.report_id if isinstance(one, Report) else one.index_guid: one for one in read_anew(differing)}
-    return [made.get(one.report_id, one) for one in reports]
+    doubtful = [
+        guid for one in mapped if (guid := _guid(one)) in overtaken or (guid in stored and _differs(one, stored))
+    ]
+    if not doubtful:
+        return mapped
+    log.info("%d runs are in WATS or a dead letter with other content and are read anew", len(doubtful))
+    made = {_guid(one): one for one in read_anew(doubtful)}
+    return [made.get(_guid(one), one) for one in mapped]
 
 
-def _differs(report: Report, stored: Mapping[UUID, StoredReport]) -> bool:
-    return stored[report.report_id].source_hash != report.source_hash
+def _differs(mapped: Report | Refusal, stored: Mapping[UUID, StoredReport]) -> bool:
+    return isinstance(mapped, Refusal) or stored[mapped.report_id].source_hash != mapped.source_hash
 
 
 def _compared(
@@ -168,7 +194,8 @@ def _compared(
             progress.achieve(report, Outcome.UNCHANGED)
         else:
             to_post[report.report_id] = Outcome.UPLOADED if found is None else Outcome.REPLACED
-    for refusal in _collisions([report for report in reports if report.report_id in to_post], wats, claims, options):
+    open_reports = [report for report in reports if report.report_id in to_post]
+    for refusal in _collisions(open_reports, stored, wats, claims, options):
         progress.refuse(refusal)
         del to_post[refusal.index_guid]
     return to_post
@@ -195,13 +222,18 @@ def _reject(guid: UUID, error: RejectedError, settings: Settings, progress: _Pro
     log.warning("Run %s rejected by WATS: %s", guid, error)
     if progress.rejections[error.signature] >= settings.rejection_limit:
         raise FatalError(
-            f"VW505 WATS rejected {settings.rejection_limit} runs of one slice for the same reason, so the reason "
-            "is not the "
-            f"runs: {error}. Nothing was dead-lettered; correct it and clear the task (setting rejection_limit)"
+            f"VW505 WATS rejected {settings.rejection_limit} runs of one slice for the same reason, so the reason is "
+            f"not the runs: {error}. Nothing was dead-lettered; correct it and clear the task (setting rejection_limit)"
         )
 
 
-def _collisions(reports: Sequence[Report], wats: Wats, claims: Claims, options: UploadOptions) -> Iterator[Refusal]:
+def _collisions(
+    reports: Sequence[Report],
+    stored: Mapping[UUID, StoredReport],
+    wats: Wats,
+    claims: Claims,
+    options: UploadOptions,
+) -> Iterator[Refusal]:
     """Find reports that WATS would take for another run's: equal serial, part, process and start. None may go.
 
     Claimed first, asked then: what another upload posts is seen in the one place or in the other.
@@ -212,16 +244,18 @@ def _collisions(reports: Sequence[Report], wats: Wats, claims: Claims, options: 
     for key, guid in wats.find_natural_keys(list(dict.fromkeys(report.natural_key for report in reports))).items():
         guids_of[key.identity].add(guid)
     for report in reports:
-        others = sorted(guids_of[report.natural_key.identity] - {report.report_id})
+        own = (
+            {report.report_id, stored[report.report_id].stored_as} if report.report_id in stored else {report.report_id}
+        )
+        others = sorted(guids_of[report.natural_key.identity] - own)
         if others:
             key = report.natural_key
             yield Refusal.of(
                 report.report_id,
                 RejectedError(
                     f"VW418 run {others[0]} has the same serial {key.serial!r}, part number {key.part_number!r}, "
-                    "process "
-                    f"code {key.process_code} and start {key.start_at.isoformat()}; WATS would overwrite one with the "
-                    "other. Correct one of them in VTE",
+                    f"process code {key.process_code} and start {key.start_at.isoformat()}; WATS would overwrite one "
+                    "with the other. Correct one of them in VTE",
                     "another run has the same serial, part number, process and start",
                 ),
             )

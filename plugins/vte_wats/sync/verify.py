@@ -67,15 +67,16 @@ def verify(staging: Staging, wats: Wats) -> Comparison:
     outdated: list[UUID] = []
     altered: dict[UUID, tuple[str, ...]] = {}
     reports = {one.report_id: one for one in mapped_runs(staging) if isinstance(one, Report)}
-    stored = wats.fetch(list(reports))
+    kept = {guid: one.stored_as for guid, one in wats.find_reports(list(reports)).items()}
+    stored = wats.fetch(list(kept.values()))
     for guid, report in reports.items():
-        found = stored.get(guid)
+        found = stored.get(kept[guid]) if guid in kept else None
         if found is None:
             absent += 1
         elif _hash_of(found) != report.source_hash:
             outdated.append(guid)
             log.warning("VW921 Run %s changed after its upload; its report is outdated", guid)
-        elif lines := tuple(differences(json.loads(report.body), found)):
+        elif lines := tuple(differences(json.loads(report.body) | {"id": str(kept[guid])}, found)):
             altered[guid] = lines
             log.error("VW922 Run %s is altered in WATS: %s", guid, "; ".join(lines[:_MOST_SHOWN]))
         else:

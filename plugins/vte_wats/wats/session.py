@@ -98,11 +98,14 @@ class WatsSession:
         return answer.data.strip()
 
     def process_codes(self) -> frozenset[int]:
-        """Return the codes of the test operations that WATS knows."""
+        """Return the codes of the test operations that WATS knows; a list without any is not an answer of WATS."""
         self._begin()
         found = self._run(self._list(Routes.App.PROCESSES))
         with self._reading(Routes.App.PROCESSES):
-            return frozenset(int(one["code"]) for one in found if one.get("isTestOperation") is True)
+            codes = frozenset(int(one["code"]) for one in found if one.get("isTestOperation") is True)
+        if not codes:  # taken at its word, it would hold every run
+            raise self._unexpected("GET", Routes.App.PROCESSES)
+        return codes
 
     def find_reports(self, ids: Sequence[UUID]) -> dict[UUID, StoredReport]:
         """Look up reports by the id of the run they were made from; absent ones are not in the answer."""
@@ -128,7 +131,7 @@ class WatsSession:
         return {key: standing[key.identity] for key in keys if key.identity in standing}
 
     def fetch(self, ids: Sequence[UUID]) -> dict[UUID, Mapping[str, Any]]:
-        """Fetch whole reports as WATS keeps them; absent ones are not in the answer."""
+        """Fetch whole reports by the ids WATS keeps them under; absent ones are not in the answer."""
         self._begin()
         return {one: body for one, body in self._side_by_side(ids, self._whole) if body is not None}
 
@@ -352,7 +355,8 @@ def _uuid(header: _Header) -> UUID:
 
 
 def _stored(report_id: UUID, header: _Header) -> StoredReport:
-    return StoredReport(report_id, _misc_info(header, "source_hash"), int(header.get("receiveCount") or 1))
+    source_hash = _misc_info(header, "source_hash")
+    return StoredReport(report_id, _uuid(header), source_hash, int(header.get("receiveCount") or 1))
 
 
 def _misc_info(header: _Header, description: str) -> str | None:
