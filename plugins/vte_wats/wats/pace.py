@@ -20,7 +20,7 @@ from vte_wats.errors import RetriableError
 LONGEST_WAIT_S = 60.0
 """A longer pause is not slept through; the task gives its slot back and comes again."""
 
-_CLOCKS = 0.005  # of the window: the clocks of two machines are never quite together
+_CLOCKS = 0.003  # of the window, 0.2 s: the clocks of two machines are never quite together
 _CATCH_UP = 1 / 6  # of the budget may leave at once after a gap; the rest is spread, for whoever comes next
 _PORTION = 1 / 10  # of the budget is reserved at a time
 _GRAINS = 240  # per window: how finely answered requests are told to the next holder
