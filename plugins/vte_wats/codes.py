@@ -161,4 +161,7 @@ CODES: tuple[Code, ...] = (
     Code("VW921", Follows.WARNS, "a run changed after its upload", "its report in WATS is outdated",
          "carry it again by vte_wats_backfill"),
     Code("VW922", Follows.WARNS, "a run is altered in WATS", "its report says something else", "as VW508"),
+    Code("VW923", Follows.WARNS, "is no dead letter and counts as none", "somebody wrote or changed the file",
+         "look at it, then remove it; its run is compared with WATS by vte_wats_reconcile"),
+    Code("VW924", Follows.WARNS, "/health cannot tell", "the option sites is wrong", "correct it, as the reason says"),
 )  # fmt: skip

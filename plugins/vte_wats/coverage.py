@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC
+from datetime import UTC, datetime
 from enum import StrEnum
 from itertools import pairwise
 from typing import Annotated, Any
@@ -70,6 +70,7 @@ class Lateness(BaseModel):
 
 
 _SETTLED_REMEMBERED = 100
+_HOLES_NAMED = 100
 _RECOGNISED = ("begun_at", "source", "target", "timezone", "clock_skew_s")
 
 
@@ -143,6 +144,22 @@ class State(BaseModel):
     def receipt(self) -> dict[str, Any]:
         """Return what a later sync needs to notice that this state is lost or an older one was put in its place."""
         return self.model_dump(mode="json", by_alias=True, include={"begun_at", "syncs"})
+
+    def not_done(self, until_at: datetime) -> tuple[Window, ...]:
+        """Return the real time from ``lastSync`` to ``until_at`` (aware UTC, whole seconds) that is not done.
+
+        After so many holes that a statement could not name them all, the rest is one window.
+        """
+        left_at, found = self.last_sync, []
+        for stretch in self.coverage:
+            if left_at < (ends_at := min(stretch.from_at, until_at)):
+                found.append(Window(left_at, ends_at))
+            left_at = max(left_at, stretch.to_at)
+        if left_at < until_at:
+            found.append(Window(left_at, until_at))
+        if len(found) > _HOLES_NAMED:
+            found[_HOLES_NAMED - 1 :] = [Window(found[_HOLES_NAMED - 1].from_at, until_at)]
+        return tuple(found)
 
     def holes(self) -> tuple[Window, ...]:
         """Return the real time between stretches of coverage: what failed, or is still under way."""

@@ -113,7 +113,7 @@ class History(_Lean):
     hours: dict[Hour, Tally] = {}
     days: dict[date, Tally] = {}
     counted: tuple[str, ...] = Field((), description="The DAG runs that were counted, shortened, the latest last.")
-    settled_at: Instant | None = Field(None, description="When accounts balanced last.")
+    settled_at: Instant | None = Field(None, description="When the accounts of a sync balanced last.")
     interval_s: int | None = Field(None, description="How long the last scheduled interval was.")
     budget_per_minute: int | None = Field(
         None, description="The requests that WATS allows, as the last upload knew it."
@@ -149,7 +149,6 @@ class History(_Lean):
         at: datetime,
         tally: Tally,
         *,
-        interval_s: int | None = None,
         budget_per_minute: int | None = None,
     ) -> History:
         """Return the history after a DAG run's accounts balanced at ``at``.
@@ -168,11 +167,13 @@ class History(_Lean):
                 "hours": {one: hours[one] for one in sorted(hours) if at - one < HOURS_KEPT},
                 "days": {one: days[one] for one in sorted(days) if day - one < DAYS_KEPT},
                 "counted": counted[-COUNTED_KEPT:],
-                "settled_at": at,
-                "interval_s": interval_s or self.interval_s,
                 "budget_per_minute": budget_per_minute or self.budget_per_minute,
             }
         )
+
+    def synced(self, at: datetime, interval_s: int | None = None) -> History:
+        """Return the history after a sync balanced at ``at``; ``interval_s`` is known of a scheduled one."""
+        return self.model_copy(update={"settled_at": at, "interval_s": interval_s or self.interval_s})
 
     def since(self, at: datetime) -> Tally:
         """Add up the hours that began at ``at`` or later."""

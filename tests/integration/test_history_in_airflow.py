@@ -58,6 +58,15 @@ def test_an_outage_leaves_the_runs_that_were_seen_waiting_until_they_are_carried
     assert counts(site)["uploaded"] > waiting  # the guard band of the first interval holds runs, too
 
 
+def test_neither_a_comparison_nor_a_backfill_passes_for_a_sync(site):
+    assert site.sync(10) == "success"
+    before = {name: site.history.get(name) for name in ("settled_at", "interval_s")}
+    assert site.sync(dag_id="vte_wats_reconcile", days=0) == "success"
+    form = {"from": "2026-03-02T00:00Z", "to": "2026-03-02T00:05Z", "guids": [], "batch_size": None}
+    assert site.sync(dag_id="vte_wats_backfill", **form, dead_letters=None) == "success"
+    assert {name: site.history.get(name) for name in before} == before
+
+
 def test_a_dry_run_leaves_no_history(site):
     assert site.sync(10, dry_run=True) == "success"
     assert Variable.get(HISTORY, default_var=None) is None

@@ -16,9 +16,11 @@ from vte_wats.alerts.failure import Failure, one_line, replaces
 from vte_wats.alerts.memory import Memory, Reach, Waiting
 from vte_wats.alerts.watch import Measures, remembered, watch
 from vte_wats.coverage import State, Stretch
+from vte_wats.sites import Site
 from vte_wats.storage.dead_letters import LetterHead, LetterKind
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
+SITE = Site("oslo")
 LIMITS = AlertSettings(dead_letters_per_hour=3, failed_syncs_per_hour=5, min_free_mb=1000)
 UP = Reach(ok=True, version="1", round_trip_ms=1)
 DOWN = Reach(ok=False, problem="no connection")
@@ -47,7 +49,7 @@ def a_head(kind: LetterKind, signature: str = "serial is blank", *, age: timedel
 
 def seen(measures: Measures, memory: Memory | None = None, limits: AlertSettings = LIMITS) -> dict[str, Observation]:
     memory = remembered(memory or Memory(), measures)
-    return {one.key: one for one in watch(measures, memory, limits)}
+    return {one.key: one for one in watch(SITE, measures, memory, limits)}
 
 
 def verdict(key: str, memory: Memory | None = None, **found) -> Verdict:
@@ -101,6 +103,23 @@ def test_no_progress_counts_from_when_coverage_was_last_seen_to_move():
         assert seen(later, memory)[Kind.NO_PROGRESS].verdict is expected
     moved = replace(FINE, now_at=NOW + timedelta(minutes=60), state=covered(NOW + timedelta(minutes=5)))
     assert seen(moved, memory)[Kind.NO_PROGRESS].verdict is Verdict.GOOD
+
+
+def test_after_an_outage_a_sync_has_its_time_before_anybody_is_told_of_no_progress():
+    memory = remembered(Memory(), replace(FINE, state=covered(NOW)))
+    for minutes in (60, 120, 180):
+        memory = remembered(
+            memory, replace(FINE, now_at=NOW + timedelta(minutes=minutes), state=covered(NOW), wats=DOWN)
+        )
+    for minutes, expected in ((182, Verdict.GOOD), (239, Verdict.GOOD), (240, Verdict.BAD)):
+        back = replace(FINE, now_at=NOW + timedelta(minutes=minutes), state=covered(NOW))
+        assert seen(back, memory)[Kind.NO_PROGRESS].verdict is expected
+
+
+def test_advice_names_the_connections_of_the_site():
+    found = seen(replace(FINE, vte=DOWN, wats=DOWN))
+    assert "vte_oslo" in found[Kind.VTE].advice
+    assert "wats_oslo" in found[Kind.WATS].advice
 
 
 def test_no_progress_is_fine_when_vte_holds_nothing_newer():

@@ -140,6 +140,14 @@ def test_heads_tell_reason_and_times_without_the_run(letters):
     assert heads[guid_of(1)].model_dump() == letters.get(guid_of(1)).model_dump(exclude={"run"})
 
 
+def test_a_file_that_is_no_letter_hides_no_other_and_is_told(storage, letters, caplog):
+    put(letters, 2)
+    for number, text in ((1, "{}"), (3, "no JSON"), (4, '{"index_guid": 5,\n "run": {}}')):
+        (storage / "dead_letters" / f"{guid_of(number)}.json").write_text(text)
+    assert [head.index_guid for head in letters.heads()] == [guid_of(2)]
+    assert caplog.text.count("VW923") == 3
+
+
 def test_a_head_is_read_whole_however_long_the_reason_is(letters):
     reason = 'æ",\n "run":' * 1_000
     letters.put(a_run(1), LetterKind.DEAD, reason, "long", FIRST_AT)

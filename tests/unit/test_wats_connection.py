@@ -130,3 +130,10 @@ def test_an_extra_that_is_no_json_object_is_refused(extra):
 def test_a_connection_never_shows_its_token():
     connection = parse()
     assert TOKEN not in f"{connection!r} {connection} {connection.model_dump()} {connection.model_dump_json()}"
+
+
+@pytest.mark.parametrize("extra", ['{"password": "s3cret-token", ', '["s3cret-token"]', '"s3cret-token"'])
+def test_an_extra_that_is_no_object_is_refused_without_being_shown(extra):
+    with pytest.raises(FatalError, match="extra: ") as raised:
+        parse(extra=extra)
+    assert "s3cret" not in str(raised.value)

@@ -22,7 +22,7 @@ class Reach(BaseModel):
 
 
 class Waiting(BaseModel):
-    """What VTE holds that is newer than ``lastSync``."""
+    """What VTE holds that is newer than ``lastSync`` and was carried by no sync."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 

@@ -16,6 +16,7 @@ from vte_wats.alerts.condition import Kind, Observation, Verdict
 from vte_wats.alerts.durations import in_words
 from vte_wats.alerts.memory import Memory, Reach, Waiting
 from vte_wats.coverage import State
+from vte_wats.sites import Site
 from vte_wats.storage.dead_letters import LetterHead, LetterKind
 
 # A condition with a limit closes below this part of it, so that a value near the limit does not open and close it.
@@ -45,7 +46,8 @@ class Measures:
 def remembered(memory: Memory, measures: Measures) -> Memory:
     """Return the memory with what was measured, conditions left as they are."""
     covered_until = measures.state.coverage[-1].to_at if measures.state and measures.state.coverage else None
-    moved = memory.progress_at is None or covered_until != memory.covered_until
+    # While a server is away the clock of progress stands still: a sync needs time once the server is back.
+    moved = memory.progress_at is None or covered_until != memory.covered_until or _is_away(measures)
     return memory.model_copy(
         update={
             "checked_at": measures.now_at,
@@ -61,12 +63,17 @@ def remembered(memory: Memory, measures: Measures) -> Memory:
     )
 
 
-def watch(measures: Measures, memory: Memory, limits: AlertSettings) -> list[Observation]:
+def watch(site: Site, measures: Measures, memory: Memory, limits: AlertSettings) -> list[Observation]:
     """Return one observation per condition; ``memory`` is that of :func:`remembered`."""
     return [
         _setup(measures),
-        _reach(Kind.VTE, "VTE", measures.vte, "check SQL Server, the network and connection vte_default"),
-        _reach(Kind.WATS, "WATS", measures.wats, "check WATS, the network, the token and connection wats_default"),
+        _reach(Kind.VTE, "VTE", measures.vte, f"check SQL Server, the network and connection {site.source_connection}"),
+        _reach(
+            Kind.WATS,
+            "WATS",
+            measures.wats,
+            f"check WATS, the network, the token and connection {site.wats_connection}",
+        ),
         _no_progress(measures, memory, limits),
         _lag(measures, limits),
         _failed_syncs(measures, limits),

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.definitions.callback import AsyncCallback
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from vte_wats.orchestration.dag_settings import DagSettings
 
 log = logging.getLogger(__name__)
+
+_CALLBACK_TAKES = timedelta(minutes=2)
 
 
 @dataclass(eq=False)
@@ -117,8 +119,11 @@ def _note_and_tell(site: Site, since_at: datetime, context: Mapping[str, Any]) -
     return tell_missed(alerts, situation(site, zone, memory, state))
 
 
-def tell_missed(alerts: AlertSettings, around: Situation) -> str:
-    """Tell of a missed deadline that nobody was told of yet; return what became of it."""
+def tell_missed(alerts: AlertSettings, around: Situation, *, left_behind: bool = False) -> str:
+    """Tell of a missed deadline that nobody was told of yet; return what became of it.
+
+    With ``left_behind`` only of one whose own callback has had its time to tell.
+    """
     from airflow.sdk import Variable
 
     from vte_wats.alerts.mails import late
@@ -129,6 +134,8 @@ def tell_missed(alerts: AlertSettings, around: Situation) -> str:
     missed = read_missed(around.site)
     if missed is None or missed.told_at is not None:
         return "nothing to tell"
+    if left_behind and missed.due_at > around.now_at - _CALLBACK_TAKES:
+        return "its callback tells"
     message = late(missed, replace(around, links=links_for(around.site, around.failure, missed.run_id)))
     if not ways_in_words(alerts):
         log.warning("VW906 nobody is told, for no recipients are set: %s", message.subject)
@@ -141,9 +148,10 @@ def tell_missed(alerts: AlertSettings, around: Situation) -> str:
             log.error("VW907 not told, tried again at the next check: %s (%s)", message.subject, exc)  # noqa: TRY400
             return f"not sent, the monitor tries again: {exc}"
         log.info("told: %s", message.subject)
+    known = read_missed(around.site) or missed  # another deadline may have been missed while the mail was on its way
     Variable.set(
         around.site.deadline_variable,
-        missed.model_copy(update={"told_at": datetime.now(UTC)}).model_dump_json(indent=1),
+        known.model_copy(update={"told_at": datetime.now(UTC)}).model_dump_json(indent=1),
     )
     return f"told: {message.subject}"
 

@@ -26,17 +26,20 @@ def history_so_far(context: Any, site: Site, state: State) -> History:
     return read_history(site).seen(seen and Glimpse.model_validate(seen), state.coverage)
 
 
-def history_settled(context: Any, history: History, after: State, results: Sequence[Mapping[str, Any]]) -> History:
+def history_settled(
+    context: Any, site: Site, history: History, after: State, results: Sequence[Mapping[str, Any]]
+) -> History:
     """Return the history with what the uploads of this DAG run carried, counted once."""
-    dag_run = context["dag_run"]
-    from_at, to_at = dag_run.data_interval_start, dag_run.data_interval_end
-    interval_s = int((to_at - from_at).total_seconds()) if dag_run.run_type == "scheduled" and from_at else None
-    name = f"{context['dag'].dag_id}/{dag_run.run_id}"
+    dag_id, dag_run, now_at = context["dag"].dag_id, context["dag_run"], datetime.now(UTC)
     budget = max((result.get("budget_per_minute", 0) for result in results), default=0)
     history = history.settled(
-        name, datetime.now(UTC), Tally.of(results), interval_s=interval_s, budget_per_minute=budget or None
-    )
-    return history.seen(None, after.coverage)
+        f"{dag_id}/{dag_run.run_id}", now_at, Tally.of(results), budget_per_minute=budget or None
+    ).seen(None, after.coverage)
+    if dag_id != site.dag_id("sync"):  # a comparison or a backfill is no sign that the sync lives
+        return history
+    from_at, to_at = dag_run.data_interval_start, dag_run.data_interval_end
+    interval_s = int((to_at - from_at).total_seconds()) if dag_run.run_type == "scheduled" and from_at else None
+    return history.synced(now_at, interval_s)
 
 
 def publish_history(context: Any, site: Site, settings: Settings, state: State, history: History) -> None:

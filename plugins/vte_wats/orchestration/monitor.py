@@ -47,7 +47,7 @@ def watch(site_name: str, sync_schedule: str) -> dict[str, Any]:
     measures = measure(site, sync_schedule, read_dag_settings().start_date)
     before = Memory.parse(Variable.get(site.alerts_variable, default=None))
     memory = remembered(before, measures)
-    memory = telling.taken_in(memory, observe(measures, memory, alerts), alerts, measures.now_at)
+    memory = telling.taken_in(memory, observe(site, measures, memory, alerts), alerts, measures.now_at)
     around = situation(site, zone, memory, measures.state)
     ways = ways_in_words(alerts)
 
@@ -56,7 +56,7 @@ def watch(site_name: str, sync_schedule: str) -> dict[str, Any]:
 
     memory = telling.tell(alerts, around, ways, sending(alerts), save)
     save(memory)
-    tell_missed(alerts, around)
+    tell_missed(alerts, around, left_behind=True)
     if alerts.summary_at is not None and ways:
         memory = summarise(site, alerts.summary_at, replace(around, memory=memory), sending(alerts))
         save(memory)
@@ -96,23 +96,27 @@ def _measured_with(measures: Measures, site: Site, settings: Settings) -> Measur
         if storage.protocol in ("", "file"):
             existing = next(folder for folder in (storage, *storage.parents) if folder.exists())
             measures = replace(measures, free_mb=shutil.disk_usage(existing.path).free // 1_000_000)
-    except OSError as exc:
-        log.error("VW902 the storage cannot be read: %s", exc)  # noqa: TRY400 -- the sync's own tasks fail for it, too
+    except Exception as exc:  # noqa: BLE001 -- every bucket's client raises errors of its own
+        problem = f"VW902 the storage cannot be read: {exc or type(exc).__name__}"
+        log.error(problem)  # noqa: TRY400 -- the sync's own tasks fail for it, too
+        return replace(measures, setup_problem=problem)
     return measures
 
 
 def _source(measures: Measures, site: Site, settings: Settings, since_at: datetime) -> Measures:
     from vte_wats.alerts.memory import Reach, Waiting
+    from vte_wats.coverage import State
     from vte_wats.orchestration.edges import open_source
-    from vte_wats.windows import local_ranges, window_of
+    from vte_wats.windows import Window, local_ranges, merged
 
-    last_sync = measures.state.last_sync if measures.state is not None else since_at
-    settled_at = measures.now_at - timedelta(seconds=settings.settle_delay_s)
-    window = window_of(min(last_sync, settled_at), settled_at, 0, 0)
+    state = measures.state or State(since_at=since_at)
+    settled_at = measures.now_at.replace(microsecond=0) - timedelta(seconds=settings.settle_delay_s)
+    open_windows = state.not_done(settled_at) or (Window(settled_at, settled_at + timedelta(seconds=1)),)
+    ranges = merged([one for window in open_windows for one in local_ranges(window, settings.zone)])
     try:
         with open_source(site, settings) as source:
             asked_s, asked_at = time.perf_counter(), datetime.now(UTC)
-            found = source.waiting_runs(local_ranges(window, settings.zone))
+            found = source.waiting_runs(ranges)
             took_s = time.perf_counter() - asked_s
     except _UNREACHABLE as exc:
         return replace(measures, vte=Reach(ok=False, problem=_first_line(exc)))
@@ -120,7 +124,7 @@ def _source(measures: Measures, site: Site, settings: Settings, since_at: dateti
         measures,
         vte=Reach(ok=True, version=found.version, round_trip_ms=round(took_s * 1000, 1)),
         waiting=Waiting(
-            runs=found.runs, newest_local=found.newest_local, lag_s=(measures.now_at - last_sync).total_seconds()
+            runs=found.runs, newest_local=found.newest_local, lag_s=(measures.now_at - state.last_sync).total_seconds()
         ),
         clock_skew_s=round((found.server_now_at - asked_at).total_seconds() - took_s / 2, 1),
     )
@@ -157,9 +161,12 @@ def summarise(site: Site, summary_at: str, around: Situation, send: Any) -> Memo
     from vte_wats.coverage import Outcome
     from vte_wats.errors import RetriableError
 
-    local = around.now_at.astimezone(around.zone)
-    day, memory = (local - timedelta(days=1)).date(), around.memory
-    if f"{local:%H:%M}" < summary_at or memory.summary_day == day:
+    local, memory = around.now_at.astimezone(around.zone), around.memory
+    has_come = f"{local:%H:%M}" >= summary_at
+    day = local.date() - timedelta(
+        days=1 if has_come else 2
+    )  # before it has come, the summary of the day before counts
+    if memory.summary_day == day or (memory.summary_day is None and not has_come):
         return memory
     totals = {outcome.value: runs for outcome, runs in (around.state.totals if around.state else {}).items()}
     try:

@@ -199,7 +199,7 @@ def settle(site_name: str, slices: Any) -> dict[str, Any]:
         publish_history(context, site, settings, state, history)
         raise
     discard(storage_of(site, settings), context["dag"].dag_id, context["dag_run"].run_id)
-    publish_history(context, site, settings, after, history_settled(context, history, after, results))
+    publish_history(context, site, settings, after, history_settled(context, site, history, after, results))
     if not context["params"]["dry_run"] and not (begins and window is None):  # only a sync of time begins a state
         write_state(site, after)  # it knows this sync by now, should this try end before it can say so
         context["ti"].xcom_push(key=SETTLED_KEY, value=after.receipt())
@@ -316,7 +316,9 @@ def interval_to_sync(context: Any, site: Site) -> tuple[datetime, datetime]:
         since_at, until_at = context["dag"].start_date, context["dag_run"].run_after
         state = read_state(site, since_at)
         return min(state.last_sync if state else since_at, until_at), until_at  # a state of the future is refused later
-    return from_at, to_at
+    since_at = context["dag"].start_date
+    is_first = since_at < from_at < since_at + (to_at - from_at)  # a start date need not lie on a tick of the schedule
+    return since_at if is_first else from_at, to_at
 
 
 def publish_window(context: Any, planned: Plan, from_at: datetime, state: State, settings: Settings) -> None:

@@ -65,7 +65,11 @@ def create_app() -> FastAPI:
 @without_login.get("/health", responses={status.HTTP_503_SERVICE_UNAVAILABLE: {"model": Health}})
 def get_health(session: SessionDep, response: Response) -> Health:
     """Tell a load balancer or an uptime probe how it stands, without a login: numbers only, from what is stored."""
-    sites = all_sites()
+    try:
+        sites = all_sites()
+    except HTTPException as exc:
+        log.warning("VW924 /health cannot tell: %s", exc.detail)
+        raise HTTPException(exc.status_code, "The option sites is wrong; the log says how.") from None
     found = health(list(read_stored(session, sites).values()), datetime.now(UTC))
     log.info("%s", found)
     if found.status is HealthWord.FAILING:

@@ -9,7 +9,6 @@ from airflow.models.variable import Variable
 from fastapi import HTTPException, status
 from upath import UPath
 
-from vte_wats.errors import FatalError
 from vte_wats.orchestration.edges import storage_of
 from vte_wats.settings import parse_settings
 from vte_wats.sites import Site
@@ -33,7 +32,7 @@ def letters_of(site: Site) -> Letters:
     try:
         settings = parse_settings(Variable.get(site.settings_variable, default_var=None), site.settings_variable)
         return _letters_in(storage_of(site, settings))
-    except (FatalError, OSError) as exc:
+    except Exception as exc:  # every bucket's client raises errors of its own
         raise HTTPException(status.HTTP_503_SERVICE_UNAVAILABLE, f"Dead letters cannot be read: {exc}") from exc
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator
 from contextlib import suppress
@@ -9,11 +10,13 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 from upath import UPath
 
 from vte_wats.model import VteTestRun
 from vte_wats.storage.folders import make_folder, write_whole
+
+log = logging.getLogger(__name__)
 
 HEAD_BYTES = 4_096  # what stands before the steps; they are most of a letter
 _BEFORE_RUN = b',\n "run":'  # a line of its own in a letter; line breaks inside texts are escaped
@@ -118,10 +121,15 @@ class DeadLetters:
             except FileNotFoundError:  # its run reached WATS meanwhile
                 continue
             head, found, _ = beginning.partition(_BEFORE_RUN)
-            if found:
-                yield LetterHead.model_validate_json(head + b"}")
-            elif (letter := self.get(guid)) is not None:
-                yield LetterHead.model_validate(letter.model_dump(exclude={"run"}))
+            try:
+                if found:
+                    yield LetterHead.model_validate_json(head + b"}")
+                elif (letter := self.get(guid)) is not None:
+                    yield LetterHead.model_validate(letter.model_dump(exclude={"run"}))
+            except ValidationError:
+                log.warning(
+                    "VW923 %s is no dead letter and counts as none; look at it, then remove it", self._path(guid)
+                )
 
     def _path(self, guid: UUID) -> UPath:
         return self._folder / f"{guid}.json"

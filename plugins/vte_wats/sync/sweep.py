@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 KEYS = "keys"
 MISSING = "missing"
 _PORTION = 2_000  # runs: some fifty requests
-_ALIKE = 250  # portions of one size; then they grow, for Airflow maps a task 1,024 times at most
+_ALIKE = 100  # portions of one size; then it doubles, for Airflow maps a task 1,024 times at most: 200 million runs
 _AT_ONCE = 1_000
 
 
@@ -42,7 +42,7 @@ def stage_keys(
     runs = source.run_keys(ranges)
     names: list[str] = []
     for n in count():
-        keys = [f"{guid} {local.isoformat()}" for guid, local in islice(runs, portion * (1 + n // _ALIKE))]
+        keys = [f"{guid} {local.isoformat()}" for guid, local in islice(runs, portion * 2 ** (n // _ALIKE))]
         if not keys:
             break
         names.append(f"k{n + 1:04d}")

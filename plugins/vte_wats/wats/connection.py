@@ -134,7 +134,7 @@ class WatsConnection(WatsOptions):
         except ValidationError as exc:
             mistakes += [
                 f"{'.'.join(map(str, m['loc'])) or 'extra'}: {m['msg'].removeprefix('Value error, ')}"
-                + ("" if m["type"] == "extra_forbidden" else f", given {m['input']!r}")
+                + ("" if m["type"] == "extra_forbidden" or not m["loc"] else f", given {m['input']!r}")
                 for m in exc.errors(include_url=False, include_context=False)
             ]
         if mistakes or options is None:

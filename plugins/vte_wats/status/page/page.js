@@ -416,16 +416,17 @@ async function refreshStatus() {
 }
 
 async function refreshHistory() {
-  const span = shown.span;
+  const { span, site } = shown;
   const past = await ask(`api/history?${about({ span })}`);
-  if (!past || span !== shown.span) return;
+  if (!past || span !== shown.span || site !== shown.site) return;
   shown.past = past;
   drawChart(past);
 }
 
 async function refreshLetters() {
+  const { site } = shown;
   const letters = await ask(`api/letters?${about()}`);
-  if (!letters) return;
+  if (!letters || site !== shown.site) return;
   shown.letters = letters;
   drawLetters(letters, shown.status?.may_redrive ?? false);
 }
