@@ -15,6 +15,18 @@ REGION = "eu-north-1"
 KEYS = {"login": "AKIAEMULATED", "password": "emulated-secret-key"}
 
 
+# A connection to an S3 that nobody answers for.
+AWAY = {
+    "conn_type": "aws",
+    **KEYS,
+    "extra": {
+        "endpoint_url": "http://127.0.0.1:9",
+        "region_name": REGION,
+        "config_kwargs": {"retries": {"max_attempts": 0}},
+    },
+}
+
+
 class Bucket:
     """One bucket, within a ``with`` block. ``client`` is a second way in: what it does, another worker did."""
 

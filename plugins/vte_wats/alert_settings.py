@@ -46,11 +46,9 @@ class AlertSettings(BaseModel):
         None, description="The time of day in which nothing is sent; it is sent when they end."
     )
     no_progress_s: int = Field(
-        3_600, ge=60, description="Seconds without a finished sync that are wrong, when VTE holds newer runs."
+        3_600, ge=60, description="Seconds without a finished sync that are wrong, when runs wait in VTE."
     )
-    lag_limit_s: int = Field(
-        1_800, ge=60, description="Seconds that lastSync may be behind, when VTE holds newer runs."
-    )
+    lag_limit_s: int = Field(1_800, ge=60, description="Seconds that lastSync may be behind, when runs wait in VTE.")
     failed_syncs_per_hour: int = Field(
         6, ge=1, description="Intervals of the last hour that failed and were not cleared since."
     )

@@ -16,7 +16,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, computed_field
 
 from vte_wats.ports import SourceIdentity
-from vte_wats.windows import Window
+from vte_wats.windows import Window, window_of
 
 
 class Outcome(StrEnum):
@@ -145,25 +145,24 @@ class State(BaseModel):
         """Return what a later sync needs to notice that this state is lost or an older one was put in its place."""
         return self.model_dump(mode="json", by_alias=True, include={"begun_at", "syncs"})
 
-    def not_done(self, until_at: datetime) -> tuple[Window, ...]:
-        """Return the real time from ``lastSync`` to ``until_at`` (aware UTC, whole seconds) that is not done.
-
-        After so many holes that a statement could not name them all, the rest is one window.
-        """
-        left_at, found = self.last_sync, []
-        for stretch in self.coverage:
-            if left_at < (ends_at := min(stretch.from_at, until_at)):
-                found.append(Window(left_at, ends_at))
-            left_at = max(left_at, stretch.to_at)
-        if left_at < until_at:
-            found.append(Window(left_at, until_at))
-        if len(found) > _HOLES_NAMED:
-            found[_HOLES_NAMED - 1 :] = [Window(found[_HOLES_NAMED - 1].from_at, until_at)]
-        return tuple(found)
-
     def holes(self) -> tuple[Window, ...]:
         """Return the real time between stretches of coverage: what failed, or is still under way."""
         return tuple(Window(left.to_at, right.from_at) for left, right in pairwise(self.coverage))
+
+    def left_to_do(self, until_at: datetime) -> tuple[Window, ...]:
+        """Return the real time from ``last_sync`` to ``until_at`` that is not covered, its holes included.
+
+        After as many holes as a statement can name, the rest is one window.
+        """
+        windows, at = [], self.last_sync
+        for stretch in (*self.coverage, Stretch(from_at=until_at, to_at=until_at)):
+            to_at = min(stretch.from_at, until_at)
+            if at < to_at:
+                windows.append(window_of(at, to_at, 0, 0))
+            at = max(at, stretch.to_at)
+        if len(windows) > _HOLES_NAMED:
+            windows[_HOLES_NAMED - 1 :] = [Window(windows[_HOLES_NAMED - 1].from_at, windows[-1].to_at)]
+        return tuple(windows)
 
 
 def _merged(stretches: tuple[Stretch, ...]) -> tuple[Stretch, ...]:

@@ -62,7 +62,7 @@ def test_neither_a_comparison_nor_a_backfill_passes_for_a_sync(site):
     assert site.sync(10) == "success"
     before = {name: site.history.get(name) for name in ("settled_at", "interval_s")}
     assert site.sync(dag_id="vte_wats_reconcile", days=0) == "success"
-    form = {"from": "2026-03-02T00:00Z", "to": "2026-03-02T00:05Z", "guids": [], "batch_size": None}
+    form = {"from": "2026-03-02T00:00:00Z", "to": "2026-03-02T00:05:00Z", "guids": [], "batch_size": None}
     assert site.sync(dag_id="vte_wats_backfill", **form, dead_letters=None) == "success"
     assert {name: site.history.get(name) for name in before} == before
 

@@ -19,8 +19,10 @@ from upath import UPath
 
 from sandbox.mail import MailCatcher, forms_of
 from sandbox.plant import READER_PASSWORD, Plant
+from tests.bucket import AWAY
 from tests.unit.builders import a_run
 from vte_wats.alerts.memory import Memory
+from vte_wats.coverage import State, Stretch
 from vte_wats.orchestration.deadline import deadline_missed
 from vte_wats.sites import Site
 from vte_wats.storage.dead_letters import DeadLetters, LetterKind
@@ -42,7 +44,7 @@ class Monitored:
     def set(self, text: str | None = None, **alerts: Any) -> None:
         """Write the settings: recipients and what a test wants beside them, or a whole text."""
         given = {"recipients": ["ops@factory.example"], "lag_limit_s": 10**9, "no_progress_s": 10**9} | alerts
-        settings = self.plant.floor.settings(storage_path=f"file://{self.storage}", alerts=given)
+        settings = self.plant.floor.settings(storage_path=self.storage, alerts=given)
         self._monkeypatch.setenv("AIRFLOW_VAR_VTE_WATS", json.dumps(settings) if text is None else text)
 
     def check(self, times: int = 1) -> list[str]:
@@ -95,7 +97,7 @@ def monitored(bag, tmp_path, monkeypatch) -> Iterator[Monitored]:
         for name, value in plant.environment.items():
             monkeypatch.setenv(name, value)
         monkeypatch.setenv("AIRFLOW_CONN_SMTP_DEFAULT", json.dumps(mail.connection))
-        one = Monitored(plant, mail, bag, str(tmp_path), monkeypatch)
+        one = Monitored(plant, mail, bag, f"file://{tmp_path}", monkeypatch)
         one.set()
         yield one
 
@@ -152,6 +154,15 @@ def test_settings_that_are_wrong_are_told_to_the_recipients_in_them(monitored):
     assert opened.startswith("PROBLEM: nothing can run: VW103 2 setting(s) are wrong")
 
 
+def test_a_bucket_that_is_away_is_told(monitored, monkeypatch):
+    monkeypatch.setenv("AIRFLOW_CONN_LETTERS", json.dumps(AWAY))
+    monitored.storage = "s3://letters@vte-wats/x"
+    monitored.set(summary_at="00:00")
+    (opened,) = monitored.check(2)
+    assert opened.startswith("PROBLEM: nothing can run: VW902 the storage cannot be read: ")
+    assert monitored.memory.vte.ok
+
+
 def test_lag_is_told_with_the_runs_that_wait_and_closes_once_they_are_carried(monitored):
     assert monitored.sync(5) == "success"
     monitored.set(lag_limit_s=3_600)
@@ -168,8 +179,19 @@ def test_lag_is_told_with_the_runs_that_wait_and_closes_once_they_are_carried(mo
     assert monitored.check(2)[0].startswith("SOLVED after ")
 
 
+def test_what_was_carried_behind_a_hole_does_not_wait(monitored):
+    assert monitored.sync(5) == "success"
+    state = State.model_validate_json(Variable.get(SITE.state_variable))
+    behind = Stretch(from_at=BEGIN_AT + timedelta(minutes=9), to_at=datetime.now(UTC))
+    holed = state.model_copy(update={"coverage": (*state.coverage, behind)})
+    Variable.set(SITE.state_variable, holed.model_dump_json(by_alias=True))
+    monitored.check()
+    assert monitored.memory.waiting.runs > 0
+    assert "2026-03-02T01:04:00" <= monitored.memory.waiting.newest_local < "2026-03-02T01:09:00"
+
+
 def test_dead_letters_and_held_groups_are_told(monitored):
-    letters = DeadLetters(UPath(f"file://{monitored.storage}"))
+    letters = DeadLetters(UPath(monitored.storage))
     now_at = datetime.now(UTC)
     for number in range(3):
         letters.put(a_run(number), LetterKind.DEAD, "serial must not be blank", "serial is blank", now_at)

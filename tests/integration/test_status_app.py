@@ -22,6 +22,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy import event
 from upath import UPath
 
+from tests.bucket import AWAY
 from tests.unit.builders import a_run
 from vte_wats.alerts.condition import Condition
 from vte_wats.alerts.memory import Memory, Reach, Waiting
@@ -328,6 +329,15 @@ def test_what_a_status_costs_does_not_depend_on_how_much_there_is(ask, airflow):
 
 
 # Dead letters
+
+
+def test_a_bucket_that_is_away_is_told_where_the_letters_are(ask, monkeypatch):
+    monkeypatch.setenv("AIRFLOW_CONN_LETTERS", json.dumps(AWAY))
+    answers = {"source_timezone": "Europe/Oslo", "process_map": {"*": 100}, "storage_path": "s3://letters@vte-wats/x"}
+    monkeypatch.setenv("AIRFLOW_VAR_VTE_WATS", json.dumps(answers))
+    answer = ask("api/letters")
+    assert answer.status_code == 503
+    assert answer.json()["detail"].startswith("Dead letters cannot be read: ")
 
 
 def letter(storage: Path, number: int = 1, signature: str = "serial is blank", **run) -> None:

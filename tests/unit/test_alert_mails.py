@@ -81,7 +81,7 @@ def test_both_forms_tell_how_far_it_is_why_it_fails_and_what_to_do():
     for text in both(notice(NoticeKind.OPENED, [a_condition(advice="check the token")], a_situation())):
         assert "2026-03-02 13:18:00 (Europe/Oslo)" in text
         assert "12 minutes ago" in text
-        assert "120 runs newer than lastSync" in text
+        assert "120 runs not carried yet" in text
         assert "carry.upload" in text
         assert FAILURE.reason in text
         assert "What to do: check the token" in " ".join(text.split())

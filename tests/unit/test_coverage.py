@@ -30,6 +30,24 @@ stretches = st.lists(
 )
 
 
+@pytest.mark.parametrize(
+    ("done", "until", "left"),
+    [
+        ([], 60, [(0, 60)]),
+        ([], -5, []),
+        ([(0, 50)], 60, [(50, 60)]),
+        ([(0, 60)], 60, []),
+        ([(0, 5), (10, 50)], 60, [(5, 10), (50, 60)]),
+        ([(-30, -20), (-10, 5), (10, 20), (30, 90)], 60, [(5, 10), (20, 30)]),
+        ([(10, 20), (30, 40)], 35, [(0, 10), (20, 30)]),
+        ([(0, 5), (30, 40)], 20, [(5, 20)]),
+    ],
+)
+def test_what_is_left_to_do_are_the_holes_after_the_watermark_and_what_is_newer(done, until, left):
+    windows = covered(*done).left_to_do(minute(until))
+    assert windows == tuple(Window(minute(from_minute), minute(to_minute)) for from_minute, to_minute in left)
+
+
 @given(stretches, st.randoms(use_true_random=False))
 def test_coverage_is_the_same_in_whatever_order_windows_are_done(done, random):
     shuffled = done.copy()
@@ -129,19 +147,9 @@ def test_state_comes_back_equal_from_the_json_of_the_variable():
     assert State.model_validate_json(state.model_dump_json(by_alias=True)) == state
 
 
-def test_what_is_not_done_is_the_holes_behind_last_sync_and_what_comes_after():
-    state = covered((0, 5), (10, 20), (25, 30))
-    assert [(one.from_at, one.to_at) for one in state.not_done(minute(40))] == [
-        (minute(5), minute(10)), (minute(20), minute(25)), (minute(30), minute(40)),
-    ]  # fmt: skip
-    assert state.not_done(minute(8)) == (Window(minute(5), minute(8)),)
-    assert state.not_done(minute(5)) == ()
-    assert covered((10, 20)).not_done(minute(20)) == (Window(minute(0), minute(10)),)
-
-
 def test_of_very_many_holes_the_last_ones_are_one_window():
     state = covered(*((2 * n, 2 * n + 1) for n in range(300)))
-    windows = state.not_done(minute(1_000))
+    windows = state.left_to_do(minute(1_000))
     assert len(windows) == 100
     assert (windows[0].from_at, windows[0].to_at) == (minute(1), minute(2))
     assert (windows[-1].from_at, windows[-1].to_at) == (minute(199), minute(1_000))

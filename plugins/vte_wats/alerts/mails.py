@@ -53,7 +53,7 @@ class Situation:
             behind = in_words((self.now_at - self.state.last_sync).total_seconds())
             yield "lastSync", f"{self.told(self.state.last_sync)}, {behind} ago"
         if waiting is not None:
-            yield "Waiting in VTE", f"{waiting.runs} runs newer than lastSync"
+            yield "Waiting in VTE", f"{waiting.runs} runs not carried yet"
         if self.failure is not None:
             yield "Last failure", f"{self.failure.task_id}, {self.told(self.failure.at)}: {self.failure.reason}"
 

@@ -22,7 +22,7 @@ class Reach(BaseModel):
 
 
 class Waiting(BaseModel):
-    """What VTE holds that is newer than ``lastSync`` and was carried by no sync."""
+    """What VTE holds that no sync is done with, from ``lastSync`` on."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -39,7 +39,7 @@ class Memory(BaseModel):
     checked_at: Instant | None = Field(None, description="When the last check ended.")
     vte: Reach | None = Field(None, description="VTE at the last check.")
     wats: Reach | None = Field(None, description="WATS at the last check.")
-    waiting: Waiting | None = Field(None, description="Newer runs in VTE; null when it could not be asked.")
+    waiting: Waiting | None = Field(None, description="What waits in VTE; null when it could not be asked.")
     clock_skew_s: float | None = Field(None, description="SQL Server's clock less Airflow's.")
     free_mb: int | None = Field(None, description="Free megabytes where staging lies; null in a bucket.")
     failed_syncs: int | None = Field(None, description="Intervals of the last hour that failed.")

@@ -111,7 +111,7 @@ def _no_progress(measures: Measures, memory: Memory, limits: AlertSettings) -> O
     return Observation(
         Kind.NO_PROGRESS,
         Verdict.BAD,
-        f"no sync has finished for {in_words(still_s)}, and VTE holds {measures.waiting.runs} newer runs",
+        f"no sync has finished for {in_words(still_s)}, and {measures.waiting.runs} runs are waiting in VTE",
         "see whether the sync DAG is paused, then open its last run: the first red task says why",
     )
 

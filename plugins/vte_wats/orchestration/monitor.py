@@ -97,7 +97,7 @@ def _measured_with(measures: Measures, site: Site, settings: Settings) -> Measur
             existing = next(folder for folder in (storage, *storage.parents) if folder.exists())
             measures = replace(measures, free_mb=shutil.disk_usage(existing.path).free // 1_000_000)
     except Exception as exc:  # noqa: BLE001 -- every bucket's client raises errors of its own
-        problem = f"VW902 the storage cannot be read: {exc or type(exc).__name__}"
+        problem = f"VW902 the storage cannot be read: {_first_line(exc)}"
         log.error(problem)  # noqa: TRY400 -- the sync's own tasks fail for it, too
         return replace(measures, setup_problem=problem)
     return measures
@@ -107,12 +107,11 @@ def _source(measures: Measures, site: Site, settings: Settings, since_at: dateti
     from vte_wats.alerts.memory import Reach, Waiting
     from vte_wats.coverage import State
     from vte_wats.orchestration.edges import open_source
-    from vte_wats.windows import Window, local_ranges, merged
+    from vte_wats.windows import local_ranges, merged
 
     state = measures.state or State(since_at=since_at)
-    settled_at = measures.now_at.replace(microsecond=0) - timedelta(seconds=settings.settle_delay_s)
-    open_windows = state.not_done(settled_at) or (Window(settled_at, settled_at + timedelta(seconds=1)),)
-    ranges = merged([one for window in open_windows for one in local_ranges(window, settings.zone)])
+    left = state.left_to_do(measures.now_at - timedelta(seconds=settings.settle_delay_s))
+    ranges = merged([one for window in left for one in local_ranges(window, settings.zone)])
     try:
         with open_source(site, settings) as source:
             asked_s, asked_at = time.perf_counter(), datetime.now(UTC)
@@ -124,7 +123,9 @@ def _source(measures: Measures, site: Site, settings: Settings, since_at: dateti
         measures,
         vte=Reach(ok=True, version=found.version, round_trip_ms=round(took_s * 1000, 1)),
         waiting=Waiting(
-            runs=found.runs, newest_local=found.newest_local, lag_s=(measures.now_at - state.last_sync).total_seconds()
+            runs=found.runs,
+            newest_local=found.newest_local,
+            lag_s=(measures.now_at - state.last_sync).total_seconds(),
         ),
         clock_skew_s=round((found.server_now_at - asked_at).total_seconds() - took_s / 2, 1),
     )
@@ -159,7 +160,6 @@ def summarise(site: Site, summary_at: str, around: Situation, send: Any) -> Memo
     """Send the mail about yesterday when its time has come; one that cannot be sent is tried at the next check."""
     from vte_wats.alerts.mails import summary
     from vte_wats.coverage import Outcome
-    from vte_wats.errors import RetriableError
 
     local, memory = around.now_at.astimezone(around.zone), around.memory
     has_come = f"{local:%H:%M}" >= summary_at
@@ -173,7 +173,7 @@ def summarise(site: Site, summary_at: str, around: Situation, send: Any) -> Memo
         counts, letters = _day(site, day, around.zone)
         since = {one: max(0, totals.get(one.value, 0) - memory.summary_totals.get(one.value, 0)) for one in Outcome}
         send(summary(day, counts, since, letters, around))
-    except RetriableError as exc:
+    except Exception as exc:  # noqa: BLE001 -- VTE, the storage or the mail server is away, each in its own words
         log.error("VW903 the summary of %s is tried again at the next check: %s", day, exc)  # noqa: TRY400
         return memory
     return memory.model_copy(update={"summary_day": day, "summary_totals": totals})

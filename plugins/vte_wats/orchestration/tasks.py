@@ -245,7 +245,7 @@ def recognised_state(context: Any, site: Site, seen: tuple[SourceIdentity, datet
 
     accepted = context["params"].get("accept_identity", False)
     # Asked before the state is read: a sync that settles in between may make the state newer, never older.
-    settled = context["ti"].xcom_pull(task_ids="settle", key=SETTLED_KEY, map_indexes=-1, include_prior_dates=True)
+    settled = last_receipt(context)
     since_at = context["dag"].start_date
     state = read_state(site, since_at)
     if not accepted:
@@ -255,6 +255,24 @@ def recognised_state(context: Any, site: Site, seen: tuple[SourceIdentity, datet
     state = recognise(state or State(since_at=since_at.astimezone(UTC)), here, settings, accepted=accepted)
     _publish_state(context, state, settings)
     return state
+
+
+def last_receipt(context: Any) -> dict[str, Any] | None:
+    """Return the greatest receipt that settle left in the DAG runs before, as far as Airflow finds them.
+
+    Airflow orders earlier runs by their logical date. PostgreSQL puts a manual run, which has none, before all others,
+    so the run that succeeded last is asked by its id, too.
+    """
+    ti = context["ti"]
+    wanted = {"task_ids": "settle", "key": SETTLED_KEY, "map_indexes": -1}
+    receipts = [ti.xcom_pull(**wanted, include_prior_dates=True)]
+    if (before := ti.get_previous_dagrun(state="success")) is not None:
+        receipts.append(ti.xcom_pull(**wanted, run_id=before.run_id))
+    return max(
+        (one for one in receipts if one is not None),
+        key=lambda one: (datetime.fromisoformat(one["begun"]), one["syncs"]),
+        default=None,
+    )
 
 
 def _publish_state(context: Any, state: State, settings: Settings) -> None:
