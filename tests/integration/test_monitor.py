@@ -21,6 +21,7 @@ from sandbox.mail import MailCatcher, forms_of
 from sandbox.plant import READER_PASSWORD, Plant
 from tests.bucket import AWAY
 from tests.unit.builders import a_run
+from vte_wats.alerts.deadline import Missed
 from vte_wats.alerts.memory import Memory
 from vte_wats.coverage import State, Stretch
 from vte_wats.orchestration.deadline import deadline_missed
@@ -255,6 +256,16 @@ def test_a_missed_deadline_is_one_mail_an_outage_and_none_for_what_was_carried(m
     assert monitored.sync(15) == "success"
     assert monitored.miss(20).startswith("told: ")
     assert len(monitored.mail.mails) == 2
+
+
+@pytest.mark.parametrize(("minutes", "mails"), [(1, 0), (3, 1)])
+def test_the_monitor_leaves_a_deadline_that_has_just_passed_to_its_callback(monitored, minutes, mails):
+    due_at = datetime.now(UTC) - timedelta(minutes=minutes)
+    times = {"from_at": due_at, "to_at": due_at, "until_at": due_at, "due_at": due_at}
+    Variable.set(SITE.deadline_variable, Missed(run_id="r", run_state="running", **times).model_dump_json())
+    assert len(monitored.check()) == mails
+    noted = Missed.model_validate_json(Variable.get(SITE.deadline_variable))
+    assert (noted.told_at is not None) == bool(mails)
 
 
 def test_a_missed_deadline_that_cannot_be_told_is_told_by_the_monitor_once(monitored):

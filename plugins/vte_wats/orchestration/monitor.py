@@ -7,7 +7,7 @@ import shutil
 import time
 from collections import Counter
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -161,12 +161,9 @@ def summarise(site: Site, summary_at: str, around: Situation, send: Any) -> Memo
     from vte_wats.alerts.mails import summary
     from vte_wats.coverage import Outcome
 
-    local, memory = around.now_at.astimezone(around.zone), around.memory
-    has_come = f"{local:%H:%M}" >= summary_at
-    day = local.date() - timedelta(
-        days=1 if has_come else 2
-    )  # before it has come, the summary of the day before counts
-    if memory.summary_day == day or (memory.summary_day is None and not has_come):
+    memory = around.memory
+    day = day_to_sum_up(around.now_at.astimezone(around.zone), summary_at, memory.summary_day)
+    if day is None:
         return memory
     totals = {outcome.value: runs for outcome, runs in (around.state.totals if around.state else {}).items()}
     try:
@@ -177,6 +174,17 @@ def summarise(site: Site, summary_at: str, around: Situation, send: Any) -> Memo
         log.error("VW903 the summary of %s is tried again at the next check: %s", day, exc)  # noqa: TRY400
         return memory
     return memory.model_copy(update={"summary_day": day, "summary_totals": totals})
+
+
+def day_to_sum_up(local: datetime, summary_at: str, told: date | None) -> date | None:
+    """Return the day whose summary is due at a wall-clock time, ``None`` when ``told`` is that day.
+
+    Until the hour has come, the summary that was due yesterday counts: no check may have come between that hour and
+    midnight. The first summary of all waits for its hour.
+    """
+    has_come = f"{local:%H:%M}" >= summary_at
+    day = local.date() - timedelta(days=1 if has_come else 2)
+    return None if told == day or (told is None and not has_come) else day
 
 
 def _day(site: Site, day: Any, zone: ZoneInfo) -> tuple[dict[tuple[str, str], int], dict[str, int]]:
