@@ -74,7 +74,11 @@ def plan_part(context: Any, site: Site, slices_per_part: int) -> list[Slice]:
 
 
 def note_slice(context: Any, site: Site, staging: Staging, name: str, read: int) -> None:
-    """Tell how far it is, and in a dry run what its mapping would do. Only the holder of the pool of WATS may do so."""
+    """Tell how far it is, and in a dry run what its mapping would do.
+
+    Uploads that run side by side (``concurrent_tasks``) may overwrite what each other told: what is shown lags behind
+    until the part is settled, and nothing else depends on it.
+    """
     if context["params"]["dry_run"]:
         context["ti"].xcom_push(key=PREVIEW_KEY, value=preview(staging))
     log.info("%s", _change(context, site, lambda known: known.with_slice(name, read, datetime.now(UTC))))
