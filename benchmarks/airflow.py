@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import psutil  # type: ignore[import-untyped]
+import psycopg2  # type: ignore[import-untyped]
 
 from benchmarks import plant
 from benchmarks.measure import Worker
@@ -21,6 +22,13 @@ from sandbox.airflow_stack import AirflowStack
 REPOSITORY = Path(__file__).resolve().parents[1]
 SYNC, BACKFILL = "vte_wats_sync", "vte_wats_backfill"
 PATIENCE_S = 3 * 3_600
+
+_XCOM = "SELECT coalesce(sum(pg_column_size(value)), 0), coalesce(max(pg_column_size(value)), 0), count(*) FROM xcom"
+_TABLES = """
+    ANALYZE;
+    SELECT sum(greatest(reltuples, 0)), sum(pg_total_relation_size(oid))
+    FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +48,25 @@ class Site:
     def cpu_s(self) -> float:
         """Return the CPU seconds that everything of Airflow has used: components, database, tasks that have ended."""
         return sum(_cpu_s(pid) for pid in self.airflow.pids.values())
+
+    def calls_of_tasks(self) -> int:
+        """Return how often tasks have called the API server so far."""
+        lines = self.airflow.component_log("api-server").splitlines()
+        return sum("request finished" in line and "path=/execution/" in line for line in lines)
+
+    def xcoms(self) -> dict[str, int]:
+        """Return what all results of tasks take in Airflow's database."""
+        return dict(zip(("total_bytes", "largest_bytes", "entries"), self._asked(_XCOM), strict=True))
+
+    def database(self) -> dict[str, int]:
+        """Return the rows of Airflow's database and what they take, indexes included."""
+        return dict(zip(("rows", "bytes"), self._asked(_TABLES), strict=True))
+
+    def _asked(self, query: str) -> list[int]:
+        address = self.airflow.database_url.replace("postgresql+psycopg2", "postgresql")
+        with psycopg2.connect(address) as connection, connection.cursor() as cursor:
+            cursor.execute(query)
+            return [int(value) for value in cursor.fetchone()]
 
 
 @contextmanager
@@ -88,7 +115,11 @@ def _cpu_s(session_leader: int) -> float:
 
 
 class Watch:
-    """Looks at the tasks and the staging twice a second, for the length of a ``with`` block."""
+    """Looks at the tasks and the staging twice a second, for the length of a ``with`` block.
+
+    ``peak_mb`` is the most that one task held; ``slot_mb`` the most that a task and the process that watches it held
+    together, pages that processes share counted in parts; ``staged_mb`` the most that lay in staging.
+    """
 
     def __init__(self, scheduler_pid: int, staging: Path) -> None:
         self._scheduler = psutil.Process(scheduler_pid)
@@ -96,6 +127,7 @@ class Watch:
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._look, daemon=True)
         self.peak_mb = 0.0
+        self.slot_mb = 0.0
         self.staged_mb = 0.0
 
     def __enter__(self) -> Self:
@@ -111,8 +143,10 @@ class Watch:
     def _look(self) -> None:
         while not self._ended.wait(0.5):
             for worker in self._scheduler.children():
-                for task in _children(worker):
-                    self.peak_mb = max(self.peak_mb, _high_water_mb(task))
+                tasks = _children(worker)
+                self.peak_mb = max([self.peak_mb, *map(_high_water_mb, tasks)])
+                if tasks:
+                    self.slot_mb = max(self.slot_mb, sum(map(_proportional_mb, [worker, *tasks])))
             files = [path for path in self._staging.rglob("*") if path.is_file()]
             self.staged_mb = max(self.staged_mb, sum(map(_size_bytes, files)) / 1e6)
 
@@ -128,6 +162,12 @@ def _high_water_mb(process: Any) -> float:
     with suppress(OSError, StopIteration):
         status = Path(f"/proc/{process.pid}/status").read_text(encoding="ascii", errors="replace")
         return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))) / 1024
+    return 0.0
+
+
+def _proportional_mb(process: Any) -> float:
+    with suppress(psutil.Error):
+        return float(process.memory_full_info().pss) / 2**20
     return 0.0
 
 

@@ -7,14 +7,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-import psycopg2  # type: ignore[import-untyped]
-
 from benchmarks import plant
 from benchmarks.airflow import BACKFILL, Site, Watch, finished, site
 from benchmarks.measure import Goal
 
 TITLE = "Backlog"
-_XCOM = "SELECT coalesce(sum(pg_column_size(value)), 0), coalesce(max(pg_column_size(value)), 0), count(*) FROM xcom"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +49,7 @@ def measure(size: Size = FULL) -> dict[str, Any]:
                 "tasks": sum(len(here.airflow.task_instances(BACKFILL, run_id)) for run_id in parts),
                 "peak_task_mb": watch.peak_mb,
                 "staged_mb": watch.staged_mb,
-                "xcom": _xcom(here),
+                "xcom": here.xcoms(),
                 "statements": here.servers.call(plant.statements) - statements,
                 "requests": asked["total"],
             }
@@ -67,15 +64,6 @@ def _all_parts(here: Site) -> list[str]:
             finished(here.airflow, BACKFILL, run_id)
             done.append(run_id)
     return done
-
-
-def _xcom(here: Site) -> dict[str, int]:
-    """Return what all results of tasks take in Airflow's database."""
-    address = here.airflow.database_url.replace("postgresql+psycopg2", "postgresql")
-    with psycopg2.connect(address) as connection, connection.cursor() as cursor:
-        cursor.execute(_XCOM)
-        total_bytes, largest_bytes, entries = cursor.fetchone()
-    return {"total_bytes": int(total_bytes), "largest_bytes": int(largest_bytes), "entries": int(entries)}
 
 
 def goals(result: dict[str, Any]) -> list[Goal]:

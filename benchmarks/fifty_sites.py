@@ -86,19 +86,17 @@ class Measured:
     statements_a_slice: int = 2
     connection_batches: int = 4
     """Sent by the driver when a task connects: options of the session."""
-    airflow_core_s: float = 0.28
-    """Per task instance, all components together, without the task's own work."""
-    task_core_s: float = 1.0
-    """To start one of our tasks: imports, settings, connections."""
-    run_core_s: float = 0.003
+    task_core_s: float = 0.97
+    """Per task instance: all components of Airflow, and to start one of our tasks with its imports and connections."""
+    run_core_s: float = 0.0064
     """Read, map, compare and post one run of 50 steps."""
     tasks_a_minute: float = 435
     """The most that one scheduler on two cores started and ended."""
-    api_calls: float = 16
+    api_calls: float = 22
     """Of one task instance to the API server, with one heartbeat a second."""
-    rows: float = 4.0
+    rows: float = 12
     """In the metadata database for one task instance, with its XComs and log events."""
-    row_bytes: float = 700
+    row_bytes: float = 600
     """With indexes."""
     staged_bytes: int = 3_200
     """Runs and reports of one run, compressed."""
@@ -150,7 +148,7 @@ def lines(fleet: Fleet, measured: Measured | None = None) -> Iterator[Line]:
         m.tasks_a_minute * f.airflows * f.airflow_cores / 2,
         "larger slices (`batch_size`), then more cores, then one Airflow per region",
     )  # fmt: skip
-    cores = (f.task_instances * (m.airflow_core_s + m.task_core_s) + f.read_runs * m.run_core_s) * per_minute / 60
+    cores = (f.task_instances * m.task_core_s + f.read_runs * m.run_core_s) * per_minute / 60
     yield line(
         "processor", "cores", cores, float(f.airflow_cores * f.airflows),
         "larger slices, then more workers",
@@ -203,10 +201,9 @@ def page() -> str:
         f"keys a query, {m.statements_a_slice} statements "
         f"a slice, {m.tasks_a_minute:g} task instances a minute on two cores, "
         f"{m.staged_bytes:,} bytes of staging a run, "
-        f"{m.letter_bytes:,} a dead letter. Estimated from whole syncs: "
-        f"{m.airflow_core_s + m.task_core_s:g} core-seconds a "
-        f"task instance and {m.run_core_s * 1e3:g} ms a run beside, {m.api_calls:g} calls of the API server and "
-        f"{m.rows:g} rows of {m.row_bytes:g} bytes a task instance."
+        f"{m.letter_bytes:,} a dead letter. From table 5 of the [benchmarks](benchmarks.md): {m.task_core_s:g} "
+        f"core-seconds a task instance and {m.run_core_s * 1e3:g} ms a run beside, {m.api_calls:g} calls of the API "
+        f"server and {m.rows:g} rows of {m.row_bytes:g} bytes a task instance."
     )
     head = "| what | unit | one site | as installed | of the limit | remedied | of the limit |"
     table = "\n".join([head, "|---|---|---:|---:|---:|---:|---:|", *rows])

@@ -1,14 +1,17 @@
-"""Table 5: the whole path on a real scheduler: a peak, an ordinary interval, an empty one, and Airflow's own share."""
+"""Table 5: the whole path on a real scheduler: a peak, an ordinary interval, empty ones, and Airflow's own share."""
 
 from __future__ import annotations
 
+import statistics
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from benchmarks import batches, plant
-from benchmarks.airflow import SYNC, Site, finished, now, site
+from benchmarks import batches, catchup, plant
+from benchmarks.airflow import SYNC, Site, Watch, finished, now, site
 from benchmarks.measure import Goal, Worker
 
 TITLE = "End to end on a real scheduler"
@@ -18,17 +21,24 @@ APART = timedelta(minutes=30)  # further than the guard band reaches
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """Runs of the peak and of an ordinary interval; the peak is carried once per batch size."""
+    """Runs of the peak and of an ordinary interval; the peak is carried once per batch size.
+
+    So many empty ``intervals`` are caught up, each time with one of the ``max_active_runs``.
+    """
 
     peak_runs: int = 1_000
     few_runs: int = 20
     steps: int = 50
     batch_sizes: tuple[int, ...] = (100, 200, 500, 1_000)
     idle_s: float = 20.0
+    intervals: int = 48
+    max_active_runs: tuple[int, ...] = (1, 4, 8)
 
 
 FULL = Size()
-TINY = Size(peak_runs=6, few_runs=2, steps=3, batch_sizes=(3,), idle_s=1.0)
+TINY = Size(
+    peak_runs=6, few_runs=2, steps=3, batch_sizes=(3, 6), idle_s=1.0, intervals=2, max_active_runs=(2,)
+)  # fmt: skip
 
 
 def measure(size: Size = FULL) -> dict[str, Any]:
@@ -46,15 +56,36 @@ def measure(size: Size = FULL) -> dict[str, Any]:
                 here, "ordinary", begin + 2 * APART + turn * INTERVAL, runs=size.few_runs, steps=size.steps
             )
         kinds.append(ordinary)
-        for turn, batch_size in enumerate(size.batch_sizes):
-            here.set(batch_size=batch_size)
-            at = begin + (3 + turn) * APART
-            kinds.append(_carried(here, "peak", at, runs=size.peak_runs, steps=size.steps, batch_size=batch_size))
+        with _counted(here) as costs:
+            for turn, batch_size in enumerate(size.batch_sizes):
+                here.set(batch_size=batch_size)
+                at = begin + (3 + turn) * APART
+                kinds.append(_carried(here, "peak", at, runs=size.peak_runs, steps=size.steps, batch_size=batch_size))
         here.servers.call(plant.forget_reports)
         environment = here.servers.call(plant.environment)
         with Worker() as carrier:
             alone = carrier.call(batches.carry, environment, size.peak_runs, _default_batch_size())
-    return {"steps": size.steps, "idle_cpu_per_s": idle, "kinds": kinds, "verbs_alone": alone}
+    return {
+        "steps": size.steps,
+        "idle_cpu_per_s": idle,
+        "kinds": kinds,
+        "costs": costs,
+        "verbs_alone": alone,
+        "empty": [catchup.measure(each, size.intervals) for each in size.max_active_runs],
+    }
+
+
+@contextmanager
+def _counted(here: Site) -> Iterator[dict[str, float]]:
+    """Count what tasks ask of the API server, leave in the database, and hold in memory during the block."""
+    found: dict[str, float] = {}
+    calls, before = here.calls_of_tasks(), here.database()
+    with Watch(here.airflow.pids["scheduler"], here.storage / "staging") as watch:
+        yield found
+    after = here.database()
+    found["api_calls"] = here.calls_of_tasks() - calls
+    found["rows"], found["bytes"] = after["rows"] - before["rows"], after["bytes"] - before["bytes"]
+    found["task_mb"], found["slot_mb"] = watch.peak_mb, watch.slot_mb
 
 
 def _carried(
@@ -131,7 +162,41 @@ def page(result: dict[str, Any]) -> list[str]:
             f"- Airflow waiting for work, with API server, scheduler, DAG processor and database: "
             f"{result['idle_cpu_per_s']:.2f} CPU s a second."
         ),
+        _cost_of_a_task(result),
+        "",
+        (
+            f"A night without a run, {result['empty'][0]['intervals']} missed intervals of five minutes caught up as "
+            "fast as `[vte_wats] max_active_runs` lets them:"
+        ),
+        "",
+        "| max_active_runs | intervals a minute | seconds each | tasks each | statements each |",
+        "|---:|---:|---:|---:|---:|",
+        *[
+            f"| {one['max_active_runs']} | {60 / one['seconds_each']:.0f} | {one['seconds_each']:.2f} | "
+            f"{one['tasks']} | {one['statements']:.1f} |"
+            for one in result["empty"]
+        ],
     ]
+
+
+def _cost_of_a_task(result: dict[str, Any]) -> str:
+    """Tell what one task instance costs; the CPU from how the same peak costs more in smaller slices."""
+    peaks, costs = [one for one in result["kinds"] if one["kind"] == "peak"], result["costs"]
+    task_s, run_s = _cpu_of_a_task_and_a_run(peaks)
+    tasks = sum(one["tasks"] for one in peaks)
+    return (
+        f"- One task instance takes {task_s:.2f} CPU s, Airflow's part included, and each run {run_s * 1e3:.1f} ms "
+        f"beside; {costs['api_calls'] / tasks:.0f} calls of the API server; {costs['rows'] / tasks:.1f} rows and "
+        f"{costs['bytes'] / tasks / 1e3:.1f} kB in the database. Resident it has {costs['task_mb']:.0f} MB "
+        f"at most; with the process that watches it, and pages that others use too counted in parts, "
+        f"{costs['slot_mb']:.0f} MB."
+    )
+
+
+def _cpu_of_a_task_and_a_run(peaks: list[dict[str, Any]]) -> tuple[float, float]:
+    """Lay a line through CPU seconds over task instances: its slope is a task's, the rest is the runs'."""
+    slope, rest = statistics.linear_regression([one["tasks"] for one in peaks], [one["cpu_s"] for one in peaks])
+    return slope, rest / peaks[0]["runs"]
 
 
 def _told(one: dict[str, Any]) -> str:

@@ -126,8 +126,29 @@ MUTATIONS = (
     ),
     _core(
         "stale replaces new", "steps that came late are taken back", "sync/upload.py",
-        "latest = _latest(reports, stored, read_anew)", "latest = reports",
+        "latest = _latest(still_open, stored, overtaken, read_anew)", "latest = still_open",
         "unit/test_upload.py::test_what_was_staged_long_ago_never_replaces_what_came_since",
+    ),
+    _core(
+        "old slice takes a letter", "data that WATS refused is noted nowhere any more", "sync/upload.py",
+        "overtaken = _overtaken(staging, letters)", "overtaken: frozenset[UUID] = frozenset()",
+        "unit/test_upload.py::test_a_letter_goes_only_once_the_data_it_holds_is_in_wats",
+    ),
+    _core(
+        "no reset clocks", "runs dated 1970 or 2000 are found by nobody", "windows.py",
+        "return merged((*ranges, TimeRange(_DATETIME_BEGINS, _OLDEST_CLOCK)))", "return merged(ranges)",
+        "integration/test_state.py::test_the_daily_comparison_finds_runs_of_clocks_that_fell_back",
+    ),
+    _core(
+        "only text and bytes", "a number in TestDataOther passes for NULL", "source/vte.py",
+        "text_value if other_value is None or isinstance(other_value, bytes) else _as_text(other_value)",
+        "other_value if isinstance(other_value, str) else text_value",
+        "integration/test_vte_source.py::test_an_other_value_of_any_type_a_site_may_have_is_told_as_text",
+    ),
+    _core(
+        "comparison passes for sync", "a probe is told that all is well while the sync is dead",
+        "orchestration/keeping.py", 'if dag_id != site.dag_id("sync"):', "if not dag_id:",
+        "integration/test_history_in_airflow.py::test_neither_a_comparison_nor_a_backfill_passes_for_a_sync",
     ),
     _core(
         "sent and forgotten", "two tasks together overstep the budget of WATS", "wats/pace.py",

@@ -146,6 +146,9 @@ def test_a_file_that_is_no_letter_hides_no_other_and_is_told(storage, letters, c
         (storage / "dead_letters" / f"{guid_of(number)}.json").write_text(text)
     assert [head.index_guid for head in letters.heads()] == [guid_of(2)]
     assert caplog.text.count("VW923") == 3
+    assert [letter.index_guid for letter in letters] == [guid_of(2)]
+    assert put(letters, 3).attempts == 1
+    assert letters.get(guid_of(3)) is not None
 
 
 def test_a_head_is_read_whole_however_long_the_reason_is(letters):

@@ -86,12 +86,14 @@ class DeadLetters:
         return letter
 
     def get(self, guid: UUID) -> DeadLetter | None:
-        """Return the letter of a run, if it has one."""
+        """Return the letter of a run, if it has one; a file that is none counts as none."""
         try:
-            text = self._path(guid).read_bytes()
+            return DeadLetter.model_validate_json(self._path(guid).read_bytes())
         except FileNotFoundError:
             return None
-        return DeadLetter.model_validate_json(text)
+        except ValidationError:
+            self._tell_of_no_letter(guid)
+            return None
 
     def remove(self, guid: UUID) -> None:
         """Remove the letter of a run that reached WATS after all; another worker may have done so already."""
@@ -113,7 +115,7 @@ class DeadLetters:
                 yield letter
 
     def heads(self) -> Iterator[LetterHead]:
-        """Yield the head of every letter, reading only the beginning of its file."""
+        """Yield the head of every letter, reading only the beginning of its file; a file that is none is left out."""
         for guid in sorted(self.guids()):
             try:
                 with self._path(guid).open("rb") as file:
@@ -127,9 +129,10 @@ class DeadLetters:
                 elif (letter := self.get(guid)) is not None:
                     yield LetterHead.model_validate(letter.model_dump(exclude={"run"}))
             except ValidationError:
-                log.warning(
-                    "VW923 %s is no dead letter and counts as none; look at it, then remove it", self._path(guid)
-                )
+                self._tell_of_no_letter(guid)
+
+    def _tell_of_no_letter(self, guid: UUID) -> None:
+        log.warning("VW923 %s is no dead letter and counts as none; look at it, then remove it", self._path(guid))
 
     def _path(self, guid: UUID) -> UPath:
         return self._folder / f"{guid}.json"
