@@ -96,7 +96,7 @@ def page(result: dict[str, Any]) -> list[str]:
     return [
         (
             "`vte_wats_backfill` on a real scheduler, LocalExecutor, everything on one machine; "
-            "VTE 1 ms and WATS 20 ms away, no budget."
+            "VTE 1 ms and WATS 20 ms away, no budget. Statements include one for each connection that is opened."
         ),
         "",
         (

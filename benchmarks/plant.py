@@ -32,7 +32,7 @@ def delay(*, vte_ms: float = 0.0, wats_ms: float = 0.0) -> None:
 
 
 def statements() -> int:
-    """Return how many statements that read have come so far."""
+    """Return how many statements that read have come so far, those that open a session included."""
     time.sleep(0.5)  # the server notes a statement after its last row has left
     return sum("SELECT" in entry.sql for entry in _plants[-1].vte.log)
 
