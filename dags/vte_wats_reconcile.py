@@ -2,9 +2,10 @@
 
 The five-minute sync reads by time, ten minutes back. A station that was offline for a day, or whose clock stood in
 1970, commits rows that no such window sees. **plan** lists the run keys of the last `days` days and of all that is dated
-before 2002, where clocks fall back to, **compare** asks WATS for them a few seconds at a time, **cut** makes slices of what is missing; the rest is as in `vte_wats_sync`. Held runs are tried
-again too, so that they go through once the setting they waited for is there. Last, **verify** takes `sample` runs at
-random and compares their reports in WATS with VTE value by value.
+before 2002, where clocks fall back to, **compare** asks WATS for them a few seconds at a time, **cut** makes slices of
+what is missing; the rest is as in `vte_wats_sync`. Held runs are tried again too, so that they go through once the
+setting they waited for is there. Last, **verify** takes `sample` runs at random and compares their reports in WATS with
+VTE value by value.
 
 | you see | it means | do |
 |---|---|---|

@@ -111,7 +111,7 @@ CODES: tuple[Code, ...] = (
          "put the newer one back, or go on as the message says"),
     Code("VW513", Follows.STOPS, "another database, WATS or source_timezone than so far, or restored",
          "the connections lead elsewhere, or the setting changed",
-         "correct the connection, or trigger with accept_identity if it is meant"),
+         "correct the connection or the setting, or trigger with accept_identity if it is meant"),
     Code("VW514", Follows.STOPS, "the Variable is from the future", "a clock was set back, or it is another system's",
          "correct the clock, or restore the right state"),
     Code("VW515", Follows.STOPS, "columns that are read are gone", "VTE's schema or the grants changed",

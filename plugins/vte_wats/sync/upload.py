@@ -244,9 +244,8 @@ def _collisions(
     for key, guid in wats.find_natural_keys(list(dict.fromkeys(report.natural_key for report in reports))).items():
         guids_of[key.identity].add(guid)
     for report in reports:
-        own = (
-            {report.report_id, stored[report.report_id].stored_as} if report.report_id in stored else {report.report_id}
-        )
+        known = stored.get(report.report_id)
+        own = {report.report_id} if known is None else {report.report_id, known.stored_as}
         others = sorted(guids_of[report.natural_key.identity] - own)
         if others:
             key = report.natural_key
