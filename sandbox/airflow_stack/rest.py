@@ -31,7 +31,7 @@ class DagRun:
 
 @dataclass(frozen=True, kw_only=True)
 class TaskInstance:
-    """One task of one run; ``map_index`` is -1 where the task is not mapped."""
+    """One task of one run; ``map_index`` is -1 where the task is not mapped, ``pid`` the process of the latest try."""
 
     task_id: str
     map_index: int
@@ -40,6 +40,7 @@ class TaskInstance:
     rendered_map_index: str | None
     start: datetime | None
     end: datetime | None
+    pid: int | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +110,7 @@ class RestClient:
                 rendered_map_index=each["rendered_map_index"],
                 start=_instant(each["start_date"]),
                 end=_instant(each["end_date"]),
+                pid=each["pid"],
             )
             for each in self._pages(f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances", "task_instances")
         ]

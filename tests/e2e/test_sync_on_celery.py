@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 from celery import Celery
 
-from sandbox.airflow_stack import AirflowStack
+from sandbox.airflow_stack import AirflowStack, TaskInstance
 from sandbox.airflow_stack import redis as broker
 from sandbox.airflow_stack.sessions import session_members
 from sandbox.plant import Plant
@@ -61,13 +60,15 @@ class Site:
     def log(self, worker: str) -> str:
         return self.airflow.component_log(worker)
 
-    def worker_at_work(self) -> str | None:
-        """Return the worker that has a task under way."""
-        for name in WORKERS:
-            for pid in session_members(self.airflow.pids[name]):
-                with suppress(psutil.Error):
-                    if " ".join(psutil.Process(pid).cmdline()).startswith("airflow worker -- "):
-                        return name
+    def uploads(self, run_id: str) -> list[TaskInstance]:
+        return [one for one in self.airflow.task_instances(SYNC, run_id) if one.task_id == "carry.upload"]
+
+    def upload_under_way(self, run_id: str) -> tuple[str, int] | None:
+        """Return the worker and the process of the upload of this run that Airflow holds for running, while both live."""
+        for one in self.uploads(run_id):
+            for worker in WORKERS:
+                if one.state == "running" and one.pid in session_members(self.airflow.pids[worker]):
+                    return worker, one.pid
         return None
 
 
@@ -103,17 +104,26 @@ def site(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Iterator
     assert [pid for session in sessions for pid in session_members(session)] == []
 
 
+@dataclass(frozen=True)
+class Stalled:
+    """A sync whose upload hangs."""
+
+    run_id: str
+    at_work: str
+    process: int
+    idle: str
+
+
 @pytest.fixture(scope="module")
-def stalled(site: Site) -> tuple[str, str, str]:
-    """A sync whose upload hangs: WATS stores what it gets and answers nothing. Its id, its worker, the other one."""
+def stalled(site: Site) -> Stalled:
+    """WATS stores what it gets and answers nothing."""
     site.load(30)
     number = site.plant.wats.faults.add(Fault("store_then_timeout", method="POST", path=POST, after=5))
     run_id = site.start_sync()
     wait_until(lambda: site.plant.wats.faults.fired(number), "the fault to strike")
-    at_work = wait_until(site.worker_at_work, "a worker at work")
-    assert "carry.upload" in site.done_by(at_work, run_id)
+    at_work, process = wait_until(lambda: site.upload_under_way(run_id), "the upload under way")
     (idle,) = set(WORKERS) - {at_work}
-    return run_id, at_work, idle
+    return Stalled(run_id, at_work, process, idle)
 
 
 def patient(plant: Plant) -> dict[str, dict[str, Any]]:
@@ -149,33 +159,30 @@ def test_fresh_runs_reach_wats_and_both_workers_carry_them(site):
 
 
 def test_a_task_that_the_broker_hands_out_again_while_it_runs_is_left_alone(site, stalled):
-    run_id, at_work, _ = stalled
     before = site.plant.receipts
     let_the_visibility_timeout_pass(site)
     wait_until(
         lambda: any("already running elsewhere, ignoring" in site.log(worker) for worker in WORKERS),
         "a worker to refuse the task",
     )
-    assert site.worker_at_work() == at_work
+    assert site.upload_under_way(stalled.run_id) == (stalled.at_work, stalled.process)
     assert site.plant.receipts == before
-    states = {one.state for one in site.airflow.task_instances(SYNC, run_id) if one.task_id == "carry.upload"}
+    states = {one.state for one in site.uploads(stalled.run_id)}
     assert "running" in states
     assert states <= {None, "scheduled", "queued", "running", "success"}  # neither failed nor tried again
 
 
 def test_a_worker_that_dies_in_an_upload_loses_nothing_and_the_other_one_finishes(site, stalled):
-    run_id, killed, survivor = stalled
-    since = len(site.log(survivor))
+    since = len(site.log(stalled.idle))
     assert len(site.plant.receipts) < len(site.plant.source)
-    site.airflow.kill_component(killed)
+    site.airflow.kill_component(stalled.at_work)
     site.plant.wats.faults.clear()
-    assert site.end_sync(run_id) == "success"
+    assert site.end_sync(stalled.run_id) == "success"
     assert site.plant.receipts == dict.fromkeys(site.plant.source, 1)
     assert site.letters == []
-    assert "carry.upload" in site.done_by(survivor, run_id, since)
-    tries = [one.try_number for one in site.airflow.task_instances(SYNC, run_id) if one.task_id == "carry.upload"]
-    assert max(tries) == 2
-    assert killed not in site.airflow.pids
+    assert "carry.upload" in site.done_by(stalled.idle, stalled.run_id, since)
+    assert max(one.try_number for one in site.uploads(stalled.run_id)) == 2
+    assert stalled.at_work not in site.airflow.pids
 
 
 def test_a_worker_that_comes_back_takes_part_again(site):
