@@ -236,7 +236,8 @@ class Settings(_Closed):
     )
     existence_check: ExistenceCheck = Field(
         ExistenceCheck.UUID,
-        description="uuid asks WATS for report ids in bulk; source_id asks for the misc info, one request per run.",
+        description="uuid asks WATS for report ids in bulk; source_id asks for the misc info, one request per run, "
+        "and takes an upload for confirmed under an id that WATS gave: for a WATS that renames reports.",
     )
     rejection_limit: int = Field(
         20, ge=1, description="Equal rejections within one slice that stop the run instead of making dead letters."

@@ -56,6 +56,7 @@ class SettingsIn(BaseModel):
     requests_per_minute: int | None = Field(default=None, ge=0)
     retry_after_form: RetryAfterForm = RetryAfterForm.SECONDS
     quoted_guids_only: bool = False
+    renames_reports: bool = False
     max_filter_nodes: int | None = None
     future_tolerance_s: float = 60.0
     processes: list[ProcessIn] = Field(default_factory=list)
@@ -72,6 +73,7 @@ def create_admin(
             "requests_per_minute": budget.requests_per_minute,
             "retry_after_form": settings.retry_after_form,
             "quoted_guids_only": settings.quoted_guids_only,
+            "renames_reports": settings.renames_reports,
             "max_filter_nodes": settings.max_filter_nodes,
             "future_tolerance_s": store.future_tolerance_s,
             "processes": [asdict(process) for process in store.processes],
@@ -143,7 +145,7 @@ def create_admin(
     @admin.patch("/settings")
     async def change(wanted: SettingsIn) -> dict[str, Any]:
         given = wanted.model_fields_set
-        for name in given & {"latency_s", "retry_after_form", "quoted_guids_only", "max_filter_nodes"}:
+        for name in given & vars(settings).keys():
             setattr(settings, name, getattr(wanted, name))
         if "requests_per_minute" in given:
             budget.requests_per_minute = wanted.requests_per_minute

@@ -18,8 +18,9 @@ from datetime import datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
 from urllib.parse import unquote_plus
-from uuid import UUID, uuid4
+from uuid import NAMESPACE_OID, UUID, uuid4, uuid5
 
+from pydantic_core import to_json
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sandbox.wats.answers import (
@@ -157,6 +158,9 @@ class Gate:
             report = parse_report(body)
             if isinstance(report.get("id"), str):
                 request.report_id = report["id"].lower()
+                if self._settings.renames_reports:
+                    report["id"] = str(uuid5(NAMESPACE_OID, request.report_id))
+                    body = to_json(report)
             received = self._store.receive_parsed(report, body, quarantine_reason=quarantine_reason)
         except ReportRefusedError as exc:
             return message_answer(400, str(exc))

@@ -19,6 +19,7 @@ class ServerSettings:
     latency_s: float = 0.0
     retry_after_form: RetryAfterForm = RetryAfterForm.SECONDS
     quoted_guids_only: bool = False
+    renames_reports: bool = False  # keep each report under an id of the server's own, always the same one
     max_filter_nodes: int | None = 100
     max_query_string_chars: int = 2_048
     max_body_size_bytes: int = 30_000_000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 from airflow.models.taskinstance import TaskInstance
@@ -61,3 +62,17 @@ def test_a_sample_of_none_asks_wats_nothing_about_content(site):
     with create_session() as session:
         states = {one.task_id: str(one.state) for one in session.query(TaskInstance).filter_by(dag_id=RECONCILE)}
     assert states["verify"] == "success"
+
+
+def test_a_wats_that_gives_ids_of_its_own_gets_every_run_once(site, monkeypatch):
+    site.plant.wats.settings.renames_reports = True
+    settings = json.loads(os.environ["AIRFLOW_VAR_VTE_WATS"]) | {"existence_check": "source_id"}
+    monkeypatch.setenv("AIRFLOW_VAR_VTE_WATS", json.dumps(settings))
+    assert site.sync(15) == "success"
+    reports = len(site.plant.wats.store)
+    assert reports > 0
+    assert site.plant.receipts.keys().isdisjoint(site.plant.source)
+    assert site.sync(15) == "success"
+    assert len(site.plant.wats.log.find("POST", "/api/Report/WSJF")) == reports
+    assert compare(site) == "success"
+    assert verified() == {"equal": reports, "outdated": 0, "altered": 0, "absent": 9 - reports}

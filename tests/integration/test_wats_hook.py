@@ -350,6 +350,48 @@ def test_a_report_whose_answer_was_lost_is_sent_again_and_stored_once(wats, kind
     assert wats.store.receive_counts() == {str(report.report_id): 2}
 
 
+@pytest.fixture
+def renaming(wats):
+    """A WATS that keeps every report under an id of its own."""
+    wats.settings.renames_reports = True
+    return wats
+
+
+def test_by_source_id_a_report_that_wats_renames_is_posted_once_and_confirmed(renaming):
+    reports = [a_report() for _ in range(40)]
+    with opened(renaming, ExistenceCheck.SOURCE_ID, attempts=3, concurrency=4) as session:
+        assert [one.error for one in session.submit(reports)] == [None] * 40
+        found = session.find_reports([one.report_id for one in reports])
+    assert {one.stored_as for one in found.values()} == {uuid.UUID(one) for one in renaming.store.ids()}
+    assert renaming.store.receive_counts().keys().isdisjoint(str(one.report_id) for one in reports)
+    assert set(renaming.store.receive_counts().values()) == {1}
+    assert len(posts(renaming)) == 40
+
+
+def test_by_uuid_a_report_that_wats_renames_is_not_confirmed(renaming):
+    with opened(renaming) as session:
+        error = only(session.submit([a_report()])).error
+    assert isinstance(error, RetriableError)
+    assert "VW302" in str(error)
+
+
+@pytest.mark.parametrize(
+    "miscs",
+    [{}, {"source_id": "VTE:another"}, {"source_hash": "an older one"}],
+    ids=["not there", "another run", "other content"],
+)
+def test_by_source_id_an_id_in_the_answer_confirms_only_this_run_with_this_content(renaming, miscs):
+    report = a_report()
+    infos = {"source_id": f"VTE:{report.report_id}", "source_hash": report.source_hash} | miscs
+    kept = [{"description": description, "value": value} for description, value in infos.items()]
+    header = {"uuid": str(uuid.uuid4()), "miscInfo": kept}
+    renaming.faults.add(Fault(FaultKind.JSON_200, path=QUERY, json=[header] if miscs else []))
+    with opened(renaming, ExistenceCheck.SOURCE_ID) as session:
+        error = only(session.submit([report])).error
+    assert isinstance(error, RetriableError)
+    assert "VW302" in str(error)
+
+
 def test_what_a_conversation_costs_is_counted_failed_tries_included(wats):
     wats.faults.add(Fault(FaultKind.STATUS, status=503, times=1))
     with opened(wats, attempts=2) as session:

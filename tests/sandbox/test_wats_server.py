@@ -55,6 +55,7 @@ def wats(server):
     server.latency_s = 0.0
     server.budget.requests_per_minute = None
     server.settings.retry_after_form = "seconds"
+    server.settings.renames_reports = False
     server.store.processes = DEFAULT_PROCESSES
 
 
@@ -451,6 +452,15 @@ def test_another_process_can_add_list_and_remove_faults(wats, client, admin):
 def test_a_misspelt_fault_is_refused(wats, admin, fault):
     assert admin.post("faults", json=fault).status_code == 400
     assert wats.faults.listed() == []
+
+
+def test_a_server_that_renames_reports_keeps_each_under_one_id_of_its_own(wats, client, admin):
+    assert admin.patch("settings", json={"renames_reports": True}).json()["renames_reports"] is True
+    (first, second) = (client.post(POST, json=REPORT).json()["ID"] for _ in range(2))
+    assert first == second != REPORT["id"]
+    assert wats.store.receive_counts() == {first: 2}
+    assert client.get(f"/api/Report/Wsjf/{first}").json() == REPORT | {"id": first}
+    assert client.get(f"/api/Report/Wsjf/{REPORT['id']}").status_code == 404
 
 
 def test_another_process_can_change_and_read_the_settings(wats, client, admin):

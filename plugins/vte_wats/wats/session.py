@@ -152,7 +152,9 @@ class WatsSession:
         if isinstance(self._halt, RetriableError):
             return Submission(report, self._halt)
         try:
-            await self._retried(lambda: self._post(report))
+            kept_as = await self._retried(lambda: self._post(report))
+            if kept_as != report.report_id:
+                await self._confirm(report, kept_as)
         except RejectedError as exc:
             self._failures_in_a_row = 0
             return Submission(report, exc)
@@ -162,8 +164,8 @@ class WatsSession:
         self._failures_in_a_row = 0
         return Submission(report)
 
-    async def _post(self, report: Report) -> None:
-        """Post once; only an answer with our own id is a success."""
+    async def _post(self, report: Report) -> UUID:
+        """Post once; return the id in the answer. By ``uuid`` only our own id is a success."""
         key = report.natural_key
         known = (str(report.report_id), key.serial, key.part_number)
         began_s = time.perf_counter()
@@ -171,10 +173,24 @@ class WatsSession:
         self._latency_ms[edge_of((time.perf_counter() - began_s) * 1000)] += 1
         if not isinstance(answer.data, dict):
             raise self._unexpected("POST", Routes.Report.WSJF)
-        confirmed = answer.data.get("ID")
-        if str(confirmed).lower() != str(report.report_id):
-            where = f"POST {self._wire.where(Routes.Report.WSJF)}"
-            raise as_error(WRONG_ID, where, f"{'no ID' if confirmed is None else 'another ID'} in the answer")
+        try:
+            kept_as = UUID(answer.data.get("ID"))
+        except (TypeError, ValueError, AttributeError):
+            raise self._unconfirmed("no ID in the answer") from None
+        if kept_as != report.report_id and self._existence_check is ExistenceCheck.UUID:
+            raise self._unconfirmed("another ID in the answer")
+        return kept_as
+
+    async def _confirm(self, report: Report, kept_as: UUID) -> None:
+        """See that what WATS keeps under an id of its own is this run with this content; else nothing is confirmed."""
+        headers = await self._headers_of_ids([kept_as])
+        with self._reading(Routes.Report.QUERY_HEADER):
+            kept = [(_misc_info(one, "source_id"), _misc_info(one, "source_hash")) for one in headers]
+        if (f"VTE:{report.report_id}", report.source_hash) not in kept:
+            raise self._unconfirmed(f"the ID in the answer, {kept_as}, is not that of a report of this run")
+
+    def _unconfirmed(self, what: str) -> RetriableError | RejectedError | FatalError:
+        return as_error(WRONG_ID, f"POST {self._wire.where(Routes.Report.WSJF)}", what)
 
     async def _whole(self, report_id: UUID) -> tuple[UUID, Mapping[str, Any] | None]:
         route = Routes.Report.wsjf(str(report_id))
