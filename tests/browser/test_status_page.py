@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import FrameLocator, Page, expect
+from playwright.sync_api import FrameLocator, Page, Route, expect
 
 from tests.browser.conftest import BACKFILL, IMAGES, INTERVALS, MONITOR, RECONCILE, SYNC
 from tests.waiting import wait_until
@@ -242,6 +242,42 @@ def test_when_airflow_does_not_answer_the_page_says_so_and_comes_back(site, page
 def test_a_login_that_ended_is_told(page):
     page.route("**/vte-wats/api/status**", lambda route: route.fulfill(status=401, body="{}"))
     expect(page.locator("#trouble")).to_contain_text("Sign in to Airflow again")
+
+
+def test_a_late_answer_of_another_site_is_not_shown(site, page):
+    """Of two sites the one that is looked at is shown, also when the other one's answer comes last."""
+    real = page.request.get(f"{site.airflow.url}/vte-wats/api/sites").json()[0]
+    status = page.request.get(f"{site.airflow.url}/vte-wats/api/status").json()
+    standing = {"word": "stopped", "reason": "The other site stands still."}
+    other = real | {"site": "other", "standing": standing}
+    late: list[Route] = []
+
+    def keep(route: Route) -> None:
+        late.append(route)
+
+    def look_at_the_other() -> None:
+        late.clear()
+        page.select_option("#site", "other")
+        wait_until(lambda: page.wait_for_timeout(50) or late, "the question for the other site")
+
+    page.route("**/vte-wats/api/sites", lambda route: route.fulfill(json=[real, other]))
+    page.route(re.compile(r"/api/(history|letters)\?.*site=other"), lambda route: route.abort())
+    page.route(re.compile(r"/api/status\?site=other"), keep)
+    page.reload()
+    page.locator("main[aria-busy=false]").wait_for()
+    reason = page.locator("#reason")
+
+    look_at_the_other()
+    with page.expect_response(lambda answer: "/api/status" in answer.url and "other" not in answer.url):
+        page.select_option("#site", real["site"])
+    late[0].fulfill(json=status | {"site": "other", "standing": standing})
+    page.wait_for_timeout(500)
+    assert reason.text_content() != standing["reason"]
+
+    look_at_the_other()
+    late[0].fulfill(json=status | {"site": "other", "standing": standing})
+    expect(reason).to_have_text(standing["reason"])
+    page.unroute_all(behavior="ignoreErrors")
 
 
 # A year

@@ -14,6 +14,7 @@ from airflow.dag_processing.dagbag import DagBag
 from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.variable import Variable
+from airflow.sdk import Variable as SdkVariable
 from airflow.utils.session import create_session
 from upath import UPath
 
@@ -25,6 +26,7 @@ from vte_wats.alerts.deadline import Missed
 from vte_wats.alerts.memory import Memory
 from vte_wats.coverage import State, Stretch
 from vte_wats.orchestration.deadline import deadline_missed
+from vte_wats.orchestration.ways import sending as really_sending
 from vte_wats.sites import Site
 from vte_wats.storage.dead_letters import DeadLetters, LetterKind
 
@@ -266,6 +268,29 @@ def test_the_monitor_leaves_a_deadline_that_has_just_passed_to_its_callback(moni
     assert len(monitored.check()) == mails
     noted = Missed.model_validate_json(Variable.get(SITE.deadline_variable))
     assert (noted.told_at is not None) == bool(mails)
+
+
+def test_what_is_missed_while_a_mail_is_on_its_way_is_not_forgotten(monitored, monkeypatch):
+    due_at = datetime.now(UTC) - timedelta(minutes=5)
+    missed = Missed(run_id="r", from_at=due_at, to_at=due_at, until_at=due_at, due_at=due_at, run_state="running")
+    longer = missed.model_copy(update={"until_at": due_at + timedelta(minutes=4)})
+    Variable.set(SITE.deadline_variable, missed.model_dump_json())
+
+    def sending(alerts: Any) -> Any:
+        send = really_sending(alerts)
+
+        def slowly(message: Any) -> None:
+            send(message)
+            SdkVariable.set(SITE.deadline_variable, longer.model_dump_json())
+
+        return slowly
+
+    with monkeypatch.context() as patched:
+        patched.setattr("vte_wats.orchestration.ways.sending", sending)
+        assert len(monitored.check()) == 1
+    noted = Missed.model_validate_json(Variable.get(SITE.deadline_variable))
+    assert noted.until_at == longer.until_at
+    assert noted.told_at is not None
 
 
 def test_a_missed_deadline_that_cannot_be_told_is_told_by_the_monitor_once(monitored):

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -190,3 +192,17 @@ def test_a_file_that_somebody_put_beside_the_letters_is_left_alone(storage, lett
     (storage / "dead_letters" / name).write_text("{}")
     assert letters.guids() == {guid_of(1)}
     assert [letter.index_guid for letter in letters] == [guid_of(1)]
+
+
+def test_a_letter_and_its_name_are_on_disk_before_anybody_relies_on_them(tmp_path, monkeypatch):
+    synced: list[tuple[bool, bool]] = []
+    fsync = os.fsync
+
+    def noted(file: int) -> None:
+        there = any(path.suffix == ".json" for path in tmp_path.rglob("*"))
+        synced.append((stat.S_ISDIR(os.fstat(file).st_mode), there))
+        fsync(file)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    put(DeadLetters(UPath(tmp_path)))
+    assert synced == [(False, False), (True, True)]  # the content, then, once it has its name, the folder
