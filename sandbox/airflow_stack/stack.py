@@ -31,7 +31,7 @@ START_TIMEOUT_S = 120.0
 STOP_GRACE_S = 6.0
 COMPONENT_STOP_GRACE_S = 60.0
 PARSE_TIMEOUT_S = 90.0
-PARSE_SETTLED_S = 5.0
+PARSE_SETTLED_S = 30.0
 # -P keeps the current folder off the import path
 AIRFLOW = (sys.executable, "-P", "-m", "airflow")
 COMMANDS = {

@@ -24,8 +24,8 @@ from sandbox.wats.request_log import RequestBudget, RequestLog
 from sandbox.wats.settings import RetryAfterForm, ServerSettings
 from sandbox.wats.store import DEFAULT_PROCESSES, Process, ReportStore
 
-_START_TIMEOUT_S = 20.0
-_STOP_TIMEOUT_S = 10.0
+_START_TIMEOUT_S = 60.0
+_STOP_TIMEOUT_S = 60.0
 
 
 class WatsServer:

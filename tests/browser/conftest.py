@@ -75,7 +75,8 @@ def site(browser: Browser, tmp_path_factory: pytest.TempPathFactory, repository:
     home = tmp_path_factory.mktemp("site")
     began_at = datetime.fromtimestamp(time.time() // 300 * 300, UTC) - INTERVALS * timedelta(minutes=5)
     plant = Plant()
-    plant.floor.load(plant.db, start=began_at, end=datetime.now(UTC), runs=60, steps=3)
+    ended_at = began_at + INTERVALS * timedelta(minutes=5)  # what the clock goes on to has only what a test loads
+    plant.floor.load(plant.db, start=began_at, end=ended_at, runs=60, steps=3)
     settings = plant.floor.settings(storage_path=f"file://{home}/storage", settle_delay_s=0, guard_band_s=0)
     with (
         plant,
@@ -83,7 +84,11 @@ def site(browser: Browser, tmp_path_factory: pytest.TempPathFactory, repository:
             home=home / "airflow",
             dags_folder=repository / "dags",
             plugins_folder=repository / "plugins",
-            env={"AIRFLOW__VTE_WATS__START_DATE": began_at.isoformat(), "AIRFLOW__VTE_WATS__RETRIES": "0"},
+            env={
+                "AIRFLOW__VTE_WATS__START_DATE": began_at.isoformat(),
+                "AIRFLOW__VTE_WATS__RETRIES": "0",
+                "AIRFLOW__VTE_WATS__MAX_ACTIVE_RUNS": "1",  # so that an outage leaves one gap
+            },
             pools={"wats_api": 1, "vte_wats_state": 1},
             connections=plant.connections,
             variables={"vte_wats": json.dumps(settings)},

@@ -226,8 +226,10 @@ def test_ten_thousand_runs_of_history_leave_the_live_sync_its_place(site):
         live = site.load(timedelta(), 5)
         sync_id = site.sync()
         assert live <= site.plant.receipts.keys()
+        if site.progress["ended_at"]:
+            break  # nothing of the history was waiting any more
         waited.append(posts_of_history_before(site, sync_id, live))
-    assert site.progress["ended_at"] is None, "the backfill was over too early for this test to show anything"
+    assert waited, "the backfill was over too early for this test to show anything"
     site.await_parts(run_id)
     assert history <= site.plant.receipts.keys()
     assert max(waited) <= 2 * size, waited  # the slice under way, and one that was chosen at the same moment
@@ -239,6 +241,6 @@ def posts_of_history_before(site: Site, sync_id: str, live: set[str]) -> int:
     """Count the reports that arrived after the live ones were mapped and before the first of them did."""
     mapped = [one for one in site.airflow.task_instances(SYNC, sync_id) if one.task_id == "carry.map_runs"]
     ready_at = max(one.end for one in mapped)
-    posts = [one for one in site.plant.wats.log if one.method == "POST" and one.at >= ready_at]
+    posts = [one for one in site.plant.wats.log if one.method == "POST"]
     first_at = min(one.at for one in posts if one.report_id in live)
-    return sum(1 for one in posts if one.at < first_at)
+    return sum(1 for one in posts if ready_at <= one.at < first_at)

@@ -78,7 +78,7 @@ def _out_of_order(site: Site, random: Random) -> Explained:
 def _twins_side_by_side(site: Site, random: Random) -> Explained:
     """Two runs that WATS takes for one are uploaded at the same moment, by two tasks."""
     site.airflow.set_pool("wats_api", 2)
-    site.connect(timeout_s=20, concurrent_tasks=2)
+    site.connect(timeout_s=60, concurrent_tasks=2)
     site.set(batch_size=1)
     site.load(1, oddities=("natural_key_twins",))
     twins = frozenset(guid.lower() for guid in site.loaded.guids_by_oddity["natural_key_twins"])
@@ -90,7 +90,7 @@ def _twins_side_by_side(site: Site, random: Random) -> Explained:
             'UPDATE "IndexData" SET "Timestamp" = ?, "TestTime" = ? WHERE "Index_GUID" = ?',
             [ended - timedelta(seconds=back_s), 20.0 - back_s, guid],
         )
-    site.break_wats("stall", path="serialnumber in", delay_s=8.0, times=3)
+    site.break_wats("stall", path="serialnumber in", delay_s=30.0, times=3)
     run_id = site.sync()
     uploads = [one for one in site.airflow.task_instances(SYNC, run_id) if one.task_id == "carry.upload"]
     moments = sorted((one.start, one.end) for one in uploads if one.start and one.end)

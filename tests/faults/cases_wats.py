@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.faults.accounts import Explained
 from tests.faults.case import Case, Play, passing, stopping, until_mended
-from tests.faults.site import TIMEOUT_S, Site
+from tests.faults.site import WATS_TIMEOUT_S, Site
 from tests.faults.strangers import NO_SUCH_NAME, a_full_house, an_untrusted_server
 
 POST = "/api/report/wsjf"
@@ -239,7 +239,7 @@ CASES = (
     Case(
         "wats.drip",
         "the answer drips, slower than the timeout, three times",
-        passing(_one("drip", times=3, delay_s=3.0 * TIMEOUT_S), again=2),
+        passing(_one("drip", times=3, delay_s=3.0 * WATS_TIMEOUT_S), again=2),
     ),
     Case("wats.not-stored", "200 with our id, and nothing stored", _unseen("no_store")),
     Case("wats.quarantine", "200, and the report is in quarantine", _unseen("quarantine"), short=True),

@@ -35,7 +35,8 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 SYNC, RECONCILE, MONITOR = "vte_wats_sync", "vte_wats_reconcile", "vte_wats_monitor"
 STATE, SETTINGS = "vte_wats_state", "vte_wats"
 PATIENCE_S = 240.0
-TIMEOUT_S = 4  # of SQL statements and of WATS requests, so that a stall costs a case seconds
+TIMEOUT_S = 4  # of SQL statements, so that a stall costs a case seconds
+WATS_TIMEOUT_S = 10  # of WATS requests: a machine that stands still for less makes nobody post twice
 UPLOAD = "carry.upload"
 CONCURRENCY = 8  # requests that one upload has in flight at a time
 RESULT_TABLES = ("TestDataNumeric", "TestDataText", "TestDataOther", "IndexData", "UutData")
@@ -370,7 +371,7 @@ class Site:
         process = self.wait_until(running, f"a process of {task_id}")
         os.kill(process.pid, signal.SIGKILL)
 
-    def wait_until(self, condition: Callable[[], Any], what: str, timeout_s: float = 90.0) -> Any:
+    def wait_until(self, condition: Callable[[], Any], what: str, timeout_s: float = PATIENCE_S) -> Any:
         """Return what the condition gives, as soon as it gives anything."""
         deadline = time.monotonic() + timeout_s
         while not (found := condition()):
@@ -385,7 +386,9 @@ class Site:
 
     def wait_for_vte_fault(self, fault: vte_faults.Fault) -> None:
         """Wait until a fault of SQL Server has struck."""
-        self.wait_until(lambda: fault in self.plant.vte.faults.struck, "the fault of SQL Server to strike")
+        self.wait_until(
+            lambda: any(one is fault for one in self.plant.vte.faults.struck), "the fault of SQL Server to strike"
+        )
 
     def staging(self, run_id: str, slice_name: str = "s0001") -> Path:
         """Make and return the staging folder of one slice."""
@@ -403,7 +406,7 @@ def _connections(plant: Plant) -> dict[str, dict[str, Any]]:
     connections["vte_default"]["extra"] = {"timeout": TIMEOUT_S, "login_timeout": TIMEOUT_S}
     connections["wats_default"]["extra"] = {
         "requests_per_minute": 60_000,
-        "timeout_s": TIMEOUT_S,
+        "timeout_s": WATS_TIMEOUT_S,
         "attempts": 2,
         "concurrency": CONCURRENCY,
     }

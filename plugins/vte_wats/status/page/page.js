@@ -308,8 +308,7 @@ async function redrive(signature) {
   const answer = await ask(`api/redrive?site=${encodeURIComponent(shown.site)}`, {
     method: "POST", body: JSON.stringify({ signature }), headers: { "Content-Type": "application/json", "X-VTE-WATS": "redrive" } });
   if (!answer) return;
-  const place = $("letters-count");
-  place.replaceChildren(answer.is_paused ? `waits until ${answer.dag_run.dag_id} is unpaused: ` : "on its way: ", runLink(answer.dag_run, "DAG run", "redriven"));
+  $("redriven").replaceChildren(answer.is_paused ? `Waits until ${answer.dag_run.dag_id} is unpaused: ` : "On its way: ", runLink(answer.dag_run, "DAG run", "redriven"));
   refreshStatus();
 }
 
@@ -452,6 +451,7 @@ async function chooseSite() {
     $("site").onchange = () => {
       shown.site = $("site").value;
       history.replaceState(null, "", `?${about()}`);
+      $("redriven").replaceChildren();
       refreshStatus(); refreshHistory(); refreshLetters();
     };
   }
