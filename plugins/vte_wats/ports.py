@@ -176,7 +176,7 @@ class StoredReport:
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """The answer to one posted report: ``error`` is ``None`` only when WATS confirmed that it holds this very report."""
+    """The answer to one posted report: ``error`` is ``None`` only when WATS is known to hold this very report."""
 
     report: Report
     error: RetriableError | RejectedError | None = None

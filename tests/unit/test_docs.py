@@ -41,6 +41,7 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
 
 
+@pytest.mark.slow  # make check asks the same of docs/generate.py
 def test_generated_pages_are_up_to_date():
     command = [sys.executable, str(REPOSITORY / "docs/generate.py"), "--check"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

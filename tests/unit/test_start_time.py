@@ -117,6 +117,7 @@ def test_a_start_reads_back_as_its_wall_clock_unless_the_clock_skipped_it(zone, 
     assert (end_local.replace(tzinfo=None) == local) is not skipped
 
 
+@pytest.mark.slow
 @given(ZONES, MOMENTS)
 def test_the_two_passes_differ_exactly_when_the_start_says_it_is_ambiguous(zone, local):
     earlier = started(local, source_timezone=zone)

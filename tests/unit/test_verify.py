@@ -144,6 +144,7 @@ JSON = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(JSON)
 def test_anything_equals_itself(document):
     assert list(differences(document, json.loads(json.dumps(document)))) == []
