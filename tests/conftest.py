@@ -27,6 +27,7 @@ _HOME = Path(tempfile.mkdtemp(prefix="vte-wats-tests-"))
 
 os.environ.update(
     AIRFLOW_HOME=str(_HOME),
+    AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT="300",
     AIRFLOW__CORE__DAGS_FOLDER=str(REPOSITORY / "dags"),
     AIRFLOW__CORE__PLUGINS_FOLDER=str(REPOSITORY / "plugins"),
     AIRFLOW__CORE__LOAD_EXAMPLES="False",

@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import json
 import math
+import os
+from collections.abc import Iterator
 
 import pytest
 
 from benchmarks import TABLES
 
 pytestmark = pytest.mark.timeout(600)
+
+
+@pytest.fixture(autouse=True)
+def _environment() -> Iterator[None]:
+    """Leave no connection to a plant that is gone to the tests after."""
+    before = dict(os.environ)
+    yield
+    for name in os.environ.keys() - before.keys():
+        del os.environ[name]
+    os.environ.update(before)
 
 
 @pytest.mark.parametrize("name", TABLES)

@@ -123,7 +123,7 @@ def test_a_file_of_a_killed_task_does_not_appear(bucket, place, storage):
     )
     writer.start()
     try:
-        assert here.poll(60)
+        assert here.poll(250)
     finally:
         writer.kill()
         writer.join(30)

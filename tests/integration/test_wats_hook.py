@@ -53,7 +53,7 @@ def wats():
 
 def connected(wats, **options):
     """Return a connection without a noticeable budget and with one try, unless told otherwise."""
-    extra = {"requests_per_minute": 1_000_000, "concurrent_tasks": 1, "attempts": 1, "timeout_s": 5} | options
+    extra = {"requests_per_minute": 1_000_000, "concurrent_tasks": 1, "attempts": 1, "timeout_s": 60} | options
     return WatsConnection.parse(
         "wats_default", host=wats.url, port=None, login=None, password=wats.token, extra=json.dumps(extra)
     )

@@ -107,9 +107,9 @@ def stack(tmp_path_factory):
         pids = list(airflow.pids.values())
         yield airflow
         wait_began = time.monotonic()
-    assert time.monotonic() - wait_began < 20
+    assert time.monotonic() - wait_began < 100
     assert not [pid for pid in pids if psutil.pid_exists(pid)]
-    assert processes_of(folder / "home") == []
+    wait_until(lambda: processes_of(folder / "home") == [], "their end", timeout_s=60)
     assert not any(is_listening(port) for port in ports)
 
 
@@ -122,7 +122,7 @@ def test_import_errors_name_the_broken_file(stack):
 
 def test_catchup_runs_every_interval_since_the_start(stack):
     stack.unpause("intervals")
-    wait_until(lambda: sum(run.state == "success" for run in stack.runs("intervals")) >= 3, "three runs", timeout_s=60)
+    wait_until(lambda: sum(run.state == "success" for run in stack.runs("intervals")) >= 3, "three runs", timeout_s=250)
     runs = stack.runs("intervals")[:3]
 
     assert {run.run_type for run in runs} == {"scheduled"}
@@ -219,7 +219,7 @@ def test_a_component_that_cannot_start_shows_the_end_of_its_log(tmp_path):
     with pytest.raises(StackError, match=r"last lines of .*(\n.*)*not a number"), broken:
         pass
 
-    assert processes_of(tmp_path / "home") == []
+    wait_until(lambda: processes_of(tmp_path / "home") == [], "their end", timeout_s=60)
 
 
 def test_the_guard_ends_what_a_killed_owner_left(tmp_path):
@@ -244,13 +244,13 @@ def test_the_guard_ends_what_a_killed_owner_left(tmp_path):
     )
     owner = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
     assert owner.stdout.readline()
-    wait_until(lambda: len(processes_of(tmp_path)) >= 3, "its processes", timeout_s=60)
+    wait_until(lambda: len(processes_of(tmp_path)) >= 3, "its processes", timeout_s=250)
 
     owner.send_signal(signal.SIGKILL)
     owner.wait()
     owner.stdout.close()
 
-    wait_until(lambda: processes_of(tmp_path) == [], "their end", timeout_s=15)
+    wait_until(lambda: processes_of(tmp_path) == [], "their end", timeout_s=120)
 
 
 def test_a_guard_without_entries_ends_with_its_owner():

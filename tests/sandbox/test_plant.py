@@ -48,4 +48,4 @@ def test_the_printed_lines_lead_to_both_servers_and_ctrl_c_ends_them(printed):
     assert "source_timezone" in json.loads(variables["AIRFLOW_VAR_VTE_WATS"])
     assert variables["AIRFLOW__VTE_WATS__START_DATE"]
     os.kill(process.pid, signal.SIGINT)
-    assert process.wait(timeout=20) == 0
+    assert process.wait(timeout=120) == 0

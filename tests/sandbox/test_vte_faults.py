@@ -96,12 +96,12 @@ def test_a_connection_dropped_after_the_result_fails_the_next_statement_at_the_l
 
 @pytest.mark.parametrize("after_rows", [0, 5000])
 def test_a_stall_outlasts_the_clients_timeout(server, after_rows):
-    server.faults.add(Fault(kind="stall", seconds=30, match="TestDataNumeric", after_rows=after_rows))
+    server.faults.add(Fault(kind="stall", seconds=300, match="TestDataNumeric", after_rows=after_rows))
     started = time.monotonic()
     count, number = read_until_it_breaks(server, timeout=1)
     assert number in LOST
     assert count <= after_rows
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 100
 
 
 def test_a_stall_within_the_timeout_only_takes_time(server):

@@ -153,15 +153,15 @@ def test_the_log_keeps_only_the_latest_requests_and_counts_all():
 
 # ---------------------------------------------------------------------------------------------------------- latency
 def test_slow_answers_are_slow_side_by_side(wats):
-    wats.latency_s = 0.25
+    wats.latency_s = 2
 
     async def ask():
-        async with httpx.AsyncClient(headers={"Authorization": f"Basic {wats.token}"}) as client:
+        async with httpx.AsyncClient(headers={"Authorization": f"Basic {wats.token}"}, timeout=60) as client:
             return await asyncio.gather(*[client.get(f"{wats.url}/api/App/Version") for _ in range(8)])
 
     began = time.perf_counter()
     assert {answer.status_code for answer in asyncio.run(ask())} == {200}
-    assert 0.25 <= time.perf_counter() - began < 8 * 0.25
+    assert 2 <= time.perf_counter() - began < 8 * 2
 
 
 # ----------------------------------------------------------------------------------------------------------- faults

@@ -55,12 +55,12 @@ def served(db: VteDatabase | None = None, **given: Any) -> Iterator[VteServer]:
 
 
 def connect(server: VteServer, login: Login = READER, **given: Any) -> pymssql.Connection:
-    arguments = {"database": "VTE9_3", "login_timeout": 5, "timeout": 20, "autocommit": True} | given
+    arguments = {"database": "VTE9_3", "login_timeout": 60, "timeout": 120, "autocommit": True} | given
     return pymssql.connect(server=server.host, port=server.port, user=login.name, password=login.password, **arguments)
 
 
 def connect_pytds(server: VteServer, login: Login = READER, **given: Any) -> Any:
-    arguments = {"database": "VTE9_3", "login_timeout": 5, "timeout": 20, "autocommit": True} | given
+    arguments = {"database": "VTE9_3", "login_timeout": 60, "timeout": 120, "autocommit": True} | given
     return pytds.connect(dsn=server.host, port=server.port, user=login.name, password=login.password, **arguments)
 
 
@@ -85,7 +85,7 @@ class RawClient:
     """A socket that speaks just enough TDS to log in and to show the bytes of an answer."""
 
     def __init__(self, server: VteServer, login: Login = READER, *, log_in: bool = True) -> None:
-        self.sock = socket.create_connection((server.host, server.port), timeout=10)
+        self.sock = socket.create_connection((server.host, server.port), timeout=60)
         if log_in:
             self.send(0x10, login7(login))
             self.greeting = self.answer()
@@ -163,7 +163,7 @@ _REFUSED = """
 import sys, pymssql
 host, port, user, password, database = sys.argv[1:]
 try:
-    pymssql.connect(server=host, port=int(port), user=user, password=password, database=database, login_timeout=5)
+    pymssql.connect(server=host, port=int(port), user=user, password=password, database=database, login_timeout=60)
 except pymssql.Error as error:
     print(*error.args[0])
 """
@@ -176,7 +176,7 @@ def refusal(server: VteServer, login: Login, database: str = "VTE9_3") -> tuple[
     """
     arguments = [server.host, str(server.port), login.name, login.password, database]
     done = subprocess.run(
-        [sys.executable, "-c", _REFUSED, *arguments], capture_output=True, text=True, check=True, timeout=30
+        [sys.executable, "-c", _REFUSED, *arguments], capture_output=True, text=True, check=True, timeout=120
     )
     number, _, words = done.stdout.partition(" ")
     return int(number), words

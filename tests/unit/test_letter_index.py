@@ -77,7 +77,7 @@ def test_a_look_reads_no_more_new_letters_than_allowed_and_none_twice(storage, s
     progress = [(found.read, found.listed) for found in (index.letters() for _ in range(4))]
     assert progress == [(3, 7), (6, 7), (7, 7), (7, 7)]
     assert len(read) == len(set(read)) == 7
-    shelf.put(5, hours=1)
+    shelf.put(5, hours=1, reason="it is bad still")
     assert index.letters().groups[0].examples[0].attempts == 2
 
 
