@@ -171,9 +171,14 @@ MUTATIONS = (
         "unit/test_upload.py::test_refused_runs_become_letters_with_their_data_and_the_rest_goes_on",
     ),
     _core(
-        "confirmed by status alone", "a login page counts as an upload", "wats/session.py",
-        "if str(confirmed).lower() != str(report.report_id):", "if confirmed == 0:",
+        "confirmed by status alone", "an answer about another report counts as an upload", "wats/session.py",
+        'raise self._unconfirmed("another ID in the answer")', "return report.report_id",
         "integration/test_wats_hook.py::test_a_failure_on_the_wire_has_the_class_of_the_table",
+    ),
+    _core(
+        "confirmed under any id", "a report of another run counts as an upload", "wats/session.py",
+        'if (f"VTE:{report.report_id}", report.source_hash) not in kept:', "if not kept:",
+        "integration/test_wats_hook.py::test_by_source_id_an_id_in_the_answer_confirms_only_this_run_with_this_content",
     ),
     _core(
         "default $top", "only ten of forty reports are found, the rest is sent again", "wats/queries.py",

@@ -14,6 +14,7 @@ import pytest
 
 from sandbox.plant import Plant
 from tests.faults.content import Tables, differences
+from tests.faults.mutations import MUTATIONS
 from vte_wats.mapping.report import map_run
 from vte_wats.settings import parse_settings
 from vte_wats.source.vte import VteSource
@@ -86,3 +87,8 @@ def test_a_report_that_differs_in_one_field_is_found(compared, change):
     changed = copy.deepcopy(report)
     change(changed)
     assert compare(changed)
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda one: one.name)
+def test_the_place_of_every_deliberate_bug_is_in_the_code(repository, mutation):
+    assert mutation.old in (repository / mutation.path).read_text(encoding="utf-8")
