@@ -57,7 +57,8 @@ WRONG_ID = Failure(
     "2xx whose ID is missing or not the id of the report",
     FailureClass.AMBIGUOUS,
     "the answer does not confirm this report",
-    "retried under the same id; report it to the WATS administrator if it stays",
+    "retried under the same id; if it stays, a WATS that renames reports needs existence_check = source_id, any other "
+    "its administrator",
 )
 
 # The first entry that applies wins.
