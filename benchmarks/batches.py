@@ -132,14 +132,14 @@ def carry(environment: dict[str, str], runs: int, batch_size: int) -> dict[str, 
 
     from upath import UPath
 
-    from vte_wats.mapping.report import map_run  # noqa: F401 -- pyWATS takes a second
-    from vte_wats.settings import Settings
-    from vte_wats.source.vte import VteSource
+    from vte_wats.config.settings import Settings
+    from vte_wats.intervals.windows import Window
+    from vte_wats.mapping.report_builder import map_run  # noqa: F401 -- pyWATS takes a second
     from vte_wats.storage.staging import Staging
     from vte_wats.sync.extract import extract
     from vte_wats.sync.map_runs import map_runs
     from vte_wats.sync.plan import plan
-    from vte_wats.windows import Window
+    from vte_wats.vte.reader import VteSource
 
     logging.disable(logging.WARNING)
     os.environ |= environment

@@ -154,8 +154,8 @@ def prepare(slice_runs: int) -> None:
 
     import pymssql
 
-    from vte_wats.mapping.report import map_run  # noqa: F401 -- pyWATS takes a second
-    from vte_wats.settings import Settings
+    from vte_wats.config.settings import Settings
+    from vte_wats.mapping.report_builder import map_run  # noqa: F401 -- pyWATS takes a second
 
     logging.disable(logging.INFO)
     fields = json.loads(os.environ["AIRFLOW_CONN_VTE_DEFAULT"])
@@ -169,8 +169,8 @@ def prepare(slice_runs: int) -> None:
 
 
 def _slices(source: Any, runs: int) -> Any:
+    from vte_wats.intervals.windows import Window
     from vte_wats.sync.plan import plan
-    from vte_wats.windows import Window
 
     return plan(source, _prepared["settings"], Window(plant.START, plant.START + timedelta(seconds=runs))).slices
 
@@ -179,10 +179,10 @@ def _read(runs: int, *, mapping: bool) -> tuple[int, int, float]:
     """Plan and extract, and map where asked for, the way the DAG does; return runs, slices and extraction's seconds."""
     from upath import UPath
 
-    from vte_wats.source.vte import VteSource
     from vte_wats.storage.staging import Staging
     from vte_wats.sync.extract import extract
     from vte_wats.sync.map_runs import map_runs
+    from vte_wats.vte.reader import VteSource
 
     read, seconds = 0, 0.0
     with tempfile.TemporaryDirectory() as folder, VteSource(_prepared["settings"]) as source:
@@ -214,8 +214,8 @@ def ours(runs: int) -> float:
 
 def fetchall(runs: int) -> float:
     """Read the same slices with the same statements, and keep nothing."""
-    from vte_wats.source.statements import in_ranges, statement
-    from vte_wats.source.vte import VteSource
+    from vte_wats.vte.reader import VteSource
+    from vte_wats.vte.statements import in_ranges, statement
 
     settings, cursor = _prepared["settings"], _prepared["cursor"]
     with VteSource(settings) as source:
@@ -231,8 +231,8 @@ def fetchall(runs: int) -> float:
 
 def one_pair_per_run(runs: int) -> float:
     """Read the GUIDs, then the header and the steps of each run by statements of its own."""
-    from vte_wats.source.statements import among_guids, in_ranges, statement
-    from vte_wats.source.vte import VteSource
+    from vte_wats.vte.reader import VteSource
+    from vte_wats.vte.statements import among_guids, in_ranges, statement
 
     settings, cursor = _prepared["settings"], _prepared["cursor"]
     with VteSource(settings) as source:

@@ -38,12 +38,12 @@ def main() -> None:
     environment, answers = here.recv()
     os.environ.update(environment)
 
-    from vte_wats.settings import Settings
-    from vte_wats.source.vte import VteSource
+    from vte_wats.config.settings import Settings
+    from vte_wats.intervals.windows import Window
     from vte_wats.storage.staging import Staging
     from vte_wats.sync.extract import extract
     from vte_wats.sync.plan import plan
-    from vte_wats.windows import Window
+    from vte_wats.vte.reader import VteSource
 
     settings = Settings.model_validate(answers | {"batch_size": 1_000})
     slowest: dict[str, tuple[int, float]] = {}

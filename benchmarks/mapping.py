@@ -96,10 +96,10 @@ def prepare(environment: dict[str, str], runs: int) -> None:
     """Read the runs, map them once, and take the documents apart into values for the others."""
     from datetime import timedelta
 
-    from vte_wats.mapping.report import map_run
-    from vte_wats.ports import TimeRange
-    from vte_wats.settings import Settings
-    from vte_wats.source.vte import VteSource
+    from vte_wats.config.settings import Settings
+    from vte_wats.domain.ports import TimeRange
+    from vte_wats.mapping.report_builder import map_run
+    from vte_wats.vte.reader import VteSource
 
     os.environ |= environment
     settings = Settings.model_validate_json(environment["AIRFLOW_VAR_VTE_WATS"])
@@ -117,7 +117,7 @@ def prepare(environment: dict[str, str], runs: int) -> None:
 
 def ours() -> float:
     """Map every run."""
-    from vte_wats.mapping.report import map_run
+    from vte_wats.mapping.report_builder import map_run
 
     settings = _prepared["settings"]
     return timed(lambda: [map_run(run, settings).body.encode() for run in _prepared["runs"]] and None)

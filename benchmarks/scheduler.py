@@ -128,7 +128,7 @@ def _default_peak(result: dict[str, Any]) -> dict[str, Any]:
 
 
 def _default_batch_size() -> int:
-    from vte_wats.settings import Settings
+    from vte_wats.config.settings import Settings
 
     return int(Settings.model_fields["batch_size"].default)
 

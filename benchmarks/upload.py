@@ -187,13 +187,13 @@ def prepare(environment: dict[str, str], runs: int, batch_size: int | None = Non
 
     from upath import UPath
 
-    from vte_wats.settings import Settings
-    from vte_wats.source.vte import VteSource
+    from vte_wats.config.settings import Settings
+    from vte_wats.intervals.windows import Window
     from vte_wats.storage.staging import Staging
     from vte_wats.sync.extract import extract
     from vte_wats.sync.map_runs import map_runs, mapped_runs
     from vte_wats.sync.plan import plan
-    from vte_wats.windows import Window
+    from vte_wats.vte.reader import VteSource
 
     logging.disable(logging.WARNING)
     os.environ |= environment
@@ -224,10 +224,10 @@ def connection(requests_per_minute: int = NO_BUDGET, concurrency: int = 8) -> An
 
 
 class Kept:
-    """The memory of the budget between two sessions of this process; implements ``vte_wats.wats.pace.Memory``."""
+    """The memory of the budget between two sessions of this process; a ``rate_limiter.Memory``."""
 
     def __init__(self, budget_per_minute: int | None = None) -> None:
-        from vte_wats.wats.pace import Spent
+        from vte_wats.wats.rate_limiter import Spent
 
         now_s, each = time.time(), budget_per_minute or 0
         self.spent = Spent(answered=tuple((now_s - 60 + 60 * (n + 1) / each, 1) for n in range(each)))
@@ -264,10 +264,10 @@ def _verb(reports: int, wats_connection: Any, memory: Kept) -> float:
 
 def carry(staging: Any, storage: Any, name: str, wats_connection: Any, memory: Kept, *, settings: Any) -> None:
     """Upload one slice with a session of its own, as the task does."""
-    from vte_wats.storage.claims import Claims
     from vte_wats.storage.dead_letters import DeadLetters
+    from vte_wats.storage.in_flight_keys import Claims
     from vte_wats.sync.upload import UploadOptions, upload
-    from vte_wats.wats.session import WatsSession
+    from vte_wats.wats.client import WatsSession
 
     options = UploadOptions(datetime.now(UTC))
     with WatsSession(wats_connection, memory=memory) as wats, Claims(storage, name, options.now_at) as claims:
@@ -302,7 +302,7 @@ def our_posts(reports: int) -> float:
 
 def submitted(reports: int, concurrency: int) -> float:
     """Post so many reports with so many requests in flight."""
-    from vte_wats.wats.session import WatsSession
+    from vte_wats.wats.client import WatsSession
 
     with WatsSession(connection(concurrency=concurrency), memory=Kept()) as wats:
         began_s = time.perf_counter()

@@ -27,9 +27,9 @@ from typing import Any
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import DAG, Param, get_current_context, task
 
-from vte_wats.orchestration.dag_settings import read_dag_settings
+from vte_wats.config.sites import Site
+from vte_wats.orchestration.dag_options import read_dag_settings
 from vte_wats.orchestration.tasks import Lane, carry_and_settle, lane_arguments, task_arguments
-from vte_wats.sites import Site
 
 deployment = read_dag_settings()
 _AT_A_TIME = 4  # tasks that run side by side: reading ahead of WATS costs VTE and disk, and gains nothing
@@ -38,7 +38,7 @@ _AT_A_TIME = 4  # tasks that run side by side: reading ahead of WATS costs VTE a
 @task
 def plan(site_name: str, slices_per_part: int) -> list[dict[str, Any]]:
     """Cut what the form asks for into slices."""
-    from vte_wats.orchestration.backfill import plan_part
+    from vte_wats.orchestration.backfill_tasks import plan_part
 
     return [part.to_xcom() for part in plan_part(get_current_context(), Site(site_name), slices_per_part)]
 
@@ -46,7 +46,7 @@ def plan(site_name: str, slices_per_part: int) -> list[dict[str, Any]]:
 @task
 def go_on(site_name: str, settled: dict[str, Any], slices: Any) -> list[dict[str, Any]]:
     """Tell what was carried; return what the next DAG run has to know, if there is more to do."""
-    from vte_wats.orchestration.backfill import end_part
+    from vte_wats.orchestration.backfill_tasks import end_part
 
     return end_part(get_current_context(), Site(site_name), settled, list(slices))
 

@@ -20,9 +20,9 @@ from datetime import timedelta
 
 from airflow.sdk import DAG, CronDataIntervalTimetable
 
-from vte_wats.orchestration.dag_settings import read_dag_settings
-from vte_wats.orchestration.monitor import watch
-from vte_wats.sites import Site
+from vte_wats.config.sites import Site
+from vte_wats.orchestration.dag_options import read_dag_settings
+from vte_wats.orchestration.monitor_tasks import watch
 
 deployment = read_dag_settings()
 

@@ -20,9 +20,9 @@ from typing import Any
 
 from airflow.sdk import DAG, task
 
-from vte_wats.orchestration.dag_settings import read_dag_settings
+from vte_wats.config.sites import Site
+from vte_wats.orchestration.dag_options import read_dag_settings
 from vte_wats.orchestration.tasks import Lane, lane_arguments, task_arguments
-from vte_wats.sites import Site
 
 deployment = read_dag_settings()
 log = logging.getLogger(__name__)
@@ -31,8 +31,8 @@ log = logging.getLogger(__name__)
 @task
 def vte(site_name: str) -> dict[str, Any]:
     """Look at the source database, and fail when something is wrong with it."""
-    from vte_wats.orchestration.edges import open_source, read_settings
-    from vte_wats.sync.preflight import examine, report
+    from vte_wats.orchestration.resources import open_source, read_settings
+    from vte_wats.preflight import examine, report
 
     site = Site(site_name)
     settings = read_settings(site)
@@ -45,8 +45,8 @@ def vte(site_name: str) -> dict[str, Any]:
 @task
 def wats(site_name: str) -> dict[str, Any]:
     """Look at WATS, and fail when it does not know a process that the settings name."""
-    from vte_wats.orchestration.edges import open_wats, read_settings
-    from vte_wats.sync.preflight import examine_processes, report
+    from vte_wats.orchestration.resources import open_wats, read_settings
+    from vte_wats.preflight import examine_processes, report
 
     site = Site(site_name)
     settings = read_settings(site)

@@ -27,7 +27,8 @@ from uuid import UUID
 
 from airflow.sdk import DAG, CronDataIntervalTimetable, Param, TriggerRule, get_current_context, task
 
-from vte_wats.orchestration.dag_settings import read_dag_settings
+from vte_wats.config.sites import Site
+from vte_wats.orchestration.dag_options import read_dag_settings
 from vte_wats.orchestration.tasks import (
     Lane,
     carry_and_settle,
@@ -39,7 +40,6 @@ from vte_wats.orchestration.tasks import (
     staging,
     task_arguments,
 )
-from vte_wats.sites import Site
 
 deployment = read_dag_settings()
 SAMPLE_KEY = "sample"
@@ -48,10 +48,10 @@ SAMPLE_KEY = "sample"
 @task
 def plan(site_name: str) -> list[str]:
     """List the keys of the runs in VTE, in portions."""
-    from vte_wats.orchestration.edges import open_source, read_settings
-    from vte_wats.sync.sweep import stage_keys, staged_guids
-    from vte_wats.sync.verify import sample_of
-    from vte_wats.windows import everything_until, local_ranges, window_of, with_reset_clocks
+    from vte_wats.intervals.windows import everything_until, local_ranges, window_of, with_reset_clocks
+    from vte_wats.orchestration.resources import open_source, read_settings
+    from vte_wats.reconcile.compare import sample_of
+    from vte_wats.reconcile.missing_runs import stage_keys, staged_guids
 
     context = get_current_context()
     days = context["params"]["days"]
@@ -73,8 +73,8 @@ def plan(site_name: str) -> list[str]:
 @task(map_index_template="{{ portion_label }}")
 def compare(site_name: str, portion: str) -> dict[str, int]:
     """Ask WATS which runs of one portion it does not have."""
-    from vte_wats.orchestration.edges import open_wats, read_settings
-    from vte_wats.sync.sweep import compare as compare_portion
+    from vte_wats.orchestration.resources import open_wats, read_settings
+    from vte_wats.reconcile.missing_runs import compare as compare_portion
 
     get_current_context()["portion_label"] = portion  # type: ignore[typeddict-unknown-key]
     site = Site(site_name)
@@ -86,11 +86,11 @@ def compare(site_name: str, portion: str) -> dict[str, int]:
 @task(trigger_rule=TriggerRule.NONE_FAILED)
 def cut(site_name: str, portions: Any) -> list[dict[str, Any]]:
     """Cut what is missing into slices."""
-    from vte_wats.orchestration.edges import read_settings, storage_of
+    from vte_wats.orchestration.resources import read_settings, storage_of
+    from vte_wats.reconcile.missing_runs import to_carry
+    from vte_wats.state.late_arrivals import found_later
     from vte_wats.storage.dead_letters import DeadLetters
-    from vte_wats.sync.lateness import found_later
     from vte_wats.sync.plan import plan_named
-    from vte_wats.sync.sweep import to_carry
 
     site = Site(site_name)
     settings = read_settings(site)
@@ -103,13 +103,13 @@ def cut(site_name: str, portions: Any) -> list[dict[str, Any]]:
 @task
 def verify(site_name: str) -> dict[str, int]:
     """Compare the sampled runs with their reports in WATS, value by value."""
-    from vte_wats.orchestration.edges import open_source, open_wats, read_settings, storage_of
+    from vte_wats.orchestration.resources import open_source, open_wats, read_settings, storage_of
+    from vte_wats.reconcile.compare import refuse_altered
+    from vte_wats.reconcile.compare import verify as verify_sample
     from vte_wats.storage.staging import discard
     from vte_wats.sync.extract import extract
     from vte_wats.sync.map_runs import map_runs
     from vte_wats.sync.slices import Slice
-    from vte_wats.sync.verify import refuse_altered
-    from vte_wats.sync.verify import verify as verify_sample
 
     context = get_current_context()
     site = Site(site_name)

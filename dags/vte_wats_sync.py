@@ -23,8 +23,9 @@ from typing import Any
 
 from airflow.sdk import DAG, CronDataIntervalTimetable, Param, get_current_context, task
 
-from vte_wats.orchestration.dag_settings import read_dag_settings
-from vte_wats.orchestration.deadline import sync_deadline
+from vte_wats.config.sites import Site
+from vte_wats.orchestration.dag_options import read_dag_settings
+from vte_wats.orchestration.sync_deadline import sync_deadline
 from vte_wats.orchestration.tasks import (
     Lane,
     carry_and_settle,
@@ -34,7 +35,6 @@ from vte_wats.orchestration.tasks import (
     recognised_state,
     task_arguments,
 )
-from vte_wats.sites import Site
 
 deployment = read_dag_settings()
 
@@ -42,10 +42,10 @@ deployment = read_dag_settings()
 @task
 def plan(site_name: str) -> list[dict[str, Any]]:
     """Cut the data interval, or the time since lastSync, into slices."""
-    from vte_wats.orchestration.edges import open_source, read_settings, storage_of
+    from vte_wats.intervals.windows import window_of
+    from vte_wats.orchestration.resources import open_source, read_settings, storage_of
     from vte_wats.storage.dead_letters import DeadLetters
     from vte_wats.sync.plan import plan_held, plan_seen, ranges_to_read
-    from vte_wats.windows import window_of
 
     context = get_current_context()
     site = Site(site_name)

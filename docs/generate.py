@@ -19,16 +19,16 @@ import sqlglot
 from pydantic import BaseModel
 from sqlglot import exp
 
-from vte_wats.alert_settings import AlertSettings, QuietHours
-from vte_wats.alerts.condition import Condition
-from vte_wats.alerts.memory import Memory, Reach, Waiting
-from vte_wats.codes import CODES
-from vte_wats.errors import RetriableError
-from vte_wats.settings import PartRevision, Settings, TableOverride
-from vte_wats.sites import Site
-from vte_wats.source.failures import SQL_FAILURES, SqlFailure
-from vte_wats.wats.answers import FAILURES, FailureClass
+from vte_wats.alerting.conditions import Condition
+from vte_wats.alerting.monitor_state import Memory, Reach, Waiting
+from vte_wats.config.alert_settings import AlertSettings, QuietHours
+from vte_wats.config.settings import PartRevision, Settings, TableOverride
+from vte_wats.config.sites import Site
+from vte_wats.domain.errors import RetriableError
+from vte_wats.messages import CODES
+from vte_wats.vte.sql_errors import SQL_FAILURES, SqlFailure
 from vte_wats.wats.connection import WatsOptions
+from vte_wats.wats.response_errors import FAILURES, FailureClass
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from airflow.plugins_manager import AirflowPlugin
 
-from vte_wats.orchestration.deadline import SyncDue
+from vte_wats.orchestration.sync_deadline import SyncDue
 from vte_wats.status.entry import app
 
 

@@ -58,8 +58,8 @@ def bucket() -> Iterator[Bucket]:
 def bucket_storage(bucket: Bucket) -> UPath:
     """Storage in that bucket, opened the way a task opens it."""
     from tests.unit.builders import a_settings  # noqa: PLC0415 - Airflow must find its home first
-    from vte_wats.orchestration.edges import storage_of  # noqa: PLC0415
-    from vte_wats.sites import Site  # noqa: PLC0415
+    from vte_wats.config.sites import Site  # noqa: PLC0415
+    from vte_wats.orchestration.resources import storage_of  # noqa: PLC0415
 
     return storage_of(Site(), a_settings(storage_path=bucket.a_place()))
 

@@ -12,8 +12,8 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from vte_wats.coverage import Instant, State
-from vte_wats.history import History
+from vte_wats.state.coverage import Instant, State
+from vte_wats.state.history import History
 
 _INTERVAL_S = 300  # until the first scheduled interval has told
 _STILL = timedelta(hours=1)  # without anything settled: something is wrong whatever the interval

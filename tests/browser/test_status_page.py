@@ -14,8 +14,8 @@ from playwright.sync_api import FrameLocator, Page, Route, expect
 
 from tests.browser.conftest import BACKFILL, IMAGES, INTERVALS, MONITOR, RECONCILE, SYNC
 from tests.waiting import wait_until
-from vte_wats.coverage import Outcome, State, Stretch
-from vte_wats.history import History, Tally
+from vte_wats.state.coverage import Outcome, State, Stretch
+from vte_wats.state.history import History, Tally
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 

@@ -30,18 +30,18 @@ from upath import UPath
 from sandbox.plant import Plant
 from sandbox.wats.store import Cause
 from tests.faults.content import Tables, clean, differences, refusal
-from vte_wats.errors import VteWatsError
-from vte_wats.settings import Settings
-from vte_wats.source.vte import VteSource
-from vte_wats.storage.claims import Claims
+from vte_wats.config.settings import Settings
+from vte_wats.domain.errors import VteWatsError
+from vte_wats.intervals.windows import everything_until
 from vte_wats.storage.dead_letters import DeadLetters
+from vte_wats.storage.in_flight_keys import Claims
 from vte_wats.storage.staging import Staging
 from vte_wats.sync.extract import extract
 from vte_wats.sync.map_runs import map_runs, read_anew
 from vte_wats.sync.plan import plan_named
 from vte_wats.sync.upload import UploadOptions, upload
+from vte_wats.vte.reader import VteSource
 from vte_wats.wats.hook import WatsHook
-from vte_wats.windows import everything_until
 
 Row = dict[str, Any]
 T = TypeVar("T")

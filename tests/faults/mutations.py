@@ -47,32 +47,32 @@ def _core(name: str, harm: str, path: str, old: str, new: str, test: str) -> Mut
 
 MUTATIONS = (
     _core(
-        "strict lower edge", "runs on the edge of a window are lost", "source/statements.py",
+        "strict lower edge", "runs on the edge of a window are lost", "vte/statements.py",
         "{column} >= CAST", "{column} > CAST",
         "unit/test_statements.py::test_ranges_are_half_open_and_bound_as_iso_text_with_t",
     ),
     _core(
-        "closed upper edge", "runs on the edge are read by two windows", "source/statements.py",
+        "closed upper edge", "runs on the edge are read by two windows", "vte/statements.py",
         "{column} < CAST", "{column} <= CAST",
         "unit/test_statements.py::test_ranges_are_half_open_and_bound_as_iso_text_with_t",
     ),
     _core(
-        "no guard band", "late rows are lost", "windows.py",
+        "no guard band", "late rows are lost", "intervals/windows.py",
         "_whole_second(from_at) - timedelta(seconds=guard_band_s) - settled", "_whole_second(from_at) - settled",
         "unit/test_windows.py::test_guard_band_and_settle_delay_shift_the_window_by_their_seconds",
     ),
     _core(
-        "naive windows", "the autumn hour is read once", "windows.py",
+        "naive windows", "the autumn hour is read once", "intervals/windows.py",
         "for piece in _constant_offset_pieces(window, zone)", "for piece in [window]",
         "unit/test_windows.py::test_every_second_of_a_known_clock_change_is_in_the_window_and_no_other",
     ),
     _core(
-        "the spring hour forgotten", "stations that do not adjust lose an hour of runs", "windows.py",
+        "the spring hour forgotten", "stations that do not adjust lose an hour of runs", "intervals/windows.py",
         "merged(pieces + list(_skipped_values(window, zone)))", "merged(pieces)",
         "unit/test_windows.py::test_the_skipped_spring_hour_is_read_when_an_unadjusted_clock_shows_it",
     ),
     _core(
-        "a slice splits a second", "runs of one second fall between two slices", "windows.py",
+        "a slice splits a second", "runs of one second fall between two slices", "intervals/windows.py",
         "cuts.append(second)", "cuts.append(second + timedelta(milliseconds=500))",
         "unit/test_windows.py::test_slices_tile_the_ranges_keep_seconds_whole_and_respect_the_limit",
     ),
@@ -87,7 +87,7 @@ MUTATIONS = (
         "unit/test_start_time.py::test_a_timestamp_at_the_end_is_taken_back_by_the_test_time",
     ),
     _core(
-        "random id", "every retry doubles a run", "mapping/report.py",
+        "random id", "every retry doubles a run", "mapping/report_builder.py",
         "id=run.index_guid,\n            pn", "id=__import__('uuid').uuid4(),\n            pn",
         "unit/test_extract.py::test_map_makes_the_same_bytes_again",
     ),
@@ -103,7 +103,7 @@ MUTATIONS = (
         "unit/test_mapping_steps.py::test_without_a_code_a_number_is_judged_by_its_limits_and_never_passed_without_one",
     ),
     _core(
-        "watermark past a hole", "a failed interval is never looked at again", "coverage.py",
+        "watermark past a hole", "a failed interval is never looked at again", "state/coverage.py",
         "ends = (s.to_at for s in self.coverage if s.from_at <= self.since_at < s.to_at)",
         "ends = (s.to_at for s in reversed(self.coverage))",
         "unit/test_coverage.py::test_watermark_stays_before_a_hole_and_jumps_when_it_is_filled",
@@ -135,23 +135,23 @@ MUTATIONS = (
         "unit/test_upload.py::test_a_letter_goes_only_once_the_data_it_holds_is_in_wats",
     ),
     _core(
-        "no reset clocks", "runs dated 1970 or 2000 are found by nobody", "windows.py",
+        "no reset clocks", "runs dated 1970 or 2000 are found by nobody", "intervals/windows.py",
         "return merged((*ranges, TimeRange(_DATETIME_BEGINS, _OLDEST_CLOCK)))", "return merged(ranges)",
         "integration/test_state.py::test_the_daily_comparison_finds_runs_of_clocks_that_fell_back",
     ),
     _core(
-        "only text and bytes", "a number in TestDataOther passes for NULL", "source/vte.py",
+        "only text and bytes", "a number in TestDataOther passes for NULL", "vte/reader.py",
         "text_value if other_value is None or isinstance(other_value, bytes) else _as_text(other_value)",
         "other_value if isinstance(other_value, str) else text_value",
         "integration/test_vte_source.py::test_an_other_value_of_any_type_a_site_may_have_is_told_as_text",
     ),
     _core(
         "comparison passes for sync", "a probe is told that all is well while the sync is dead",
-        "orchestration/keeping.py", 'if dag_id != site.dag_id("sync"):', "if not dag_id:",
+        "orchestration/history_writer.py", 'if dag_id != site.dag_id("sync"):', "if not dag_id:",
         "integration/test_history_in_airflow.py::test_neither_a_comparison_nor_a_backfill_passes_for_a_sync",
     ),
     _core(
-        "sent and forgotten", "two tasks together overstep the budget of WATS", "wats/pace.py",
+        "sent and forgotten", "two tasks together overstep the budget of WATS", "wats/rate_limiter.py",
         "(*spent.answered, (epoch_s, spent.reserved))", "((epoch_s, spent.reserved),)",
         "unit/test_wats_pace.py::test_a_chain_of_tasks_uses_the_budget_up_and_never_oversteps_it",
     ),
@@ -171,12 +171,12 @@ MUTATIONS = (
         "unit/test_upload.py::test_refused_runs_become_letters_with_their_data_and_the_rest_goes_on",
     ),
     _core(
-        "confirmed by status alone", "an answer about another report counts as an upload", "wats/session.py",
+        "confirmed by status alone", "an answer about another report counts as an upload", "wats/client.py",
         'raise self._unconfirmed("another ID in the answer")', "return report.report_id",
         "integration/test_wats_hook.py::test_a_failure_on_the_wire_has_the_class_of_the_table",
     ),
     _core(
-        "confirmed under any id", "a report of another run counts as an upload", "wats/session.py",
+        "confirmed under any id", "a report of another run counts as an upload", "wats/client.py",
         'if (f"VTE:{report.report_id}", report.source_hash) not in kept:', "if not kept:",
         "integration/test_wats_hook.py::test_by_source_id_an_id_in_the_answer_confirms_only_this_run_with_this_content",
     ),
@@ -186,19 +186,19 @@ MUTATIONS = (
         "integration/test_wats_hook.py::test_a_hundred_reports_are_all_found_although_wats_returns_ten_unasked",
     ),
     _core(
-        "Retry-After ignored", "a server that asks for a pause is hammered", "wats/session.py",
+        "Retry-After ignored", "a server that asks for a pause is hammered", "wats/client.py",
         "if exc.retry_after_s is not None:\n                    self._pace",
         "if exc.retry_after_s == -1:\n                    self._pace",
         "integration/test_wats_hook.py::test_a_429_pauses_every_request_until_retry_after_has_passed",
     ),
     _core(
-        "a timeout is a rejection", "a slow WATS buries good runs", "wats/answers.py",
+        "a timeout is a rejection", "a slow WATS buries good runs", "wats/response_errors.py",
         '"no complete answer within timeout_s",\n        FailureClass.AMBIGUOUS',
         '"no complete answer within timeout_s",\n        FailureClass.REJECTED',
         "unit/test_wats_answers.py::test_an_error_of_the_transport_is_classed_through_the_wrapping_of_pywats",
     ),
     _core(
-        "a deadlock is fatal", "the reader gives up where it should give way", "source/failures.py",
+        "a deadlock is fatal", "the reader gives up where it should give way", "vte/sql_errors.py",
         '"VW201", (1205,), RetriableError', '"VW201", (1205,), FatalError',
         "unit/test_sql_failures.py::test_a_failure_that_may_pass_is_retried",
     ),
@@ -218,7 +218,7 @@ MUTATIONS = (
         "unit/test_start_time.py::test_a_settled_pass_goes_before_the_setting_and_says_so",
     ),
     _core(
-        "passes told by a station that tests side by side", "runs of the autumn hour are an hour off", "sync/passes.py",
+        "passes told by a station that tests side by side", "runs of the autumn hour are an hour off", "mapping/dst_disambiguation.py",
         "while not _side_by_side(known):", "while True:",
         "unit/test_passes.py::test_where_both_passes_are_possible_nothing_is_settled",
     ),
@@ -234,7 +234,7 @@ MUTATIONS = (
         "unit/test_plan.py::test_a_repeated_hour_is_read_once_more_when_everything_around_it_is_there",
     ),
     _core(
-        "a sync is not known again", "a settle that is killed counts its runs twice", "coverage.py",
+        "a sync is not known again", "a settle that is killed counts its runs twice", "state/coverage.py",
         "if sync.key in self.settled:", "if not sync.key:",
         "unit/test_settle.py::test_a_sync_whose_settle_is_tried_again_is_added_once",
     ),
@@ -249,22 +249,22 @@ MUTATIONS = (
         "unit/test_upload.py::test_what_a_dry_run_would_post_keeps_no_other_upload_back",
     ),
     _core(
-        "a claim stays", "a run that was corrected stays out of WATS", "storage/claims.py",
+        "a claim stays", "a run that was corrected stays out of WATS", "storage/in_flight_keys.py",
         ".unlink()", "",
         "unit/test_claims.py::test_a_claim_goes_when_its_upload_ends",
     ),
     _core(
-        "natural keys by their letters", "WATS takes two runs for one and overwrites the first", "ports.py",
+        "natural keys by their letters", "WATS takes two runs for one and overwrites the first", "domain/ports.py",
         "self.serial.casefold(),", "self.serial,",
         "unit/test_upload.py::test_a_serial_that_differs_in_case_alone_is_the_same_for_wats",
     ),
     _core(
-        "the guard band counts as late", "the log asks for a longer guard band without need", "sync/lateness.py",
+        "the guard band counts as late", "the log asks for a longer guard band without need", "state/late_arrivals.py",
         "(stretch.from_at, stretch.to_at - guard_band)", "(stretch.from_at, stretch.to_at)",
         "unit/test_lateness.py::test_a_run_is_not_late_where_no_sync_is_done_with_its_time",
     ),
     _core(
-        "what the comparison finds is forgotten", "nobody learns that the guard band is too short", "coverage.py",
+        "what the comparison finds is forgotten", "nobody learns that the guard band is too short", "state/coverage.py",
         "self.lateness and self.lateness.with_late(sync.late)", "self.lateness",
         "unit/test_coverage.py::test_late_runs_that_another_dag_counted_meanwhile_are_kept",
     ),

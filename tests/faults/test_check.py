@@ -15,9 +15,9 @@ import pytest
 from sandbox.plant import Plant
 from tests.faults.content import Tables, differences
 from tests.faults.mutations import MUTATIONS
-from vte_wats.mapping.report import map_run
-from vte_wats.settings import parse_settings
-from vte_wats.source.vte import VteSource
+from vte_wats.config.settings import parse_settings
+from vte_wats.mapping.report_builder import map_run
+from vte_wats.vte.reader import VteSource
 
 Report = dict[str, Any]
 

@@ -20,7 +20,7 @@ from airflow.serialization.encoders import encode_deadline_alert
 from airflow.utils.db import initdb
 from airflow.utils.session import create_session
 
-from vte_wats.orchestration.retry_policy import SyncRetryPolicy
+from vte_wats.orchestration.retry import SyncRetryPolicy
 
 
 def run_python(work: str, **env: str) -> str:
@@ -184,5 +184,5 @@ def test_a_deployment_may_have_no_deadline(repository):
 
 def test_what_runs_when_a_deadline_is_missed_can_be_imported_by_its_name(bag):
     callback = bag.dags["vte_wats_sync"].deadline[0].callback
-    assert callback.path == "vte_wats.orchestration.deadline.deadline_missed"
+    assert callback.path == "vte_wats.orchestration.sync_deadline.deadline_missed"
     assert iscoroutinefunction(import_string(callback.path))

@@ -23,10 +23,10 @@ from sandbox.plant import Plant
 from tests.bucket import CONN_ID, Bucket
 from tests.integration.in_process import BEGIN_AT, STATE
 from tests.unit.builders import a_run, a_settings, guid_of
-from vte_wats.errors import FatalError
-from vte_wats.model import VteStepResult
-from vte_wats.orchestration.edges import storage_of
-from vte_wats.sites import Site
+from vte_wats.config.sites import Site
+from vte_wats.domain.errors import FatalError
+from vte_wats.domain.run import VteStepResult
+from vte_wats.orchestration.resources import storage_of
 from vte_wats.storage.dead_letters import DeadLetters, LetterKind
 from vte_wats.storage.staging import Staging, discard, staging_of
 

@@ -22,12 +22,12 @@ from sandbox.mail import MailCatcher, forms_of
 from sandbox.plant import READER_PASSWORD, Plant
 from tests.bucket import AWAY
 from tests.unit.builders import a_run
-from vte_wats.alerts.deadline import Missed
-from vte_wats.alerts.memory import Memory
-from vte_wats.coverage import State, Stretch
-from vte_wats.orchestration.deadline import deadline_missed
-from vte_wats.orchestration.ways import sending as really_sending
-from vte_wats.sites import Site
+from vte_wats.alerting.missed_deadline import Missed
+from vte_wats.alerting.monitor_state import Memory
+from vte_wats.config.sites import Site
+from vte_wats.orchestration.notifiers import sending as really_sending
+from vte_wats.orchestration.sync_deadline import deadline_missed
+from vte_wats.state.coverage import State, Stretch
 from vte_wats.storage.dead_letters import DeadLetters, LetterKind
 
 SITE = Site()
@@ -286,7 +286,7 @@ def test_what_is_missed_while_a_mail_is_on_its_way_is_not_forgotten(monitored, m
         return slowly
 
     with monkeypatch.context() as patched:
-        patched.setattr("vte_wats.orchestration.ways.sending", sending)
+        patched.setattr("vte_wats.orchestration.notifiers.sending", sending)
         assert len(monitored.check()) == 1
     noted = Missed.model_validate_json(Variable.get(SITE.deadline_variable))
     assert noted.until_at == longer.until_at

@@ -10,7 +10,7 @@ from zipfile import ZipFile
 
 import pytest
 
-from vte_wats.settings import parse_settings
+from vte_wats.config.settings import parse_settings
 
 
 @pytest.fixture(scope="module")

@@ -24,16 +24,16 @@ from upath import UPath
 
 from tests.bucket import AWAY
 from tests.unit.builders import a_run
-from vte_wats.alerts.condition import Condition
-from vte_wats.alerts.memory import Memory, Reach, Waiting
-from vte_wats.coverage import Outcome, State, Stretch
-from vte_wats.history import Glimpse, History, Tally
-from vte_wats.model import VteProduct
+from vte_wats.alerting.conditions import Condition
+from vte_wats.alerting.monitor_state import Memory, Reach, Waiting
+from vte_wats.backfill.progress import Progress
+from vte_wats.domain.run import VteProduct
+from vte_wats.state.coverage import Outcome, State, Stretch
+from vte_wats.state.history import Glimpse, History, Tally
 from vte_wats.status.access import CSRF_HEADER
+from vte_wats.status.api_models import SiteStatus
 from vte_wats.status.app import create_app, without_login
-from vte_wats.status.models import SiteStatus
 from vte_wats.storage.dead_letters import DeadLetters, LetterKind
-from vte_wats.sync.progress import Progress
 
 CLOCK: dict[str, datetime] = {}
 PASSWORDS = {"admin": "adminpw", "vic": "viewerpw"}

@@ -15,14 +15,14 @@ from sandbox.plant import READER, READER_PASSWORD, SCHEMA
 from sandbox.vte.database import VteDatabase
 from sandbox.vte.server import Login, VteServer
 from tests.integration.conftest import hook_to
-from vte_wats.errors import FatalError
-from vte_wats.model import StepKind
-from vte_wats.ports import StationTime, TimeRange
-from vte_wats.settings import AmbiguousTime, Settings
-from vte_wats.source.vte import VteSource
+from vte_wats.config.settings import AmbiguousTime, Settings
+from vte_wats.domain.errors import FatalError
+from vte_wats.domain.ports import StationTime, TimeRange
+from vte_wats.domain.run import StepKind
 from vte_wats.storage.staging import Staging
 from vte_wats.sync.extract import extract, passes_of
 from vte_wats.sync.slices import Slice
+from vte_wats.vte.reader import VteSource
 
 NOON = datetime(2026, 3, 2, 12)
 HOUR = TimeRange(NOON, NOON + timedelta(hours=1))

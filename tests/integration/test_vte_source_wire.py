@@ -10,10 +10,10 @@ import pytest
 
 from sandbox.vte.faults import Fault
 from tests.integration.conftest import hook_to
-from vte_wats.errors import FatalError, RetriableError
-from vte_wats.ports import TimeRange
-from vte_wats.settings import Settings
-from vte_wats.source.vte import VteSource
+from vte_wats.config.settings import Settings
+from vte_wats.domain.errors import FatalError, RetriableError
+from vte_wats.domain.ports import TimeRange
+from vte_wats.vte.reader import VteSource
 
 NOON = datetime(2026, 3, 2, 12)
 HOUR = TimeRange(NOON, NOON + timedelta(hours=1))

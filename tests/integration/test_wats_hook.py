@@ -28,16 +28,16 @@ from pywats.core.async_client import AsyncHttpClient
 
 from sandbox.wats.faults import Fault, FaultKind
 from sandbox.wats.server import WatsServer
-from vte_wats.errors import FatalError, RejectedError, RetriableError
-from vte_wats.ports import NaturalKey, Report
-from vte_wats.settings import ExistenceCheck
-from vte_wats.wats import answers
+from vte_wats.config.settings import ExistenceCheck
+from vte_wats.domain.errors import FatalError, RejectedError, RetriableError
+from vte_wats.domain.ports import NaturalKey, Report
+from vte_wats.wats import response_errors
+from vte_wats.wats.client import WatsSession
 from vte_wats.wats.connection import WatsConnection
 from vte_wats.wats.hook import WatsHook
-from vte_wats.wats.pace import Spent
 from vte_wats.wats.queries import PAGE
-from vte_wats.wats.session import WatsSession
-from vte_wats.wats.wire import PlainHttpClient
+from vte_wats.wats.rate_limiter import Spent
+from vte_wats.wats.transport import PlainHttpClient
 
 START = datetime(2026, 3, 2, 6, 0, 0, 123_000, tzinfo=UTC)
 POST = "/api/Report/WSJF"
@@ -663,7 +663,7 @@ def test_every_entry_of_the_table_is_shown_by_a_test():
         "the request could not be sent",  # unit/test_wats_answers.py
     }
     shown = {meaning for *_, meaning in ON_THE_WIRE}
-    for failure in answers.FAILURES:
+    for failure in response_errors.FAILURES:
         assert failure.meaning in shown_elsewhere or any(part in failure.meaning for part in shown), failure.condition
 
 

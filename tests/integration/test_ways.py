@@ -10,10 +10,10 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 from sandbox.mail import MailCatcher, forms_of
-from vte_wats.alert_settings import AlertSettings
-from vte_wats.alerts.message import Content, Tone
-from vte_wats.errors import RetriableError
-from vte_wats.orchestration.ways import sending, ways_in_words
+from vte_wats.alerting.message import Content, Tone
+from vte_wats.config.alert_settings import AlertSettings
+from vte_wats.domain.errors import RetriableError
+from vte_wats.orchestration.notifiers import sending, ways_in_words
 
 MESSAGE = Content(
     sender="vte-wats",

@@ -6,11 +6,11 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from uuid import UUID
 
-from vte_wats.coverage import SettledSync
-from vte_wats.model import VteProduct, VteTestplan, VteTestRun
-from vte_wats.ports import NaturalKey, Report
-from vte_wats.settings import Settings
-from vte_wats.windows import Window
+from vte_wats.config.settings import Settings
+from vte_wats.domain.ports import NaturalKey, Report
+from vte_wats.domain.run import VteProduct, VteTestplan, VteTestRun
+from vte_wats.intervals.windows import Window
+from vte_wats.state.coverage import SettledSync
 
 NOON_LOCAL = datetime(2026, 6, 15, 12, 0)
 

@@ -8,9 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
-from vte_wats.errors import RejectedError, RetriableError, VteWatsError
-from vte_wats.model import VteTestRun
-from vte_wats.ports import (
+from vte_wats.domain.errors import RejectedError, RetriableError, VteWatsError
+from vte_wats.domain.ports import (
     NaturalKey,
     Report,
     RunTimes,
@@ -20,6 +19,7 @@ from vte_wats.ports import (
     Submission,
     TimeRange,
 )
+from vte_wats.domain.run import VteTestRun
 
 
 class FakeSource:

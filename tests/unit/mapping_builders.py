@@ -6,9 +6,9 @@ import json
 from datetime import datetime
 from uuid import UUID
 
-from vte_wats.mapping.report import map_run
-from vte_wats.model import StepKind, VteProduct, VteStepResult, VteTestplan, VteTestRun
-from vte_wats.settings import Settings
+from vte_wats.config.settings import Settings
+from vte_wats.domain.run import StepKind, VteProduct, VteStepResult, VteTestplan, VteTestRun
+from vte_wats.mapping.report_builder import map_run
 
 GUID = UUID("5C0A9A3E-3B1F-4B7B-9B64-0D0F3A0C2E11")
 SYSTEM_GUID = UUID("0E6B6E9D-52B5-4C6D-8A31-7C1C6A8B9D22")

@@ -15,10 +15,10 @@ from itertools import product
 from uuid import UUID
 
 from tests.unit.mapping_builders import a_number, a_run, a_settings, a_text, an_other
-from vte_wats.errors import RejectedError
-from vte_wats.mapping.report import map_run
-from vte_wats.model import VteProduct, VteTestplan, VteTestRun
-from vte_wats.settings import AmbiguousTime, Settings
+from vte_wats.config.settings import AmbiguousTime, Settings
+from vte_wats.domain.errors import RejectedError
+from vte_wats.domain.run import VteProduct, VteTestplan, VteTestRun
+from vte_wats.mapping.report_builder import map_run
 
 TEXTS = (
     None,

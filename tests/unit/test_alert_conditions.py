@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vte_wats.alert_settings import AlertSettings, QuietHours
-from vte_wats.alerts.condition import Condition, Kind, NoticeKind, Observation, Verdict
-from vte_wats.alerts.mails import Situation
-from vte_wats.alerts.memory import Memory
-from vte_wats.alerts.message import Message
-from vte_wats.alerts.telling import taken_in, tell
-from vte_wats.errors import RetriableError
-from vte_wats.sites import Site
+from vte_wats.alerting.conditions import Condition, Kind, NoticeKind, Observation, Verdict
+from vte_wats.alerting.mails import Situation
+from vte_wats.alerting.message import Message
+from vte_wats.alerting.monitor_state import Memory
+from vte_wats.alerting.notify import taken_in, tell
+from vte_wats.config.alert_settings import AlertSettings, QuietHours
+from vte_wats.config.sites import Site
+from vte_wats.domain.errors import RetriableError
 
 T0 = datetime(2026, 3, 2, 12, tzinfo=UTC)
 STEP = timedelta(minutes=2)

@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vte_wats.alerts.condition import Condition, NoticeKind
-from vte_wats.alerts.deadline import Missed
-from vte_wats.alerts.failure import Failure
-from vte_wats.alerts.mails import Situation, late, notice, summary
-from vte_wats.alerts.memory import Memory, Waiting
-from vte_wats.alerts.message import Message
-from vte_wats.coverage import Outcome, State, Stretch
-from vte_wats.sites import Site
+from vte_wats.alerting.conditions import Condition, NoticeKind
+from vte_wats.alerting.mails import Situation, late, notice, summary
+from vte_wats.alerting.message import Message
+from vte_wats.alerting.missed_deadline import Missed
+from vte_wats.alerting.monitor_state import Memory, Waiting
+from vte_wats.alerting.task_failure import Failure
+from vte_wats.config.sites import Site
+from vte_wats.state.coverage import Outcome, State, Stretch
 
 NOW = datetime(2026, 3, 2, 12, 30, tzinfo=UTC)
 HOSTILE = "<script>alert(1)</script>\"'&\r\nBcc: everyone@example.com {{ 7*7 }}"

@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from tests.unit.builders import a_settings
-from vte_wats.errors import FatalError
-from vte_wats.settings import parse_alerts, parse_settings
+from vte_wats.config.settings import parse_alerts, parse_settings
+from vte_wats.domain.errors import FatalError
 
 MINIMUM = {"source_timezone": "Europe/Oslo", "process_map": {"Gain": 100}}
 

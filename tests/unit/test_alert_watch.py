@@ -8,15 +8,15 @@ from uuid import uuid4
 
 import pytest
 
-from vte_wats.alert_settings import AlertSettings
-from vte_wats.alerts.condition import Condition, Kind, Observation, Verdict
-from vte_wats.alerts.deadline import Missed, is_carried, is_over, outage_of
-from vte_wats.alerts.durations import in_words
-from vte_wats.alerts.failure import Failure, one_line, replaces
-from vte_wats.alerts.memory import Memory, Reach, Waiting
-from vte_wats.alerts.watch import Measures, remembered, watch
-from vte_wats.coverage import State, Stretch
-from vte_wats.sites import Site
+from vte_wats.alerting.conditions import Condition, Kind, Observation, Verdict
+from vte_wats.alerting.durations import in_words
+from vte_wats.alerting.evaluate import Measures, remembered, watch
+from vte_wats.alerting.missed_deadline import Missed, is_carried, is_over, outage_of
+from vte_wats.alerting.monitor_state import Memory, Reach, Waiting
+from vte_wats.alerting.task_failure import Failure, one_line, replaces
+from vte_wats.config.alert_settings import AlertSettings
+from vte_wats.config.sites import Site
+from vte_wats.state.coverage import State, Stretch
 from vte_wats.storage.dead_letters import LetterHead, LetterKind
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)

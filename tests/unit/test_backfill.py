@@ -15,20 +15,20 @@ from upath import UPath
 
 from tests.unit.builders import a_run, a_settings, guid_of
 from tests.unit.fakes import FakeSource, FakeWats
-from vte_wats.coverage import Outcome
-from vte_wats.errors import FatalError
-from vte_wats.model import VteProduct
-from vte_wats.storage.claims import Claims
+from vte_wats.backfill.dry_run_report import lines, merged, preview
+from vte_wats.backfill.progress import Progress
+from vte_wats.backfill.request import Part, estimated_s, parts_of_guids, parts_of_time, read_request
+from vte_wats.domain.errors import FatalError
+from vte_wats.domain.run import VteProduct
+from vte_wats.intervals.windows import Window, local_ranges
+from vte_wats.state.coverage import Outcome
 from vte_wats.storage.dead_letters import DeadLetters
+from vte_wats.storage.in_flight_keys import Claims
 from vte_wats.storage.staging import Staging
-from vte_wats.sync.backfill import Part, estimated_s, parts_of_guids, parts_of_time, read_request
 from vte_wats.sync.extract import extract
 from vte_wats.sync.map_runs import map_runs
-from vte_wats.sync.preview import lines, merged, preview
-from vte_wats.sync.progress import Progress
 from vte_wats.sync.slices import Slice
 from vte_wats.sync.upload import UploadOptions, upload
-from vte_wats.windows import Window, local_ranges
 
 NOW_AT = datetime(2026, 6, 16, 12, 0, 0, 500_000, tzinfo=UTC)
 BLANK = {"from": None, "to": None, "guids": [], "dead_letters": None, "batch_size": None}

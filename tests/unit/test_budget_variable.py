@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from vte_wats.errors import FatalError, RetriableError
-from vte_wats.orchestration import budget
-from vte_wats.orchestration.budget import BudgetVariable
-from vte_wats.wats.pace import Spent
+from vte_wats.orchestration import budget_variable
+from vte_wats.domain.errors import FatalError, RetriableError
+from vte_wats.orchestration.budget_variable import BudgetVariable
+from vte_wats.wats.rate_limiter import Spent
 
 SPENT = Spent(((1_790_000_000.25, 3), (1_790_000_000.5, 1)), 50, 1_790_000_060.0)
 
@@ -30,7 +30,7 @@ class Variables:
 def variables(monkeypatch):
     """Stand in for Airflow, which lets only a task at its Variables."""
     kept = Variables()
-    monkeypatch.setattr(budget, "Variable", kept)
+    monkeypatch.setattr(budget_variable, "Variable", kept)
     return kept
 
 

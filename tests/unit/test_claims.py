@@ -10,7 +10,7 @@ import pytest
 from upath import UPath
 
 from tests.unit.builders import a_natural_key, a_report, guid_of
-from vte_wats.storage.claims import Claims
+from vte_wats.storage.in_flight_keys import Claims
 
 NOW_AT = datetime(2026, 6, 15, 11, tzinfo=UTC)
 KEY = a_natural_key(1)

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from vte_wats.codes import CODES, Follows
-from vte_wats.source.failures import SQL_FAILURES
-from vte_wats.wats.answers import FAILURES
+from vte_wats.messages import CODES, Follows
+from vte_wats.vte.sql_errors import SQL_FAILURES
+from vte_wats.wats.response_errors import FAILURES
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CODE = re.compile(r"VW\d{3} ")

@@ -19,8 +19,8 @@ from airflow.configuration import conf
 from sandbox import seed_sql_server
 from sandbox.compose import answers
 from sandbox.floor.factory import Floor
-from vte_wats.settings import parse_settings
-from vte_wats.sites import Site
+from vte_wats.config.settings import parse_settings
+from vte_wats.config.sites import Site
 from vte_wats.wats.connection import WatsConnection, WatsOptions
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -171,7 +171,7 @@ def test_production_names_every_missing_secret_and_asks_for_none_of_the_sandbox(
 
 @every_service
 def test_airflow_options_exist(name):
-    dag_settings = (REPOSITORY / "plugins/vte_wats/orchestration/dag_settings.py").read_text(encoding="utf-8")
+    dag_settings = (REPOSITORY / "plugins/vte_wats/orchestration/dag_options.py").read_text(encoding="utf-8")
     for variable in environment(name):
         if variable.startswith("AIRFLOW__"):
             _, section, option = variable.lower().split("__")

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.builders import a_sync
-from vte_wats.coverage import Lateness, Outcome, State, Stretch
-from vte_wats.windows import Window
+from vte_wats.intervals.windows import Window
+from vte_wats.state.coverage import Lateness, Outcome, State, Stretch
 
 BEGIN_AT = datetime(2026, 6, 1, 10, tzinfo=UTC)
 

@@ -5,10 +5,10 @@ from datetime import timedelta
 import pendulum
 import pytest
 
-from vte_wats.errors import FatalError
-from vte_wats.orchestration.dag_settings import DagSettings, read_dag_settings
+from vte_wats.config.sites import Site
+from vte_wats.domain.errors import FatalError
+from vte_wats.orchestration.dag_options import DagSettings, read_dag_settings
 from vte_wats.orchestration.tasks import task_arguments
-from vte_wats.sites import Site
 
 START_AT = pendulum.datetime(2026, 3, 2, tz="UTC")
 

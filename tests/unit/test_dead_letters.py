@@ -10,7 +10,7 @@ import pytest
 from upath import UPath
 
 from tests.unit.builders import a_run, guid_of
-from vte_wats.model import VteStepResult
+from vte_wats.domain.run import VteStepResult
 from vte_wats.storage.dead_letters import DeadLetter, DeadLetters, LetterKind
 
 FIRST_AT = datetime(2026, 6, 1, 10, tzinfo=UTC)

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from vte_wats.settings import Settings, parse_settings
-from vte_wats.source.failures import SQL_FAILURES
-from vte_wats.wats.answers import FAILURES
+from vte_wats.config.settings import Settings, parse_settings
+from vte_wats.vte.sql_errors import SQL_FAILURES
 from vte_wats.wats.connection import WatsOptions
+from vte_wats.wats.response_errors import FAILURES
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 IGNORED = {".venv", ".git", ".demo", "node_modules"}

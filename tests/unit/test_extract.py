@@ -10,9 +10,9 @@ from upath import UPath
 
 from tests.unit.builders import NOON_LOCAL, a_run, a_settings, guid_of
 from tests.unit.fakes import FakeSource
-from vte_wats.errors import RetriableError
-from vte_wats.model import VteStepResult, VteTestplan, VteTestRun
-from vte_wats.ports import Report, TimeRange
+from vte_wats.domain.errors import RetriableError
+from vte_wats.domain.ports import Report, TimeRange
+from vte_wats.domain.run import VteStepResult, VteTestplan, VteTestRun
 from vte_wats.storage.staging import Staging
 from vte_wats.sync.extract import RUNS, extract
 from vte_wats.sync.map_runs import Refusal, map_runs, mapped_runs, read_anew

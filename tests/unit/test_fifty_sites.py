@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from benchmarks.fifty_sites import AS_INSTALLED, PAGE, REMEDIED, Fleet, Line, Measured, lines, written
-from vte_wats.settings import Settings
+from vte_wats.config.settings import Settings
 from vte_wats.wats.connection import GuidQuoting, WatsOptions
 from vte_wats.wats.queries import id_forms
 

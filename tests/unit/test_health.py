@@ -4,9 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from vte_wats.coverage import Outcome, State, Stretch
 from vte_wats.health import Health, HealthWord, Stored, Word, counted, health, roughly, standing
-from vte_wats.history import Glimpse, History, Tally
+from vte_wats.state.coverage import Outcome, State, Stretch
+from vte_wats.state.history import Glimpse, History, Tally
 
 NOW_AT = datetime(2026, 6, 1, 12, tzinfo=UTC)
 BEGIN_AT = NOW_AT - timedelta(days=3)

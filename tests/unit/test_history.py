@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vte_wats.coverage import Outcome, State, Stretch
-from vte_wats.history import (
+from vte_wats.state.coverage import Outcome, State, Stretch
+from vte_wats.state.history import (
     COUNTED_KEPT,
     DAYS_KEPT,
     HOURS_KEPT,

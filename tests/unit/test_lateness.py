@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.unit.builders import NOON_LOCAL, a_settings, a_sync
-from vte_wats.coverage import Lateness, State
-from vte_wats.sync.lateness import found_later, measured, suggested_guard_band_s
-from vte_wats.windows import Window, window_of
+from vte_wats.intervals.windows import Window, window_of
+from vte_wats.state.coverage import Lateness, State
+from vte_wats.state.late_arrivals import found_later, measured, suggested_guard_band_s
 
 NOON_AT = datetime(2026, 6, 15, 10, tzinfo=UTC)  # NOON_LOCAL in Oslo
 SETTINGS = a_settings(guard_band_s=600, settle_delay_s=0)

@@ -6,9 +6,9 @@ import pytest
 from upath import UPath
 
 from tests.unit.builders import a_run, guid_of
-from vte_wats.model import StepKind, VteProduct, VteStepResult
+from vte_wats.domain.run import StepKind, VteProduct, VteStepResult
+from vte_wats.storage.dead_letter_index import EXAMPLES, LetterIndex
 from vte_wats.storage.dead_letters import DeadLetters, LetterKind
-from vte_wats.storage.letter_index import EXAMPLES, LetterIndex
 
 NOON_AT = datetime(2026, 6, 15, 12, tzinfo=UTC)
 

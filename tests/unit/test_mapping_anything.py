@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from pywats.models import UUTReport
 
 from tests.unit.mapping_builders import a_settings
-from vte_wats.errors import HeldError, RejectedError
-from vte_wats.mapping.report import map_run
+from vte_wats.config.settings import Settings
+from vte_wats.domain.errors import HeldError, RejectedError
+from vte_wats.domain.ports import Report
+from vte_wats.domain.run import StepKind, VteProduct, VteStepResult, VteTestplan, VteTestRun
+from vte_wats.mapping.report_builder import map_run
 from vte_wats.mapping.texts import width
-from vte_wats.model import StepKind, VteProduct, VteStepResult, VteTestplan, VteTestRun
-from vte_wats.ports import Report
-from vte_wats.settings import Settings
 
 # Lone surrogates never come out of the model; everything else may.
 CHARACTERS = st.characters(exclude_categories=("Cs",))

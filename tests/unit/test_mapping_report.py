@@ -24,11 +24,11 @@ from tests.unit.mapping_builders import (
     body_of,
     misc_infos_of,
 )
-from vte_wats.errors import HeldError, RejectedError
-from vte_wats.mapping.report import map_run
-from vte_wats.model import VteProduct, VteTestplan
-from vte_wats.ports import NaturalKey
-from vte_wats.settings import PartRevision
+from vte_wats.config.settings import PartRevision
+from vte_wats.domain.errors import HeldError, RejectedError
+from vte_wats.domain.ports import NaturalKey
+from vte_wats.domain.run import VteProduct, VteTestplan
+from vte_wats.mapping.report_builder import map_run
 
 PROJECT = Path(__file__).parents[2]
 

@@ -8,8 +8,8 @@ import math
 import pytest
 
 from tests.unit.mapping_builders import a_number, a_run, a_settings, a_text, an_other, body_of, steps_of
-from vte_wats.errors import HeldError, RejectedError
-from vte_wats.mapping.report import map_run
+from vte_wats.domain.errors import HeldError, RejectedError
+from vte_wats.mapping.report_builder import map_run
 
 NO_CODE = {"result_code": None}
 

@@ -11,11 +11,11 @@ import yaml
 from airflow.sdk.observability import stats
 from airflow.sdk.observability.metrics import stats_utils
 
-from vte_wats.coverage import Outcome, State
-from vte_wats.history import History, Tally
+from vte_wats.config.sites import Site
+from vte_wats.domain.ports import Effort
 from vte_wats.orchestration import metrics
-from vte_wats.ports import Effort
-from vte_wats.sites import Site
+from vte_wats.state.coverage import Outcome, State
+from vte_wats.state.history import History, Tally
 
 NOW_AT = datetime(2026, 6, 1, 12, tzinfo=UTC)
 COUNTS = {outcome.value: n for n, outcome in enumerate(Outcome)}

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from tests.unit.builders import a_run, guid_of
-from vte_wats.errors import FatalError, HeldError, RejectedError, RetriableError
-from vte_wats.model import StepKind, VteProduct, VteStepResult, VteTestplan, VteTestRun
+from vte_wats.domain.errors import FatalError, HeldError, RejectedError, RetriableError
+from vte_wats.domain.run import StepKind, VteProduct, VteStepResult, VteTestplan, VteTestRun
 
 # What SQL Server can hand out: any text of whole characters, any 64-bit number that is one.
 texts = st.none() | st.text(st.characters(exclude_categories=["Cs"]), max_size=20)

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.builders import a_settings, guid_of
-from vte_wats.ports import StationTime
-from vte_wats.settings import AmbiguousTime
-from vte_wats.sync.passes import settled_passes
+from vte_wats.config.settings import AmbiguousTime
+from vte_wats.domain.ports import StationTime
+from vte_wats.mapping.dst_disambiguation import settled_passes
 
 SETTINGS = a_settings()
 STATION, ANOTHER = UUID(int=901), UUID(int=902)

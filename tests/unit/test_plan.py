@@ -8,12 +8,12 @@ from upath import UPath
 
 from tests.unit.builders import NOON_LOCAL, a_run, a_settings, guid_of
 from tests.unit.fakes import FakeSource
-from vte_wats.errors import RetriableError
-from vte_wats.history import Glimpse
-from vte_wats.ports import TimeRange
+from vte_wats.domain.errors import RetriableError
+from vte_wats.domain.ports import TimeRange
+from vte_wats.intervals.windows import Window
+from vte_wats.state.history import Glimpse
 from vte_wats.storage.dead_letters import DeadLetters, LetterKind
 from vte_wats.sync.plan import glimpse, plan, plan_held, plan_named
-from vte_wats.windows import Window
 
 NOON_AT = datetime(2026, 6, 15, 10, tzinfo=UTC)  # NOON_LOCAL in Oslo
 WINDOW = Window(NOON_AT, NOON_AT + timedelta(minutes=5))

@@ -9,10 +9,10 @@ from datetime import datetime
 import pytest
 
 from tests.unit.builders import a_settings
-from vte_wats.errors import FatalError
-from vte_wats.ports import Index, SourceFacts, SourceIdentity
-from vte_wats.settings import KEY_COLUMNS
-from vte_wats.sync.preflight import Level, examine, examine_processes, report
+from vte_wats.config.settings import KEY_COLUMNS
+from vte_wats.domain.errors import FatalError
+from vte_wats.domain.ports import Index, SourceFacts, SourceIdentity
+from vte_wats.preflight import Level, examine, examine_processes, report
 
 log = logging.getLogger(__name__)
 

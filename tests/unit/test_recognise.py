@@ -7,12 +7,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.unit.builders import a_settings, a_sync
-from vte_wats.coverage import State
-from vte_wats.errors import FatalError
-from vte_wats.ports import SourceIdentity
-from vte_wats.sites import Site
-from vte_wats.sync.recognise import Surroundings, recognise, refuse_lost_state
-from vte_wats.windows import Window
+from vte_wats.config.sites import Site
+from vte_wats.domain.errors import FatalError
+from vte_wats.domain.ports import SourceIdentity
+from vte_wats.intervals.windows import Window
+from vte_wats.state.coverage import State
+from vte_wats.state.state_guard import Surroundings, recognise, refuse_lost_state
 
 BEGIN_AT = datetime(2026, 6, 1, 10, tzinfo=UTC)
 NOW_AT = BEGIN_AT + timedelta(hours=1)

@@ -8,9 +8,9 @@ import pytest
 from upath import UPath
 
 from tests.unit.builders import a_run, guid_of
-from vte_wats.errors import FatalError
+from vte_wats.backfill.redrive import lettered, redrive
+from vte_wats.domain.errors import FatalError
 from vte_wats.storage.dead_letters import DeadLetters, LetterKind
-from vte_wats.sync.redrive import lettered, redrive
 
 NOW_AT = datetime(2026, 6, 16, tzinfo=UTC)
 

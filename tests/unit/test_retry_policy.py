@@ -9,11 +9,11 @@ from airflow.sdk.definitions.retry_policy import RetryAction
 from airflow.sdk.module_loading import import_string
 from airflow.serialization.serialized_objects import DagSerialization
 
-from vte_wats.errors import FatalError, HeldError, RejectedError, RetriableError
-from vte_wats.orchestration.dag_settings import read_dag_settings
-from vte_wats.orchestration.retry_policy import SyncRetryPolicy
+from vte_wats.config.sites import Site
+from vte_wats.domain.errors import FatalError, HeldError, RejectedError, RetriableError
+from vte_wats.orchestration.dag_options import read_dag_settings
+from vte_wats.orchestration.retry import SyncRetryPolicy
 from vte_wats.orchestration.tasks import task_arguments
-from vte_wats.sites import Site
 
 
 def decision_on(error: BaseException):

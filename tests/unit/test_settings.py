@@ -9,8 +9,8 @@ import pytest
 from pydantic import ValidationError
 
 from tests.unit.builders import a_settings
-from vte_wats.errors import FatalError
-from vte_wats.settings import Settings, parse_settings
+from vte_wats.config.settings import Settings, parse_settings
+from vte_wats.domain.errors import FatalError
 
 WHERE = "Airflow › Admin › Variables › vte_wats"
 MINIMUM = {"source_timezone": "Europe/Oslo", "process_map": {"Gain": 100}}

@@ -5,10 +5,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from vte_wats.coverage import Lateness, Outcome, State
-from vte_wats.errors import FatalError
+from vte_wats.domain.errors import FatalError
+from vte_wats.intervals.windows import Window
+from vte_wats.state.coverage import Lateness, Outcome, State
 from vte_wats.sync import settle as verb
-from vte_wats.windows import Window
 
 BEGIN_AT = datetime(2026, 6, 1, 10, tzinfo=UTC)
 WINDOW = Window(BEGIN_AT, BEGIN_AT + timedelta(minutes=5))

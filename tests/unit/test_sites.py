@@ -4,7 +4,7 @@ from dataclasses import fields
 
 import pytest
 
-from vte_wats.sites import Site
+from vte_wats.config.sites import Site
 
 
 def names_of(site: Site) -> set[str]:

@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.builders import guid_of
-from vte_wats.ports import TimeRange
-from vte_wats.sync.groups import in_groups
+from vte_wats.domain.ports import TimeRange
 from vte_wats.sync.slices import Slice
 
 seconds = st.datetimes(datetime(1753, 1, 1), datetime(9999, 12, 31)).map(lambda at: at.replace(microsecond=0))
@@ -61,11 +60,3 @@ AN_HOUR_LATER = TimeRange(NOON + timedelta(hours=1), NOON + timedelta(minutes=65
 )
 def test_airflow_shows_what_a_slice_is_about(part, label):
     assert part.label == label
-
-
-@given(st.lists(st.integers(), max_size=30), st.integers(1, 8))
-def test_groups_lose_nothing_and_only_the_last_is_short(items, size):
-    groups = list(in_groups(iter(items), size))
-    assert [item for group in groups for item in group] == items
-    assert all(len(group) == size for group in groups[:-1])
-    assert all(0 < len(group) <= size for group in groups)

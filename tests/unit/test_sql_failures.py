@@ -3,9 +3,9 @@ from __future__ import annotations
 import pymssql
 import pytest
 
-from vte_wats.errors import FatalError, RetriableError
-from vte_wats.sites import Site
-from vte_wats.source.failures import SQL_FAILURES, translated
+from vte_wats.config.sites import Site
+from vte_wats.domain.errors import FatalError, RetriableError
+from vte_wats.vte.sql_errors import SQL_FAILURES, translated
 
 RETRIABLE = [
     1205, 1222, 3952, 3960, 3961, -2, 20003, 18401, 40197, 40501, 40613, 49918, 49919, 49920,

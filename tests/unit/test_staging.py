@@ -8,7 +8,7 @@ import pytest
 from upath import UPath
 
 from tests.unit.builders import a_run
-from vte_wats.model import VteStepResult, VteTestRun
+from vte_wats.domain.run import VteStepResult, VteTestRun
 from vte_wats.storage.staging import Staging, discard, folder_of, staging_of
 
 RUN_ID = "scheduled__2026-06-01T10:00:00+00:00"

@@ -12,9 +12,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tests.unit.mapping_builders import a_settings
-from vte_wats.errors import RejectedError
+from vte_wats.config.settings import AmbiguousTime
+from vte_wats.domain.errors import RejectedError
 from vte_wats.mapping.start_time import start_of
-from vte_wats.settings import AmbiguousTime
 
 ZONES = st.sampled_from(sorted(available_timezones()))
 MOMENTS = st.datetimes(min_value=datetime(1970, 1, 1), max_value=datetime(2037, 12, 31))

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from sqlglot import exp
 
 from tests.unit.builders import a_settings, guid_of
-from vte_wats.ports import TimeRange
-from vte_wats.settings import KEY_COLUMNS, OPTIONAL_COLUMNS
-from vte_wats.source.statements import SQL_FOLDER, among_guids, in_ranges, statement, statement_text
+from vte_wats.config.settings import KEY_COLUMNS, OPTIONAL_COLUMNS
+from vte_wats.domain.ports import TimeRange
+from vte_wats.vte.statements import SQL_FOLDER, among_guids, in_ranges, statement, statement_text
 
 # Scripts, not statements: one prepares a connection, the other is run by an administrator with sqlcmd.
 SCRIPTS = {"session_options", "grant_read_only"}

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vte_wats.coverage import State, Stretch
-from vte_wats.history import History, Tally
-from vte_wats.status.models import DagRunLink, PieceKind, Span
-from vte_wats.status.past import past
-from vte_wats.status.picture import SHOWN, Unfinished, picture
+from vte_wats.state.coverage import State, Stretch
+from vte_wats.state.history import History, Tally
+from vte_wats.status.api_models import DagRunLink, PieceKind, Span
+from vte_wats.status.coverage_chart import SHOWN, Unfinished, picture
+from vte_wats.status.history_chart import past
 
 NOW_AT = datetime(2026, 6, 15, 12, 34, tzinfo=UTC)
 

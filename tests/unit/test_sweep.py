@@ -10,11 +10,11 @@ from upath import UPath
 
 from tests.unit.builders import NOON_LOCAL, a_report, a_run, guid_of
 from tests.unit.fakes import FakeSource, FakeWats
-from vte_wats.ports import TimeRange
+from vte_wats.domain.ports import TimeRange
+from vte_wats.intervals.windows import everything_until
+from vte_wats.reconcile.missing_runs import Swept, compare, stage_keys, to_carry
 from vte_wats.storage.dead_letters import DeadLetters, LetterKind
 from vte_wats.storage.staging import staging_of
-from vte_wats.sync.sweep import Swept, compare, stage_keys, to_carry
-from vte_wats.windows import everything_until
 
 NOW_AT = datetime(2026, 6, 16, tzinfo=UTC)
 ALL = [TimeRange(NOON_LOCAL - timedelta(days=1), NOON_LOCAL + timedelta(days=1))]

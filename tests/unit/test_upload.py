@@ -12,10 +12,10 @@ from upath import UPath
 
 from tests.unit.builders import a_natural_key, a_report, a_run, a_settings, guid_of
 from tests.unit.fakes import FakeWats
-from vte_wats.errors import FatalError, HeldError, RejectedError, RetriableError
-from vte_wats.ports import Report
-from vte_wats.storage.claims import Claims
+from vte_wats.domain.errors import FatalError, HeldError, RejectedError, RetriableError
+from vte_wats.domain.ports import Report
 from vte_wats.storage.dead_letters import DeadLetters, LetterKind
+from vte_wats.storage.in_flight_keys import Claims
 from vte_wats.storage.staging import Staging
 from vte_wats.sync.extract import RUNS
 from vte_wats.sync.map_runs import REPORTS, Refusal

@@ -11,13 +11,13 @@ from upath import UPath
 
 from tests.unit.fakes import FakeSource, FakeWats
 from tests.unit.mapping_builders import a_number, a_run, a_settings, a_text
-from vte_wats.errors import FatalError
-from vte_wats.ports import Report
+from vte_wats.domain.errors import FatalError
+from vte_wats.domain.ports import Report
+from vte_wats.reconcile.compare import Comparison, differences, refuse_altered, sample_of, verify
 from vte_wats.storage.staging import Staging
 from vte_wats.sync.extract import extract
 from vte_wats.sync.map_runs import map_runs, mapped_runs
 from vte_wats.sync.slices import Slice
-from vte_wats.sync.verify import Comparison, differences, refuse_altered, sample_of, verify
 
 GUIDS = [UUID(int=n) for n in range(1, 5)]
 STEPS = (a_number(1.5, low_limit=1.0, high_limit=2.0, units="V"), a_text("1.0.3", step_number=2))

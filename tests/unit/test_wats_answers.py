@@ -8,8 +8,8 @@ import httpx
 import pytest
 from pywats.core.exceptions import PyWATSError
 
-from vte_wats.errors import FatalError, RejectedError, RetriableError
-from vte_wats.wats.answers import (
+from vte_wats.domain.errors import FatalError, RejectedError, RetriableError
+from vte_wats.wats.response_errors import (
     FAILURES,
     FailureClass,
     as_error,

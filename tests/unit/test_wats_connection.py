@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from vte_wats.errors import FatalError
+from vte_wats.domain.errors import FatalError
 from vte_wats.wats.connection import GuidQuoting, WatsConnection
 
 TOKEN = base64.b64encode(b"vte:a secret").decode()

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vte_wats.errors import RetriableError
-from vte_wats.wats.pace import Pace, Spent
+from vte_wats.domain.errors import RetriableError
+from vte_wats.wats.rate_limiter import Pace, Spent
 
 
 class _JumpingSelector(selectors.DefaultSelector):

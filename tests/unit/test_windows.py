@@ -10,8 +10,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from vte_wats.ports import TimeRange
-from vte_wats.windows import (
+from vte_wats.domain.ports import TimeRange
+from vte_wats.intervals.windows import (
     Window,
     everything_until,
     hours_to_judge,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pywats.domains.report.report_models import Attachment
 
-from vte_wats.errors import RejectedError
+from vte_wats.domain.errors import RejectedError
 from vte_wats.mapping.texts import shortened, width
 
 LONG_TEXT_LIMIT = 5000

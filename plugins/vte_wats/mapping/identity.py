@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from vte_wats.errors import HeldError, RejectedError
+from vte_wats.config.settings import ProblemCharacters, Settings, TextField
+from vte_wats.domain.errors import HeldError, RejectedError
+from vte_wats.domain.run import VteTestplan, VteTestRun
 from vte_wats.mapping.texts import TEXT_LIMIT, WHOLE, Remarks, carriable, quoted, width
-from vte_wats.model import VteTestplan, VteTestRun
-from vte_wats.settings import ProblemCharacters, Settings, TextField
 
 _PROBLEM_CHARACTERS = frozenset("*%?[]^!/\\")
 _CORRECT = "Correct it in the VTE database"

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from pywats.shared.enums import CompOp
 
-from vte_wats.model import VteStepResult
-from vte_wats.settings import Settings
+from vte_wats.config.settings import Settings
+from vte_wats.domain.run import VteStepResult
 
 
 class Limits(NamedTuple):

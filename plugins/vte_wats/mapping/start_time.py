@@ -6,9 +6,9 @@ import math
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 
-from vte_wats.errors import RejectedError
-from vte_wats.settings import AmbiguousTime, Settings, TimestampMarks
-from vte_wats.windows import offsets
+from vte_wats.config.settings import AmbiguousTime, Settings, TimestampMarks
+from vte_wats.domain.errors import RejectedError
+from vte_wats.intervals.windows import offsets
 
 _MINUTE = timedelta(minutes=1)
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
+from vte_wats.domain.run import VteStepResult
 from vte_wats.mapping.texts import TEXT_LIMIT, WHOLE, Remarks, carriable, shortened
-from vte_wats.model import VteStepResult
 
 _KNOWN_TESTS = 4_096  # more than the test plans of one slice hold
 

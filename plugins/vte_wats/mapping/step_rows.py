@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from vte_wats.mapping.opaque import text_in
-from vte_wats.model import StepKind, VteStepResult
+from vte_wats.domain.run import StepKind, VteStepResult
+from vte_wats.mapping.binary_values import text_in
 
 Value = float | str | bytes | None
 

@@ -22,16 +22,16 @@ from pywats.domains.report.report_models.uut.steps.sequence_call import StepType
 from pywats.domains.report.report_models.uut.steps.string_step import MultiStringStep
 from pywats.shared.enums import CompOp
 
+from vte_wats.config.settings import Settings
+from vte_wats.domain.run import StepKind, VteStepResult
 from vte_wats.mapping.attachments import attach, carry_long_text
-from vte_wats.mapping.instruments import instrument_mark
+from vte_wats.mapping.binary_values import file_type
 from vte_wats.mapping.limits import NO_LIMITS, limits_of, written
-from vte_wats.mapping.opaque import file_type
+from vte_wats.mapping.scpi_sentinels import instrument_mark
 from vte_wats.mapping.step_names import file_name, shared_name, told_apart, told_name, told_together
 from vte_wats.mapping.step_rows import rows_together, value_of
 from vte_wats.mapping.texts import Remarks, carriable
 from vte_wats.mapping.verdicts import step_verdict, worst
-from vte_wats.model import StepKind, VteStepResult
-from vte_wats.settings import Settings
 
 NumberT = TypeVar("NumberT", bound=NumericMeasurement)
 StringT = TypeVar("StringT", bound=StringMeasurement)

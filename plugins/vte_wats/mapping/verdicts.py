@@ -6,12 +6,12 @@ from collections.abc import Iterable
 
 from pywats.domains.report.report_models.common_types import ReportStatus, StepStatus
 
-from vte_wats.errors import HeldError
-from vte_wats.mapping.instruments import InstrumentMark, instrument_mark
+from vte_wats.config.settings import RunResult, Settings, StepResult
+from vte_wats.domain.errors import HeldError
+from vte_wats.domain.run import VteStepResult, VteTestRun
 from vte_wats.mapping.limits import Limits
+from vte_wats.mapping.scpi_sentinels import InstrumentMark, instrument_mark
 from vte_wats.mapping.texts import quoted
-from vte_wats.model import VteStepResult, VteTestRun
-from vte_wats.settings import RunResult, Settings, StepResult
 
 _REPORT_STATUS = {
     RunResult.PASSED: ReportStatus.Passed,

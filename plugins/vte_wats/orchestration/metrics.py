@@ -11,10 +11,10 @@ from typing import Any
 
 from airflow.sdk.observability import stats
 
-from vte_wats.coverage import Outcome, State
-from vte_wats.history import History, quantile_ms
-from vte_wats.ports import Effort
-from vte_wats.sites import Site
+from vte_wats.config.sites import Site
+from vte_wats.domain.ports import Effort
+from vte_wats.state.coverage import Outcome, State
+from vte_wats.state.history import History, quantile_ms
 
 _RECENT = timedelta(hours=1)
 

@@ -14,26 +14,26 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Asset, AssetAlias, TriggerRule, get_current_context, task, task_group
 
-from vte_wats.errors import FatalError
-from vte_wats.orchestration.dag_settings import DagSettings
-from vte_wats.orchestration.failures import note_failure
-from vte_wats.orchestration.retry_policy import SyncRetryPolicy
+from vte_wats.config.sites import Site
+from vte_wats.domain.errors import FatalError
+from vte_wats.orchestration.dag_options import DagSettings
+from vte_wats.orchestration.failure_callback import note_failure
+from vte_wats.orchestration.retry import SyncRetryPolicy
 from vte_wats.orchestration.wats_link import LINK_KEY, linked_task
-from vte_wats.sites import Site
 
 if TYPE_CHECKING:
     from uuid import UUID
 
     from upath import UPath
 
-    from vte_wats.coverage import State
-    from vte_wats.ports import Report, SourceIdentity
-    from vte_wats.settings import Settings
+    from vte_wats.config.settings import Settings
+    from vte_wats.domain.ports import Report, SourceIdentity
+    from vte_wats.intervals.windows import Window
+    from vte_wats.state.coverage import State
     from vte_wats.storage.staging import Staging
     from vte_wats.sync.map_runs import Refusal
     from vte_wats.sync.plan import Plan
     from vte_wats.sync.upload import ReadAnew
-    from vte_wats.windows import Window
 
 WINDOW_KEY = "window"
 RECOGNISED_KEY = "recognised"
@@ -90,7 +90,7 @@ def carry(site: Site, part: dict[str, Any]) -> Any:
 @task(map_index_template="{{ slice_label }}")
 def extract(site_name: str, part: dict[str, Any]) -> dict[str, Any]:
     """Read the slice's runs from VTE into staging."""
-    from vte_wats.orchestration.edges import open_source, read_settings
+    from vte_wats.orchestration.resources import open_source, read_settings
     from vte_wats.sync.extract import extract as extract_slice
     from vte_wats.sync.slices import Slice
 
@@ -106,7 +106,7 @@ def extract(site_name: str, part: dict[str, Any]) -> dict[str, Any]:
 @task(map_index_template="{{ slice_label }}")
 def map_runs(site_name: str, extracted: dict[str, Any]) -> dict[str, Any]:
     """Turn the staged runs into staged reports."""
-    from vte_wats.orchestration.edges import read_settings
+    from vte_wats.orchestration.resources import read_settings
     from vte_wats.sync.map_runs import map_runs as map_slice
 
     site = Site(site_name)
@@ -121,10 +121,10 @@ def upload(site_name: str, mapped: dict[str, Any]) -> dict[str, Any]:
     from dataclasses import asdict
 
     from vte_wats.orchestration import metrics
-    from vte_wats.orchestration.backfill import note_slice
-    from vte_wats.orchestration.edges import open_wats, read_settings, report_page, storage_of
-    from vte_wats.storage.claims import Claims
+    from vte_wats.orchestration.backfill_tasks import note_slice
+    from vte_wats.orchestration.resources import open_wats, read_settings, report_page, storage_of
     from vte_wats.storage.dead_letters import DeadLetters
+    from vte_wats.storage.in_flight_keys import Claims
     from vte_wats.sync.upload import UploadOptions, first_achieved
     from vte_wats.sync.upload import upload as upload_slice
 
@@ -155,7 +155,7 @@ def upload(site_name: str, mapped: dict[str, Any]) -> dict[str, Any]:
 
 def _reader(site: Site, settings: Settings) -> ReadAnew:
     """Return what reads runs from VTE once more; nothing is dialled unless it is asked."""
-    from vte_wats.orchestration.edges import open_source
+    from vte_wats.orchestration.resources import open_source
     from vte_wats.sync.map_runs import read_anew
 
     def anew(guids: Sequence[UUID]) -> list[Report | Refusal]:
@@ -168,9 +168,9 @@ def _reader(site: Site, settings: Settings) -> ReadAnew:
 @task(trigger_rule=TriggerRule.ALL_DONE)
 def settle(site_name: str, slices: Any) -> dict[str, Any]:
     """Balance the accounts of all slices; only a complete window extends coverage and moves ``lastSync``."""
-    from vte_wats.coverage import Outcome
-    from vte_wats.orchestration.edges import read_settings, storage_of, write_state
-    from vte_wats.orchestration.keeping import history_settled, history_so_far, publish_history
+    from vte_wats.orchestration.history_writer import history_settled, history_so_far, publish_history
+    from vte_wats.orchestration.resources import read_settings, storage_of, write_state
+    from vte_wats.state.coverage import Outcome
     from vte_wats.storage.staging import discard
     from vte_wats.sync.settle import settle as settle_slices
     from vte_wats.sync.upload import REDRIVEN
@@ -239,9 +239,9 @@ def recognised_state(context: Any, site: Site, seen: tuple[SourceIdentity, datet
     ``seen`` is the identity of the source, and its clock at that moment.
     Raises FatalError when the state is not theirs, unless the run was triggered with ``accept_identity``.
     """
-    from vte_wats.coverage import State
-    from vte_wats.orchestration.edges import read_state, wats_host
-    from vte_wats.sync.recognise import Surroundings, recognise, refuse_lost_state
+    from vte_wats.orchestration.resources import read_state, wats_host
+    from vte_wats.state.coverage import State
+    from vte_wats.state.state_guard import Surroundings, recognise, refuse_lost_state
 
     accepted = context["params"].get("accept_identity", False)
     # Asked before the state is read: a sync that settles in between may make the state newer, never older.
@@ -296,7 +296,7 @@ def leave_coverage(context: Any, state: State) -> None:
 
 def coverage_as_planned(context: Any) -> State:
     """Return the state that :func:`leave_coverage` left."""
-    from vte_wats.coverage import State
+    from vte_wats.state.coverage import State
 
     return State.model_validate(context["ti"].xcom_pull(task_ids="plan", key=COVERAGE_KEY))
 
@@ -313,9 +313,9 @@ def _found_later(context: Any) -> dict[int, int]:
 
 def state_to_settle(context: Any, site: Site) -> tuple[State, bool]:
     """Return the state as it is now, recognised as the plan did, and whether it begins with this very sync."""
-    from vte_wats.coverage import State
-    from vte_wats.orchestration.edges import read_state
-    from vte_wats.sync.recognise import refuse_lost_state
+    from vte_wats.orchestration.resources import read_state
+    from vte_wats.state.coverage import State
+    from vte_wats.state.state_guard import refuse_lost_state
 
     planned = State.model_validate(context["ti"].xcom_pull(task_ids="plan", key=RECOGNISED_KEY))
     stored = read_state(site, context["dag"].start_date)
@@ -327,7 +327,7 @@ def state_to_settle(context: Any, site: Site) -> tuple[State, bool]:
 
 def interval_to_sync(context: Any, site: Site) -> tuple[datetime, datetime]:
     """Return the data interval; a manual run without one covers the time from the watermark to its trigger."""
-    from vte_wats.orchestration.edges import read_state
+    from vte_wats.orchestration.resources import read_state
 
     from_at, to_at = context.get("data_interval_start"), context.get("data_interval_end")
     if from_at is None or to_at is None:
@@ -344,7 +344,7 @@ def publish_window(context: Any, planned: Plan, from_at: datetime, state: State,
 
     ``from_at`` is where the data interval begins, behind the guard band.
     """
-    from vte_wats.sync.lateness import measured
+    from vte_wats.state.late_arrivals import measured
     from vte_wats.sync.plan import glimpse
 
     window = planned.window
@@ -362,7 +362,7 @@ def leave_window(context: Any, window: Window) -> None:
 
 def planned_window(context: Any) -> Any:
     """Return the window that :func:`leave_window` left; ``None`` when this DAG run covers no stretch of time."""
-    from vte_wats.windows import Window
+    from vte_wats.intervals.windows import Window
 
     edges = context["ti"].xcom_pull(task_ids="plan", key=WINDOW_KEY)
     return edges and Window(*(datetime.fromisoformat(edge).astimezone(UTC) for edge in edges))
@@ -370,7 +370,7 @@ def planned_window(context: Any) -> Any:
 
 def staging(site: Site, settings: Settings, slice_name: str) -> Staging:
     """Return the staging of one slice of the DAG run at hand."""
-    from vte_wats.orchestration.edges import storage_of
+    from vte_wats.orchestration.resources import storage_of
     from vte_wats.storage.staging import staging_of
 
     context = get_current_context()

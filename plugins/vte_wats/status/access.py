@@ -14,9 +14,9 @@ from airflow.configuration import conf
 from airflow.models.dag import DagModel
 from fastapi import Depends, HTTPException, Query, Request, status
 
-from vte_wats.errors import FatalError
-from vte_wats.orchestration.dag_settings import read_sites
-from vte_wats.sites import Site
+from vte_wats.config.sites import Site
+from vte_wats.domain.errors import FatalError
+from vte_wats.orchestration.dag_options import read_sites
 
 # A page of another origin cannot send a header of its own without asking first, and nobody answers it.
 CSRF_HEADER = "X-VTE-WATS"

@@ -17,13 +17,13 @@ from fastapi.responses import FileResponse
 
 from vte_wats.health import Health, HealthWord, health
 from vte_wats.status.access import NamedSite, ReadableSites, all_sites, may_redrive, refuse_other_origins
-from vte_wats.status.letters import letters_of
-from vte_wats.status.models import Past, Redriven, RedriveRequest, SiteStatus, SiteSummary, Span
-from vte_wats.status.past import past
-from vte_wats.status.reading import read_site, read_stored
-from vte_wats.status.redrive import redrive
-from vte_wats.status.summary import site_status, site_summary
-from vte_wats.storage.letter_index import Letters
+from vte_wats.status.api_models import Past, Redriven, RedriveRequest, SiteStatus, SiteSummary, Span
+from vte_wats.status.dead_letter_groups import letters_of
+from vte_wats.status.history_chart import past
+from vte_wats.status.site_reader import read_site, read_stored
+from vte_wats.status.site_summary import site_status, site_summary
+from vte_wats.status.start_redrive import redrive
+from vte_wats.storage.dead_letter_index import Letters
 
 log = logging.getLogger(__name__)
 

@@ -13,8 +13,8 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, ValidationError
 from upath import UPath
 
-from vte_wats.model import VteTestRun
-from vte_wats.storage.folders import make_folder, write_whole
+from vte_wats.domain.run import VteTestRun
+from vte_wats.storage.object_storage import make_folder, write_whole
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from upath import UPath
 
-from vte_wats.storage.folders import make_folder
+from vte_wats.storage.object_storage import make_folder
 
 _FAST = 1  # text of measurements shrinks tenfold at the lowest level; higher ones cost time and save little
 

@@ -7,13 +7,13 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from uuid import UUID
 
-from vte_wats.model import VteTestRun
-from vte_wats.ports import RunSource, TimeRange
-from vte_wats.settings import AmbiguousTime, Settings
+from vte_wats.config.settings import AmbiguousTime, Settings
+from vte_wats.domain.ports import RunSource, TimeRange
+from vte_wats.domain.run import VteTestRun
+from vte_wats.intervals.windows import merged, neighbourhood, repeated_hour
+from vte_wats.mapping.dst_disambiguation import settled_passes
 from vte_wats.storage.staging import Staging
-from vte_wats.sync.passes import settled_passes
 from vte_wats.sync.slices import Slice
-from vte_wats.windows import merged, neighbourhood, repeated_hour
 
 log = logging.getLogger(__name__)
 

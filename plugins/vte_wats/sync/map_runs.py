@@ -9,11 +9,11 @@ from uuid import UUID
 
 from pydantic import TypeAdapter
 
-from vte_wats.errors import HeldError, RejectedError
-from vte_wats.mapping.report import map_run
-from vte_wats.model import VteTestRun
-from vte_wats.ports import Report, RunSource
-from vte_wats.settings import AmbiguousTime, Settings
+from vte_wats.config.settings import AmbiguousTime, Settings
+from vte_wats.domain.errors import HeldError, RejectedError
+from vte_wats.domain.ports import Report, RunSource
+from vte_wats.domain.run import VteTestRun
+from vte_wats.mapping.report_builder import map_run
 from vte_wats.storage.dead_letters import LetterKind
 from vte_wats.storage.staging import Staging
 from vte_wats.sync.extract import RUNS, passes_of, read_now

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from vte_wats.errors import RetriableError
-from vte_wats.history import Glimpse
-from vte_wats.ports import RunSource, RunTimes, TimeRange
-from vte_wats.settings import Settings
+from vte_wats.config.settings import Settings
+from vte_wats.domain.errors import RetriableError
+from vte_wats.domain.ports import RunSource, RunTimes, TimeRange
+from vte_wats.intervals.windows import Window, hours_to_judge, local_ranges, merged, slices_of, window_of
+from vte_wats.state.history import Glimpse
 from vte_wats.storage.dead_letters import DeadLetters, LetterKind
 from vte_wats.sync.slices import Slice
-from vte_wats.windows import Window, hours_to_judge, local_ranges, merged, slices_of, window_of
 
 log = logging.getLogger(__name__)
 

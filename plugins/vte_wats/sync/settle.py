@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 
-from vte_wats.coverage import Outcome, SettledSync, State
-from vte_wats.errors import FatalError
+from vte_wats.domain.errors import FatalError
+from vte_wats.intervals.windows import Window
+from vte_wats.state.coverage import Outcome, SettledSync, State
 from vte_wats.sync.upload import READ, REDRIVEN
-from vte_wats.windows import Window
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from vte_wats.ports import TimeRange
+from vte_wats.domain.ports import TimeRange
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,18 +10,18 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
+from more_itertools import chunked
 from pydantic import TypeAdapter
 
-from vte_wats.coverage import Outcome
-from vte_wats.errors import FatalError, HeldError, RejectedError, RetriableError
-from vte_wats.model import VteTestRun
-from vte_wats.ports import Report, StoredReport, Wats
-from vte_wats.settings import Settings
-from vte_wats.storage.claims import Claims
+from vte_wats.config.settings import Settings
+from vte_wats.domain.errors import FatalError, HeldError, RejectedError, RetriableError
+from vte_wats.domain.ports import Report, StoredReport, Wats
+from vte_wats.domain.run import VteTestRun
+from vte_wats.state.coverage import Outcome
 from vte_wats.storage.dead_letters import DeadLetters
+from vte_wats.storage.in_flight_keys import Claims
 from vte_wats.storage.staging import Staging
 from vte_wats.sync.extract import RUNS
-from vte_wats.sync.groups import in_groups
 from vte_wats.sync.map_runs import Refusal, mapped_runs
 
 log = logging.getLogger(__name__)
@@ -101,7 +101,7 @@ def upload(
     overtaken = _overtaken(staging, letters)
     try:
         codes = wats.process_codes()
-        for mapped in in_groups(mapped_runs(staging), _AT_ONCE):
+        for mapped in chunked(mapped_runs(staging), _AT_ONCE):
             still_open = [one for one in mapped if _guid(one) in overtaken or not progress.counts_as_done(one)]
             stored = wats.find_reports([_guid(one) for one in still_open]) if still_open else {}
             latest = _latest(still_open, stored, overtaken, read_anew)

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
-from vte_wats.errors import FatalError
+from vte_wats.domain.errors import FatalError
 
 _PROBE = 2
 _TOKEN = re.compile(r"[A-Za-z0-9+/_-]+={0,2}")

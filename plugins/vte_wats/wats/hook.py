@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseHook
 from airflow.sdk.log import mask_secret
 
-from vte_wats.errors import VteWatsError
-from vte_wats.settings import ExistenceCheck
+from vte_wats.config.settings import ExistenceCheck
+from vte_wats.domain.errors import VteWatsError
 from vte_wats.wats.connection import WatsConnection
 
 if TYPE_CHECKING:
-    from vte_wats.wats.pace import Memory
-    from vte_wats.wats.session import WatsSession
+    from vte_wats.wats.client import WatsSession
+    from vte_wats.wats.rate_limiter import Memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class WatsHook(BaseHook):
     def session(
         self, existence_check: ExistenceCheck | str = ExistenceCheck.UUID, memory: Memory | None = None
     ) -> Iterator[WatsSession]:
-        """Open a session, which implements :class:`vte_wats.ports.Wats`; it closes with the block.
+        """Open a session, which implements :class:`vte_wats.domain.ports.Wats`; it closes with the block.
 
         ``memory`` is for the one holder of the pool's only slot; with more ``concurrent_tasks`` it is not used.
         """
@@ -90,6 +90,6 @@ class WatsHook(BaseHook):
     @staticmethod
     def _open(connection: WatsConnection, existence_check: ExistenceCheck, memory: Memory | None = None) -> WatsSession:
         """Import pyWATS only when it is used: it takes longer than everything else a task imports."""
-        from vte_wats.wats.session import WatsSession  # noqa: PLC0415
+        from vte_wats.wats.client import WatsSession  # noqa: PLC0415
 
         return WatsSession(connection, existence_check, memory)

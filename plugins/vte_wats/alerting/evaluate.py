@@ -1,0 +1,224 @@
+"""Watch: from what was measured to one observation per condition. Pure; the limits come from the settings.
+
+What only follows from VTE or WATS being away is not observed while they are: one cause, one mail.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from vte_wats.alerting.conditions import Kind, Observation, Verdict
+from vte_wats.alerting.durations import in_words
+from vte_wats.alerting.monitor_state import Memory, Reach, Waiting
+from vte_wats.config.alert_settings import AlertSettings
+from vte_wats.config.sites import Site
+from vte_wats.state.coverage import State
+from vte_wats.storage.dead_letters import LetterHead, LetterKind
+
+# A condition with a limit closes below this part of it, so that a value near the limit does not open and close it.
+_CLOSES_BELOW = 0.8
+
+
+@dataclass(frozen=True, slots=True)
+class Measures:
+    """What one check found out; ``None`` where it could not be told.
+
+    ``setup_problem`` is the empty text when settings and state can be read.
+    """
+
+    now_at: datetime
+    setup_problem: str = ""
+    vte: Reach | None = None
+    wats: Reach | None = None
+    state: State | None = None
+    waiting: Waiting | None = None
+    clock_skew_s: float | None = None
+    clock_skew_limit_s: int = 60
+    failed_syncs: int | None = None
+    letters: tuple[LetterHead, ...] | None = None
+    free_mb: int | None = None
+
+
+def remembered(memory: Memory, measures: Measures) -> Memory:
+    """Return the memory with what was measured, conditions left as they are."""
+    covered_until = measures.state.coverage[-1].to_at if measures.state and measures.state.coverage else None
+    # While a server is away the clock of progress stands still: a sync needs time once the server is back.
+    moved = memory.progress_at is None or covered_until != memory.covered_until or _is_away(measures)
+    return memory.model_copy(
+        update={
+            "checked_at": measures.now_at,
+            "vte": measures.vte,
+            "wats": measures.wats,
+            "waiting": measures.waiting,
+            "clock_skew_s": measures.clock_skew_s,
+            "free_mb": measures.free_mb,
+            "failed_syncs": measures.failed_syncs,
+            "covered_until": covered_until,
+            "progress_at": measures.now_at if moved else memory.progress_at,
+        }
+    )
+
+
+def watch(site: Site, measures: Measures, memory: Memory, limits: AlertSettings) -> list[Observation]:
+    """Return one observation per condition; ``memory`` is that of :func:`remembered`."""
+    return [
+        _setup(measures),
+        _reach(Kind.VTE, "VTE", measures.vte, f"check SQL Server, the network and connection {site.source_connection}"),
+        _reach(
+            Kind.WATS,
+            "WATS",
+            measures.wats,
+            f"check WATS, the network, the token and connection {site.wats_connection}",
+        ),
+        _no_progress(measures, memory, limits),
+        _lag(measures, limits),
+        _failed_syncs(measures, limits),
+        _dead_letters(measures, limits),
+        _letter_age(measures, limits),
+        _clock_skew(measures),
+        _disk(measures, limits),
+        *_held(measures, memory),
+    ]
+
+
+def _setup(measures: Measures) -> Observation:
+    if not measures.setup_problem:
+        return Observation(Kind.SETUP, Verdict.GOOD)
+    return Observation(
+        Kind.SETUP, Verdict.BAD, "nothing can run", "correct what the reason names", measures.setup_problem
+    )
+
+
+def _reach(kind: Kind, name: str, reach: Reach | None, advice: str) -> Observation:
+    if reach is None:
+        return Observation(kind, Verdict.UNKNOWN)
+    if reach.ok:
+        return Observation(kind, Verdict.GOOD)
+    reason = re.sub(rf"^(VW\d+ )?{name}: ", r"\1", reach.problem or "")  # the summary has said whom it is about
+    return Observation(kind, Verdict.BAD, f"{name} does not answer", advice, reason)
+
+
+def _no_progress(measures: Measures, memory: Memory, limits: AlertSettings) -> Observation:
+    if _is_away(measures) or measures.waiting is None or memory.progress_at is None:
+        return Observation(Kind.NO_PROGRESS, Verdict.UNKNOWN)
+    still_s = (measures.now_at - memory.progress_at).total_seconds()
+    if not measures.waiting.runs or still_s < limits.no_progress_s:
+        return Observation(Kind.NO_PROGRESS, Verdict.GOOD)
+    return Observation(
+        Kind.NO_PROGRESS,
+        Verdict.BAD,
+        f"no sync has finished for {in_words(still_s)}, and {measures.waiting.runs} runs are waiting in VTE",
+        "see whether the sync DAG is paused, then open its last run: the first red task says why",
+    )
+
+
+def _lag(measures: Measures, limits: AlertSettings) -> Observation:
+    if _is_away(measures) or measures.waiting is None:
+        return Observation(Kind.LAG, Verdict.UNKNOWN)
+    waiting = measures.waiting
+    summary = f"lastSync is {in_words(waiting.lag_s)} behind; {waiting.runs} runs are waiting in VTE"
+    advice = "a hole keeps lastSync back: clear the oldest failed run of the sync DAG; else it is catching up"
+    value = waiting.lag_s if waiting.runs else 0.0
+    return _against(Kind.LAG, value, limits.lag_limit_s, summary, advice)
+
+
+def _failed_syncs(measures: Measures, limits: AlertSettings) -> Observation:
+    if _is_away(measures) or measures.failed_syncs is None:
+        return Observation(Kind.FAILED_SYNCS, Verdict.UNKNOWN)
+    return _against(
+        Kind.FAILED_SYNCS,
+        measures.failed_syncs,
+        limits.failed_syncs_per_hour,
+        f"{measures.failed_syncs} intervals of the last hour failed",
+        "open the failed runs, mend what the first red task says, then clear them",
+    )
+
+
+def _dead_letters(measures: Measures, limits: AlertSettings) -> Observation:
+    if measures.letters is None:
+        return Observation(Kind.DEAD_LETTERS, Verdict.UNKNOWN)
+    since_at = measures.now_at - timedelta(hours=1)
+    new = [head for head in measures.letters if head.kind is LetterKind.DEAD and head.first_at >= since_at]
+    return _against(
+        Kind.DEAD_LETTERS,
+        len(new),
+        limits.dead_letters_per_hour,
+        f"{len(new)} dead letters in the last hour; most often: {_most_often(new)}",
+        "correct the runs in VTE, then trigger the backfill DAG with the signature as dead_letters",
+    )
+
+
+def _letter_age(measures: Measures, limits: AlertSettings) -> Observation:
+    if measures.letters is None:
+        return Observation(Kind.LETTER_AGE, Verdict.UNKNOWN)
+    before_at = measures.now_at - timedelta(days=limits.dead_letter_days)
+    old = [head for head in measures.letters if head.kind is LetterKind.DEAD and head.first_at < before_at]
+    if not old:
+        return Observation(Kind.LETTER_AGE, Verdict.GOOD)
+    return Observation(
+        Kind.LETTER_AGE,
+        Verdict.BAD,
+        f"{len(old)} dead letters are older than {limits.dead_letter_days} days; most often: {_most_often(old)}",
+        "correct the runs in VTE and drive the letters again, or remove their files if the runs may stay out of WATS",
+    )
+
+
+def _clock_skew(measures: Measures) -> Observation:
+    if measures.clock_skew_s is None:
+        return Observation(Kind.CLOCK_SKEW, Verdict.UNKNOWN)
+    return _against(
+        Kind.CLOCK_SKEW,
+        abs(measures.clock_skew_s),
+        measures.clock_skew_limit_s + 1,
+        f"SQL Server's clock is {measures.clock_skew_s:+.0f} s off Airflow's",
+        "set both by the same time server",
+    )
+
+
+def _disk(measures: Measures, limits: AlertSettings) -> Observation:
+    if measures.free_mb is None:
+        return Observation(Kind.DISK, Verdict.UNKNOWN)
+    if measures.free_mb >= limits.min_free_mb / _CLOSES_BELOW:
+        return Observation(Kind.DISK, Verdict.GOOD)
+    return Observation(
+        Kind.DISK,
+        Verdict.BAD if measures.free_mb < limits.min_free_mb else Verdict.UNKNOWN,
+        f"{measures.free_mb} MB are free where staging lies, less than {limits.min_free_mb}",
+        "make room: staging of failed runs is kept until they are cleared and succeed",
+    )
+
+
+def _held(measures: Measures, memory: Memory) -> Iterator[Observation]:
+    """One condition per group: what is held for the same reason waits for the same answer."""
+    known = {key for key in memory.conditions if key.startswith(f"{Kind.HELD}:")}
+    if measures.letters is None:
+        return
+    groups = Counter(head.signature for head in measures.letters if head.kind is LetterKind.HELD)
+    for signature, runs in sorted(groups.items()):
+        yield Observation(
+            f"{Kind.HELD}:{signature}",
+            Verdict.BAD,
+            f"{runs} runs wait for a setting: {signature}",
+            "extend the setting or WATS; the runs then go through by themselves",
+        )
+    for key in sorted(known - {f"{Kind.HELD}:{signature}" for signature in groups}):
+        yield Observation(key, Verdict.GOOD)
+
+
+def _against(kind: Kind, value: float, limit: float, summary: str, advice: str) -> Observation:
+    if value >= limit:
+        return Observation(kind, Verdict.BAD, summary, advice)
+    return Observation(kind, Verdict.GOOD if value < limit * _CLOSES_BELOW else Verdict.UNKNOWN)
+
+
+def _is_away(measures: Measures) -> bool:
+    return any(reach is None or not reach.ok for reach in (measures.vte, measures.wats))
+
+
+def _most_often(heads: Iterable[LetterHead]) -> str:
+    counted = Counter(head.signature for head in heads).most_common(1)
+    return f"{counted[0][0]} ({counted[0][1]})" if counted else "-"

@@ -1,0 +1,178 @@
+"""Which mails there are, and what each of them says. Pure: what is known goes in, a message comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
+from zoneinfo import ZoneInfo
+
+from vte_wats.alerting.conditions import Condition, NoticeKind
+from vte_wats.alerting.durations import in_words
+from vte_wats.alerting.message import Content, Message, Table, Tone
+from vte_wats.alerting.missed_deadline import Missed
+from vte_wats.alerting.monitor_state import Memory
+from vte_wats.alerting.task_failure import Failure
+from vte_wats.config.sites import Site
+from vte_wats.state.coverage import Outcome, State
+
+_MOST_ROWS = 15
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What every mail can tell about the site at the moment it is written. ``links`` are (label, address)."""
+
+    site: Site
+    now_at: datetime
+    zone: ZoneInfo
+    memory: Memory = field(default_factory=Memory)
+    state: State | None = None
+    failure: Failure | None = None
+    links: Sequence[tuple[str, str]] = ()
+
+    @property
+    def sender(self) -> str:
+        """What begins every subject."""
+        return f"vte-wats {self.site.name}".strip()
+
+    @property
+    def footer(self) -> str:
+        """What ends every mail."""
+        where = f"Variable {self.site.settings_variable}, group alerts"
+        return f"From {self.site.dag_id('monitor')} in Airflow. Recipients and limits: {where}."
+
+    def told(self, at: datetime) -> str:
+        """Return a moment as the people of the site read it."""
+        return f"{at.astimezone(self.zone):%Y-%m-%d %H:%M:%S} ({self.zone.key})"
+
+    def standing(self) -> Iterator[tuple[str, str]]:
+        """Yield how far the sync is and what failed last."""
+        waiting = self.memory.waiting
+        if self.state is not None:
+            behind = in_words((self.now_at - self.state.last_sync).total_seconds())
+            yield "lastSync", f"{self.told(self.state.last_sync)}, {behind} ago"
+        if waiting is not None:
+            yield "Waiting in VTE", f"{waiting.runs} runs not carried yet"
+        if self.failure is not None:
+            yield "Last failure", f"{self.failure.task_id}, {self.told(self.failure.at)}: {self.failure.reason}"
+
+
+def notice(kind: NoticeKind, conditions: Sequence[Condition], around: Situation) -> Message:
+    """Return the mail about conditions of one kind that open, stay open or close together."""
+    first = conditions[0]
+    assert first.opened_at is not None  # noqa: S101 -- what is due has been opened
+    what = first.summary + (f" (and {len(conditions) - 1} more)" if len(conditions) > 1 else "")
+    why = f": {first.reason}" if first.reason else ""
+    opened_at = min(one.opened_at for one in conditions if one.opened_at is not None)
+    ended_at = max((one.closed_at for one in conditions if one.closed_at is not None), default=around.now_at)
+    lasted = in_words((ended_at - opened_at).total_seconds())
+    facts = [("Reason", first.reason)] if first.reason else []
+    match kind:
+        case NoticeKind.OPENED:
+            headline, subject, tone = f"PROBLEM: {what}", f"PROBLEM: {what}{why}", Tone.BAD
+            facts.append(("Since", around.told(opened_at)))
+        case NoticeKind.REMINDER:
+            headline, tone = f"STILL OPEN after {lasted}: {what}", Tone.LATE
+            subject = f"{headline}{why}"
+            facts += [("Since", around.told(opened_at)), ("Open for", lasted)]
+        case NoticeKind.CLOSED:
+            headline = subject = f"SOLVED after {lasted}: {what}"
+            tone = Tone.GOOD
+            facts = [("Began", around.told(opened_at)), ("Ended", around.told(ended_at)), ("Lasted", lasted)]
+            facts.append(("Missed meanwhile", _missed(around)))
+    facts += [("Also", one.summary) for one in conditions[1:_MOST_ROWS]]
+    return Content(
+        sender=around.sender,
+        subject=subject,
+        tone=tone,
+        headline=headline,
+        facts=[*facts, *around.standing()],
+        advice=() if kind is NoticeKind.CLOSED else [first.advice],
+        links=around.links,
+        footer=around.footer,
+    ).message()
+
+
+def _missed(around: Situation) -> str:
+    waiting, failed = around.memory.waiting, around.memory.failed_syncs
+    if waiting is None:
+        return "not known yet: VTE could not be asked"
+    parts = []
+    if failed:
+        parts.append(f"{failed} intervals of the last hour failed")
+    if waiting.runs:
+        parts.append(f"{waiting.runs} runs are still to be carried")
+    return "; ".join(parts) or "nothing: every run is in WATS or a dead letter"
+
+
+def late(missed: Missed, around: Situation) -> Message:
+    """Return the mail about an interval whose sync missed its deadline."""
+    from_at, to_at = (at.astimezone(around.zone) for at in (missed.from_at, missed.to_at))
+    failure = around.failure if around.failure and around.failure.run_id == missed.run_id else None
+    why = (
+        f"{failure.task_id} failed: {failure.reason}"
+        if failure
+        else f"no task has failed; the run is {missed.run_state}"
+    )
+    facts = [
+        ("Interval", f"{from_at:%Y-%m-%d %H:%M} to {to_at:%H:%M} ({around.zone.key})"),
+        ("Due", around.told(missed.due_at)),
+        ("Late by", f"{in_words((around.now_at - missed.due_at).total_seconds())}; the run is {missed.run_state}"),
+        ("Why", why),
+    ]
+    return Content(
+        sender=around.sender,
+        subject=f"LATE: the sync of {to_at:%H:%M} missed its deadline; {why}",
+        tone=Tone.LATE,
+        headline=f"The sync of the interval until {to_at:%H:%M} missed its deadline",
+        facts=[*facts, *replace(around, failure=None if failure else around.failure).standing()],
+        advice=["mend what the failed task says; later intervals carry these runs too, or clear the failed run"],
+        links=around.links,
+        footer=f"One mail an outage: further intervals that miss their deadline send none. {around.footer}",
+    ).message()
+
+
+def summary(
+    day: date,
+    counts: Mapping[tuple[str, str], int],
+    outcomes: Mapping[Outcome, int],
+    letters: Mapping[str, int],
+    around: Situation,
+) -> Message:
+    """Return the daily mail. ``counts`` are the day's runs in VTE by (product, result), ``letters`` those there now."""
+    products = sorted({product for product, _ in counts})
+    results = sorted({result for _, result in counts})
+    by_size = sorted(products, key=lambda product: -sum(counts.get((product, result), 0) for result in results))
+    rows = [
+        [product or "(none)", *(str(counts.get((product, result), 0)) for result in results)]
+        for product in by_size[:_MOST_ROWS]
+    ]
+    if len(by_size) > _MOST_ROWS:
+        rest = by_size[_MOST_ROWS:]
+        left = [str(sum(counts.get((product, result), 0) for product in rest)) for result in results]
+        rows.append([f"{len(rest)} more products", *left])
+    total = sum(counts.values())
+    holes = len(around.state.holes()) if around.state is not None else 0
+    carried = ", ".join(f"{outcomes.get(one, 0)} {one.value}" for one in Outcome)
+    waiting = ", ".join(f"{runs} {kind}" for kind, runs in sorted(letters.items())) or "none"
+    is_fine = not holes and not letters and not any(one.is_open for one in around.memory.conditions.values())
+    return Content(
+        sender=around.sender,
+        subject=f"{day.isoformat()}: {total} runs tested, " + ("all carried" if is_fine else "something is open"),
+        tone=Tone.PLAIN,
+        headline=f"{total} runs were tested on {day.isoformat()}",
+        facts=[
+            ("Since the last one", carried),
+            ("Letters there now", waiting),
+            ("Gaps", f"{holes} in the covered time" if holes else "none"),
+            (
+                "Open now",
+                "; ".join(one.summary for one in around.memory.conditions.values() if one.is_open) or "nothing",
+            ),
+            *around.standing(),
+        ],
+        table=Table(["Product", *results], rows) if rows else None,
+        links=around.links,
+        footer=around.footer,
+    ).message()

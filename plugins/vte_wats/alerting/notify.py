@@ -1,0 +1,78 @@
+"""Telling: from observations to the mails that are due, each sent at least once and remembered only after it went."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from datetime import datetime
+
+from vte_wats.alerting.conditions import Condition, NoticeKind, Observation
+from vte_wats.alerting.mails import Situation, notice
+from vte_wats.alerting.message import Message
+from vte_wats.alerting.monitor_state import Memory
+from vte_wats.config.alert_settings import AlertSettings
+from vte_wats.domain.errors import RetriableError
+
+log = logging.getLogger(__name__)
+
+Send = Callable[[Message], None]
+Save = Callable[[Memory], None]
+
+
+def taken_in(memory: Memory, observations: Iterable[Observation], limits: AlertSettings, now_at: datetime) -> Memory:
+    """Return the memory with every condition one check further."""
+    conditions = dict(memory.conditions)
+    for one in observations:
+        before = conditions.get(one.key, Condition())
+        after = conditions[one.key] = before.observed(one, now_at, limits.confirm_checks)
+        if after.is_open and not before.is_open:
+            log.warning("VW919 opened %s: %s", one.key, after.summary)
+        elif before.is_open and not after.is_open:
+            log.info("closed %s: %s", one.key, after.summary)
+    return memory.with_conditions(conditions)
+
+
+def tell(limits: AlertSettings, around: Situation, ways: tuple[str, ...], send: Send, save: Save) -> Memory:
+    """Send what is due and save after each; return the memory then. Nothing is sent in the quiet hours.
+
+    After one failure nothing more is tried: the next check does. Without any ways the log is told. Who is given
+    recipients later hears what is open then.
+    """
+    memory = around.memory
+    if ways and not memory.ways:
+        untold = {key: one.model_copy(update={"told_at": None}) for key, one in memory.conditions.items()}
+        memory = memory.model_copy(update={"conditions": untold})
+    memory = memory.model_copy(update={"ways": ways})
+    quiet = limits.are_quiet(around.now_at.astimezone(around.zone).time())
+    while (due := _next_due(memory, limits, around.now_at)) is not None:
+        kind, keys = due
+        message = notice(kind, [memory.conditions[key] for key in keys], replace(around, memory=memory))
+        if not ways:
+            log.warning("VW906 nobody is told, for no recipients are set: %s", message.subject)
+        elif quiet:
+            log.info("quiet hours, told later: %s", message.subject)
+            break
+        else:
+            try:
+                send(message)
+            except RetriableError as exc:
+                log.error("VW907 not told, tried again at the next check: %s (%s)", message.subject, exc)  # noqa: TRY400
+                break
+            log.info("told: %s", message.subject)
+        told = {key: memory.conditions[key].told(kind, around.now_at) for key in keys}
+        memory = memory.with_conditions(memory.conditions | told)
+        save(memory)
+    return memory
+
+
+def _next_due(memory: Memory, limits: AlertSettings, now_at: datetime) -> tuple[NoticeKind, list[str]] | None:
+    """Return what is to be told next; groups of held runs that are due together are one mail."""
+    due: dict[tuple[str, NoticeKind], list[str]] = {}
+    for key, condition in memory.conditions.items():
+        kind = condition.due(now_at, limits.reminder_s)
+        if kind is not None:
+            due.setdefault((key.partition(":")[0], kind), []).append(key)
+    for (_, kind), keys in due.items():
+        return kind, keys
+    return None

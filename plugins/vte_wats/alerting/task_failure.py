@@ -1,0 +1,34 @@
+"""The reason of the task that failed last, so that a mail can say why."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict
+
+from vte_wats.state.coverage import Instant
+
+_LENGTH = 500
+
+
+class Failure(BaseModel):
+    """One failed try of a task. ``reason`` is one line, cut to a length that fits a mail."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    dag_id: str
+    run_id: str
+    task_id: str
+    map_index: int
+    try_number: int
+    at: Instant
+    reason: str
+
+
+def one_line(reason: str) -> str:
+    """Return the first lines of an error's text as one, cut."""
+    flat = " ".join(reason.split())
+    return flat if len(flat) <= _LENGTH else flat[: _LENGTH - 1] + "…"
+
+
+def replaces(new: Failure, before: Failure | None) -> bool:
+    """Tell whether a failure says more than the one noted before: settle only fails after another task of its run."""
+    return before is None or before.run_id != new.run_id or new.task_id != "settle"

@@ -1,0 +1,81 @@
+"""Preview: what mapping would shorten, reject or hold, counted and with examples, before anything is posted."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from vte_wats.domain.ports import Report
+from vte_wats.storage.dead_letters import LetterKind
+from vte_wats.storage.staging import Staging
+from vte_wats.sync.map_runs import mapped_runs
+from vte_wats.sync.upload import refused_runs
+
+SHORTENED = "shortened"
+_KINDS = (SHORTENED, LetterKind.DEAD.value, LetterKind.HELD.value)
+_EXAMPLES = 3
+_REASONS = 50  # of a kind; a site with more of them has another problem
+_IN_FULL = re.compile(r"^(.{1,60}?) in full: ", re.MULTILINE)  # the remark that mapping leaves of a shortened text
+_REMARKS = ("comment", "reportText")
+
+Preview = dict[str, dict[str, dict[str, Any]]]
+"""Kind → reason or field → ``{"runs": how many, "examples": a few GUIDs}``, the most frequent first."""
+
+
+def preview(staging: Staging) -> Preview:
+    """Return the preview of one slice after a dry run: its staged reports, and what mapping and WATS would refuse."""
+    found: Preview = {kind: {} for kind in _KINDS}
+    for refusal in refused_runs(staging):
+        _count(found[refusal.kind.value], refusal.signature, 1, [str(refusal.index_guid)])
+    for one in mapped_runs(staging):
+        if isinstance(one, Report):
+            for name in _shortened_fields(one):
+                _count(found[SHORTENED], name, 1, [str(one.report_id)])
+    return _most_frequent(found)
+
+
+def merged(previews: Iterable[Mapping[str, Any]]) -> Preview:
+    """Return one preview for many slices."""
+    total: Preview = {kind: {} for kind in _KINDS}
+    for one in previews:
+        for kind in _KINDS:
+            for reason, seen in one.get(kind, {}).items():
+                _count(total[kind], reason, seen["runs"], seen["examples"])
+    return _most_frequent(total)
+
+
+def lines(found: Preview) -> Iterator[str]:
+    """Yield the preview as a person reads it."""
+    for kind, reasons in found.items():
+        for reason, seen in reasons.items():
+            yield f"{kind}: {seen['runs']} runs · {reason} · such as {', '.join(seen['examples'])}"
+
+
+def _count(reasons: dict[str, dict[str, Any]], reason: str, runs: int, examples: list[str]) -> None:
+    seen = reasons.setdefault(reason, {"runs": 0, "examples": []})
+    seen["runs"] += runs
+    seen["examples"] = [*seen["examples"], *examples][:_EXAMPLES]
+
+
+def _most_frequent(found: Preview) -> Preview:
+    return {
+        kind: dict(sorted(reasons.items(), key=lambda one: -one[1]["runs"])[:_REASONS])
+        for kind, reasons in found.items()
+    }
+
+
+def _shortened_fields(report: Report) -> set[str]:
+    """Return the names of the texts that stand shortened in a report and in full in its remarks."""
+    return {match[1] for remark in _remarks(json.loads(report.body)) for match in _IN_FULL.finditer(remark)}
+
+
+def _remarks(node: Any) -> Iterator[str]:
+    if isinstance(node, dict):
+        yield from (str(node[key]) for key in _REMARKS if node.get(key))
+        for value in node.values():
+            yield from _remarks(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _remarks(value)

@@ -1,0 +1,87 @@
+"""Progress: how far a backfill is and how long it will take, for people and for the status page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, computed_field
+
+from vte_wats.backfill.dry_run_report import Preview, merged
+from vte_wats.state.coverage import Outcome
+
+
+class Progress(BaseModel):
+    """What the Variable ``vte_wats_backfill`` holds: the backfill that is under way, or the last one.
+
+    ``run_id`` is the DAG run it began with; it may take several. Runs are those that were there when it was planned.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    run_id: str
+    asked: str = Field(description="What is carried, in words.")
+    dry_run: bool
+    force: bool
+    runs: int
+    parts: int
+    part: int = Field(1, description="The part under way, of 1 to parts; each is a DAG run.")
+    settled: dict[int, dict[Outcome, int]] = Field(default_factory=dict, description="Outcomes of each part done.")
+    slices: dict[str, int] = Field(default_factory=dict, description="Runs of each finished slice of this part.")
+    preview: Preview = Field(default_factory=dict)
+    estimate_s: int = Field(description="Seconds the budget of WATS makes it take, as planned.")
+    begun_at: datetime
+    updated_at: datetime
+    ended_at: datetime | None = None
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def outcomes(self) -> dict[Outcome, int]:
+        """What became of the runs of the parts that are done."""
+        return {one: sum(part.get(one, 0) for part in self.settled.values()) for one in Outcome}
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def carried(self) -> int:
+        """Runs that have an outcome by now."""
+        return min(self.runs, sum(self.outcomes.values()) + sum(self.slices.values()))
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def remaining_s(self) -> int:
+        """Seconds still to go: as it went so far, as planned while nothing is carried, none when it has ended."""
+        if self.ended_at is not None:
+            return 0
+        if not self.carried:
+            return self.estimate_s
+        so_far_s = (self.updated_at - self.begun_at).total_seconds()
+        return round(so_far_s / self.carried * (self.runs - self.carried))
+
+    def with_part(self, part: int, now_at: datetime) -> Self:
+        """Return the progress when a part begins, or begins again."""
+        return self.model_copy(update={"part": part, "slices": {}, "updated_at": now_at})
+
+    def with_slice(self, name: str, read: int, now_at: datetime) -> Self:
+        """Return the progress after a slice; one that is carried again counts once."""
+        return self.model_copy(update={"slices": self.slices | {name: read}, "updated_at": now_at})
+
+    def with_settled(self, outcomes: Mapping[Outcome, int], found: Preview, now_at: datetime) -> Self:
+        """Return the progress after its part is settled; one that is settled again counts once."""
+        again = self.part in self.settled
+        return self.model_copy(
+            update={
+                "settled": self.settled | {self.part: dict(outcomes)},
+                "slices": {},
+                "preview": self.preview if again else merged([self.preview, found]),
+                "updated_at": now_at,
+                "ended_at": now_at if self.part == self.parts else None,
+            }
+        )
+
+    def __str__(self) -> str:
+        hours, rest = divmod(self.remaining_s, 3600)
+        return (
+            f"{self.carried:,} of {self.runs:,} runs ({self.carried / max(1, self.runs):.0%}), part {self.part} of "
+            f"{self.parts}, {hours} h {rest // 60:02} min {rest % 60:02} s to go"
+        )

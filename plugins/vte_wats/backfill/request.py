@@ -1,0 +1,179 @@
+"""Backfill: what a person asked for, cut into parts of a size that one DAG run carries.
+
+A part is a stretch of time, or of a sorted list of GUIDs. All parts are planned at the beginning, so that each DAG run
+knows how much is left, and the next one goes on where it ended.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from vte_wats.backfill.redrive import ALL
+from vte_wats.config.settings import Settings
+from vte_wats.domain.errors import FatalError
+from vte_wats.intervals.windows import Window
+
+_MOST_RUNS_A_SLICE = 1_000
+_CHECKED_AT_ONCE = 50  # reports that one existence check asks for
+_KEYS_AT_ONCE = 60  # natural keys that fit one query, about
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is to be carried, in exactly one of three ways: a stretch of time, named runs, or dead letters."""
+
+    window: Window | None
+    guids: tuple[str, ...]
+    dead_letters: str | None
+    batch_size: int
+
+    def __str__(self) -> str:
+        if self.window is not None:
+            return f"{self.window.from_at.isoformat()} to {self.window.to_at.isoformat()}"
+        if self.dead_letters is not None:
+            return "all dead letters" if self.dead_letters == ALL else f"dead letters: {self.dead_letters}"
+        return f"{len(self.guids)} named runs"
+
+
+def read_request(form: Mapping[str, Any], now_at: datetime, settings: Settings) -> Request:
+    """Return what the form asks for. Raises FatalError with every mistake: field, rule, value given."""
+    mistakes: list[str] = []
+    edges = {name: _instant(name, form.get(name), mistakes) for name in ("from", "to")}
+    guids = [str(text).strip() for text in form.get("guids") or ()]
+    mistakes += [f"guids: each is the Index_GUID of a run, given {text!r}" for text in guids if not _is_guid(text)]
+    dead_letters = (form.get("dead_letters") or "").strip() or None
+    batch_size = form.get("batch_size") or settings.batch_size
+    if not isinstance(batch_size, int) or not 1 <= batch_size <= _MOST_RUNS_A_SLICE:
+        mistakes.append(f"batch_size: a whole number from 1 to {_MOST_RUNS_A_SLICE:,}, given {batch_size!r}")
+    asked = [
+        way
+        for way, given in (
+            ("from and to", form.get("from") or form.get("to")),
+            ("guids", guids),
+            ("dead_letters", dead_letters),
+        )
+        if given
+    ]
+    if not asked:
+        mistakes.append("nothing is chosen: give from and to, or guids, or dead_letters")
+    if len(asked) > 1:
+        mistakes.append(f"{' beside '.join(asked)}: choose one of them")
+    window = None if mistakes else _window(edges, now_at, settings, mistakes)
+    if mistakes:
+        raise FatalError(
+            f"VW522 {len(mistakes)} field(s) of the form are wrong, so nothing was started. Trigger it again\n"
+            + "\n".join(f"- {mistake}" for mistake in mistakes)
+        )
+    return Request(window, tuple(str(UUID(text)) for text in guids), dead_letters, batch_size)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """``[from_edge, to_edge)`` of time as ISO instants, or ``(from_edge, to_edge]`` of GUIDs as text, and its runs."""
+
+    from_edge: str
+    to_edge: str
+    runs: int
+
+    @property
+    def window(self) -> Window:
+        """The stretch of time."""
+        return Window(*(datetime.fromisoformat(edge).astimezone(UTC) for edge in (self.from_edge, self.to_edge)))
+
+    def guids_among(self, guids: Sequence[UUID]) -> list[UUID]:
+        """Return those that belong to this part."""
+        return sorted(guid for guid in guids if self.from_edge < str(guid) <= self.to_edge)
+
+
+def parts_of_time(
+    window: Window, hours: Sequence[tuple[datetime, int]], zone: ZoneInfo, runs_per_part: int
+) -> tuple[Part, ...]:
+    """Cut a window between the hours of a histogram so that a part holds about ``runs_per_part`` runs.
+
+    ``hours`` counts the runs per hour of wall-clock time, ascending. Windows that meet leave no run between them, so
+    the parts together are the window, whatever its hours hold; an hour is never cut, time without runs needs no part.
+    """
+    edges, runs = [window.from_at], [0]
+    for hour, count in hours:
+        at = hour.replace(tzinfo=zone).astimezone(UTC)
+        if runs[-1] and runs[-1] + count > runs_per_part and edges[-1] < at < window.to_at:
+            edges.append(at)
+            runs.append(0)
+        runs[-1] += count
+    ends = [*edges[1:], window.to_at]
+    return tuple(
+        Part(begin.isoformat(), end.isoformat(), count) for begin, end, count in zip(edges, ends, runs, strict=True)
+    )
+
+
+def parts_of_guids(guids: Sequence[UUID], runs_per_part: int) -> tuple[Part, ...]:
+    """Cut named runs into parts by the order of their GUIDs; one empty part when there are none."""
+    texts = sorted({str(guid) for guid in guids})
+    cut = [texts[at : at + runs_per_part] for at in range(0, len(texts), runs_per_part)]
+    ends = ["", *(part[-1] for part in cut)]
+    return tuple(Part(ends[n], part[-1], len(part)) for n, part in enumerate(cut)) or (Part("", "", 0),)
+
+
+def estimated_s(runs: int, batch_size: int, requests_per_minute: int) -> int:
+    """Return how many seconds WATS's budget makes so many runs take, when none of them is there yet."""
+    slices = math.ceil(runs / batch_size)
+    requests = runs + math.ceil(runs / _CHECKED_AT_ONCE) + math.ceil(runs / _KEYS_AT_ONCE) + slices
+    return math.ceil(requests * 60 / requests_per_minute)
+
+
+def _instant(name: str, text: str | None, mistakes: list[str]) -> datetime | None:
+    if not text:
+        return None
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        mistakes.append(f"{name}: date and time in ISO 8601 with zone, such as 2026-03-02T06:00:00Z, given {text!r}")
+        return None
+    if at.tzinfo is None:
+        mistakes.append(f"{name}: needs a time zone, such as Z or +01:00 at its end, given {text!r}")
+        return None
+    return _whole_second(at)
+
+
+def _window(
+    edges: Mapping[str, datetime | None], now_at: datetime, settings: Settings, mistakes: list[str]
+) -> Window | None:
+    from_at, to_at = edges["from"], edges["to"]
+    if from_at is None and to_at is None:
+        return None
+    if from_at is None or to_at is None:
+        mistakes.append(f"{'from' if from_at is None else 'to'}: required beside the other edge of the stretch of time")
+        return None
+    if from_at >= to_at:
+        mistakes.append(f"from: must lie before to, given {from_at.isoformat()} and {to_at.isoformat()}")
+        return None
+    second_at = _whole_second(now_at)
+    settled_at = second_at - timedelta(seconds=settings.settle_delay_s)
+    if to_at > second_at:
+        mistakes.append(f"to: must not lie in the future, given {to_at.isoformat()}, now {second_at.isoformat()}")
+        return None
+    if from_at >= settled_at:
+        mistakes.append(
+            f"from: must lie before {settled_at.isoformat()}, for the runs of the last settle_delay_s = "
+            f"{settings.settle_delay_s} s are not complete yet; given {from_at.isoformat()}"
+        )
+        return None
+    return Window(from_at, min(to_at, settled_at))
+
+
+def _whole_second(at: datetime) -> datetime:
+    return at.astimezone(UTC).replace(microsecond=0)
+
+
+def _is_guid(text: str) -> bool:
+    try:
+        UUID(text)
+    except ValueError:
+        return False
+    return True

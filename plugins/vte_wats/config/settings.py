@@ -1,0 +1,392 @@
+"""Everything a site answers about its VTE database and its WATS, read once and validated at once.
+
+The answers live in the Airflow Variable ``vte_wats`` as one JSON object, addresses and credentials in the connections
+``vte_default`` and ``wats_default``; a named site has its own of each. Unknown fields are refused, and every mistake is
+reported together.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from enum import StrEnum
+from fnmatch import fnmatchcase
+from functools import cached_property
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    PrivateAttr,
+    ValidationError,
+    field_validator,
+)
+
+from vte_wats.config.alert_settings import AlertSettings
+from vte_wats.config.sites import Site
+from vte_wats.domain.errors import FatalError
+
+# One-sided limits and "no limit" markers may have passed through a 32-bit column on their way here.
+_SINGLE_PRECISION = 1e-6
+
+
+class TimestampMarks(StrEnum):
+    """Which end of a test IndexData.Timestamp stands for."""
+
+    END = "end"
+    START = "start"
+
+
+class RunResult(StrEnum):
+    """The verdicts WATS knows for a report."""
+
+    PASSED = "Passed"
+    FAILED = "Failed"
+    ERROR = "Error"
+    TERMINATED = "Terminated"
+
+
+class StepResult(StrEnum):
+    """The verdicts WATS knows for a step."""
+
+    PASSED = "Passed"
+    FAILED = "Failed"
+    DONE = "Done"
+    ERROR = "Error"
+    TERMINATED = "Terminated"
+    SKIPPED = "Skipped"
+
+
+class AmbiguousTime(StrEnum):
+    """Which pass of the hour that autumn repeats a wall-clock time is taken to be in."""
+
+    EARLIER = "earlier"
+    LATER = "later"
+
+
+class ProblemCharacters(StrEnum):
+    """What becomes of serial and part numbers with characters that WATS searches stumble over."""
+
+    KEEP = "keep"
+    REJECT = "reject"
+
+
+class ExistenceCheck(StrEnum):
+    """How WATS is asked whether it has a run already."""
+
+    UUID = "uuid"
+    SOURCE_ID = "source_id"
+
+
+class TextField(StrEnum):
+    """The text columns of a run that a rule may take a value from."""
+
+    PRODUCT_NAME = "product_name"
+    TESTPLAN_NAME = "testplan_name"
+    TESTPLAN_VARIANT = "testplan_variant"
+    TESTPLAN_REVISION = "testplan_revision"
+    HOSTNAME = "hostname"
+    SITE = "site"
+    TESTSYSTEM_NAME = "testsystem_name"
+    INFO1 = "info1"
+    INFO2 = "info2"
+    INFO3 = "info3"
+
+
+class _Closed(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def _known_zone(name: str) -> str:
+    if name not in available_timezones():
+        msg = "must be an IANA time zone name such as Europe/Oslo"
+        raise ValueError(msg)
+    return name
+
+
+def _identifier(name: str) -> str:
+    if not name.strip() or any(ord(character) < 32 for character in name):
+        msg = "must be a SQL Server identifier: not blank, no control characters"
+        raise ValueError(msg)
+    return name
+
+
+TimeZoneName = Annotated[str, AfterValidator(_known_zone)]
+Identifier = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_identifier)]
+WatsText = Annotated[str, Field(min_length=1, max_length=100, pattern=r"\S")]
+
+
+# The documented columns that the statements of include/sql read. None of the first group can be done without.
+KEY_COLUMNS: dict[str, frozenset[str]] = {
+    "IndexData": frozenset({"Index_GUID", "Timestamp", "Result", "Uut_GUID", "Product_GUID", "Testplan_GUID",
+                            "Testsystem_GUID"}),
+    "UutData": frozenset({"Uut_GUID", "Serial"}),
+    "Products": frozenset({"Product_GUID"}),
+    "Testplans": frozenset({"Testplan_GUID"}),
+    "TestSystems": frozenset({"Testsystem_GUID"}),
+    "TestDataNumeric": frozenset({"Index_GUID", "TestResult", "TestStepNumber"}),
+    "TestDataText": frozenset({"Index_GUID", "TestResult", "TestStepNumber"}),
+    "TestDataOther": frozenset({"Index_GUID", "TestResult", "TestStepNumber"}),
+}  # fmt: skip
+_STEP_COLUMNS = frozenset({"TestName", "TestDescription", "TestNumber", "TestUnits", "TestResultType"})
+OPTIONAL_COLUMNS: dict[str, frozenset[str]] = {
+    "IndexData": frozenset({"ExitCode", "TestTime", "ProductName", "TestplanRevision_GUID", "TestplanName",
+                            "TestplanVariant", "TestplanRevision", "Hostname", "Site", "UserName", "Info1", "Info2",
+                            "Info3"}),
+    "UutData": frozenset(),
+    "Products": frozenset({"Name"}),
+    "Testplans": frozenset({"Name"}),
+    "TestSystems": frozenset({"Name"}),
+    "TestDataNumeric": _STEP_COLUMNS | {"LowLimit", "HighLimit"},
+    "TestDataText": _STEP_COLUMNS,
+    "TestDataOther": _STEP_COLUMNS,
+}  # fmt: skip
+
+
+class TableOverride(_Closed):
+    """How one table of a site differs from the documented schema."""
+
+    table: Identifier | None = Field(None, description="The table's name at this site, when it differs.")
+    columns: dict[Identifier, Identifier | None] = Field(
+        default_factory=dict,
+        description="Documented column → the column's name at this site, or null where the site has no such column.",
+    )
+
+
+class PartRevision(_Closed):
+    """Where a report's part revision comes from; the documented VTE columns have none."""
+
+    source: TextField | None = Field(None, description="The column to take it from; null uses the constant alone.")
+    constant: WatsText = Field("-", description="The value when there is no column or it is blank.")
+
+
+class Settings(_Closed):
+    """The JSON object in the Airflow Variable ``vte_wats``."""
+
+    source_timezone: TimeZoneName = Field(
+        description="IANA name of the time zone whose wall clock IndexData.Timestamp shows. Required."
+    )
+    process_map: dict[str, Annotated[int, Field(ge=1, le=32767)]] = Field(
+        min_length=1,
+        description="Test plan name, exact or a pattern with * and ?, → WATS process code. An exact name wins, "
+        "then the first pattern in order. Runs of a test plan that nothing matches are held until the map has it. "
+        "Required.",
+    )
+    timestamp_marks: TimestampMarks = Field(
+        TimestampMarks.END,
+        description="Whether Timestamp is the end or the start of the test. With end, start = Timestamp − TestTime.",
+    )
+    ambiguous_time: AmbiguousTime = Field(
+        AmbiguousTime.EARLIER,
+        description="Which pass of the repeated autumn hour a Timestamp is taken to be in where the other runs of its "
+        "station do not tell; such reports say so.",
+    )
+    result_codes: dict[int, RunResult] = Field(
+        default={1: RunResult.PASSED, 0: RunResult.FAILED, 2: RunResult.ERROR, 3: RunResult.TERMINATED},
+        min_length=1,
+        description="IndexData.Result → result. A run with an unlisted code is held, never passed.",
+    )
+    step_result_codes: dict[int, StepResult] = Field(
+        default={1: StepResult.PASSED, 0: StepResult.FAILED, 2: StepResult.ERROR, 3: StepResult.TERMINATED},
+        min_length=1,
+        description="TestResultType → step result. NULL: numeric steps are judged by their limits, others are Done. "
+        "A run with an unlisted code is held.",
+    )
+    no_limit_values: tuple[float, ...] = Field(
+        default=(9.9e37, -9.9e37, 1e308, -1e308),
+        description="LowLimit and HighLimit values that mean: no limit on this side.",
+    )
+    part_number: TextField = Field(TextField.PRODUCT_NAME, description="Where a report's part number comes from.")
+    part_revision: PartRevision = Field(
+        default_factory=PartRevision, description="Where a report's part revision comes from."
+    )
+    station: TextField = Field(
+        TextField.TESTSYSTEM_NAME,
+        description="Where the station name comes from; Hostname where this is blank. Both blank: a dead letter.",
+    )
+    purpose: WatsText = Field("Production", description="The purpose every report carries.")
+    default_location: WatsText = Field("-", description="The location of runs whose Site is blank.")
+    problem_characters: ProblemCharacters = Field(
+        ProblemCharacters.KEEP,
+        description="Serial and part numbers with * % ? [ ] ^ ! / or \\: keep uploads them unchanged, reject makes "
+        "the run a dead letter.",
+    )
+    source_schema: Identifier = Field("dbo", description="The schema of the VTE tables.")
+    column_overrides: dict[Identifier, TableOverride] = Field(
+        default_factory=dict, description="Per documented table: how its name or its columns differ at this site."
+    )
+    guard_band_s: int = Field(
+        600, ge=0, le=86_400, description="Seconds before each data interval that are read again for late rows."
+    )
+    settle_delay_s: int = Field(
+        60, ge=0, le=3_600, description="Age in seconds a row must have before it is read, so that its steps are there."
+    )
+    batch_size: int = Field(200, ge=1, le=1_000, description="Runs a slice aims at; slices run side by side.")
+    lock_timeout_ms: int = Field(
+        2_000, ge=0, le=60_000, description="Milliseconds a query waits for a lock before it gives way and is retried."
+    )
+    clock_skew_limit_s: int = Field(
+        60, ge=0, le=86_400, description="Seconds between Airflow's clock and SQL Server's that a warning tells of."
+    )
+    existence_check: ExistenceCheck = Field(
+        ExistenceCheck.UUID,
+        description="uuid asks WATS for report ids in bulk; source_id asks for the misc info, one request per run, "
+        "and takes an upload for confirmed under an id that WATS gave: for a WATS that renames reports.",
+    )
+    rejection_limit: int = Field(
+        20, ge=1, description="Equal rejections within one slice that stop the run instead of making dead letters."
+    )
+    storage_path: str | None = Field(
+        None,
+        pattern=r"^[a-z0-9]+://",
+        description="Where staging and dead letters are kept: file://, s3://, abfs:// or gs://. "
+        "Default: file://$AIRFLOW_HOME/vte_wats.",
+    )
+    alerts: AlertSettings = Field(
+        default_factory=AlertSettings, description="Who is told when something is wrong, and when it counts as wrong."
+    )
+
+    _variable: str = PrivateAttr(default=Site().settings_variable)
+
+    @field_validator("column_overrides")
+    @classmethod
+    def _overrides_name_what_is_read(cls, overrides: dict[str, TableOverride]) -> dict[str, TableOverride]:
+        """Refuse an override of something that is never read: a typing error would go unnoticed for years."""
+        for table, override in overrides.items():
+            if table not in KEY_COLUMNS:
+                raise ValueError(f"{table} is not one of the tables that are read: {', '.join(KEY_COLUMNS)}")
+            for column, here in override.columns.items():
+                if column not in KEY_COLUMNS[table] | OPTIONAL_COLUMNS[table]:
+                    known = ", ".join(sorted(KEY_COLUMNS[table] | OPTIONAL_COLUMNS[table]))
+                    raise ValueError(f"{table}.{column} is not one of the columns that are read: {known}")
+                if here is None and column in KEY_COLUMNS[table]:
+                    raise ValueError(f"{table}.{column} cannot be done without; name the column that holds it here")
+        return overrides
+
+    @property
+    def columns_read(self) -> frozenset[str]:
+        """Every column the statements read, as ``table.column`` with the names of this site."""
+        read = set()
+        for table, keys in KEY_COLUMNS.items():
+            here = self.column_overrides.get(table, TableOverride())
+            columns = (here.columns.get(column, column) for column in keys | OPTIONAL_COLUMNS[table])
+            read |= {f"{here.table or table}.{column}" for column in columns if column is not None}
+        return frozenset(read)
+
+    @property
+    def where_to_change(self) -> str:
+        """Where a person finds these settings in Airflow."""
+        return _where_to_change(self._variable)
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The source's time zone."""
+        return ZoneInfo(self.source_timezone)
+
+    @property
+    def fingerprint(self) -> str:
+        """A short hash of every answer about runs: another one means that they may be judged differently now."""
+        return hashlib.sha256(self.model_dump_json(exclude={"alerts"}).encode()).hexdigest()[:16]
+
+    def process_code(self, testplan_name: str) -> int | None:
+        """Return the process code of a test plan: an exact name first, then patterns in their order, else ``None``."""
+        if testplan_name in self.process_map:
+            return self.process_map[testplan_name]
+        for pattern, code in self.process_map.items():
+            if fnmatchcase(testplan_name, re.sub(r"\[", "[[]", pattern)):
+                return code
+        return None
+
+    @cached_property
+    def below_all_markers(self) -> float:
+        """A limit closer to zero than this is one: no value that means "no limit" is anywhere near."""
+        return min(map(abs, self.no_limit_values), default=math.inf) / 2
+
+    def is_limit(self, limit: float | None) -> bool:
+        """Tell whether a limit column holds a limit, and neither NULL nor a value that means there is none."""
+        if limit is None:
+            return False
+        if abs(limit) < self.below_all_markers:
+            return True
+        for marker in self.no_limit_values:  # noqa: SIM110 -- asked twice per step; all() costs double
+            if math.isclose(limit, marker, rel_tol=_SINGLE_PRECISION):
+                return False
+        return True
+
+
+def parse_settings(text: str | None, variable: str = Site().settings_variable) -> Settings:
+    """Read the text of a Variable.
+
+    Raises :class:`FatalError` with one line per mistake: field, rule, value given, and where to change it.
+    """
+    answers = _answers(text, variable)
+    try:
+        settings = Settings.model_validate_json(json.dumps(answers))
+    except ValidationError as exc:
+        raise _wrong(exc, variable) from exc
+    settings._variable = variable  # noqa: SLF001 -- set once, here
+    return settings
+
+
+def parse_alerts(text: str | None, variable: str = Site().settings_variable) -> tuple[AlertSettings, ZoneInfo]:
+    """Read the group ``alerts`` alone and the time zone it counts in, whatever mistakes the other settings have.
+
+    Who is told that the settings are wrong must not depend on them being right; without a known zone it is UTC.
+    """
+    answers = _answers(text, variable)
+    group = answers.get("alerts", {}) if isinstance(answers, dict) else answers
+    try:
+        alerts = AlertSettings.model_validate_json(json.dumps(group))
+    except ValidationError as exc:
+        raise _wrong(exc, variable, "alerts") from exc
+    zone = answers.get("source_timezone") if isinstance(answers, dict) else None
+    return alerts, ZoneInfo(zone if isinstance(zone, str) and zone in available_timezones() else "UTC")
+
+
+def _answers(text: str | None, variable: str) -> JsonValue:
+    where = _where_to_change(variable)
+    if text is None:
+        raise FatalError(
+            f"VW101 the Airflow Variable {variable} does not exist. Create it under {where} with at least "
+            '{"source_timezone": "Europe/Oslo", "process_map": {"My test plan": 100}}'
+        )
+    try:
+        answers: JsonValue = json.loads(text, object_pairs_hook=_refuse_doubles)
+    except ValueError as exc:
+        raise FatalError(f"VW102 the Airflow Variable {variable} is not valid JSON: {exc}. Change it: {where}") from exc
+    return answers
+
+
+def _wrong(exc: ValidationError, variable: str, *group: str) -> FatalError:
+    mistakes = exc.errors(include_url=False, include_context=False)
+    lines = [_mistake(".".join(map(str, (*group, *m["loc"]))), m["msg"], m["input"], m["type"]) for m in mistakes]
+    return FatalError(
+        f"VW103 {len(lines)} setting(s) are wrong. Change them: {_where_to_change(variable)}\n" + "\n".join(lines)
+    )
+
+
+def _where_to_change(variable: str) -> str:
+    return f"Airflow › Admin › Variables › {variable}"
+
+
+def _refuse_doubles(pairs: list[tuple[str, Any]]) -> dict[str, JsonValue]:
+    answers = dict(pairs)
+    if len(answers) < len(pairs):
+        names = [name for name, _ in pairs]
+        doubled = sorted({name for name in names if names.count(name) > 1})
+        raise ValueError(f"given twice: {', '.join(doubled)}")
+    return answers
+
+
+def _mistake(field: str, rule: str, given: object, kind: str) -> str:
+    if kind == "missing":
+        return f"- {field}: required, but not given"
+    if kind == "extra_forbidden":
+        return f"- {field}: no such setting, given {given!r}"
+    return f"- {field or 'the whole value'}: {rule.removeprefix('Value error, ')}, given {given!r}"

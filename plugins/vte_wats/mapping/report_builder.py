@@ -1,0 +1,169 @@
+"""From a VTE test run to the WATS report that stands for it: the one way in."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime
+from functools import lru_cache
+
+from pydantic import ValidationError
+from pywats.domains.report.report_models.common_types import ReportStatus, SequenceCallInfo, StepStatus
+from pywats.domains.report.report_models.misc_info import MiscInfo
+from pywats.domains.report.report_models.uut.steps import SequenceCall
+from pywats.domains.report.report_models.uut.uut_info import UUTInfo
+from pywats.models import UUTReport
+
+from vte_wats.config.settings import AmbiguousTime, Settings
+from vte_wats.domain.errors import RejectedError
+from vte_wats.domain.ports import NaturalKey, Report
+from vte_wats.domain.run import VteTestRun
+from vte_wats.mapping.attachments import carry_long_text
+from vte_wats.mapping.identity import part_number_of, process_code_of, serial_of, station_of, testplan_of, text_of
+from vte_wats.mapping.start_time import StartTime, is_duration, start_of
+from vte_wats.mapping.steps import map_steps
+from vte_wats.mapping.texts import Remarks, quoted
+from vte_wats.mapping.verdicts import run_verdict
+
+_BLANK = "-"
+_STAND_IN = "-"
+_VERSION_LIMIT = 30
+_PATH_LIMIT = 500
+_MISC_INFOS = '"miscInfos":['
+_KNOWN_PLANS = 256  # more than the test plans, revisions and variants of one slice
+_KNOWN_INFOS = 4_096  # each run has two of its own; the others are those of its test plan
+
+
+def map_run(run: VteTestRun, settings: Settings, settled: AmbiguousTime | None = None) -> Report:
+    """Return the report of a run: equal arguments give equal bytes, anywhere and at any time.
+
+    ``settled`` is the pass of a repeated hour that the station's other runs leave for this one, if they do.
+
+    Raises :class:`RejectedError` for a run WATS can never take as it is, and :class:`HeldError` for one that waits
+    for a setting; both name the field, the rule, the value and what to do.
+    """
+    remarks = Remarks()
+    serial = serial_of(run, settings, remarks)
+    part_number = part_number_of(run, settings, remarks)
+    process_code = process_code_of(run, settings)
+    verdict = run_verdict(run, settings)
+    start = start_of(run.timestamp_local, run.test_time_s, settings, settled)
+    try:
+        report = UUTReport(
+            id=run.index_guid,
+            pn=_STAND_IN,
+            sn=_STAND_IN,
+            rev=_part_revision(run, settings, remarks),
+            process_code=process_code,
+            result=verdict,
+            station_name=station_of(run, settings, remarks),
+            location=remarks.carry("location", run.site) or settings.default_location,
+            purpose=settings.purpose,
+            start=start.at,
+            misc_infos=_misc_infos(run, start, remarks),
+            root=_root(run, verdict, settings, remarks),
+        )
+        report.info = _info(run, remarks, report.root)
+    except ValidationError as exc:
+        raise _rejected(exc) from exc
+    # pyWATS checks serial and part number when a report is made, never when they are set; its own ways around that
+    # check warn process-wide and cut a leading "SUPPRESS:" off the value.
+    report.sn = serial
+    report.pn = part_number
+    unmarked = report.model_dump_json(by_alias=True, exclude_none=True)
+    source_hash = hashlib.sha256(unmarked.encode()).hexdigest()[:16]
+    return Report(
+        report_id=run.index_guid,
+        source_hash=source_hash,
+        natural_key=NaturalKey(serial, part_number, process_code, start.at),
+        body=_marked(unmarked, source_hash),
+    )
+
+
+def _part_revision(run: VteTestRun, settings: Settings, remarks: Remarks) -> str:
+    rule = settings.part_revision
+    text = None if rule.source is None else text_of(run, rule.source)
+    return remarks.carry("part revision", text) or rule.constant
+
+
+def _root(run: VteTestRun, verdict: ReportStatus, settings: Settings, remarks: Remarks) -> SequenceCall:
+    """Return the root step: the test plan, with the run's own verdict over its steps."""
+    name = remarks.carry("test plan", testplan_of(run.testplan)) or _BLANK
+    variant = remarks.carry("test plan variant", run.testplan.variant, _PATH_LIMIT)
+    root = SequenceCall(
+        name=name,
+        status=StepStatus[verdict.name],
+        sequence=_sequence(
+            name,
+            remarks.carry("test plan and variant", f"{name} ({variant})" if variant else name, _PATH_LIMIT),
+            remarks.carry("test plan revision", run.testplan.revision, _VERSION_LIMIT) or _BLANK,
+        ),
+    )
+    # Not add_step, which ties each step to its parent: such rings wait for the garbage collector.
+    root.steps.extend(map_steps(run.steps, settings, remarks))
+    return root
+
+
+def _misc_infos(run: VteTestRun, start: StartTime, remarks: Remarks) -> list[MiscInfo]:
+    told = (
+        ("source", "VTE"),
+        ("source_id", f"VTE:{run.index_guid}"),
+        ("source_system", "" if run.testsystem_guid is None else str(run.testsystem_guid)),
+        ("source_timestamp", _raw(run.timestamp_local)),
+        ("testplan", remarks.carry("test plan", testplan_of(run.testplan))),
+        ("testplan_variant", remarks.carry("test plan variant", run.testplan.variant)),
+        ("testplan_revision", remarks.carry("test plan revision", run.testplan.revision)),
+        ("exit_code", "" if run.exit_code is None else str(run.exit_code)),
+        ("info1", remarks.carry("info1", run.info1)),
+        ("info2", remarks.carry("info2", run.info2)),
+        ("info3", remarks.carry("info3", run.info3)),
+        *start.notes,
+    )
+    return [_misc_info(description, text) for description, text in told if text]
+
+
+# What runs of one test plan have in common is made once, and shared by their reports: nothing changes it.
+@lru_cache(_KNOWN_PLANS)
+def _sequence(name: str, path: str, version: str) -> SequenceCallInfo:
+    return SequenceCallInfo(name=name, path=path, version=version)
+
+
+@lru_cache(_KNOWN_INFOS)
+def _misc_info(description: str, text: str) -> MiscInfo:
+    return MiscInfo(description=description, string_value=text)
+
+
+def _raw(timestamp_local: datetime) -> str:
+    """Return the column's own value: milliseconds, or microseconds where a site's column has them."""
+    return timestamp_local.isoformat(timespec="microseconds" if timestamp_local.microsecond % 1000 else "milliseconds")
+
+
+def _info(run: VteTestRun, remarks: Remarks, root: SequenceCall) -> UUTInfo:
+    operator = remarks.carry("operator", run.operator)
+    if run.test_time_s is not None and not is_duration(run.test_time_s):
+        remarks.add(f"TestTime {run.test_time_s!r} is no duration and was left out")
+    comment, root.attachment = carry_long_text(str(remarks), "comment.txt")
+    info = UUTInfo(
+        operator=operator,
+        comment=comment,
+        exec_time=run.test_time_s if is_duration(run.test_time_s) else None,
+        fixture_id=None,
+    )
+    if not operator:
+        info.operator = None  # type: ignore[assignment]  # left out of the document, where "" would be an operator
+    return info
+
+
+def _marked(unmarked: str, source_hash: str) -> str:
+    """Put the hash first among the misc infos; quotes inside texts are escaped, so the place is found exactly."""
+    mark = f'{_MISC_INFOS}{{"description":"source_hash","text":"{source_hash}"}},'
+    return unmarked.replace(_MISC_INFOS, mark, 1)
+
+
+def _rejected(exc: ValidationError) -> RejectedError:
+    mistake = exc.errors(include_url=False)[0]
+    field = ".".join(str(part) for part in mistake["loc"])
+    return RejectedError(
+        f"VW417 {field or exc.title}: {mistake['msg']}, given {quoted(str(mistake['input']))}. "
+        "Correct the run in the VTE database",
+        f"{exc.title} {field}: {mistake['type']}",
+    )

@@ -1,0 +1,44 @@
+"""What the mails of a site can tell beside their subject, and where they lead in the Airflow UI."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from urllib.parse import quote
+from zoneinfo import ZoneInfo
+
+from airflow.sdk.configuration import conf
+
+from vte_wats.alerting.mails import Situation
+from vte_wats.alerting.monitor_state import Memory
+from vte_wats.alerting.task_failure import Failure
+from vte_wats.config.sites import Site
+from vte_wats.orchestration.failure_callback import read_failure
+from vte_wats.state.coverage import State
+
+
+def situation(site: Site, zone: ZoneInfo, memory: Memory, state: State | None) -> Situation:
+    """Return what is known now."""
+    failure = read_failure(site)
+    return Situation(site, datetime.now(UTC), zone, memory, state, failure, links_for(site, failure))
+
+
+def links_for(site: Site, failure: Failure | None = None, run_id: str | None = None) -> list[tuple[str, str]]:
+    """Return (label, address) of the sync DAG, or one run of it, and of the task that failed.
+
+    There are none when the deployment does not say where its UI is.
+    """
+    base = conf.get("api", "base_url", fallback="").rstrip("/")
+    if not base:
+        return []
+    page = ("Status page", f"{base}/plugin/vte_wats")
+    dag = f"{base}/dags/{site.dag_id('sync')}"
+    links = [
+        page,
+        ("Airflow: the sync", dag) if run_id is None else ("Airflow: this run", f"{dag}/runs/{quote(run_id)}"),
+    ]
+    if failure is not None:
+        run = f"{base}/dags/{failure.dag_id}/runs/{quote(failure.run_id)}"
+        mapped = f"/mapped/{failure.map_index}" if failure.map_index >= 0 else ""
+        log = f"{run}/tasks/{failure.task_id}{mapped}?try_number={failure.try_number}"
+        links.append(("Log of the failed task", log))
+    return links

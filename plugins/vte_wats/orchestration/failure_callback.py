@@ -1,0 +1,47 @@
+"""Noting why a task failed, where the mails find it: the reason of the last failure of a site."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from airflow.sdk import Variable
+from pydantic import ValidationError
+
+from vte_wats.alerting.task_failure import Failure, one_line, replaces
+from vte_wats.config.sites import Site
+
+log = logging.getLogger(__name__)
+
+
+def note_failure(site: Site) -> Callable[[Any], None]:
+    """Return the callback for failed tries of the site's tasks."""
+
+    def note(context: Any) -> None:
+        ti = context["ti"]
+        reason = str(context.get("exception") or "the task's process ended without a word")
+        new = Failure(
+            dag_id=ti.dag_id,
+            run_id=ti.run_id,
+            task_id=ti.task_id,
+            map_index=ti.map_index if ti.map_index is not None else -1,
+            try_number=ti.try_number,
+            at=datetime.now(UTC),
+            reason=one_line(reason),
+        )
+        if replaces(new, read_failure(site)):
+            Variable.set(site.failure_variable, new.model_dump_json(indent=1))
+
+    return note
+
+
+def read_failure(site: Site) -> Failure | None:
+    """Return the last failure that was noted, if any can be read."""
+    text = Variable.get(site.failure_variable, default=None)
+    try:
+        return None if text is None else Failure.model_validate_json(text)
+    except ValidationError:
+        log.warning("VW910 the Variable %s holds no failure; it is ignored", site.failure_variable)
+        return None

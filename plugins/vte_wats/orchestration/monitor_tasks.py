@@ -1,0 +1,209 @@
+"""The monitor's task: measure, compare, tell, remember. It reports what is down and does not fail for it."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import time
+from collections import Counter
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+from airflow.sdk import Variable, task
+from airflow.sdk.exceptions import AirflowNotFoundException
+from croniter import croniter
+
+from vte_wats.config.sites import Site
+from vte_wats.domain.errors import VteWatsError
+from vte_wats.orchestration.dag_options import read_dag_settings
+
+if TYPE_CHECKING:
+    from vte_wats.alerting.evaluate import Measures
+    from vte_wats.alerting.mails import Situation
+    from vte_wats.alerting.monitor_state import Memory, Reach
+    from vte_wats.config.settings import Settings
+
+log = logging.getLogger(__name__)
+
+_UNREACHABLE = (VteWatsError, AirflowNotFoundException)  # the latter: there is no such connection
+
+
+@task(retries=0)
+def watch(site_name: str, sync_schedule: str) -> dict[str, Any]:
+    """Look at everything once, and tell people what changed."""
+    from vte_wats.alerting import notify
+    from vte_wats.alerting.evaluate import remembered
+    from vte_wats.alerting.evaluate import watch as observe
+    from vte_wats.alerting.monitor_state import Memory
+    from vte_wats.config.settings import parse_alerts
+    from vte_wats.orchestration.alert_context import situation
+    from vte_wats.orchestration.notifiers import sending, ways_in_words
+    from vte_wats.orchestration.sync_deadline import tell_missed
+
+    site = Site(site_name)
+    alerts, zone = parse_alerts(Variable.get(site.settings_variable, default=None), site.settings_variable)
+    measures = measure(site, sync_schedule, read_dag_settings().start_date)
+    before = Memory.parse(Variable.get(site.alerts_variable, default=None))
+    memory = remembered(before, measures)
+    memory = notify.taken_in(memory, observe(site, measures, memory, alerts), alerts, measures.now_at)
+    around = situation(site, zone, memory, measures.state)
+    ways = ways_in_words(alerts)
+
+    def save(memory: Memory) -> None:
+        Variable.set(site.alerts_variable, memory.to_json())
+
+    memory = notify.tell(alerts, around, ways, sending(alerts), save)
+    save(memory)
+    tell_missed(alerts, around, left_behind=True)
+    if alerts.summary_at is not None and ways:
+        memory = summarise(site, alerts.summary_at, replace(around, memory=memory), sending(alerts))
+        save(memory)
+    if not ways:
+        log.warning("VW901 nobody is told of anything: set alerts.recipients in Variable %s", site.settings_variable)
+    for name, reach in (("VTE", memory.vte), ("WATS", memory.wats)):
+        if reach is not None:
+            said = f"{reach.version}, {reach.round_trip_ms:.0f} ms" if reach.ok else reach.problem
+            log.info("%s: %s", name, said)
+    return {"open": sorted(key for key, one in memory.conditions.items() if one.is_open)}
+
+
+def measure(site: Site, sync_schedule: str, since_at: datetime) -> Measures:
+    """Ask settings, state, both servers and the storage, each on its own: one failure hides no other."""
+    from vte_wats.alerting.evaluate import Measures
+    from vte_wats.orchestration.resources import read_settings, read_state
+
+    now_at = datetime.now(UTC)
+    measures = Measures(now_at, failed_syncs=_failed_syncs(site, sync_schedule, now_at), wats=_wats(site))
+    try:
+        settings = read_settings(site)
+        measures = _measured_with(measures, site, settings)
+        state = read_state(site, since_at)
+    except VteWatsError as exc:
+        return replace(measures, setup_problem=str(exc))
+    return _source(replace(measures, state=state), site, settings, since_at)
+
+
+def _measured_with(measures: Measures, site: Site, settings: Settings) -> Measures:
+    from vte_wats.orchestration.resources import storage_of
+    from vte_wats.storage.dead_letters import DeadLetters
+
+    measures = replace(measures, clock_skew_limit_s=settings.clock_skew_limit_s)
+    storage = storage_of(site, settings)
+    try:
+        measures = replace(measures, letters=tuple(DeadLetters(storage).heads()))
+        if storage.protocol in ("", "file"):
+            existing = next(folder for folder in (storage, *storage.parents) if folder.exists())
+            measures = replace(measures, free_mb=shutil.disk_usage(existing.path).free // 1_000_000)
+    except Exception as exc:  # noqa: BLE001 -- every bucket's client raises errors of its own
+        problem = f"VW902 the storage cannot be read: {_first_line(exc)}"
+        log.error(problem)  # noqa: TRY400 -- the sync's own tasks fail for it, too
+        return replace(measures, setup_problem=problem)
+    return measures
+
+
+def _source(measures: Measures, site: Site, settings: Settings, since_at: datetime) -> Measures:
+    from vte_wats.alerting.monitor_state import Reach, Waiting
+    from vte_wats.intervals.windows import local_ranges, merged
+    from vte_wats.orchestration.resources import open_source
+    from vte_wats.state.coverage import State
+
+    state = measures.state or State(since_at=since_at)
+    left = state.left_to_do(measures.now_at - timedelta(seconds=settings.settle_delay_s))
+    ranges = merged([one for window in left for one in local_ranges(window, settings.zone)])
+    try:
+        with open_source(site, settings) as source:
+            asked_s, asked_at = time.perf_counter(), datetime.now(UTC)
+            found = source.waiting_runs(ranges)
+            took_s = time.perf_counter() - asked_s
+    except _UNREACHABLE as exc:
+        return replace(measures, vte=Reach(ok=False, problem=_first_line(exc)))
+    return replace(
+        measures,
+        vte=Reach(ok=True, version=found.version, round_trip_ms=round(took_s * 1000, 1)),
+        waiting=Waiting(
+            runs=found.runs,
+            newest_local=found.newest_local,
+            lag_s=(measures.now_at - state.last_sync).total_seconds(),
+        ),
+        clock_skew_s=round((found.server_now_at - asked_at).total_seconds() - took_s / 2, 1),
+    )
+
+
+def _wats(site: Site) -> Reach:
+    from vte_wats.alerting.monitor_state import Reach
+    from vte_wats.wats.hook import WatsHook
+
+    try:
+        found = WatsHook(site.wats_connection).probe()
+    except _UNREACHABLE as exc:
+        return Reach(ok=False, problem=_first_line(exc))
+    return Reach(ok=True, version=found.version, round_trip_ms=round(found.took_ms, 1))
+
+
+def _failed_syncs(site: Site, sync_schedule: str, now_at: datetime) -> int:
+    """Count the scheduled intervals of the last hour whose run failed; the API is asked by their logical dates."""
+    from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+
+    ends = croniter(sync_schedule, now_at)
+    since_at = now_at - timedelta(hours=1)
+    begins: list[datetime] = []
+    while len(begins) < 61 and (begun_at := ends.get_prev(datetime)) > since_at:
+        begins.append(begun_at.astimezone(UTC))
+    return (
+        RuntimeTaskInstance.get_dr_count(site.dag_id("sync"), logical_dates=begins, states=["failed"]) if begins else 0
+    )
+
+
+def summarise(site: Site, summary_at: str, around: Situation, send: Any) -> Memory:
+    """Send the mail about yesterday when its time has come; one that cannot be sent is tried at the next check."""
+    from vte_wats.alerting.mails import summary
+    from vte_wats.state.coverage import Outcome
+
+    memory = around.memory
+    day = day_to_sum_up(around.now_at.astimezone(around.zone), summary_at, memory.summary_day)
+    if day is None:
+        return memory
+    totals = {outcome.value: runs for outcome, runs in (around.state.totals if around.state else {}).items()}
+    try:
+        counts, letters = _day(site, day, around.zone)
+        since = {one: max(0, totals.get(one.value, 0) - memory.summary_totals.get(one.value, 0)) for one in Outcome}
+        send(summary(day, counts, since, letters, around))
+    except Exception as exc:  # noqa: BLE001 -- VTE, the storage or the mail server is away, each in its own words
+        log.error("VW903 the summary of %s is tried again at the next check: %s", day, exc)  # noqa: TRY400
+        return memory
+    return memory.model_copy(update={"summary_day": day, "summary_totals": totals})
+
+
+def day_to_sum_up(local: datetime, summary_at: str, told: date | None) -> date | None:
+    """Return the day whose summary is due at a wall-clock time, ``None`` when ``told`` is that day.
+
+    Until the hour has come, the summary that was due yesterday counts: no check may have come between that hour and
+    midnight. The first summary of all waits for its hour.
+    """
+    has_come = f"{local:%H:%M}" >= summary_at
+    day = local.date() - timedelta(days=1 if has_come else 2)
+    return None if told == day or (told is None and not has_come) else day
+
+
+def _day(site: Site, day: Any, zone: ZoneInfo) -> tuple[dict[tuple[str, str], int], dict[str, int]]:
+    """Return the day's runs in VTE by product and result, and how many letters there are of each kind."""
+    from vte_wats.intervals.windows import local_ranges, window_of
+    from vte_wats.orchestration.resources import open_source, read_settings, storage_of
+    from vte_wats.storage.dead_letters import DeadLetters
+
+    settings = read_settings(site)
+    begins_at = datetime(day.year, day.month, day.day, tzinfo=zone)
+    window = window_of(begins_at, begins_at + timedelta(days=1), 0, 0)
+    counts: Counter[tuple[str, str]] = Counter()
+    with open_source(site, settings) as source:
+        for (product, code), runs in source.day_counts(local_ranges(window, zone)).items():
+            result = settings.result_codes.get(code) if code is not None else None
+            counts[product, result.value if result else f"code {code}"] += runs
+    letters = Counter(head.kind.value for head in DeadLetters(storage_of(site, settings)).heads())
+    return dict(counts), dict(letters)
+
+
+def _first_line(exc: Exception) -> str:
+    return str(exc).partition("\n")[0]

@@ -1,0 +1,119 @@
+"""The ways to people: mail through smtp_default, and any Apprise target, both as Airflow's notifiers.
+
+A message goes out as it is, never as a template: product names and error texts are data. A way that fails raises, where
+Airflow's own notifiers would only log, or not notice at all.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from email.message import EmailMessage
+from email.policy import SMTP
+from email.utils import format_datetime, localtime, make_msgid
+from functools import cached_property
+from typing import Any
+
+import apprise
+from airflow.providers.apprise.notifications.apprise import AppriseNotifier
+from airflow.providers.smtp.hooks.smtp import SmtpHook
+from airflow.providers.smtp.notifications.smtp import SmtpNotifier
+
+from vte_wats.alerting.message import Message
+from vte_wats.config.alert_settings import AlertSettings
+from vte_wats.domain.errors import RetriableError
+
+log = logging.getLogger(__name__)
+
+MAIL_CONNECTION = "smtp_default"
+# smtplib sends ASCII alone, and ends the lines itself; a subject that is folded looks broken in some clients.
+_SEVEN_BIT = SMTP.clone(cte_type="7bit", linesep="\n", max_line_length=200)
+
+
+class _TwoFormsHook(SmtpHook):
+    """Airflow's hook, whose mails carry the plain text beside the HTML."""
+
+    def __init__(self, text: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._text = text
+
+    def _build_mime_message(  # type: ignore[override]
+        self, mail_from: str, to: Sequence[str], subject: str, html_content: str, **_: Any
+    ) -> tuple[EmailMessage, list[str]]:
+        mail = EmailMessage(policy=_SEVEN_BIT)
+        mail["Subject"], mail["From"], mail["To"] = subject, mail_from, ", ".join(to)
+        mail["Date"], mail["Message-ID"] = format_datetime(localtime()), make_msgid(domain="vte-wats")
+        mail["Auto-Submitted"] = "auto-generated"
+        mail.set_content(self._text)
+        mail.add_alternative(html_content, subtype="html")
+        return mail, list(to)
+
+
+class MailNotifier(SmtpNotifier):
+    """Sends one message, in both forms, through the connection ``smtp_default``."""
+
+    def __init__(self, message: Message, recipients: Sequence[str]) -> None:
+        super().__init__(
+            to=list(recipients),
+            subject=message.subject,
+            html_content=message.html,
+            smtp_conn_id=MAIL_CONNECTION,
+        )
+        self._text = message.text
+
+    @cached_property
+    def hook(self) -> SmtpHook:
+        """The hook that knows both forms."""
+        return _TwoFormsHook(self._text, smtp_conn_id=MAIL_CONNECTION)
+
+    def _build_email_content(self, smtp: SmtpHook, context: Any) -> None:
+        """Leave the message as it is: nothing in it is a template."""
+        del context
+        self.from_email = smtp.from_email
+        if not self.from_email:
+            raise ValueError(f"connection {MAIL_CONNECTION} has no from_email; set it in its extra fields")
+
+
+class TargetNotifier(AppriseNotifier):
+    """Sends one message to the targets of an Apprise connection; a target that refuses it is an error."""
+
+    def __init__(self, message: Message, conn_id: str) -> None:
+        super().__init__(title=message.subject, body=message.text, apprise_conn_id=conn_id)
+
+    def notify(self, context: Any) -> None:
+        """Send it, and look at the answer, which Airflow's own hook leaves out."""
+        del context
+        targets = apprise.Apprise()
+        self.hook.set_config_from_conn(self.hook.get_connection(self.apprise_conn_id), targets)
+        if not targets:
+            raise ValueError(f"connection {self.apprise_conn_id} names no target that Apprise understands")
+        if not targets.notify(body=self.body, title=self.title or "", body_format=self.body_format, tag="all"):
+            raise ValueError(f"a target of connection {self.apprise_conn_id} refused the message or cannot be reached")
+
+
+def ways_in_words(alerts: AlertSettings) -> tuple[str, ...]:
+    """Return who is told, without addresses."""
+    mail = (f"mail to {len(alerts.recipients)} recipients",) if alerts.recipients else ()
+    return mail + ((f"connection {alerts.apprise_connection}",) if alerts.apprise_connection else ())
+
+
+def sending(alerts: AlertSettings) -> Callable[[Message], None]:
+    """Return what sends a message on every way; it raises RetriableError when not one of them took it."""
+
+    def send(message: Message) -> None:
+        notifiers: list[SmtpNotifier | AppriseNotifier] = []
+        if alerts.recipients:
+            notifiers.append(MailNotifier(message, alerts.recipients))
+        if alerts.apprise_connection:
+            notifiers.append(TargetNotifier(message, alerts.apprise_connection))
+        problems = []
+        for notifier in notifiers:
+            try:
+                notifier.notify({})
+            except Exception as exc:  # noqa: BLE001 -- whatever keeps a message from going; SMTP alone has dozens
+                problems.append(f"{type(notifier).__name__}: {type(exc).__name__}: {exc}")
+                log.error("VW909 one way failed: %s", problems[-1])  # noqa: TRY400 -- the text says it, a stack says no more
+        if len(problems) == len(notifiers):
+            raise RetriableError("VW601 " + "; ".join(problems))
+
+    return send

@@ -1,0 +1,127 @@
+"""Verify: what stands in WATS is what VTE would give now, value by value, for a sample of runs.
+
+The existence checks trust the hash that a report carries. This looks at the content behind it, so that a report which
+was altered after its upload, or lost something on the way, is seen.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+import json
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from vte_wats.domain.errors import FatalError
+from vte_wats.domain.ports import Report, Wats
+from vte_wats.storage.staging import Staging
+from vte_wats.sync.map_runs import mapped_runs
+
+log = logging.getLogger(__name__)
+
+_MOST_SHOWN = 5  # differences of one report that are worth a line each
+_INSTANTS = frozenset({"start"})
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What was found: how many reports equal their runs, how many runs have none, and which say something else.
+
+    A report is ``outdated`` when its run has changed since, as its hash shows; reading the run again replaces it. It is
+    ``altered`` when it says something else under the hash of the same content; each difference is a line.
+    """
+
+    equal: int
+    absent: int
+    outdated: tuple[UUID, ...]
+    altered: Mapping[UUID, tuple[str, ...]]
+
+    @property
+    def compared(self) -> int:
+        """How many reports were looked into."""
+        return self.equal + len(self.outdated) + len(self.altered)
+
+
+def refuse_altered(found: Comparison, backfill: str) -> None:
+    """Raise FatalError when a report does not say what its run says; ``backfill`` is the DAG that mends it."""
+    if found.altered:
+        runs = "; ".join(f"run {guid}: {lines[0]}" for guid, lines in list(found.altered.items())[:_MOST_SHOWN])
+        raise FatalError(
+            f"VW508 {len(found.altered)} of {found.compared} sampled reports were altered in WATS: {runs}. Find out by "
+            f"whom; then trigger {backfill} with these runs and force, or with their time and force if it is many"
+        )
+
+
+def sample_of(guids: Iterable[UUID], size: int, seed: str) -> list[UUID]:
+    """Return ``size`` of the runs, chosen by ``seed`` alone: another one each day, the same at every try of a day."""
+    return heapq.nsmallest(size, guids, key=lambda guid: hashlib.sha256(f"{seed} {guid}".encode()).digest())
+
+
+def verify(staging: Staging, wats: Wats) -> Comparison:
+    """Compare every staged report with the one in WATS. Runs that are refused now have none to compare."""
+    equal, absent = 0, 0
+    outdated: list[UUID] = []
+    altered: dict[UUID, tuple[str, ...]] = {}
+    reports = {one.report_id: one for one in mapped_runs(staging) if isinstance(one, Report)}
+    kept = {guid: one.stored_as for guid, one in wats.find_reports(list(reports)).items()}
+    stored = wats.fetch(list(kept.values()))
+    for guid, report in reports.items():
+        found = stored.get(kept[guid]) if guid in kept else None
+        if found is None:
+            absent += 1
+        elif _hash_of(found) != report.source_hash:
+            outdated.append(guid)
+            log.warning("VW921 Run %s changed after its upload; its report is outdated", guid)
+        elif lines := tuple(differences(json.loads(report.body) | {"id": str(kept[guid])}, found)):
+            altered[guid] = lines
+            log.error("VW922 Run %s is altered in WATS: %s", guid, "; ".join(lines[:_MOST_SHOWN]))
+        else:
+            equal += 1
+    log.info("%d reports equal their runs, %d outdated, %d altered", equal, len(outdated), len(altered))
+    return Comparison(equal, absent, tuple(outdated), altered)
+
+
+def differences(expected: Any, stored: Any, where: str = "") -> Iterator[str]:
+    """Yield a line per value of ``expected`` that is not in ``stored``; what WATS adds of its own does not count."""
+    if isinstance(expected, dict) and isinstance(stored, dict):
+        for name, value in expected.items():
+            yield from differences(value, stored.get(name), f"{where}.{name}" if where else name)
+    elif isinstance(expected, list) and isinstance(stored, list):
+        if len(expected) != len(stored):
+            yield f"{where}: {len(expected)} in VTE, {len(stored)} in WATS"
+        for n, (one, other) in enumerate(zip(_in_order(expected), _in_order(stored), strict=False)):
+            yield from differences(one, other, f"{where}[{n}]")
+    elif not _same(where.rpartition(".")[2], expected, stored):
+        yield f"{where}: {_shown(expected)} in VTE, {_shown(stored)} in WATS"
+
+
+def _in_order(items: Sequence[Any]) -> Sequence[Any]:
+    """Misc infos have no order, each is known by its description; steps and measurements stand as they came."""
+    if all(isinstance(one, dict) and "description" in one for one in items):
+        return sorted(items, key=lambda info: str(info["description"]))
+    return items
+
+
+def _same(name: str, expected: Any, stored: Any) -> bool:
+    if expected == stored:
+        return True
+    if name in _INSTANTS and isinstance(expected, str) and isinstance(stored, str):
+        try:
+            return datetime.fromisoformat(expected) == datetime.fromisoformat(stored)
+        except ValueError:
+            return False
+    return name == "id" and str(expected).lower() == str(stored).lower()
+
+
+def _hash_of(stored: Mapping[str, Any]) -> str | None:
+    infos = stored.get("miscInfos") or ()
+    return next((info.get("text") for info in infos if info.get("description") == "source_hash"), None)
+
+
+def _shown(value: Any) -> str:
+    text = "nothing" if value is None else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else text[:59] + "…"

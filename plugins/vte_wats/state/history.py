@@ -1,0 +1,193 @@
+"""What was carried when: counts per hour and per day, how long uploads took, and what was seen but is not done.
+
+The Variable ``vte_wats_history`` holds it, for people to look at: nothing that is carried depends on it. Whatever is
+settled, it stays below ``LARGEST_BYTES``.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from datetime import UTC, date, datetime, timedelta
+from typing import Annotated, Any, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from vte_wats.state.coverage import Instant, Outcome, State, Stretch
+
+HOURS_KEPT = timedelta(days=15)  # the last fourteen days, whole in every time zone
+DAYS_KEPT = timedelta(days=366)
+COUNTED_KEPT = 5_000  # DAG runs: more than two weeks of five-minute intervals
+WAITING_KEPT = 500
+LARGEST_BYTES = 500_000  # with six digits in every count; 150,000 in a usual year
+
+# Upper edges of the latency buckets. A p95 read off them is at most half too high, which is what a person can see.
+LATENCY_EDGES_MS = (5, 10, 15, 20, 30, 50, 70, 100, 150, 200, 300, 500, 700, 1_000, 1_500, 2_000, 3_000, 5_000, 7_000,
+                    10_000, 15_000, 20_000, 30_000, 60_000, 600_000)  # fmt: skip
+
+
+def edge_of(latency_ms: float) -> int:
+    """Return the upper edge of the bucket that a latency belongs to; the last one takes all that is longer."""
+    return LATENCY_EDGES_MS[min(bisect_left(LATENCY_EDGES_MS, latency_ms), len(LATENCY_EDGES_MS) - 1)]
+
+
+def quantile_ms(latency_ms: Mapping[int, int], share: float) -> float | None:
+    """Return the latency that ``share`` of the uploads stayed below, read off evenly within its bucket."""
+    rank = share * sum(latency_ms.values())
+    below = 0
+    for edge in sorted(latency_ms):
+        if below + latency_ms[edge] >= rank > below:
+            at = bisect_left(LATENCY_EDGES_MS, edge)
+            low = LATENCY_EDGES_MS[at - 1] if at else 0
+            return low + (edge - low) * (rank - below) / latency_ms[edge]
+        below += latency_ms[edge]
+    return None
+
+
+class _Lean(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+
+
+class Tally(_Lean):
+    """What became of runs, and what it cost: requests to WATS, and posts by the upper edge of their latency."""
+
+    outcomes: dict[Outcome, int] = {}
+    requests: int = 0
+    latency_ms: dict[int, int] = {}
+
+    @classmethod
+    def of(cls, results: Iterable[Mapping[str, Any]]) -> Self:
+        """Add up what uploads returned: outcomes, with the fields of ``Effort``; JSON has made texts of the edges."""
+        outcomes: Counter[Outcome] = Counter()
+        latency_ms: Counter[int] = Counter()
+        requests = 0
+        for result in results:
+            outcomes.update({outcome: result[outcome.value] for outcome in Outcome})
+            latency_ms.update({int(edge): posts for edge, posts in result.get("latency_ms", {}).items()})
+            requests += result.get("requests", 0)
+        return cls(outcomes=+outcomes, requests=requests, latency_ms=+latency_ms)
+
+    @property
+    def read(self) -> int:
+        """Every run that was read has an outcome."""
+        return sum(self.outcomes.values())
+
+    def __add__(self, other: Tally) -> Tally:
+        return Tally(
+            outcomes=Counter(self.outcomes) + Counter(other.outcomes),
+            requests=self.requests + other.requests,
+            latency_ms=Counter(self.latency_ms) + Counter(other.latency_ms),
+        )
+
+
+class Glimpse(_Lean):
+    """What a plan saw of VTE: the newest run, and how many runs began in its own stretch of real time."""
+
+    from_at: Instant = Field(alias="from")
+    to_at: Instant = Field(alias="to")
+    runs: int
+    newest_at: Instant | None = Field(None, alias="newest")
+
+    def is_done(self, coverage: Iterable[Stretch]) -> bool:
+        """Tell whether the whole stretch is covered."""
+        return any(one.from_at <= self.from_at and self.to_at <= one.to_at for one in coverage)
+
+    def is_within(self, other: Glimpse) -> bool:
+        """Tell whether another plan saw this stretch, too."""
+        return other.from_at <= self.from_at and self.to_at <= other.to_at
+
+
+def _whole_hour(at: datetime) -> datetime:
+    return at.replace(minute=0, second=0, microsecond=0)
+
+
+Hour = Annotated[Instant, AfterValidator(_whole_hour)]
+
+
+class History(_Lean):
+    """What the Variable ``vte_wats_history`` holds. Hours and days are of UTC; empty ones are left out."""
+
+    hours: dict[Hour, Tally] = {}
+    days: dict[date, Tally] = {}
+    counted: tuple[str, ...] = Field((), description="The DAG runs that were counted, shortened, the latest last.")
+    settled_at: Instant | None = Field(None, description="When the accounts of a sync balanced last.")
+    interval_s: int | None = Field(None, description="How long the last scheduled interval was.")
+    budget_per_minute: int | None = Field(
+        None, description="The requests that WATS allows, as the last upload knew it."
+    )
+    newest_at: Instant | None = Field(None, description="The newest run that was seen in VTE.")
+    seen_until_at: Instant | None = Field(None, description="Up to when VTE was looked at for it.")
+    letters: int = Field(0, description="Dead letters and held runs when something was settled last.")
+    waiting: tuple[Glimpse, ...] = Field((), description="What was seen and is not done.")
+
+    def seen(self, glimpse: Glimpse | None, coverage: Iterable[Stretch]) -> History:
+        """Return the history after a plan saw something; what is done by now no longer waits."""
+        stretches = tuple(coverage)
+        waiting = [one for one in self.waiting if not one.is_done(stretches)]
+        if glimpse is None:
+            return self.model_copy(update={"waiting": tuple(waiting)})
+        if not glimpse.is_done(stretches):
+            waiting = [one for one in waiting if not one.is_within(glimpse)]
+            if not any(glimpse.is_within(one) for one in waiting):
+                waiting.append(glimpse)
+        newest = [at for at in (self.newest_at, glimpse.newest_at) if at is not None]
+        until = [at for at in (self.seen_until_at, glimpse.to_at) if at is not None]
+        return self.model_copy(
+            update={
+                "waiting": tuple(sorted(waiting, key=lambda one: one.from_at)[-WAITING_KEPT:]),
+                "newest_at": max(newest, default=None),
+                "seen_until_at": max(until),
+            }
+        )
+
+    def settled(
+        self,
+        dag_run: str,
+        at: datetime,
+        tally: Tally,
+        *,
+        budget_per_minute: int | None = None,
+    ) -> History:
+        """Return the history after a DAG run's accounts balanced at ``at``.
+
+        A DAG run counts once: what a cleared one carries again is the same runs, and they are in the counts already.
+        """
+        mark = _short(dag_run)
+        hours, days, counted = self.hours, self.days, self.counted
+        hour, day = _whole_hour(at.astimezone(UTC)), at.astimezone(UTC).date()
+        if mark not in counted:
+            hours = hours | {hour: hours.get(hour, Tally()) + tally}
+            days = days | {day: days.get(day, Tally()) + tally}
+            counted = (*counted, mark)
+        return self.model_copy(
+            update={
+                "hours": {one: hours[one] for one in sorted(hours) if at - one < HOURS_KEPT},
+                "days": {one: days[one] for one in sorted(days) if day - one < DAYS_KEPT},
+                "counted": counted[-COUNTED_KEPT:],
+                "budget_per_minute": budget_per_minute or self.budget_per_minute,
+            }
+        )
+
+    def synced(self, at: datetime, interval_s: int | None = None) -> History:
+        """Return the history after a sync balanced at ``at``; ``interval_s`` is known of a scheduled one."""
+        return self.model_copy(update={"settled_at": at, "interval_s": interval_s or self.interval_s})
+
+    def since(self, at: datetime) -> Tally:
+        """Add up the hours that began at ``at`` or later."""
+        return sum((tally for hour, tally in self.hours.items() if hour >= at), Tally())
+
+    def runs_waiting(self, state: State) -> int:
+        """Count the runs that were seen in VTE and are not done; windows that were never planned are not among them."""
+        return sum(one.runs for one in self.waiting if not one.is_done(state.coverage))
+
+    def to_text(self) -> str:
+        """Return the Variable's text."""
+        return self.model_dump_json(by_alias=True, exclude_defaults=True)
+
+
+def _short(dag_run: str) -> str:
+    """Eight characters instead of sixty: a new one equals a kept one once in fifty billion."""
+    return base64.urlsafe_b64encode(hashlib.blake2b(dag_run.encode(), digest_size=6).digest()).decode()

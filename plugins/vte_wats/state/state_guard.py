@@ -1,0 +1,150 @@
+"""Recognise: the state belongs to this database, this WATS and this Airflow, or going on would be a guess.
+
+Coverage says what is done, so it is worth something only beside the database and the WATS it was gained with.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from vte_wats.config.settings import Settings
+from vte_wats.config.sites import Site
+from vte_wats.domain.errors import FatalError
+from vte_wats.domain.ports import SourceIdentity
+from vte_wats.state.coverage import State
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a sync of a site finds: the source, the host of WATS, and both clocks at one moment (aware UTC)."""
+
+    site: Site
+    source: SourceIdentity
+    target: str
+    server_now_at: datetime
+    now_at: datetime
+
+    @property
+    def clock_skew_s(self) -> float:
+        """How far SQL Server's clock is ahead of Airflow's; negative when it is behind."""
+        return round((self.server_now_at - self.now_at).total_seconds(), 1)
+
+
+def refuse_lost_state(site: Site, state: State | None, last_settled: Mapping[str, Any] | None) -> None:
+    """Raise FatalError when the state is missing, or older, though ``last_settled`` shows that a sync wrote a newer.
+
+    ``last_settled`` is what :meth:`State.receipt` gave a sync before. Without one nothing can be told.
+    """
+    if last_settled is None:
+        return
+    if state is None:
+        raise FatalError(
+            f"VW511 the Variable {site.state_variable} is lost: earlier syncs wrote it, and it does not exist. "
+            f"Restore it from a backup and clear this run; or {site.accept}: it begins anew at the start date, runs "
+            "in WATS are skipped"
+        )
+    begun_at, syncs = datetime.fromisoformat(last_settled["begun"]), last_settled["syncs"]
+    older_beginning = state.begun_at is None or state.begun_at < begun_at
+    if older_beginning or (state.begun_at == begun_at and state.syncs < syncs):
+        raise FatalError(
+            f"VW512 the Variable {site.state_variable} is older than the last sync: it counts {state.syncs} syncs, "
+            f"{syncs} were settled. Put the newer one back and clear this run; or go on from the older one: "
+            f"{site.accept}, which carries everything since its lastSync, then trigger {site.dag_id('reconcile')} "
+            "with days = 0"
+        )
+
+
+def recognise(state: State, here: Surroundings, settings: Settings, *, accepted: bool) -> State:
+    """Return the state with the surroundings it is for now; ``accepted`` takes another database or WATS for right.
+
+    Raises FatalError with the choices when they are not those of the syncs so far.
+    """
+    _refuse_future(state, here, settings)
+    _compare_columns(state.source, here.source, settings)
+    differences = tuple(_differences(state, here, settings))
+    if differences and not accepted:
+        raise FatalError("VW513 " + "; ".join(differences) + ". Nothing was read or uploaded")
+    for difference in differences:
+        log.warning("VW913 accepted: %s", difference)
+    if abs(here.clock_skew_s) > settings.clock_skew_limit_s:
+        log.warning(
+            "VW914 SQL Server's clock differs from Airflow's by %+.1f s, more than clock_skew_limit_s = %d s; set "
+            "both by the same time server",
+            here.clock_skew_s,
+            settings.clock_skew_limit_s,
+        )
+    return state.model_copy(
+        update={
+            "begun_at": here.now_at if accepted or state.begun_at is None else state.begun_at,
+            "source": here.source,
+            "target": here.target,
+            "timezone": settings.source_timezone,
+            "clock_skew_s": here.clock_skew_s,
+        }
+    )
+
+
+def _refuse_future(state: State, here: Surroundings, settings: Settings) -> None:
+    """Coverage ends before the server's own now; what a clock set back by less hides, the guard band reads again."""
+    if not state.coverage:
+        return
+    until_at = state.coverage[-1].to_at
+    if (until_at - here.server_now_at).total_seconds() > settings.guard_band_s:
+        raise FatalError(
+            f"VW514 the Variable {here.site.state_variable} is from the future: covered until {until_at}, and SQL "
+            f"Server's clock shows {here.server_now_at}. The clock was set back: correct it and clear this run. The "
+            f"state is another system's: restore the right one and clear this run, or {here.site.begin_anew}"
+        )
+
+
+def _differences(state: State, here: Surroundings, settings: Settings) -> Iterator[str]:
+    known, found, site = state.source, here.source, here.site
+    if known is not None:
+        if (known.server, known.database) != (found.server, found.database):
+            what = "another database than synced so far"
+        elif known.created_local != found.created_local:
+            what = "the database was restored or made anew since the last sync"
+        else:
+            what = ""
+        if what:
+            yield (
+                f"{what}: {found}; so far {known}. The wrong one: correct connection {site.source_connection} and "
+                f"clear this run. The same runs, moved or restored: {site.accept}, then trigger "
+                f"{site.dag_id('reconcile')} with days = 0. Other runs: {site.begin_anew}"
+            )
+    if state.target is not None and state.target != here.target:
+        yield (
+            f"another WATS than synced to so far: {here.target}; so far {state.target}. The wrong one: correct "
+            f"connection {site.wats_connection} and clear this run. The same reports under another name: "
+            f"{site.accept}. A WATS without them: {site.begin_anew}"
+        )
+    if state.timezone is not None and state.timezone != settings.source_timezone:
+        yield (
+            f"another source_timezone than synced with so far: {settings.source_timezone}; so far {state.timezone}. "
+            "The wrong one: correct it and clear this run. The right one: what was synced was read by another clock, "
+            f"so {site.accept}, then trigger {site.dag_id('backfill')} from where the sync began to now"
+        )
+
+
+def _compare_columns(known: SourceIdentity | None, found: SourceIdentity, settings: Settings) -> None:
+    """Refuse when a column that is read is gone; tell of one that has another type, and remember it."""
+    if known is None:
+        return
+    gone = sorted(known.columns.keys() & settings.columns_read - found.columns.keys())
+    if gone:
+        raise FatalError(
+            f"VW515 columns that are read are gone from {found.database}: {', '.join(gone)}. Renamed or dropped: set "
+            f"column_overrides, to the new name or null: {settings.where_to_change}. No longer granted: run "
+            "include/sql/grant_read_only.sql. Then clear this run"
+        )
+    for name in sorted(known.columns.keys() & found.columns.keys()):
+        if known.columns[name] != found.columns[name]:
+            log.warning("VW915 column %s was %s and is %s now", name, known.columns[name], found.columns[name])
+    for name in sorted(found.columns.keys() - known.columns.keys()):
+        log.info("column %s is new", name)

@@ -1,0 +1,185 @@
+"""What Airflow's database holds about a site: stored Variables, DAGs, DAG runs and what settle returned.
+
+The number of statements does not depend on how much there is. VTE and WATS are never asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+
+from airflow.models.dag import DagModel
+from airflow.models.dagrun import DagRun
+from airflow.models.variable import Variable
+from airflow.models.xcom import XComModel
+from pydantic import TypeAdapter, ValidationError
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from vte_wats.alerting.conditions import Condition
+from vte_wats.alerting.monitor_state import Memory
+from vte_wats.backfill.progress import Progress
+from vte_wats.config.sites import Site
+from vte_wats.health import Stored
+from vte_wats.state.coverage import State
+from vte_wats.state.history import History
+from vte_wats.status.coverage_chart import SHOWN
+from vte_wats.wats.rate_limiter import Spent
+
+KINDS = ("sync", "reconcile", "backfill")
+RECENT = 12
+COMPARISONS = 5
+_MOST_UNFINISHED = 5_000  # fourteen days of five-minute intervals are 4,032
+
+_T = TypeVar("_T")
+_STATE = TypeAdapter(State)
+_HISTORY = TypeAdapter(History)
+_SPENT = TypeAdapter(Spent)
+_PROGRESS = TypeAdapter(Progress)
+
+
+@dataclass(frozen=True, slots=True)
+class DagRunSeen:
+    """One DAG run, and what its settle task returned; an empty mapping until then."""
+
+    dag_id: str
+    run_id: str
+    state: str
+    run_type: str
+    from_at: datetime | None
+    to_at: datetime | None
+    due_at: datetime
+    begun_at: datetime | None
+    ended_at: datetime | None
+    settled: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What names it."""
+        return self.dag_id, self.run_id
+
+
+@dataclass(frozen=True, slots=True)
+class SiteSeen:
+    """Everything stored about one site. ``problem`` names what could not be read."""
+
+    stored: Stored
+    memory: Memory
+    spent: Spent
+    backfill: Progress | None
+    is_paused: bool
+    unfinished: Sequence[DagRunSeen]
+    recent: Sequence[DagRunSeen]
+    comparisons: Sequence[DagRunSeen]
+    problem: str | None
+
+
+def read_stored(session: Session, sites: Iterable[Site]) -> dict[Site, Stored]:
+    """Read what a judgement of the sites needs, with one statement."""
+    sites = tuple(sites)
+    texts = _texts(session, sites)
+    return {site: _stored(site, texts, []) for site in sites}
+
+
+def read_site(session: Session, site: Site, now_at: datetime) -> SiteSeen:
+    """Read everything about one site."""
+    problems: list[str] = []
+    texts = _texts(session, [site])
+    sync, reconcile = site.dag_id("sync"), site.dag_id("reconcile")
+    paused = session.scalar(select(DagModel.is_paused).where(DagModel.dag_id == sync, ~DagModel.is_stale))
+    unfinished = _runs(
+        session,
+        [sync],
+        DagRun.state.not_in(["success"]),
+        DagRun.run_after >= now_at - SHOWN - timedelta(days=1),
+        limit=_MOST_UNFINISHED,
+    )
+    recent = _runs(session, [site.dag_id(kind) for kind in KINDS], limit=RECENT)
+    comparisons = _runs(session, [reconcile], limit=COMPARISONS)
+    returned = _returned(session, [*recent, *comparisons])
+    if paused is None:
+        problems.append(f"There is no DAG {sync}; see Airflow's import errors.")
+    return SiteSeen(
+        stored=_stored(site, texts, problems),
+        memory=Memory.parse(texts.get(site.alerts_variable)),
+        spent=_parsed(_SPENT, site.budget_variable, texts, problems) or Spent(),
+        backfill=_parsed(_PROGRESS, site.backfill_variable, texts, problems),
+        is_paused=bool(paused),
+        unfinished=unfinished,
+        recent=[replace(run, settled=returned.get(run.key, {})) for run in recent],
+        comparisons=[replace(run, settled=returned.get(run.key, {})) for run in comparisons],
+        problem=" ".join(problems) or None,
+    )
+
+
+def _texts(session: Session, sites: Iterable[Site]) -> dict[str, str | None]:
+    keys = [
+        key
+        for site in sites
+        for key in (
+            site.state_variable,
+            site.history_variable,
+            site.alerts_variable,
+            site.budget_variable,
+            site.backfill_variable,
+        )
+    ]
+    return {one.key: one.val for one in session.scalars(select(Variable).where(Variable.key.in_(keys)))}
+
+
+def _stored(site: Site, texts: Mapping[str, str | None], problems: list[str]) -> Stored:
+    history = _parsed(_HISTORY, site.history_variable, texts, problems)
+    wrong = Memory.parse(texts.get(site.alerts_variable)).conditions.values()
+    summaries = [one.summary for one in sorted((one for one in wrong if one.is_open), key=_opened_at)]
+    return Stored(_parsed(_STATE, site.state_variable, texts, problems), history or History(), tuple(summaries))
+
+
+def _opened_at(condition: Condition) -> float:
+    return condition.opened_at.timestamp() if condition.opened_at else 0.0
+
+
+def _parsed(kind: TypeAdapter[_T], key: str, texts: Mapping[str, str | None], problems: list[str]) -> _T | None:
+    text = texts.get(key)
+    if text is None:
+        return None
+    try:
+        return kind.validate_json(text)
+    except ValidationError:
+        problems.append(f"The Variable {key} is damaged.")
+        return None
+
+
+def _runs(session: Session, dag_ids: Sequence[str], *conditions: Any, limit: int) -> list[DagRunSeen]:
+    """Return the latest DAG runs."""
+    columns = (
+        DagRun.dag_id,
+        DagRun.run_id,
+        DagRun.state,
+        DagRun.run_type,
+        DagRun.data_interval_start,
+        DagRun.data_interval_end,
+        DagRun.run_after,
+        DagRun.start_date,
+        DagRun.end_date,
+    )
+    found = session.execute(
+        select(*columns).where(DagRun.dag_id.in_(dag_ids), *conditions).order_by(DagRun.run_after.desc()).limit(limit)
+    )
+    return [DagRunSeen(*row) for row in found]
+
+
+def _returned(session: Session, runs: Iterable[DagRunSeen]) -> dict[tuple[str, str], Mapping[str, Any]]:
+    """Return what the settle tasks of these runs returned."""
+    keys = {run.key for run in runs}
+    found = session.execute(
+        select(XComModel.dag_id, XComModel.run_id, XComModel.value).where(
+            XComModel.dag_id.in_({dag_id for dag_id, _ in keys}),
+            XComModel.run_id.in_({run_id for _, run_id in keys}),
+            XComModel.task_id == "settle",
+            XComModel.key == "return_value",
+        )
+    )
+    values = {(row.dag_id, row.run_id): XComModel.deserialize_value(row) for row in found}
+    return {run: value for run, value in values.items() if isinstance(value, Mapping)}

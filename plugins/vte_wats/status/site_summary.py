@@ -1,0 +1,169 @@
+"""From what is stored to what the page shows. Pure: the clock is an argument."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+from vte_wats.alerting.monitor_state import Memory
+from vte_wats.alerting.monitor_state import Reach as FoundReach
+from vte_wats.backfill.progress import Progress
+from vte_wats.config.sites import Site
+from vte_wats.health import standing
+from vte_wats.state.coverage import Outcome, State
+from vte_wats.state.history import History, quantile_ms
+from vte_wats.status.api_models import (
+    Backfill,
+    Budget,
+    CarriedBy,
+    Condition,
+    Connectivity,
+    DagRunLink,
+    Lag,
+    Reach,
+    SiteStatus,
+    SiteSummary,
+    Uploads,
+)
+from vte_wats.status.coverage_chart import Unfinished, picture
+from vte_wats.status.site_reader import KINDS, DagRunSeen, SiteSeen
+from vte_wats.wats.rate_limiter import Spent
+
+_AT_WORK = frozenset({"queued", "running"})
+
+
+def site_summary(site: Site, seen: SiteSeen, now_at: datetime) -> SiteSummary:
+    """Return one line of the list of sites."""
+    state = seen.stored.state
+    return SiteSummary(
+        site=site.name,
+        standing=standing(seen.stored, now_at, is_paused=seen.is_paused, is_running=_is_running(seen)),
+        last_sync=state and state.last_sync,
+    )
+
+
+def site_status(site: Site, seen: SiteSeen, now_at: datetime, *, may_redrive: bool) -> SiteStatus:
+    """Return everything about one site but its history and its dead letters."""
+    state, history = seen.stored.state, seen.stored.history
+    return SiteStatus(
+        site=site.name,
+        now_at=now_at,
+        standing=site_summary(site, seen, now_at).standing,
+        lag=_lag(seen, now_at),
+        coverage=state and picture(state, _unfinished(state, seen), now_at),
+        uploads=_uploads(history, now_at),
+        budget=_budget(seen, now_at),
+        totals=state.totals if state else {},
+        redriven=state.redriven if state else 0,
+        letters=history.letters,
+        conditions=_conditions(seen.memory),
+        connectivity=Connectivity(
+            checked_at=seen.memory.checked_at, vte=_reach(seen.memory.vte), wats=_reach(seen.memory.wats)
+        ),
+        recent=[_carried_by(site, run) for run in seen.recent],
+        comparisons=[_carried_by(site, run) for run in seen.comparisons],
+        backfill=_backfill(site, seen.backfill),
+        may_redrive=may_redrive,
+        problem=seen.problem,
+    )
+
+
+def _is_running(seen: SiteSeen) -> bool:
+    return any(run.state in _AT_WORK for run in seen.unfinished)
+
+
+def _lag(seen: SiteSeen, now_at: datetime) -> Lag:
+    """Tell the lag by whoever looked at VTE last: a plan, or the monitor, which also sees what was never planned."""
+    state, history, memory = seen.stored.state, seen.stored.history, seen.memory
+    waiting, seen_until_at = history.runs_waiting(state) if state else 0, history.seen_until_at
+    if memory.waiting and memory.checked_at and (seen_until_at is None or memory.checked_at > seen_until_at):
+        waiting, seen_until_at = memory.waiting.runs, memory.checked_at
+    return Lag(
+        last_sync=state and state.last_sync,
+        behind_s=state and max(0, int((now_at - state.last_sync).total_seconds())),
+        newest_at=history.newest_at,
+        runs_waiting=waiting,
+        seen_until_at=seen_until_at,
+    )
+
+
+def _reach(found: FoundReach | None) -> Reach | None:
+    if found is None:
+        return None
+    return Reach(ok=found.ok, version=found.version, round_trip_ms=found.round_trip_ms, problem=found.problem)
+
+
+def _conditions(memory: Memory) -> list[Condition]:
+    """Return what is open, the oldest first."""
+    found = [
+        Condition(key=key, summary=one.summary, advice=one.advice, opened_at=one.opened_at)
+        for key, one in memory.conditions.items()
+        if one.is_open and one.opened_at is not None
+    ]
+    return sorted(found, key=lambda one: one.opened_at)
+
+
+def _recent_hours(now_at: datetime) -> datetime:
+    return now_at.astimezone(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=1)
+
+
+def _uploads(history: History, now_at: datetime) -> Uploads:
+    latency_ms = history.since(_recent_hours(now_at)).latency_ms
+    return Uploads(
+        reports=sum(latency_ms.values()), p50_ms=quantile_ms(latency_ms, 0.5), p95_ms=quantile_ms(latency_ms, 0.95)
+    )
+
+
+def _last_minute(spent: Spent, now_at: datetime) -> int:
+    since_s = now_at.timestamp() - 60
+    return sum(requests for answered_at_s, requests in spent.answered if answered_at_s > since_s)
+
+
+def _budget(seen: SiteSeen, now_at: datetime) -> Budget:
+    history = seen.stored.history
+    return Budget(
+        last_minute=_last_minute(seen.spent, now_at),
+        per_minute=history.budget_per_minute,
+    )
+
+
+def _unfinished(state: State, seen: SiteSeen) -> Iterator[Unfinished]:
+    """Yield what the unfinished syncs are responsible for; one without an interval covers all since lastSync."""
+    for run in seen.unfinished:
+        if run.from_at is None or run.to_at is None:
+            from_at, to_at = state.last_sync, run.due_at
+            if run.state not in _AT_WORK:
+                continue  # its time belongs to the next one without an interval
+        else:
+            from_at, to_at = run.from_at, run.to_at
+        link = DagRunLink(dag_id=run.dag_id, run_id=run.run_id)
+        yield Unfinished(link, from_at, to_at, is_running=run.state in _AT_WORK)
+
+
+def _backfill(site: Site, progress: Progress | None) -> Backfill | None:
+    if progress is None:
+        return None
+    return Backfill(
+        dag_run=DagRunLink(dag_id=site.dag_id("backfill"), run_id=progress.run_id),
+        asked=progress.asked,
+        runs=progress.runs,
+        carried=progress.carried,
+        remaining_s=progress.remaining_s,
+        begun_at=progress.begun_at,
+        ended_at=progress.ended_at,
+        dry_run=progress.dry_run,
+    )
+
+
+def _carried_by(site: Site, run: DagRunSeen) -> CarriedBy:
+    ended_at, begun_at = run.ended_at, run.begun_at
+    return CarriedBy(
+        dag_run=DagRunLink(dag_id=run.dag_id, run_id=run.run_id),
+        dag=next(kind for kind in KINDS if run.dag_id == site.dag_id(kind)),
+        state=run.state,
+        begun_at=begun_at,
+        took_s=(ended_at - begun_at).total_seconds() if ended_at and begun_at else None,
+        from_at=run.from_at,
+        to_at=run.to_at,
+        counts={outcome: int(run.settled[outcome]) for outcome in Outcome if run.settled.get(outcome)},
+    )

@@ -1,0 +1,155 @@
+"""SQL Server's and the driver's failures, told apart by whether the same statement may succeed later."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from vte_wats.config.sites import Site
+from vte_wats.domain.errors import FatalError, RetriableError, VteWatsError
+
+
+@dataclass(frozen=True, slots=True)
+class SqlFailure:
+    """One row of the table: error numbers, what to do next, and what the operator reads.
+
+    ``advice`` names the site's ``{connection}`` and ``{variable}``.
+    """
+
+    code: str
+    numbers: tuple[int, ...]
+    kind: type[RetriableError | FatalError]
+    meaning: str
+    advice: str
+
+    def advice_for(self, site: Site) -> str:
+        """Return the advice with the names of a site."""
+        return self.advice.format(connection=site.source_connection, variable=site.settings_variable)
+
+
+# SQL Server numbers, then DB-Library's own (20002 …) and the socket's (10053 …).
+SQL_FAILURES: tuple[SqlFailure, ...] = (
+    SqlFailure("VW201", (1205,), RetriableError, "the reader lost a deadlock", "retried; nothing to do"),
+    SqlFailure(
+        "VW202", (1222,), RetriableError, "a lock was held longer than lock_timeout_ms", "retried; nothing to do"
+    ),
+    SqlFailure(
+        "VW203", (3960, 3961), RetriableError, "the snapshot was overtaken by a change", "retried; nothing to do"
+    ),
+    SqlFailure(
+        "VW215", (3952,), RetriableError, "the database no longer allows snapshots", "retried without; nothing to do"
+    ),
+    SqlFailure(
+        "VW204",
+        (-2, 20003),
+        RetriableError,
+        "the query timed out",
+        "retried; raise the connection extra timeout if it stays",
+    ),
+    SqlFailure("VW205", (18401,), RetriableError, "SQL Server is starting", "retried; nothing to do"),
+    SqlFailure(
+        "VW216",
+        (596, 6005, 17142),
+        RetriableError,
+        "SQL Server is stopping, is paused or ended the session",
+        "retried; nothing to do unless it stays",
+    ),
+    SqlFailure(
+        "VW206",
+        (10928, 10929, 40197, 40501, 40613, 49918, 49919, 49920),
+        RetriableError,
+        "the database service is busy",
+        "retried; nothing to do",
+    ),
+    SqlFailure(
+        "VW217",
+        (701, 802, 1204, 8645, 8651),
+        RetriableError,
+        "SQL Server has no memory or locks left for the query",
+        "retried; lower batch_size in Variable {variable} if it stays",
+    ),
+    SqlFailure(
+        "VW207",
+        (64, 121, 233, 10053, 10054, 10060, 10061, 20002, 20004, 20006, 20009, 20017, 20047),
+        RetriableError,
+        "the connection failed or was lost",
+        "retried; check host, port, firewall and SQL Server if it stays",
+    ),
+    SqlFailure(
+        "VW208",
+        (924, 927, 942, 945, 952, 976, 978, 979, 983, 4060),
+        RetriableError,  # a restarting server says so of every database until it has recovered it
+        "the database cannot be opened",
+        "retried; check the database (field Schema) of connection {connection} if it stays",
+    ),
+    SqlFailure(
+        "VW209",
+        (18456, 18452, 18470, 18486, 18487, 18488),
+        FatalError,
+        "the login was refused",
+        "check login and password of connection {connection}",
+    ),
+    SqlFailure(
+        "VW210",
+        (229, 230, 300, 916),
+        FatalError,
+        "the login may not read this",
+        "run include/sql/grant_read_only.sql as administrator",
+    ),
+    SqlFailure(
+        "VW211",
+        (208,),
+        FatalError,
+        "a table does not exist",
+        "set source_schema or column_overrides in Variable {variable}",
+    ),
+    SqlFailure("VW212", (207,), FatalError, "a column does not exist", "set column_overrides in Variable {variable}"),
+    SqlFailure(
+        "VW213", (102, 156), FatalError, "SQL Server did not understand the statement", "report it with the message"
+    ),
+    SqlFailure(
+        "VW214", (241, 245, 8114), FatalError, "a column holds another type than documented", "check column_overrides"
+    ),
+)
+
+# pymssql gives these neither a number nor the reason: the connection broke just after the login, or between two calls.
+_LOST_UNSAID = ("Could not set connection properties", "Connection to the database failed", "Not connected to any")
+_LOST = 20047  # DB-Library's number for the same
+
+_HEADING = "DB-Lib error message"
+_DRIVER_MESSAGE = re.compile(rf"{_HEADING} (\d+), severity (\d+)")
+_SERVER_SPOKE = 20018  # "check messages from the SQL Server", with the severity of a message that is lost
+_BY_SEVERITY = {14: 18456, 11: 4060}
+
+
+def translated(exc: Exception, doing: str, site: Site) -> VteWatsError:
+    """Return the product's error for a driver's error; an unlisted number is fatal, so that a person looks at it."""
+    number, text = _number_and_text(exc)
+    for failure in SQL_FAILURES:
+        if number in failure.numbers:
+            advice = failure.advice_for(site)
+            return failure.kind(
+                f"{failure.code} VTE: {failure.meaning} while {doing} (SQL error {number}: {text}); {advice}"
+            )
+    return FatalError(f"VW299 VTE: unexpected error while {doing} (SQL error {number}: {text})")
+
+
+def _number_and_text(exc: Exception) -> tuple[int | None, str]:
+    """Find the number in pymssql's ``(number, bytes)``, which it sometimes nests in one more tuple.
+
+    pymssql repeats the number of the last failed login when a later connection fails before the server says anything.
+    So the number counts only when the server's own message comes first; else DB-Library's number in the text does, or
+    the severity where DB-Library only says that the server refused.
+    """
+    args = exc.args[0] if exc.args and isinstance(exc.args[0], tuple) else exc.args
+    number = args[0] if args and isinstance(args[0], int) else None
+    raw = args[1] if len(args) > 1 else (args[0] if args else "")
+    text = raw.decode("utf-8", "replace") if isinstance(raw, bytes) else str(raw)
+    if spoken_by_driver := _DRIVER_MESSAGE.match(text):
+        code, severity = int(spoken_by_driver[1]), int(spoken_by_driver[2])
+        number = _BY_SEVERITY.get(severity, number) if code == _SERVER_SPOKE else code
+    lines = (line.strip() for line in text.replace(_HEADING, f"\n{_HEADING}").splitlines())
+    first_line = next((line for line in lines if line and not line.startswith(_HEADING)), "no message")
+    if number is None and first_line.startswith(_LOST_UNSAID):
+        number = _LOST
+    return number, first_line[:300]

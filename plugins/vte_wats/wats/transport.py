@@ -1,0 +1,171 @@
+"""One request to WATS over pyWATS's low-level client, which here only carries bytes and the token."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+
+import httpx
+from pywats.core.async_client import AsyncHttpClient
+from pywats.core.client import Response
+from pywats.core.exceptions import PyWATSError
+from pywats.core.retry import RetryConfig
+
+from vte_wats.domain.errors import FatalError
+from vte_wats.wats.connection import WatsConnection
+from vte_wats.wats.response_errors import (
+    as_error,
+    failure_of_exception,
+    failure_of_status,
+    retry_after_s,
+    server_message,
+)
+
+_CONNECT_TIMEOUT_S = 10.0
+_TOO_MANY = 429
+_UNASKED_PAUSE_S = 5.0  # too many requests are too many of all tasks, even when WATS does not say for how long
+_TALKATIVE = ("httpx", "httpcore", "pywats")
+
+
+class PlainHttpClient(AsyncHttpClient):
+    """pyWATS's client without cache, throttle, retry or breaker of its own, and without redirects.
+
+    It keeps one HTTP/1.1 connection and carries one request at a time.
+    """
+
+    def __init__(self, connection: WatsConnection, *, verification: ssl.SSLContext | bool) -> None:
+        super().__init__(
+            base_url=connection.url,
+            token=connection.token.get_secret_value(),
+            timeout=connection.timeout_s,
+            enable_throttling=False,
+            retry_config=RetryConfig(enabled=False),
+            enable_cache=False,
+            enable_circuit_breaker=False,
+        )
+        self._verification = verification
+
+    async def _get_client(self) -> httpx.AsyncClient:
+        """Open the transport on first use; pyWATS offers no switch for any of this."""
+        if self._client is None:
+            self._client = httpx.AsyncClient(
+                base_url=self.base_url,
+                headers=self._headers,
+                timeout=httpx.Timeout(self.timeout, connect=min(self.timeout / 2, _CONNECT_TIMEOUT_S)),
+                verify=self._verification,
+                follow_redirects=False,
+                limits=httpx.Limits(max_connections=1, max_keepalive_connections=1),
+            )
+        return self._client
+
+
+class Wire:
+    """Sends one request at a time per caller and raises what the failure table says. Belongs to one event loop.
+
+    Every request in flight has a client of its own: a reset costs one request, not all of them.
+    A client for all would look at each of its connections, with a system call, whenever a request begins or ends.
+    """
+
+    def __init__(self, connection: WatsConnection) -> None:
+        for name in _TALKATIVE:  # they log addresses with serial numbers in them
+            logger = logging.getLogger(name)
+            logger.setLevel(max(logger.level, logging.WARNING))
+        self._connection = connection
+        self._token = connection.token
+        self._clients: list[PlainHttpClient] = []
+        self._idle: list[PlainHttpClient] = []
+
+    async def get(self, route: str, query: Mapping[str, str] | None = None, *, absent: int | None = None) -> Response:
+        """Fetch, never from a cache; ``absent`` is the status that says there is no such thing, which is no failure."""
+        return await self._exchange("GET", route, query=query, absent=absent)
+
+    async def post(self, route: str, body: bytes, known: Sequence[str] = ()) -> Response:
+        """Post a finished JSON document."""
+        return await self._exchange("POST", route, body=body, known=known)
+
+    async def close(self) -> None:
+        """Close every connection."""
+        for client in self._clients:
+            await client.close()
+
+    def where(self, route: str) -> str:
+        """Return the address of a route, without query."""
+        return f"{self._connection.url}{route}"
+
+    async def _exchange(
+        self,
+        method: str,
+        route: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        known: Sequence[str] = (),
+        absent: int | None = None,
+    ) -> Response:
+        where = f"{method} {self.where(route)}"
+        timeout_s = self._connection.timeout_s
+        try:
+            async with asyncio.timeout(timeout_s):
+                with self._client() as client:
+                    if method == "POST":
+                        answer = await client.post(route, data=body)
+                    else:
+                        answer = await client.get(route, params=dict(query or {}), cache=False)
+        except TimeoutError as exc:
+            raise as_error(failure_of_exception(exc), where, f"within {timeout_s:g} s") from exc
+        except PyWATSError as exc:  # it says little; what the transport raised is its context
+            raise as_error(failure_of_exception(exc), where, self._without_token(_name_and_text(exc))) from exc
+        failure = failure_of_status(answer.status_code)
+        if failure is not None and answer.status_code != absent:
+            told = self._without_token(server_message(answer.data))
+            reason = f"HTTP {answer.status_code}: {told}" if told else f"HTTP {answer.status_code}"
+            wait_s = retry_after_s(answer.headers)
+            if wait_s is None and answer.status_code == _TOO_MANY:
+                wait_s = _UNASKED_PAUSE_S
+            raise as_error(failure, where, reason, retry_after_s=wait_s, known=known)
+        return answer
+
+    @contextmanager
+    def _client(self) -> Iterator[PlainHttpClient]:
+        """Lend the client that was busy last, whose connection is the warmest, or a new one when all are busy."""
+        if self._idle:
+            client = self._idle.pop()
+        else:
+            client = PlainHttpClient(self._connection, verification=self._verification)
+            self._clients.append(client)
+        try:
+            yield client
+        finally:
+            self._idle.append(client)
+
+    @cached_property
+    def _verification(self) -> ssl.SSLContext | bool:
+        """Trust is loaded once for all clients, when it is first needed."""
+        return _verification(self._connection)
+
+    def _without_token(self, text: str) -> str:
+        return text.replace(self._token.get_secret_value(), "***")
+
+
+def _name_and_text(exc: PyWATSError) -> str:
+    cause = exc.__context__ or exc
+    text = " ".join(str(cause).split())[:200]
+    return f"{type(cause).__name__}: {text}" if text else type(cause).__name__
+
+
+def _verification(connection: WatsConnection) -> ssl.SSLContext | bool:
+    if not connection.verify_tls:
+        return False
+    if connection.ca_file is None:
+        return httpx.create_ssl_context()
+    try:
+        return ssl.create_default_context(cafile=connection.ca_file)
+    except OSError as exc:  # ssl.SSLError is one
+        raise FatalError(
+            f"VW109 ca_file: must hold certificates in PEM form, given {connection.ca_file!r}. Change it: "
+            f"Airflow › Admin › Connections › {connection.conn_id}"
+        ) from exc
