@@ -24,11 +24,10 @@ from vte_wats.alerting.monitor_state import Memory, Reach, Waiting
 from vte_wats.config.alert_settings import AlertSettings, QuietHours
 from vte_wats.config.settings import PartRevision, Settings, TableOverride
 from vte_wats.config.sites import Site
-from vte_wats.domain.errors import RetriableError
-from vte_wats.messages import CODES
-from vte_wats.vte.sql_errors import SQL_FAILURES, SqlFailure
+from vte_wats.messages import MESSAGES
+from vte_wats.vte.sql_errors import SQL_ERRORS
 from vte_wats.wats.connection import WatsOptions
-from vte_wats.wats.response_errors import FAILURES, FailureClass
+from vte_wats.wats.response_errors import RESPONSE_ERRORS, FailureClass
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
@@ -391,7 +390,7 @@ def _example_of(name: str) -> Mapping[str, Any]:
 
 
 def _extras() -> Iterator[Sequence[str]]:
-    for node in ast.parse((PACKAGE / "source" / "vte.py").read_text(encoding="utf-8")).body:
+    for node in ast.parse((PACKAGE / "vte" / "reader.py").read_text(encoding="utf-8")).body:
         if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "_CONNECT_DEFAULTS":
             for name, value in ast.literal_eval(node.value).items():
                 yield f"`{name}`", f"`{json.dumps(value)}`", EXTRA_MEANINGS[name]
@@ -399,7 +398,7 @@ def _extras() -> Iterator[Sequence[str]]:
 
 def _options() -> Iterator[Sequence[str]]:
     """Find every option that dag_settings.py reads: ``conf.get`` for texts, ``_whole_number`` for numbers."""
-    tree = ast.parse((PACKAGE / "orchestration" / "dag_settings.py").read_text(encoding="utf-8"))
+    tree = ast.parse((PACKAGE / "orchestration" / "dag_options.py").read_text(encoding="utf-8"))
     for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
         function = ast.unparse(call.func)
         keywords = {keyword.arg: keyword.value for keyword in call.keywords}
@@ -521,13 +520,13 @@ def failures() -> str:
     sql = [
         (
             ", ".join(map(str, failure.numbers)),
-            failure.meaning,
-            "tried again" if issubclass(failure.kind, RetriableError) else "stops",
+            failure.message.meaning,
+            failure.message.follows.value,
             failure.advice_for(Site()),
         )
-        for failure in SQL_FAILURES
+        for failure in SQL_ERRORS
     ]
-    wats = [(f.condition, f.meaning, _NEXT[f.failure_class], f.advice) for f in FAILURES]
+    wats = [(f.message.symptom, f.message.meaning, _NEXT[f.failure_class], f.message.advice) for f in RESPONSE_ERRORS]
     return f"""# Failures
 
 What the outside world can answer, and what becomes of it. *Tried again* means Airflow's retries with growing waits, or
@@ -557,10 +556,19 @@ A letter disappears by itself when its run reaches WATS.
 def troubleshooting() -> str:
     """Explain every message by its code."""
     sql = [
-        (f"`{f.code}`", _follows(f.kind is RetriableError), f"VTE: {f.meaning}", _numbers(f), f.advice_for(Site()))
-        for f in SQL_FAILURES
+        (
+            f"`{f.message}`",
+            f.message.follows.value,
+            f"VTE: {f.message.meaning}",
+            f.message.symptom,
+            f.advice_for(Site()),
+        )
+        for f in SQL_ERRORS
     ]
-    wats = [(f"`{f.code}`", _NEXT[f.failure_class], f"WATS: {f.meaning}", f.condition, f.advice) for f in FAILURES]
+    wats = [
+        (f"`{f.message}`", _NEXT[f.failure_class], f"WATS: {f.message.meaning}", f.message.symptom, f.message.advice)
+        for f in RESPONSE_ERRORS
+    ]
     return f"""# Troubleshooting
 
 Every message of the product begins with a code, in the log of a task, in a mail, on a dead letter. Find the code here.
@@ -603,19 +611,11 @@ The sync goes on.
 
 def _codes(beginning: str) -> str:
     rows = [
-        (f"`{one.code}`", one.follows.value, one.symptom, one.meaning, one.advice)
-        for one in CODES
-        if one.code.startswith(beginning)
+        (f"`{message}`", message.follows.value, message.symptom, message.meaning, message.advice)
+        for message in MESSAGES
+        if message.code.startswith(beginning)
     ]
     return _table(("code", "what follows", "message", "meaning", "what to do"), rows)
-
-
-def _follows(is_retried: bool) -> str:  # noqa: FBT001 -- one caller, one meaning
-    return "tried again" if is_retried else "stops"
-
-
-def _numbers(failure: SqlFailure) -> str:
-    return f"SQL error {', '.join(map(str, failure.numbers))}"
 
 
 def _equal_rejections() -> str:

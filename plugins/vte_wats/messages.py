@@ -1,8 +1,9 @@
-"""Every message of the product by its code: what follows, what it means, what to do. docs/troubleshooting.md shows it.
+"""Every message of the product: its code, what follows, what it means, what to do.
 
-A message begins with its code, which never changes and is never used again. The codes of failures of SQL Server
-(VW2..) and WATS (VW3..) stand in their own tables, beside what tells them apart: ``vte_wats.vte.sql_errors`` and
-``vte_wats.wats.response_errors``.
+An error or a warning names one of these objects where it is raised; docs/troubleshooting.md and the status page show
+the same record. A code never changes and is never used again. The messages about errors of SQL Server (VW2..) and
+answers of WATS (VW3..) stand in ``vte_wats.vte.sql_errors`` and ``vte_wats.wats.response_errors``, beside what tells
+them apart.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ class Follows(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Code:
-    """One message, in the words of the person who has to deal with it."""
+class Message:
+    """One message, in the words of the person who has to deal with it. As text it is its code."""
 
     code: str
     follows: Follows
@@ -31,137 +32,507 @@ class Code:
     meaning: str
     advice: str
 
+    def __str__(self) -> str:
+        return self.code
 
-CODES: tuple[Code, ...] = (
-    # VW1.. settings, connections, storage
-    Code("VW101", Follows.STOPS, "the Variable does not exist", "the site has given no answers yet",
-         "create the Variable vte_wats with at least the two answers of the message"),
-    Code("VW102", Follows.STOPS, "the Variable is not valid JSON", "a comma, quote or bracket is wrong, or a name "
-         "is given twice", "correct it in the Airflow UI; the message names the place"),
-    Code("VW103", Follows.STOPS, "N setting(s) are wrong", "a value breaks its rule, or a name is no setting",
-         "correct each named field; docs/configuration.md has the rules"),
-    Code("VW104", Follows.STOPS, "[vte_wats] sites: names separated by commas", "a site's name cannot be part of ids",
-         "use lower-case letters and digits, a letter first"),
-    Code("VW105", Follows.STOPS, "[vte_wats] sites: each name once", "two sites have one name", "name each once"),
-    Code("VW106", Follows.STOPS, "[vte_wats] start_date", "the deployment does not say from when on to sync",
-         "set AIRFLOW__VTE_WATS__START_DATE"),
-    Code("VW107", Follows.STOPS, "[vte_wats] …: a whole number", "an option of the section is no number, or too small",
-         "correct it in airflow.cfg or the environment"),
-    Code("VW108", Follows.STOPS, "N field(s) of the WATS connection are wrong", "address, token or an option is wrong",
-         "correct each named field of the connection"),
-    Code("VW109", Follows.STOPS, "ca_file: must hold certificates", "the file is there but is no PEM file",
-         "put the certificate authority of WATS into it"),
-    Code("VW110", Follows.STOPS, "storage_path names a connection that does not exist", "the bucket's credentials are "
-         "not in Airflow", "create that connection, or correct storage_path"),
-    Code("VW111", Follows.STOPS, "storage_path cannot be used", "the bucket or its driver is missing",
-         "do what the message says; create the bucket, install the provider"),
-    Code("VW112", Follows.STOPS, "the Variable with the requests of the last minute is damaged", "somebody wrote to it",
-         "delete it a minute after the last request to WATS"),
-    Code("VW113", Follows.AGAIN, "another task uses WATS at the same time", "the pool has more slots than the "
-         "connection's concurrent_tasks", "give the pool of WATS that many slots, one by default"),
-    # VW29., VW39.. VTE and WATS beside their tables
-    Code("VW299", Follows.STOPS, "VTE: unexpected error", "an error number nobody has judged", "report it with the "
-         "message; clear the task once it is mended"),
-    Code("VW391", Follows.AGAIN, "WATS: asked for a pause", "it is longer than a task sleeps through",
-         "nothing; the task comes again when it is over"),
-    Code("VW392", Follows.AGAIN, "not sent, WATS failed too often just before", "WATS is down",
-         "as the failure says that the message repeats"),
-    # VW4.. single runs
-    Code("VW401", Follows.HELD, "test plan … matches nothing in process_map", "its WATS process is not known",
-         "add it to process_map; the runs go through by themselves"),
-    Code("VW402", Follows.HELD, "a run's result code is not listed", "IndexData.Result has a value nobody has judged",
-         "add it to result_codes"),
-    Code("VW403", Follows.HELD, "a step's result code is not listed", "TestResultType has a value nobody has judged",
-         "add it to step_result_codes"),
-    Code("VW404", Follows.HELD, "WATS has no test operation with this process code", "process_map names a code that "
-         "WATS does not know", "add the operation in WATS, or correct process_map"),
-    Code("VW411", Follows.DEAD, "serial or part number must not be blank", "WATS tells units apart by it",
-         "correct the run in VTE, then drive the letter again"),
-    Code("VW412", Follows.DEAD, "serial or part number is too long", "WATS takes 100 characters", "correct it in VTE"),
-    Code("VW413", Follows.DEAD, "serial or part number contains characters that are refused here",
-         "problem_characters is reject", "correct it in VTE, or set problem_characters to keep"),
-    Code("VW414", Follows.DEAD, "station must not be blank", "neither the setting's column nor Hostname has a value",
-         "correct it in VTE, or let the setting station name another column"),
-    Code("VW415", Follows.DEAD, "the start lies outside what WATS stores", "Timestamp or TestTime is wrong",
-         "correct the run in VTE"),
-    Code("VW416", Follows.DEAD, "a text is too long even for an attachment", "a step holds megabytes of text",
-         "shorten it in VTE"),
-    Code("VW417", Follows.DEAD, "a field breaks a rule of the report format", "the message names field and rule",
-         "correct the run in VTE"),
-    Code("VW418", Follows.DEAD, "another run has the same serial, part number, process and start", "WATS would "
-         "overwrite one with the other", "correct one of the two in VTE"),
-    # VW5.. the sync and its state
-    Code("VW501", Follows.STOPS, "plan failed, so nothing was carried", "settle only follows", "look at plan's log"),
-    Code("VW502", Follows.STOPS, "N of M slices failed", "their own logs say why", "mend it, clear the failed tasks"),
-    Code("VW503", Follows.STOPS, "accounts do not balance", "runs and outcomes differ: a mistake of the product",
-         "keep the staging folder, report it"),
-    Code("VW504", Follows.STOPS, "runs were read, but others have an outcome", "as VW503, within one slice",
-         "keep the staging folder, report it"),
-    Code("VW505", Follows.STOPS, "WATS rejected N runs for the same reason", "a setting is wrong, not the runs; "
-         "nothing was dead-lettered", "correct what WATS names, clear the task"),
-    Code("VW506", Follows.AGAIN, "N reports could not be uploaded now", "WATS failed for some; the rest is stored",
-         "nothing unless it stays: then as the first failure says"),
-    Code("VW507", Follows.AGAIN, "SQL Server's clock is too far behind", "the window would end in its future",
-         "set both clocks by the same time server"),
-    Code("VW508", Follows.STOPS, "sampled reports were altered in WATS", "a report says something else than its run",
-         "find out by whom, then vte_wats_backfill with the runs and force"),
-    Code("VW511", Follows.STOPS, "the Variable is lost", "earlier syncs wrote the state, and it is gone",
-         "restore it, or begin anew as the message says"),
-    Code("VW512", Follows.STOPS, "the Variable is older than the last sync", "a backup was put back",
-         "put the newer one back, or go on as the message says"),
-    Code("VW513", Follows.STOPS, "another database, WATS or source_timezone than so far, or restored",
-         "the connections lead elsewhere, or the setting changed",
-         "correct the connection or the setting, or trigger with accept_identity if it is meant"),
-    Code("VW514", Follows.STOPS, "the Variable is from the future", "a clock was set back, or it is another system's",
-         "correct the clock, or restore the right state"),
-    Code("VW515", Follows.STOPS, "columns that are read are gone", "VTE's schema or the grants changed",
-         "set column_overrides, or run grant_read_only.sql"),
-    Code("VW516", Follows.STOPS, "the Variable is damaged", "the state is no state", "restore it, or begin anew"),
-    Code("VW521", Follows.STOPS, "no dead letter has the signature", "a typing error, or they went through",
-         "take one of the signatures in the message"),
-    Code("VW522", Follows.STOPS, "N field(s) of the form are wrong", "nothing was started",
-         "correct each named field and trigger again"),
-    Code("VW531", Follows.STOPS, "N thing(s) are wrong", "the check before go-live found what would stop or hold runs",
-         "do what each line says, then check again"),
-    # VW6.. alerts
-    Code("VW601", Follows.AGAIN, "a message could not be sent", "no way took it", "mend smtp_default or the Apprise "
-         "connection; the next check sends it"),
-    # VW9.. warnings: the sync goes on
-    Code("VW901", Follows.WARNS, "nobody is told of anything", "no recipients are set", "set alerts.recipients"),
-    Code("VW902", Follows.WARNS, "the storage cannot be read", "folder or bucket is away", "mend it; syncs fail, too"),
-    Code("VW903", Follows.WARNS, "the summary is tried again", "VTE or the mail server was away", "nothing"),
-    Code("VW904", Follows.WARNS, "the Variable is damaged and begins anew", "the history is no history",
-         "nothing; its counts begin at zero"),
-    Code("VW905", Follows.WARNS, "late, and …", "a deadline passed, and state or settings cannot be read",
-         "as the rest of the message says"),
-    Code("VW906", Follows.WARNS, "nobody is told, for no recipients are set", "what would have been a mail",
-         "set alerts.recipients"),
-    Code("VW907", Follows.WARNS, "not told, tried again at the next check", "mail server or target refused",
-         "mend smtp_default or the Apprise connection"),
-    Code("VW908", Follows.WARNS, "the Variable holds no missed deadline", "somebody wrote to it", "nothing"),
-    Code("VW909", Follows.WARNS, "one way failed", "of mail and Apprise, the other took it", "mend the one named"),
-    Code("VW910", Follows.WARNS, "the Variable holds no failure", "somebody wrote to it", "nothing"),
-    Code("VW911", Follows.WARNS, "SQL Server's clock is behind", "the window ends earlier for it",
-         "set both clocks by the same time server"),
-    Code("VW912", Follows.WARNS, "more runs than one DAG run carries", "the rest is left for the next", "nothing"),
-    Code("VW913", Follows.WARNS, "accepted: …", "the sync was triggered with accept_identity", "nothing"),
-    Code("VW914", Follows.WARNS, "SQL Server's clock differs from Airflow's", "by more than clock_skew_limit_s",
-         "set both by the same time server"),
-    Code("VW915", Follows.WARNS, "a column has another type than before", "VTE's schema changed",
-         "look whether its values still mean the same"),
-    Code("VW916", Follows.WARNS, "runs appeared in the oldest part of guard_band_s", "others may come later still",
-         "raise guard_band_s if the daily comparison finds runs, too"),
-    Code("VW917", Follows.WARNS, "runs are not in WATS although their time was done", "they came later than "
-         "guard_band_s, or WATS lost them", "raise guard_band_s as the message says"),
-    Code("VW918", Follows.WARNS, "WATS failed N times in a row", "the rest is not sent to a server that is down",
-         "nothing unless it stays"),
-    Code("VW919", Follows.WARNS, "opened …", "a condition opened", "as the mail says"),
-    Code("VW920", Follows.WARNS, "fewer runs than planned were found", "they are not in VTE, or no longer", "nothing "
-         "if they were deleted"),
-    Code("VW921", Follows.WARNS, "a run changed after its upload", "its report in WATS is outdated",
-         "carry it again by vte_wats_backfill"),
-    Code("VW922", Follows.WARNS, "a run is altered in WATS", "its report says something else", "as VW508"),
-    Code("VW923", Follows.WARNS, "is no dead letter and counts as none", "somebody wrote or changed the file",
-         "look at it, then remove it; its run is compared with WATS by vte_wats_reconcile"),
-    Code("VW924", Follows.WARNS, "/health cannot tell", "the option sites is wrong", "correct it, as the reason says"),
-)  # fmt: skip
+
+# VW1.. settings, connections, storage
+VW101 = Message(
+    "VW101",
+    Follows.STOPS,
+    "the Variable does not exist",
+    "the site has given no answers yet",
+    "create the Variable vte_wats with at least the two answers of the message",
+)
+VW102 = Message(
+    "VW102",
+    Follows.STOPS,
+    "the Variable is not valid JSON",
+    "a comma, quote or bracket is wrong, or a name is given twice",
+    "correct it in the Airflow UI; the message names the place",
+)
+VW103 = Message(
+    "VW103",
+    Follows.STOPS,
+    "N setting(s) are wrong",
+    "a value breaks its rule, or a name is no setting",
+    "correct each named field; docs/configuration.md has the rules",
+)
+VW104 = Message(
+    "VW104",
+    Follows.STOPS,
+    "[vte_wats] sites: names separated by commas",
+    "a site's name cannot be part of ids",
+    "use lower-case letters and digits, a letter first",
+)
+VW105 = Message(
+    "VW105",
+    Follows.STOPS,
+    "[vte_wats] sites: each name once",
+    "two sites have one name",
+    "name each once",
+)
+VW106 = Message(
+    "VW106",
+    Follows.STOPS,
+    "[vte_wats] start_date",
+    "the deployment does not say from when on to sync",
+    "set AIRFLOW__VTE_WATS__START_DATE",
+)
+VW107 = Message(
+    "VW107",
+    Follows.STOPS,
+    "[vte_wats] …: a whole number",
+    "an option of the section is no number, or too small",
+    "correct it in airflow.cfg or the environment",
+)
+VW108 = Message(
+    "VW108",
+    Follows.STOPS,
+    "N field(s) of the WATS connection are wrong",
+    "address, token or an option is wrong",
+    "correct each named field of the connection",
+)
+VW109 = Message(
+    "VW109",
+    Follows.STOPS,
+    "ca_file: must hold certificates",
+    "the file is there but is no PEM file",
+    "put the certificate authority of WATS into it",
+)
+VW110 = Message(
+    "VW110",
+    Follows.STOPS,
+    "storage_path names a connection that does not exist",
+    "the bucket's credentials are not in Airflow",
+    "create that connection, or correct storage_path",
+)
+VW111 = Message(
+    "VW111",
+    Follows.STOPS,
+    "storage_path cannot be used",
+    "the bucket or its driver is missing",
+    "do what the message says; create the bucket, install the provider",
+)
+VW112 = Message(
+    "VW112",
+    Follows.STOPS,
+    "the Variable with the requests of the last minute is damaged",
+    "somebody wrote to it",
+    "delete it a minute after the last request to WATS",
+)
+VW113 = Message(
+    "VW113",
+    Follows.AGAIN,
+    "another task uses WATS at the same time",
+    "the pool has more slots than the connection's concurrent_tasks",
+    "give the pool of WATS that many slots, one by default",
+)
+# VW2.. VTE, beside its table
+VW299 = Message(
+    "VW299",
+    Follows.STOPS,
+    "VTE: unexpected error",
+    "an error number nobody has judged",
+    "report it with the message; clear the task once it is mended",
+)
+# VW3.. WATS, beside its table
+VW391 = Message(
+    "VW391",
+    Follows.AGAIN,
+    "WATS: asked for a pause",
+    "it is longer than a task sleeps through",
+    "nothing; the task comes again when it is over",
+)
+VW392 = Message(
+    "VW392",
+    Follows.AGAIN,
+    "not sent, WATS failed too often just before",
+    "WATS is down",
+    "as the failure says that the message repeats",
+)
+# VW4.. single runs
+VW401 = Message(
+    "VW401",
+    Follows.HELD,
+    "test plan … matches nothing in process_map",
+    "its WATS process is not known",
+    "add it to process_map; the runs go through by themselves",
+)
+VW402 = Message(
+    "VW402",
+    Follows.HELD,
+    "a run's result code is not listed",
+    "IndexData.Result has a value nobody has judged",
+    "add it to result_codes",
+)
+VW403 = Message(
+    "VW403",
+    Follows.HELD,
+    "a step's result code is not listed",
+    "TestResultType has a value nobody has judged",
+    "add it to step_result_codes",
+)
+VW404 = Message(
+    "VW404",
+    Follows.HELD,
+    "WATS has no test operation with this process code",
+    "process_map names a code that WATS does not know",
+    "add the operation in WATS, or correct process_map",
+)
+VW411 = Message(
+    "VW411",
+    Follows.DEAD,
+    "serial or part number must not be blank",
+    "WATS tells units apart by it",
+    "correct the run in VTE, then drive the letter again",
+)
+VW412 = Message(
+    "VW412",
+    Follows.DEAD,
+    "serial or part number is too long",
+    "WATS takes 100 characters",
+    "correct it in VTE",
+)
+VW413 = Message(
+    "VW413",
+    Follows.DEAD,
+    "serial or part number contains characters that are refused here",
+    "problem_characters is reject",
+    "correct it in VTE, or set problem_characters to keep",
+)
+VW414 = Message(
+    "VW414",
+    Follows.DEAD,
+    "station must not be blank",
+    "neither the setting's column nor Hostname has a value",
+    "correct it in VTE, or let the setting station name another column",
+)
+VW415 = Message(
+    "VW415",
+    Follows.DEAD,
+    "the start lies outside what WATS stores",
+    "Timestamp or TestTime is wrong",
+    "correct the run in VTE",
+)
+VW416 = Message(
+    "VW416",
+    Follows.DEAD,
+    "a text is too long even for an attachment",
+    "a step holds megabytes of text",
+    "shorten it in VTE",
+)
+VW417 = Message(
+    "VW417",
+    Follows.DEAD,
+    "a field breaks a rule of the report format",
+    "the message names field and rule",
+    "correct the run in VTE",
+)
+VW418 = Message(
+    "VW418",
+    Follows.DEAD,
+    "another run has the same serial, part number, process and start",
+    "WATS would overwrite one with the other",
+    "correct one of the two in VTE",
+)
+# VW5.. the sync and its state
+VW501 = Message(
+    "VW501",
+    Follows.STOPS,
+    "plan failed, so nothing was carried",
+    "settle only follows",
+    "look at plan's log",
+)
+VW502 = Message(
+    "VW502",
+    Follows.STOPS,
+    "N of M slices failed",
+    "their own logs say why",
+    "mend it, clear the failed tasks",
+)
+VW503 = Message(
+    "VW503",
+    Follows.STOPS,
+    "accounts do not balance",
+    "runs and outcomes differ: a mistake of the product",
+    "keep the staging folder, report it",
+)
+VW504 = Message(
+    "VW504",
+    Follows.STOPS,
+    "runs were read, but others have an outcome",
+    "as VW503, within one slice",
+    "keep the staging folder, report it",
+)
+VW505 = Message(
+    "VW505",
+    Follows.STOPS,
+    "WATS rejected N runs for the same reason",
+    "a setting is wrong, not the runs; nothing was dead-lettered",
+    "correct what WATS names, clear the task",
+)
+VW506 = Message(
+    "VW506",
+    Follows.AGAIN,
+    "N reports could not be uploaded now",
+    "WATS failed for some; the rest is stored",
+    "nothing unless it stays: then as the first failure says",
+)
+VW507 = Message(
+    "VW507",
+    Follows.AGAIN,
+    "SQL Server's clock is too far behind",
+    "the window would end in its future",
+    "set both clocks by the same time server",
+)
+VW508 = Message(
+    "VW508",
+    Follows.STOPS,
+    "sampled reports were altered in WATS",
+    "a report says something else than its run",
+    "find out by whom, then vte_wats_backfill with the runs and force",
+)
+VW511 = Message(
+    "VW511",
+    Follows.STOPS,
+    "the Variable is lost",
+    "earlier syncs wrote the state, and it is gone",
+    "restore it, or begin anew as the message says",
+)
+VW512 = Message(
+    "VW512",
+    Follows.STOPS,
+    "the Variable is older than the last sync",
+    "a backup was put back",
+    "put the newer one back, or go on as the message says",
+)
+VW513 = Message(
+    "VW513",
+    Follows.STOPS,
+    "another database, WATS or source_timezone than so far, or restored",
+    "the connections lead elsewhere, or the setting changed",
+    "correct the connection or the setting, or trigger with accept_identity if it is meant",
+)
+VW514 = Message(
+    "VW514",
+    Follows.STOPS,
+    "the Variable is from the future",
+    "a clock was set back, or it is another system's",
+    "correct the clock, or restore the right state",
+)
+VW515 = Message(
+    "VW515",
+    Follows.STOPS,
+    "columns that are read are gone",
+    "VTE's schema or the grants changed",
+    "set column_overrides, or run grant_read_only.sql",
+)
+VW516 = Message(
+    "VW516",
+    Follows.STOPS,
+    "the Variable is damaged",
+    "the state is no state",
+    "restore it, or begin anew",
+)
+VW521 = Message(
+    "VW521",
+    Follows.STOPS,
+    "no dead letter has the signature",
+    "a typing error, or they went through",
+    "take one of the signatures in the message",
+)
+VW522 = Message(
+    "VW522",
+    Follows.STOPS,
+    "N field(s) of the form are wrong",
+    "nothing was started",
+    "correct each named field and trigger again",
+)
+VW531 = Message(
+    "VW531",
+    Follows.STOPS,
+    "N thing(s) are wrong",
+    "the check before go-live found what would stop or hold runs",
+    "do what each line says, then check again",
+)
+# VW6.. alerts
+VW601 = Message(
+    "VW601",
+    Follows.AGAIN,
+    "a message could not be sent",
+    "no way took it",
+    "mend smtp_default or the Apprise connection; the next check sends it",
+)
+# VW9.. warnings: the sync goes on
+VW901 = Message(
+    "VW901",
+    Follows.WARNS,
+    "nobody is told of anything",
+    "no recipients are set",
+    "set alerts.recipients",
+)
+VW902 = Message(
+    "VW902",
+    Follows.WARNS,
+    "the storage cannot be read",
+    "folder or bucket is away",
+    "mend it; syncs fail, too",
+)
+VW903 = Message(
+    "VW903",
+    Follows.WARNS,
+    "the summary is tried again",
+    "VTE or the mail server was away",
+    "nothing",
+)
+VW904 = Message(
+    "VW904",
+    Follows.WARNS,
+    "the Variable is damaged and begins anew",
+    "the history is no history",
+    "nothing; its counts begin at zero",
+)
+VW905 = Message(
+    "VW905",
+    Follows.WARNS,
+    "late, and …",
+    "a deadline passed, and state or settings cannot be read",
+    "as the rest of the message says",
+)
+VW906 = Message(
+    "VW906",
+    Follows.WARNS,
+    "nobody is told, for no recipients are set",
+    "what would have been a mail",
+    "set alerts.recipients",
+)
+VW907 = Message(
+    "VW907",
+    Follows.WARNS,
+    "not told, tried again at the next check",
+    "mail server or target refused",
+    "mend smtp_default or the Apprise connection",
+)
+VW908 = Message(
+    "VW908",
+    Follows.WARNS,
+    "the Variable holds no missed deadline",
+    "somebody wrote to it",
+    "nothing",
+)
+VW909 = Message(
+    "VW909",
+    Follows.WARNS,
+    "one way failed",
+    "of mail and Apprise, the other took it",
+    "mend the one named",
+)
+VW910 = Message(
+    "VW910",
+    Follows.WARNS,
+    "the Variable holds no failure",
+    "somebody wrote to it",
+    "nothing",
+)
+VW911 = Message(
+    "VW911",
+    Follows.WARNS,
+    "SQL Server's clock is behind",
+    "the window ends earlier for it",
+    "set both clocks by the same time server",
+)
+VW912 = Message(
+    "VW912",
+    Follows.WARNS,
+    "more runs than one DAG run carries",
+    "the rest is left for the next",
+    "nothing",
+)
+VW913 = Message(
+    "VW913",
+    Follows.WARNS,
+    "accepted: …",
+    "the sync was triggered with accept_identity",
+    "nothing",
+)
+VW914 = Message(
+    "VW914",
+    Follows.WARNS,
+    "SQL Server's clock differs from Airflow's",
+    "by more than clock_skew_limit_s",
+    "set both by the same time server",
+)
+VW915 = Message(
+    "VW915",
+    Follows.WARNS,
+    "a column has another type than before",
+    "VTE's schema changed",
+    "look whether its values still mean the same",
+)
+VW916 = Message(
+    "VW916",
+    Follows.WARNS,
+    "runs appeared in the oldest part of guard_band_s",
+    "others may come later still",
+    "raise guard_band_s if the daily comparison finds runs, too",
+)
+VW917 = Message(
+    "VW917",
+    Follows.WARNS,
+    "runs are not in WATS although their time was done",
+    "they came later than guard_band_s, or WATS lost them",
+    "raise guard_band_s as the message says",
+)
+VW918 = Message(
+    "VW918",
+    Follows.WARNS,
+    "WATS failed N times in a row",
+    "the rest is not sent to a server that is down",
+    "nothing unless it stays",
+)
+VW919 = Message(
+    "VW919",
+    Follows.WARNS,
+    "opened …",
+    "a condition opened",
+    "as the mail says",
+)
+VW920 = Message(
+    "VW920",
+    Follows.WARNS,
+    "fewer runs than planned were found",
+    "they are not in VTE, or no longer",
+    "nothing if they were deleted",
+)
+VW921 = Message(
+    "VW921",
+    Follows.WARNS,
+    "a run changed after its upload",
+    "its report in WATS is outdated",
+    "carry it again by vte_wats_backfill",
+)
+VW922 = Message(
+    "VW922",
+    Follows.WARNS,
+    "a run is altered in WATS",
+    "its report says something else",
+    "as VW508",
+)
+VW923 = Message(
+    "VW923",
+    Follows.WARNS,
+    "is no dead letter and counts as none",
+    "somebody wrote or changed the file",
+    "look at it, then remove it; its run is compared with WATS by vte_wats_reconcile",
+)
+VW924 = Message(
+    "VW924",
+    Follows.WARNS,
+    "/health cannot tell",
+    "the option sites is wrong",
+    "correct it, as the reason says",
+)
+
+MESSAGES: tuple[Message, ...] = tuple(value for value in tuple(globals().values()) if isinstance(value, Message))
+"""All of them, in the order of their codes; those of the two tables stand there."""

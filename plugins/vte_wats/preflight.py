@@ -11,6 +11,7 @@ from typing import Any
 from vte_wats.config.settings import KEY_COLUMNS, OPTIONAL_COLUMNS, Settings, TableOverride
 from vte_wats.domain.errors import FatalError
 from vte_wats.domain.ports import SourceFacts, SourceIdentity
+from vte_wats.messages import VW531
 
 _OLDEST = 11  # SQL Server 2012
 _STEP_TABLES = ("TestDataNumeric", "TestDataText", "TestDataOther")
@@ -87,7 +88,7 @@ def report(findings: Sequence[Finding], log: logging.Logger) -> dict[str, Any]:
         log.log(levels[finding.level], "%s", finding)
     wrong = [finding.text for finding in findings if finding.level is Level.WRONG]
     if wrong:
-        raise FatalError(f"VW531 {len(wrong)} thing(s) are wrong:\n" + "\n".join(f"- {text}" for text in wrong))
+        raise FatalError(VW531, f"{len(wrong)} thing(s) are wrong:\n" + "\n".join(f"- {text}" for text in wrong))
     return {"findings": [{"level": one.level.value, "text": one.text, "sql": one.sql} for one in findings]}
 
 

@@ -663,8 +663,8 @@ def test_every_entry_of_the_table_is_shown_by_a_test():
         "the request could not be sent",  # unit/test_wats_answers.py
     }
     shown = {meaning for *_, meaning in ON_THE_WIRE}
-    for failure in response_errors.FAILURES:
-        assert failure.meaning in shown_elsewhere or any(part in failure.meaning for part in shown), failure.condition
+    for failure in response_errors.RESPONSE_ERRORS:
+        assert failure.message.meaning in shown_elsewhere or any(part in failure.message.meaning for part in shown), failure.message.symptom
 
 
 class _Address:

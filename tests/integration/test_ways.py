@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 from sandbox.mail import MailCatcher, forms_of
-from vte_wats.alerting.message import Content, Tone
+from vte_wats.alerting.notification import Content, Tone
 from vte_wats.config.alert_settings import AlertSettings
 from vte_wats.domain.errors import RetriableError
 from vte_wats.orchestration.notifiers import sending, ways_in_words
@@ -21,7 +21,7 @@ MESSAGE = Content(
     tone=Tone.BAD,
     headline="A very long line of text " * 60,
     facts=[("lastSync", "12:00 – Köln {{ conn.wats_default.password }}")],
-).message()
+).notification()
 MAIL = AlertSettings(recipients=("one@factory.example", "two@factory.example"))
 
 

@@ -20,6 +20,7 @@ from vte_wats.domain.ports import (
     TimeRange,
 )
 from vte_wats.domain.run import VteTestRun
+from vte_wats.messages import VW392
 
 
 class FakeSource:
@@ -137,7 +138,7 @@ class FakeWats:
             self._store(report)
             if report.report_id in self.lose_answers_of:
                 self.lose_answers_of.discard(report.report_id)
-                yield Submission(report, RetriableError("the answer did not come"))
+                yield Submission(report, RetriableError(VW392, "the answer did not come"))
                 continue
             yield Submission(report)
 

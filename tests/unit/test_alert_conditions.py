@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 
 from vte_wats.alerting.conditions import Condition, Kind, NoticeKind, Observation, Verdict
 from vte_wats.alerting.mails import Situation
-from vte_wats.alerting.message import Message
 from vte_wats.alerting.monitor_state import Memory
+from vte_wats.alerting.notification import Notification
 from vte_wats.alerting.notify import taken_in, tell
 from vte_wats.config.alert_settings import AlertSettings, QuietHours
 from vte_wats.config.sites import Site
 from vte_wats.domain.errors import RetriableError
+from vte_wats.messages import VW392
 
 T0 = datetime(2026, 3, 2, 12, tzinfo=UTC)
 STEP = timedelta(minutes=2)
@@ -32,9 +33,9 @@ class MailServer:
         self.subjects: list[str] = []
         self.refuses = False
 
-    def __call__(self, message: Message) -> None:
+    def __call__(self, message: Notification) -> None:
         if self.refuses:
-            raise RetriableError("no mail today")
+            raise RetriableError(VW392, "no mail today")
         self.subjects.append(message.subject)
 
     @property

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from vte_wats.alerting.conditions import Condition, NoticeKind
 from vte_wats.alerting.mails import Situation, late, notice, summary
-from vte_wats.alerting.message import Message
 from vte_wats.alerting.missed_deadline import Missed
 from vte_wats.alerting.monitor_state import Memory, Waiting
+from vte_wats.alerting.notification import Notification
 from vte_wats.alerting.task_failure import Failure
 from vte_wats.config.sites import Site
 from vte_wats.state.coverage import Outcome, State, Stretch
@@ -60,7 +60,7 @@ def a_condition(**fields) -> Condition:
     return Condition(**given | fields)
 
 
-def both(message: Message) -> tuple[str, str]:
+def both(message: Notification) -> tuple[str, str]:
     return message.text, html.unescape(re.sub(r"<[^>]*>", " ", message.html))
 
 
@@ -117,7 +117,7 @@ def test_the_late_mail_names_interval_deadline_and_reason():
     assert "no task has failed; the run is failed" in other.subject
 
 
-def a_summary(counts: dict[tuple[str, str], int], letters: dict[str, int] | None = None, **fields) -> Message:
+def a_summary(counts: dict[tuple[str, str], int], letters: dict[str, int] | None = None, **fields) -> Notification:
     outcomes = {Outcome.UPLOADED: 90, Outcome.DEAD: 1}
     return summary(date(2026, 3, 1), counts, outcomes, letters or {}, a_situation(**fields))
 

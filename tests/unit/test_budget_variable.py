@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from vte_wats.orchestration import budget_variable
 from vte_wats.domain.errors import FatalError, RetriableError
+from vte_wats.orchestration import budget_variable
 from vte_wats.orchestration.budget_variable import BudgetVariable
 from vte_wats.wats.rate_limiter import Spent
 

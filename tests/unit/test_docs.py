@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from vte_wats.config.settings import Settings, parse_settings
-from vte_wats.vte.sql_errors import SQL_FAILURES
+from vte_wats.vte.sql_errors import SQL_ERRORS
 from vte_wats.wats.connection import WatsOptions
-from vte_wats.wats.response_errors import FAILURES
+from vte_wats.wats.response_errors import RESPONSE_ERRORS
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 IGNORED = {".venv", ".git", ".demo", "node_modules"}
@@ -55,9 +55,9 @@ def test_every_setting_is_described(name):
 
 def test_every_failure_is_described():
     text = (REPOSITORY / "docs/failures.md").read_text(encoding="utf-8")
-    for failure in SQL_FAILURES:
+    for failure in SQL_ERRORS:
         assert all(str(number) in text for number in failure.numbers), failure
-    assert all(failure.condition in text for failure in FAILURES)
+    assert all(failure.message.symptom in text for failure in RESPONSE_ERRORS)
 
 
 def test_the_schema_page_draws_all_tables():

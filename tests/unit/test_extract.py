@@ -13,6 +13,7 @@ from tests.unit.fakes import FakeSource
 from vte_wats.domain.errors import RetriableError
 from vte_wats.domain.ports import Report, TimeRange
 from vte_wats.domain.run import VteStepResult, VteTestplan, VteTestRun
+from vte_wats.messages import VW392
 from vte_wats.storage.staging import Staging
 from vte_wats.sync.extract import RUNS, extract
 from vte_wats.sync.map_runs import Refusal, map_runs, mapped_runs, read_anew
@@ -61,7 +62,7 @@ class BrokenSource(FakeSource):
 
     def runs_between(self, ranges):
         yield next(super().runs_between(ranges))
-        raise RetriableError("the connection was lost")
+        raise RetriableError(VW392, "the connection was lost")
 
 
 def test_runs_of_a_repeated_hour_are_judged_by_what_their_station_did_around_it(staging):

@@ -99,7 +99,7 @@ def test_any_run_becomes_a_valid_report_or_a_refusal_with_its_reason(run, zone, 
     )
     report = report_or_refusal(run, answers)
     if isinstance(report, RejectedError):
-        assert report.message
+        assert str(report)
         assert report.signature
         return
     body = json.loads(report.body)

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from tests.unit.builders import a_run, guid_of
 from vte_wats.domain.errors import FatalError, HeldError, RejectedError, RetriableError
 from vte_wats.domain.run import StepKind, VteProduct, VteStepResult, VteTestplan, VteTestRun
+from vte_wats.messages import VW299, VW392, VW404, VW417
 
 # What SQL Server can hand out: any text of whole characters, any 64-bit number that is one.
 texts = st.none() | st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -113,10 +114,10 @@ def test_a_run_names_itself_without_its_steps():
 @pytest.mark.parametrize(
     "error",
     [
-        RetriableError("busy", 12.5),
-        RejectedError("serial is blank", "blank"),
-        HeldError("not mapped", "unmapped"),
-        FatalError("wrong login"),
+        RetriableError(VW392, "busy", 12.5),
+        RejectedError(VW417, "serial is blank", "blank"),
+        HeldError(VW404, "not mapped", "unmapped"),
+        FatalError(VW299, "wrong login"),
     ],
     ids=lambda error: type(error).__name__,
 )

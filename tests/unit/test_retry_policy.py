@@ -11,6 +11,7 @@ from airflow.serialization.serialized_objects import DagSerialization
 
 from vte_wats.config.sites import Site
 from vte_wats.domain.errors import FatalError, HeldError, RejectedError, RetriableError
+from vte_wats.messages import VW299, VW392, VW404, VW417
 from vte_wats.orchestration.dag_options import read_dag_settings
 from vte_wats.orchestration.retry import SyncRetryPolicy
 from vte_wats.orchestration.tasks import task_arguments
@@ -21,25 +22,29 @@ def decision_on(error: BaseException):
 
 
 def test_what_may_succeed_later_follows_the_tasks_own_backoff():
-    assert decision_on(RetriableError("a deadlock")).action is RetryAction.DEFAULT
+    assert decision_on(RetriableError(VW392, "a deadlock")).action is RetryAction.DEFAULT
 
 
 @pytest.mark.parametrize("wait_s", [0, 7.5, 3_600])
 def test_a_wait_the_server_asked_for_is_kept(wait_s):
-    decision = decision_on(RetriableError("busy", wait_s))
+    decision = decision_on(RetriableError(VW392, "busy", wait_s))
     assert decision.action is RetryAction.RETRY
     assert decision.retry_delay == timedelta(seconds=wait_s)
 
 
 @pytest.mark.parametrize(
     "error",
-    [FatalError("wrong login\nsecond line"), RejectedError("wrong login", "s"), HeldError("wrong login", "s")],
+    [
+        FatalError(VW299, "wrong login\nsecond line"),
+        RejectedError(VW417, "wrong login", "s"),
+        HeldError(VW404, "wrong login", "s"),
+    ],
     ids=lambda error: type(error).__name__,
 )
 def test_what_needs_a_person_fails_at_once_with_its_first_line_as_reason(error):
     decision = decision_on(error)
     assert decision.action is RetryAction.FAIL
-    assert decision.reason == "wrong login"
+    assert decision.reason == f"{error.code} wrong login"
 
 
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyError("x"), MemoryError()], ids=repr)

@@ -5,7 +5,7 @@ import pytest
 
 from vte_wats.config.sites import Site
 from vte_wats.domain.errors import FatalError, RetriableError
-from vte_wats.vte.sql_errors import SQL_FAILURES, translated
+from vte_wats.vte.sql_errors import SQL_ERRORS, translated
 
 RETRIABLE = [
     1205, 1222, 3952, 3960, 3961, -2, 20003, 18401, 40197, 40501, 40613, 49918, 49919, 49920,
@@ -30,7 +30,7 @@ def test_a_failure_that_needs_a_person_stops(number):
 
 
 def test_the_table_lists_every_number_once():
-    numbers = [number for failure in SQL_FAILURES for number in failure.numbers]
+    numbers = [number for failure in SQL_ERRORS for number in failure.numbers]
     assert sorted(numbers) == sorted(RETRIABLE + FATAL)
 
 

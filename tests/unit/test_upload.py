@@ -14,6 +14,7 @@ from tests.unit.builders import a_natural_key, a_report, a_run, a_settings, guid
 from tests.unit.fakes import FakeWats
 from vte_wats.domain.errors import FatalError, HeldError, RejectedError, RetriableError
 from vte_wats.domain.ports import Report
+from vte_wats.messages import VW299, VW392, VW404, VW417
 from vte_wats.storage.dead_letters import DeadLetters, LetterKind
 from vte_wats.storage.in_flight_keys import Claims
 from vte_wats.storage.staging import Staging
@@ -78,7 +79,7 @@ def a_refusal(number: int, kind: LetterKind = LetterKind.DEAD) -> Refusal:
 
 
 def a_rejection(signature: str = "pn too long") -> RejectedError:
-    return RejectedError(f"WATS said: {signature}", signature)
+    return RejectedError(VW417, f"WATS said: {signature}", signature)
 
 
 def test_absent_reports_are_uploaded_once(scene):
@@ -151,7 +152,7 @@ def test_what_was_staged_long_ago_never_replaces_what_came_since(scene):
 def test_a_letter_goes_only_once_the_data_it_holds_is_in_wats(scene, accepted):
     """An interval that is cleared after the next one read more of a run, which WATS refused."""
     scene.stage(a_report(1, source_hash="half"), a_report(2))
-    scene.wats.fail_next[guid_of(2)] = [RetriableError("WATS is away")]
+    scene.wats.fail_next[guid_of(2)] = [RetriableError(VW392, "WATS is away")]
     with pytest.raises(RetriableError):
         scene.upload()
     scene.letters.put(a_run(1, info1="with late steps"), LetterKind.DEAD, "refused", "refused", NOW_AT)
@@ -327,13 +328,13 @@ def test_upload_keeps_going_after_a_rejected_report(scene):
     scene.wats.fail_next = {guid_of(3): [a_rejection()]}
     assert scene.upload() == counts(5, uploaded=4, dead=1)
     letter = scene.letters.get(guid_of(3))
-    assert (letter.kind, letter.reason, letter.signature) == ("dead", "WATS said: pn too long", "pn too long")
+    assert (letter.kind, letter.reason, letter.signature) == ("dead", "VW417 WATS said: pn too long", "pn too long")
     assert guid_of(3) not in scene.wats.reports
 
 
 def test_a_report_wats_holds_back_becomes_a_held_letter(scene):
     scene.stage(a_report(1))
-    scene.wats.fail_next = {guid_of(1): [HeldError("operation is disabled", "disabled")]}
+    scene.wats.fail_next = {guid_of(1): [HeldError(VW404, "operation is disabled", "disabled")]}
     assert scene.upload() == counts(1, held=1)
     assert scene.letters.get(guid_of(1)).kind is LetterKind.HELD
 
@@ -364,9 +365,9 @@ def test_runs_the_mapping_refused_do_not_count_as_rejections(scene):
 def test_retriable_failures_let_the_others_go_and_ask_for_the_longest_wait(scene):
     scene.stage(*(a_report(n) for n in range(1, 6)), a_refusal(6))
     scene.wats.fail_next = {
-        guid_of(1): [RetriableError("busy", 5)],
-        guid_of(2): [RetriableError("busy", 60)],
-        guid_of(3): [RetriableError("reset")],
+        guid_of(1): [RetriableError(VW392, "busy", 5)],
+        guid_of(2): [RetriableError(VW392, "busy", 60)],
+        guid_of(3): [RetriableError(VW392, "reset")],
     }
     with pytest.raises(RetriableError, match="3 reports could not be uploaded now") as caught:
         scene.upload()
@@ -376,7 +377,7 @@ def test_retriable_failures_let_the_others_go_and_ask_for_the_longest_wait(scene
 
 def test_without_a_wish_for_a_wait_there_is_none(scene):
     scene.stage(a_report(1))
-    scene.wats.fail_next = {guid_of(1): [RetriableError("reset")]}
+    scene.wats.fail_next = {guid_of(1): [RetriableError(VW392, "reset")]}
     with pytest.raises(RetriableError) as caught:
         scene.upload()
     assert caught.value.retry_after_s is None
@@ -385,7 +386,7 @@ def test_without_a_wish_for_a_wait_there_is_none(scene):
 def test_the_next_try_posts_only_what_is_open_and_counts_what_the_first_one_uploaded(scene):
     scene.wats = FakeWats(a_report(4), a_report(5, source_hash="bbbb"))
     scene.stage(*(a_report(n) for n in range(1, 6)), a_refusal(6))
-    scene.wats.fail_next = {guid_of(1): [RetriableError("reset")]}
+    scene.wats.fail_next = {guid_of(1): [RetriableError(VW392, "reset")]}
     with pytest.raises(RetriableError):
         scene.upload()
     scene.wats.posted.clear()
@@ -397,7 +398,7 @@ def test_the_next_try_posts_only_what_is_open_and_counts_what_the_first_one_uplo
 def test_the_next_try_of_a_forced_upload_does_not_force_again_what_is_done(scene):
     scene.wats = FakeWats(a_report(1), a_report(2))
     scene.stage(a_report(1), a_report(2))
-    scene.wats.fail_next = {guid_of(1): [RetriableError("reset")]}
+    scene.wats.fail_next = {guid_of(1): [RetriableError(VW392, "reset")]}
     with pytest.raises(RetriableError):
         scene.upload(force=True)
     assert scene.upload(force=True) == counts(2, replaced=2)
@@ -424,7 +425,7 @@ def test_what_was_achieved_before_a_fatal_error_is_kept_for_the_next_try(scene):
 
 def test_a_run_that_changed_between_two_tries_is_posted_again(scene):
     scene.stage(a_report(1), a_report(2))
-    scene.wats.fail_next = {guid_of(2): [RetriableError("reset")]}
+    scene.wats.fail_next = {guid_of(2): [RetriableError(VW392, "reset")]}
     with pytest.raises(RetriableError):
         scene.upload()
     scene.stage(a_report(1, source_hash="bbbb"), a_report(2))  # read anew: late steps have arrived
@@ -434,7 +435,7 @@ def test_a_run_that_changed_between_two_tries_is_posted_again(scene):
 
 def test_a_slice_that_was_planned_anew_counts_only_the_runs_it_holds_now(scene):
     scene.stage(a_report(1), a_report(2))
-    scene.wats.fail_next = {guid_of(2): [RetriableError("reset")]}
+    scene.wats.fail_next = {guid_of(2): [RetriableError(VW392, "reset")]}
     with pytest.raises(RetriableError):
         scene.upload()
     scene.stage(a_report(2), a_report(3))
@@ -443,7 +444,7 @@ def test_a_slice_that_was_planned_anew_counts_only_the_runs_it_holds_now(scene):
 
 def test_notes_of_a_killed_try_that_are_cut_off_are_as_good_as_none(scene, tmp_path):
     scene.stage(a_report(1), a_report(2))
-    scene.wats.fail_next = {guid_of(2): [RetriableError("reset")]}
+    scene.wats.fail_next = {guid_of(2): [RetriableError(VW392, "reset")]}
     with pytest.raises(RetriableError):
         scene.upload()
     notes = tmp_path / "s0001" / "outcomes.jsonl.gz"
@@ -454,7 +455,7 @@ def test_notes_of_a_killed_try_that_are_cut_off_are_as_good_as_none(scene, tmp_p
 
 def test_a_server_that_cannot_be_asked_stops_everything_and_buries_nothing(scene):
     scene.stage(a_report(1), a_refusal(2))
-    scene.wats.out_of_order = FatalError("401: the token is not valid")
+    scene.wats.out_of_order = FatalError(VW299, "401: the token is not valid")
     with pytest.raises(FatalError, match="401"):
         scene.upload()
     assert scene.letters.guids() == frozenset()

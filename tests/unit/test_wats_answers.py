@@ -10,7 +10,7 @@ from pywats.core.exceptions import PyWATSError
 
 from vte_wats.domain.errors import FatalError, RejectedError, RetriableError
 from vte_wats.wats.response_errors import (
-    FAILURES,
+    RESPONSE_ERRORS,
     FailureClass,
     as_error,
     failure_of_exception,
@@ -63,10 +63,10 @@ def test_each_class_becomes_its_error_and_says_what_where_why_and_what_to_do():
         FailureClass.REJECTED: RejectedError,
         FailureClass.FATAL: FatalError,
     }
-    for failure in FAILURES:
+    for failure in RESPONSE_ERRORS:
         error = as_error(failure, "POST https://acme/api", "HTTP 000: the reason")
         assert type(error) is kinds[failure.failure_class]
-        for part in (failure.meaning, "POST https://acme/api", "HTTP 000: the reason", failure.advice):
+        for part in (failure.message.meaning, "POST https://acme/api", "HTTP 000: the reason", failure.message.advice):
             assert part in str(error)
 
 

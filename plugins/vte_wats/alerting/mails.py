@@ -9,9 +9,9 @@ from zoneinfo import ZoneInfo
 
 from vte_wats.alerting.conditions import Condition, NoticeKind
 from vte_wats.alerting.durations import in_words
-from vte_wats.alerting.message import Content, Message, Table, Tone
 from vte_wats.alerting.missed_deadline import Missed
 from vte_wats.alerting.monitor_state import Memory
+from vte_wats.alerting.notification import Content, Notification, Table, Tone
 from vte_wats.alerting.task_failure import Failure
 from vte_wats.config.sites import Site
 from vte_wats.state.coverage import Outcome, State
@@ -58,7 +58,7 @@ class Situation:
             yield "Last failure", f"{self.failure.task_id}, {self.told(self.failure.at)}: {self.failure.reason}"
 
 
-def notice(kind: NoticeKind, conditions: Sequence[Condition], around: Situation) -> Message:
+def notice(kind: NoticeKind, conditions: Sequence[Condition], around: Situation) -> Notification:
     """Return the mail about conditions of one kind that open, stay open or close together."""
     first = conditions[0]
     assert first.opened_at is not None  # noqa: S101 -- what is due has been opened
@@ -91,7 +91,7 @@ def notice(kind: NoticeKind, conditions: Sequence[Condition], around: Situation)
         advice=() if kind is NoticeKind.CLOSED else [first.advice],
         links=around.links,
         footer=around.footer,
-    ).message()
+    ).notification()
 
 
 def _missed(around: Situation) -> str:
@@ -106,7 +106,7 @@ def _missed(around: Situation) -> str:
     return "; ".join(parts) or "nothing: every run is in WATS or a dead letter"
 
 
-def late(missed: Missed, around: Situation) -> Message:
+def late(missed: Missed, around: Situation) -> Notification:
     """Return the mail about an interval whose sync missed its deadline."""
     from_at, to_at = (at.astimezone(around.zone) for at in (missed.from_at, missed.to_at))
     failure = around.failure if around.failure and around.failure.run_id == missed.run_id else None
@@ -130,7 +130,7 @@ def late(missed: Missed, around: Situation) -> Message:
         advice=["mend what the failed task says; later intervals carry these runs too, or clear the failed run"],
         links=around.links,
         footer=f"One mail an outage: further intervals that miss their deadline send none. {around.footer}",
-    ).message()
+    ).notification()
 
 
 def summary(
@@ -139,7 +139,7 @@ def summary(
     outcomes: Mapping[Outcome, int],
     letters: Mapping[str, int],
     around: Situation,
-) -> Message:
+) -> Notification:
     """Return the daily mail. ``counts`` are the day's runs in VTE by (product, result), ``letters`` those there now."""
     products = sorted({product for product, _ in counts})
     results = sorted({result for _, result in counts})
@@ -175,4 +175,4 @@ def summary(
         table=Table(["Product", *results], rows) if rows else None,
         links=around.links,
         footer=around.footer,
-    ).message()
+    ).notification()

@@ -9,14 +9,15 @@ from datetime import datetime
 
 from vte_wats.alerting.conditions import Condition, NoticeKind, Observation
 from vte_wats.alerting.mails import Situation, notice
-from vte_wats.alerting.message import Message
 from vte_wats.alerting.monitor_state import Memory
+from vte_wats.alerting.notification import Notification
 from vte_wats.config.alert_settings import AlertSettings
 from vte_wats.domain.errors import RetriableError
+from vte_wats.messages import VW906, VW907, VW919
 
 log = logging.getLogger(__name__)
 
-Send = Callable[[Message], None]
+Send = Callable[[Notification], None]
 Save = Callable[[Memory], None]
 
 
@@ -27,7 +28,7 @@ def taken_in(memory: Memory, observations: Iterable[Observation], limits: AlertS
         before = conditions.get(one.key, Condition())
         after = conditions[one.key] = before.observed(one, now_at, limits.confirm_checks)
         if after.is_open and not before.is_open:
-            log.warning("VW919 opened %s: %s", one.key, after.summary)
+            log.warning("%s opened %s: %s", VW919, one.key, after.summary)
         elif before.is_open and not after.is_open:
             log.info("closed %s: %s", one.key, after.summary)
     return memory.with_conditions(conditions)
@@ -49,7 +50,7 @@ def tell(limits: AlertSettings, around: Situation, ways: tuple[str, ...], send: 
         kind, keys = due
         message = notice(kind, [memory.conditions[key] for key in keys], replace(around, memory=memory))
         if not ways:
-            log.warning("VW906 nobody is told, for no recipients are set: %s", message.subject)
+            log.warning("%s nobody is told, for no recipients are set: %s", VW906, message.subject)
         elif quiet:
             log.info("quiet hours, told later: %s", message.subject)
             break
@@ -57,7 +58,7 @@ def tell(limits: AlertSettings, around: Situation, ways: tuple[str, ...], send: 
             try:
                 send(message)
             except RetriableError as exc:
-                log.error("VW907 not told, tried again at the next check: %s (%s)", message.subject, exc)  # noqa: TRY400
+                log.error("%s not told, tried again at the next check: %s (%s)", VW907, message.subject, exc)  # noqa: TRY400
                 break
             log.info("told: %s", message.subject)
         told = {key: memory.conditions[key].told(kind, around.now_at) for key in keys}

@@ -6,6 +6,7 @@ from collections import Counter
 from uuid import UUID
 
 from vte_wats.domain.errors import FatalError
+from vte_wats.messages import VW521
 from vte_wats.storage.dead_letters import DeadLetters
 
 ALL = "all"
@@ -26,5 +27,7 @@ def redrive(letters: DeadLetters, dead_letters: str) -> list[UUID]:
     if not found and dead_letters != ALL:
         known = Counter(head.signature for head in letters.heads())
         listed = "; ".join(f"{signature} ({runs} runs)" for signature, runs in known.most_common()) or "there are none"
-        raise FatalError(f"VW521 dead_letters: no dead letter has the signature {dead_letters!r}. Signatures: {listed}")
+        raise FatalError(
+            VW521, f"dead_letters: no dead letter has the signature {dead_letters!r}. Signatures: {listed}"
+        )
     return found

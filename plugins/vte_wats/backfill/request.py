@@ -18,6 +18,7 @@ from vte_wats.backfill.redrive import ALL
 from vte_wats.config.settings import Settings
 from vte_wats.domain.errors import FatalError
 from vte_wats.intervals.windows import Window
+from vte_wats.messages import VW522
 
 _MOST_RUNS_A_SLICE = 1_000
 _CHECKED_AT_ONCE = 50  # reports that one existence check asks for
@@ -67,8 +68,9 @@ def read_request(form: Mapping[str, Any], now_at: datetime, settings: Settings) 
     window = None if mistakes else _window(edges, now_at, settings, mistakes)
     if mistakes:
         raise FatalError(
-            f"VW522 {len(mistakes)} field(s) of the form are wrong, so nothing was started. Trigger it again\n"
-            + "\n".join(f"- {mistake}" for mistake in mistakes)
+            VW522,
+            f"{len(mistakes)} field(s) of the form are wrong, so nothing was started. Trigger it again\n"
+            + "\n".join(f"- {mistake}" for mistake in mistakes),
         )
     return Request(window, tuple(str(UUID(text)) for text in guids), dead_letters, batch_size)
 

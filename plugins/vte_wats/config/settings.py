@@ -31,6 +31,7 @@ from pydantic import (
 from vte_wats.config.alert_settings import AlertSettings
 from vte_wats.config.sites import Site
 from vte_wats.domain.errors import FatalError
+from vte_wats.messages import VW101, VW102, VW103
 
 # One-sided limits and "no limit" markers may have passed through a 32-bit column on their way here.
 _SINGLE_PRECISION = 1e-6
@@ -353,13 +354,16 @@ def _answers(text: str | None, variable: str) -> JsonValue:
     where = _where_to_change(variable)
     if text is None:
         raise FatalError(
-            f"VW101 the Airflow Variable {variable} does not exist. Create it under {where} with at least "
-            '{"source_timezone": "Europe/Oslo", "process_map": {"My test plan": 100}}'
+            VW101,
+            f"the Airflow Variable {variable} does not exist. Create it under {where} with at least "
+            '{"source_timezone": "Europe/Oslo", "process_map": {"My test plan": 100}}',
         )
     try:
         answers: JsonValue = json.loads(text, object_pairs_hook=_refuse_doubles)
     except ValueError as exc:
-        raise FatalError(f"VW102 the Airflow Variable {variable} is not valid JSON: {exc}. Change it: {where}") from exc
+        raise FatalError(
+            VW102, f"the Airflow Variable {variable} is not valid JSON: {exc}. Change it: {where}"
+        ) from exc
     return answers
 
 
@@ -367,7 +371,7 @@ def _wrong(exc: ValidationError, variable: str, *group: str) -> FatalError:
     mistakes = exc.errors(include_url=False, include_context=False)
     lines = [_mistake(".".join(map(str, (*group, *m["loc"]))), m["msg"], m["input"], m["type"]) for m in mistakes]
     return FatalError(
-        f"VW103 {len(lines)} setting(s) are wrong. Change them: {_where_to_change(variable)}\n" + "\n".join(lines)
+        VW103, f"{len(lines)} setting(s) are wrong. Change them: {_where_to_change(variable)}\n" + "\n".join(lines)
     )
 
 

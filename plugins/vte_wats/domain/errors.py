@@ -6,9 +6,27 @@ the retry policy and the operator see nothing else.
 
 from __future__ import annotations
 
+from vte_wats.messages import Message
+
 
 class VteWatsError(Exception):
-    """Root of the product's errors. Arguments go to ``Exception`` unchanged, so every error survives pickling."""
+    """Root of the product's errors: a message of the catalogue, and what it says about this case.
+
+    Arguments go to ``Exception`` unchanged, so every error survives pickling.
+    """
+
+    def __init__(self, message: Message, detail: str, *more: object) -> None:
+        super().__init__(message, detail, *more)
+        self.message = message
+        self.detail = detail
+
+    @property
+    def code(self) -> str:
+        """The stable code, such as ``VW304``."""
+        return self.message.code
+
+    def __str__(self) -> str:
+        return f"{self.code} {self.detail}"
 
 
 class RetriableError(VteWatsError):
@@ -17,13 +35,9 @@ class RetriableError(VteWatsError):
     ``retry_after_s`` is the number of seconds the other side asked us to wait, when it said so.
     """
 
-    def __init__(self, message: str, retry_after_s: float | None = None) -> None:
-        super().__init__(message, retry_after_s)
-        self.message = message
+    def __init__(self, message: Message, detail: str, retry_after_s: float | None = None) -> None:
+        super().__init__(message, detail, retry_after_s)
         self.retry_after_s = retry_after_s
-
-    def __str__(self) -> str:
-        return self.message
 
 
 class RejectedError(VteWatsError):
@@ -32,13 +46,9 @@ class RejectedError(VteWatsError):
     ``signature`` groups equal failures: the same text for every run that fails for the same reason.
     """
 
-    def __init__(self, message: str, signature: str) -> None:
-        super().__init__(message, signature)
-        self.message = message
+    def __init__(self, message: Message, detail: str, signature: str) -> None:
+        super().__init__(message, detail, signature)
         self.signature = signature
-
-    def __str__(self) -> str:
-        return self.message
 
 
 class HeldError(RejectedError):

@@ -6,6 +6,7 @@ from pywats.domains.report.report_models import Attachment
 
 from vte_wats.domain.errors import RejectedError
 from vte_wats.mapping.texts import shortened, width
+from vte_wats.messages import VW416
 
 LONG_TEXT_LIMIT = 5000
 """Characters WATS keeps of a report's comment; applied to a step's report text too."""
@@ -18,7 +19,8 @@ def attach(name: str, content: bytes, content_type: str) -> Attachment:
     if len(content) > _SIZE_LIMIT_BYTES:
         limit = f"{_SIZE_LIMIT_BYTES // 2**20} MiB"
         raise RejectedError(
-            f"VW416 {name}: an attachment may have at most {limit}, this one has {len(content)} bytes. "
+            VW416,
+            f"{name}: an attachment may have at most {limit}, this one has {len(content)} bytes. "
             "Make the value smaller in the VTE database, or keep this run out of WATS",
             f"an attachment is larger than {limit}",
         )

@@ -8,6 +8,7 @@ from vte_wats.config.settings import ProblemCharacters, Settings, TextField
 from vte_wats.domain.errors import HeldError, RejectedError
 from vte_wats.domain.run import VteTestplan, VteTestRun
 from vte_wats.mapping.texts import TEXT_LIMIT, WHOLE, Remarks, carriable, quoted, width
+from vte_wats.messages import VW401, VW411, VW412, VW413, VW414
 
 _PROBLEM_CHARACTERS = frozenset("*%?[]^!/\\")
 _CORRECT = "Correct it in the VTE database"
@@ -49,19 +50,21 @@ def _identifying(field: str, text: str | None, settings: Settings, remarks: Rema
     carried = remarks.carry(field, text, WHOLE)
     if not carried:
         raise RejectedError(
-            f"VW411 {field} must not be blank, given {'NULL' if text is None else quoted(text)}. {_CORRECT}",
+            VW411,
+            f"{field} must not be blank, given {'NULL' if text is None else quoted(text)}. {_CORRECT}",
             f"{field} is blank",
         )
     if width(carried) > TEXT_LIMIT:
         raise RejectedError(
-            f"VW412 {field} must have at most {TEXT_LIMIT} characters, given {width(carried)}: {quoted(carried)}. "
-            f"{_CORRECT}",
+            VW412,
+            f"{field} must have at most {TEXT_LIMIT} characters, given {width(carried)}: {quoted(carried)}. {_CORRECT}",
             f"{field} is longer than {TEXT_LIMIT} characters",
         )
     found = "".join(sorted(_PROBLEM_CHARACTERS.intersection(carried)))
     if found and settings.problem_characters is ProblemCharacters.REJECT:
         raise RejectedError(
-            f"VW413 {field} must not contain {' '.join(found)}, given {quoted(carried)}. {_CORRECT}, or set "
+            VW413,
+            f"{field} must not contain {' '.join(found)}, given {quoted(carried)}. {_CORRECT}, or set "
             f"problem_characters to keep: {settings.where_to_change}",
             f"{field} contains {' '.join(found)}",
         )
@@ -83,7 +86,8 @@ def process_code_of(run: VteTestRun, settings: Settings) -> int:
     if code is None:
         named = quoted(testplan)
         raise HeldError(
-            f"VW401 test plan {named} matches nothing in process_map, so its WATS process is unknown. Add it: "
+            VW401,
+            f"test plan {named} matches nothing in process_map, so its WATS process is unknown. Add it: "
             f"{settings.where_to_change}",
             f"unmapped test plan {named}",
         )
@@ -95,7 +99,8 @@ def station_of(run: VteTestRun, settings: Settings, remarks: Remarks) -> str:
     station = remarks.carry("station", text_of(run, settings.station)) or remarks.carry("station", run.hostname)
     if not station:
         raise RejectedError(
-            f"VW414 station must not be blank, but {settings.station.value} and hostname are. {_CORRECT}, or let the "
+            VW414,
+            f"station must not be blank, but {settings.station.value} and hostname are. {_CORRECT}, or let the "
             f"setting station name another column: {settings.where_to_change}",
             "station is blank",
         )

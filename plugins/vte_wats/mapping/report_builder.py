@@ -23,6 +23,7 @@ from vte_wats.mapping.start_time import StartTime, is_duration, start_of
 from vte_wats.mapping.steps import map_steps
 from vte_wats.mapping.texts import Remarks, quoted
 from vte_wats.mapping.verdicts import run_verdict
+from vte_wats.messages import VW417
 
 _BLANK = "-"
 _STAND_IN = "-"
@@ -163,7 +164,8 @@ def _rejected(exc: ValidationError) -> RejectedError:
     mistake = exc.errors(include_url=False)[0]
     field = ".".join(str(part) for part in mistake["loc"])
     return RejectedError(
-        f"VW417 {field or exc.title}: {mistake['msg']}, given {quoted(str(mistake['input']))}. "
+        VW417,
+        f"{field or exc.title}: {mistake['msg']}, given {quoted(str(mistake['input']))}. "
         "Correct the run in the VTE database",
         f"{exc.title} {field}: {mistake['type']}",
     )

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from vte_wats.config.settings import AmbiguousTime, Settings, TimestampMarks
 from vte_wats.domain.errors import RejectedError
 from vte_wats.intervals.windows import offsets
+from vte_wats.messages import VW415
 
 _MINUTE = timedelta(minutes=1)
 
@@ -46,7 +47,8 @@ def start_of(
         return StartTime(_on_the_wire(start_at, settings), notes)
     except OverflowError as exc:
         raise RejectedError(
-            "VW415 IndexData.Timestamp must lie within the years 1 to 9999 in UTC, given "
+            VW415,
+            "IndexData.Timestamp must lie within the years 1 to 9999 in UTC, given "
             f"{timestamp_local.isoformat()}. "
             "Correct it in the VTE database",
             "timestamp is outside the calendar",

@@ -12,6 +12,7 @@ from vte_wats.domain.run import VteStepResult, VteTestRun
 from vte_wats.mapping.limits import Limits
 from vte_wats.mapping.scpi_sentinels import InstrumentMark, instrument_mark
 from vte_wats.mapping.texts import quoted
+from vte_wats.messages import VW402, VW403
 
 _REPORT_STATUS = {
     RunResult.PASSED: ReportStatus.Passed,
@@ -44,7 +45,8 @@ def run_verdict(run: VteTestRun, settings: Settings) -> ReportStatus:
     if result is None:
         named = "NULL" if code is None else str(code)
         raise HeldError(
-            f"VW402 IndexData.Result {named} is not in result_codes, so nobody has said what it means. "
+            VW402,
+            f"IndexData.Result {named} is not in result_codes, so nobody has said what it means. "
             + ("Correct it in the VTE database" if code is None else f"Add it: {settings.where_to_change}"),
             f"unlisted result code {named}",
         )
@@ -66,7 +68,8 @@ def step_verdict(step: VteStepResult, value: float | None, limits: Limits, setti
     result = settings.step_result_codes.get(code)
     if result is None:
         raise HeldError(
-            f"VW403 TestResultType {code} of step {step.step_number} ({quoted(step.test_name or '')}) is not in "
+            VW403,
+            f"TestResultType {code} of step {step.step_number} ({quoted(step.test_name or '')}) is not in "
             f"step_result_codes, so nobody has said what it means. Add it: {settings.where_to_change}",
             f"unlisted step result code {code}",
         )

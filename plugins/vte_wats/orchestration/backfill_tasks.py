@@ -24,6 +24,7 @@ from vte_wats.backfill.request import (
     read_request,
 )
 from vte_wats.intervals.windows import local_ranges
+from vte_wats.messages import VW920
 from vte_wats.orchestration.resources import open_source, read_settings, storage_of, wats_budget
 from vte_wats.orchestration.tasks import UPLOAD_TASK, leave_window, recognised_state
 from vte_wats.state.coverage import Outcome
@@ -92,7 +93,7 @@ def end_part(context: Any, site: Site, settled: dict[str, Any], slices: Sequence
     progress = _change(context, site, lambda known: known.with_settled(outcomes, found, datetime.now(UTC)))
     planned = sum(one["runs"] for one in slices)
     if (absent := planned - sum(outcomes.values())) > 0:
-        log.warning("VW920 %d runs less than planned were found: they are not in VTE, or no longer", absent)
+        log.warning("%s %d runs less than planned were found: they are not in VTE, or no longer", VW920, absent)
     for line in lines(found if progress is None else progress.preview):
         log.info("%s", line)
     log.info("%s", progress)

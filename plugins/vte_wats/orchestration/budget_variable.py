@@ -6,6 +6,7 @@ from airflow.sdk import Variable
 from pydantic import TypeAdapter, ValidationError
 
 from vte_wats.domain.errors import FatalError, RetriableError
+from vte_wats.messages import VW112, VW113
 from vte_wats.wats.rate_limiter import Spent
 
 _SPENT: TypeAdapter[Spent] = TypeAdapter(Spent)
@@ -31,16 +32,18 @@ class BudgetVariable:
             return _SPENT.validate_json(self._last_seen)
         except ValidationError as exc:
             raise FatalError(
-                f"VW112 the Variable {self._name} is damaged: {exc.errors()[0]['msg']}. Delete it a minute after "
-                "the last request to WATS: it holds what was sent in that minute, and nothing else"
+                VW112,
+                f"the Variable {self._name} is damaged: {exc.errors()[0]['msg']}. Delete it a minute after "
+                "the last request to WATS: it holds what was sent in that minute, and nothing else",
             ) from exc
 
     def remember(self, spent: Spent) -> None:
         """Keep this for the next holder. Raises RetriableError when another task has written since."""
         if Variable.get(self._name, default=None) != self._last_seen:
             raise RetriableError(
-                f"VW113 another task uses WATS at the same time: it wrote the Variable {self._name}. Give the pool "
-                "of this task as many slots as concurrent_tasks of the WATS connection says, one by default"
+                VW113,
+                f"another task uses WATS at the same time: it wrote the Variable {self._name}. Give the pool "
+                "of this task as many slots as concurrent_tasks of the WATS connection says, one by default",
             )
         self._last_seen = _SPENT.dump_json(spent).decode()
         Variable.set(self._name, self._last_seen, description="Written by the tasks that use WATS; leave it alone.")

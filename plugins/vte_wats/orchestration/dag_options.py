@@ -14,6 +14,7 @@ from airflow.sdk.configuration import conf
 
 from vte_wats.config.sites import Site
 from vte_wats.domain.errors import FatalError
+from vte_wats.messages import VW104, VW105, VW106, VW107
 
 SECTION = "vte_wats"
 
@@ -56,9 +57,9 @@ def read_sites() -> tuple[Site, ...]:
     try:
         sites = tuple(Site(name) for name in names)
     except ValueError as exc:
-        raise FatalError(f"VW104 [{SECTION}] sites: names separated by commas; {exc}") from None
+        raise FatalError(VW104, f"[{SECTION}] sites: names separated by commas; {exc}") from None
     if len(set(sites)) < len(sites):
-        raise FatalError(f"VW105 [{SECTION}] sites: each name once, given {', '.join(names)}")
+        raise FatalError(VW105, f"[{SECTION}] sites: each name once, given {', '.join(names)}")
     return sites or (Site(),)
 
 
@@ -68,10 +69,11 @@ def _start_date() -> pendulum.DateTime:
         at = datetime.fromisoformat(text)
     except ValueError:
         raise FatalError(
-            f"VW106 [{SECTION}] start_date: the instant from which runs are synced, ISO 8601 such as "
+            VW106,
+            f"[{SECTION}] start_date: the instant from which runs are synced, ISO 8601 such as "
             f"2026-11-01T00:00:00Z, given {text!r}. Set it in airflow.cfg or as "
             f"AIRFLOW__{SECTION.upper()}__START_DATE. Catchup reads everything since then in five-minute intervals; "
-            "leave older history to a backfill"
+            "leave older history to a backfill",
         ) from None
     return pendulum.instance(at, tz="UTC").in_timezone("UTC")  # without an offset it is UTC
 
@@ -80,5 +82,5 @@ def _whole_number(option: str, default: int, *, at_least: int, at_most: int | No
     text = conf.get(SECTION, option, fallback=str(default))
     if not text.strip().isdecimal() or int(text) < at_least or (at_most is not None and int(text) > at_most):
         until = "" if at_most is None else f" to {at_most:,}"
-        raise FatalError(f"VW107 [{SECTION}] {option}: a whole number from {at_least}{until}, given {text!r}")
+        raise FatalError(VW107, f"[{SECTION}] {option}: a whole number from {at_least}{until}, given {text!r}")
     return int(text)

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from vte_wats.alerting.task_failure import Failure, one_line, replaces
 from vte_wats.config.sites import Site
+from vte_wats.messages import VW910
 
 log = logging.getLogger(__name__)
 
@@ -43,5 +44,5 @@ def read_failure(site: Site) -> Failure | None:
     try:
         return None if text is None else Failure.model_validate_json(text)
     except ValidationError:
-        log.warning("VW910 the Variable %s holds no failure; it is ignored", site.failure_variable)
+        log.warning("%s the Variable %s holds no failure; it is ignored", VW910, site.failure_variable)
         return None

@@ -17,6 +17,7 @@ from croniter import croniter
 
 from vte_wats.config.sites import Site
 from vte_wats.domain.errors import VteWatsError
+from vte_wats.messages import VW901, VW902, VW903
 from vte_wats.orchestration.dag_options import read_dag_settings
 
 if TYPE_CHECKING:
@@ -61,7 +62,9 @@ def watch(site_name: str, sync_schedule: str) -> dict[str, Any]:
         memory = summarise(site, alerts.summary_at, replace(around, memory=memory), sending(alerts))
         save(memory)
     if not ways:
-        log.warning("VW901 nobody is told of anything: set alerts.recipients in Variable %s", site.settings_variable)
+        log.warning(
+            "%s nobody is told of anything: set alerts.recipients in Variable %s", VW901, site.settings_variable
+        )
     for name, reach in (("VTE", memory.vte), ("WATS", memory.wats)):
         if reach is not None:
             said = f"{reach.version}, {reach.round_trip_ms:.0f} ms" if reach.ok else reach.problem
@@ -97,7 +100,7 @@ def _measured_with(measures: Measures, site: Site, settings: Settings) -> Measur
             existing = next(folder for folder in (storage, *storage.parents) if folder.exists())
             measures = replace(measures, free_mb=shutil.disk_usage(existing.path).free // 1_000_000)
     except Exception as exc:  # noqa: BLE001 -- every bucket's client raises errors of its own
-        problem = f"VW902 the storage cannot be read: {_first_line(exc)}"
+        problem = f"{VW902} the storage cannot be read: {_first_line(exc)}"
         log.error(problem)  # noqa: TRY400 -- the sync's own tasks fail for it, too
         return replace(measures, setup_problem=problem)
     return measures
@@ -171,7 +174,7 @@ def summarise(site: Site, summary_at: str, around: Situation, send: Any) -> Memo
         since = {one: max(0, totals.get(one.value, 0) - memory.summary_totals.get(one.value, 0)) for one in Outcome}
         send(summary(day, counts, since, letters, around))
     except Exception as exc:  # noqa: BLE001 -- VTE, the storage or the mail server is away, each in its own words
-        log.error("VW903 the summary of %s is tried again at the next check: %s", day, exc)  # noqa: TRY400
+        log.error("%s the summary of %s is tried again at the next check: %s", VW903, day, exc)  # noqa: TRY400
         return memory
     return memory.model_copy(update={"summary_day": day, "summary_totals": totals})
 

@@ -19,9 +19,10 @@ from airflow.providers.apprise.notifications.apprise import AppriseNotifier
 from airflow.providers.smtp.hooks.smtp import SmtpHook
 from airflow.providers.smtp.notifications.smtp import SmtpNotifier
 
-from vte_wats.alerting.message import Message
+from vte_wats.alerting.notification import Notification
 from vte_wats.config.alert_settings import AlertSettings
 from vte_wats.domain.errors import RetriableError
+from vte_wats.messages import VW601, VW909
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +43,7 @@ class _TwoFormsHook(SmtpHook):
     ) -> tuple[EmailMessage, list[str]]:
         mail = EmailMessage(policy=_SEVEN_BIT)
         mail["Subject"], mail["From"], mail["To"] = subject, mail_from, ", ".join(to)
-        mail["Date"], mail["Message-ID"] = format_datetime(localtime()), make_msgid(domain="vte-wats")
+        mail["Date"], mail["Notification-ID"] = format_datetime(localtime()), make_msgid(domain="vte-wats")
         mail["Auto-Submitted"] = "auto-generated"
         mail.set_content(self._text)
         mail.add_alternative(html_content, subtype="html")
@@ -52,7 +53,7 @@ class _TwoFormsHook(SmtpHook):
 class MailNotifier(SmtpNotifier):
     """Sends one message, in both forms, through the connection ``smtp_default``."""
 
-    def __init__(self, message: Message, recipients: Sequence[str]) -> None:
+    def __init__(self, message: Notification, recipients: Sequence[str]) -> None:
         super().__init__(
             to=list(recipients),
             subject=message.subject,
@@ -77,7 +78,7 @@ class MailNotifier(SmtpNotifier):
 class TargetNotifier(AppriseNotifier):
     """Sends one message to the targets of an Apprise connection; a target that refuses it is an error."""
 
-    def __init__(self, message: Message, conn_id: str) -> None:
+    def __init__(self, message: Notification, conn_id: str) -> None:
         super().__init__(title=message.subject, body=message.text, apprise_conn_id=conn_id)
 
     def notify(self, context: Any) -> None:
@@ -97,10 +98,10 @@ def ways_in_words(alerts: AlertSettings) -> tuple[str, ...]:
     return mail + ((f"connection {alerts.apprise_connection}",) if alerts.apprise_connection else ())
 
 
-def sending(alerts: AlertSettings) -> Callable[[Message], None]:
+def sending(alerts: AlertSettings) -> Callable[[Notification], None]:
     """Return what sends a message on every way; it raises RetriableError when not one of them took it."""
 
-    def send(message: Message) -> None:
+    def send(message: Notification) -> None:
         notifiers: list[SmtpNotifier | AppriseNotifier] = []
         if alerts.recipients:
             notifiers.append(MailNotifier(message, alerts.recipients))
@@ -112,8 +113,8 @@ def sending(alerts: AlertSettings) -> Callable[[Message], None]:
                 notifier.notify({})
             except Exception as exc:  # noqa: BLE001 -- whatever keeps a message from going; SMTP alone has dozens
                 problems.append(f"{type(notifier).__name__}: {type(exc).__name__}: {exc}")
-                log.error("VW909 one way failed: %s", problems[-1])  # noqa: TRY400 -- the text says it, a stack says no more
+                log.error("%s one way failed: %s", VW909, problems[-1])  # noqa: TRY400 -- the text says it, a stack says no more
         if len(problems) == len(notifiers):
-            raise RetriableError("VW601 " + "; ".join(problems))
+            raise RetriableError(VW601, "" + "; ".join(problems))
 
     return send

@@ -18,6 +18,7 @@ from upath import UPath
 from vte_wats.config.settings import Settings, parse_settings
 from vte_wats.config.sites import Site
 from vte_wats.domain.errors import FatalError
+from vte_wats.messages import VW110, VW111, VW516, VW904
 from vte_wats.state.coverage import State
 from vte_wats.state.history import History
 
@@ -63,11 +64,12 @@ def storage_of(site: Site, settings: Settings) -> UPath:
             Connection.get(path.conn_id)
         path.fs.dircache.use_listings_cache = False  # what another worker has written since counts
     except AirflowNotFoundException as exc:
-        raise FatalError(f"VW110 storage_path: {place} names an Airflow connection that does not exist") from exc
+        raise FatalError(VW110, f"storage_path: {place} names an Airflow connection that does not exist") from exc
     except (ImportError, ValueError) as exc:
         raise FatalError(
-            f"VW111 storage_path: {place} cannot be opened: {exc}. Buckets need the provider that knows them, such as "
-            "apache-airflow-providers-amazon[s3fs]; see docs/scaling.md"
+            VW111,
+            f"storage_path: {place} cannot be opened: {exc}. Buckets need the provider that knows them, such as "
+            "apache-airflow-providers-amazon[s3fs]; see docs/scaling.md",
         ) from exc
     storage = cast("UPath", path)
     return storage / site.name if site.name else storage
@@ -106,8 +108,9 @@ def read_state(site: Site, since_at: datetime) -> State | None:
         state = State.model_validate_json(text)
     except ValidationError as exc:
         raise FatalError(
-            f"VW516 the Variable {site.state_variable} is damaged: {exc.errors()[0]['msg']}. Restore it from a backup, "
-            f"or {site.begin_anew}"
+            VW516,
+            f"the Variable {site.state_variable} is damaged: {exc.errors()[0]['msg']}. Restore it from a backup, "
+            f"or {site.begin_anew}",
         ) from exc
     return state.model_copy(update={"since_at": since_at.astimezone(UTC)})
 
@@ -125,7 +128,7 @@ def read_history(site: Site) -> History:
         return History.model_validate_json(text)
     except ValidationError as exc:
         log.warning(
-            "VW904 the Variable %s is damaged and begins anew: %s", site.history_variable, exc.errors()[0]["msg"]
+            "%s the Variable %s is damaged and begins anew: %s", VW904, site.history_variable, exc.errors()[0]["msg"]
         )
         return History()
 

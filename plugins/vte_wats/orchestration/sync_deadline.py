@@ -15,6 +15,7 @@ from airflow.sdk.definitions.callback import AsyncCallback
 from airflow.sdk.definitions.deadline import BaseDeadlineReference, DeadlineAlert
 
 from vte_wats.config.sites import Site
+from vte_wats.messages import VW905, VW906, VW907, VW908
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -97,7 +98,7 @@ def _note_and_tell(site: Site, since_at: datetime, context: Mapping[str, Any]) -
     try:
         state, delay_s = read_state(site, since_at), read_settings(site).settle_delay_s
     except VteWatsError as exc:
-        log.warning("VW905 late, and: %s", exc)
+        log.warning("%s late, and: %s", VW905, exc)
         state, delay_s = None, 0
     due_at, to_at = context["deadline"]["deadline_time"], datetime.fromisoformat(run["data_interval_end"])
     missed = Missed(
@@ -138,14 +139,14 @@ def tell_missed(alerts: AlertSettings, around: Situation, *, left_behind: bool =
         return "its callback tells"
     message = late(missed, replace(around, links=links_for(around.site, around.failure, missed.run_id)))
     if not ways_in_words(alerts):
-        log.warning("VW906 nobody is told, for no recipients are set: %s", message.subject)
+        log.warning("%s nobody is told, for no recipients are set: %s", VW906, message.subject)
     elif alerts.are_quiet(around.now_at.astimezone(around.zone).time()):
         return "quiet hours: told when they end"
     else:
         try:
             sending(alerts)(message)
         except RetriableError as exc:
-            log.error("VW907 not told, tried again at the next check: %s (%s)", message.subject, exc)  # noqa: TRY400
+            log.error("%s not told, tried again at the next check: %s (%s)", VW907, message.subject, exc)  # noqa: TRY400
             return f"not sent, the monitor tries again: {exc}"
         log.info("told: %s", message.subject)
     known = read_missed(around.site) or missed  # another deadline may have been missed while the mail was on its way
@@ -167,5 +168,5 @@ def read_missed(site: Site) -> Missed | None:
     try:
         return None if text is None else Missed.model_validate_json(text)
     except ValidationError:
-        log.warning("VW908 the Variable %s holds no missed deadline; it is ignored", site.deadline_variable)
+        log.warning("%s the Variable %s holds no missed deadline; it is ignored", VW908, site.deadline_variable)
         return None

@@ -16,6 +16,7 @@ from airflow.sdk import Asset, AssetAlias, TriggerRule, get_current_context, tas
 
 from vte_wats.config.sites import Site
 from vte_wats.domain.errors import FatalError
+from vte_wats.messages import VW501
 from vte_wats.orchestration.dag_options import DagSettings
 from vte_wats.orchestration.failure_callback import note_failure
 from vte_wats.orchestration.retry import SyncRetryPolicy
@@ -177,7 +178,7 @@ def settle(site_name: str, slices: Any) -> dict[str, Any]:
 
     context = get_current_context()
     if slices is None:
-        raise FatalError("VW501 nothing was planned, so nothing was carried; the log of the failed task says why")
+        raise FatalError(VW501, "nothing was planned, so nothing was carried; the log of the failed task says why")
     site = Site(site_name)
     settings = read_settings(site)
     window, (state, begins) = planned_window(context), state_to_settle(context, site)

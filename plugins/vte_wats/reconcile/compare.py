@@ -18,6 +18,7 @@ from uuid import UUID
 
 from vte_wats.domain.errors import FatalError
 from vte_wats.domain.ports import Report, Wats
+from vte_wats.messages import VW508, VW921, VW922
 from vte_wats.storage.staging import Staging
 from vte_wats.sync.map_runs import mapped_runs
 
@@ -51,8 +52,9 @@ def refuse_altered(found: Comparison, backfill: str) -> None:
     if found.altered:
         runs = "; ".join(f"run {guid}: {lines[0]}" for guid, lines in list(found.altered.items())[:_MOST_SHOWN])
         raise FatalError(
-            f"VW508 {len(found.altered)} of {found.compared} sampled reports were altered in WATS: {runs}. Find out by "
-            f"whom; then trigger {backfill} with these runs and force, or with their time and force if it is many"
+            VW508,
+            f"{len(found.altered)} of {found.compared} sampled reports were altered in WATS: {runs}. Find out by "
+            f"whom; then trigger {backfill} with these runs and force, or with their time and force if it is many",
         )
 
 
@@ -75,10 +77,10 @@ def verify(staging: Staging, wats: Wats) -> Comparison:
             absent += 1
         elif _hash_of(found) != report.source_hash:
             outdated.append(guid)
-            log.warning("VW921 Run %s changed after its upload; its report is outdated", guid)
+            log.warning("%s Run %s changed after its upload; its report is outdated", VW921, guid)
         elif lines := tuple(differences(json.loads(report.body) | {"id": str(kept[guid])}, found)):
             altered[guid] = lines
-            log.error("VW922 Run %s is altered in WATS: %s", guid, "; ".join(lines[:_MOST_SHOWN]))
+            log.error("%s Run %s is altered in WATS: %s", VW922, guid, "; ".join(lines[:_MOST_SHOWN]))
         else:
             equal += 1
     log.info("%d reports equal their runs, %d outdated, %d altered", equal, len(outdated), len(altered))

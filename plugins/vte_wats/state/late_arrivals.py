@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 
 from vte_wats.config.settings import Settings
 from vte_wats.intervals.windows import Window, local_ranges
+from vte_wats.messages import VW916, VW917
 from vte_wats.state.coverage import Lateness, State
 
 log = logging.getLogger(__name__)
@@ -63,9 +64,10 @@ def found_later(times_local: Iterable[datetime], state: State, settings: Setting
     if not late:
         return {}
     log.warning(
-        "VW917 %d runs are not in WATS although a sync was done with their time: they came later than "
+        "%s %d runs are not in WATS although a sync was done with their time: they came later than "
         "guard_band_s = %d s, or WATS lost them. guard_band_s = %d would let the sync see such runs, and tell how "
         "late they come",
+        VW917,
         late,
         settings.guard_band_s,
         _beyond(settings),
@@ -102,7 +104,8 @@ def _suggest(before: Lateness, late: dict[int, int], settings: Settings) -> None
         else "raise it if vte_wats_reconcile finds them, too"
     )
     log.warning(
-        "VW916 %d runs appeared in the oldest part of guard_band_s = %d s, so others may come later still; %s",
+        "%s %d runs appeared in the oldest part of guard_band_s = %d s, so others may come later still; %s",
+        VW916,
         new,
         settings.guard_band_s,
         advice,

@@ -15,6 +15,7 @@ from vte_wats.config.settings import Settings
 from vte_wats.config.sites import Site
 from vte_wats.domain.errors import FatalError
 from vte_wats.domain.ports import SourceIdentity
+from vte_wats.messages import VW511, VW512, VW513, VW514, VW515, VW913, VW914, VW915
 from vte_wats.state.coverage import State
 
 log = logging.getLogger(__name__)
@@ -45,18 +46,20 @@ def refuse_lost_state(site: Site, state: State | None, last_settled: Mapping[str
         return
     if state is None:
         raise FatalError(
-            f"VW511 the Variable {site.state_variable} is lost: earlier syncs wrote it, and it does not exist. "
+            VW511,
+            f"the Variable {site.state_variable} is lost: earlier syncs wrote it, and it does not exist. "
             f"Restore it from a backup and clear this run; or {site.accept}: it begins anew at the start date, runs "
-            "in WATS are skipped"
+            "in WATS are skipped",
         )
     begun_at, syncs = datetime.fromisoformat(last_settled["begun"]), last_settled["syncs"]
     older_beginning = state.begun_at is None or state.begun_at < begun_at
     if older_beginning or (state.begun_at == begun_at and state.syncs < syncs):
         raise FatalError(
-            f"VW512 the Variable {site.state_variable} is older than the last sync: it counts {state.syncs} syncs, "
+            VW512,
+            f"the Variable {site.state_variable} is older than the last sync: it counts {state.syncs} syncs, "
             f"{syncs} were settled. Put the newer one back and clear this run; or go on from the older one: "
             f"{site.accept}, which carries everything since its lastSync, then trigger {site.dag_id('reconcile')} "
-            "with days = 0"
+            "with days = 0",
         )
 
 
@@ -69,13 +72,14 @@ def recognise(state: State, here: Surroundings, settings: Settings, *, accepted:
     _compare_columns(state.source, here.source, settings)
     differences = tuple(_differences(state, here, settings))
     if differences and not accepted:
-        raise FatalError("VW513 " + "; ".join(differences) + ". Nothing was read or uploaded")
+        raise FatalError(VW513, "" + "; ".join(differences) + ". Nothing was read or uploaded")
     for difference in differences:
-        log.warning("VW913 accepted: %s", difference)
+        log.warning("%s accepted: %s", VW913, difference)
     if abs(here.clock_skew_s) > settings.clock_skew_limit_s:
         log.warning(
-            "VW914 SQL Server's clock differs from Airflow's by %+.1f s, more than clock_skew_limit_s = %d s; set "
+            "%s SQL Server's clock differs from Airflow's by %+.1f s, more than clock_skew_limit_s = %d s; set "
             "both by the same time server",
+            VW914,
             here.clock_skew_s,
             settings.clock_skew_limit_s,
         )
@@ -97,9 +101,10 @@ def _refuse_future(state: State, here: Surroundings, settings: Settings) -> None
     until_at = state.coverage[-1].to_at
     if (until_at - here.server_now_at).total_seconds() > settings.guard_band_s:
         raise FatalError(
-            f"VW514 the Variable {here.site.state_variable} is from the future: covered until {until_at}, and SQL "
+            VW514,
+            f"the Variable {here.site.state_variable} is from the future: covered until {until_at}, and SQL "
             f"Server's clock shows {here.server_now_at}. The clock was set back: correct it and clear this run. The "
-            f"state is another system's: restore the right one and clear this run, or {here.site.begin_anew}"
+            f"state is another system's: restore the right one and clear this run, or {here.site.begin_anew}",
         )
 
 
@@ -139,12 +144,13 @@ def _compare_columns(known: SourceIdentity | None, found: SourceIdentity, settin
     gone = sorted(known.columns.keys() & settings.columns_read - found.columns.keys())
     if gone:
         raise FatalError(
-            f"VW515 columns that are read are gone from {found.database}: {', '.join(gone)}. Renamed or dropped: set "
+            VW515,
+            f"columns that are read are gone from {found.database}: {', '.join(gone)}. Renamed or dropped: set "
             f"column_overrides, to the new name or null: {settings.where_to_change}. No longer granted: run "
-            "include/sql/grant_read_only.sql. Then clear this run"
+            "include/sql/grant_read_only.sql. Then clear this run",
         )
     for name in sorted(known.columns.keys() & found.columns.keys()):
         if known.columns[name] != found.columns[name]:
-            log.warning("VW915 column %s was %s and is %s now", name, known.columns[name], found.columns[name])
+            log.warning("%s column %s was %s and is %s now", VW915, name, known.columns[name], found.columns[name])
     for name in sorted(found.columns.keys() - known.columns.keys()):
         log.info("column %s is new", name)

@@ -16,6 +16,7 @@ from fastapi import APIRouter, Depends, FastAPI, HTTPException, Response, status
 from fastapi.responses import FileResponse
 
 from vte_wats.health import Health, HealthWord, health
+from vte_wats.messages import VW924
 from vte_wats.status.access import NamedSite, ReadableSites, all_sites, may_redrive, refuse_other_origins
 from vte_wats.status.api_models import Past, Redriven, RedriveRequest, SiteStatus, SiteSummary, Span
 from vte_wats.status.dead_letter_groups import letters_of
@@ -68,7 +69,7 @@ def get_health(session: SessionDep, response: Response) -> Health:
     try:
         sites = all_sites()
     except HTTPException as exc:
-        log.warning("VW924 /health cannot tell: %s", exc.detail)
+        log.warning("%s /health cannot tell: %s", VW924, exc.detail)
         raise HTTPException(exc.status_code, "The option sites is wrong; the log says how.") from None
     found = health(list(read_stored(session, sites).values()), datetime.now(UTC))
     log.info("%s", found)

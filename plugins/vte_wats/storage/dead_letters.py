@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from upath import UPath
 
 from vte_wats.domain.run import VteTestRun
+from vte_wats.messages import VW923
 from vte_wats.storage.object_storage import make_folder, write_whole
 
 log = logging.getLogger(__name__)
@@ -132,7 +133,7 @@ class DeadLetters:
                 self._tell_of_no_letter(guid)
 
     def _tell_of_no_letter(self, guid: UUID) -> None:
-        log.warning("VW923 %s is no dead letter and counts as none; look at it, then remove it", self._path(guid))
+        log.warning("%s %s is no dead letter and counts as none; look at it, then remove it", VW923, self._path(guid))
 
     def _path(self, guid: UUID) -> UPath:
         return self._folder / f"{guid}.json"

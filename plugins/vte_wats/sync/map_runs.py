@@ -36,7 +36,7 @@ class Refusal:
     def of(cls, guid: UUID, error: RejectedError) -> Refusal:
         """Return the refusal that an error stands for."""
         kind = LetterKind.HELD if isinstance(error, HeldError) else LetterKind.DEAD
-        return cls(guid, kind, error.message, error.signature)
+        return cls(guid, kind, str(error), error.signature)
 
 
 _LINE: TypeAdapter[Report | Refusal] = TypeAdapter(Report | Refusal)

@@ -12,6 +12,7 @@ from vte_wats.config.settings import Settings
 from vte_wats.domain.errors import RetriableError
 from vte_wats.domain.ports import RunSource, RunTimes, TimeRange
 from vte_wats.intervals.windows import Window, hours_to_judge, local_ranges, merged, slices_of, window_of
+from vte_wats.messages import VW507, VW911, VW912
 from vte_wats.state.history import Glimpse
 from vte_wats.storage.dead_letters import DeadLetters, LetterKind
 from vte_wats.sync.slices import Slice
@@ -56,11 +57,12 @@ def plan_seen(times: RunTimes, settings: Settings, window: Window) -> Plan:
     behind_s = (window.to_at - settled_at).total_seconds()
     if behind_s > settings.guard_band_s:
         raise RetriableError(
-            f"VW507 SQL Server's clock is {behind_s:.0f} s behind Airflow's, more than guard_band_s = "
-            f"{settings.guard_band_s} s; set both by the same time server"
+            VW507,
+            f"SQL Server's clock is {behind_s:.0f} s behind Airflow's, more than guard_band_s = "
+            f"{settings.guard_band_s} s; set both by the same time server",
         )
     if behind_s > 0:
-        log.warning("VW911 SQL Server's clock is %.0f s behind; the window ends at %s", behind_s, settled_at)
+        log.warning("%s SQL Server's clock is %.0f s behind; the window ends at %s", VW911, behind_s, settled_at)
         window = Window(min(window.from_at, settled_at), settled_at)
         ranges = ranges_to_read(window, settings)
     seconds = [
@@ -108,5 +110,5 @@ def plan_named(guids: Sequence[UUID], settings: Settings, slice_limit: int = 100
     """Cut named runs into slices; what does not fit into ``slice_limit`` of them is left for the next comparison."""
     parts = [tuple(guids[at : at + settings.batch_size]) for at in range(0, len(guids), settings.batch_size)]
     if len(parts) > slice_limit:
-        log.warning("VW912 %d runs are more than one DAG run carries; the rest is left for the next", len(guids))
+        log.warning("%s %d runs are more than one DAG run carries; the rest is left for the next", VW912, len(guids))
     return tuple(Slice(f"g{n:04d}", len(part), guids=part) for n, part in enumerate(parts[:slice_limit], start=1))

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from vte_wats.domain.errors import FatalError
 from vte_wats.intervals.windows import Window
+from vte_wats.messages import VW502, VW503
 from vte_wats.state.coverage import Outcome, SettledSync, State
 from vte_wats.sync.upload import READ, REDRIVEN
 
@@ -36,9 +37,10 @@ def settle(
     log.info("read %d: %s; %d letters redriven", read, text, redriven)
     if len(results) != planned:
         raise FatalError(
-            f"VW502 {planned - len(results)} of {planned} slices failed; the window stays open. Their log says why. "
-            "Clear the failed tasks once it is mended: runs that are in WATS already are skipped"
+            VW502,
+            f"{planned - len(results)} of {planned} slices failed; the window stays open. Their log says why. "
+            "Clear the failed tasks once it is mended: runs that are in WATS already are skipped",
         )
     if read != sum(outcomes.values()):
-        raise FatalError(f"VW503 accounts do not balance: {read} runs read, but {text}; the window stays open")
+        raise FatalError(VW503, f"accounts do not balance: {read} runs read, but {text}; the window stays open")
     return state.extended(SettledSync(key, window, outcomes, settings_hash, redriven, late))

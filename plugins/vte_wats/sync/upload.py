@@ -17,6 +17,7 @@ from vte_wats.config.settings import Settings
 from vte_wats.domain.errors import FatalError, HeldError, RejectedError, RetriableError
 from vte_wats.domain.ports import Report, StoredReport, Wats
 from vte_wats.domain.run import VteTestRun
+from vte_wats.messages import VW404, VW418, VW504, VW505, VW506
 from vte_wats.state.coverage import Outcome
 from vte_wats.storage.dead_letters import DeadLetters
 from vte_wats.storage.in_flight_keys import Claims
@@ -145,8 +146,9 @@ def _postable(mapped: Sequence[Report | Refusal], codes: frozenset[int], progres
         if isinstance(one, Refusal):
             progress.refuse(one)
         elif (code := one.natural_key.process_code) not in codes:
-            reason = f"VW404 WATS has no test operation with process code {code}; add it in WATS or correct process_map"
-            progress.refuse(Refusal.of(one.report_id, HeldError(reason, f"process code {code} is not in WATS")))
+            detail = f"WATS has no test operation with process code {code}; add it in WATS or correct process_map"
+            held = HeldError(VW404, detail, f"process code {code} is not in WATS")
+            progress.refuse(Refusal.of(one.report_id, held))
         else:
             yield one
 
@@ -222,8 +224,10 @@ def _reject(guid: UUID, error: RejectedError, settings: Settings, progress: _Pro
     log.warning("Run %s rejected by WATS: %s", guid, error)
     if progress.rejections[error.signature] >= settings.rejection_limit:
         raise FatalError(
-            f"VW505 WATS rejected {settings.rejection_limit} runs of one slice for the same reason, so the reason is "
-            f"not the runs: {error}. Nothing was dead-lettered; correct it and clear the task (setting rejection_limit)"
+            VW505,
+            f"WATS rejected {settings.rejection_limit} runs of one slice for the same reason, so the reason is "
+            f"not the runs: {error}. Nothing was dead-lettered; correct it and clear the task "
+            "(setting rejection_limit)",
         )
 
 
@@ -252,7 +256,8 @@ def _collisions(
             yield Refusal.of(
                 report.report_id,
                 RejectedError(
-                    f"VW418 run {others[0]} has the same serial {key.serial!r}, part number {key.part_number!r}, "
+                    VW418,
+                    f"run {others[0]} has the same serial {key.serial!r}, part number {key.part_number!r}, "
                     f"process code {key.process_code} and start {key.start_at.isoformat()}; WATS would overwrite one "
                     "with the other. Correct one of them in VTE",
                     "another run has the same serial, part number, process and start",
@@ -280,7 +285,7 @@ def _balanced(staging: Staging, outcomes: Mapping[UUID, Outcome]) -> dict[str, i
     read = sum(1 for _ in staging.read(RUNS))
     counts = Counter(outcomes.values())
     if read != counts.total():
-        raise FatalError(f"VW504 {read} runs were read, but {counts.total()} have an outcome: {dict(counts)}")
+        raise FatalError(VW504, f"{read} runs were read, but {counts.total()} have an outcome: {dict(counts)}")
     return {READ: read} | {outcome.value: counts[outcome] for outcome in Outcome}
 
 
@@ -313,5 +318,5 @@ def _gathered(errors: Sequence[RetriableError]) -> RetriableError:
     """Return one error for many, with the longest wait that any of them asked for."""
     waits = [error.retry_after_s for error in errors if error.retry_after_s is not None]
     return RetriableError(
-        f"VW506 {len(errors)} reports could not be uploaded now; first: {errors[0]}", max(waits, default=None)
+        VW506, f"{len(errors)} reports could not be uploaded now; first: {errors[0]}", max(waits, default=None)
     )

@@ -7,108 +7,179 @@ from dataclasses import dataclass
 
 from vte_wats.config.sites import Site
 from vte_wats.domain.errors import FatalError, RetriableError, VteWatsError
+from vte_wats.messages import VW299, Follows, Message
 
 
 @dataclass(frozen=True, slots=True)
-class SqlFailure:
-    """One row of the table: error numbers, what to do next, and what the operator reads.
+class SqlError:
+    """One row of the table: error numbers and their message, whose advice names ``{connection}`` and ``{variable}``."""
 
-    ``advice`` names the site's ``{connection}`` and ``{variable}``.
-    """
-
-    code: str
+    message: Message
     numbers: tuple[int, ...]
-    kind: type[RetriableError | FatalError]
-    meaning: str
-    advice: str
 
     def advice_for(self, site: Site) -> str:
         """Return the advice with the names of a site."""
-        return self.advice.format(connection=site.source_connection, variable=site.settings_variable)
+        return self.message.advice.format(connection=site.source_connection, variable=site.settings_variable)
 
 
 # SQL Server numbers, then DB-Library's own (20002 …) and the socket's (10053 …).
-SQL_FAILURES: tuple[SqlFailure, ...] = (
-    SqlFailure("VW201", (1205,), RetriableError, "the reader lost a deadlock", "retried; nothing to do"),
-    SqlFailure(
-        "VW202", (1222,), RetriableError, "a lock was held longer than lock_timeout_ms", "retried; nothing to do"
+SQL_ERRORS: tuple[SqlError, ...] = (
+    SqlError(
+        Message("VW201", Follows.AGAIN, "SQL error 1205", "the reader lost a deadlock", "retried; nothing to do"),
+        (1205,),
     ),
-    SqlFailure(
-        "VW203", (3960, 3961), RetriableError, "the snapshot was overtaken by a change", "retried; nothing to do"
+    SqlError(
+        Message(
+            "VW202",
+            Follows.AGAIN,
+            "SQL error 1222",
+            "a lock was held longer than lock_timeout_ms",
+            "retried; nothing to do",
+        ),
+        (1222,),
     ),
-    SqlFailure(
-        "VW215", (3952,), RetriableError, "the database no longer allows snapshots", "retried without; nothing to do"
+    SqlError(
+        Message(
+            "VW203",
+            Follows.AGAIN,
+            "SQL error 3960, 3961",
+            "the snapshot was overtaken by a change",
+            "retried; nothing to do",
+        ),
+        (3960, 3961),
     ),
-    SqlFailure(
-        "VW204",
+    SqlError(
+        Message(
+            "VW215",
+            Follows.AGAIN,
+            "SQL error 3952",
+            "the database no longer allows snapshots",
+            "retried without; nothing to do",
+        ),
+        (3952,),
+    ),
+    SqlError(
+        Message(
+            "VW204",
+            Follows.AGAIN,
+            "SQL error -2, 20003",
+            "the query timed out",
+            "retried; raise the connection extra timeout if it stays",
+        ),
         (-2, 20003),
-        RetriableError,
-        "the query timed out",
-        "retried; raise the connection extra timeout if it stays",
     ),
-    SqlFailure("VW205", (18401,), RetriableError, "SQL Server is starting", "retried; nothing to do"),
-    SqlFailure(
-        "VW216",
+    SqlError(
+        Message("VW205", Follows.AGAIN, "SQL error 18401", "SQL Server is starting", "retried; nothing to do"), (18401,)
+    ),
+    SqlError(
+        Message(
+            "VW216",
+            Follows.AGAIN,
+            "SQL error 596, 6005, 17142",
+            "SQL Server is stopping, is paused or ended the session",
+            "retried; nothing to do unless it stays",
+        ),
         (596, 6005, 17142),
-        RetriableError,
-        "SQL Server is stopping, is paused or ended the session",
-        "retried; nothing to do unless it stays",
     ),
-    SqlFailure(
-        "VW206",
+    SqlError(
+        Message(
+            "VW206",
+            Follows.AGAIN,
+            "SQL error 10928, 10929, 40197, 40501, 40613, 49918, 49919, 49920",
+            "the database service is busy",
+            "retried; nothing to do",
+        ),
         (10928, 10929, 40197, 40501, 40613, 49918, 49919, 49920),
-        RetriableError,
-        "the database service is busy",
-        "retried; nothing to do",
     ),
-    SqlFailure(
-        "VW217",
+    SqlError(
+        Message(
+            "VW217",
+            Follows.AGAIN,
+            "SQL error 701, 802, 1204, 8645, 8651",
+            "SQL Server has no memory or locks left for the query",
+            "retried; lower batch_size in Variable {variable} if it stays",
+        ),
         (701, 802, 1204, 8645, 8651),
-        RetriableError,
-        "SQL Server has no memory or locks left for the query",
-        "retried; lower batch_size in Variable {variable} if it stays",
     ),
-    SqlFailure(
-        "VW207",
+    SqlError(
+        Message(
+            "VW207",
+            Follows.AGAIN,
+            "SQL error 64, 121, 233, 10053, 10054, 10060, 10061, 20002, 20004, 20006, 20009, 20017, 20047",
+            "the connection failed or was lost",
+            "retried; check host, port, firewall and SQL Server if it stays",
+        ),
         (64, 121, 233, 10053, 10054, 10060, 10061, 20002, 20004, 20006, 20009, 20017, 20047),
-        RetriableError,
-        "the connection failed or was lost",
-        "retried; check host, port, firewall and SQL Server if it stays",
     ),
-    SqlFailure(
-        "VW208",
+    SqlError(
+        Message(
+            "VW208",
+            Follows.AGAIN,
+            "SQL error 924, 927, 942, 945, 952, 976, 978, 979, 983, 4060",
+            "the database cannot be opened",
+            "retried; check the database (field Schema) of connection {connection} if it stays",
+        ),
         (924, 927, 942, 945, 952, 976, 978, 979, 983, 4060),
-        RetriableError,  # a restarting server says so of every database until it has recovered it
-        "the database cannot be opened",
-        "retried; check the database (field Schema) of connection {connection} if it stays",
     ),
-    SqlFailure(
-        "VW209",
+    SqlError(
+        Message(
+            "VW209",
+            Follows.STOPS,
+            "SQL error 18456, 18452, 18470, 18486, 18487, 18488",
+            "the login was refused",
+            "check login and password of connection {connection}",
+        ),
         (18456, 18452, 18470, 18486, 18487, 18488),
-        FatalError,
-        "the login was refused",
-        "check login and password of connection {connection}",
     ),
-    SqlFailure(
-        "VW210",
+    SqlError(
+        Message(
+            "VW210",
+            Follows.STOPS,
+            "SQL error 229, 230, 300, 916",
+            "the login may not read this",
+            "run include/sql/grant_read_only.sql as administrator",
+        ),
         (229, 230, 300, 916),
-        FatalError,
-        "the login may not read this",
-        "run include/sql/grant_read_only.sql as administrator",
     ),
-    SqlFailure(
-        "VW211",
+    SqlError(
+        Message(
+            "VW211",
+            Follows.STOPS,
+            "SQL error 208",
+            "a table does not exist",
+            "set source_schema or column_overrides in Variable {variable}",
+        ),
         (208,),
-        FatalError,
-        "a table does not exist",
-        "set source_schema or column_overrides in Variable {variable}",
     ),
-    SqlFailure("VW212", (207,), FatalError, "a column does not exist", "set column_overrides in Variable {variable}"),
-    SqlFailure(
-        "VW213", (102, 156), FatalError, "SQL Server did not understand the statement", "report it with the message"
+    SqlError(
+        Message(
+            "VW212",
+            Follows.STOPS,
+            "SQL error 207",
+            "a column does not exist",
+            "set column_overrides in Variable {variable}",
+        ),
+        (207,),
     ),
-    SqlFailure(
-        "VW214", (241, 245, 8114), FatalError, "a column holds another type than documented", "check column_overrides"
+    SqlError(
+        Message(
+            "VW213",
+            Follows.STOPS,
+            "SQL error 102, 156",
+            "SQL Server did not understand the statement",
+            "report it with the message",
+        ),
+        (102, 156),
+    ),
+    SqlError(
+        Message(
+            "VW214",
+            Follows.STOPS,
+            "SQL error 241, 245, 8114",
+            "a column holds another type than documented",
+            "check column_overrides",
+        ),
+        (241, 245, 8114),
     ),
 )
 
@@ -125,13 +196,12 @@ _BY_SEVERITY = {14: 18456, 11: 4060}
 def translated(exc: Exception, doing: str, site: Site) -> VteWatsError:
     """Return the product's error for a driver's error; an unlisted number is fatal, so that a person looks at it."""
     number, text = _number_and_text(exc)
-    for failure in SQL_FAILURES:
-        if number in failure.numbers:
-            advice = failure.advice_for(site)
-            return failure.kind(
-                f"{failure.code} VTE: {failure.meaning} while {doing} (SQL error {number}: {text}); {advice}"
-            )
-    return FatalError(f"VW299 VTE: unexpected error while {doing} (SQL error {number}: {text})")
+    for row in SQL_ERRORS:
+        if number in row.numbers:
+            error = FatalError if row.message.follows is Follows.STOPS else RetriableError
+            said = f"VTE: {row.message.meaning} while {doing} (SQL error {number}: {text})"
+            return error(row.message, f"{said}; {row.advice_for(site)}")
+    return FatalError(VW299, f"VTE: unexpected error while {doing} (SQL error {number}: {text})")
 
 
 def _number_and_text(exc: Exception) -> tuple[int | None, str]:

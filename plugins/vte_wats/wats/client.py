@@ -21,6 +21,7 @@ from tenacity import AsyncRetrying, RetryCallState, stop_after_attempt, wait_exp
 from vte_wats.config.settings import ExistenceCheck
 from vte_wats.domain.errors import FatalError, RejectedError, RetriableError
 from vte_wats.domain.ports import Effort, NaturalKey, Report, StoredReport, Submission
+from vte_wats.messages import VW392, VW918
 from vte_wats.state.history import edge_of
 from vte_wats.wats import queries
 from vte_wats.wats.connection import WatsConnection
@@ -204,8 +205,10 @@ class WatsSession:
     def _count_failure(self, exc: RetriableError) -> None:
         self._failures_in_a_row += 1
         if self._halt is None and self._failures_in_a_row >= max(_FEWEST_FAILURES, self._connection.concurrency):
-            _log.warning("VW918 WATS failed %d times in a row, the rest is not sent: %s", self._failures_in_a_row, exc)
-            self._halt = RetriableError(f"VW392 not sent, WATS failed too often just before: {exc}", exc.retry_after_s)
+            _log.warning(
+                "%s WATS failed %d times in a row, the rest is not sent: %s", VW918, self._failures_in_a_row, exc
+            )
+            self._halt = RetriableError(VW392, f"not sent, WATS failed too often just before: {exc}", exc.retry_after_s)
 
     def _find_by_source_id(self, ids: Sequence[UUID]) -> dict[UUID, StoredReport]:
         """Find reports that WATS may keep under ids of its own, by the misc info that names the run."""
@@ -245,7 +248,9 @@ class WatsSession:
                 if form is not self._id_forms[0]:
                     continue  # another portion has found out before
                 if len(self._id_forms) == 1:
-                    raise FatalError(f"{exc}; no known way to ask for report ids works (guid_quoting)") from exc
+                    raise FatalError(
+                        exc.message, f"{exc.detail}; no known way to ask for report ids works (guid_quoting)"
+                    ) from exc
                 self._id_forms = self._id_forms[1:]
                 _log.info("WATS refuses ids written %s, trying %s", form.quoting, self._id_forms[0].quoting)
                 continue
@@ -262,7 +267,7 @@ class WatsSession:
         try:
             return [header for key in keys for header in await self._pages(queries.headers_by_start(key))]
         except RejectedError as exc:
-            raise FatalError(f"{exc}; WATS cannot be asked for natural keys") from exc
+            raise FatalError(exc.message, f"{exc.detail}; WATS cannot be asked for natural keys") from exc
 
     async def _pages(self, query: queries.Query) -> list[_Header]:
         headers: list[_Header] = []

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit, urlunsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
 from vte_wats.domain.errors import FatalError
+from vte_wats.messages import VW108
 
 _PROBE = 2
 _TOKEN = re.compile(r"[A-Za-z0-9+/_-]+={0,2}")
@@ -139,8 +140,9 @@ class WatsConnection(WatsOptions):
             ]
         if mistakes or options is None:
             raise FatalError(
-                f"VW108 {len(mistakes)} field(s) of the WATS connection are wrong. Change them: "
-                f"Airflow › Admin › Connections › {conn_id}\n" + "\n".join(f"- {mistake}" for mistake in mistakes)
+                VW108,
+                f"{len(mistakes)} field(s) of the WATS connection are wrong. Change them: "
+                f"Airflow › Admin › Connections › {conn_id}\n" + "\n".join(f"- {mistake}" for mistake in mistakes),
             )
         return cls(conn_id=conn_id, url=url, token=SecretStr(token), **options.model_dump())
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from vte_wats.domain.errors import RetriableError
+from vte_wats.messages import VW391
 
 LONGEST_WAIT_S = 60.0
 """A longer pause is not slept through; the task gives its slot back and comes again."""
@@ -145,7 +146,7 @@ class Pace:
         now_s = self._now_s()
         pause_s = self._resume_at_s - now_s
         if pause_s > LONGEST_WAIT_S:
-            raise RetriableError(f"VW391 WATS: asked for a pause, {pause_s:.0f} s of it are left", pause_s)
+            raise RetriableError(VW391, f"WATS: asked for a pause, {pause_s:.0f} s of it are left", pause_s)
         window_s = self._window_s * (1 + _CLOCKS)
         while self._answered and self._answered[0] <= now_s - window_s:
             self._answered.popleft()

@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 
 from vte_wats.domain.errors import FatalError, RejectedError, RetriableError
+from vte_wats.messages import Follows, Message
 
 
 class FailureClass(StrEnum):
@@ -27,180 +28,228 @@ class FailureClass(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class ResponseError:
     """One entry of the table: when it applies, what it means, and what the operator reads.
 
     ``statuses`` are HTTP statuses, ``exceptions`` what the transport raised; an entry with neither applies to the
     content of an answer.
     """
 
-    code: str
-    condition: str
+    message: Message
     failure_class: FailureClass
-    meaning: str
-    advice: str
     statuses: Sequence[int] = ()
     exceptions: tuple[type[BaseException], ...] = ()
 
 
 _RETRIED = "retried; nothing to do unless it stays"
 
-UNEXPECTED_CONTENT = Failure(
-    "VW301",
-    "2xx that is not the JSON this call returns (HTML, empty, cut off, NaN)",
+UNEXPECTED_CONTENT = ResponseError(
+    Message(
+        "VW301",
+        Follows.AGAIN,
+        "2xx that is not the JSON this call returns (HTML, empty, cut off, NaN)",
+        "the answer is not what WATS answers",
+        "retried; if it stays, check that the host of the connection is WATS and no login page or proxy "
+        "stands before it",
+    ),
     FailureClass.AMBIGUOUS,
-    "the answer is not what WATS answers",
-    "retried; if it stays, check that the host of the connection is WATS and no login page or proxy stands before it",
 )
-WRONG_ID = Failure(
-    "VW302",
-    "2xx whose ID is missing or not the id of the report",
+WRONG_ID = ResponseError(
+    Message(
+        "VW302",
+        Follows.AGAIN,
+        "2xx whose ID is missing or not the id of the report",
+        "the answer does not confirm this report",
+        "retried under the same id; if it stays, a WATS that renames reports needs existence_check = source_id, any "
+        "other its administrator",
+    ),
     FailureClass.AMBIGUOUS,
-    "the answer does not confirm this report",
-    "retried under the same id; if it stays, a WATS that renames reports needs existence_check = source_id, any other "
-    "its administrator",
 )
 
 # The first entry that applies wins.
-FAILURES: tuple[Failure, ...] = (
-    Failure(
-        "VW303",
-        "TLS certificate not trusted",
+RESPONSE_ERRORS: tuple[ResponseError, ...] = (
+    ResponseError(
+        Message(
+            "VW303",
+            Follows.STOPS,
+            "TLS certificate not trusted",
+            "the certificate of the server is not trusted",
+            "set ca_file of the connection to the certificate authority, or renew the certificate",
+        ),
         FailureClass.FATAL,
-        "the certificate of the server is not trusted",
-        "set ca_file of the connection to the certificate authority, or renew the certificate",
         exceptions=(ssl.SSLCertVerificationError,),
     ),
-    Failure(
-        "VW304",
-        "host name not found (DNS)",
+    ResponseError(
+        Message(
+            "VW304",
+            Follows.AGAIN,
+            "host name not found (DNS)",
+            "the name of the server cannot be resolved",
+            "retried; check the host of the connection and DNS if it stays",
+        ),
         FailureClass.TRANSIENT,
-        "the name of the server cannot be resolved",
-        "retried; check the host of the connection and DNS if it stays",
         exceptions=(socket.gaierror,),
     ),
-    Failure(
-        "VW305",
-        "TLS handshake failed",
+    ResponseError(
+        Message(
+            "VW305",
+            Follows.AGAIN,
+            "TLS handshake failed",
+            "no TLS connection came about",
+            "retried; check that the address of the connection says https and the right port if it stays",
+        ),
         FailureClass.TRANSIENT,
-        "no TLS connection came about",
-        "retried; check that the address of the connection says https and the right port if it stays",
         exceptions=(ssl.SSLError,),
     ),
-    Failure(
-        "VW306",
-        "address unusable",
+    ResponseError(
+        Message(
+            "VW306",
+            Follows.STOPS,
+            "address unusable",
+            "the request cannot be formed",
+            "check the host of the connection",
+        ),
         FailureClass.FATAL,
-        "the request cannot be formed",
-        "check the host of the connection",
-        exceptions=(httpx.UnsupportedProtocol, httpx.LocalProtocolError, httpx.InvalidURL, UnicodeError),  # IDNA names
+        exceptions=(httpx.UnsupportedProtocol, httpx.LocalProtocolError, httpx.InvalidURL, UnicodeError),
     ),
-    Failure(
-        "VW307",
-        "connection refused or unreachable",
+    ResponseError(
+        Message(
+            "VW307",
+            Follows.AGAIN,
+            "connection refused or unreachable",
+            "no connection",
+            "retried; check host, port, proxy and firewall if it stays",
+        ),
         FailureClass.TRANSIENT,
-        "no connection",
-        "retried; check host, port, proxy and firewall if it stays",
         exceptions=(httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError),
     ),
-    Failure(
-        "VW308",
-        "no complete answer within timeout_s",
+    ResponseError(
+        Message(
+            "VW308",
+            Follows.AGAIN,
+            "no complete answer within timeout_s",
+            "no answer in time",
+            "retried; raise timeout_s of the connection if it stays",
+        ),
         FailureClass.AMBIGUOUS,
-        "no answer in time",
-        "retried; raise timeout_s of the connection if it stays",
         exceptions=(httpx.TimeoutException, TimeoutError),
     ),
-    Failure(
-        "VW309",
-        "connection lost before the whole answer was there",
+    ResponseError(
+        Message(
+            "VW309",
+            Follows.AGAIN,
+            "connection lost before the whole answer was there",
+            "the connection was lost",
+            _RETRIED,
+        ),
         FailureClass.AMBIGUOUS,
-        "the connection was lost",
-        _RETRIED,
         exceptions=(httpx.TransportError, httpx.DecodingError),
     ),
     UNEXPECTED_CONTENT,
     WRONG_ID,
-    Failure(
-        "VW310", "HTTP 429", FailureClass.TRANSIENT, "too many requests", "all requests pause as asked", statuses=(429,)
+    ResponseError(
+        Message("VW310", Follows.AGAIN, "HTTP 429", "too many requests", "all requests pause as asked"),
+        FailureClass.TRANSIENT,
+        statuses=(429,),
     ),
-    Failure(
-        "VW311", "HTTP 408, 425, 503", FailureClass.TRANSIENT, "the server is busy", _RETRIED, statuses=(408, 425, 503)
+    ResponseError(
+        Message("VW311", Follows.AGAIN, "HTTP 408, 425, 503", "the server is busy", _RETRIED),
+        FailureClass.TRANSIENT,
+        statuses=(408, 425, 503),
     ),
-    Failure(
-        "VW312",
-        "any other HTTP 5xx",
+    ResponseError(
+        Message(
+            "VW312",
+            Follows.AGAIN,
+            "any other HTTP 5xx",
+            "the server failed",
+            "retried; ask the WATS administrator if it stays",
+        ),
         FailureClass.AMBIGUOUS,
-        "the server failed",
-        "retried; ask the WATS administrator if it stays",
         statuses=range(500, 600),
     ),
-    Failure(
-        "VW313",
-        "HTTP 400, 409, 413, 422",
+    ResponseError(
+        Message(
+            "VW313",
+            Follows.DEAD,
+            "HTTP 400, 409, 413, 422",
+            "the server refuses the content",
+            "correct the run or the settings, then re-drive the dead letter",
+        ),
         FailureClass.REJECTED,
-        "the server refuses the content",
-        "correct the run or the settings, then re-drive the dead letter",
         statuses=(400, 409, 413, 422),
     ),
-    Failure(
-        "VW314",
-        "HTTP 401",
+    ResponseError(
+        Message(
+            "VW314", Follows.STOPS, "HTTP 401", "the credentials are refused", "renew the API token in the connection"
+        ),
         FailureClass.FATAL,
-        "the credentials are refused",
-        "renew the API token in the connection",
         statuses=(401,),
     ),
-    Failure(
-        "VW315",
-        "HTTP 403",
+    ResponseError(
+        Message(
+            "VW315",
+            Follows.STOPS,
+            "HTTP 403",
+            "the token lacks a right",
+            "give its user the rights to read and submit reports in WATS",
+        ),
         FailureClass.FATAL,
-        "the token lacks a right",
-        "give its user the rights to read and submit reports in WATS",
         statuses=(403,),
     ),
-    Failure(
-        "VW316",
-        "HTTP 3xx",
+    ResponseError(
+        Message(
+            "VW316",
+            Follows.STOPS,
+            "HTTP 3xx",
+            "the server redirects elsewhere",
+            "put the address it leads to, if that is WATS, into the host of the connection",
+        ),
         FailureClass.FATAL,
-        "the server redirects elsewhere",
-        "put the address it leads to, if that is WATS, into the host of the connection",
         statuses=range(300, 400),
     ),
-    Failure(
-        "VW317",
-        "HTTP 404 or any other status",
+    ResponseError(
+        Message(
+            "VW317",
+            Follows.STOPS,
+            "HTTP 404 or any other status",
+            "this is not the address of the WATS API",
+            "check the host of the connection",
+        ),
         FailureClass.FATAL,
-        "this is not the address of the WATS API",
-        "check the host of the connection",
         statuses=range(100, 1000),
     ),
-    Failure(
-        "VW318",
-        "anything else that sending raises",
+    ResponseError(
+        Message(
+            "VW318",
+            Follows.STOPS,
+            "anything else that sending raises",
+            "the request could not be sent",
+            "report it with the message",
+        ),
         FailureClass.FATAL,
-        "the request could not be sent",
-        "report it with the message",
         exceptions=(Exception,),
     ),
 )
 
 
-def failure_of_status(status: int) -> Failure | None:
+def failure_of_status(status: int) -> ResponseError | None:
     """Return the entry for a status, ``None`` for a 2xx."""
     if 200 <= status < 300:
         return None
-    return next(failure for failure in FAILURES if status in failure.statuses)
+    return next(failure for failure in RESPONSE_ERRORS if status in failure.statuses)
 
 
-def failure_of_exception(exc: Exception) -> Failure:
+def failure_of_exception(exc: Exception) -> ResponseError:
     """Return the entry for what pyWATS or the transport under it raised."""
     causes = tuple(_causes(exc))
-    return next(failure for failure in FAILURES if any(isinstance(cause, failure.exceptions) for cause in causes))
+    return next(
+        failure for failure in RESPONSE_ERRORS if any(isinstance(cause, failure.exceptions) for cause in causes)
+    )
 
 
 def as_error(
-    failure: Failure,
+    failure: ResponseError,
     where: str,
     reason: str,
     *,
@@ -208,14 +257,15 @@ def as_error(
     known: Sequence[str] = (),
 ) -> RetriableError | RejectedError | FatalError:
     """Build the product's error. ``known`` are the texts of this one report that must not split a signature."""
-    message = f"{failure.code} WATS: {failure.meaning} ({reason}) at {where}; {failure.advice}"
+    message = failure.message
+    detail = f"WATS: {message.meaning} ({reason}) at {where}; {message.advice}"
     match failure.failure_class:
         case FailureClass.FATAL:
-            return FatalError(message)
+            return FatalError(message, detail)
         case FailureClass.REJECTED:
-            return RejectedError(message, f"wats: {signature(reason, known)}")
+            return RejectedError(message, detail, f"wats: {signature(reason, known)}")
         case FailureClass.TRANSIENT | FailureClass.AMBIGUOUS:
-            return RetriableError(message, retry_after_s)
+            return RetriableError(message, detail, retry_after_s)
 
 
 _LONGEST_PAUSE_S = 86_400.0

@@ -16,6 +16,7 @@ from pywats.core.exceptions import PyWATSError
 from pywats.core.retry import RetryConfig
 
 from vte_wats.domain.errors import FatalError
+from vte_wats.messages import VW109
 from vte_wats.wats.connection import WatsConnection
 from vte_wats.wats.response_errors import (
     as_error,
@@ -166,6 +167,7 @@ def _verification(connection: WatsConnection) -> ssl.SSLContext | bool:
         return ssl.create_default_context(cafile=connection.ca_file)
     except OSError as exc:  # ssl.SSLError is one
         raise FatalError(
-            f"VW109 ca_file: must hold certificates in PEM form, given {connection.ca_file!r}. Change it: "
-            f"Airflow › Admin › Connections › {connection.conn_id}"
+            VW109,
+            f"ca_file: must hold certificates in PEM form, given {connection.ca_file!r}. Change it: "
+            f"Airflow › Admin › Connections › {connection.conn_id}",
         ) from exc

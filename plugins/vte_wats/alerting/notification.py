@@ -30,7 +30,7 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class Notification:
     """What is sent: the subject, and the same content twice."""
 
     subject: str
@@ -52,9 +52,9 @@ class Content:
     table: Table | None = None
     footer: str = ""
 
-    def message(self) -> Message:
+    def notification(self) -> Notification:
         """Return both forms."""
-        return Message(_cut(f"[{self.sender}] {self.subject}", _SUBJECT_LENGTH), self._text(), self._html())
+        return Notification(_cut(f"[{self.sender}] {self.subject}", _SUBJECT_LENGTH), self._text(), self._html())
 
     def _text(self) -> str:
         width = max((len(label) for label, _ in self.facts), default=0)
