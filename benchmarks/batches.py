@@ -124,7 +124,7 @@ def page(result: dict[str, Any]) -> list[str]:
 
 
 # ---------------------------------------------------------------------- what runs in the carrier's process
-def carry(environment: dict[str, str], runs: int, batch_size: int) -> dict[str, Any]:
+def fit(environment: dict[str, str], runs: int, batch_size: int) -> dict[str, Any]:
     """Plan, then extract, map and upload slice by slice; return seconds and what was staged."""
     import json
     import logging
@@ -154,7 +154,7 @@ def carry(environment: dict[str, str], runs: int, batch_size: int) -> dict[str, 
             staging = Staging(place)
             extract(source, staging, part, settings)
             map_runs(staging, settings)
-            upload.carry(staging, UPath(folder), part.name, wats_connection, memory, settings=settings)
+            upload.transfer(staging, UPath(folder), part.name, wats_connection, memory, settings=settings)
             staged_bytes += sum(file.stat().st_size for file in place.iterdir())
         seconds, cpu_s = time.perf_counter() - began_s, _cpu_s() - began_cpu_s
     return {"seconds": seconds, "cpu_s": cpu_s, "slices": len(slices), "staged_bytes": staged_bytes}

@@ -227,10 +227,10 @@ class Kept:
     """The memory of the budget between two sessions of this process; a ``rate_limiter.Memory``."""
 
     def __init__(self, budget_per_minute: int | None = None) -> None:
-        from vte_wats.wats.rate_limiter import Spent
+        from vte_wats.wats.rate_limiter import BudgetUsage
 
         now_s, each = time.time(), budget_per_minute or 0
-        self.spent = Spent(answered=tuple((now_s - 60 + 60 * (n + 1) / each, 1) for n in range(each)))
+        self.spent = BudgetUsage(answered=tuple((now_s - 60 + 60 * (n + 1) / each, 1) for n in range(each)))
 
     def recall(self) -> Any:
         """Return what was spent."""
@@ -251,28 +251,31 @@ def paced_verb(budget_per_minute: int, reports: int) -> float:
     return _verb(reports, connection(budget_per_minute), Kept(budget_per_minute))
 
 
-def _verb(reports: int, wats_connection: Any, memory: Kept) -> float:
+def _verb(reports: int, wats_connection: Any, budget_store: Kept) -> float:
     from upath import UPath
 
     slices = _the_first(reports)
     storage = UPath(_prepared["folder"].name)
     began_s = time.perf_counter()
     for number, staging in enumerate(slices):
-        carry(staging, storage, str(number), wats_connection, memory, settings=_prepared["settings"])
+        carry(staging, storage, str(number), wats_connection, budget_store, settings=_prepared["settings"])
     return time.perf_counter() - began_s
 
 
-def carry(staging: Any, storage: Any, name: str, wats_connection: Any, memory: Kept, *, settings: Any) -> None:
+def carry(staging: Any, storage: Any, name: str, wats_connection: Any, budget_store: Kept, *, settings: Any) -> None:
     """Upload one slice with a session of its own, as the task does."""
     from vte_wats.storage.dead_letters import DeadLetters
-    from vte_wats.storage.in_flight_keys import Claims
+    from vte_wats.storage.in_flight_keys import InFlightKeys
     from vte_wats.sync.upload import UploadOptions, upload
     from vte_wats.wats.client import WatsSession
 
     options = UploadOptions(datetime.now(UTC))
-    with WatsSession(wats_connection, memory=memory) as wats, Claims(storage, name, options.now_at) as claims:
+    with (
+        WatsSession(wats_connection, budget_store=budget_store) as wats,
+        InFlightKeys(storage, name, options.now_at) as claims,
+    ):
         letters = DeadLetters(storage)
-        upload(staging, wats, letters, settings, options, claims=claims, read_anew=lambda _: [])
+        upload(staging, wats, letters, settings, options, claims=claims, read_again=lambda _: [])
 
 
 def _the_first(reports: int) -> list[Any]:
@@ -304,7 +307,7 @@ def submitted(reports: int, concurrency: int) -> float:
     """Post so many reports with so many requests in flight."""
     from vte_wats.wats.client import WatsSession
 
-    with WatsSession(connection(concurrency=concurrency), memory=Kept()) as wats:
+    with WatsSession(connection(concurrency=concurrency), budget_store=Kept()) as wats:
         began_s = time.perf_counter()
         failures = [one.error for one in wats.submit(_prepared["reports"][:reports]) if one.error is not None]
         seconds = time.perf_counter() - began_s

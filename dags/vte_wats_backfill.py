@@ -29,7 +29,7 @@ from airflow.sdk import DAG, Param, get_current_context, task
 
 from vte_wats.config.sites import Site
 from vte_wats.orchestration.dag_options import read_dag_settings
-from vte_wats.orchestration.tasks import Lane, carry_and_settle, lane_arguments, task_arguments
+from vte_wats.orchestration.tasks import Priority, priority_arguments, task_arguments, transfer_and_settle
 
 deployment = read_dag_settings()
 _AT_A_TIME = 4  # tasks that run side by side: reading ahead of WATS costs VTE and disk, and gains nothing
@@ -44,7 +44,7 @@ def plan(site_name: str, slices_per_part: int) -> list[dict[str, Any]]:
 
 
 @task
-def go_on(site_name: str, settled: dict[str, Any], slices: Any) -> list[dict[str, Any]]:
+def trigger_next_part(site_name: str, settled: dict[str, Any], slices: Any) -> list[dict[str, Any]]:
     """Tell what was carried; return what the next DAG run has to know, if there is more to do."""
     from vte_wats.orchestration.backfill_tasks import end_part
 
@@ -59,7 +59,7 @@ for one in deployment.sites:
         start_date=deployment.start_date,
         max_active_runs=1,
         max_active_tasks=_AT_A_TIME,
-        default_args=task_arguments(one, deployment) | lane_arguments(Lane.BACKFILL),
+        default_args=task_arguments(one, deployment) | priority_arguments(Priority.BACKFILL),
         params={
             "from": Param(
                 None,
@@ -119,8 +119,8 @@ for one in deployment.sites:
         tags=["vte", "wats", *filter(None, [one.name])],
     ) as dag:
         slices = plan(one.name, deployment.backfill_slices)
-        settled = carry_and_settle(one, slices)
-        following = go_on(one.name, settled, slices)
+        settled = transfer_and_settle(one, slices)
+        following = trigger_next_part(one.name, settled, slices)
         TriggerDagRunOperator.partial(
             task_id="next_part", trigger_dag_id=dag.dag_id, logical_date=None, skip_when_already_exists=True
         ).expand_kwargs(following)

@@ -22,7 +22,7 @@ from airflow.sdk import DAG, task
 
 from vte_wats.config.sites import Site
 from vte_wats.orchestration.dag_options import read_dag_settings
-from vte_wats.orchestration.tasks import Lane, lane_arguments, task_arguments
+from vte_wats.orchestration.tasks import Priority, priority_arguments, task_arguments
 
 deployment = read_dag_settings()
 log = logging.getLogger(__name__)
@@ -61,7 +61,7 @@ for one in deployment.sites:
         schedule=None,
         start_date=deployment.start_date,
         max_active_runs=1,
-        default_args=task_arguments(one, deployment) | lane_arguments(Lane.LIVE),
+        default_args=task_arguments(one, deployment) | priority_arguments(Priority.LIVE),
         tags=["vte", "wats", *filter(None, [one.name])],
     ):
         vte(one.name)

@@ -30,15 +30,15 @@ from airflow.sdk import DAG, CronDataIntervalTimetable, Param, TriggerRule, get_
 from vte_wats.config.sites import Site
 from vte_wats.orchestration.dag_options import read_dag_settings
 from vte_wats.orchestration.tasks import (
-    Lane,
-    carry_and_settle,
+    Priority,
     coverage_as_planned,
-    lane_arguments,
     leave_coverage,
+    priority_arguments,
     publish_found_later,
-    recognised_state,
     staging,
     task_arguments,
+    transfer_and_settle,
+    verified_state,
 )
 
 deployment = read_dag_settings()
@@ -62,7 +62,7 @@ def plan(site_name: str) -> list[str]:
     recent = with_reset_clocks(local_ranges(window, settings.zone))
     ranges = recent if days else everything_until(window.to_at, settings.zone)
     with open_source(site, settings) as source:
-        leave_coverage(context, recognised_state(context, site, source.identity(), settings))
+        leave_coverage(context, verified_state(context, site, source.identity(), settings))
         portions = stage_keys(source, lambda name: staging(site, settings, name), ranges)
     guids = (guid for name in portions for guid in staged_guids(staging(site, settings, name)))
     sample = sample_of(guids, context["params"]["sample"], context["dag_run"].run_id)
@@ -87,7 +87,7 @@ def compare(site_name: str, portion: str) -> dict[str, int]:
 def cut(site_name: str, portions: Any) -> list[dict[str, Any]]:
     """Cut what is missing into slices."""
     from vte_wats.orchestration.resources import read_settings, storage_of
-    from vte_wats.reconcile.missing_runs import to_carry
+    from vte_wats.reconcile.missing_runs import to_transfer
     from vte_wats.state.late_arrivals import found_later
     from vte_wats.storage.dead_letters import DeadLetters
     from vte_wats.sync.plan import plan_named
@@ -95,7 +95,7 @@ def cut(site_name: str, portions: Any) -> list[dict[str, Any]]:
     site = Site(site_name)
     settings = read_settings(site)
     compared = (staging(site, settings, name) for name in portions)
-    swept = to_carry(compared, DeadLetters(storage_of(site, settings)))
+    swept = to_transfer(compared, DeadLetters(storage_of(site, settings)))
     publish_found_later(found_later(swept.times_local, coverage_as_planned(get_current_context()), settings))
     return [part.to_xcom() for part in plan_named(swept.runs, settings)]
 
@@ -136,7 +136,7 @@ for one in deployment.sites:
         start_date=deployment.start_date,
         catchup=False,
         max_active_runs=1,
-        default_args=task_arguments(one, deployment) | lane_arguments(Lane.RECONCILE),
+        default_args=task_arguments(one, deployment) | priority_arguments(Priority.RECONCILE),
         params={
             "days": Param(7, type="integer", minimum=0, title="Days", description="How far back to compare; 0 is all."),
             "sample": Param(
@@ -155,4 +155,4 @@ for one in deployment.sites:
         portions = plan(one.name)
         slices = cut(one.name, portions)
         compare.override(pool=one.wats_pool).partial(site_name=one.name).expand(portion=portions) >> slices
-        carry_and_settle(one, slices) >> verify.override(pool=one.wats_pool)(one.name)
+        transfer_and_settle(one, slices) >> verify.override(pool=one.wats_pool)(one.name)

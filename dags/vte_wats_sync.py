@@ -27,13 +27,13 @@ from vte_wats.config.sites import Site
 from vte_wats.orchestration.dag_options import read_dag_settings
 from vte_wats.orchestration.sync_deadline import sync_deadline
 from vte_wats.orchestration.tasks import (
-    Lane,
-    carry_and_settle,
+    Priority,
     interval_to_sync,
-    lane_arguments,
+    priority_arguments,
     publish_window,
-    recognised_state,
     task_arguments,
+    transfer_and_settle,
+    verified_state,
 )
 
 deployment = read_dag_settings()
@@ -53,8 +53,8 @@ def plan(site_name: str) -> list[dict[str, Any]]:
     from_at, to_at = interval_to_sync(context, site)
     window = window_of(from_at, to_at, settings.guard_band_s, settings.settle_delay_s)
     with open_source(site, settings) as source:
-        identity, times = source.glance(ranges_to_read(window, settings))
-    state = recognised_state(context, site, (identity, times.server_now_at), settings)
+        identity, times = source.identity_and_run_counts(ranges_to_read(window, settings))
+    state = verified_state(context, site, (identity, times.server_now_at), settings)
     planned = plan_seen(times, settings, window)
     publish_window(context, planned, from_at, state, settings)
     slices = planned.slices
@@ -71,7 +71,7 @@ for one in deployment.sites:
         start_date=deployment.start_date,
         catchup=True,
         max_active_runs=deployment.max_active_runs,
-        default_args=task_arguments(one, deployment) | lane_arguments(Lane.LIVE),
+        default_args=task_arguments(one, deployment) | priority_arguments(Priority.LIVE),
         deadline=sync_deadline(one, deployment),
         params={
             "dry_run": Param(False, type="boolean", title="Dry run", description="Read and map, but post nothing."),
@@ -85,4 +85,4 @@ for one in deployment.sites:
         },
         tags=["vte", "wats", *filter(None, [one.name])],
     ):
-        carry_and_settle(one, plan(one.name))
+        transfer_and_settle(one, plan(one.name))

@@ -20,7 +20,7 @@ from pydantic import BaseModel
 from sqlglot import exp
 
 from vte_wats.alerting.conditions import Condition
-from vte_wats.alerting.monitor_state import Memory, Reach, Waiting
+from vte_wats.alerting.monitor_state import MonitorState, ServerCheck, Waiting
 from vte_wats.config.alert_settings import AlertSettings, QuietHours
 from vte_wats.config.settings import PartRevision, Settings, TableOverride
 from vte_wats.config.sites import Site
@@ -260,10 +260,10 @@ value given; names that are no setting are refused.
 
 Written by `vte_wats_monitor` at every check, for the status page and other tools; times are ISO 8601 in UTC.
 
-{_table(("name", "meaning"), list(_fields(Memory)))}
+{_table(("name", "meaning"), list(_fields(MonitorState)))}
 `vte` and `wats`:
 
-{_table(("name", "meaning"), list(_fields(Reach)))}
+{_table(("name", "meaning"), list(_fields(ServerCheck)))}
 `waiting`:
 
 {_table(("name", "meaning"), list(_fields(Waiting)))}

@@ -21,7 +21,7 @@ _LATE_INTERVALS = 3
 _GRACE_S = 300
 
 
-class Word(StrEnum):
+class HealthStatus(StrEnum):
     """How a site stands; the later, the worse."""
 
     OK = "ok"
@@ -30,12 +30,12 @@ class Word(StrEnum):
     STOPPED = "stopped"
 
 
-class Standing(BaseModel):
+class Assessment(BaseModel):
     """One word, and why."""
 
     model_config = ConfigDict(frozen=True)
 
-    word: Word
+    word: HealthStatus
     reason: str
 
 
@@ -48,41 +48,44 @@ class Stored:
     open_conditions: tuple[str, ...] = ()
 
 
-def standing(stored: Stored, now_at: datetime, *, is_paused: bool = False, is_running: bool = False) -> Standing:
+def standing(stored: Stored, now_at: datetime, *, is_paused: bool = False, is_running: bool = False) -> Assessment:
     """Judge one site. ``is_running`` tells that a sync is under way, which counts while there is no state yet."""
     if is_paused:
-        return Standing(word=Word.STOPPED, reason="The sync is paused in Airflow.")
+        return Assessment(word=HealthStatus.STOPPED, reason="The sync is paused in Airflow.")
     if stored.state is None and is_running:
-        return Standing(word=Word.BEHIND, reason="The first sync is under way.")
+        return Assessment(word=HealthStatus.BEHIND, reason="The first sync is under way.")
     if stored.state is None:
-        return Standing(word=Word.STOPPED, reason="Nothing has been synced yet.")
+        return Assessment(word=HealthStatus.STOPPED, reason="Nothing has been synced yet.")
     word, reason = next(_findings(stored.state, stored, now_at))
-    return Standing(word=word, reason=reason)
+    return Assessment(word=word, reason=reason)
 
 
-def _findings(state: State, stored: Stored, now_at: datetime) -> Iterator[tuple[Word, str]]:
+def _findings(state: State, stored: Stored, now_at: datetime) -> Iterator[tuple[HealthStatus, str]]:
     """Yield what is to be said, the worst first."""
     history = stored.history
     interval_s = history.interval_s or _INTERVAL_S
     still = now_at - (history.settled_at or state.last_sync)
     if still > max(_STILL, timedelta(seconds=_LATE_INTERVALS * interval_s)):
-        yield Word.STOPPED, f"No sync has succeeded for {roughly(still)}."
+        yield HealthStatus.STOPPED, f"No sync has succeeded for {roughly(still)}."
     for first in stored.open_conditions:
         others = len(stored.open_conditions) - 1
-        yield Word.DEGRADED, f"{first[:1].upper()}{first[1:].rstrip('.')}.{f' And {others} more.' if others else ''}"
+        yield (
+            HealthStatus.DEGRADED,
+            f"{first[:1].upper()}{first[1:].rstrip('.')}.{f' And {others} more.' if others else ''}",
+        )
     if any(not one.is_done(state.coverage) for one in history.waiting):
         runs = history.runs_waiting(state)
         seen = f"; {counted(runs, 'run')} seen in VTE {'waits' if runs == 1 else 'wait'}" if runs else ""
-        yield Word.DEGRADED, f"The last sync did not succeed{seen}."
-    if holes := state.holes():
-        yield Word.DEGRADED, f"{counted(len(holes), 'gap')} in the coverage."
+        yield HealthStatus.DEGRADED, f"The last sync did not succeed{seen}."
+    if gaps := state.gaps():
+        yield HealthStatus.DEGRADED, f"{counted(len(gaps), 'gap')} in the coverage."
     behind = now_at - state.last_sync
     if behind > timedelta(seconds=_LATE_INTERVALS * interval_s + _GRACE_S):
-        yield Word.BEHIND, f"lastSync is {roughly(behind)} behind and catching up."
-    yield Word.OK, "Every run up to lastSync is in WATS or has a dead letter."
+        yield HealthStatus.BEHIND, f"lastSync is {roughly(behind)} behind and catching up."
+    yield HealthStatus.OK, "Every run up to lastSync is in WATS or has a dead letter."
 
 
-class HealthWord(StrEnum):
+class ProbeStatus(StrEnum):
     """What a probe is told; the later, the worse."""
 
     OK = "ok"
@@ -91,10 +94,10 @@ class HealthWord(StrEnum):
 
 
 _HEALTH = {
-    Word.OK: HealthWord.OK,
-    Word.BEHIND: HealthWord.DEGRADED,
-    Word.DEGRADED: HealthWord.DEGRADED,
-    Word.STOPPED: HealthWord.FAILING,
+    HealthStatus.OK: ProbeStatus.OK,
+    HealthStatus.BEHIND: ProbeStatus.DEGRADED,
+    HealthStatus.DEGRADED: ProbeStatus.DEGRADED,
+    HealthStatus.STOPPED: ProbeStatus.FAILING,
 }
 
 
@@ -103,7 +106,7 @@ class Health(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    status: HealthWord = Field(description="That of the site that stands worst.")
+    status: ProbeStatus = Field(description="That of the site that stands worst.")
     last_sync: Instant | None = Field(
         description="lastSync of the site that is furthest behind; null before the first."
     )
@@ -126,7 +129,7 @@ def health(sites: Sequence[Stored], now_at: datetime) -> Health:
     hour_at = now_at.astimezone(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=1)
     recent = sum(one.history.since(hour_at).read for one in sites)
     return Health(
-        status=max(words, key=list(HealthWord).index),
+        status=max(words, key=list(ProbeStatus).index),
         last_sync=None if None in states else min(one.last_sync for one in states if one is not None),
         runs_processed=sum(sum(one.totals.values()) for one in states if one is not None),
         errors=sum(one.history.letters for one in sites),

@@ -173,7 +173,7 @@ def test_an_outage_is_one_mail_when_it_opens_one_when_it_is_late_and_one_when_it
     assert floor.subjects(before) == {"PROBLEM": 1, "LATE": 1, "SOLVED": 1}, floor.mail.subjects[before:]
     by_kind = {str(mail["subject"]).removeprefix("[vte-wats] ").split()[0]: mail for mail in floor.mail.mails[before:]}
     for form in forms_of(by_kind["LATE:"]):
-        assert "carry.upload" in form
+        assert "transfer.upload" in form
         assert "no connection" in form
         assert f"{floor.airflow.url}/dags/{SYNC}/runs/" in form
     assert "WATS does not answer" in by_kind["PROBLEM:"]["subject"]
@@ -215,11 +215,11 @@ def test_every_upload_has_a_button_that_leads_to_a_report_in_wats(floor):
         one
         for one in floor.done()[::-1]
         if any(
-            t.task_id == "carry.upload" and t.map_index == 0 and t.state == "success"
+            t.task_id == "transfer.upload" and t.map_index == 0 and t.state == "success"
             for t in floor.airflow.task_instances(SYNC, one.run_id)
         )
     )
-    path = f"/api/v2/dags/{SYNC}/dagRuns/{run.run_id}/taskInstances/carry.upload/links?map_index=0"
+    path = f"/api/v2/dags/{SYNC}/dagRuns/{run.run_id}/taskInstances/transfer.upload/links?map_index=0"
     answer = floor.airflow._client._call("GET", path.replace("+", "%2B"))
     links = answer if isinstance(answer, dict) else answer.json()
     (address,) = links["extra_links"].values()

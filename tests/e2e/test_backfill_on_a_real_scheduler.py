@@ -123,7 +123,7 @@ def test_a_wrong_form_is_refused_with_the_reasons_before_anything_is_read(site):
     log = site.log(run_id, "plan")
     assert "from and to beside dead_letters: choose one of them" in log
     assert "nothing was started" in log
-    assert not any(one.task_id.startswith("carry") and one.state == "success" for one in tasks(site, run_id))
+    assert not any(one.task_id.startswith("transfer") and one.state == "success" for one in tasks(site, run_id))
 
 
 def tasks(site: Site, run_id: str) -> list[Any]:
@@ -134,13 +134,13 @@ def test_a_dry_run_counts_estimates_and_shows_what_mapping_would_do(site):
     odd = ("blank_serial", "unmapped_testplan", "overlong_texts")
     loaded = site.load(LONG_AGO, 40, oddities=odd)
     run_id = site.backfill(**stretch(LONG_AGO), dry_run=True)
-    summary = site.airflow.xcom(BACKFILL, run_id, "go_on", key="summary")
-    assert (summary["runs"], summary["carried"]) == (len(loaded), len(loaded))
+    summary = site.airflow.xcom(BACKFILL, run_id, "trigger_next_part", key="summary")
+    assert (summary["runs"], summary["transferred"]) == (len(loaded), len(loaded))
     assert summary["estimate_s"] >= len(loaded) * 60 // BUDGET
     assert summary["preview"]["dead"]["serial is blank"]["examples"][0] in loaded
     assert sum(one["runs"] for one in summary["preview"]["held"].values()) >= 1
     assert sum(one["runs"] for one in summary["preview"]["shortened"].values()) >= 1
-    assert "held: 2 runs" in site.log(run_id, "go_on")
+    assert "held: 2 runs" in site.log(run_id, "trigger_next_part")
     assert not loaded & site.plant.receipts.keys()
     assert site.progress["ended_at"]
 
@@ -162,7 +162,7 @@ def test_a_stretch_goes_on_from_part_to_part_and_becomes_coverage_without_moving
     assert site.state["lastSync"] >= last_sync
     assert datetime.fromisoformat(site.state["lastSync"]) >= site.began_at
     assert site.progress["remaining_s"] == 0
-    assert site.progress["carried"] == site.progress["runs"]
+    assert site.progress["transferred"] == site.progress["runs"]
 
 
 def dead_letters(site: Site) -> dict[str, dict]:
@@ -176,7 +176,7 @@ def test_named_runs_are_carried_and_one_that_is_not_in_vte_is_told(site):
     run_id = site.backfill(guids=[*sorted(loaded)[:3], unknown])
     assert set(sorted(loaded)[:3]) <= site.plant.receipts.keys()
     assert not set(sorted(loaded)[3:]) & site.plant.receipts.keys()
-    assert "1 runs less than planned" in site.log(run_id, "go_on")
+    assert "1 runs less than planned" in site.log(run_id, "trigger_next_part")
 
 
 def test_a_backfill_goes_on_after_the_scheduler_and_all_its_tasks_were_killed(site):
@@ -189,7 +189,7 @@ def test_a_backfill_goes_on_after_the_scheduler_and_all_its_tasks_were_killed(si
     site.airflow.start_component("scheduler")
     site.await_parts(run_id)
     assert loaded <= site.plant.receipts.keys()
-    assert site.progress["carried"] == len(loaded)
+    assert site.progress["transferred"] == len(loaded)
 
 
 def test_airflows_own_backfill_carries_intervals_from_before_the_start_date(site):
@@ -205,11 +205,11 @@ def test_airflows_own_backfill_carries_intervals_from_before_the_start_date(site
     ]
     site.airflow.command("backfill", "create", "--dag-id", SYNC, *edges, "--max-active-runs", "2")
 
-    def carried() -> list[str]:
+    def transferred() -> list[str]:
         return [one.state for one in site.airflow.runs(SYNC) if one.run_type == "backfill"]
 
-    wait_until(lambda: len(carried()) == 3 and set(carried()) <= {"success", "failed"}, "three intervals")
-    assert carried() == ["success"] * 3
+    wait_until(lambda: len(transferred()) == 3 and set(transferred()) <= {"success", "failed"}, "three intervals")
+    assert transferred() == ["success"] * 3
     assert loaded <= site.plant.receipts.keys()
     assert len(site.state["coverage"]) >= 2
 
@@ -220,7 +220,7 @@ def test_ten_thousand_runs_of_history_leave_the_live_sync_its_place(site):
     history = site.load(age, 10_000, steps=2)
     site.plant.wats.log.clear()
     run_id = site.airflow.trigger(BACKFILL, conf={**stretch(age), "batch_size": size})
-    wait_until(lambda: site.progress["run_id"] == run_id and site.progress["carried"] > 0, "a slice of history")
+    wait_until(lambda: site.progress["run_id"] == run_id and site.progress["transferred"] > 0, "a slice of history")
     waited = []
     for _ in range(3):
         live = site.load(timedelta(), 5)
@@ -239,7 +239,7 @@ def test_ten_thousand_runs_of_history_leave_the_live_sync_its_place(site):
 
 def posts_of_history_before(site: Site, sync_id: str, live: set[str]) -> int:
     """Count the reports that arrived after the live ones were mapped and before the first of them did."""
-    mapped = [one for one in site.airflow.task_instances(SYNC, sync_id) if one.task_id == "carry.map_runs"]
+    mapped = [one for one in site.airflow.task_instances(SYNC, sync_id) if one.task_id == "transfer.map_runs"]
     ready_at = max(one.end for one in mapped)
     posts = [one for one in site.plant.wats.log if one.method == "POST"]
     first_at = min(one.at for one in posts if one.report_id in live)

@@ -124,13 +124,13 @@ def test_a_second_sync_uploads_nothing(site):
 
 def test_a_run_already_uploaded_is_skipped_with_one_line_that_names_it(site):
     run_id = done_intervals(site)[-1]
-    log = site.airflow.task_log(SYNC, run_id, "carry.upload", map_index=0, try_number=tries(site, run_id))
+    log = site.airflow.task_log(SYNC, run_id, "transfer.upload", map_index=0, try_number=tries(site, run_id))
     guid = next(guid for guid in site.plant.source if f"Run {guid}" in log)
     assert f"Run {guid} already uploaded, skipping" in log
 
 
 def tries(site: Site, run_id: str) -> int:
-    return next(one.try_number for one in site.airflow.task_instances(SYNC, run_id) if one.task_id == "carry.upload")
+    return next(one.try_number for one in site.airflow.task_instances(SYNC, run_id) if one.task_id == "transfer.upload")
 
 
 def test_a_late_run_is_picked_up_by_the_guard_band(site):

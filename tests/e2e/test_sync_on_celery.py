@@ -61,10 +61,10 @@ class Site:
         return self.airflow.component_log(worker)
 
     def uploads(self, run_id: str) -> list[TaskInstance]:
-        return [one for one in self.airflow.task_instances(SYNC, run_id) if one.task_id == "carry.upload"]
+        return [one for one in self.airflow.task_instances(SYNC, run_id) if one.task_id == "transfer.upload"]
 
     def everything_is_mapped(self, run_id: str) -> bool:
-        mapped = [one.state for one in self.airflow.task_instances(SYNC, run_id) if one.task_id == "carry.map_runs"]
+        mapped = [one.state for one in self.airflow.task_instances(SYNC, run_id) if one.task_id == "transfer.map_runs"]
         return bool(mapped) and set(mapped) == {"success"}
 
     def upload_under_way(self, run_id: str) -> tuple[str, int] | None:
@@ -160,7 +160,7 @@ def shares_of_a_sync_by(site: Site, workers: tuple[str, ...], attempts: int = 6)
 
 def test_fresh_runs_reach_wats_and_both_workers_carry_them(site):
     shares = shares_of_a_sync_by(site, WORKERS)
-    assert set.union(*shares) == {"plan", "carry.extract", "carry.map_runs", "carry.upload", "settle"}
+    assert set.union(*shares) == {"plan", "transfer.extract", "transfer.map_runs", "transfer.upload", "settle"}
 
 
 def test_a_task_that_the_broker_hands_out_again_while_it_runs_is_left_alone(site, stalled):
@@ -184,7 +184,7 @@ def test_a_worker_that_dies_in_an_upload_loses_nothing_and_the_other_one_finishe
     assert site.end_sync(stalled.run_id) == "success"
     assert site.plant.receipts == dict.fromkeys(site.plant.source, 1)
     assert site.letters == []
-    assert "carry.upload" in site.done_by(stalled.idle, stalled.run_id, since)
+    assert "transfer.upload" in site.done_by(stalled.idle, stalled.run_id, since)
     assert max(one.try_number for one in site.uploads(stalled.run_id)) == 2
     assert stalled.at_work not in site.airflow.pids
 

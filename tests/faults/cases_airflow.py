@@ -22,9 +22,9 @@ from tests.faults.cases_wats import POST, QUERY
 from tests.faults.site import STATE, SYNC, UPLOAD, Site
 
 FULL_DISK = Path("/dev/full")
-MAP = "carry.map_runs"
+MAP = "transfer.map_runs"
 REPORTS = "reports.jsonl.gz"
-ORDER = ("plan", "carry.extract", MAP, UPLOAD, "settle")
+ORDER = ("plan", "transfer.extract", MAP, UPLOAD, "settle")
 
 
 def _killed_while_vte_stalls(task_id: str, match: str, after_rows: int = 0) -> Play:
@@ -370,18 +370,18 @@ CASES = (
     Case(
         "airflow.kill-extract",
         "SIGKILL of extract before the headers",
-        _killed_while_vte_stalls("carry.extract", HEADERS),
+        _killed_while_vte_stalls("transfer.extract", HEADERS),
     ),
     Case(
         "airflow.kill-extract-inside",
         "SIGKILL of extract inside the steps",
-        _killed_while_vte_stalls("carry.extract", STEPS, 20),
+        _killed_while_vte_stalls("transfer.extract", STEPS, 20),
         short=True,
     ),
     *(
         Case(
-            f"airflow.kill-{task_id.removeprefix('carry.')}-early",
-            f"SIGKILL of {task_id.removeprefix('carry.')} before it has read its settings",
+            f"airflow.kill-{task_id.removeprefix('transfer.')}-early",
+            f"SIGKILL of {task_id.removeprefix('transfer.')} before it has read its settings",
             _killed_before_its_work(task_id),
         )
         for task_id in ORDER
@@ -394,7 +394,7 @@ CASES = (
     Case(
         "airflow.kill-extract-reporting",
         "SIGKILL of extract when all is staged, before it can say so",
-        _killed_while_it_reports("carry.extract"),
+        _killed_while_it_reports("transfer.extract"),
     ),
     Case(
         "airflow.kill-map-reporting",

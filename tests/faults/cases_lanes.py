@@ -31,7 +31,7 @@ def _instant(at: datetime) -> str:
     return at.isoformat().replace("+00:00", "Z")
 
 
-def _hole(site: Site, random: Random) -> Explained:
+def _gap(site: Site, random: Random) -> Explained:
     """An interval fails between two that succeed: the watermark waits before it, and jumps when it is filled."""
     intervals = _three_intervals(site)
     (first_from, first_to), _, (_, last_to) = intervals
@@ -92,7 +92,7 @@ def _twins_side_by_side(site: Site, random: Random) -> Explained:
         )
     site.break_wats("stall", path="serialnumber in", delay_s=30.0, times=3)
     run_id = site.sync()
-    uploads = [one for one in site.airflow.task_instances(SYNC, run_id) if one.task_id == "carry.upload"]
+    uploads = [one for one in site.airflow.task_instances(SYNC, run_id) if one.task_id == "transfer.upload"]
     moments = sorted((one.start, one.end) for one in uploads if one.start and one.end)
     if not any(first[1] > second[0] for first, second in pairwise(moments)):
         site.violations.append("no two uploads ran at the same time, so the case shows nothing")
@@ -156,7 +156,7 @@ def _backfill(site: Site, random: Random) -> Explained:
 
 
 CASES = (
-    Case("lane.hole", "an interval fails between two that succeed", _hole, short=True),
+    Case("lane.hole", "an interval fails between two that succeed", _gap, short=True),
     Case("lane.out-of-order", "three intervals at once, the first ends last", _out_of_order),
     Case(
         "lane.twins", "two runs that WATS takes for one, uploaded at the same moment", _twins_side_by_side, short=True

@@ -34,10 +34,10 @@ from vte_wats.config.settings import Settings
 from vte_wats.domain.errors import VteWatsError
 from vte_wats.intervals.windows import everything_until
 from vte_wats.storage.dead_letters import DeadLetters
-from vte_wats.storage.in_flight_keys import Claims
+from vte_wats.storage.in_flight_keys import InFlightKeys
 from vte_wats.storage.staging import Staging
 from vte_wats.sync.extract import extract
-from vte_wats.sync.map_runs import map_runs, read_anew
+from vte_wats.sync.map_runs import map_runs, read_again
 from vte_wats.sync.plan import plan_named
 from vte_wats.sync.upload import UploadOptions, upload
 from vte_wats.vte.reader import VteSource
@@ -212,9 +212,9 @@ def fuzz(runs: int, number: int) -> Verdict:
         plant.db.insert_rows(tables_of(runs, number))
         with _environment(plant):
             now_at = datetime.now(UTC)
-            counts, raised = _carry(UPath(folder), now_at, "first")
+            counts, raised = _transfer(UPath(folder), now_at, "first")
             posted = sum(1 for one in plant.wats.log if one.method == "POST")
-            again, raised_again = _carry(UPath(folder), now_at, "second")
+            again, raised_again = _transfer(UPath(folder), now_at, "second")
         wrong = [*raised, *raised_again, *_compared(plant, UPath(folder), counts, now_at)]
         if sum(1 for one in plant.wats.log if one.method == "POST") != posted:
             wrong.append("the second time something was posted")
@@ -225,7 +225,7 @@ def fuzz(runs: int, number: int) -> Verdict:
         return Verdict(len(due), runs - len(due), counts["uploaded"], counts["dead"], counts["held"], tuple(wrong))
 
 
-def _carry(folder: UPath, now_at: datetime, time: str) -> tuple[Counter[str], list[str]]:
+def _transfer(folder: UPath, now_at: datetime, time: str) -> tuple[Counter[str], list[str]]:
     """Run the verbs as the DAG does; return the outcomes, and what was raised that is no outcome."""
     site = Settings(source_timezone=ZONE, process_map=PROCESSES)
     letters, counts, raised = DeadLetters(folder), Counter[str](), []
@@ -238,9 +238,9 @@ def _carry(folder: UPath, now_at: datetime, time: str) -> tuple[Counter[str], li
             try:
                 read = extract(source, staging, part, site)
                 map_runs(staging, site)
-                with Claims(folder, part.name, now_at) as claims:
-                    anew = partial(read_anew, source, staging, site)
-                    outcomes = upload(staging, wats, letters, site, options, claims=claims, read_anew=anew)
+                with InFlightKeys(folder, part.name, now_at) as claims:
+                    reader = partial(read_again, source, staging, site)
+                    outcomes = upload(staging, wats, letters, site, options, claims=claims, read_again=reader)
             except VteWatsError as error:
                 raised.append(f"{part.name}: {type(error).__name__}: {error}")
             except Exception as error:  # noqa: BLE001 - this is what is looked for

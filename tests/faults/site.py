@@ -37,7 +37,7 @@ STATE, SETTINGS = "vte_wats_state", "vte_wats"
 PATIENCE_S = 240.0
 TIMEOUT_S = 4  # of SQL statements, so that a stall costs a case seconds
 WATS_TIMEOUT_S = 10  # of WATS requests: a machine that stands still for less makes nobody post twice
-UPLOAD = "carry.upload"
+UPLOAD = "transfer.upload"
 CONCURRENCY = 8  # requests that one upload has in flight at a time
 RESULT_TABLES = ("TestDataNumeric", "TestDataText", "TestDataOther", "IndexData", "UutData")
 
@@ -50,7 +50,7 @@ class Story:
     tries: dict[str, int] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        again = [f"{task.removeprefix('carry.')} ×{tries}" for task, tries in self.tries.items() if tries > 1]
+        again = [f"{task.removeprefix('transfer.')} ×{tries}" for task, tries in self.tries.items() if tries > 1]
         return " → ".join(self.states) + (f" ({', '.join(again)})" if again else "")
 
 

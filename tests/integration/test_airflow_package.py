@@ -85,7 +85,7 @@ def test_every_task_retries_three_times_with_growing_waits_by_the_errors_class(b
 
 def test_uploads_share_one_pool_and_the_state_has_one_writer(bag):
     dag = bag.dags["vte_wats_sync"]
-    assert dag.get_task("carry.upload").pool == "wats_api"
+    assert dag.get_task("transfer.upload").pool == "wats_api"
     assert dag.get_task("settle").pool == "vte_wats_state"
     assert dag.get_task("settle").trigger_rule == "all_done"
 

@@ -47,7 +47,7 @@ def test_a_stretch_becomes_coverage_and_closes_the_hole_that_kept_last_sync_back
     assert len(site.state["coverage"]) == 1
     assert site.state["lastSync"] == before["coverage"][1]["to"]
     assert site.state["settings_hash"] == before["settings_hash"]
-    assert (progress()["carried"], progress()["remaining_s"]) == (progress()["runs"], 0)
+    assert (progress()["transferred"], progress()["remaining_s"]) == (progress()["runs"], 0)
 
 
 def test_a_dry_run_posts_nothing_and_moves_nothing(site):

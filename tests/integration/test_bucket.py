@@ -27,7 +27,7 @@ from vte_wats.config.sites import Site
 from vte_wats.domain.errors import FatalError
 from vte_wats.domain.run import VteStepResult
 from vte_wats.orchestration.resources import storage_of
-from vte_wats.storage.dead_letters import DeadLetters, LetterKind
+from vte_wats.storage.dead_letters import DeadLetterKind, DeadLetters
 from vte_wats.storage.staging import Staging, discard, staging_of
 
 NOW_AT = datetime(2026, 6, 1, 10, tzinfo=UTC)
@@ -49,7 +49,7 @@ def key_of(bucket: Bucket, place: str, name: str) -> dict[str, str]:
 
 
 def put(letters: DeadLetters, number: int = 1, **fields):
-    return letters.put(a_run(number, **fields), LetterKind.DEAD, "bad", "bad", NOW_AT)
+    return letters.put(a_run(number, **fields), DeadLetterKind.DEAD, "bad", "bad", NOW_AT)
 
 
 def test_what_another_worker_does_to_the_letters_is_seen_at_once(bucket, place, storage):

@@ -22,13 +22,13 @@ from sandbox.mail import MailCatcher, forms_of
 from sandbox.plant import READER_PASSWORD, Plant
 from tests.bucket import AWAY
 from tests.unit.builders import a_run
-from vte_wats.alerting.missed_deadline import Missed
-from vte_wats.alerting.monitor_state import Memory
+from vte_wats.alerting.missed_deadline import MissedDeadline
+from vte_wats.alerting.monitor_state import MonitorState
 from vte_wats.config.sites import Site
 from vte_wats.orchestration.notifiers import sending as really_sending
 from vte_wats.orchestration.sync_deadline import deadline_missed
-from vte_wats.state.coverage import State, Stretch
-from vte_wats.storage.dead_letters import DeadLetters, LetterKind
+from vte_wats.state.coverage import CoveredInterval, State
+from vte_wats.storage.dead_letters import DeadLetterKind, DeadLetters
 
 SITE = Site()
 VARIABLES = (SITE.alerts_variable, SITE.state_variable, SITE.failure_variable, SITE.deadline_variable)
@@ -83,8 +83,8 @@ class Monitored:
         return told[0]
 
     @property
-    def memory(self) -> Memory:
-        return Memory.parse(Variable.get(SITE.alerts_variable))
+    def monitor_state(self) -> MonitorState:
+        return MonitorState.parse(Variable.get(SITE.alerts_variable))
 
 
 @pytest.fixture
@@ -108,21 +108,24 @@ def monitored(bag, tmp_path, monkeypatch) -> Iterator[Monitored]:
 def test_when_all_is_well_it_remembers_what_it_found_and_tells_nobody(monitored):
     assert monitored.sync(5) == "success"
     assert monitored.check(3) == []
-    memory = monitored.memory
-    assert memory.vte.ok
-    assert memory.wats.ok
-    assert memory.vte.version[0].isdigit()
-    assert memory.wats.version[0].isdigit()
-    assert memory.vte.round_trip_ms > 0
-    assert memory.wats.round_trip_ms > 0
-    assert memory.waiting.runs > 0
-    assert memory.waiting.newest_local == "2026-03-02T01:14:59" or memory.waiting.newest_local < "2026-03-02T01:15:00"
-    assert abs(memory.clock_skew_s) < 30
-    assert memory.free_mb > 0
-    assert memory.failed_syncs == 0
-    assert memory.ways == ("mail to 1 recipients",)
-    assert memory.conditions == {}
-    assert memory.covered_until is not None
+    monitor_state = monitored.monitor_state
+    assert monitor_state.vte.ok
+    assert monitor_state.wats.ok
+    assert monitor_state.vte.version[0].isdigit()
+    assert monitor_state.wats.version[0].isdigit()
+    assert monitor_state.vte.round_trip_ms > 0
+    assert monitor_state.wats.round_trip_ms > 0
+    assert monitor_state.waiting.runs > 0
+    assert (
+        monitor_state.waiting.newest_local == "2026-03-02T01:14:59"
+        or monitor_state.waiting.newest_local < "2026-03-02T01:15:00"
+    )
+    assert abs(monitor_state.clock_skew_s) < 30
+    assert monitor_state.free_mb > 0
+    assert monitor_state.failed_syncs == 0
+    assert monitor_state.ways == ("mail to 1 recipients",)
+    assert monitor_state.conditions == {}
+    assert monitor_state.covered_until is not None
 
 
 def test_wats_down_is_one_mail_and_wats_up_another_that_says_how_long(monitored):
@@ -140,7 +143,7 @@ def test_vte_down_is_told_with_the_reason_and_without_the_password(monitored):
     monitored.plant.vte.stop()
     (opened,) = monitored.check(3)
     assert opened.startswith("PROBLEM: VTE does not answer: ")
-    assert monitored.memory.waiting is None
+    assert monitored.monitor_state.waiting is None
     assert all(READER_PASSWORD not in form for form in forms_of(monitored.mail.mails[-1]))
 
 
@@ -163,7 +166,7 @@ def test_a_bucket_that_is_away_is_told(monitored, monkeypatch):
     monitored.set(summary_at="00:00")
     (opened,) = monitored.check(2)
     assert opened.startswith("PROBLEM: nothing can run: VW902 the storage cannot be read: ")
-    assert monitored.memory.vte.ok
+    assert monitored.monitor_state.vte.ok
 
 
 def test_lag_is_told_with_the_runs_that_wait_and_closes_once_they_are_carried(monitored):
@@ -185,20 +188,20 @@ def test_lag_is_told_with_the_runs_that_wait_and_closes_once_they_are_carried(mo
 def test_what_was_carried_behind_a_hole_does_not_wait(monitored):
     assert monitored.sync(5) == "success"
     state = State.model_validate_json(Variable.get(SITE.state_variable))
-    behind = Stretch(from_at=BEGIN_AT + timedelta(minutes=9), to_at=datetime.now(UTC))
+    behind = CoveredInterval(from_at=BEGIN_AT + timedelta(minutes=9), to_at=datetime.now(UTC))
     holed = state.model_copy(update={"coverage": (*state.coverage, behind)})
     Variable.set(SITE.state_variable, holed.model_dump_json(by_alias=True))
     monitored.check()
-    assert monitored.memory.waiting.runs > 0
-    assert "2026-03-02T01:04:00" <= monitored.memory.waiting.newest_local < "2026-03-02T01:09:00"
+    assert monitored.monitor_state.waiting.runs > 0
+    assert "2026-03-02T01:04:00" <= monitored.monitor_state.waiting.newest_local < "2026-03-02T01:09:00"
 
 
 def test_dead_letters_and_held_groups_are_told(monitored):
     letters = DeadLetters(UPath(monitored.storage))
     now_at = datetime.now(UTC)
     for number in range(3):
-        letters.put(a_run(number), LetterKind.DEAD, "serial must not be blank", "serial is blank", now_at)
-    letters.put(a_run(10), LetterKind.HELD, "no process", "unmapped test plan '<b>A</b>'", now_at)
+        letters.put(a_run(number), DeadLetterKind.DEAD, "serial must not be blank", "serial is blank", now_at)
+    letters.put(a_run(10), DeadLetterKind.HELD, "no process", "unmapped test plan '<b>A</b>'", now_at)
     monitored.set(dead_letters_per_hour=3)
     subjects = monitored.check(2)
     assert sorted(subject.partition(";")[0] for subject in subjects) == [
@@ -224,7 +227,7 @@ def test_without_recipients_it_says_so_and_does_not_fail(monitored, caplog):
     monitored.plant.wats.stop()
     assert monitored.check(2) == []
     assert "nobody is told of anything: set alerts.recipients in Variable vte_wats" in caplog.text
-    assert monitored.memory.ways == ()
+    assert monitored.monitor_state.ways == ()
 
 
 def test_the_summary_comes_once_a_day_with_the_counts_of_the_day_before(monitored):
@@ -235,7 +238,7 @@ def test_the_summary_comes_once_a_day_with_the_counts_of_the_day_before(monitore
     monitored.set(summary_at="00:00")
     (subject,) = monitored.check(3)
     assert "7 runs tested" in subject
-    assert monitored.memory.summary_day is not None
+    assert monitored.monitor_state.summary_day is not None
     assert re.search(r"Letters there now +none", forms_of(monitored.mail.mails[-1])[0])
 
 
@@ -243,7 +246,7 @@ def test_the_failed_task_is_noted_and_told(monitored):
     monitored.plant.wats.stop()
     assert monitored.sync(5) == "failed"
     noted = json.loads(Variable.get(SITE.failure_variable))
-    assert noted["task_id"] == "carry.upload"
+    assert noted["task_id"] == "transfer.upload"
     assert "WATS" in noted["reason"]
     monitored.check(2)
     assert noted["reason"][:60] in " ".join(forms_of(monitored.mail.mails[-1])[0].split())
@@ -264,15 +267,17 @@ def test_a_missed_deadline_is_one_mail_an_outage_and_none_for_what_was_carried(m
 def test_the_monitor_leaves_a_deadline_that_has_just_passed_to_its_callback(monitored, minutes, mails):
     due_at = datetime.now(UTC) - timedelta(minutes=minutes)
     times = {"from_at": due_at, "to_at": due_at, "until_at": due_at, "due_at": due_at}
-    Variable.set(SITE.deadline_variable, Missed(run_id="r", run_state="running", **times).model_dump_json())
+    Variable.set(SITE.deadline_variable, MissedDeadline(run_id="r", run_state="running", **times).model_dump_json())
     assert len(monitored.check()) == mails
-    noted = Missed.model_validate_json(Variable.get(SITE.deadline_variable))
+    noted = MissedDeadline.model_validate_json(Variable.get(SITE.deadline_variable))
     assert (noted.told_at is not None) == bool(mails)
 
 
 def test_what_is_missed_while_a_mail_is_on_its_way_is_not_forgotten(monitored, monkeypatch):
     due_at = datetime.now(UTC) - timedelta(minutes=5)
-    missed = Missed(run_id="r", from_at=due_at, to_at=due_at, until_at=due_at, due_at=due_at, run_state="running")
+    missed = MissedDeadline(
+        run_id="r", from_at=due_at, to_at=due_at, until_at=due_at, due_at=due_at, run_state="running"
+    )
     longer = missed.model_copy(update={"until_at": due_at + timedelta(minutes=4)})
     Variable.set(SITE.deadline_variable, missed.model_dump_json())
 
@@ -288,7 +293,7 @@ def test_what_is_missed_while_a_mail_is_on_its_way_is_not_forgotten(monitored, m
     with monkeypatch.context() as patched:
         patched.setattr("vte_wats.orchestration.notifiers.sending", sending)
         assert len(monitored.check()) == 1
-    noted = Missed.model_validate_json(Variable.get(SITE.deadline_variable))
+    noted = MissedDeadline.model_validate_json(Variable.get(SITE.deadline_variable))
     assert noted.until_at == longer.until_at
     assert noted.told_at is not None
 

@@ -25,8 +25,8 @@ def test_the_first_sync_names_source_and_target_and_the_next_ones_go_on(site):
     assert (first["source"]["server"], first["source"]["database"]) == ("VTE-SANDBOX", "VTE9_3")
     assert first["target"] == "127.0.0.1"
     assert site.sync(10) == "success"
-    assert {name: site.state[name] for name in ("begun", "source", "target")} == {
-        name: first[name] for name in ("begun", "source", "target")
+    assert {name: site.state[name] for name in ("started", "source", "target")} == {
+        name: first[name] for name in ("started", "source", "target")
     }
     assert site.state["syncs"] == 2
 
@@ -84,11 +84,11 @@ def test_another_wats_stops(site, monkeypatch):
 
 def test_a_lost_state_stops_and_begins_anew_when_accepted(site):
     assert site.sync(5) == "success"
-    began = site.state["begun"]
+    began = site.state["started"]
     Variable.delete(STATE)
     assert refused(site, "vte_wats_state is lost", minute=10)
     assert site.sync(accept_identity=True) == "success"
-    assert site.state["begun"] > began
+    assert site.state["started"] > began
     assert datetime.now(UTC) - datetime.fromisoformat(site.state["lastSync"]) < timedelta(minutes=30)
     assert site.state["totals"]["unchanged"] > 0
     assert site.sync(15) == "success"
@@ -147,7 +147,7 @@ def test_the_skew_of_the_clocks_is_in_the_state(site, caplog):
 def test_late_runs_are_counted_by_their_age(site):
     assert site.sync(10) == "success"
     zone = ZoneInfo(site.plant.floor.timezone)
-    before = site.state["lateness"]["late"]
+    before = site.state["late_arrivals"]["late"]
     for age_s in (30, 200, 201):
         at = BEGIN_AT + timedelta(minutes=9, seconds=-age_s)  # settle_delay_s is a minute
         site.plant.db.insert_rows(
@@ -155,7 +155,7 @@ def test_late_runs_are_counted_by_their_age(site):
         )
     assert site.sync(15) == "success"
     assert before == {}
-    assert site.state["lateness"]["late"] == {"60": 1, "300": 2, "600": 0}
+    assert site.state["late_arrivals"]["late"] == {"60": 1, "300": 2, "600": 0}
 
 
 def test_what_the_comparison_finds_too_late_is_counted_beyond_the_guard_band(site):
@@ -168,9 +168,9 @@ def test_what_the_comparison_finds_too_late_is_counted_beyond_the_guard_band(sit
             {"IndexData": [{"Index_GUID": uuid4(), "Timestamp": at.astimezone(zone).replace(tzinfo=None), "Result": 1}]}
         )
     assert site.sync(dag_id="vte_wats_reconcile", days=0) == "success"
-    assert site.state["lateness"]["late"] == {"1800": 1}
+    assert site.state["late_arrivals"]["late"] == {"1800": 1}
     assert site.sync(dag_id="vte_wats_reconcile", days=0) == "success"  # dead letters by now, for want of a serial
-    assert site.state["lateness"]["late"] == {"1800": 1}
+    assert site.state["late_arrivals"]["late"] == {"1800": 1}
 
 
 def test_the_daily_comparison_finds_runs_of_clocks_that_fell_back(site, tmp_path):

@@ -25,15 +25,15 @@ from upath import UPath
 from tests.bucket import AWAY
 from tests.unit.builders import a_run
 from vte_wats.alerting.conditions import Condition
-from vte_wats.alerting.monitor_state import Memory, Reach, Waiting
+from vte_wats.alerting.monitor_state import MonitorState, ServerCheck, Waiting
 from vte_wats.backfill.progress import Progress
 from vte_wats.domain.run import VteProduct
-from vte_wats.state.coverage import Outcome, State, Stretch
-from vte_wats.state.history import Glimpse, History, Tally
+from vte_wats.state.coverage import CoveredInterval, Outcome, State
+from vte_wats.state.history import History, PlanSnapshot, Tally
 from vte_wats.status.access import CSRF_HEADER
 from vte_wats.status.api_models import SiteStatus
 from vte_wats.status.app import create_app, without_login
-from vte_wats.storage.dead_letters import DeadLetters, LetterKind
+from vte_wats.storage.dead_letters import DeadLetterKind, DeadLetters
 
 CLOCK: dict[str, datetime] = {}
 PASSWORDS = {"admin": "adminpw", "vic": "viewerpw"}
@@ -96,7 +96,7 @@ def storage(tmp_path, monkeypatch) -> Path:
 
 def keep(state: State | None = None, history: History | None = None) -> None:
     begin = ago(60 * 24 * 400)
-    done = (Stretch(from_at=begin, to_at=ago(5)),)
+    done = (CoveredInterval(from_at=begin, to_at=ago(5)),)
     state = state or State(since_at=begin, coverage=done, totals={Outcome.UPLOADED: 9})
     history = history or History(settled_at=ago(1), interval_s=300, letters=2, newest_at=ago(2))
     Variable.set("vte_wats_state", state.model_dump_json(by_alias=True))
@@ -114,7 +114,7 @@ def a_year() -> History:
         counted=tuple(f"{n:08}" for n in range(5_000)),
         settled_at=ago(1),
         interval_s=300,
-        waiting=tuple(Glimpse(from_at=ago(10 * n), to_at=ago(10 * n - 5), runs=9) for n in range(60, 500)),
+        waiting=tuple(PlanSnapshot(from_at=ago(10 * n), to_at=ago(10 * n - 5), runs=9) for n in range(60, 500)),
     )
 
 
@@ -263,10 +263,10 @@ def test_the_status_tells_lag_waiting_runs_and_the_gap_with_its_dag_run(ask):
     begin = ago(60 * 24)
     state = State(
         since_at=begin,
-        coverage=(Stretch(from_at=begin, to_at=ago(60)), Stretch(from_at=ago(40), to_at=ago(5))),
+        coverage=(CoveredInterval(from_at=begin, to_at=ago(60)), CoveredInterval(from_at=ago(40), to_at=ago(5))),
         totals={Outcome.UPLOADED: 9},
     )
-    waiting = (Glimpse(from_at=ago(60), to_at=ago(40), runs=4),)
+    waiting = (PlanSnapshot(from_at=ago(60), to_at=ago(40), runs=4),)
     keep(state, History(settled_at=ago(1), interval_s=300, waiting=waiting, newest_at=ago(2), seen_until_at=ago(1)))
     run_id = interval("failed", ago(60), ago(40))
     status = SiteStatus.model_validate(ask("api/status").json())
@@ -277,10 +277,10 @@ def test_the_status_tells_lag_waiting_runs_and_the_gap_with_its_dag_run(ask):
 
 def test_the_monitors_findings_are_told_with_what_to_do(ask):
     keep()
-    memory = Memory(
+    monitor_state = MonitorState(
         checked_at=ago(0),
-        vte=Reach(ok=True, version="Microsoft SQL Server 2012", round_trip_ms=4.5),
-        wats=Reach(ok=False, problem=f"refused {HOSTILE}"),
+        vte=ServerCheck(ok=True, version="Microsoft SQL Server 2012", round_trip_ms=4.5),
+        wats=ServerCheck(ok=False, problem=f"refused {HOSTILE}"),
         waiting=Waiting(runs=17, lag_s=300),
         conditions={
             "wats": Condition(opened_at=ago(9), summary="WATS does not answer", advice="check WATS"),
@@ -288,7 +288,7 @@ def test_the_monitors_findings_are_told_with_what_to_do(ask):
             "disk": Condition(streak=1, turned_at=ago(1)),
         },
     )
-    Variable.set("vte_wats_alerts", memory.to_json())
+    Variable.set("vte_wats_alerts", monitor_state.to_json())
     status = SiteStatus.model_validate(ask("api/status").json())
     assert (status.connectivity.vte.version, status.connectivity.vte.round_trip_ms) == (
         "Microsoft SQL Server 2012",
@@ -305,12 +305,12 @@ def test_a_backfill_shows_how_far_it_is(ask):
     keep()
     progress = Progress(
         run_id="manual__1", asked="2025", dry_run=False, force=False, runs=100, parts=2, part=1, slices={"s1": 25},
-        estimate_s=999, begun_at=ago(10), updated_at=ago(5),
+        estimate_s=999, started_at=ago(10), updated_at=ago(5),
     )  # fmt: skip
     Variable.set("vte_wats_backfill", progress.model_dump_json())
     backfill = SiteStatus.model_validate(ask("api/status").json()).backfill
     assert (backfill.dag_run.dag_id, backfill.dag_run.run_id) == ("vte_wats_backfill", "manual__1")
-    assert (backfill.runs, backfill.carried, backfill.remaining_s, backfill.ended_at) == (100, 25, 900, None)
+    assert (backfill.runs, backfill.transferred, backfill.remaining_s, backfill.ended_at) == (100, 25, 900, None)
 
 
 def interval(state: str, from_at: datetime, to_at: datetime, dag_id: str = "vte_wats_sync") -> str:
@@ -351,7 +351,7 @@ def test_a_bucket_that_is_away_is_told_where_the_letters_are(ask, monkeypatch):
 
 
 def letter(storage: Path, number: int = 1, signature: str = "serial is blank", **run) -> None:
-    DeadLetters(UPath(storage)).put(a_run(number, **run), LetterKind.DEAD, "because", signature, ago(0))
+    DeadLetters(UPath(storage)).put(a_run(number, **run), DeadLetterKind.DEAD, "because", signature, ago(0))
 
 
 def test_dead_letters_come_in_groups_with_examples(ask, storage):

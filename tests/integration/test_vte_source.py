@@ -155,7 +155,7 @@ def test_one_glance_shows_what_identity_and_times_show(hook, add_run, runs):
     for n in range(runs):
         add_run(NOON + timedelta(seconds=n // 2))
     with VteSource(site(), hook) as source:
-        identity, times = source.glance([HOUR])
+        identity, times = source.identity_and_run_counts([HOUR])
         assert identity == source.identity()[0]
         assert times.seconds == source.run_times([HOUR]).seconds
         assert abs((times.server_now_at - datetime.now(UTC)).total_seconds()) < 60

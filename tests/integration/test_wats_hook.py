@@ -36,7 +36,7 @@ from vte_wats.wats.client import WatsSession
 from vte_wats.wats.connection import WatsConnection
 from vte_wats.wats.hook import WatsHook
 from vte_wats.wats.queries import PAGE
-from vte_wats.wats.rate_limiter import Spent
+from vte_wats.wats.rate_limiter import BudgetUsage
 from vte_wats.wats.transport import PlainHttpClient
 
 START = datetime(2026, 3, 2, 6, 0, 0, 123_000, tzinfo=UTC)
@@ -59,8 +59,10 @@ def connected(wats, **options):
     )
 
 
-def opened(wats, existence_check=ExistenceCheck.UUID, memory=None, window_s=60.0, **options):
-    return WatsSession(connected(wats, **options), existence_check, memory, first_backoff_s=0.01, window_s=window_s)
+def opened(wats, existence_check=ExistenceCheck.UUID, budget_store=None, window_s=60.0, **options):
+    return WatsSession(
+        connected(wats, **options), existence_check, budget_store, first_backoff_s=0.01, window_s=window_s
+    )
 
 
 @pytest.fixture
@@ -395,11 +397,11 @@ def test_by_source_id_an_id_in_the_answer_confirms_only_this_run_with_this_conte
 def test_what_a_conversation_costs_is_counted_failed_tries_included(wats):
     wats.faults.add(Fault(FaultKind.STATUS, status=503, times=1))
     with opened(wats, attempts=2) as session:
-        assert session.effort().requests == 0
+        assert session.request_stats().requests == 0
         list(session.submit([a_report() for _ in range(5)]))
-        effort = session.effort()
-    assert effort.requests == len(wats.log) == 6
-    assert sum(effort.latency_ms.values()) == 5
+        request_stats = session.request_stats()
+    assert request_stats.requests == len(wats.log) == 6
+    assert sum(request_stats.latency_ms.values()) == 5
 
 
 def test_attempts_are_counted(wats):
@@ -501,13 +503,13 @@ def test_a_server_with_the_same_budget_never_has_to_refuse():
 class Notes:
     """What one session leaves to the next."""
 
-    spent = Spent()
+    usage = BudgetUsage()
 
-    def recall(self):
-        return self.spent
+    def load(self):
+        return self.usage
 
-    def remember(self, spent):
-        self.spent = spent
+    def save(self, usage):
+        self.usage = usage
 
 
 def worst_window(wats, seconds):
@@ -521,15 +523,15 @@ def test_at_the_door_of_wats_no_window_of_a_chain_of_uploads_holds_more_than_the
     wats.latency_s, notes = 0.02, Notes()
     for task in range(15):
         reports = [a_report() for _ in range(25)]
-        session = opened(wats, memory=notes, window_s=3, requests_per_minute=100)
+        session = opened(wats, budget_store=notes, window_s=3, requests_per_minute=100)
         with session:
             session.process_codes()
             session.find_reports([report.report_id for report in reports])
             session.find_natural_keys([report.natural_key for report in reports])
             assert all(one.error is None for one in session.submit(reports))
-            spent = notes.spent
+            usage = notes.usage
         if task % 5 == 4:
-            notes.spent = spent  # as if the task had been killed before it could say what it sent
+            notes.usage = usage  # as if the task had been killed before it could say what it sent
         time.sleep(0.05)
     assert len(posts(wats)) == 15 * 25
     assert 90 <= worst_window(wats, 3) <= 100
@@ -538,9 +540,9 @@ def test_at_the_door_of_wats_no_window_of_a_chain_of_uploads_holds_more_than_the
 def test_a_pause_that_wats_asked_for_holds_the_next_session_too(wats):
     wats.faults.add(Fault(FaultKind.STATUS, status=429, retry_after=2, path=POST, times=1))
     notes = Notes()
-    with opened(wats, memory=notes, requests_per_minute=60_000) as session:
+    with opened(wats, budget_store=notes, requests_per_minute=60_000) as session:
         assert only(session.submit([a_report()])).error.retry_after_s == 2
-    with opened(wats, memory=notes, requests_per_minute=60_000) as session:
+    with opened(wats, budget_store=notes, requests_per_minute=60_000) as session:
         session.process_codes()
     first, second = (one.at for one in wats.log)
     assert (second - first).total_seconds() >= 1.95
@@ -553,7 +555,7 @@ def test_a_429_without_retry_after_pauses_every_request_too(wats):
 
 
 def test_with_neighbours_a_task_neither_reads_nor_writes_what_was_spent(wats):
-    with opened(wats, memory=object(), concurrent_tasks=2) as session:
+    with opened(wats, budget_store=object(), concurrent_tasks=2) as session:
         session.process_codes()  # an object can do neither
 
 
@@ -664,7 +666,9 @@ def test_every_entry_of_the_table_is_shown_by_a_test():
     }
     shown = {meaning for *_, meaning in ON_THE_WIRE}
     for failure in response_errors.RESPONSE_ERRORS:
-        assert failure.message.meaning in shown_elsewhere or any(part in failure.message.meaning for part in shown), failure.message.symptom
+        assert failure.message.meaning in shown_elsewhere or any(part in failure.message.meaning for part in shown), (
+            failure.message.symptom
+        )
 
 
 class _Address:

@@ -35,9 +35,9 @@ class FakeSource:
         self.statements.append("select_source_identity")
         return SourceIdentity("FLOOR-1", "VTE9_3", datetime(2020, 1, 1), {}), self.now_at
 
-    def glance(self, ranges: Sequence[TimeRange]) -> tuple[SourceIdentity, RunTimes]:
+    def identity_and_run_counts(self, ranges: Sequence[TimeRange]) -> tuple[SourceIdentity, RunTimes]:
         identity, times = self.identity()[0], self.run_times(ranges)
-        self.statements[-2:] = ["select_glance"]
+        self.statements[-2:] = ["select_identity_and_run_counts"]
         return identity, times
 
     def run_times(self, ranges: Sequence[TimeRange]) -> RunTimes:

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vte_wats.alerting.conditions import Condition, Kind, NoticeKind, Observation, Verdict
-from vte_wats.alerting.mails import Situation
-from vte_wats.alerting.monitor_state import Memory
+from vte_wats.alerting.mails import AlertContext
+from vte_wats.alerting.monitor_state import MonitorState
 from vte_wats.alerting.notification import Notification
 from vte_wats.alerting.notify import taken_in, tell
 from vte_wats.config.alert_settings import AlertSettings, QuietHours
@@ -48,7 +48,7 @@ class Watched:
 
     def __init__(self, limits: AlertSettings, ways: tuple[str, ...] = ("mail",), begins_at: datetime = T0) -> None:
         self.limits, self.ways, self.now_at = limits, ways, begins_at
-        self.memory = Memory(ways=ways)
+        self.monitor_state = MonitorState(ways=ways)
         self.server = MailServer()
 
     def check(self, *verdicts: Verdict, key: str = Kind.WATS, step: timedelta = STEP) -> list[str]:
@@ -61,9 +61,11 @@ class Watched:
     def take(self, verdicts: dict[str, Verdict], step: timedelta = STEP) -> None:
         self.now_at += step
         seen = [Observation(key, verdict, f"{key} is bad", "mend it") for key, verdict in verdicts.items()]
-        memory = taken_in(self.memory, seen, self.limits, self.now_at)
-        around = Situation(Site(), self.now_at, UTC_ZONE, memory)
-        self.memory = Memory.parse(tell(self.limits, around, self.ways, self.server, lambda _: None).to_json())
+        monitor_state = taken_in(self.monitor_state, seen, self.limits, self.now_at)
+        around = AlertContext(Site(), self.now_at, UTC_ZONE, monitor_state)
+        self.monitor_state = MonitorState.parse(
+            tell(self.limits, around, self.ways, self.server, lambda _: None).to_json()
+        )
 
 
 def watched(**limits) -> Watched:
@@ -76,7 +78,7 @@ def test_it_opens_and_closes_after_two_checks_that_agree():
     assert one.check(BAD) == ["PROBLEM"]
     assert one.check(BAD, BAD, GOOD) == []
     assert one.check(GOOD) == ["SOLVED"]
-    assert one.memory.conditions == {}
+    assert one.monitor_state.conditions == {}
 
 
 def test_a_single_bad_check_between_good_ones_tells_nobody():
@@ -155,7 +157,7 @@ def test_quiet_hours_hold_from_their_begin_up_to_their_end(begin, end, at, held)
 def test_without_recipients_the_log_is_told_once_and_who_comes_later_hears_what_is_open(caplog):
     one = watched()
     one.ways = ()
-    one.memory = Memory()
+    one.monitor_state = MonitorState()
     with caplog.at_level("WARNING"):
         one.check(BAD, BAD, BAD, BAD)
     assert caplog.text.count("nobody is told, for no recipients are set: [vte-wats] PROBLEM") == 1
@@ -173,15 +175,15 @@ def test_groups_of_held_runs_that_open_together_are_one_mail_and_close_each_for_
     assert one.server.kinds == ["PROBLEM"]
     assert "(and 2 more)" in one.server.subjects[0]
     assert one.check(GOOD, GOOD, key=keys[0]) == ["SOLVED"]
-    assert set(one.memory.conditions) == set(keys[1:])
+    assert set(one.monitor_state.conditions) == set(keys[1:])
 
 
 def test_a_condition_of_a_kind_that_no_longer_exists_is_forgotten():
-    assert Memory().with_conditions({"moon_phase": Condition(streak=1)}).conditions == {}
+    assert MonitorState().with_conditions({"moon_phase": Condition(streak=1)}).conditions == {}
 
 
 def test_a_damaged_memory_begins_anew():
-    assert Memory.parse("{") == Memory.parse(None) == Memory()
+    assert MonitorState.parse("{") == MonitorState.parse(None) == MonitorState()
 
 
 @given(
@@ -211,7 +213,7 @@ def test_once_the_server_takes_mail_people_know_what_is_true(checks, confirm):
     one.check(*checks)
     one.server.refuses = False
     one.check(UNKNOWN)
-    is_open = one.memory.conditions.get(Kind.WATS, Condition()).is_open
+    is_open = one.monitor_state.conditions.get(Kind.WATS, Condition()).is_open
     last = [kind for kind in one.server.kinds if kind != "STILL"][-1:]
     assert last == (["PROBLEM"] if is_open else ["SOLVED"] if last else [])
 

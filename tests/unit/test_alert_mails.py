@@ -12,24 +12,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vte_wats.alerting.conditions import Condition, NoticeKind
-from vte_wats.alerting.mails import Situation, late, notice, summary
-from vte_wats.alerting.missed_deadline import Missed
-from vte_wats.alerting.monitor_state import Memory, Waiting
+from vte_wats.alerting.mails import AlertContext, late, notice, summary
+from vte_wats.alerting.missed_deadline import MissedDeadline
+from vte_wats.alerting.monitor_state import MonitorState, Waiting
 from vte_wats.alerting.notification import Notification
-from vte_wats.alerting.task_failure import Failure
+from vte_wats.alerting.task_failure import TaskFailure
 from vte_wats.config.sites import Site
-from vte_wats.state.coverage import Outcome, State, Stretch
+from vte_wats.state.coverage import CoveredInterval, Outcome, State
 
 NOW = datetime(2026, 3, 2, 12, 30, tzinfo=UTC)
 HOSTILE = "<script>alert(1)</script>\"'&\r\nBcc: everyone@example.com {{ 7*7 }}"
 STATE = State(
     since_at=NOW - timedelta(days=1),
-    coverage=(Stretch(from_at=NOW - timedelta(days=1), to_at=NOW - timedelta(minutes=12)),),
+    coverage=(CoveredInterval(from_at=NOW - timedelta(days=1), to_at=NOW - timedelta(minutes=12)),),
 )
-FAILURE = Failure(
+FAILURE = TaskFailure(
     dag_id="vte_wats_sync",
     run_id="scheduled__x",
-    task_id="carry.upload",
+    task_id="transfer.upload",
     map_index=3,
     try_number=4,
     at=NOW - timedelta(minutes=1),
@@ -37,17 +37,17 @@ FAILURE = Failure(
 )
 
 
-def a_situation(**fields) -> Situation:
+def an_alert_context(**fields) -> AlertContext:
     given = {
         "site": Site(),
         "now_at": NOW,
         "zone": ZoneInfo("Europe/Oslo"),
-        "memory": Memory(waiting=Waiting(runs=120, lag_s=720), failed_syncs=2),
+        "monitor_state": MonitorState(waiting=Waiting(runs=120, lag_s=720), failed_syncs=2),
         "state": STATE,
         "failure": FAILURE,
         "links": (("Airflow: the sync", "https://airflow.example/dags/vte_wats_sync"),),
     }
-    return Situation(**given | fields)
+    return AlertContext(**given | fields)
 
 
 def a_condition(**fields) -> Condition:
@@ -65,40 +65,40 @@ def both(message: Notification) -> tuple[str, str]:
 
 
 def test_the_subject_says_what_and_since_when():
-    assert notice(NoticeKind.OPENED, [a_condition()], a_situation()).subject == (
+    assert notice(NoticeKind.OPENED, [a_condition()], an_alert_context()).subject == (
         "[vte-wats] PROBLEM: WATS does not answer: no connection"
     )
-    assert notice(NoticeKind.REMINDER, [a_condition()], a_situation()).subject == (
+    assert notice(NoticeKind.REMINDER, [a_condition()], an_alert_context()).subject == (
         "[vte-wats] STILL OPEN after 12 minutes: WATS does not answer: no connection"
     )
     closed = a_condition(closed_at=NOW - timedelta(minutes=2), told_at=NOW)
-    assert notice(NoticeKind.CLOSED, [closed], a_situation(site=Site("oslo"))).subject == (
+    assert notice(NoticeKind.CLOSED, [closed], an_alert_context(site=Site("oslo"))).subject == (
         "[vte-wats oslo] SOLVED after 10 minutes: WATS does not answer"
     )
 
 
 def test_both_forms_tell_how_far_it_is_why_it_fails_and_what_to_do():
-    for text in both(notice(NoticeKind.OPENED, [a_condition(advice="check the token")], a_situation())):
+    for text in both(notice(NoticeKind.OPENED, [a_condition(advice="check the token")], an_alert_context())):
         assert "2026-03-02 13:18:00 (Europe/Oslo)" in text
         assert "12 minutes ago" in text
         assert "120 runs not carried yet" in text
-        assert "carry.upload" in text
+        assert "transfer.upload" in text
         assert FAILURE.reason in text
         assert "What to do: check the token" in " ".join(text.split())
 
 
 def test_the_mail_that_it_is_solved_tells_what_was_missed():
     closed = a_condition(closed_at=NOW)
-    for text in both(notice(NoticeKind.CLOSED, [closed], a_situation())):
+    for text in both(notice(NoticeKind.CLOSED, [closed], an_alert_context())):
         assert "2 intervals of the last hour failed; 120 runs are still to be carried" in text
         assert "12 minutes" in text
-    nothing = a_situation(memory=Memory(waiting=Waiting(runs=0, lag_s=60)))
+    nothing = an_alert_context(monitor_state=MonitorState(waiting=Waiting(runs=0, lag_s=60)))
     assert "nothing: every run is in WATS or a dead letter" in notice(NoticeKind.CLOSED, [closed], nothing).text
-    assert "not known yet" in notice(NoticeKind.CLOSED, [closed], a_situation(memory=Memory())).text
+    assert "not known yet" in notice(NoticeKind.CLOSED, [closed], an_alert_context(monitor_state=MonitorState())).text
 
 
 def test_the_late_mail_names_interval_deadline_and_reason():
-    missed = Missed(
+    missed = MissedDeadline(
         run_id="scheduled__x",
         from_at=NOW - timedelta(minutes=15),
         to_at=NOW - timedelta(minutes=10),
@@ -106,20 +106,20 @@ def test_the_late_mail_names_interval_deadline_and_reason():
         run_state="failed",
         until_at=NOW - timedelta(minutes=10),
     )
-    message = late(missed, a_situation())
+    message = late(missed, an_alert_context())
     assert message.subject.startswith(
-        "[vte-wats] LATE: the sync of 13:20 missed its deadline; carry.upload failed: WATS"
+        "[vte-wats] LATE: the sync of 13:20 missed its deadline; transfer.upload failed: WATS"
     )
     for text in both(message):
         assert "2026-03-02 13:15 to 13:20 (Europe/Oslo)" in text
         assert "the run is failed" in text
-    other = late(missed.model_copy(update={"run_id": "another"}), a_situation())
+    other = late(missed.model_copy(update={"run_id": "another"}), an_alert_context())
     assert "no task has failed; the run is failed" in other.subject
 
 
 def a_summary(counts: dict[tuple[str, str], int], letters: dict[str, int] | None = None, **fields) -> Notification:
     outcomes = {Outcome.UPLOADED: 90, Outcome.DEAD: 1}
-    return summary(date(2026, 3, 1), counts, outcomes, letters or {}, a_situation(**fields))
+    return summary(date(2026, 3, 1), counts, outcomes, letters or {}, an_alert_context(**fields))
 
 
 def test_the_summary_counts_by_product_and_result_and_says_whether_something_is_open():
@@ -139,7 +139,9 @@ def test_the_summary_of_many_products_stays_on_one_screen():
 
 
 def test_hostile_text_stays_text():
-    message = notice(NoticeKind.OPENED, [a_condition(summary=HOSTILE, advice=HOSTILE, reason=HOSTILE)], a_situation())
+    message = notice(
+        NoticeKind.OPENED, [a_condition(summary=HOSTILE, advice=HOSTILE, reason=HOSTILE)], an_alert_context()
+    )
     assert "<script" not in message.html
     assert "{{ 7*7 }}" in message.text
     assert not re.search(r"[\r\n]", message.subject)
@@ -149,16 +151,16 @@ def test_hostile_text_stays_text():
 
 @given(st.text(max_size=3_000), st.text(max_size=3_000))
 def test_whatever_the_texts_are_the_mail_fits_and_no_header_or_tag_comes_from_them(text, reason):
-    around = a_situation(failure=FAILURE.model_copy(update={"reason": reason}))
+    around = an_alert_context(failure=FAILURE.model_copy(update={"reason": reason}))
     message = notice(NoticeKind.OPENED, [a_condition(summary=text, advice=text, reason=text or "-")] * 30, around)
     assert len(message.subject) <= 150
     assert message.subject.isprintable()
     assert len(message.text) < 12_000
-    plain = notice(NoticeKind.OPENED, [a_condition(summary="x", advice="x")] * 30, a_situation())
+    plain = notice(NoticeKind.OPENED, [a_condition(summary="x", advice="x")] * 30, an_alert_context())
     assert message.html.count("<") == plain.html.count("<")
 
 
 @pytest.mark.parametrize("kind", NoticeKind)
 def test_every_mail_fits_one_screen(kind):
-    message = notice(kind, [a_condition(closed_at=NOW if kind is NoticeKind.CLOSED else None)], a_situation())
+    message = notice(kind, [a_condition(closed_at=NOW if kind is NoticeKind.CLOSED else None)], an_alert_context())
     assert len(message.text.splitlines()) <= 25

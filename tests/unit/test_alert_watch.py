@@ -11,19 +11,19 @@ import pytest
 from vte_wats.alerting.conditions import Condition, Kind, Observation, Verdict
 from vte_wats.alerting.durations import in_words
 from vte_wats.alerting.evaluate import Measures, remembered, watch
-from vte_wats.alerting.missed_deadline import Missed, is_carried, is_over, outage_of
-from vte_wats.alerting.monitor_state import Memory, Reach, Waiting
-from vte_wats.alerting.task_failure import Failure, one_line, replaces
+from vte_wats.alerting.missed_deadline import MissedDeadline, is_over, is_transferred, outage_of
+from vte_wats.alerting.monitor_state import MonitorState, ServerCheck, Waiting
+from vte_wats.alerting.task_failure import TaskFailure, one_line, replaces
 from vte_wats.config.alert_settings import AlertSettings
 from vte_wats.config.sites import Site
-from vte_wats.state.coverage import State, Stretch
-from vte_wats.storage.dead_letters import LetterHead, LetterKind
+from vte_wats.state.coverage import CoveredInterval, State
+from vte_wats.storage.dead_letters import DeadLetterHead, DeadLetterKind
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 SITE = Site("oslo")
 LIMITS = AlertSettings(dead_letters_per_hour=3, failed_syncs_per_hour=5, min_free_mb=1000)
-UP = Reach(ok=True, version="1", round_trip_ms=1)
-DOWN = Reach(ok=False, problem="no connection")
+UP = ServerCheck(ok=True, version="1", round_trip_ms=1)
+DOWN = ServerCheck(ok=False, problem="no connection")
 FINE = Measures(
     NOW,
     vte=UP,
@@ -37,23 +37,27 @@ FINE = Measures(
 
 
 def covered(until_at: datetime) -> State:
-    return State(since_at=NOW - timedelta(days=1), coverage=(Stretch(from_at=NOW - timedelta(days=1), to_at=until_at),))
+    return State(
+        since_at=NOW - timedelta(days=1), coverage=(CoveredInterval(from_at=NOW - timedelta(days=1), to_at=until_at),)
+    )
 
 
-def a_head(kind: LetterKind, signature: str = "serial is blank", *, age: timedelta = timedelta()) -> LetterHead:
+def a_head(kind: DeadLetterKind, signature: str = "serial is blank", *, age: timedelta = timedelta()) -> DeadLetterHead:
     at = NOW - age
-    return LetterHead(
+    return DeadLetterHead(
         index_guid=uuid4(), kind=kind, reason="r", signature=signature, first_at=at, last_at=NOW, attempts=1
     )
 
 
-def seen(measures: Measures, memory: Memory | None = None, limits: AlertSettings = LIMITS) -> dict[str, Observation]:
-    memory = remembered(memory or Memory(), measures)
-    return {one.key: one for one in watch(SITE, measures, memory, limits)}
+def seen(
+    measures: Measures, monitor_state: MonitorState | None = None, limits: AlertSettings = LIMITS
+) -> dict[str, Observation]:
+    monitor_state = remembered(monitor_state or MonitorState(), measures)
+    return {one.key: one for one in watch(SITE, measures, monitor_state, limits)}
 
 
-def verdict(key: str, memory: Memory | None = None, **found) -> Verdict:
-    return seen(replace(FINE, **found), memory)[key].verdict
+def verdict(key: str, monitor_state: MonitorState | None = None, **found) -> Verdict:
+    return seen(replace(FINE, **found), monitor_state)[key].verdict
 
 
 def test_when_all_is_well_every_condition_is_good():
@@ -83,13 +87,13 @@ def test_when_all_is_well_every_condition_is_good():
         (Kind.DISK, {"free_mb": 1_100}, Verdict.UNKNOWN),
         (Kind.DISK, {"free_mb": 1_250}, Verdict.GOOD),
         (Kind.DISK, {"free_mb": None}, Verdict.UNKNOWN),
-        (Kind.DEAD_LETTERS, {"letters": (a_head(LetterKind.DEAD),) * 3}, Verdict.BAD),
-        (Kind.DEAD_LETTERS, {"letters": (a_head(LetterKind.DEAD, age=timedelta(hours=2)),) * 3}, Verdict.GOOD),
-        (Kind.DEAD_LETTERS, {"letters": (a_head(LetterKind.HELD),) * 3}, Verdict.GOOD),
+        (Kind.DEAD_LETTERS, {"letters": (a_head(DeadLetterKind.DEAD),) * 3}, Verdict.BAD),
+        (Kind.DEAD_LETTERS, {"letters": (a_head(DeadLetterKind.DEAD, age=timedelta(hours=2)),) * 3}, Verdict.GOOD),
+        (Kind.DEAD_LETTERS, {"letters": (a_head(DeadLetterKind.HELD),) * 3}, Verdict.GOOD),
         (Kind.DEAD_LETTERS, {"letters": None}, Verdict.UNKNOWN),
-        (Kind.LETTER_AGE, {"letters": (a_head(LetterKind.DEAD, age=timedelta(days=15)),)}, Verdict.BAD),
-        (Kind.LETTER_AGE, {"letters": (a_head(LetterKind.DEAD, age=timedelta(days=13)),)}, Verdict.GOOD),
-        (Kind.LETTER_AGE, {"letters": (a_head(LetterKind.HELD, age=timedelta(days=15)),)}, Verdict.GOOD),
+        (Kind.DEAD_LETTER_AGE, {"letters": (a_head(DeadLetterKind.DEAD, age=timedelta(days=15)),)}, Verdict.BAD),
+        (Kind.DEAD_LETTER_AGE, {"letters": (a_head(DeadLetterKind.DEAD, age=timedelta(days=13)),)}, Verdict.GOOD),
+        (Kind.DEAD_LETTER_AGE, {"letters": (a_head(DeadLetterKind.HELD, age=timedelta(days=15)),)}, Verdict.GOOD),
     ],
 )
 def test_each_condition_has_its_limit(key, found, expected):
@@ -97,23 +101,23 @@ def test_each_condition_has_its_limit(key, found, expected):
 
 
 def test_no_progress_counts_from_when_coverage_was_last_seen_to_move():
-    memory = remembered(Memory(), replace(FINE, state=covered(NOW)))
+    monitor_state = remembered(MonitorState(), replace(FINE, state=covered(NOW)))
     for minutes, expected in ((59, Verdict.GOOD), (60, Verdict.BAD)):
         later = replace(FINE, now_at=NOW + timedelta(minutes=minutes), state=covered(NOW))
-        assert seen(later, memory)[Kind.NO_PROGRESS].verdict is expected
+        assert seen(later, monitor_state)[Kind.NO_PROGRESS].verdict is expected
     moved = replace(FINE, now_at=NOW + timedelta(minutes=60), state=covered(NOW + timedelta(minutes=5)))
-    assert seen(moved, memory)[Kind.NO_PROGRESS].verdict is Verdict.GOOD
+    assert seen(moved, monitor_state)[Kind.NO_PROGRESS].verdict is Verdict.GOOD
 
 
 def test_after_an_outage_a_sync_has_its_time_before_anybody_is_told_of_no_progress():
-    memory = remembered(Memory(), replace(FINE, state=covered(NOW)))
+    monitor_state = remembered(MonitorState(), replace(FINE, state=covered(NOW)))
     for minutes in (60, 120, 180):
-        memory = remembered(
-            memory, replace(FINE, now_at=NOW + timedelta(minutes=minutes), state=covered(NOW), wats=DOWN)
+        monitor_state = remembered(
+            monitor_state, replace(FINE, now_at=NOW + timedelta(minutes=minutes), state=covered(NOW), wats=DOWN)
         )
     for minutes, expected in ((182, Verdict.GOOD), (239, Verdict.GOOD), (240, Verdict.BAD)):
         back = replace(FINE, now_at=NOW + timedelta(minutes=minutes), state=covered(NOW))
-        assert seen(back, memory)[Kind.NO_PROGRESS].verdict is expected
+        assert seen(back, monitor_state)[Kind.NO_PROGRESS].verdict is expected
 
 
 def test_advice_names_the_connections_of_the_site():
@@ -123,15 +127,15 @@ def test_advice_names_the_connections_of_the_site():
 
 
 def test_no_progress_is_fine_when_vte_holds_nothing_newer():
-    memory = remembered(Memory(), replace(FINE, state=covered(NOW)))
+    monitor_state = remembered(MonitorState(), replace(FINE, state=covered(NOW)))
     idle = replace(FINE, now_at=NOW + timedelta(hours=5), state=covered(NOW), waiting=Waiting(runs=0, lag_s=18_000))
-    assert seen(idle, memory)[Kind.NO_PROGRESS].verdict is Verdict.GOOD
+    assert seen(idle, monitor_state)[Kind.NO_PROGRESS].verdict is Verdict.GOOD
 
 
 @pytest.mark.parametrize("away", [{"vte": DOWN}, {"wats": DOWN}, {"vte": None}])
 @pytest.mark.parametrize("key", [Kind.NO_PROGRESS, Kind.LAG, Kind.FAILED_SYNCS])
 def test_what_only_follows_from_an_outage_is_not_judged_while_it_lasts(key, away):
-    memory = remembered(Memory(), replace(FINE, state=covered(NOW)))
+    monitor_state = remembered(MonitorState(), replace(FINE, state=covered(NOW)))
     bad = replace(
         FINE,
         now_at=NOW + timedelta(hours=5),
@@ -139,18 +143,18 @@ def test_what_only_follows_from_an_outage_is_not_judged_while_it_lasts(key, away
         waiting=Waiting(runs=9, lag_s=18_000),
         failed_syncs=60,
     )
-    assert seen(bad, memory)[key].verdict is Verdict.BAD
-    assert seen(replace(bad, **away), memory)[key].verdict is Verdict.UNKNOWN
+    assert seen(bad, monitor_state)[key].verdict is Verdict.BAD
+    assert seen(replace(bad, **away), monitor_state)[key].verdict is Verdict.UNKNOWN
 
 
 def test_each_held_group_is_a_condition_and_is_good_once_its_letters_are_gone():
-    groups = (a_head(LetterKind.HELD, "unmapped test plan 'A'"),) * 2 + (a_head(LetterKind.HELD, "code 7"),)
+    groups = (a_head(DeadLetterKind.HELD, "unmapped test plan 'A'"),) * 2 + (a_head(DeadLetterKind.HELD, "code 7"),)
     found = seen(replace(FINE, letters=groups))
     assert found["held:unmapped test plan 'A'"].summary == "2 runs wait for a setting: unmapped test plan 'A'"
     assert found["held:code 7"].verdict is Verdict.BAD
-    memory = Memory(conditions={"held:code 7": Condition(opened_at=NOW, told_at=NOW)})
-    assert seen(replace(FINE, letters=groups[:2]), memory)["held:code 7"].verdict is Verdict.GOOD
-    assert "held:code 7" not in seen(replace(FINE, letters=None), memory)
+    monitor_state = MonitorState(conditions={"held:code 7": Condition(opened_at=NOW, told_at=NOW)})
+    assert seen(replace(FINE, letters=groups[:2]), monitor_state)["held:code 7"].verdict is Verdict.GOOD
+    assert "held:code 7" not in seen(replace(FINE, letters=None), monitor_state)
 
 
 @pytest.mark.parametrize(
@@ -170,7 +174,7 @@ def test_durations_are_told_as_people_say_them(seconds, words):
     assert in_words(seconds) == words
 
 
-def a_miss(minute: int, **fields) -> Missed:
+def a_miss(minute: int, **fields) -> MissedDeadline:
     to_at = NOW + timedelta(minutes=minute)
     given = {
         "run_id": f"scheduled__{minute}",
@@ -180,7 +184,7 @@ def a_miss(minute: int, **fields) -> Missed:
         "run_state": "failed",
         "until_at": to_at,
     }
-    return Missed(**given | fields)
+    return MissedDeadline(**given | fields)
 
 
 def test_deadlines_missed_in_a_row_are_one_outage_until_a_sync_settles_again():
@@ -194,28 +198,28 @@ def test_deadlines_missed_in_a_row_are_one_outage_until_a_sync_settles_again():
 
 
 def test_an_interval_counts_as_carried_when_all_of_it_less_the_settle_delay_is_covered():
-    assert is_carried(a_miss(0), covered(NOW - timedelta(seconds=60)), 60)
-    assert not is_carried(a_miss(0), covered(NOW - timedelta(seconds=61)), 60)
-    assert not is_carried(a_miss(0), None, 60)
-    assert not is_carried(a_miss(0), State(since_at=NOW), 60)
+    assert is_transferred(a_miss(0), covered(NOW - timedelta(seconds=60)), 60)
+    assert not is_transferred(a_miss(0), covered(NOW - timedelta(seconds=61)), 60)
+    assert not is_transferred(a_miss(0), None, 60)
+    assert not is_transferred(a_miss(0), State(since_at=NOW), 60)
 
 
 def test_a_later_sync_that_leaves_a_hole_before_it_does_not_carry_an_interval_but_ends_the_outage():
-    hole = State(since_at=NOW, coverage=(Stretch(from_at=NOW, to_at=NOW + timedelta(minutes=5)),))
-    assert not is_carried(a_miss(0), hole, 0)
-    assert is_over(a_miss(0), hole, 0)
-    assert not is_over(a_miss(10), hole, 0)
+    gap = State(since_at=NOW, coverage=(CoveredInterval(from_at=NOW, to_at=NOW + timedelta(minutes=5)),))
+    assert not is_transferred(a_miss(0), gap, 0)
+    assert is_over(a_miss(0), gap, 0)
+    assert not is_over(a_miss(10), gap, 0)
 
 
-def a_failure(task_id: str, run_id: str = "r1") -> Failure:
-    return Failure(dag_id="d", run_id=run_id, task_id=task_id, map_index=-1, try_number=1, at=NOW, reason="why")
+def a_failure(task_id: str, run_id: str = "r1") -> TaskFailure:
+    return TaskFailure(dag_id="d", run_id=run_id, task_id=task_id, map_index=-1, try_number=1, at=NOW, reason="why")
 
 
 def test_settle_does_not_hide_the_reason_it_failed_for():
-    assert not replaces(a_failure("settle"), a_failure("carry.upload"))
-    assert replaces(a_failure("settle", "r2"), a_failure("carry.upload"))
+    assert not replaces(a_failure("settle"), a_failure("transfer.upload"))
+    assert replaces(a_failure("settle", "r2"), a_failure("transfer.upload"))
     assert replaces(a_failure("settle"), None)
-    assert replaces(a_failure("carry.upload"), a_failure("plan"))
+    assert replaces(a_failure("transfer.upload"), a_failure("plan"))
 
 
 def test_a_reason_is_one_line_that_fits_a_mail():

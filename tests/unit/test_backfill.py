@@ -23,7 +23,7 @@ from vte_wats.domain.run import VteProduct
 from vte_wats.intervals.windows import Window, local_ranges
 from vte_wats.state.coverage import Outcome
 from vte_wats.storage.dead_letters import DeadLetters
-from vte_wats.storage.in_flight_keys import Claims
+from vte_wats.storage.in_flight_keys import InFlightKeys
 from vte_wats.storage.staging import Staging
 from vte_wats.sync.extract import extract
 from vte_wats.sync.map_runs import map_runs
@@ -139,8 +139,8 @@ def test_a_stretch_without_runs_is_one_part_that_covers_it():
 def test_named_runs_are_in_exactly_one_part_each(numbers, size):
     guids = [guid_of(number) for number in numbers]
     parts = parts_of_guids(guids, size)
-    carried = [guid for part in parts for guid in part.guids_among(set(guids))]
-    assert sorted(carried) == sorted(set(guids))
+    transferred = [guid for part in parts for guid in part.guids_among(set(guids))]
+    assert sorted(transferred) == sorted(set(guids))
     assert [part.runs for part in parts] == [len(part.guids_among(set(guids))) for part in parts]
     assert all(part.runs <= size for part in parts)
 
@@ -160,26 +160,26 @@ def test_the_estimate_counts_every_request_against_the_budget():
 
 # ------------------------------------------------------------------------------------------------------------ progress
 def a_progress(**fields):
-    begun = {"run_id": "manual__1", "asked": "June", "dry_run": False, "force": False, "runs": 1_000, "parts": 2}
-    return Progress(**begun, estimate_s=600, begun_at=NOW_AT, updated_at=NOW_AT, **fields)
+    started = {"run_id": "manual__1", "asked": "June", "dry_run": False, "force": False, "runs": 1_000, "parts": 2}
+    return Progress(**started, estimate_s=600, started_at=NOW_AT, updated_at=NOW_AT, **fields)
 
 
 def test_progress_goes_from_the_estimate_to_what_was_measured():
     progress = a_progress().with_part(1, NOW_AT)
-    assert (progress.carried, progress.remaining_s) == (0, 600)
+    assert (progress.transferred, progress.remaining_s) == (0, 600)
     progress = progress.with_slice("s0001", 100, NOW_AT + timedelta(seconds=30))
-    assert (progress.carried, progress.remaining_s) == (100, 270)
+    assert (progress.transferred, progress.remaining_s) == (100, 270)
     assert "100 of 1,000 runs (10%), part 1 of 2, 0 h 04 min 30 s to go" in str(progress)
 
 
 def test_what_is_carried_again_counts_once():
     outcomes = {Outcome.UPLOADED: 399, Outcome.DEAD: 1}
     progress = a_progress().with_slice("s0001", 100, NOW_AT).with_slice("s0001", 100, NOW_AT)
-    assert progress.carried == 100
+    assert progress.transferred == 100
     progress = progress.with_settled(outcomes, {}, NOW_AT).with_settled(outcomes, {}, NOW_AT)
-    assert (progress.carried, progress.outcomes[Outcome.UPLOADED]) == (400, 399)
+    assert (progress.transferred, progress.outcomes[Outcome.UPLOADED]) == (400, 399)
     ended = progress.with_part(2, NOW_AT).with_settled({Outcome.UNCHANGED: 500}, {}, NOW_AT)
-    assert (ended.carried, ended.remaining_s, ended.ended_at) == (900, 0, NOW_AT)
+    assert (ended.transferred, ended.remaining_s, ended.ended_at) == (900, 0, NOW_AT)
 
 
 def test_progress_survives_the_variable():
@@ -202,9 +202,15 @@ def test_a_dry_run_says_what_would_be_shortened_rejected_and_held(tmp_path):
     extract(FakeSource(*runs), staging, part, settings)
     map_runs(staging, settings)
     wats, letters = FakeWats(), DeadLetters(UPath(tmp_path))
-    with Claims(UPath(tmp_path), "backfill", NOW_AT) as claims:
+    with InFlightKeys(UPath(tmp_path), "backfill", NOW_AT) as claims:
         upload(
-            staging, wats, letters, settings, UploadOptions(NOW_AT, dry_run=True), claims=claims, read_anew=lambda _: []
+            staging,
+            wats,
+            letters,
+            settings,
+            UploadOptions(NOW_AT, dry_run=True),
+            claims=claims,
+            read_again=lambda _: [],
         )
     found = preview(staging)
     assert found["shortened"]["operator"] == {"runs": 2, "examples": [str(guid_of(2)), str(guid_of(3))]}

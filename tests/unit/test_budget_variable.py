@@ -7,9 +7,9 @@ import pytest
 from vte_wats.domain.errors import FatalError, RetriableError
 from vte_wats.orchestration import budget_variable
 from vte_wats.orchestration.budget_variable import BudgetVariable
-from vte_wats.wats.rate_limiter import Spent
+from vte_wats.wats.rate_limiter import BudgetUsage
 
-SPENT = Spent(((1_790_000_000.25, 3), (1_790_000_000.5, 1)), 50, 1_790_000_060.0)
+USAGE = BudgetUsage(((1_790_000_000.25, 3), (1_790_000_000.5, 1)), 50, 1_790_000_060.0)
 
 
 class Variables:
@@ -36,33 +36,33 @@ def variables(monkeypatch):
 
 @pytest.mark.usefixtures("variables")
 def test_the_next_holder_learns_what_the_last_one_left():
-    assert BudgetVariable("vte_wats_budget").recall() == Spent()
+    assert BudgetVariable("vte_wats_budget").load() == BudgetUsage()
     first = BudgetVariable("vte_wats_budget")
-    first.recall()
-    first.remember(SPENT)
-    assert BudgetVariable("vte_wats_budget").recall() == SPENT
+    first.load()
+    first.save(USAGE)
+    assert BudgetVariable("vte_wats_budget").load() == USAGE
 
 
 @pytest.mark.usefixtures("variables")
 def test_each_site_has_a_budget_of_its_own():
     oslo = BudgetVariable("vte_wats_budget_oslo")
-    oslo.recall()
-    oslo.remember(SPENT)
-    assert BudgetVariable("vte_wats_budget_bergen").recall() == Spent()
+    oslo.load()
+    oslo.save(USAGE)
+    assert BudgetVariable("vte_wats_budget_bergen").load() == BudgetUsage()
 
 
 @pytest.mark.usefixtures("variables")
 def test_two_holders_at_a_time_are_noticed_and_told_what_to_set():
     first, second = BudgetVariable("vte_wats_budget"), BudgetVariable("vte_wats_budget")
-    first.recall()
-    second.recall()
-    first.remember(SPENT)
+    first.load()
+    second.load()
+    first.save(USAGE)
     with pytest.raises(RetriableError, match=r"another task uses WATS at the same time.*concurrent_tasks"):
-        second.remember(Spent())
-    assert BudgetVariable("vte_wats_budget").recall() == SPENT
+        second.save(BudgetUsage())
+    assert BudgetVariable("vte_wats_budget").load() == USAGE
 
 
 def test_a_damaged_variable_is_for_a_person_to_delete(variables):
     variables.texts["vte_wats_budget"] = '{"answered": "many"}'
     with pytest.raises(FatalError, match=r"vte_wats_budget is damaged.*Delete it a minute after"):
-        BudgetVariable("vte_wats_budget").recall()
+        BudgetVariable("vte_wats_budget").load()

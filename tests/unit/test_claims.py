@@ -10,7 +10,7 @@ import pytest
 from upath import UPath
 
 from tests.unit.builders import a_natural_key, a_report, guid_of
-from vte_wats.storage.in_flight_keys import Claims
+from vte_wats.storage.in_flight_keys import InFlightKeys
 
 NOW_AT = datetime(2026, 6, 15, 11, tzinfo=UTC)
 KEY = a_natural_key(1)
@@ -21,11 +21,11 @@ def storage(tmp_path) -> UPath:
     return UPath(tmp_path)
 
 
-def claims(storage: UPath, name: str, now_at: datetime = NOW_AT) -> Claims:
-    return Claims(storage, f"vte_wats_sync manual__2026-06-15T11:00:00+00:00 {name}", now_at)
+def claims(storage: UPath, name: str, now_at: datetime = NOW_AT) -> InFlightKeys:
+    return InFlightKeys(storage, f"vte_wats_sync manual__2026-06-15T11:00:00+00:00 {name}", now_at)
 
 
-def claimed(one: Claims, number: int, *, aloud: bool = True) -> set:
+def claimed(one: InFlightKeys, number: int, *, aloud: bool = True) -> set:
     return one.claim([a_report(number, natural_key=KEY)], aloud=aloud)[KEY.identity]
 
 

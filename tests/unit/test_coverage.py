@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.unit.builders import a_sync
 from vte_wats.intervals.windows import Window
-from vte_wats.state.coverage import Lateness, Outcome, State, Stretch
+from vte_wats.state.coverage import CoveredInterval, LateArrivals, Outcome, State
 
 BEGIN_AT = datetime(2026, 6, 1, 10, tzinfo=UTC)
 
@@ -84,18 +84,18 @@ def test_watermark_begins_where_the_sync_began():
 
 
 def test_watermark_stays_before_a_hole_and_jumps_when_it_is_filled():
-    with_hole = covered((0, 5), (10, 15), (15, 20))
-    assert with_hole.last_sync == minute(5)
-    assert with_hole.holes() == (Window(minute(5), minute(10)),)
-    filled = with_hole.extended(a_sync(Window(minute(5), minute(10))))
+    with_gap = covered((0, 5), (10, 15), (15, 20))
+    assert with_gap.last_sync == minute(5)
+    assert with_gap.gaps() == (Window(minute(5), minute(10)),)
+    filled = with_gap.extended(a_sync(Window(minute(5), minute(10))))
     assert filled.last_sync == minute(20)
-    assert filled.holes() == ()
+    assert filled.gaps() == ()
 
 
 def test_watermark_is_not_moved_past_a_hole_by_a_window_one_second_late():
     state = covered((0, 5)).extended(a_sync(Window(minute(5) + timedelta(seconds=1), minute(10))))
     assert state.last_sync == minute(5)
-    assert state.holes() == (Window(minute(5), minute(5) + timedelta(seconds=1)),)
+    assert state.gaps() == (Window(minute(5), minute(5) + timedelta(seconds=1)),)
 
 
 def test_backfill_of_older_history_leaves_the_watermark_alone():
@@ -127,19 +127,27 @@ def test_totals_add_up_and_named_runs_leave_coverage_as_it_is():
 
 def test_the_newest_lateness_is_kept_whichever_sync_settles_last():
     older, newer = (
-        covered((0, 5)).model_copy(update={"lateness": Lateness(until_at=minute(n), seen={60: 1}, late={60: n})})
+        covered((0, 5)).model_copy(
+            update={"late_arrivals": LateArrivals(until_at=minute(n), seen={60: 1}, late={60: n})}
+        )
         for n in (5, 10)
     )
-    assert older.recognised_as(newer).lateness == newer.lateness
-    assert newer.recognised_as(older).lateness == newer.lateness
-    assert older.recognised_as(covered()).lateness == older.lateness
+    assert older.verified_as(newer).late_arrivals == newer.late_arrivals
+    assert newer.verified_as(older).late_arrivals == newer.late_arrivals
+    assert older.verified_as(covered()).late_arrivals == older.late_arrivals
 
 
 def test_late_runs_that_another_dag_counted_meanwhile_are_kept():
-    begun = covered((0, 5)).model_copy(update={"lateness": Lateness(until_at=minute(5), seen={600: 1}, late={600: 1})})
-    planned = begun.model_copy(update={"lateness": Lateness(until_at=minute(10), seen={600: 3}, late={600: 2})})
-    swept = begun.extended(a_sync(late={1800: 4}))
-    assert swept.recognised_as(planned).lateness == Lateness(until_at=minute(10), seen={600: 3}, late={600: 2, 1800: 4})
+    started = covered((0, 5)).model_copy(
+        update={"late_arrivals": LateArrivals(until_at=minute(5), seen={600: 1}, late={600: 1})}
+    )
+    planned = started.model_copy(
+        update={"late_arrivals": LateArrivals(until_at=minute(10), seen={600: 3}, late={600: 2})}
+    )
+    swept = started.extended(a_sync(late={1800: 4}))
+    assert swept.verified_as(planned).late_arrivals == LateArrivals(
+        until_at=minute(10), seen={600: 3}, late={600: 2, 1800: 4}
+    )
 
 
 def test_state_comes_back_equal_from_the_json_of_the_variable():
@@ -166,11 +174,11 @@ def test_variable_shows_last_sync_and_coverage_in_iso_with_z():
         "settings_hash": "1234",
         "redriven": 0,
         "syncs": 1,
-        "begun": None,
+        "started": None,
         "source": None,
         "target": None,
         "timezone": None,
-        "lateness": None,
+        "late_arrivals": None,
         "clock_skew_s": None,
         "lastSync": "2026-06-01T10:05:00Z",
     }
@@ -183,7 +191,9 @@ def test_last_sync_in_the_variable_is_shown_but_never_believed():
 
 
 def test_instants_with_another_offset_are_read_as_utc():
-    stretch = Stretch.model_validate_json('{"from": "2026-06-01T12:00:00+02:00", "to": "2026-06-01T12:05:00+02:00"}')
+    stretch = CoveredInterval.model_validate_json(
+        '{"from": "2026-06-01T12:00:00+02:00", "to": "2026-06-01T12:05:00+02:00"}'
+    )
     assert (stretch.from_at, stretch.to_at) == (minute(0), minute(5))
     assert stretch.from_at.tzinfo is UTC
 

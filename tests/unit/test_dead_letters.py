@@ -11,7 +11,7 @@ from upath import UPath
 
 from tests.unit.builders import a_run, guid_of
 from vte_wats.domain.run import VteStepResult
-from vte_wats.storage.dead_letters import DeadLetter, DeadLetters, LetterKind
+from vte_wats.storage.dead_letters import DeadLetter, DeadLetterKind, DeadLetters
 
 FIRST_AT = datetime(2026, 6, 1, 10, tzinfo=UTC)
 
@@ -32,7 +32,7 @@ def letters(storage) -> DeadLetters:
     return DeadLetters(storage)
 
 
-def put(letters: DeadLetters, number: int = 1, *, kind=LetterKind.DEAD, now_at=FIRST_AT, **fields) -> DeadLetter:
+def put(letters: DeadLetters, number: int = 1, *, kind=DeadLetterKind.DEAD, now_at=FIRST_AT, **fields) -> DeadLetter:
     return letters.put(a_run(number, **fields), kind, f"run {number} is bad", "bad", now_at)
 
 
@@ -72,7 +72,7 @@ def test_a_letter_is_readable_json_named_after_its_run(storage, letters):
 def test_another_attempt_keeps_the_first_time_and_counts(letters):
     put(letters)
     later_at = FIRST_AT + timedelta(days=2)
-    letters.put(a_run(1, serial="corrected"), LetterKind.HELD, "another reason", "another", later_at)
+    letters.put(a_run(1, serial="corrected"), DeadLetterKind.HELD, "another reason", "another", later_at)
     letter = letters.get(guid_of(1))
     assert (letter.first_at, letter.last_at, letter.attempts) == (FIRST_AT, later_at, 2)
     assert (letter.kind, letter.reason, letter.signature) == ("held", "another reason", "another")
@@ -135,7 +135,7 @@ def test_nothing_but_the_run_and_its_reason_is_kept():
 
 def test_heads_tell_reason_and_times_without_the_run(letters):
     put(letters, 1)
-    put(letters, 2, kind=LetterKind.HELD, info1='",\n "run":' * 3)
+    put(letters, 2, kind=DeadLetterKind.HELD, info1='",\n "run":' * 3)
     heads = {head.index_guid: head for head in letters.heads()}
     assert heads.keys() == {guid_of(1), guid_of(2)}
     assert (heads[guid_of(2)].kind, heads[guid_of(2)].first_at) == ("held", FIRST_AT)
@@ -155,7 +155,7 @@ def test_a_file_that_is_no_letter_hides_no_other_and_is_told(storage, letters, c
 
 def test_a_head_is_read_whole_however_long_the_reason_is(letters):
     reason = 'æ",\n "run":' * 1_000
-    letters.put(a_run(1), LetterKind.DEAD, reason, "long", FIRST_AT)
+    letters.put(a_run(1), DeadLetterKind.DEAD, reason, "long", FIRST_AT)
     assert [head.reason for head in letters.heads()] == [reason]
 
 
@@ -167,7 +167,7 @@ def test_a_head_is_read_from_the_beginning_of_a_large_letter_alone(letters, monk
 
 def test_a_letter_names_the_dag_run_that_wrote_it(storage):
     DeadLetters(storage, dag_id="vte_wats_sync", run_id="scheduled__1").put(
-        a_run(1), LetterKind.DEAD, "bad", "bad", FIRST_AT
+        a_run(1), DeadLetterKind.DEAD, "bad", "bad", FIRST_AT
     )
     letter = DeadLetters(storage).get(guid_of(1))
     assert (letter.dag_id, letter.run_id) == ("vte_wats_sync", "scheduled__1")

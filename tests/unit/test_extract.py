@@ -16,7 +16,7 @@ from vte_wats.domain.run import VteStepResult, VteTestplan, VteTestRun
 from vte_wats.messages import VW392
 from vte_wats.storage.staging import Staging
 from vte_wats.sync.extract import RUNS, extract
-from vte_wats.sync.map_runs import Refusal, map_runs, mapped_runs, read_anew
+from vte_wats.sync.map_runs import Refusal, map_runs, mapped_runs, read_again
 from vte_wats.sync.slices import Slice
 
 STEP = VteStepResult(kind="numeric", step_number=1, test_name="Gain", numeric_value=1.5, result_code=1)
@@ -92,7 +92,7 @@ def test_a_run_that_is_read_anew_is_judged_by_what_its_station_has_done_by_now()
     before = a_run(3, timestamp_local=local.replace(hour=1, minute=50), test_time_s=300.0, testsystem_guid=station)
     starts = []
     for source in (FakeSource(run), FakeSource(run, before)):
-        (report,) = read_anew(source, a_settings(), [guid_of(1), guid_of(2)])
+        (report,) = read_again(source, a_settings(), [guid_of(1), guid_of(2)])
         starts.append(json.loads(report.body)["start"])
     assert starts == ["2026-10-25T01:10:00+02:00", "2026-10-25T02:10:00+02:00"]
 

@@ -4,9 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from vte_wats.health import Health, HealthWord, Stored, Word, counted, health, roughly, standing
-from vte_wats.state.coverage import Outcome, State, Stretch
-from vte_wats.state.history import Glimpse, History, Tally
+from vte_wats.health import Health, HealthStatus, ProbeStatus, Stored, counted, health, roughly, standing
+from vte_wats.state.coverage import CoveredInterval, Outcome, State
+from vte_wats.state.history import History, PlanSnapshot, Tally
 
 NOW_AT = datetime(2026, 6, 1, 12, tzinfo=UTC)
 BEGIN_AT = NOW_AT - timedelta(days=3)
@@ -17,7 +17,7 @@ def ago(minutes: float) -> datetime:
 
 
 def a_state(*stretches: tuple[datetime, datetime], **fields) -> State:
-    coverage = tuple(Stretch(from_at=begin, to_at=end) for begin, end in stretches or [(BEGIN_AT, ago(5))])
+    coverage = tuple(CoveredInterval(from_at=begin, to_at=end) for begin, end in stretches or [(BEGIN_AT, ago(5))])
     return State(**{"since_at": BEGIN_AT, "coverage": coverage, "totals": {Outcome.UPLOADED: 7}, **fields})
 
 
@@ -30,28 +30,28 @@ def stored(state: State | None = None, history: History | None = None, *conditio
 
 
 GAP = a_state((BEGIN_AT, ago(600)), (ago(500), ago(5)))
-WAITING = a_history(waiting=(Glimpse(from_at=ago(5), to_at=ago(0), runs=12),))
+WAITING = a_history(waiting=(PlanSnapshot(from_at=ago(5), to_at=ago(0), runs=12),))
 
 
 @pytest.mark.parametrize(
     ("given", "word", "reason"),
     [
-        (stored(), Word.OK, "Every run up to lastSync is in WATS or has a dead letter."),
-        (Stored(None, History()), Word.STOPPED, "Nothing has been synced yet."),
-        (stored(a_state((BEGIN_AT, ago(25)))), Word.BEHIND, "lastSync is 25 minutes behind and catching up."),
-        (stored(GAP), Word.DEGRADED, "1 gap in the coverage."),
-        (stored(None, WAITING), Word.DEGRADED, "The last sync did not succeed; 12 runs seen in VTE wait."),
+        (stored(), HealthStatus.OK, "Every run up to lastSync is in WATS or has a dead letter."),
+        (Stored(None, History()), HealthStatus.STOPPED, "Nothing has been synced yet."),
+        (stored(a_state((BEGIN_AT, ago(25)))), HealthStatus.BEHIND, "lastSync is 25 minutes behind and catching up."),
+        (stored(GAP), HealthStatus.DEGRADED, "1 gap in the coverage."),
+        (stored(None, WAITING), HealthStatus.DEGRADED, "The last sync did not succeed; 12 runs seen in VTE wait."),
         (
-            stored(None, a_history(waiting=(Glimpse(from_at=ago(5), to_at=ago(0), runs=0),))),
-            Word.DEGRADED,
+            stored(None, a_history(waiting=(PlanSnapshot(from_at=ago(5), to_at=ago(0), runs=0),))),
+            HealthStatus.DEGRADED,
             "The last sync did not succeed.",
         ),
-        (stored(None, a_history(settled_at=ago(61))), Word.STOPPED, "No sync has succeeded for 1 hour."),
-        (stored(None, History()), Word.OK, "Every run"),
-        (stored(a_state((BEGIN_AT, ago(90))), History()), Word.STOPPED, "No sync has succeeded for 1 hour."),
-        (stored(None, None, "VTE does not answer: refused"), Word.DEGRADED, "VTE does not answer: refused."),
-        (stored(None, None, "disk is full.", "b", "c"), Word.DEGRADED, "Disk is full. And 2 more."),
-        (stored(GAP, a_history(settled_at=ago(99)), "b"), Word.STOPPED, "No sync has succeeded for 1 hour."),
+        (stored(None, a_history(settled_at=ago(61))), HealthStatus.STOPPED, "No sync has succeeded for 1 hour."),
+        (stored(None, History()), HealthStatus.OK, "Every run"),
+        (stored(a_state((BEGIN_AT, ago(90))), History()), HealthStatus.STOPPED, "No sync has succeeded for 1 hour."),
+        (stored(None, None, "VTE does not answer: refused"), HealthStatus.DEGRADED, "VTE does not answer: refused."),
+        (stored(None, None, "disk is full.", "b", "c"), HealthStatus.DEGRADED, "Disk is full. And 2 more."),
+        (stored(GAP, a_history(settled_at=ago(99)), "b"), HealthStatus.STOPPED, "No sync has succeeded for 1 hour."),
     ],
     ids=[
         "well", "never", "catching up", "gap", "failed", "failed, empty", "still", "no history", "still, no history",
@@ -65,19 +65,19 @@ def test_a_site_stands_in_one_word_with_the_reason(given, word, reason):
 
 
 def test_a_paused_sync_is_stopped_whatever_is_stored():
-    assert standing(stored(), NOW_AT, is_paused=True).word is Word.STOPPED
+    assert standing(stored(), NOW_AT, is_paused=True).word is HealthStatus.STOPPED
 
 
 def test_the_first_sync_under_way_is_behind_and_not_stopped():
-    assert standing(Stored(None, History()), NOW_AT, is_running=True).word is Word.BEHIND
-    assert standing(stored(GAP), NOW_AT, is_running=True).word is Word.DEGRADED
+    assert standing(Stored(None, History()), NOW_AT, is_running=True).word is HealthStatus.BEHIND
+    assert standing(stored(GAP), NOW_AT, is_running=True).word is HealthStatus.DEGRADED
 
 
 @pytest.mark.parametrize("interval_s", [300, 3_600, 86_400])
 def test_longer_intervals_may_be_quiet_for_longer(interval_s):
     quiet = timedelta(seconds=2 * interval_s)
     given = stored(a_state((BEGIN_AT, NOW_AT - quiet)), a_history(settled_at=NOW_AT - quiet, interval_s=interval_s))
-    assert standing(given, NOW_AT).word is Word.OK
+    assert standing(given, NOW_AT).word is HealthStatus.OK
 
 
 def test_health_is_that_of_the_worst_site_and_adds_up():
@@ -85,11 +85,11 @@ def test_health_is_that_of_the_worst_site_and_adds_up():
     busy = a_history(letters=3, hours={NOW_AT - timedelta(hours=1): recent, NOW_AT - timedelta(hours=9): recent})
     sites = [stored(None, busy), stored(a_state((BEGIN_AT, ago(25))), a_history(letters=4)), stored()]
     assert health(sites, NOW_AT) == Health(
-        status=HealthWord.DEGRADED, last_sync=ago(25), runs_processed=21, errors=7, runs_per_minute=2.0
+        status=ProbeStatus.DEGRADED, last_sync=ago(25), runs_processed=21, errors=7, runs_per_minute=2.0
     )
-    assert health([*sites, Stored(None, History())], NOW_AT).status is HealthWord.FAILING
+    assert health([*sites, Stored(None, History())], NOW_AT).status is ProbeStatus.FAILING
     assert health([*sites, Stored(None, History())], NOW_AT).last_sync is None
-    assert health(sites[:1], NOW_AT).status is HealthWord.OK
+    assert health(sites[:1], NOW_AT).status is ProbeStatus.OK
 
 
 def test_health_is_one_line_with_numbers_alone():

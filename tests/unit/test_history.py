@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vte_wats.state.coverage import Outcome, State, Stretch
+from vte_wats.state.coverage import CoveredInterval, Outcome, State
 from vte_wats.state.history import (
     COUNTED_KEPT,
     DAYS_KEPT,
@@ -15,8 +15,8 @@ from vte_wats.state.history import (
     LARGEST_BYTES,
     LATENCY_EDGES_MS,
     WAITING_KEPT,
-    Glimpse,
     History,
+    PlanSnapshot,
     Tally,
     edge_of,
     quantile_ms,
@@ -33,13 +33,13 @@ def a_tally(uploaded: int = 1, requests: int = 0) -> Tally:
     return Tally(outcomes={Outcome.UPLOADED: uploaded}, requests=requests)
 
 
-def a_glimpse(from_minute: int, to_minute: int, runs: int = 1, newest: int | None = None) -> Glimpse:
+def a_plan_snapshot(from_minute: int, to_minute: int, runs: int = 1, newest: int | None = None) -> PlanSnapshot:
     newest_at = None if newest is None else minute(newest)
-    return Glimpse(from_at=minute(from_minute), to_at=minute(to_minute), runs=runs, newest_at=newest_at)
+    return PlanSnapshot(from_at=minute(from_minute), to_at=minute(to_minute), runs=runs, newest_at=newest_at)
 
 
-def a_stretch(from_minute: int, to_minute: int) -> Stretch:
-    return Stretch(from_at=minute(from_minute), to_at=minute(to_minute))
+def a_covered_interval(from_minute: int, to_minute: int) -> CoveredInterval:
+    return CoveredInterval(from_at=minute(from_minute), to_at=minute(to_minute))
 
 
 tallies = st.builds(
@@ -93,7 +93,7 @@ def test_hours_and_days_are_kept_as_long_as_promised_and_agree(drawn):
 def test_a_history_comes_back_from_its_text(drawn):
     history = History()
     for run, at, tally in sorted(drawn, key=lambda one: one[1]):
-        history = history.settled(f"sync/{run}", minute(at), tally).seen(a_glimpse(at, at + 5, 3, at + 1), ())
+        history = history.settled(f"sync/{run}", minute(at), tally).seen(a_plan_snapshot(at, at + 5, 3, at + 1), ())
     assert History.model_validate_json(history.to_text()) == history
 
 
@@ -120,17 +120,17 @@ def test_a_year_and_everything_else_at_its_largest_stays_below_the_stated_size()
         hours={NOON_AT + timedelta(hours=n): full for n in range(HOURS_KEPT // timedelta(hours=1))},
         days={NOON_AT.date() + timedelta(days=n): full for n in range(DAYS_KEPT.days)},
         counted=tuple(f"{n:08}" for n in range(COUNTED_KEPT)),
-        waiting=tuple(a_glimpse(n, n + 1, 999_999, n) for n in range(WAITING_KEPT)),
+        waiting=tuple(a_plan_snapshot(n, n + 1, 999_999, n) for n in range(WAITING_KEPT)),
     )
-    assert len(history.settled("x", NOON_AT, full).seen(a_glimpse(-9, -8), ()).to_text()) < LARGEST_BYTES
+    assert len(history.settled("x", NOON_AT, full).seen(a_plan_snapshot(-9, -8), ()).to_text()) < LARGEST_BYTES
 
 
 def test_memory_is_bounded_whatever_is_settled_and_seen():
     history = History(counted=tuple(str(n) for n in range(COUNTED_KEPT))).settled("new", NOON_AT, a_tally())
     assert len(history.counted) == COUNTED_KEPT
     assert "0" not in history.counted
-    crowded = History(waiting=tuple(a_glimpse(2 * n, 2 * n + 1) for n in range(WAITING_KEPT)))
-    assert len(crowded.seen(a_glimpse(-9, -8), ()).waiting) == WAITING_KEPT
+    crowded = History(waiting=tuple(a_plan_snapshot(2 * n, 2 * n + 1) for n in range(WAITING_KEPT)))
+    assert len(crowded.seen(a_plan_snapshot(-9, -8), ()).waiting) == WAITING_KEPT
 
 
 def test_results_of_uploads_are_added_up_as_they_come_out_of_json():
@@ -147,27 +147,27 @@ def test_results_of_uploads_are_added_up_as_they_come_out_of_json():
 
 
 def test_seen_runs_wait_until_their_stretch_is_covered():
-    history = History().seen(a_glimpse(0, 5, runs=7, newest=4), ())
+    history = History().seen(a_plan_snapshot(0, 5, runs=7, newest=4), ())
     open_state = State(since_at=minute(0))
     assert history.runs_waiting(open_state) == 7
     assert history.newest_at == minute(4)
-    done = open_state.model_copy(update={"coverage": (a_stretch(-5, 5),)})
+    done = open_state.model_copy(update={"coverage": (a_covered_interval(-5, 5),)})
     assert history.runs_waiting(done) == 0
     assert history.seen(None, done.coverage).waiting == ()
 
 
 def test_a_stretch_seen_again_counts_once():
-    history = History().seen(a_glimpse(0, 5, runs=7), ()).seen(a_glimpse(5, 10, runs=2), ())
-    assert history.seen(a_glimpse(0, 5, runs=8), ()).runs_waiting(State(since_at=minute(0))) == 10
-    whole = history.seen(a_glimpse(0, 20, runs=30), ())
+    history = History().seen(a_plan_snapshot(0, 5, runs=7), ()).seen(a_plan_snapshot(5, 10, runs=2), ())
+    assert history.seen(a_plan_snapshot(0, 5, runs=8), ()).runs_waiting(State(since_at=minute(0))) == 10
+    whole = history.seen(a_plan_snapshot(0, 20, runs=30), ())
     assert whole.runs_waiting(State(since_at=minute(0))) == 30
-    assert whole.seen(a_glimpse(5, 10, runs=2), ()) == whole
+    assert whole.seen(a_plan_snapshot(5, 10, runs=2), ()) == whole
 
 
 def test_the_newest_run_is_never_an_older_one():
-    history = History().seen(a_glimpse(0, 5, newest=4), ()).seen(a_glimpse(-60, -55, newest=-56), ())
+    history = History().seen(a_plan_snapshot(0, 5, newest=4), ()).seen(a_plan_snapshot(-60, -55, newest=-56), ())
     assert history.newest_at == minute(4)
-    assert history.seen(a_glimpse(5, 10), ()).newest_at == minute(4)
+    assert history.seen(a_plan_snapshot(5, 10), ()).newest_at == minute(4)
 
 
 # Latency

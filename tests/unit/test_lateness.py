@@ -6,7 +6,7 @@ import pytest
 
 from tests.unit.builders import NOON_LOCAL, a_settings, a_sync
 from vte_wats.intervals.windows import Window, window_of
-from vte_wats.state.coverage import Lateness, State
+from vte_wats.state.coverage import LateArrivals, State
 from vte_wats.state.late_arrivals import found_later, measured, suggested_guard_band_s
 
 NOON_AT = datetime(2026, 6, 15, 10, tzinfo=UTC)  # NOON_LOCAL in Oslo
@@ -25,7 +25,7 @@ def runs_at(*minutes: float) -> list[tuple[datetime, int]]:
 
 def test_the_first_window_shows_no_late_run():
     first = measured(None, window(0), runs_at(1, 3, 4.5), SETTINGS)
-    assert first == Lateness(until_at=window(0).to_at, seen={60: 1, 300: 2, 600: 0}, late={})
+    assert first == LateArrivals(until_at=window(0).to_at, seen={60: 1, 300: 2, 600: 0}, late={})
 
 
 def test_runs_that_were_not_there_before_are_late_by_the_age_of_their_second():
@@ -123,9 +123,9 @@ def test_a_guard_band_beyond_all_ages_is_asked_to_double():
 
 
 def test_the_suggestion_is_the_first_age_beyond_the_guard_band_that_runs_had():
-    lateness = Lateness(until_at=NOON_AT, seen={600: 0}, late={300: 4, 600: 1, 1_800: 0, 3_600: 2})
-    assert suggested_guard_band_s(lateness, SETTINGS) == 3_600
-    assert suggested_guard_band_s(lateness, a_settings(guard_band_s=3_600)) is None
+    late_arrivals = LateArrivals(until_at=NOON_AT, seen={600: 0}, late={300: 4, 600: 1, 1_800: 0, 3_600: 2})
+    assert suggested_guard_band_s(late_arrivals, SETTINGS) == 3_600
+    assert suggested_guard_band_s(late_arrivals, a_settings(guard_band_s=3_600)) is None
     assert suggested_guard_band_s(None, SETTINGS) is None
 
 

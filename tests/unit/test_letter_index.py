@@ -7,8 +7,8 @@ from upath import UPath
 
 from tests.unit.builders import a_run, guid_of
 from vte_wats.domain.run import StepKind, VteProduct, VteStepResult
-from vte_wats.storage.dead_letter_index import EXAMPLES, LetterIndex
-from vte_wats.storage.dead_letters import DeadLetters, LetterKind
+from vte_wats.storage.dead_letter_index import EXAMPLES, DeadLetterIndex
+from vte_wats.storage.dead_letters import DeadLetterKind, DeadLetters
 
 NOON_AT = datetime(2026, 6, 15, 12, tzinfo=UTC)
 
@@ -21,10 +21,10 @@ def storage(request, tmp_path) -> UPath:
 class Shelf:
     def __init__(self, storage: UPath) -> None:
         self.letters = DeadLetters(storage)
-        self.index = LetterIndex(storage)
+        self.index = DeadLetterIndex(storage)
 
     def put(self, number: int, signature: str = "bad", hours: int = 0, reason: str = "it is bad", **run) -> None:
-        kind = LetterKind.HELD if signature == "held" else LetterKind.DEAD
+        kind = DeadLetterKind.HELD if signature == "held" else DeadLetterKind.DEAD
         self.letters.put(a_run(number, **run), kind, reason, signature, NOON_AT + timedelta(hours=hours))
 
 
@@ -67,7 +67,7 @@ def test_what_changes_is_seen_at_the_next_look(shelf):
 
 
 def test_a_look_reads_no_more_new_letters_than_allowed_and_none_twice(storage, shelf, monkeypatch):
-    index = LetterIndex(storage, most=3)
+    index = DeadLetterIndex(storage, most=3)
     read: list[str] = []
     fs_class = type(storage.fs)
     original = fs_class.cat_file

@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vte_wats.mapping.binary_values import text_in
-from vte_wats.mapping.texts import Remarks, carriable, shortened, width
+from vte_wats.mapping.texts import Remarks, printable, shortened, width
 
 
 @pytest.mark.parametrize(
-    ("text", "carried"),
+    ("text", "printed"),
     [
         (None, ""),
         ("  a  ", "a"),
@@ -24,8 +24,8 @@ from vte_wats.mapping.texts import Remarks, carriable, shortened, width
         ("測試😀", "測試😀"),
     ],
 )
-def test_a_text_is_stripped_and_its_uncarriable_characters_are_made_visible(text, carried):
-    assert carriable(text) == carried
+def test_a_text_is_stripped_and_its_unprintable_characters_are_made_visible(text, printed):
+    assert printable(text) == printed
 
 
 def test_the_width_counts_the_way_nvarchar_does():
@@ -48,15 +48,15 @@ def test_a_shortened_text_never_exceeds_the_limit_and_begins_like_the_text(text,
 
 @given(st.text())
 def test_a_carried_text_is_valid_and_carrying_it_again_changes_nothing(text):
-    carried = carriable(text)
-    assert carriable(carried) == carried
-    carried.encode()
+    printed = printable(text)
+    assert printable(printed) == printed
+    printed.encode()
 
 
 def test_a_remark_stands_once():
     remarks = Remarks()
     for _ in range(2):
-        remarks.carry("info1", "x" * 101)
+        remarks.fit("info1", "x" * 101)
         remarks.add("")
     assert str(remarks) == "info1 in full: " + "x" * 101
 
@@ -89,4 +89,4 @@ def test_bytes_are_text_only_in_an_encoding_that_is_certain(content, text):
 @given(st.binary())
 def test_text_found_in_bytes_is_always_carriable_as_it_is(content):
     text = text_in(content)
-    assert text is None or carriable(text) == text.strip()
+    assert text is None or printable(text) == text.strip()

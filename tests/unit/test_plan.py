@@ -11,9 +11,9 @@ from tests.unit.fakes import FakeSource
 from vte_wats.domain.errors import RetriableError
 from vte_wats.domain.ports import TimeRange
 from vte_wats.intervals.windows import Window
-from vte_wats.state.history import Glimpse
-from vte_wats.storage.dead_letters import DeadLetters, LetterKind
-from vte_wats.sync.plan import glimpse, plan, plan_held, plan_named
+from vte_wats.state.history import PlanSnapshot
+from vte_wats.storage.dead_letters import DeadLetterKind, DeadLetters
+from vte_wats.sync.plan import plan, plan_held, plan_named, plan_snapshot
 
 NOON_AT = datetime(2026, 6, 15, 10, tzinfo=UTC)  # NOON_LOCAL in Oslo
 WINDOW = Window(NOON_AT, NOON_AT + timedelta(minutes=5))
@@ -58,13 +58,13 @@ def test_what_a_plan_saw_counts_without_the_guard_band_and_names_the_newest_run(
     runs = [a_run(10 + n, timestamp_local=seconds_later(60 * n)) for n in range(-9, 4)]
     window = Window(NOON_AT - timedelta(minutes=10), NOON_AT + timedelta(minutes=5))
     planned = plan(FakeSource(*runs, now_at=SETTLED_AT), a_settings(settle_delay_s=60), window)
-    seen = glimpse(planned, a_settings(settle_delay_s=60), NOON_AT + timedelta(minutes=1))
-    assert seen == Glimpse(from_at=NOON_AT, to_at=window.to_at, runs=4, newest_at=NOON_AT + timedelta(minutes=3))
+    seen = plan_snapshot(planned, a_settings(settle_delay_s=60), NOON_AT + timedelta(minutes=1))
+    assert seen == PlanSnapshot(from_at=NOON_AT, to_at=window.to_at, runs=4, newest_at=NOON_AT + timedelta(minutes=3))
 
 
 def test_a_plan_that_saw_nothing_names_no_newest_run():
     planned = plan(FakeSource(now_at=SETTLED_AT), a_settings(), WINDOW)
-    assert glimpse(planned, a_settings(settle_delay_s=0), NOON_AT) == Glimpse(
+    assert plan_snapshot(planned, a_settings(settle_delay_s=0), NOON_AT) == PlanSnapshot(
         from_at=WINDOW.from_at, to_at=WINDOW.to_at, runs=0
     )
 
@@ -151,9 +151,9 @@ def test_named_runs_are_cut_by_the_batch_size():
 def test_held_runs_are_tried_again_unless_the_window_reads_them_anyway(tmp_path):
     letters = DeadLetters(UPath(tmp_path))
     early = {"timestamp_local": NOON_LOCAL - timedelta(days=3)}
-    letters.put(a_run(1), LetterKind.HELD, "unmapped", "unmapped", NOON_AT)
-    letters.put(a_run(2, **early), LetterKind.HELD, "unmapped", "unmapped", NOON_AT)
-    letters.put(a_run(3, **early), LetterKind.DEAD, "blank", "blank", NOON_AT)
+    letters.put(a_run(1), DeadLetterKind.HELD, "unmapped", "unmapped", NOON_AT)
+    letters.put(a_run(2, **early), DeadLetterKind.HELD, "unmapped", "unmapped", NOON_AT)
+    letters.put(a_run(3, **early), DeadLetterKind.DEAD, "blank", "blank", NOON_AT)
     planned = plan(FakeSource(a_run(1), now_at=SETTLED_AT), a_settings(), WINDOW)
     (part,) = plan_held(letters, planned, a_settings())
     assert part.guids == (guid_of(2),)

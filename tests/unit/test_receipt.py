@@ -24,8 +24,8 @@ class FakeTask:
         return self._previous and SimpleNamespace(run_id=self._previous)
 
 
-def a_receipt(syncs: int, begun: str = "2026-03-02T00:00:00Z") -> dict:
-    return {"begun": begun, "syncs": syncs}
+def a_receipt(syncs: int, started: str = "2026-03-02T00:00:00Z") -> dict:
+    return {"started": started, "syncs": syncs}
 
 
 @pytest.mark.parametrize(

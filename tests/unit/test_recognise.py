@@ -12,11 +12,11 @@ from vte_wats.domain.errors import FatalError
 from vte_wats.domain.ports import SourceIdentity
 from vte_wats.intervals.windows import Window
 from vte_wats.state.coverage import State
-from vte_wats.state.state_guard import Surroundings, recognise, refuse_lost_state
+from vte_wats.state.state_guard import SyncEnvironment, refuse_lost_state, verify_state
 
 BEGIN_AT = datetime(2026, 6, 1, 10, tzinfo=UTC)
 NOW_AT = BEGIN_AT + timedelta(hours=1)
-HERE = Surroundings(
+HERE = SyncEnvironment(
     Site(),
     source=SourceIdentity(
         "FLOOR-1", "VTE9_3", datetime(2020, 1, 1, 8), {"IndexData.Info1": "nvarchar", "IndexData.Result": "int"}
@@ -28,30 +28,30 @@ HERE = Surroundings(
 ACCEPT = "trigger vte_wats_sync without a logical date and with accept_identity"
 
 
-def found(**source) -> Surroundings:
+def found(**source) -> SyncEnvironment:
     return replace(HERE, source=replace(HERE.source, **source))
 
 
-def synced(until_at: datetime = NOW_AT, here: Surroundings = HERE) -> State:
-    fresh = recognise(State(since_at=BEGIN_AT), here, a_settings(), accepted=False)
+def synced(until_at: datetime = NOW_AT, here: SyncEnvironment = HERE) -> State:
+    fresh = verify_state(State(since_at=BEGIN_AT), here, a_settings(), accepted=False)
     return fresh.extended(a_sync(Window(BEGIN_AT, until_at)))
 
 
 def test_the_first_sync_takes_the_database_and_the_wats_it_finds():
-    state = recognise(State(since_at=BEGIN_AT), HERE, a_settings(), accepted=False)
-    assert (state.source, state.target, state.begun_at) == (HERE.source, "acme.wats.com", NOW_AT)
+    state = verify_state(State(since_at=BEGIN_AT), HERE, a_settings(), accepted=False)
+    assert (state.source, state.target, state.started_at) == (HERE.source, "acme.wats.com", NOW_AT)
 
 
 def test_a_state_from_before_identities_were_kept_takes_what_it_finds():
     old = State.model_validate({"since": BEGIN_AT, "syncs": 5})
-    state = recognise(old, HERE, a_settings(), accepted=False)
+    state = verify_state(old, HERE, a_settings(), accepted=False)
     assert (state.source, state.target, state.syncs) == (HERE.source, "acme.wats.com", 5)
 
 
 def test_the_same_surroundings_go_on_and_change_nothing_but_the_clocks():
     state = synced()
     later = replace(HERE, now_at=NOW_AT + timedelta(minutes=5), server_now_at=NOW_AT + timedelta(minutes=5, seconds=3))
-    assert recognise(state, later, a_settings(), accepted=False) == state.model_copy(update={"clock_skew_s": 3.0})
+    assert verify_state(state, later, a_settings(), accepted=False) == state.model_copy(update={"clock_skew_s": 3.0})
 
 
 @pytest.mark.parametrize(
@@ -70,68 +70,68 @@ def test_the_same_surroundings_go_on_and_change_nothing_but_the_clocks():
 def test_other_surroundings_stop_with_the_choices_until_they_are_accepted(here, told, caplog):
     state = synced()
     with pytest.raises(FatalError) as caught:
-        recognise(state, here, a_settings(), accepted=False)
+        verify_state(state, here, a_settings(), accepted=False)
     for words in (*told, ACCEPT, "delete the Variable vte_wats_state", "clear this run"):
         assert words in str(caught.value)
-    accepted = recognise(state, here, a_settings(), accepted=True)
+    accepted = verify_state(state, here, a_settings(), accepted=True)
     assert (accepted.source, accepted.target) == (here.source, here.target)
     assert (accepted.coverage, accepted.syncs) == (state.coverage, state.syncs)
     assert "accepted: " in caplog.text
-    assert recognise(accepted, here, a_settings(), accepted=False) == accepted
+    assert verify_state(accepted, here, a_settings(), accepted=False) == accepted
 
 
 def test_another_time_zone_stops_until_it_is_accepted():
     state, other = synced(), a_settings(source_timezone="America/Denver")
     with pytest.raises(FatalError, match="another source_timezone") as caught:
-        recognise(state, HERE, other, accepted=False)
+        verify_state(state, HERE, other, accepted=False)
     for words in ("America/Denver", a_settings().source_timezone, ACCEPT, "vte_wats_backfill"):
         assert words in str(caught.value)
-    accepted = recognise(state, HERE, other, accepted=True)
-    assert recognise(accepted, HERE, other, accepted=False) == accepted
+    accepted = verify_state(state, HERE, other, accepted=True)
+    assert verify_state(accepted, HERE, other, accepted=False) == accepted
 
 
 def test_another_database_and_another_wats_are_told_together():
     here = replace(found(server="FLOOR-2"), target="test.wats.com")
     with pytest.raises(FatalError, match=r"another database.*another WATS"):
-        recognise(synced(), here, a_settings(), accepted=False)
+        verify_state(synced(), here, a_settings(), accepted=False)
 
 
 @pytest.mark.parametrize("accepted", [False, True])
 def test_a_column_that_is_read_and_is_gone_stops_and_cannot_be_accepted(accepted):
     here = found(columns={"IndexData.Result": "int"})
     with pytest.raises(FatalError, match=r"gone from VTE9_3: IndexData\.Info1\. .*column_overrides"):
-        recognise(synced(), here, a_settings(), accepted=accepted)
+        verify_state(synced(), here, a_settings(), accepted=accepted)
 
 
 def test_a_column_that_is_gone_is_no_matter_once_it_is_not_read():
     here = found(columns={"IndexData.Result": "int"})
     settings = a_settings(column_overrides={"IndexData": {"columns": {"Info1": None}}})
-    assert recognise(synced(), here, settings, accepted=False).source == here.source
+    assert verify_state(synced(), here, settings, accepted=False).source == here.source
 
 
 def test_a_column_of_another_type_is_told_and_remembered(caplog):
     here = found(columns={**HERE.source.columns, "IndexData.Info1": "ntext"})
-    state = recognise(synced(), here, a_settings(), accepted=False)
+    state = verify_state(synced(), here, a_settings(), accepted=False)
     assert "column IndexData.Info1 was nvarchar and is ntext now" in caplog.text
     caplog.clear()
-    recognise(state, here, a_settings(), accepted=False)
+    verify_state(state, here, a_settings(), accepted=False)
     assert caplog.text == ""
 
 
 def test_a_column_the_login_never_saw_is_left_to_the_statement_that_reads_it():
     blind = found(columns={})
-    assert recognise(synced(here=blind), blind, a_settings(), accepted=False)
+    assert verify_state(synced(here=blind), blind, a_settings(), accepted=False)
 
 
 @pytest.mark.parametrize("accepted", [False, True])
 def test_a_state_of_the_future_stops_and_cannot_be_accepted(accepted):
     state = synced(until_at=NOW_AT + timedelta(seconds=601))
     with pytest.raises(FatalError, match=r"from the future.*correct it and clear this run.*restore the right one"):
-        recognise(state, HERE, a_settings(guard_band_s=600), accepted=accepted)
+        verify_state(state, HERE, a_settings(guard_band_s=600), accepted=accepted)
 
 
 def test_a_clock_set_back_by_no_more_than_the_guard_band_is_no_future():
-    assert recognise(synced(until_at=NOW_AT + timedelta(seconds=600)), HERE, a_settings(), accepted=False)
+    assert verify_state(synced(until_at=NOW_AT + timedelta(seconds=600)), HERE, a_settings(), accepted=False)
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_a_clock_set_back_by_no_more_than_the_guard_band_is_no_future():
 )
 def test_clocks_that_differ_by_more_than_the_limit_are_told_once(skew_s, told, caplog):
     here = replace(HERE, server_now_at=NOW_AT + timedelta(seconds=skew_s))
-    state = recognise(State(since_at=BEGIN_AT), here, a_settings(), accepted=False)
+    state = verify_state(State(since_at=BEGIN_AT), here, a_settings(), accepted=False)
     assert state.clock_skew_s == skew_s
     warnings = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
     assert [f"differs from Airflow's by {skew_s:+.1f} s" in text for text in warnings] == [True] * told
@@ -147,7 +147,7 @@ def test_clocks_that_differ_by_more_than_the_limit_are_told_once(skew_s, told, c
 
 def test_the_limit_of_the_clocks_is_a_setting(caplog):
     here = replace(HERE, server_now_at=NOW_AT + timedelta(seconds=61))
-    recognise(State(since_at=BEGIN_AT), here, a_settings(clock_skew_limit_s=61), accepted=False)
+    verify_state(State(since_at=BEGIN_AT), here, a_settings(clock_skew_limit_s=61), accepted=False)
     assert caplog.text == ""
 
 
@@ -183,12 +183,12 @@ def test_an_older_state_that_was_accepted_is_not_refused_again():
     older = synced()
     newer = older.extended(a_sync())
     later = replace(HERE, now_at=NOW_AT + timedelta(minutes=5))
-    refuse_lost_state(Site(), recognise(older, later, a_settings(), accepted=True), newer.receipt())
+    refuse_lost_state(Site(), verify_state(older, later, a_settings(), accepted=True), newer.receipt())
 
 
 def test_a_plan_from_before_an_acceptance_does_not_undo_it():
     planned = synced()
     later = replace(found(server="FLOOR-2"), now_at=NOW_AT + timedelta(minutes=5))
-    accepted = recognise(planned, later, a_settings(), accepted=True)
-    assert accepted.recognised_as(planned) == accepted
-    assert planned.recognised_as(accepted) == accepted
+    accepted = verify_state(planned, later, a_settings(), accepted=True)
+    assert accepted.verified_as(planned) == accepted
+    assert planned.verified_as(accepted) == accepted

@@ -10,7 +10,7 @@ from upath import UPath
 from tests.unit.builders import a_run, guid_of
 from vte_wats.backfill.redrive import lettered, redrive
 from vte_wats.domain.errors import FatalError
-from vte_wats.storage.dead_letters import DeadLetters, LetterKind
+from vte_wats.storage.dead_letters import DeadLetterKind, DeadLetters
 
 NOW_AT = datetime(2026, 6, 16, tzinfo=UTC)
 
@@ -19,7 +19,7 @@ NOW_AT = datetime(2026, 6, 16, tzinfo=UTC)
 def letters(tmp_path) -> DeadLetters:
     found = DeadLetters(UPath(tmp_path))
     for number, signature in [(1, "serial is blank"), (2, "serial is blank"), (3, "part number is blank")]:
-        found.put(a_run(number), LetterKind.DEAD, signature, signature, NOW_AT)
+        found.put(a_run(number), DeadLetterKind.DEAD, signature, signature, NOW_AT)
     return found
 
 

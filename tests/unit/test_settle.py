@@ -7,7 +7,7 @@ import pytest
 
 from vte_wats.domain.errors import FatalError
 from vte_wats.intervals.windows import Window
-from vte_wats.state.coverage import Lateness, Outcome, State
+from vte_wats.state.coverage import LateArrivals, Outcome, State
 from vte_wats.sync import settle as verb
 
 BEGIN_AT = datetime(2026, 6, 1, 10, tzinfo=UTC)
@@ -85,8 +85,8 @@ def test_letters_that_went_are_counted(caplog):
 
 def test_a_sync_whose_settle_is_tried_again_is_added_once():
     results = [counts(3, 1, uploaded=2, dead=1)]
-    lateness = Lateness(until_at=BEGIN_AT, seen={600: 0}, late={600: 1})
-    state = STATE.model_copy(update={"lateness": lateness})
+    late_arrivals = LateArrivals(until_at=BEGIN_AT, seen={600: 0}, late={600: 1})
+    state = STATE.model_copy(update={"late_arrivals": late_arrivals})
     once = settle(state, WINDOW, 1, results, "1234", key="a", late={1800: 2})
     again = settle(
         State.model_validate_json(once.model_dump_json(by_alias=True)),
@@ -99,7 +99,7 @@ def test_a_sync_whose_settle_is_tried_again_is_added_once():
     )
     assert again.model_dump(exclude={"since_at"}) == once.model_dump(exclude={"since_at"})
     assert again.receipt() == once.receipt()
-    assert once.lateness.late == {600: 1, 1800: 2}
+    assert once.late_arrivals.late == {600: 1, 1800: 2}
 
 
 def test_a_sync_is_known_again_after_many_others():

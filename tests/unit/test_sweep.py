@@ -12,8 +12,8 @@ from tests.unit.builders import NOON_LOCAL, a_report, a_run, guid_of
 from tests.unit.fakes import FakeSource, FakeWats
 from vte_wats.domain.ports import TimeRange
 from vte_wats.intervals.windows import everything_until
-from vte_wats.reconcile.missing_runs import Swept, compare, stage_keys, to_carry
-from vte_wats.storage.dead_letters import DeadLetters, LetterKind
+from vte_wats.reconcile.missing_runs import Swept, compare, stage_keys, to_transfer
+from vte_wats.storage.dead_letters import DeadLetterKind, DeadLetters
 from vte_wats.storage.staging import staging_of
 
 NOW_AT = datetime(2026, 6, 16, tzinfo=UTC)
@@ -34,7 +34,7 @@ def sweep(source, wats, letters, ranges, tmp_path, portion=2_000) -> Swept:
     portions = [staging(name) for name in stage_keys(source, staging, ranges, portion)]
     for one in portions:
         compare(wats, one)
-    return to_carry(portions, letters)
+    return to_transfer(portions, letters)
 
 
 def test_a_run_that_wats_does_not_have_is_carried_and_one_it_has_is_not(letters, tmp_path):
@@ -43,19 +43,19 @@ def test_a_run_that_wats_does_not_have_is_carried_and_one_it_has_is_not(letters,
 
 
 def test_dead_letters_stay_and_held_runs_are_tried_again(letters, tmp_path):
-    letters.put(a_run(1), LetterKind.DEAD, "serial is blank", "serial is blank", NOW_AT)
-    letters.put(a_run(2), LetterKind.HELD, "process 7 is not in WATS", "process 7 is not in WATS", NOW_AT)
+    letters.put(a_run(1), DeadLetterKind.DEAD, "serial is blank", "serial is blank", NOW_AT)
+    letters.put(a_run(2), DeadLetterKind.HELD, "process 7 is not in WATS", "process 7 is not in WATS", NOW_AT)
     assert sweep(FakeSource(a_run(1), a_run(2)), FakeWats(), letters, ALL, tmp_path).runs == [guid_of(2)]
     assert letters.guids() == {guid_of(1), guid_of(2)}
 
 
 def test_a_held_run_older_than_the_comparison_is_tried_again_too(letters, tmp_path):
-    letters.put(a_run(7, timestamp_local=datetime(1999, 1, 1)), LetterKind.HELD, "no map", "no map", NOW_AT)
+    letters.put(a_run(7, timestamp_local=datetime(1999, 1, 1)), DeadLetterKind.HELD, "no map", "no map", NOW_AT)
     assert sweep(FakeSource(a_run(1)), FakeWats(), letters, ALL, tmp_path).runs == [guid_of(1), guid_of(7)]
 
 
 def test_the_times_of_missing_runs_are_told_but_not_those_of_held_ones(letters, tmp_path):
-    letters.put(a_run(2), LetterKind.HELD, "process 7 is not in WATS", "process 7 is not in WATS", NOW_AT)
+    letters.put(a_run(2), DeadLetterKind.HELD, "process 7 is not in WATS", "process 7 is not in WATS", NOW_AT)
     swept = sweep(FakeSource(a_run(1), a_run(2), a_run(3)), FakeWats(a_report(3)), letters, ALL, tmp_path)
     assert swept.runs == [guid_of(1), guid_of(2)]
     assert swept.times_local == [a_run(1).timestamp_local]

@@ -15,8 +15,8 @@ from tests.unit.fakes import FakeWats
 from vte_wats.domain.errors import FatalError, HeldError, RejectedError, RetriableError
 from vte_wats.domain.ports import Report
 from vte_wats.messages import VW299, VW392, VW404, VW417
-from vte_wats.storage.dead_letters import DeadLetters, LetterKind
-from vte_wats.storage.in_flight_keys import Claims
+from vte_wats.storage.dead_letters import DeadLetterKind, DeadLetters
+from vte_wats.storage.in_flight_keys import InFlightKeys
 from vte_wats.storage.staging import Staging
 from vte_wats.sync.extract import RUNS
 from vte_wats.sync.map_runs import REPORTS, Refusal
@@ -46,7 +46,7 @@ class Scene:
         self, *, force: bool = False, dry_run: bool = False, now_at: datetime = NOW_AT, **answers
     ) -> dict[str, int]:
         options = UploadOptions(now_at, force=force, dry_run=dry_run)
-        with Claims(self.folder, self.name, now_at) as claims:
+        with InFlightKeys(self.folder, self.name, now_at) as claims:
             return upload(
                 self.staging,
                 self.wats,
@@ -54,10 +54,10 @@ class Scene:
                 a_settings(**answers),
                 options,
                 claims=claims,
-                read_anew=lambda guids: [one for one in self.by_now if _guid_of(one) in guids],
+                read_again=lambda guids: [one for one in self.by_now if _guid_of(one) in guids],
             )
 
-    def letter(self, number: int, kind: LetterKind = LetterKind.DEAD) -> None:
+    def letter(self, number: int, kind: DeadLetterKind = DeadLetterKind.DEAD) -> None:
         self.letters.put(a_run(number), kind, "earlier reason", "earlier", NOW_AT)
 
 
@@ -74,7 +74,7 @@ def counts(read: int, **outcomes: int) -> dict[str, int]:
     return {**NOTHING, "read": read, **outcomes}
 
 
-def a_refusal(number: int, kind: LetterKind = LetterKind.DEAD) -> Refusal:
+def a_refusal(number: int, kind: DeadLetterKind = DeadLetterKind.DEAD) -> Refusal:
     return Refusal(guid_of(number), kind, f"run {number} is bad", "bad")
 
 
@@ -125,7 +125,7 @@ def test_force_posts_unchanged_reports_and_says_how_many(scene):
 def test_dry_run_tells_the_outcomes_and_changes_nothing(scene, tmp_path):
     scene.wats = FakeWats(a_report(1), a_report(2, source_hash="bbbb"))
     scene.letter(1)
-    scene.stage(a_report(1), a_report(2), a_report(3), a_refusal(4), a_refusal(5, LetterKind.HELD))
+    scene.stage(a_report(1), a_report(2), a_report(3), a_refusal(4), a_refusal(5, DeadLetterKind.HELD))
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     assert scene.upload(dry_run=True) == counts(5, unchanged=1, replaced=1, uploaded=1, dead=1, held=1)
     assert scene.wats.posted == []
@@ -155,7 +155,7 @@ def test_a_letter_goes_only_once_the_data_it_holds_is_in_wats(scene, accepted):
     scene.wats.fail_next[guid_of(2)] = [RetriableError(VW392, "WATS is away")]
     with pytest.raises(RetriableError):
         scene.upload()
-    scene.letters.put(a_run(1, info1="with late steps"), LetterKind.DEAD, "refused", "refused", NOW_AT)
+    scene.letters.put(a_run(1, info1="with late steps"), DeadLetterKind.DEAD, "refused", "refused", NOW_AT)
     scene.by_now = [a_report(1, source_hash="complete")]
     if accepted:
         assert scene.upload() == counts(2, replaced=1, uploaded=1, redriven=1)
@@ -198,7 +198,7 @@ def test_only_what_differs_is_read_anew_and_a_run_that_is_gone_goes_as_it_was_st
 
 
 def test_refused_runs_become_letters_with_their_data_and_the_rest_goes_on(scene):
-    scene.stage(a_refusal(1), a_report(2), a_refusal(3, LetterKind.HELD))
+    scene.stage(a_refusal(1), a_report(2), a_refusal(3, DeadLetterKind.HELD))
     assert scene.upload() == counts(3, dead=1, uploaded=1, held=1)
     dead, held = scene.letters
     assert (dead.kind, dead.reason, dead.signature, dead.run) == ("dead", "run 1 is bad", "bad", a_run(1))
@@ -336,7 +336,7 @@ def test_a_report_wats_holds_back_becomes_a_held_letter(scene):
     scene.stage(a_report(1))
     scene.wats.fail_next = {guid_of(1): [HeldError(VW404, "operation is disabled", "disabled")]}
     assert scene.upload() == counts(1, held=1)
-    assert scene.letters.get(guid_of(1)).kind is LetterKind.HELD
+    assert scene.letters.get(guid_of(1)).kind is DeadLetterKind.HELD
 
 
 def test_many_equal_rejections_stop_the_run_and_bury_nothing(scene):

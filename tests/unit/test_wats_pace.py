@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vte_wats.domain.errors import RetriableError
-from vte_wats.wats.rate_limiter import Pace, Spent
+from vte_wats.wats.rate_limiter import BudgetUsage, RateLimiter
 
 
 class _JumpingSelector(selectors.DefaultSelector):
@@ -47,13 +47,13 @@ class Notes:
     """A memory that is kept, and counts how often it was written."""
 
     def __init__(self):
-        self.spent, self.written = Spent(), 0
+        self.usage, self.written = BudgetUsage(), 0
 
-    def recall(self):
-        return self.spent
+    def load(self):
+        return self.usage
 
-    def remember(self, spent):
-        self.spent, self.written = spent, self.written + 1
+    def save(self, usage):
+        self.usage, self.written = usage, self.written + 1
 
 
 def worst_minute(times, window_s=60):
@@ -62,10 +62,10 @@ def worst_minute(times, window_s=60):
     return max(bisect.bisect_left(times, start + window_s) - at for at, start in enumerate(times))
 
 
-async def _task(budget, requests, *, memory=None, concurrency=8, latency_s=0.0, killed=False, jitter=None):
+async def _task(budget, requests, *, budget_store=None, concurrency=8, latency_s=0.0, killed=False, jitter=None):
     """Send so many requests as one task does; return when each arrived at the other side."""
     loop, arrivals = asyncio.get_running_loop(), []
-    pace = Pace(budget, memory, epoch_s=epoch_s)
+    pace = RateLimiter(budget, budget_store, epoch_s=epoch_s)
     left = iter(range(requests))
 
     async def worker():
@@ -82,10 +82,10 @@ async def _task(budget, requests, *, memory=None, concurrency=8, latency_s=0.0, 
 
 
 # -------------------------------------------------------------------------------------------- one budget, one holder
-async def _chain(budget, tasks, *, requests, gap_s, memory, **how):
+async def _chain(budget, tasks, *, requests, gap_s, budget_store, **how):
     arrivals = []
     for _ in range(tasks):
-        arrivals += await _task(budget, requests, memory=memory, **how)
+        arrivals += await _task(budget, requests, budget_store=budget_store, **how)
         await asyncio.sleep(gap_s)
     return arrivals
 
@@ -96,7 +96,7 @@ async def _chain(budget, tasks, *, requests, gap_s, memory, **how):
 )
 def test_a_chain_of_tasks_uses_the_budget_up_and_never_oversteps_it(budget, requests, gap_s):
     tasks = 8 * budget // requests
-    arrivals = run(_chain(budget, tasks, requests=requests, gap_s=gap_s, memory=Notes(), latency_s=0.05))
+    arrivals = run(_chain(budget, tasks, requests=requests, gap_s=gap_s, budget_store=Notes(), latency_s=0.05))
     assert worst_minute(arrivals) <= budget
     minutes = (max(arrivals) - min(arrivals)) / 60
     assert len(arrivals) - 1 >= 0.97 * budget * (minutes - 1 / budget)
@@ -104,7 +104,7 @@ def test_a_chain_of_tasks_uses_the_budget_up_and_never_oversteps_it(budget, requ
 
 def test_nothing_is_lost_to_the_gaps_between_tasks():
     """Ten requests a second leave only nine seconds in ten for work; the lost second is caught up."""
-    arrivals = run(_chain(600, 60, requests=100, gap_s=1, memory=Notes()))
+    arrivals = run(_chain(600, 60, requests=100, gap_s=1, budget_store=Notes()))
     assert max(arrivals) - min(arrivals) <= 6_000 / 600 * 60 * 1.02
 
 
@@ -122,7 +122,7 @@ def test_no_minute_at_the_other_side_holds_more_than_the_budget(seed, budget, la
         arrivals = []
         for _ in range(8):
             arrivals += await _task(
-                budget, chance.randint(1, budget), memory=notes, latency_s=latency_s, jitter=chance,
+                budget, chance.randint(1, budget), budget_store=notes, latency_s=latency_s, jitter=chance,
                 concurrency=concurrency, killed=chance.random() < 0.3,
             )  # fmt: skip
             await asyncio.sleep(chance.choice([0, 0.5, 40, 90]))
@@ -134,18 +134,18 @@ def test_no_minute_at_the_other_side_holds_more_than_the_budget(seed, budget, la
 def test_a_killed_task_costs_the_next_no_more_than_what_was_reserved():
     async def tasks():
         notes = Notes()
-        await _task(500, 20, memory=notes, killed=True)
+        await _task(500, 20, budget_store=notes, killed=True)
         await asyncio.sleep(61)  # more than a minute later nothing else counts any more
-        begun_at = asyncio.get_running_loop().time()
-        arrivals = await _task(500, 500, memory=notes)
-        return [at - begun_at for at in arrivals]
+        started_at = asyncio.get_running_loop().time()
+        arrivals = await _task(500, 500, budget_store=notes)
+        return [at - started_at for at in arrivals]
 
     arrivals = run(tasks())
     assert sum(1 for at in arrivals if at < 60) == 450
 
 
 def test_the_first_after_a_rest_need_not_wait_and_a_backlog_is_spread():
-    arrivals = run(_task(500, 500, memory=Notes()))
+    arrivals = run(_task(500, 500, budget_store=Notes()))
     assert sum(1 for at in arrivals if at < 1) >= 80
     assert all(sum(1 for at in arrivals if at < second) <= 85 + 9 * second for second in range(60))
 
@@ -154,28 +154,28 @@ def test_a_task_leaves_exactly_what_it_sent_in_two_writes():
     notes = Notes()
 
     async def task():
-        await _task(500, 20, memory=notes)
+        await _task(500, 20, budget_store=notes)
         return epoch_s()
 
     ended_at_s = run(task())
     assert notes.written == 2
-    assert notes.spent.reserved == 0
-    assert sum(requests for _, requests in notes.spent.answered) == 20
-    assert notes.spent.answered[-1][0] >= ended_at_s - 0.001  # told later than it was, never earlier
+    assert notes.usage.reserved == 0
+    assert sum(requests for _, requests in notes.usage.answered) == 20
+    assert notes.usage.answered[-1][0] >= ended_at_s - 0.001  # told later than it was, never earlier
 
 
 def test_what_is_told_to_the_next_stays_small():
     notes = Notes()
-    run(_task(5_000, 5_000, memory=notes))
-    assert len(notes.spent.answered) <= 245
+    run(_task(5_000, 5_000, budget_store=notes))
+    assert len(notes.usage.answered) <= 245
 
 
 def test_the_clock_of_the_last_machine_may_have_been_ahead():
     notes = Notes()
 
     async def tasks():
-        notes.spent = Spent(((epoch_s() + 9_000, 100),))
-        return await _task(100, 1, memory=notes)
+        notes.usage = BudgetUsage(((epoch_s() + 9_000, 100),))
+        return await _task(100, 1, budget_store=notes)
 
     assert run(tasks())[0] <= 61
 
@@ -190,7 +190,7 @@ def test_no_minute_of_a_task_holds_more_than_its_share(share):
 
 @pytest.mark.parametrize("requests", [1, 2, 50])
 def test_tasks_that_follow_one_another_at_once_keep_the_share_together(requests):
-    arrivals = run(_chain(250, 900 // requests, requests=requests, gap_s=0, memory=None, concurrency=1))
+    arrivals = run(_chain(250, 900 // requests, requests=requests, gap_s=0, budget_store=None, concurrency=1))
     assert worst_minute(arrivals) <= 250
 
 
@@ -218,7 +218,7 @@ async def _paused(pace, seconds):
 
 def test_a_pause_holds_everything_and_ends_evenly():
     async def paused():
-        return await _paused(Pace(600, epoch_s=epoch_s), 30)
+        return await _paused(RateLimiter(600, epoch_s=epoch_s), 30)
 
     times = run(paused())
     assert min(times) >= 30
@@ -229,16 +229,16 @@ def test_a_pause_holds_everything_and_ends_evenly():
 def test_a_pause_holds_the_next_task_too_even_when_the_first_was_killed():
     async def paused():
         notes = Notes()
-        Pace(600, notes, epoch_s=epoch_s).pause(50)
+        RateLimiter(600, notes, epoch_s=epoch_s).pause(50)
         await asyncio.sleep(20)
-        return await _paused(Pace(600, notes, epoch_s=epoch_s), 5)
+        return await _paused(RateLimiter(600, notes, epoch_s=epoch_s), 5)
 
     assert min(run(paused())) >= 29.9
 
 
 def test_a_pause_too_long_to_wait_for_is_handed_on():
     async def paused():
-        pace = Pace(600, epoch_s=epoch_s)
+        pace = RateLimiter(600, epoch_s=epoch_s)
         pace.pause(3_600)
         async with pace.turn():
             raise AssertionError("nothing may leave")

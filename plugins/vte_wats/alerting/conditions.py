@@ -26,7 +26,7 @@ class Kind(StrEnum):
     LAG = "lag"
     FAILED_SYNCS = "failed_syncs"
     DEAD_LETTERS = "dead_letters"
-    LETTER_AGE = "letter_age"
+    DEAD_LETTER_AGE = "letter_age"
     CLOCK_SKEW = "clock_skew"
     DISK = "disk"
     HELD = "held"

@@ -13,11 +13,11 @@ from datetime import datetime, timedelta
 
 from vte_wats.alerting.conditions import Kind, Observation, Verdict
 from vte_wats.alerting.durations import in_words
-from vte_wats.alerting.monitor_state import Memory, Reach, Waiting
+from vte_wats.alerting.monitor_state import MonitorState, ServerCheck, Waiting
 from vte_wats.config.alert_settings import AlertSettings
 from vte_wats.config.sites import Site
 from vte_wats.state.coverage import State
-from vte_wats.storage.dead_letters import LetterHead, LetterKind
+from vte_wats.storage.dead_letters import DeadLetterHead, DeadLetterKind
 
 # A condition with a limit closes below this part of it, so that a value near the limit does not open and close it.
 _CLOSES_BELOW = 0.8
@@ -32,23 +32,23 @@ class Measures:
 
     now_at: datetime
     setup_problem: str = ""
-    vte: Reach | None = None
-    wats: Reach | None = None
+    vte: ServerCheck | None = None
+    wats: ServerCheck | None = None
     state: State | None = None
     waiting: Waiting | None = None
     clock_skew_s: float | None = None
     clock_skew_limit_s: int = 60
     failed_syncs: int | None = None
-    letters: tuple[LetterHead, ...] | None = None
+    letters: tuple[DeadLetterHead, ...] | None = None
     free_mb: int | None = None
 
 
-def remembered(memory: Memory, measures: Measures) -> Memory:
+def remembered(monitor_state: MonitorState, measures: Measures) -> MonitorState:
     """Return the memory with what was measured, conditions left as they are."""
     covered_until = measures.state.coverage[-1].to_at if measures.state and measures.state.coverage else None
     # While a server is away the clock of progress stands still: a sync needs time once the server is back.
-    moved = memory.progress_at is None or covered_until != memory.covered_until or _is_away(measures)
-    return memory.model_copy(
+    moved = monitor_state.progress_at is None or covered_until != monitor_state.covered_until or _is_away(measures)
+    return monitor_state.model_copy(
         update={
             "checked_at": measures.now_at,
             "vte": measures.vte,
@@ -58,30 +58,32 @@ def remembered(memory: Memory, measures: Measures) -> Memory:
             "free_mb": measures.free_mb,
             "failed_syncs": measures.failed_syncs,
             "covered_until": covered_until,
-            "progress_at": measures.now_at if moved else memory.progress_at,
+            "progress_at": measures.now_at if moved else monitor_state.progress_at,
         }
     )
 
 
-def watch(site: Site, measures: Measures, memory: Memory, limits: AlertSettings) -> list[Observation]:
+def watch(site: Site, measures: Measures, monitor_state: MonitorState, limits: AlertSettings) -> list[Observation]:
     """Return one observation per condition; ``memory`` is that of :func:`remembered`."""
     return [
         _setup(measures),
-        _reach(Kind.VTE, "VTE", measures.vte, f"check SQL Server, the network and connection {site.source_connection}"),
-        _reach(
+        _server_check(
+            Kind.VTE, "VTE", measures.vte, f"check SQL Server, the network and connection {site.source_connection}"
+        ),
+        _server_check(
             Kind.WATS,
             "WATS",
             measures.wats,
             f"check WATS, the network, the token and connection {site.wats_connection}",
         ),
-        _no_progress(measures, memory, limits),
+        _no_progress(measures, monitor_state, limits),
         _lag(measures, limits),
         _failed_syncs(measures, limits),
         _dead_letters(measures, limits),
         _letter_age(measures, limits),
         _clock_skew(measures),
         _disk(measures, limits),
-        *_held(measures, memory),
+        *_held(measures, monitor_state),
     ]
 
 
@@ -93,7 +95,7 @@ def _setup(measures: Measures) -> Observation:
     )
 
 
-def _reach(kind: Kind, name: str, reach: Reach | None, advice: str) -> Observation:
+def _server_check(kind: Kind, name: str, reach: ServerCheck | None, advice: str) -> Observation:
     if reach is None:
         return Observation(kind, Verdict.UNKNOWN)
     if reach.ok:
@@ -102,10 +104,10 @@ def _reach(kind: Kind, name: str, reach: Reach | None, advice: str) -> Observati
     return Observation(kind, Verdict.BAD, f"{name} does not answer", advice, reason)
 
 
-def _no_progress(measures: Measures, memory: Memory, limits: AlertSettings) -> Observation:
-    if _is_away(measures) or measures.waiting is None or memory.progress_at is None:
+def _no_progress(measures: Measures, monitor_state: MonitorState, limits: AlertSettings) -> Observation:
+    if _is_away(measures) or measures.waiting is None or monitor_state.progress_at is None:
         return Observation(Kind.NO_PROGRESS, Verdict.UNKNOWN)
-    still_s = (measures.now_at - memory.progress_at).total_seconds()
+    still_s = (measures.now_at - monitor_state.progress_at).total_seconds()
     if not measures.waiting.runs or still_s < limits.no_progress_s:
         return Observation(Kind.NO_PROGRESS, Verdict.GOOD)
     return Observation(
@@ -142,7 +144,7 @@ def _dead_letters(measures: Measures, limits: AlertSettings) -> Observation:
     if measures.letters is None:
         return Observation(Kind.DEAD_LETTERS, Verdict.UNKNOWN)
     since_at = measures.now_at - timedelta(hours=1)
-    new = [head for head in measures.letters if head.kind is LetterKind.DEAD and head.first_at >= since_at]
+    new = [head for head in measures.letters if head.kind is DeadLetterKind.DEAD and head.first_at >= since_at]
     return _against(
         Kind.DEAD_LETTERS,
         len(new),
@@ -154,13 +156,13 @@ def _dead_letters(measures: Measures, limits: AlertSettings) -> Observation:
 
 def _letter_age(measures: Measures, limits: AlertSettings) -> Observation:
     if measures.letters is None:
-        return Observation(Kind.LETTER_AGE, Verdict.UNKNOWN)
+        return Observation(Kind.DEAD_LETTER_AGE, Verdict.UNKNOWN)
     before_at = measures.now_at - timedelta(days=limits.dead_letter_days)
-    old = [head for head in measures.letters if head.kind is LetterKind.DEAD and head.first_at < before_at]
+    old = [head for head in measures.letters if head.kind is DeadLetterKind.DEAD and head.first_at < before_at]
     if not old:
-        return Observation(Kind.LETTER_AGE, Verdict.GOOD)
+        return Observation(Kind.DEAD_LETTER_AGE, Verdict.GOOD)
     return Observation(
-        Kind.LETTER_AGE,
+        Kind.DEAD_LETTER_AGE,
         Verdict.BAD,
         f"{len(old)} dead letters are older than {limits.dead_letter_days} days; most often: {_most_often(old)}",
         "correct the runs in VTE and drive the letters again, or remove their files if the runs may stay out of WATS",
@@ -192,12 +194,12 @@ def _disk(measures: Measures, limits: AlertSettings) -> Observation:
     )
 
 
-def _held(measures: Measures, memory: Memory) -> Iterator[Observation]:
+def _held(measures: Measures, monitor_state: MonitorState) -> Iterator[Observation]:
     """One condition per group: what is held for the same reason waits for the same answer."""
-    known = {key for key in memory.conditions if key.startswith(f"{Kind.HELD}:")}
+    known = {key for key in monitor_state.conditions if key.startswith(f"{Kind.HELD}:")}
     if measures.letters is None:
         return
-    groups = Counter(head.signature for head in measures.letters if head.kind is LetterKind.HELD)
+    groups = Counter(head.signature for head in measures.letters if head.kind is DeadLetterKind.HELD)
     for signature, runs in sorted(groups.items()):
         yield Observation(
             f"{Kind.HELD}:{signature}",
@@ -219,6 +221,6 @@ def _is_away(measures: Measures) -> bool:
     return any(reach is None or not reach.ok for reach in (measures.vte, measures.wats))
 
 
-def _most_often(heads: Iterable[LetterHead]) -> str:
+def _most_often(heads: Iterable[DeadLetterHead]) -> str:
     counted = Counter(head.signature for head in heads).most_common(1)
     return f"{counted[0][0]} ({counted[0][1]})" if counted else "-"

@@ -9,10 +9,10 @@ from zoneinfo import ZoneInfo
 
 from vte_wats.alerting.conditions import Condition, NoticeKind
 from vte_wats.alerting.durations import in_words
-from vte_wats.alerting.missed_deadline import Missed
-from vte_wats.alerting.monitor_state import Memory
+from vte_wats.alerting.missed_deadline import MissedDeadline
+from vte_wats.alerting.monitor_state import MonitorState
 from vte_wats.alerting.notification import Content, Notification, Table, Tone
-from vte_wats.alerting.task_failure import Failure
+from vte_wats.alerting.task_failure import TaskFailure
 from vte_wats.config.sites import Site
 from vte_wats.state.coverage import Outcome, State
 
@@ -20,15 +20,15 @@ _MOST_ROWS = 15
 
 
 @dataclass(frozen=True, slots=True)
-class Situation:
+class AlertContext:
     """What every mail can tell about the site at the moment it is written. ``links`` are (label, address)."""
 
     site: Site
     now_at: datetime
     zone: ZoneInfo
-    memory: Memory = field(default_factory=Memory)
+    monitor_state: MonitorState = field(default_factory=MonitorState)
     state: State | None = None
-    failure: Failure | None = None
+    failure: TaskFailure | None = None
     links: Sequence[tuple[str, str]] = ()
 
     @property
@@ -48,7 +48,7 @@ class Situation:
 
     def standing(self) -> Iterator[tuple[str, str]]:
         """Yield how far the sync is and what failed last."""
-        waiting = self.memory.waiting
+        waiting = self.monitor_state.waiting
         if self.state is not None:
             behind = in_words((self.now_at - self.state.last_sync).total_seconds())
             yield "lastSync", f"{self.told(self.state.last_sync)}, {behind} ago"
@@ -58,7 +58,7 @@ class Situation:
             yield "Last failure", f"{self.failure.task_id}, {self.told(self.failure.at)}: {self.failure.reason}"
 
 
-def notice(kind: NoticeKind, conditions: Sequence[Condition], around: Situation) -> Notification:
+def notice(kind: NoticeKind, conditions: Sequence[Condition], around: AlertContext) -> Notification:
     """Return the mail about conditions of one kind that open, stay open or close together."""
     first = conditions[0]
     assert first.opened_at is not None  # noqa: S101 -- what is due has been opened
@@ -94,8 +94,8 @@ def notice(kind: NoticeKind, conditions: Sequence[Condition], around: Situation)
     ).notification()
 
 
-def _missed(around: Situation) -> str:
-    waiting, failed = around.memory.waiting, around.memory.failed_syncs
+def _missed(around: AlertContext) -> str:
+    waiting, failed = around.monitor_state.waiting, around.monitor_state.failed_syncs
     if waiting is None:
         return "not known yet: VTE could not be asked"
     parts = []
@@ -106,7 +106,7 @@ def _missed(around: Situation) -> str:
     return "; ".join(parts) or "nothing: every run is in WATS or a dead letter"
 
 
-def late(missed: Missed, around: Situation) -> Notification:
+def late(missed: MissedDeadline, around: AlertContext) -> Notification:
     """Return the mail about an interval whose sync missed its deadline."""
     from_at, to_at = (at.astimezone(around.zone) for at in (missed.from_at, missed.to_at))
     failure = around.failure if around.failure and around.failure.run_id == missed.run_id else None
@@ -138,7 +138,7 @@ def summary(
     counts: Mapping[tuple[str, str], int],
     outcomes: Mapping[Outcome, int],
     letters: Mapping[str, int],
-    around: Situation,
+    around: AlertContext,
 ) -> Notification:
     """Return the daily mail. ``counts`` are the day's runs in VTE by (product, result), ``letters`` those there now."""
     products = sorted({product for product, _ in counts})
@@ -153,22 +153,22 @@ def summary(
         left = [str(sum(counts.get((product, result), 0) for product in rest)) for result in results]
         rows.append([f"{len(rest)} more products", *left])
     total = sum(counts.values())
-    holes = len(around.state.holes()) if around.state is not None else 0
-    carried = ", ".join(f"{outcomes.get(one, 0)} {one.value}" for one in Outcome)
+    gaps = len(around.state.gaps()) if around.state is not None else 0
+    transferred = ", ".join(f"{outcomes.get(one, 0)} {one.value}" for one in Outcome)
     waiting = ", ".join(f"{runs} {kind}" for kind, runs in sorted(letters.items())) or "none"
-    is_fine = not holes and not letters and not any(one.is_open for one in around.memory.conditions.values())
+    is_fine = not gaps and not letters and not any(one.is_open for one in around.monitor_state.conditions.values())
     return Content(
         sender=around.sender,
         subject=f"{day.isoformat()}: {total} runs tested, " + ("all carried" if is_fine else "something is open"),
         tone=Tone.PLAIN,
         headline=f"{total} runs were tested on {day.isoformat()}",
         facts=[
-            ("Since the last one", carried),
+            ("Since the last one", transferred),
             ("Letters there now", waiting),
-            ("Gaps", f"{holes} in the covered time" if holes else "none"),
+            ("Gaps", f"{gaps} in the covered time" if gaps else "none"),
             (
                 "Open now",
-                "; ".join(one.summary for one in around.memory.conditions.values() if one.is_open) or "nothing",
+                "; ".join(one.summary for one in around.monitor_state.conditions.values() if one.is_open) or "nothing",
             ),
             *around.standing(),
         ],

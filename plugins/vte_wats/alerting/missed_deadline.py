@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from vte_wats.state.coverage import Instant, State
 
 
-class Missed(BaseModel):
+class MissedDeadline(BaseModel):
     """The first interval of an outage that missed its deadline, and how far the outage reached since."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -23,21 +23,23 @@ class Missed(BaseModel):
     told_at: Instant | None = Field(None, description="When people were told; null: they are at the next check.")
 
 
-def is_carried(missed: Missed, state: State | None, settle_delay_s: int) -> bool:
+def is_transferred(missed: MissedDeadline, state: State | None, settle_delay_s: int) -> bool:
     """Tell whether all of an interval has been covered, by its own sync or by the guard band of a later one."""
     delay = timedelta(seconds=settle_delay_s)
     stretches = () if state is None else state.coverage
     return any(one.from_at <= missed.from_at - delay and missed.to_at - delay <= one.to_at for one in stretches)
 
 
-def is_over(outage: Missed, state: State | None, settle_delay_s: int) -> bool:
+def is_over(outage: MissedDeadline, state: State | None, settle_delay_s: int) -> bool:
     """Tell whether a sync has settled that reached as far as the last interval of an outage."""
     if state is None or not state.coverage:
         return False
     return bool(state.coverage[-1].to_at >= outage.until_at - timedelta(seconds=settle_delay_s))
 
 
-def outage_of(missed: Missed, before: Missed | None, state: State | None, settle_delay_s: int) -> Missed:
+def outage_of(
+    missed: MissedDeadline, before: MissedDeadline | None, state: State | None, settle_delay_s: int
+) -> MissedDeadline:
     """Return the outage that a missed deadline belongs to: the one before, when nothing was settled since."""
     if before is None or is_over(before, state, settle_delay_s):
         return missed

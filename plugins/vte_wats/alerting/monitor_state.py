@@ -10,7 +10,7 @@ from vte_wats.alerting.conditions import Condition, Kind
 from vte_wats.state.coverage import Instant
 
 
-class Reach(BaseModel):
+class ServerCheck(BaseModel):
     """Whether one of the two servers answered, how quickly, and what it says it is."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -31,14 +31,14 @@ class Waiting(BaseModel):
     lag_s: float = Field(description="Seconds between lastSync and the check.")
 
 
-class Memory(BaseModel):
+class MonitorState(BaseModel):
     """One JSON object; only the monitor writes it. Times are UTC."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     checked_at: Instant | None = Field(None, description="When the last check ended.")
-    vte: Reach | None = Field(None, description="VTE at the last check.")
-    wats: Reach | None = Field(None, description="WATS at the last check.")
+    vte: ServerCheck | None = Field(None, description="VTE at the last check.")
+    wats: ServerCheck | None = Field(None, description="WATS at the last check.")
     waiting: Waiting | None = Field(None, description="What waits in VTE; null when it could not be asked.")
     clock_skew_s: float | None = Field(None, description="SQL Server's clock less Airflow's.")
     free_mb: int | None = Field(None, description="Free megabytes where staging lies; null in a bucket.")
@@ -50,7 +50,7 @@ class Memory(BaseModel):
     summary_day: date | None = Field(None, description="The day that the last summary was about.")
     summary_totals: dict[str, int] = Field(default_factory=dict, description="The totals at the last summary.")
 
-    def with_conditions(self, conditions: dict[str, Condition]) -> Memory:
+    def with_conditions(self, conditions: dict[str, Condition]) -> MonitorState:
         """Return the memory with these conditions, blank ones and kinds that no longer exist left out."""
         kept = {key: one for key, one in conditions.items() if not one.is_blank and _is_known(key)}
         return self.model_copy(update={"conditions": kept})
@@ -60,7 +60,7 @@ class Memory(BaseModel):
         return self.model_dump_json(indent=1)
 
     @classmethod
-    def parse(cls, text: str | None) -> Memory:
+    def parse(cls, text: str | None) -> MonitorState:
         """Read the Variable's text; without one, or with one that is no memory, everything is observed anew."""
         if text is None:
             return cls()

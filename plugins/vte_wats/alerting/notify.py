@@ -8,8 +8,8 @@ from dataclasses import replace
 from datetime import datetime
 
 from vte_wats.alerting.conditions import Condition, NoticeKind, Observation
-from vte_wats.alerting.mails import Situation, notice
-from vte_wats.alerting.monitor_state import Memory
+from vte_wats.alerting.mails import AlertContext, notice
+from vte_wats.alerting.monitor_state import MonitorState
 from vte_wats.alerting.notification import Notification
 from vte_wats.config.alert_settings import AlertSettings
 from vte_wats.domain.errors import RetriableError
@@ -18,12 +18,14 @@ from vte_wats.messages import VW906, VW907, VW919
 log = logging.getLogger(__name__)
 
 Send = Callable[[Notification], None]
-Save = Callable[[Memory], None]
+Save = Callable[[MonitorState], None]
 
 
-def taken_in(memory: Memory, observations: Iterable[Observation], limits: AlertSettings, now_at: datetime) -> Memory:
+def taken_in(
+    monitor_state: MonitorState, observations: Iterable[Observation], limits: AlertSettings, now_at: datetime
+) -> MonitorState:
     """Return the memory with every condition one check further."""
-    conditions = dict(memory.conditions)
+    conditions = dict(monitor_state.conditions)
     for one in observations:
         before = conditions.get(one.key, Condition())
         after = conditions[one.key] = before.observed(one, now_at, limits.confirm_checks)
@@ -31,24 +33,26 @@ def taken_in(memory: Memory, observations: Iterable[Observation], limits: AlertS
             log.warning("%s opened %s: %s", VW919, one.key, after.summary)
         elif before.is_open and not after.is_open:
             log.info("closed %s: %s", one.key, after.summary)
-    return memory.with_conditions(conditions)
+    return monitor_state.with_conditions(conditions)
 
 
-def tell(limits: AlertSettings, around: Situation, ways: tuple[str, ...], send: Send, save: Save) -> Memory:
+def tell(limits: AlertSettings, around: AlertContext, ways: tuple[str, ...], send: Send, save: Save) -> MonitorState:
     """Send what is due and save after each; return the memory then. Nothing is sent in the quiet hours.
 
     After one failure nothing more is tried: the next check does. Without any ways the log is told. Who is given
     recipients later hears what is open then.
     """
-    memory = around.memory
-    if ways and not memory.ways:
-        untold = {key: one.model_copy(update={"told_at": None}) for key, one in memory.conditions.items()}
-        memory = memory.model_copy(update={"conditions": untold})
-    memory = memory.model_copy(update={"ways": ways})
+    monitor_state = around.monitor_state
+    if ways and not monitor_state.ways:
+        untold = {key: one.model_copy(update={"told_at": None}) for key, one in monitor_state.conditions.items()}
+        monitor_state = monitor_state.model_copy(update={"conditions": untold})
+    monitor_state = monitor_state.model_copy(update={"ways": ways})
     quiet = limits.are_quiet(around.now_at.astimezone(around.zone).time())
-    while (due := _next_due(memory, limits, around.now_at)) is not None:
+    while (due := _next_due(monitor_state, limits, around.now_at)) is not None:
         kind, keys = due
-        message = notice(kind, [memory.conditions[key] for key in keys], replace(around, memory=memory))
+        message = notice(
+            kind, [monitor_state.conditions[key] for key in keys], replace(around, monitor_state=monitor_state)
+        )
         if not ways:
             log.warning("%s nobody is told, for no recipients are set: %s", VW906, message.subject)
         elif quiet:
@@ -61,16 +65,18 @@ def tell(limits: AlertSettings, around: Situation, ways: tuple[str, ...], send: 
                 log.error("%s not told, tried again at the next check: %s (%s)", VW907, message.subject, exc)  # noqa: TRY400
                 break
             log.info("told: %s", message.subject)
-        told = {key: memory.conditions[key].told(kind, around.now_at) for key in keys}
-        memory = memory.with_conditions(memory.conditions | told)
-        save(memory)
-    return memory
+        told = {key: monitor_state.conditions[key].told(kind, around.now_at) for key in keys}
+        monitor_state = monitor_state.with_conditions(monitor_state.conditions | told)
+        save(monitor_state)
+    return monitor_state
 
 
-def _next_due(memory: Memory, limits: AlertSettings, now_at: datetime) -> tuple[NoticeKind, list[str]] | None:
+def _next_due(
+    monitor_state: MonitorState, limits: AlertSettings, now_at: datetime
+) -> tuple[NoticeKind, list[str]] | None:
     """Return what is to be told next; groups of held runs that are due together are one mail."""
     due: dict[tuple[str, NoticeKind], list[str]] = {}
-    for key, condition in memory.conditions.items():
+    for key, condition in monitor_state.conditions.items():
         kind = condition.due(now_at, limits.reminder_s)
         if kind is not None:
             due.setdefault((key.partition(":")[0], kind), []).append(key)

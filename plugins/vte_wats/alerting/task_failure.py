@@ -9,7 +9,7 @@ from vte_wats.state.coverage import Instant
 _LENGTH = 500
 
 
-class Failure(BaseModel):
+class TaskFailure(BaseModel):
     """One failed try of a task. ``reason`` is one line, cut to a length that fits a mail."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -29,6 +29,6 @@ def one_line(reason: str) -> str:
     return flat if len(flat) <= _LENGTH else flat[: _LENGTH - 1] + "…"
 
 
-def replaces(new: Failure, before: Failure | None) -> bool:
+def replaces(new: TaskFailure, before: TaskFailure | None) -> bool:
     """Tell whether a failure says more than the one noted before: settle only fails after another task of its run."""
     return before is None or before.run_id != new.run_id or new.task_id != "settle"

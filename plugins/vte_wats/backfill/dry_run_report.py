@@ -8,13 +8,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from vte_wats.domain.ports import Report
-from vte_wats.storage.dead_letters import LetterKind
+from vte_wats.storage.dead_letters import DeadLetterKind
 from vte_wats.storage.staging import Staging
 from vte_wats.sync.map_runs import mapped_runs
 from vte_wats.sync.upload import refused_runs
 
 SHORTENED = "shortened"
-_KINDS = (SHORTENED, LetterKind.DEAD.value, LetterKind.HELD.value)
+_KINDS = (SHORTENED, DeadLetterKind.DEAD.value, DeadLetterKind.HELD.value)
 _EXAMPLES = 3
 _REASONS = 50  # of a kind; a site with more of them has another problem
 _IN_FULL = re.compile(r"^(.{1,60}?) in full: ", re.MULTILINE)  # the remark that mapping leaves of a shortened text

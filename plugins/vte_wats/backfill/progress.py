@@ -31,7 +31,7 @@ class Progress(BaseModel):
     slices: dict[str, int] = Field(default_factory=dict, description="Runs of each finished slice of this part.")
     preview: Preview = Field(default_factory=dict)
     estimate_s: int = Field(description="Seconds the budget of WATS makes it take, as planned.")
-    begun_at: datetime
+    started_at: datetime
     updated_at: datetime
     ended_at: datetime | None = None
 
@@ -43,7 +43,7 @@ class Progress(BaseModel):
 
     @computed_field  # type: ignore[prop-decorator]
     @property
-    def carried(self) -> int:
+    def transferred(self) -> int:
         """Runs that have an outcome by now."""
         return min(self.runs, sum(self.outcomes.values()) + sum(self.slices.values()))
 
@@ -53,10 +53,10 @@ class Progress(BaseModel):
         """Seconds still to go: as it went so far, as planned while nothing is carried, none when it has ended."""
         if self.ended_at is not None:
             return 0
-        if not self.carried:
+        if not self.transferred:
             return self.estimate_s
-        so_far_s = (self.updated_at - self.begun_at).total_seconds()
-        return round(so_far_s / self.carried * (self.runs - self.carried))
+        so_far_s = (self.updated_at - self.started_at).total_seconds()
+        return round(so_far_s / self.transferred * (self.runs - self.transferred))
 
     def with_part(self, part: int, now_at: datetime) -> Self:
         """Return the progress when a part begins, or begins again."""
@@ -82,6 +82,6 @@ class Progress(BaseModel):
     def __str__(self) -> str:
         hours, rest = divmod(self.remaining_s, 3600)
         return (
-            f"{self.carried:,} of {self.runs:,} runs ({self.carried / max(1, self.runs):.0%}), part {self.part} of "
-            f"{self.parts}, {hours} h {rest // 60:02} min {rest % 60:02} s to go"
+            f"{self.transferred:,} of {self.runs:,} runs ({self.transferred / max(1, self.runs):.0%}), "
+            f"part {self.part} of {self.parts}, {hours} h {rest // 60:02} min {rest % 60:02} s to go"
         )

@@ -102,7 +102,7 @@ class Site:
         return f"trigger {self.dag_id('sync')} without a logical date and with accept_identity"
 
     @property
-    def begin_anew(self) -> str:
+    def start_over(self) -> str:
         """What a person does to start from the start date again."""
         return (
             f"delete the Variable {self.state_variable}, then {self.accept}: it begins anew at the start date, runs in "

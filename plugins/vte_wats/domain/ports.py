@@ -103,7 +103,7 @@ class RunSource(Protocol):
     def identity(self) -> tuple[SourceIdentity, datetime]:
         """Tell which database this is, in one statement, with the server's own clock (aware UTC)."""
 
-    def glance(self, ranges: Sequence[TimeRange]) -> tuple[SourceIdentity, RunTimes]:
+    def identity_and_run_counts(self, ranges: Sequence[TimeRange]) -> tuple[SourceIdentity, RunTimes]:
         """Tell which database this is, and count the runs per second of the ranges, in one statement."""
 
     def run_times(self, ranges: Sequence[TimeRange]) -> RunTimes:
@@ -183,7 +183,7 @@ class Submission:
 
 
 @dataclass(frozen=True, slots=True)
-class Effort:
+class RequestStats:
     """What a conversation with WATS has cost: requests of the budget, and posts by the upper edge of their latency."""
 
     requests: int
@@ -209,5 +209,5 @@ class Wats(Protocol):
     def submit(self, reports: Iterable[Report]) -> Iterator[Submission]:
         """Post reports side by side, in any order; one submission per report, a bad one never stops the others."""
 
-    def effort(self) -> Effort:
+    def request_stats(self) -> RequestStats:
         """Tell what the conversation has cost so far."""

@@ -27,7 +27,7 @@ def attach(name: str, content: bytes, content_type: str) -> Attachment:
     return Attachment.from_bytes(name, content, content_type)
 
 
-def carry_long_text(text: str, name: str) -> tuple[str | None, Attachment | None]:
+def keep_long_text(text: str, name: str) -> tuple[str | None, Attachment | None]:
     """Return what fits a comment or a report text, and the whole text as the named file when not all of it fits."""
     if len(text) * 2 <= LONG_TEXT_LIMIT or width(text) <= LONG_TEXT_LIMIT:
         return text or None, None

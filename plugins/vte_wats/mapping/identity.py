@@ -7,7 +7,7 @@ from collections.abc import Callable
 from vte_wats.config.settings import ProblemCharacters, Settings, TextField
 from vte_wats.domain.errors import HeldError, RejectedError
 from vte_wats.domain.run import VteTestplan, VteTestRun
-from vte_wats.mapping.texts import TEXT_LIMIT, WHOLE, Remarks, carriable, quoted, width
+from vte_wats.mapping.texts import TEXT_LIMIT, WHOLE, Remarks, printable, quoted, width
 from vte_wats.messages import VW401, VW411, VW412, VW413, VW414
 
 _PROBLEM_CHARACTERS = frozenset("*%?[]^!/\\")
@@ -41,47 +41,47 @@ def serial_of(run: VteTestRun, settings: Settings, remarks: Remarks) -> str:
 def part_number_of(run: VteTestRun, settings: Settings, remarks: Remarks) -> str:
     """Return the part number unshortened; a product without a name in the run has the one in the master table."""
     text = text_of(run, settings.part_number)
-    if settings.part_number is TextField.PRODUCT_NAME and not carriable(text):
+    if settings.part_number is TextField.PRODUCT_NAME and not printable(text):
         text = run.product.master_name
     return _identifying("part number", text, settings, remarks)
 
 
 def _identifying(field: str, text: str | None, settings: Settings, remarks: Remarks) -> str:
-    carried = remarks.carry(field, text, WHOLE)
-    if not carried:
+    printed = remarks.fit(field, text, WHOLE)
+    if not printed:
         raise RejectedError(
             VW411,
             f"{field} must not be blank, given {'NULL' if text is None else quoted(text)}. {_CORRECT}",
             f"{field} is blank",
         )
-    if width(carried) > TEXT_LIMIT:
+    if width(printed) > TEXT_LIMIT:
         raise RejectedError(
             VW412,
-            f"{field} must have at most {TEXT_LIMIT} characters, given {width(carried)}: {quoted(carried)}. {_CORRECT}",
+            f"{field} must have at most {TEXT_LIMIT} characters, given {width(printed)}: {quoted(printed)}. {_CORRECT}",
             f"{field} is longer than {TEXT_LIMIT} characters",
         )
-    found = "".join(sorted(_PROBLEM_CHARACTERS.intersection(carried)))
+    found = "".join(sorted(_PROBLEM_CHARACTERS.intersection(printed)))
     if found and settings.problem_characters is ProblemCharacters.REJECT:
         raise RejectedError(
             VW413,
-            f"{field} must not contain {' '.join(found)}, given {quoted(carried)}. {_CORRECT}, or set "
+            f"{field} must not contain {' '.join(found)}, given {quoted(printed)}. {_CORRECT}, or set "
             f"problem_characters to keep: {settings.where_to_change}",
             f"{field} contains {' '.join(found)}",
         )
-    return carried
+    return printed
 
 
 def testplan_of(testplan: VteTestplan) -> str:
     """Return the test plan's name as the run recorded it, else the one in the master table, else the empty text."""
     for name in (testplan.name, testplan.master_name):
-        if name and carriable(name):
+        if name and printable(name):
             return name
     return ""
 
 
 def process_code_of(run: VteTestRun, settings: Settings) -> int:
     """Return the WATS process of the run's test plan; raise :class:`HeldError` when the map has none for it."""
-    testplan = carriable(testplan_of(run.testplan))
+    testplan = printable(testplan_of(run.testplan))
     code = settings.process_code(testplan)
     if code is None:
         named = quoted(testplan)
@@ -96,7 +96,7 @@ def process_code_of(run: VteTestRun, settings: Settings) -> int:
 
 def station_of(run: VteTestRun, settings: Settings, remarks: Remarks) -> str:
     """Return the station name, else the host name; raise :class:`RejectedError` when both are blank."""
-    station = remarks.carry("station", text_of(run, settings.station)) or remarks.carry("station", run.hostname)
+    station = remarks.fit("station", text_of(run, settings.station)) or remarks.fit("station", run.hostname)
     if not station:
         raise RejectedError(
             VW414,

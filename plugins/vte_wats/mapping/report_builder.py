@@ -17,7 +17,7 @@ from vte_wats.config.settings import AmbiguousTime, Settings
 from vte_wats.domain.errors import RejectedError
 from vte_wats.domain.ports import NaturalKey, Report
 from vte_wats.domain.run import VteTestRun
-from vte_wats.mapping.attachments import carry_long_text
+from vte_wats.mapping.attachments import keep_long_text
 from vte_wats.mapping.identity import part_number_of, process_code_of, serial_of, station_of, testplan_of, text_of
 from vte_wats.mapping.start_time import StartTime, is_duration, start_of
 from vte_wats.mapping.steps import map_steps
@@ -57,7 +57,7 @@ def map_run(run: VteTestRun, settings: Settings, settled: AmbiguousTime | None =
             process_code=process_code,
             result=verdict,
             station_name=station_of(run, settings, remarks),
-            location=remarks.carry("location", run.site) or settings.default_location,
+            location=remarks.fit("location", run.site) or settings.default_location,
             purpose=settings.purpose,
             start=start.at,
             misc_infos=_misc_infos(run, start, remarks),
@@ -83,20 +83,20 @@ def map_run(run: VteTestRun, settings: Settings, settled: AmbiguousTime | None =
 def _part_revision(run: VteTestRun, settings: Settings, remarks: Remarks) -> str:
     rule = settings.part_revision
     text = None if rule.source is None else text_of(run, rule.source)
-    return remarks.carry("part revision", text) or rule.constant
+    return remarks.fit("part revision", text) or rule.constant
 
 
 def _root(run: VteTestRun, verdict: ReportStatus, settings: Settings, remarks: Remarks) -> SequenceCall:
     """Return the root step: the test plan, with the run's own verdict over its steps."""
-    name = remarks.carry("test plan", testplan_of(run.testplan)) or _BLANK
-    variant = remarks.carry("test plan variant", run.testplan.variant, _PATH_LIMIT)
+    name = remarks.fit("test plan", testplan_of(run.testplan)) or _BLANK
+    variant = remarks.fit("test plan variant", run.testplan.variant, _PATH_LIMIT)
     root = SequenceCall(
         name=name,
         status=StepStatus[verdict.name],
         sequence=_sequence(
             name,
-            remarks.carry("test plan and variant", f"{name} ({variant})" if variant else name, _PATH_LIMIT),
-            remarks.carry("test plan revision", run.testplan.revision, _VERSION_LIMIT) or _BLANK,
+            remarks.fit("test plan and variant", f"{name} ({variant})" if variant else name, _PATH_LIMIT),
+            remarks.fit("test plan revision", run.testplan.revision, _VERSION_LIMIT) or _BLANK,
         ),
     )
     # Not add_step, which ties each step to its parent: such rings wait for the garbage collector.
@@ -110,13 +110,13 @@ def _misc_infos(run: VteTestRun, start: StartTime, remarks: Remarks) -> list[Mis
         ("source_id", f"VTE:{run.index_guid}"),
         ("source_system", "" if run.testsystem_guid is None else str(run.testsystem_guid)),
         ("source_timestamp", _raw(run.timestamp_local)),
-        ("testplan", remarks.carry("test plan", testplan_of(run.testplan))),
-        ("testplan_variant", remarks.carry("test plan variant", run.testplan.variant)),
-        ("testplan_revision", remarks.carry("test plan revision", run.testplan.revision)),
+        ("testplan", remarks.fit("test plan", testplan_of(run.testplan))),
+        ("testplan_variant", remarks.fit("test plan variant", run.testplan.variant)),
+        ("testplan_revision", remarks.fit("test plan revision", run.testplan.revision)),
         ("exit_code", "" if run.exit_code is None else str(run.exit_code)),
-        ("info1", remarks.carry("info1", run.info1)),
-        ("info2", remarks.carry("info2", run.info2)),
-        ("info3", remarks.carry("info3", run.info3)),
+        ("info1", remarks.fit("info1", run.info1)),
+        ("info2", remarks.fit("info2", run.info2)),
+        ("info3", remarks.fit("info3", run.info3)),
         *start.notes,
     )
     return [_misc_info(description, text) for description, text in told if text]
@@ -139,10 +139,10 @@ def _raw(timestamp_local: datetime) -> str:
 
 
 def _info(run: VteTestRun, remarks: Remarks, root: SequenceCall) -> UUTInfo:
-    operator = remarks.carry("operator", run.operator)
+    operator = remarks.fit("operator", run.operator)
     if run.test_time_s is not None and not is_duration(run.test_time_s):
         remarks.add(f"TestTime {run.test_time_s!r} is no duration and was left out")
-    comment, root.attachment = carry_long_text(str(remarks), "comment.txt")
+    comment, root.attachment = keep_long_text(str(remarks), "comment.txt")
     info = UUTInfo(
         operator=operator,
         comment=comment,

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from vte_wats.domain.run import VteStepResult
-from vte_wats.mapping.texts import TEXT_LIMIT, WHOLE, Remarks, carriable, shortened
+from vte_wats.mapping.texts import TEXT_LIMIT, WHOLE, Remarks, printable, shortened
 
 _KNOWN_TESTS = 4_096  # more than the test plans of one slice hold
 
@@ -21,7 +21,7 @@ class Measured(NamedTuple):
 
 
 def _named(test_name: str | None, description: str | None, step_number: int | None) -> str:
-    return carriable(test_name) or carriable(description) or ("Step" if step_number is None else f"Step {step_number}")
+    return printable(test_name) or printable(description) or ("Step" if step_number is None else f"Step {step_number}")
 
 
 @lru_cache(_KNOWN_TESTS)
@@ -30,13 +30,13 @@ def _told(
 ) -> tuple[str, tuple[str, ...]]:
     """Return the name and what is to be told: the same in every run of a test, so worked out once."""
     remarks = Remarks()
-    name = remarks.carry("name", test_name)
-    described = remarks.carry("description", description, WHOLE)
+    name = remarks.fit("name", test_name)
+    described = remarks.fit("description", description, WHOLE)
     if name:
         remarks.add(described)
-    if test_number is not None and (numbered := remarks.carry("test number", test_number, WHOLE)):
+    if test_number is not None and (numbered := remarks.fit("test number", test_number, WHOLE)):
         remarks.add(f"Test number: {numbered}")
-    return name or remarks.carry("name", _named(test_name, description, step_number)), tuple(remarks)
+    return name or remarks.fit("name", _named(test_name, description, step_number)), tuple(remarks)
 
 
 def told_name(row: VteStepResult) -> tuple[str, Remarks]:

@@ -24,13 +24,13 @@ from pywats.shared.enums import CompOp
 
 from vte_wats.config.settings import Settings
 from vte_wats.domain.run import StepKind, VteStepResult
-from vte_wats.mapping.attachments import attach, carry_long_text
+from vte_wats.mapping.attachments import attach, keep_long_text
 from vte_wats.mapping.binary_values import file_type
 from vte_wats.mapping.limits import NO_LIMITS, limits_of, written
 from vte_wats.mapping.scpi_sentinels import instrument_mark
 from vte_wats.mapping.step_names import file_name, shared_name, told_apart, told_name, told_together
 from vte_wats.mapping.step_rows import rows_together, value_of
-from vte_wats.mapping.texts import Remarks, carriable
+from vte_wats.mapping.texts import Remarks, printable
 from vte_wats.mapping.verdicts import step_verdict, worst
 
 NumberT = TypeVar("NumberT", bound=NumericMeasurement)
@@ -60,10 +60,10 @@ def _single(row: VteStepResult, settings: Settings, run_remarks: Remarks) -> Ste
     name, remarks = told_name(row)
     if isinstance(value, float):
         number = _number(NumericMeasurement, row, value, settings, remarks)
-        text, file = carry_long_text(str(remarks), file_name(row, "txt"))
+        text, file = keep_long_text(str(remarks), file_name(row, "txt"))
         return NumericStep(name=name, status=number.status, measurement=number, report_text=text, attachment=file)
     string = _string(StringMeasurement, row, value, settings, remarks)
-    text, file = carry_long_text(str(remarks), file_name(row, "txt"))
+    text, file = keep_long_text(str(remarks), file_name(row, "txt"))
     return StringValueStep(name=name, status=string.status, measurement=string, report_text=text, attachment=file)
 
 
@@ -74,7 +74,7 @@ def _several_numbers(rows: Sequence[VteStepResult], settings: Settings) -> Multi
         for row, name, remarks in parts
         if isinstance(value := value_of(row), float)
     ]
-    text, file = carry_long_text(told_together(parts), file_name(rows[0], "txt"))
+    text, file = keep_long_text(told_together(parts), file_name(rows[0], "txt"))
     return MultiNumericStep(
         name=shared_name(rows),
         status=worst(number.status for number in numbers),
@@ -91,7 +91,7 @@ def _several_strings(rows: Sequence[VteStepResult], settings: Settings) -> Multi
         for row, name, remarks in parts
         if isinstance(value := value_of(row), str)
     ]
-    text, file = carry_long_text(told_together(parts), file_name(rows[0], "txt"))
+    text, file = keep_long_text(told_together(parts), file_name(rows[0], "txt"))
     return MultiStringStep(
         name=shared_name(rows),
         status=worst(string.status for string in strings),
@@ -119,9 +119,9 @@ def _unmeasured(row: VteStepResult, value: bytes | None, settings: Settings, run
         remarks.add("The source holds no value: it is NULL.")
     if limits:
         remarks.add(f"Limits: {limits}")
-    if units := carriable(row.units):
+    if units := printable(row.units):
         remarks.add(f"Units: {units}")
-    text, whole_text = carry_long_text(str(remarks), file_name(row, "txt"))
+    text, whole_text = keep_long_text(str(remarks), file_name(row, "txt"))
     if file is not None and whole_text is not None:
         run_remarks.add(f"{whole_text.name}: {remarks}")
     return ActionStep(name=name, status=status, report_text=text, attachment=file or whole_text)
@@ -143,7 +143,7 @@ def _number(
     return kind(
         name=name,
         value=value,
-        unit=remarks.carry("units", row.units) or None,
+        unit=remarks.fit("units", row.units) or None,
         comp_op=comparison,
         low_limit=low_limit,
         high_limit=high_limit,
@@ -160,11 +160,11 @@ def _string(
     *,
     name: str | None = None,
 ) -> StringT:
-    if units := carriable(row.units):
+    if units := printable(row.units):
         remarks.add(f"Units: {units}")
     return kind(
         name=name,
-        value=remarks.carry("value", value),
+        value=remarks.fit("value", value),
         comp_op=CompOp.LOG,
         status=step_verdict(row, None, NO_LIMITS, settings),
     )

@@ -13,12 +13,12 @@ WHOLE = sys.maxsize
 """A limit for texts that may have any length."""
 
 # What XML 1.0 has no place for. Lone surrogates and the two noncharacters have no symbol of their own.
-_UNCARRIABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _CONTROL_PICTURES = 0x2400
 _REPLACEMENT = "\ufffd"
 
 
-def carriable(text: str | None) -> str:
+def printable(text: str | None) -> str:
     """Return the text without surrounding blanks, and with a visible symbol for each character XML cannot carry.
 
     NULL becomes the empty text. What counts as a blank or a control is the same in every Python version.
@@ -27,7 +27,7 @@ def carriable(text: str | None) -> str:
         return ""
     if text.isprintable():
         return text.strip()
-    return _UNCARRIABLE.sub(_symbol, text).strip()
+    return _UNPRINTABLE.sub(_symbol, text).strip()
 
 
 def _symbol(match: re.Match[str]) -> str:
@@ -51,7 +51,7 @@ def shortened(text: str, limit: int = TEXT_LIMIT) -> str:
 
 def quoted(text: str) -> str:
     """Return a text for an error message: quoted, escaped and never long."""
-    return repr(shortened(carriable(text), 120))
+    return repr(shortened(printable(text), 120))
 
 
 class Remarks:
@@ -67,17 +67,17 @@ class Remarks:
         if line:
             self._lines[line] = None
 
-    def carry(self, name: str, text: str | None, limit: int = TEXT_LIMIT) -> str:
+    def fit(self, name: str, text: str | None, limit: int = TEXT_LIMIT) -> str:
         """Return what WATS can carry of a text; tell the rest under the text's name."""
-        carried = carriable(text)
-        if not carried:
+        printed = printable(text)
+        if not printed:
             return ""
-        if text and not text.isprintable() and _UNCARRIABLE.search(text):
+        if text and not text.isprintable() and _UNPRINTABLE.search(text):
             self.add(f"{name}: characters that WATS cannot carry are shown as symbols")
-        if len(carried) * 2 <= limit or width(carried) <= limit:
-            return carried
-        self.add(f"{name} in full: {carried}")
-        return shortened(carried, limit)
+        if len(printed) * 2 <= limit or width(printed) <= limit:
+            return printed
+        self.add(f"{name} in full: {printed}")
+        return shortened(printed, limit)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._lines)

@@ -8,21 +8,21 @@ from zoneinfo import ZoneInfo
 
 from airflow.sdk.configuration import conf
 
-from vte_wats.alerting.mails import Situation
-from vte_wats.alerting.monitor_state import Memory
-from vte_wats.alerting.task_failure import Failure
+from vte_wats.alerting.mails import AlertContext
+from vte_wats.alerting.monitor_state import MonitorState
+from vte_wats.alerting.task_failure import TaskFailure
 from vte_wats.config.sites import Site
 from vte_wats.orchestration.failure_callback import read_failure
 from vte_wats.state.coverage import State
 
 
-def situation(site: Site, zone: ZoneInfo, memory: Memory, state: State | None) -> Situation:
+def alert_context(site: Site, zone: ZoneInfo, monitor_state: MonitorState, state: State | None) -> AlertContext:
     """Return what is known now."""
     failure = read_failure(site)
-    return Situation(site, datetime.now(UTC), zone, memory, state, failure, links_for(site, failure))
+    return AlertContext(site, datetime.now(UTC), zone, monitor_state, state, failure, links_for(site, failure))
 
 
-def links_for(site: Site, failure: Failure | None = None, run_id: str | None = None) -> list[tuple[str, str]]:
+def links_for(site: Site, failure: TaskFailure | None = None, run_id: str | None = None) -> list[tuple[str, str]]:
     """Return (label, address) of the sync DAG, or one run of it, and of the task that failed.
 
     There are none when the deployment does not say where its UI is.

@@ -26,7 +26,7 @@ from vte_wats.backfill.request import (
 from vte_wats.intervals.windows import local_ranges
 from vte_wats.messages import VW920
 from vte_wats.orchestration.resources import open_source, read_settings, storage_of, wats_budget
-from vte_wats.orchestration.tasks import UPLOAD_TASK, leave_window, recognised_state
+from vte_wats.orchestration.tasks import UPLOAD_TASK, leave_window, verified_state
 from vte_wats.state.coverage import Outcome
 from vte_wats.storage.dead_letters import DeadLetters
 from vte_wats.sync.plan import plan as plan_window
@@ -57,7 +57,7 @@ def plan_part(context: Any, site: Site, slices_per_part: int) -> list[Slice]:
     letters = DeadLetters(storage_of(site, settings))
     continued = (context["dag_run"].conf or {}).get(CONTINUED)
     with open_source(site, settings) as source:
-        recognised_state(context, site, source.identity(), settings)
+        verified_state(context, site, source.identity(), settings)
         if continued:
             parts, number = [Part(**part) for part in continued["parts"]], continued["part"]
         else:
@@ -133,7 +133,7 @@ def _beginning(context: Any, site: Site, request: Request, parts: Sequence[Part]
         runs=runs,
         parts=len(parts),
         estimate_s=estimated_s(runs, request.batch_size, wats_budget(site)),
-        begun_at=now_at,
+        started_at=now_at,
         updated_at=now_at,
     )
 

@@ -7,9 +7,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from vte_wats.domain.errors import FatalError, RetriableError
 from vte_wats.messages import VW112, VW113
-from vte_wats.wats.rate_limiter import Spent
+from vte_wats.wats.rate_limiter import BudgetUsage
 
-_SPENT: TypeAdapter[Spent] = TypeAdapter(Spent)
+_USAGE: TypeAdapter[BudgetUsage] = TypeAdapter(BudgetUsage)
 
 
 class BudgetVariable:
@@ -23,13 +23,13 @@ class BudgetVariable:
         self._name = name
         self._last_seen: str | None = None
 
-    def recall(self) -> Spent:
+    def load(self) -> BudgetUsage:
         """Return what the holder before left; nothing when there was none."""
         self._last_seen = Variable.get(self._name, default=None)
         if self._last_seen is None:
-            return Spent()
+            return BudgetUsage()
         try:
-            return _SPENT.validate_json(self._last_seen)
+            return _USAGE.validate_json(self._last_seen)
         except ValidationError as exc:
             raise FatalError(
                 VW112,
@@ -37,7 +37,7 @@ class BudgetVariable:
                 "the last request to WATS: it holds what was sent in that minute, and nothing else",
             ) from exc
 
-    def remember(self, spent: Spent) -> None:
+    def save(self, usage: BudgetUsage) -> None:
         """Keep this for the next holder. Raises RetriableError when another task has written since."""
         if Variable.get(self._name, default=None) != self._last_seen:
             raise RetriableError(
@@ -45,5 +45,5 @@ class BudgetVariable:
                 f"another task uses WATS at the same time: it wrote the Variable {self._name}. Give the pool "
                 "of this task as many slots as concurrent_tasks of the WATS connection says, one by default",
             )
-        self._last_seen = _SPENT.dump_json(spent).decode()
+        self._last_seen = _USAGE.dump_json(usage).decode()
         Variable.set(self._name, self._last_seen, description="Written by the tasks that use WATS; leave it alone.")

@@ -10,7 +10,7 @@ from typing import Any
 from airflow.sdk import Variable
 from pydantic import ValidationError
 
-from vte_wats.alerting.task_failure import Failure, one_line, replaces
+from vte_wats.alerting.task_failure import TaskFailure, one_line, replaces
 from vte_wats.config.sites import Site
 from vte_wats.messages import VW910
 
@@ -23,7 +23,7 @@ def note_failure(site: Site) -> Callable[[Any], None]:
     def note(context: Any) -> None:
         ti = context["ti"]
         reason = str(context.get("exception") or "the task's process ended without a word")
-        new = Failure(
+        new = TaskFailure(
             dag_id=ti.dag_id,
             run_id=ti.run_id,
             task_id=ti.task_id,
@@ -38,11 +38,11 @@ def note_failure(site: Site) -> Callable[[Any], None]:
     return note
 
 
-def read_failure(site: Site) -> Failure | None:
+def read_failure(site: Site) -> TaskFailure | None:
     """Return the last failure that was noted, if any can be read."""
     text = Variable.get(site.failure_variable, default=None)
     try:
-        return None if text is None else Failure.model_validate_json(text)
+        return None if text is None else TaskFailure.model_validate_json(text)
     except ValidationError:
         log.warning("%s the Variable %s holds no failure; it is ignored", VW910, site.failure_variable)
         return None

@@ -12,9 +12,9 @@ from vte_wats.config.sites import Site
 from vte_wats.health import Stored, health
 from vte_wats.orchestration import metrics
 from vte_wats.orchestration.resources import read_history, storage_of, write_history
-from vte_wats.orchestration.tasks import GLIMPSE_KEY
+from vte_wats.orchestration.tasks import SNAPSHOT_KEY
 from vte_wats.state.coverage import State
-from vte_wats.state.history import Glimpse, History, Tally
+from vte_wats.state.history import History, PlanSnapshot, Tally
 from vte_wats.storage.dead_letters import DeadLetters
 
 log = logging.getLogger(__name__)
@@ -22,8 +22,8 @@ log = logging.getLogger(__name__)
 
 def history_so_far(context: Any, site: Site, state: State) -> History:
     """Return the history with what the plan of this DAG run saw in VTE."""
-    seen = context["ti"].xcom_pull(task_ids="plan", key=GLIMPSE_KEY)
-    return read_history(site).seen(seen and Glimpse.model_validate(seen), state.coverage)
+    seen = context["ti"].xcom_pull(task_ids="plan", key=SNAPSHOT_KEY)
+    return read_history(site).seen(seen and PlanSnapshot.model_validate(seen), state.coverage)
 
 
 def history_settled(

@@ -12,20 +12,20 @@ from typing import Any
 from airflow.sdk.observability import stats
 
 from vte_wats.config.sites import Site
-from vte_wats.domain.ports import Effort
+from vte_wats.domain.ports import RequestStats
 from vte_wats.state.coverage import Outcome, State
 from vte_wats.state.history import History, quantile_ms
 
 _RECENT = timedelta(hours=1)
 
 
-def sent(site: Site, effort: Effort) -> None:
+def sent(site: Site, request_stats: RequestStats) -> None:
     """Count the requests of one task, whether it succeeded or not."""
-    stats.incr(_name(site, "requests"), effort.requests)
-    stats.gauge(_name(site, "budget_per_minute"), effort.budget_per_minute)
+    stats.incr(_name(site, "requests"), request_stats.requests)
+    stats.gauge(_name(site, "budget_per_minute"), request_stats.budget_per_minute)
 
 
-def carried(site: Site, counts: Mapping[str, Any]) -> None:
+def transferred(site: Site, counts: Mapping[str, Any]) -> None:
     """Count what became of the runs of one slice."""
     for outcome in Outcome:
         stats.incr(_name(site, f"runs.{outcome}"), counts[outcome.value])
@@ -35,7 +35,7 @@ def settled(site: Site, state: State, history: History, now_at: datetime) -> Non
     """Tell how far behind the site is, and how long the uploads of the last hours took."""
     stats.gauge(_name(site, "lag_s"), max(0.0, (now_at - state.last_sync).total_seconds()))
     stats.gauge(_name(site, "runs_waiting"), history.runs_waiting(state))
-    stats.gauge(_name(site, "gaps"), len(state.holes()))
+    stats.gauge(_name(site, "gaps"), len(state.gaps()))
     stats.gauge(_name(site, "dead_letters"), history.letters)
     latency_ms = history.since(now_at - 2 * _RECENT).latency_ms
     for name, share in {"upload_p50_ms": 0.5, "upload_p95_ms": 0.95}.items():

@@ -22,8 +22,8 @@ from vte_wats.orchestration.dag_options import read_dag_settings
 
 if TYPE_CHECKING:
     from vte_wats.alerting.evaluate import Measures
-    from vte_wats.alerting.mails import Situation
-    from vte_wats.alerting.monitor_state import Memory, Reach
+    from vte_wats.alerting.mails import AlertContext
+    from vte_wats.alerting.monitor_state import MonitorState, ServerCheck
     from vte_wats.config.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -37,39 +37,43 @@ def watch(site_name: str, sync_schedule: str) -> dict[str, Any]:
     from vte_wats.alerting import notify
     from vte_wats.alerting.evaluate import remembered
     from vte_wats.alerting.evaluate import watch as observe
-    from vte_wats.alerting.monitor_state import Memory
+    from vte_wats.alerting.monitor_state import MonitorState
     from vte_wats.config.settings import parse_alerts
-    from vte_wats.orchestration.alert_context import situation
+    from vte_wats.orchestration.alert_context import alert_context
     from vte_wats.orchestration.notifiers import sending, ways_in_words
     from vte_wats.orchestration.sync_deadline import tell_missed
 
     site = Site(site_name)
     alerts, zone = parse_alerts(Variable.get(site.settings_variable, default=None), site.settings_variable)
     measures = measure(site, sync_schedule, read_dag_settings().start_date)
-    before = Memory.parse(Variable.get(site.alerts_variable, default=None))
-    memory = remembered(before, measures)
-    memory = notify.taken_in(memory, observe(site, measures, memory, alerts), alerts, measures.now_at)
-    around = situation(site, zone, memory, measures.state)
+    before = MonitorState.parse(Variable.get(site.alerts_variable, default=None))
+    monitor_state = remembered(before, measures)
+    monitor_state = notify.taken_in(
+        monitor_state, observe(site, measures, monitor_state, alerts), alerts, measures.now_at
+    )
+    around = alert_context(site, zone, monitor_state, measures.state)
     ways = ways_in_words(alerts)
 
-    def save(memory: Memory) -> None:
-        Variable.set(site.alerts_variable, memory.to_json())
+    def save(monitor_state: MonitorState) -> None:
+        Variable.set(site.alerts_variable, monitor_state.to_json())
 
-    memory = notify.tell(alerts, around, ways, sending(alerts), save)
-    save(memory)
+    monitor_state = notify.tell(alerts, around, ways, sending(alerts), save)
+    save(monitor_state)
     tell_missed(alerts, around, left_behind=True)
     if alerts.summary_at is not None and ways:
-        memory = summarise(site, alerts.summary_at, replace(around, memory=memory), sending(alerts))
-        save(memory)
+        monitor_state = summarise(
+            site, alerts.summary_at, replace(around, monitor_state=monitor_state), sending(alerts)
+        )
+        save(monitor_state)
     if not ways:
         log.warning(
             "%s nobody is told of anything: set alerts.recipients in Variable %s", VW901, site.settings_variable
         )
-    for name, reach in (("VTE", memory.vte), ("WATS", memory.wats)):
+    for name, reach in (("VTE", monitor_state.vte), ("WATS", monitor_state.wats)):
         if reach is not None:
             said = f"{reach.version}, {reach.round_trip_ms:.0f} ms" if reach.ok else reach.problem
             log.info("%s: %s", name, said)
-    return {"open": sorted(key for key, one in memory.conditions.items() if one.is_open)}
+    return {"open": sorted(key for key, one in monitor_state.conditions.items() if one.is_open)}
 
 
 def measure(site: Site, sync_schedule: str, since_at: datetime) -> Measures:
@@ -107,7 +111,7 @@ def _measured_with(measures: Measures, site: Site, settings: Settings) -> Measur
 
 
 def _source(measures: Measures, site: Site, settings: Settings, since_at: datetime) -> Measures:
-    from vte_wats.alerting.monitor_state import Reach, Waiting
+    from vte_wats.alerting.monitor_state import ServerCheck, Waiting
     from vte_wats.intervals.windows import local_ranges, merged
     from vte_wats.orchestration.resources import open_source
     from vte_wats.state.coverage import State
@@ -121,10 +125,10 @@ def _source(measures: Measures, site: Site, settings: Settings, since_at: dateti
             found = source.waiting_runs(ranges)
             took_s = time.perf_counter() - asked_s
     except _UNREACHABLE as exc:
-        return replace(measures, vte=Reach(ok=False, problem=_first_line(exc)))
+        return replace(measures, vte=ServerCheck(ok=False, problem=_first_line(exc)))
     return replace(
         measures,
-        vte=Reach(ok=True, version=found.version, round_trip_ms=round(took_s * 1000, 1)),
+        vte=ServerCheck(ok=True, version=found.version, round_trip_ms=round(took_s * 1000, 1)),
         waiting=Waiting(
             runs=found.runs,
             newest_local=found.newest_local,
@@ -134,15 +138,15 @@ def _source(measures: Measures, site: Site, settings: Settings, since_at: dateti
     )
 
 
-def _wats(site: Site) -> Reach:
-    from vte_wats.alerting.monitor_state import Reach
+def _wats(site: Site) -> ServerCheck:
+    from vte_wats.alerting.monitor_state import ServerCheck
     from vte_wats.wats.hook import WatsHook
 
     try:
         found = WatsHook(site.wats_connection).probe()
     except _UNREACHABLE as exc:
-        return Reach(ok=False, problem=_first_line(exc))
-    return Reach(ok=True, version=found.version, round_trip_ms=round(found.took_ms, 1))
+        return ServerCheck(ok=False, problem=_first_line(exc))
+    return ServerCheck(ok=True, version=found.version, round_trip_ms=round(found.took_ms, 1))
 
 
 def _failed_syncs(site: Site, sync_schedule: str, now_at: datetime) -> int:
@@ -152,31 +156,33 @@ def _failed_syncs(site: Site, sync_schedule: str, now_at: datetime) -> int:
     ends = croniter(sync_schedule, now_at)
     since_at = now_at - timedelta(hours=1)
     begins: list[datetime] = []
-    while len(begins) < 61 and (begun_at := ends.get_prev(datetime)) > since_at:
-        begins.append(begun_at.astimezone(UTC))
+    while len(begins) < 61 and (started_at := ends.get_prev(datetime)) > since_at:
+        begins.append(started_at.astimezone(UTC))
     return (
         RuntimeTaskInstance.get_dr_count(site.dag_id("sync"), logical_dates=begins, states=["failed"]) if begins else 0
     )
 
 
-def summarise(site: Site, summary_at: str, around: Situation, send: Any) -> Memory:
+def summarise(site: Site, summary_at: str, around: AlertContext, send: Any) -> MonitorState:
     """Send the mail about yesterday when its time has come; one that cannot be sent is tried at the next check."""
     from vte_wats.alerting.mails import summary
     from vte_wats.state.coverage import Outcome
 
-    memory = around.memory
-    day = day_to_sum_up(around.now_at.astimezone(around.zone), summary_at, memory.summary_day)
+    monitor_state = around.monitor_state
+    day = day_to_sum_up(around.now_at.astimezone(around.zone), summary_at, monitor_state.summary_day)
     if day is None:
-        return memory
+        return monitor_state
     totals = {outcome.value: runs for outcome, runs in (around.state.totals if around.state else {}).items()}
     try:
         counts, letters = _day(site, day, around.zone)
-        since = {one: max(0, totals.get(one.value, 0) - memory.summary_totals.get(one.value, 0)) for one in Outcome}
+        since = {
+            one: max(0, totals.get(one.value, 0) - monitor_state.summary_totals.get(one.value, 0)) for one in Outcome
+        }
         send(summary(day, counts, since, letters, around))
     except Exception as exc:  # noqa: BLE001 -- VTE, the storage or the mail server is away, each in its own words
         log.error("%s the summary of %s is tried again at the next check: %s", VW903, day, exc)  # noqa: TRY400
-        return memory
-    return memory.model_copy(update={"summary_day": day, "summary_totals": totals})
+        return monitor_state
+    return monitor_state.model_copy(update={"summary_day": day, "summary_totals": totals})
 
 
 def day_to_sum_up(local: datetime, summary_at: str, told: date | None) -> date | None:

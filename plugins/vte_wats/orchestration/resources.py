@@ -110,7 +110,7 @@ def read_state(site: Site, since_at: datetime) -> State | None:
         raise FatalError(
             VW516,
             f"the Variable {site.state_variable} is damaged: {exc.errors()[0]['msg']}. Restore it from a backup, "
-            f"or {site.begin_anew}",
+            f"or {site.start_over}",
         ) from exc
     return state.model_copy(update={"since_at": since_at.astimezone(UTC)})
 

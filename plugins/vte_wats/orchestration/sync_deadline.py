@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy.orm import Session
 
-    from vte_wats.alerting.mails import Situation
-    from vte_wats.alerting.missed_deadline import Missed
+    from vte_wats.alerting.mails import AlertContext
+    from vte_wats.alerting.missed_deadline import MissedDeadline
     from vte_wats.config.alert_settings import AlertSettings
     from vte_wats.orchestration.dag_options import DagSettings
 
@@ -87,11 +87,11 @@ def _note_and_tell(site: Site, since_at: datetime, context: Mapping[str, Any]) -
     """Note the missed deadline first: what cannot be sent now is sent by the monitor."""
     from airflow.sdk import Variable
 
-    from vte_wats.alerting.missed_deadline import Missed, is_carried, outage_of
-    from vte_wats.alerting.monitor_state import Memory
+    from vte_wats.alerting.missed_deadline import MissedDeadline, is_transferred, outage_of
+    from vte_wats.alerting.monitor_state import MonitorState
     from vte_wats.config.settings import parse_alerts
     from vte_wats.domain.errors import VteWatsError
-    from vte_wats.orchestration.alert_context import situation
+    from vte_wats.orchestration.alert_context import alert_context
     from vte_wats.orchestration.resources import read_settings, read_state
 
     run = context["dag_run"]
@@ -101,7 +101,7 @@ def _note_and_tell(site: Site, since_at: datetime, context: Mapping[str, Any]) -
         log.warning("%s late, and: %s", VW905, exc)
         state, delay_s = None, 0
     due_at, to_at = context["deadline"]["deadline_time"], datetime.fromisoformat(run["data_interval_end"])
-    missed = Missed(
+    missed = MissedDeadline(
         run_id=run["dag_run_id"],
         from_at=datetime.fromisoformat(run["data_interval_start"]),
         to_at=to_at,
@@ -109,18 +109,18 @@ def _note_and_tell(site: Site, since_at: datetime, context: Mapping[str, Any]) -
         run_state=run["state"],
         until_at=to_at,
     )
-    if is_carried(missed, state, delay_s):
+    if is_transferred(missed, state, delay_s):
         return "carried by another sync meanwhile"
     outage = outage_of(missed, read_missed(site), state, delay_s)
     Variable.set(site.deadline_variable, outage.model_dump_json(indent=1))
     if outage.told_at is not None:
         return f"the same outage as {outage.run_id}, told already"
     alerts, zone = parse_alerts(Variable.get(site.settings_variable, default=None), site.settings_variable)
-    memory = Memory.parse(Variable.get(site.alerts_variable, default=None))
-    return tell_missed(alerts, situation(site, zone, memory, state))
+    monitor_state = MonitorState.parse(Variable.get(site.alerts_variable, default=None))
+    return tell_missed(alerts, alert_context(site, zone, monitor_state, state))
 
 
-def tell_missed(alerts: AlertSettings, around: Situation, *, left_behind: bool = False) -> str:
+def tell_missed(alerts: AlertSettings, around: AlertContext, *, left_behind: bool = False) -> str:
     """Tell of a missed deadline that nobody was told of yet; return what became of it.
 
     With ``left_behind`` only of one whose own callback has had its time to tell.
@@ -157,16 +157,16 @@ def tell_missed(alerts: AlertSettings, around: Situation, *, left_behind: bool =
     return f"told: {message.subject}"
 
 
-def read_missed(site: Site) -> Missed | None:
+def read_missed(site: Site) -> MissedDeadline | None:
     """Return the last missed deadline."""
     from airflow.sdk import Variable
     from pydantic import ValidationError
 
-    from vte_wats.alerting.missed_deadline import Missed
+    from vte_wats.alerting.missed_deadline import MissedDeadline
 
     text = Variable.get(site.deadline_variable, default=None)
     try:
-        return None if text is None else Missed.model_validate_json(text)
+        return None if text is None else MissedDeadline.model_validate_json(text)
     except ValidationError:
         log.warning("%s the Variable %s holds no missed deadline; it is ignored", VW908, site.deadline_variable)
         return None

@@ -34,20 +34,20 @@ if TYPE_CHECKING:
     from vte_wats.storage.staging import Staging
     from vte_wats.sync.map_runs import Refusal
     from vte_wats.sync.plan import Plan
-    from vte_wats.sync.upload import ReadAnew
+    from vte_wats.sync.upload import ReadAgain
 
 WINDOW_KEY = "window"
-RECOGNISED_KEY = "recognised"
+VERIFIED_STATE_KEY = "recognised"
 SETTLED_KEY = "settled"
 FOUND_LATER_KEY = "found_later"
 PLAN_TRY = "plan_try"
 PLANNED_WITH = "planned_with"
-GLIMPSE_KEY = "glimpse"
+SNAPSHOT_KEY = "glimpse"
 COVERAGE_KEY = "coverage"
-UPLOAD_TASK = "carry.upload"
+UPLOAD_TASK = "transfer.upload"
 
 
-class Lane(IntEnum):
+class Priority(IntEnum):
     """Whose task goes first when several wait for a slot, of WATS above all: the highest number."""
 
     LIVE = 300
@@ -55,9 +55,9 @@ class Lane(IntEnum):
     BACKFILL = 100
 
 
-def lane_arguments(lane: Lane) -> dict[str, Any]:
+def priority_arguments(priority: Priority) -> dict[str, Any]:
     """Return the ``default_args`` that put every task of a DAG into a lane, whatever hangs on the task."""
-    return {"priority_weight": lane.value, "weight_rule": "absolute"}
+    return {"priority_weight": priority.value, "weight_rule": "absolute"}
 
 
 def task_arguments(site: Site, settings: DagSettings) -> dict[str, Any]:
@@ -74,15 +74,15 @@ def task_arguments(site: Site, settings: DagSettings) -> dict[str, Any]:
     }
 
 
-def carry_and_settle(site: Site, slices: Any) -> Any:
+def transfer_and_settle(site: Site, slices: Any) -> Any:
     """Carry every slice of a plan, each by mapped tasks of its own, then settle; return what that came to."""
     settling = settle.override(pool=site.state_pool, outlets=[AssetAlias(site.asset)])(site.name, slices)
-    carry.partial(site=site).expand(part=slices) >> settling
+    transfer.partial(site=site).expand(part=slices) >> settling
     return settling
 
 
 @task_group
-def carry(site: Site, part: dict[str, Any]) -> Any:
+def transfer(site: Site, part: dict[str, Any]) -> Any:
     """Carry one slice from VTE to WATS; returns the counts of its outcomes."""
     mapped = map_runs(site.name, extract(site.name, part))  # type: ignore[arg-type]
     return upload.override(pool=site.wats_pool)(site.name, mapped)  # type: ignore[arg-type]
@@ -125,7 +125,7 @@ def upload(site_name: str, mapped: dict[str, Any]) -> dict[str, Any]:
     from vte_wats.orchestration.backfill_tasks import note_slice
     from vte_wats.orchestration.resources import open_wats, read_settings, report_page, storage_of
     from vte_wats.storage.dead_letters import DeadLetters
-    from vte_wats.storage.in_flight_keys import Claims
+    from vte_wats.storage.in_flight_keys import InFlightKeys
     from vte_wats.sync.upload import UploadOptions, first_achieved
     from vte_wats.sync.upload import upload as upload_slice
 
@@ -139,31 +139,32 @@ def upload(site_name: str, mapped: dict[str, Any]) -> dict[str, Any]:
     dag_id, run_id = context["dag"].dag_id, context["dag_run"].run_id
     letters = DeadLetters(storage, dag_id=dag_id, run_id=run_id)
     name = f"{dag_id} {run_id} {mapped['slice']}"
-    with open_wats(site, settings) as wats, Claims(storage, name, options.now_at) as claims:
+    with open_wats(site, settings) as wats, InFlightKeys(storage, name, options.now_at) as claims:
         try:
-            anew = _reader(site, settings)
-            counts = upload_slice(staged, wats, letters, settings, options, claims=claims, read_anew=anew)
+            counts = upload_slice(
+                staged, wats, letters, settings, options, claims=claims, read_again=_reader(site, settings)
+            )
         finally:
-            metrics.sent(site, wats.effort())
+            metrics.sent(site, wats.request_stats())
     if (shown := first_achieved(staged)) is not None:
         context["ti"].xcom_push(key=LINK_KEY, value=report_page(site, shown))
     if not options.dry_run:
-        metrics.carried(site, counts)
+        metrics.transferred(site, counts)
     if context["dag"].dag_id == site.dag_id("backfill"):
         note_slice(context, site, staged, mapped["slice"], counts["read"])
-    return counts | asdict(wats.effort())
+    return counts | asdict(wats.request_stats())
 
 
-def _reader(site: Site, settings: Settings) -> ReadAnew:
+def _reader(site: Site, settings: Settings) -> ReadAgain:
     """Return what reads runs from VTE once more; nothing is dialled unless it is asked."""
     from vte_wats.orchestration.resources import open_source
-    from vte_wats.sync.map_runs import read_anew
+    from vte_wats.sync.map_runs import read_again
 
-    def anew(guids: Sequence[UUID]) -> list[Report | Refusal]:
+    def reader(guids: Sequence[UUID]) -> list[Report | Refusal]:
         with open_source(site, settings) as source:
-            return read_anew(source, settings, guids)
+            return read_again(source, settings, guids)
 
-    return anew
+    return reader
 
 
 @task(trigger_rule=TriggerRule.ALL_DONE)
@@ -184,7 +185,7 @@ def settle(site_name: str, slices: Any) -> dict[str, Any]:
     window, (state, begins) = planned_window(context), state_to_settle(context, site)
     results = uploads_that_succeeded(context, len(slices))
     history = history_so_far(context, site, state)
-    planned = context["ti"].xcom_pull(task_ids="plan", key=RECOGNISED_KEY)
+    planned = context["ti"].xcom_pull(task_ids="plan", key=VERIFIED_STATE_KEY)
     tried_held = context["dag"].dag_id != site.dag_id("backfill")  # then by the settings of the plan, not by later ones
     try:
         after = settle_slices(
@@ -228,13 +229,13 @@ def uploads_that_succeeded(context: Any, planned: int) -> list[dict[str, int]]:
 
     run_id = context["dag_run"].run_id
     states = RuntimeTaskInstance.get_task_states(
-        dag_id=context["dag"].dag_id, run_ids=[run_id], task_group_id="carry"
+        dag_id=context["dag"].dag_id, run_ids=[run_id], task_group_id="transfer"
     ).get(run_id, {})
     succeeded = [index for index in range(planned) if states.get(f"{UPLOAD_TASK}_{index}") == "success"]
     return list(context["ti"].xcom_pull(task_ids=UPLOAD_TASK, map_indexes=succeeded)) if succeeded else []
 
 
-def recognised_state(context: Any, site: Site, seen: tuple[SourceIdentity, datetime], settings: Settings) -> State:
+def verified_state(context: Any, site: Site, seen: tuple[SourceIdentity, datetime], settings: Settings) -> State:
     """Return what has been synced with this source and this WATS, and leave both for :func:`settle`.
 
     ``seen`` is the identity of the source, and its clock at that moment.
@@ -242,7 +243,7 @@ def recognised_state(context: Any, site: Site, seen: tuple[SourceIdentity, datet
     """
     from vte_wats.orchestration.resources import read_state, wats_host
     from vte_wats.state.coverage import State
-    from vte_wats.state.state_guard import Surroundings, recognise, refuse_lost_state
+    from vte_wats.state.state_guard import SyncEnvironment, refuse_lost_state, verify_state
 
     accepted = context["params"].get("accept_identity", False)
     # Asked before the state is read: a sync that settles in between may make the state newer, never older.
@@ -252,8 +253,8 @@ def recognised_state(context: Any, site: Site, seen: tuple[SourceIdentity, datet
     if not accepted:
         refuse_lost_state(site, state, settled)
     identity, server_now_at = seen
-    here = Surroundings(site, identity, wats_host(site), server_now_at, datetime.now(UTC))
-    state = recognise(state or State(since_at=since_at.astimezone(UTC)), here, settings, accepted=accepted)
+    here = SyncEnvironment(site, identity, wats_host(site), server_now_at, datetime.now(UTC))
+    state = verify_state(state or State(since_at=since_at.astimezone(UTC)), here, settings, accepted=accepted)
     _publish_state(context, state, settings)
     return state
 
@@ -271,7 +272,7 @@ def last_receipt(context: Any) -> dict[str, Any] | None:
         receipts.append(ti.xcom_pull(**wanted, run_id=before.run_id))
     return max(
         (one for one in receipts if one is not None),
-        key=lambda one: (datetime.fromisoformat(one["begun"]), one["syncs"]),
+        key=lambda one: (datetime.fromisoformat(one["started"]), one["syncs"]),
         default=None,
     )
 
@@ -279,7 +280,7 @@ def last_receipt(context: Any) -> dict[str, Any] | None:
 def _publish_state(context: Any, state: State, settings: Settings) -> None:
     known = state.model_dump(mode="json", by_alias=True, exclude={"coverage", "totals", "settled"})
     planned = {PLAN_TRY: context["ti"].try_number, PLANNED_WITH: settings.fingerprint}
-    context["ti"].xcom_push(key=RECOGNISED_KEY, value=known | planned)
+    context["ti"].xcom_push(key=VERIFIED_STATE_KEY, value=known | planned)
 
 
 def _sync_key(context: Any, planned: Mapping[str, Any]) -> str:
@@ -318,12 +319,12 @@ def state_to_settle(context: Any, site: Site) -> tuple[State, bool]:
     from vte_wats.state.coverage import State
     from vte_wats.state.state_guard import refuse_lost_state
 
-    planned = State.model_validate(context["ti"].xcom_pull(task_ids="plan", key=RECOGNISED_KEY))
+    planned = State.model_validate(context["ti"].xcom_pull(task_ids="plan", key=VERIFIED_STATE_KEY))
     stored = read_state(site, context["dag"].start_date)
     if stored is None and planned.syncs:
         refuse_lost_state(site, None, planned.receipt())
     state = stored or State(since_at=planned.since_at)
-    return state.recognised_as(planned), stored is None
+    return state.verified_as(planned), stored is None
 
 
 def interval_to_sync(context: Any, site: Site) -> tuple[datetime, datetime]:
@@ -346,14 +347,14 @@ def publish_window(context: Any, planned: Plan, from_at: datetime, state: State,
     ``from_at`` is where the data interval begins, behind the guard band.
     """
     from vte_wats.state.late_arrivals import measured
-    from vte_wats.sync.plan import glimpse
+    from vte_wats.sync.plan import plan_snapshot
 
     window = planned.window
     leave_window(context, window)
-    seen = glimpse(planned, settings, from_at)
-    context["ti"].xcom_push(key=GLIMPSE_KEY, value=seen.model_dump(mode="json", by_alias=True))
-    lateness = measured(state.lateness, window, planned.seconds, settings)
-    _publish_state(context, state.model_copy(update={"lateness": lateness}), settings)
+    seen = plan_snapshot(planned, settings, from_at)
+    context["ti"].xcom_push(key=SNAPSHOT_KEY, value=seen.model_dump(mode="json", by_alias=True))
+    late_arrivals = measured(state.late_arrivals, window, planned.seconds, settings)
+    _publish_state(context, state.model_copy(update={"late_arrivals": late_arrivals}), settings)
 
 
 def leave_window(context: Any, window: Window) -> None:

@@ -16,7 +16,7 @@ from uuid import UUID
 from more_itertools import chunked
 
 from vte_wats.domain.ports import RunSource, TimeRange, Wats
-from vte_wats.storage.dead_letters import DeadLetters, LetterKind
+from vte_wats.storage.dead_letters import DeadLetterKind, DeadLetters
 from vte_wats.storage.staging import Staging
 
 log = logging.getLogger(__name__)
@@ -69,16 +69,16 @@ def compare(wats: Wats, staging: Staging) -> dict[str, int]:
     return {"compared": compared, "missing": len(missing)}
 
 
-def to_carry(portions: Iterable[Staging], letters: DeadLetters) -> Swept:
+def to_transfer(portions: Iterable[Staging], letters: DeadLetters) -> Swept:
     """Return the runs to carry: those WATS does not have, then held ones from outside the ranges.
 
     What a held run waits for may be there by now; dead letters stay where they are.
     """
     kinds = {head.index_guid: head.kind for head in letters.heads()}
-    dead = {guid for guid, kind in kinds.items() if kind is LetterKind.DEAD}
+    dead = {guid for guid, kind in kinds.items() if kind is DeadLetterKind.DEAD}
     lines = (line.partition(" ") for portion in portions for line in portion.read(MISSING))
     missing = [(UUID(guid), datetime.fromisoformat(local)) for guid, _, local in lines]
-    carried = [guid for guid, _ in missing if guid not in dead]
-    carried += sorted(kinds.keys() - dead - set(carried))
-    log.info("%d runs are not in WATS: %d to carry, %d dead letters", len(missing), len(carried), len(dead))
-    return Swept(carried, [local for guid, local in missing if guid not in kinds])
+    transferred = [guid for guid, _ in missing if guid not in dead]
+    transferred += sorted(kinds.keys() - dead - set(transferred))
+    log.info("%d runs are not in WATS: %d to carry, %d dead letters", len(missing), len(transferred), len(dead))
+    return Swept(transferred, [local for guid, local in missing if guid not in kinds])

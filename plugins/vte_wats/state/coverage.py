@@ -32,7 +32,7 @@ class Outcome(StrEnum):
 Instant = Annotated[AwareDatetime, AfterValidator(lambda at: at.astimezone(UTC))]
 
 
-class Stretch(BaseModel):
+class CoveredInterval(BaseModel):
     """Real time ``[from, to)`` whose runs are all in WATS or dead letters."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
@@ -41,7 +41,7 @@ class Stretch(BaseModel):
     to_at: Instant = Field(alias="to")
 
 
-class Lateness(BaseModel):
+class LateArrivals(BaseModel):
     """How many runs appeared after their time, by the least age in seconds they had.
 
     ``seen`` counts the runs of the last window before ``until_at`` by age; keys are the upper edges of both. Edges
@@ -54,13 +54,13 @@ class Lateness(BaseModel):
     seen: dict[int, int]
     late: dict[int, int]
 
-    def with_late(self, late: Mapping[int, int]) -> Lateness:
+    def with_late(self, late: Mapping[int, int]) -> LateArrivals:
         """Return it with so many late runs more."""
         return self.model_copy(
             update={"late": {**self.late, **{age: self.late.get(age, 0) + n for age, n in late.items()}}}
         )
 
-    def joined(self, other: Lateness) -> Lateness:
+    def joined(self, other: LateArrivals) -> LateArrivals:
         """Return the later of two that grew from one: counts only rise, and each age is counted by one DAG."""
         newest = max(self, other, key=lambda one: one.until_at)
         ages = sorted(self.late.keys() | other.late.keys())
@@ -70,8 +70,8 @@ class Lateness(BaseModel):
 
 
 _SETTLED_REMEMBERED = 100
-_HOLES_NAMED = 100
-_RECOGNISED = ("begun_at", "source", "target", "timezone", "clock_skew_s")
+_GAPS_NAMED = 100
+_VERIFIED_FIELDS = ("started_at", "source", "target", "timezone", "clock_skew_s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,17 +95,21 @@ class State(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
 
     since_at: Instant = Field(alias="since", description="Where the sync began: the watermark counts from here.")
-    coverage: tuple[Stretch, ...] = ()
+    coverage: tuple[CoveredInterval, ...] = ()
     totals: dict[Outcome, int] = Field(default_factory=dict)
     settings_hash: str | None = Field(None, description="The settings of the last sync; others give held runs a try.")
     redriven: int = Field(0, ge=0, description="Dead letters and held runs that reached WATS after all.")
     settled: tuple[str, ...] = Field((), description="The last syncs in the totals, so that none is added twice.")
     syncs: int = Field(0, ge=0, description="Syncs whose accounts balanced.")
-    begun_at: Instant | None = Field(None, alias="begun", description="When this state began, or was accepted last.")
+    started_at: Instant | None = Field(
+        None, alias="started", description="When this state began, or was accepted last."
+    )
     source: SourceIdentity | None = Field(None, description="The database the coverage was gained with.")
     target: str | None = Field(None, description="The host of the WATS it was gained with.")
     timezone: str | None = Field(None, description="The source_timezone it was gained with.")
-    lateness: Lateness | None = Field(None, description="When runs appear in the database, beside their Timestamp.")
+    late_arrivals: LateArrivals | None = Field(
+        None, description="When runs appear in the database, beside their Timestamp."
+    )
     clock_skew_s: float | None = Field(None, description="SQL Server's clock less Airflow's at the last sync.")
 
     @computed_field(alias="lastSync")  # type: ignore[prop-decorator]
@@ -119,33 +123,35 @@ class State(BaseModel):
         """Return the state after a sync that carried its window completely; the same sync is never added twice."""
         if sync.key in self.settled:
             return self
-        done = () if sync.window is None else (Stretch(from_at=sync.window.from_at, to_at=sync.window.to_at),)
+        done = () if sync.window is None else (CoveredInterval(from_at=sync.window.from_at, to_at=sync.window.to_at),)
         return self.model_copy(
             update={
                 "coverage": _merged((*self.coverage, *done)),
                 "totals": {o: self.totals.get(o, 0) + sync.outcomes.get(o, 0) for o in Outcome},
                 "redriven": self.redriven + sync.redriven,
-                "lateness": self.lateness and self.lateness.with_late(sync.late),
+                "late_arrivals": self.late_arrivals and self.late_arrivals.with_late(sync.late),
                 "settings_hash": sync.settings_hash,
                 "settled": (*self.settled, sync.key)[-_SETTLED_REMEMBERED:],
                 "syncs": self.syncs + 1,
             }
         )
 
-    def recognised_as(self, other: State) -> State:
+    def verified_as(self, other: State) -> State:
         """Return the state with what another found out; when that began earlier, its own is newer."""
-        if self.begun_at and other.begun_at and self.begun_at > other.begun_at:
+        if self.started_at and other.started_at and self.started_at > other.started_at:
             return self
-        lateness = self.lateness or other.lateness
-        if self.lateness is not None and other.lateness is not None:
-            lateness = self.lateness.joined(other.lateness)
-        return self.model_copy(update={"lateness": lateness} | {name: getattr(other, name) for name in _RECOGNISED})
+        late_arrivals = self.late_arrivals or other.late_arrivals
+        if self.late_arrivals is not None and other.late_arrivals is not None:
+            late_arrivals = self.late_arrivals.joined(other.late_arrivals)
+        return self.model_copy(
+            update={"late_arrivals": late_arrivals} | {name: getattr(other, name) for name in _VERIFIED_FIELDS}
+        )
 
     def receipt(self) -> dict[str, Any]:
         """Return what a later sync needs to notice that this state is lost or an older one was put in its place."""
-        return self.model_dump(mode="json", by_alias=True, include={"begun_at", "syncs"})
+        return self.model_dump(mode="json", by_alias=True, include={"started_at", "syncs"})
 
-    def holes(self) -> tuple[Window, ...]:
+    def gaps(self) -> tuple[Window, ...]:
         """Return the real time between stretches of coverage: what failed, or is still under way."""
         return tuple(Window(left.to_at, right.from_at) for left, right in pairwise(self.coverage))
 
@@ -155,23 +161,23 @@ class State(BaseModel):
         After as many holes as a statement can name, the rest is one window.
         """
         windows, at = [], self.last_sync
-        for stretch in (*self.coverage, Stretch(from_at=until_at, to_at=until_at)):
+        for stretch in (*self.coverage, CoveredInterval(from_at=until_at, to_at=until_at)):
             to_at = min(stretch.from_at, until_at)
             if at < to_at:
                 windows.append(window_of(at, to_at, 0, 0))
             at = max(at, stretch.to_at)
-        if len(windows) > _HOLES_NAMED:
-            windows[_HOLES_NAMED - 1 :] = [Window(windows[_HOLES_NAMED - 1].from_at, windows[-1].to_at)]
+        if len(windows) > _GAPS_NAMED:
+            windows[_GAPS_NAMED - 1 :] = [Window(windows[_GAPS_NAMED - 1].from_at, windows[-1].to_at)]
         return tuple(windows)
 
 
-def _merged(stretches: tuple[Stretch, ...]) -> tuple[Stretch, ...]:
-    merged: list[Stretch] = []
+def _merged(stretches: tuple[CoveredInterval, ...]) -> tuple[CoveredInterval, ...]:
+    merged: list[CoveredInterval] = []
     for stretch in sorted(stretches, key=lambda s: s.from_at):
         if stretch.from_at == stretch.to_at:
             continue
         if merged and stretch.from_at <= merged[-1].to_at:
-            merged[-1] = Stretch(from_at=merged[-1].from_at, to_at=max(merged[-1].to_at, stretch.to_at))
+            merged[-1] = CoveredInterval(from_at=merged[-1].from_at, to_at=max(merged[-1].to_at, stretch.to_at))
         else:
             merged.append(stretch)
     return tuple(merged)

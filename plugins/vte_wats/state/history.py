@@ -16,7 +16,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from vte_wats.state.coverage import Instant, Outcome, State, Stretch
+from vte_wats.state.coverage import CoveredInterval, Instant, Outcome, State
 
 HOURS_KEPT = timedelta(days=15)  # the last fourteen days, whole in every time zone
 DAYS_KEPT = timedelta(days=366)
@@ -83,7 +83,7 @@ class Tally(_Lean):
         )
 
 
-class Glimpse(_Lean):
+class PlanSnapshot(_Lean):
     """What a plan saw of VTE: the newest run, and how many runs began in its own stretch of real time."""
 
     from_at: Instant = Field(alias="from")
@@ -91,11 +91,11 @@ class Glimpse(_Lean):
     runs: int
     newest_at: Instant | None = Field(None, alias="newest")
 
-    def is_done(self, coverage: Iterable[Stretch]) -> bool:
+    def is_done(self, coverage: Iterable[CoveredInterval]) -> bool:
         """Tell whether the whole stretch is covered."""
         return any(one.from_at <= self.from_at and self.to_at <= one.to_at for one in coverage)
 
-    def is_within(self, other: Glimpse) -> bool:
+    def is_within(self, other: PlanSnapshot) -> bool:
         """Tell whether another plan saw this stretch, too."""
         return other.from_at <= self.from_at and self.to_at <= other.to_at
 
@@ -121,20 +121,20 @@ class History(_Lean):
     newest_at: Instant | None = Field(None, description="The newest run that was seen in VTE.")
     seen_until_at: Instant | None = Field(None, description="Up to when VTE was looked at for it.")
     letters: int = Field(0, description="Dead letters and held runs when something was settled last.")
-    waiting: tuple[Glimpse, ...] = Field((), description="What was seen and is not done.")
+    waiting: tuple[PlanSnapshot, ...] = Field((), description="What was seen and is not done.")
 
-    def seen(self, glimpse: Glimpse | None, coverage: Iterable[Stretch]) -> History:
+    def seen(self, plan_snapshot: PlanSnapshot | None, coverage: Iterable[CoveredInterval]) -> History:
         """Return the history after a plan saw something; what is done by now no longer waits."""
         stretches = tuple(coverage)
         waiting = [one for one in self.waiting if not one.is_done(stretches)]
-        if glimpse is None:
+        if plan_snapshot is None:
             return self.model_copy(update={"waiting": tuple(waiting)})
-        if not glimpse.is_done(stretches):
-            waiting = [one for one in waiting if not one.is_within(glimpse)]
-            if not any(glimpse.is_within(one) for one in waiting):
-                waiting.append(glimpse)
-        newest = [at for at in (self.newest_at, glimpse.newest_at) if at is not None]
-        until = [at for at in (self.seen_until_at, glimpse.to_at) if at is not None]
+        if not plan_snapshot.is_done(stretches):
+            waiting = [one for one in waiting if not one.is_within(plan_snapshot)]
+            if not any(plan_snapshot.is_within(one) for one in waiting):
+                waiting.append(plan_snapshot)
+        newest = [at for at in (self.newest_at, plan_snapshot.newest_at) if at is not None]
+        until = [at for at in (self.seen_until_at, plan_snapshot.to_at) if at is not None]
         return self.model_copy(
             update={
                 "waiting": tuple(sorted(waiting, key=lambda one: one.from_at)[-WAITING_KEPT:]),

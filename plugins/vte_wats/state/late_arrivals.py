@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 from vte_wats.config.settings import Settings
 from vte_wats.intervals.windows import Window, local_ranges
 from vte_wats.messages import VW916, VW917
-from vte_wats.state.coverage import Lateness, State
+from vte_wats.state.coverage import LateArrivals, State
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ _AGES_S = (60, 300, 600, 1_800, 3_600, 21_600, 86_400)
 Seconds = Sequence[tuple[datetime, int]]
 
 
-def measured(before: Lateness | None, window: Window, seconds: Seconds, settings: Settings) -> Lateness:
+def measured(before: LateArrivals | None, window: Window, seconds: Seconds, settings: Settings) -> LateArrivals:
     """Return the lateness after one more window, whose ``seconds`` count its runs in wall-clock time."""
     ages_s = [age_s for age_s in _AGES_S if age_s < settings.guard_band_s] + [settings.guard_band_s]
     late = {} if before is None else dict(before.late)
@@ -34,10 +34,12 @@ def measured(before: Lateness | None, window: Window, seconds: Seconds, settings
         for age_s, runs in _runs_by_age(seconds, before.until_at, before.seen, settings.zone).items():
             late[age_s] = late.get(age_s, 0) + max(0, runs - before.seen[age_s])
         _suggest(before, late, settings)
-    return Lateness(until_at=window.to_at, seen=_runs_by_age(seconds, window.to_at, ages_s, settings.zone), late=late)
+    return LateArrivals(
+        until_at=window.to_at, seen=_runs_by_age(seconds, window.to_at, ages_s, settings.zone), late=late
+    )
 
 
-def _counts_again(window: Window, before: Lateness) -> bool:
+def _counts_again(window: Window, before: LateArrivals) -> bool:
     oldest_at = before.until_at - timedelta(seconds=max(before.seen))
     return window.from_at <= oldest_at and before.until_at <= window.to_at
 
@@ -75,9 +77,9 @@ def found_later(times_local: Iterable[datetime], state: State, settings: Setting
     return {_beyond(settings): late}
 
 
-def suggested_guard_band_s(lateness: Lateness | None, settings: Settings) -> int | None:
+def suggested_guard_band_s(late_arrivals: LateArrivals | None, settings: Settings) -> int | None:
     """Return the guard band that what came too late asks for, ``None`` when the present one saw everything."""
-    late = {} if lateness is None else lateness.late
+    late = {} if late_arrivals is None else late_arrivals.late
     return next((age_s for age_s in sorted(late) if late[age_s] and age_s > settings.guard_band_s), None)
 
 
@@ -92,7 +94,7 @@ def _instant(local: datetime, zone: ZoneInfo) -> datetime | None:
         return None
 
 
-def _suggest(before: Lateness, late: dict[int, int], settings: Settings) -> None:
+def _suggest(before: LateArrivals, late: dict[int, int], settings: Settings) -> None:
     oldest_s = max(before.seen)
     new = late.get(oldest_s, 0) - before.late.get(oldest_s, 0)
     if not new or oldest_s < settings.guard_band_s:

@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class SyncEnvironment:
     """What a sync of a site finds: the source, the host of WATS, and both clocks at one moment (aware UTC)."""
 
     site: Site
@@ -51,9 +51,9 @@ def refuse_lost_state(site: Site, state: State | None, last_settled: Mapping[str
             f"Restore it from a backup and clear this run; or {site.accept}: it begins anew at the start date, runs "
             "in WATS are skipped",
         )
-    begun_at, syncs = datetime.fromisoformat(last_settled["begun"]), last_settled["syncs"]
-    older_beginning = state.begun_at is None or state.begun_at < begun_at
-    if older_beginning or (state.begun_at == begun_at and state.syncs < syncs):
+    started_at, syncs = datetime.fromisoformat(last_settled["started"]), last_settled["syncs"]
+    older_beginning = state.started_at is None or state.started_at < started_at
+    if older_beginning or (state.started_at == started_at and state.syncs < syncs):
         raise FatalError(
             VW512,
             f"the Variable {site.state_variable} is older than the last sync: it counts {state.syncs} syncs, "
@@ -63,7 +63,7 @@ def refuse_lost_state(site: Site, state: State | None, last_settled: Mapping[str
         )
 
 
-def recognise(state: State, here: Surroundings, settings: Settings, *, accepted: bool) -> State:
+def verify_state(state: State, here: SyncEnvironment, settings: Settings, *, accepted: bool) -> State:
     """Return the state with the surroundings it is for now; ``accepted`` takes another database or WATS for right.
 
     Raises FatalError with the choices when they are not those of the syncs so far.
@@ -85,7 +85,7 @@ def recognise(state: State, here: Surroundings, settings: Settings, *, accepted:
         )
     return state.model_copy(
         update={
-            "begun_at": here.now_at if accepted or state.begun_at is None else state.begun_at,
+            "started_at": here.now_at if accepted or state.started_at is None else state.started_at,
             "source": here.source,
             "target": here.target,
             "timezone": settings.source_timezone,
@@ -94,7 +94,7 @@ def recognise(state: State, here: Surroundings, settings: Settings, *, accepted:
     )
 
 
-def _refuse_future(state: State, here: Surroundings, settings: Settings) -> None:
+def _refuse_future(state: State, here: SyncEnvironment, settings: Settings) -> None:
     """Coverage ends before the server's own now; what a clock set back by less hides, the guard band reads again."""
     if not state.coverage:
         return
@@ -104,11 +104,11 @@ def _refuse_future(state: State, here: Surroundings, settings: Settings) -> None
             VW514,
             f"the Variable {here.site.state_variable} is from the future: covered until {until_at}, and SQL "
             f"Server's clock shows {here.server_now_at}. The clock was set back: correct it and clear this run. The "
-            f"state is another system's: restore the right one and clear this run, or {here.site.begin_anew}",
+            f"state is another system's: restore the right one and clear this run, or {here.site.start_over}",
         )
 
 
-def _differences(state: State, here: Surroundings, settings: Settings) -> Iterator[str]:
+def _differences(state: State, here: SyncEnvironment, settings: Settings) -> Iterator[str]:
     known, found, site = state.source, here.source, here.site
     if known is not None:
         if (known.server, known.database) != (found.server, found.database):
@@ -121,13 +121,13 @@ def _differences(state: State, here: Surroundings, settings: Settings) -> Iterat
             yield (
                 f"{what}: {found}; so far {known}. The wrong one: correct connection {site.source_connection} and "
                 f"clear this run. The same runs, moved or restored: {site.accept}, then trigger "
-                f"{site.dag_id('reconcile')} with days = 0. Other runs: {site.begin_anew}"
+                f"{site.dag_id('reconcile')} with days = 0. Other runs: {site.start_over}"
             )
     if state.target is not None and state.target != here.target:
         yield (
             f"another WATS than synced to so far: {here.target}; so far {state.target}. The wrong one: correct "
             f"connection {site.wats_connection} and clear this run. The same reports under another name: "
-            f"{site.accept}. A WATS without them: {site.begin_anew}"
+            f"{site.accept}. A WATS without them: {site.start_over}"
         )
     if state.timezone is not None and state.timezone != settings.source_timezone:
         yield (

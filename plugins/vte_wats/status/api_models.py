@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from pydantic import BaseModel, Field
 
-from vte_wats.health import Standing
+from vte_wats.health import Assessment
 from vte_wats.state.coverage import Instant, Outcome
 
 
@@ -21,7 +21,7 @@ class SiteSummary(BaseModel):
     """One site in the list of sites."""
 
     site: str = Field(description="Its name; empty when there is only one.")
-    standing: Standing
+    standing: Assessment
     last_sync: Instant | None
 
 
@@ -77,20 +77,20 @@ class Budget(BaseModel):
     per_minute: int | None = Field(description="What the connection allows; null before the first upload.")
 
 
-class CarriedBy(BaseModel):
+class TransferredBy(BaseModel):
     """One DAG run with what it carried; ``counts`` is empty until its accounts balance."""
 
     dag_run: DagRunLink
     dag: str = Field(description="sync, reconcile or backfill.")
     state: str
-    begun_at: Instant | None
+    started_at: Instant | None
     took_s: float | None
     from_at: Instant | None
     to_at: Instant | None
     counts: dict[Outcome, int]
 
 
-class Reach(BaseModel):
+class ServerCheck(BaseModel):
     """One of the two servers at the monitor's last check."""
 
     ok: bool
@@ -103,8 +103,8 @@ class Connectivity(BaseModel):
     """Both servers; null where nothing was checked yet."""
 
     checked_at: Instant | None
-    vte: Reach | None
-    wats: Reach | None
+    vte: ServerCheck | None
+    wats: ServerCheck | None
 
 
 class Condition(BaseModel):
@@ -122,9 +122,9 @@ class Backfill(BaseModel):
     dag_run: DagRunLink
     asked: str
     runs: int
-    carried: int
+    transferred: int
     remaining_s: int
-    begun_at: Instant
+    started_at: Instant
     ended_at: Instant | None
     dry_run: bool
 
@@ -134,7 +134,7 @@ class SiteStatus(BaseModel):
 
     site: str
     now_at: Instant
-    standing: Standing
+    standing: Assessment
     lag: Lag
     coverage: Coverage | None
     uploads: Uploads
@@ -144,8 +144,8 @@ class SiteStatus(BaseModel):
     letters: int = Field(description="Dead letters and held runs when something was settled last.")
     conditions: list[Condition]
     connectivity: Connectivity
-    recent: list[CarriedBy]
-    comparisons: list[CarriedBy]
+    recent: list[TransferredBy]
+    comparisons: list[TransferredBy]
     backfill: Backfill | None
     may_redrive: bool = Field(description="Whether the one who asks may trigger the DAG that drives letters again.")
     problem: str | None = Field(None, description="What could not be read of the stored state, if anything.")

@@ -15,7 +15,7 @@ from airflow.api_fastapi.core_api.security import GetUserDep, get_user
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Response, status
 from fastapi.responses import FileResponse
 
-from vte_wats.health import Health, HealthWord, health
+from vte_wats.health import Health, ProbeStatus, health
 from vte_wats.messages import VW924
 from vte_wats.status.access import NamedSite, ReadableSites, all_sites, may_redrive, refuse_other_origins
 from vte_wats.status.api_models import Past, Redriven, RedriveRequest, SiteStatus, SiteSummary, Span
@@ -24,7 +24,7 @@ from vte_wats.status.history_chart import past
 from vte_wats.status.site_reader import read_site, read_stored
 from vte_wats.status.site_summary import site_status, site_summary
 from vte_wats.status.start_redrive import redrive
-from vte_wats.storage.dead_letter_index import Letters
+from vte_wats.storage.dead_letter_index import DeadLetterGroups
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +73,7 @@ def get_health(session: SessionDep, response: Response) -> Health:
         raise HTTPException(exc.status_code, "The option sites is wrong; the log says how.") from None
     found = health(list(read_stored(session, sites).values()), datetime.now(UTC))
     log.info("%s", found)
-    if found.status is HealthWord.FAILING:
+    if found.status is ProbeStatus.FAILING:
         response.status_code = status.HTTP_503_SERVICE_UNAVAILABLE
     response.headers["Cache-Control"] = "no-store"
     return found
@@ -114,7 +114,7 @@ def get_history(site: NamedSite, session: SessionDep, span: Span = Span.DAY) -> 
 
 
 @with_login.get("/api/letters")
-def get_letters(site: NamedSite) -> Letters:
+def get_letters(site: NamedSite) -> DeadLetterGroups:
     """Return the dead letters and held runs in groups."""
     return letters_of(site)
 

@@ -19,14 +19,14 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from vte_wats.alerting.conditions import Condition
-from vte_wats.alerting.monitor_state import Memory
+from vte_wats.alerting.monitor_state import MonitorState
 from vte_wats.backfill.progress import Progress
 from vte_wats.config.sites import Site
 from vte_wats.health import Stored
 from vte_wats.state.coverage import State
 from vte_wats.state.history import History
 from vte_wats.status.coverage_chart import SHOWN
-from vte_wats.wats.rate_limiter import Spent
+from vte_wats.wats.rate_limiter import BudgetUsage
 
 KINDS = ("sync", "reconcile", "backfill")
 RECENT = 12
@@ -36,7 +36,7 @@ _MOST_UNFINISHED = 5_000  # fourteen days of five-minute intervals are 4,032
 _T = TypeVar("_T")
 _STATE = TypeAdapter(State)
 _HISTORY = TypeAdapter(History)
-_SPENT = TypeAdapter(Spent)
+_USAGE = TypeAdapter(BudgetUsage)
 _PROGRESS = TypeAdapter(Progress)
 
 
@@ -51,7 +51,7 @@ class DagRunSeen:
     from_at: datetime | None
     to_at: datetime | None
     due_at: datetime
-    begun_at: datetime | None
+    started_at: datetime | None
     ended_at: datetime | None
     settled: Mapping[str, Any] = field(default_factory=dict)
 
@@ -66,8 +66,8 @@ class SiteSeen:
     """Everything stored about one site. ``problem`` names what could not be read."""
 
     stored: Stored
-    memory: Memory
-    spent: Spent
+    monitor_state: MonitorState
+    spent: BudgetUsage
     backfill: Progress | None
     is_paused: bool
     unfinished: Sequence[DagRunSeen]
@@ -103,8 +103,8 @@ def read_site(session: Session, site: Site, now_at: datetime) -> SiteSeen:
         problems.append(f"There is no DAG {sync}; see Airflow's import errors.")
     return SiteSeen(
         stored=_stored(site, texts, problems),
-        memory=Memory.parse(texts.get(site.alerts_variable)),
-        spent=_parsed(_SPENT, site.budget_variable, texts, problems) or Spent(),
+        monitor_state=MonitorState.parse(texts.get(site.alerts_variable)),
+        spent=_parsed(_USAGE, site.budget_variable, texts, problems) or BudgetUsage(),
         backfill=_parsed(_PROGRESS, site.backfill_variable, texts, problems),
         is_paused=bool(paused),
         unfinished=unfinished,
@@ -131,7 +131,7 @@ def _texts(session: Session, sites: Iterable[Site]) -> dict[str, str | None]:
 
 def _stored(site: Site, texts: Mapping[str, str | None], problems: list[str]) -> Stored:
     history = _parsed(_HISTORY, site.history_variable, texts, problems)
-    wrong = Memory.parse(texts.get(site.alerts_variable)).conditions.values()
+    wrong = MonitorState.parse(texts.get(site.alerts_variable)).conditions.values()
     summaries = [one.summary for one in sorted((one for one in wrong if one.is_open), key=_opened_at)]
     return Stored(_parsed(_STATE, site.state_variable, texts, problems), history or History(), tuple(summaries))
 

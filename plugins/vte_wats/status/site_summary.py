@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
-from vte_wats.alerting.monitor_state import Memory
-from vte_wats.alerting.monitor_state import Reach as FoundReach
+from vte_wats.alerting.monitor_state import MonitorState
+from vte_wats.alerting.monitor_state import ServerCheck as FoundServerCheck
 from vte_wats.backfill.progress import Progress
 from vte_wats.config.sites import Site
 from vte_wats.health import standing
@@ -15,19 +15,19 @@ from vte_wats.state.history import History, quantile_ms
 from vte_wats.status.api_models import (
     Backfill,
     Budget,
-    CarriedBy,
     Condition,
     Connectivity,
     DagRunLink,
     Lag,
-    Reach,
+    ServerCheck,
     SiteStatus,
     SiteSummary,
+    TransferredBy,
     Uploads,
 )
 from vte_wats.status.coverage_chart import Unfinished, picture
 from vte_wats.status.site_reader import KINDS, DagRunSeen, SiteSeen
-from vte_wats.wats.rate_limiter import Spent
+from vte_wats.wats.rate_limiter import BudgetUsage
 
 _AT_WORK = frozenset({"queued", "running"})
 
@@ -56,12 +56,14 @@ def site_status(site: Site, seen: SiteSeen, now_at: datetime, *, may_redrive: bo
         totals=state.totals if state else {},
         redriven=state.redriven if state else 0,
         letters=history.letters,
-        conditions=_conditions(seen.memory),
+        conditions=_conditions(seen.monitor_state),
         connectivity=Connectivity(
-            checked_at=seen.memory.checked_at, vte=_reach(seen.memory.vte), wats=_reach(seen.memory.wats)
+            checked_at=seen.monitor_state.checked_at,
+            vte=_server_check(seen.monitor_state.vte),
+            wats=_server_check(seen.monitor_state.wats),
         ),
-        recent=[_carried_by(site, run) for run in seen.recent],
-        comparisons=[_carried_by(site, run) for run in seen.comparisons],
+        recent=[_transferred_by(site, run) for run in seen.recent],
+        comparisons=[_transferred_by(site, run) for run in seen.comparisons],
         backfill=_backfill(site, seen.backfill),
         may_redrive=may_redrive,
         problem=seen.problem,
@@ -74,10 +76,14 @@ def _is_running(seen: SiteSeen) -> bool:
 
 def _lag(seen: SiteSeen, now_at: datetime) -> Lag:
     """Tell the lag by whoever looked at VTE last: a plan, or the monitor, which also sees what was never planned."""
-    state, history, memory = seen.stored.state, seen.stored.history, seen.memory
+    state, history, monitor_state = seen.stored.state, seen.stored.history, seen.monitor_state
     waiting, seen_until_at = history.runs_waiting(state) if state else 0, history.seen_until_at
-    if memory.waiting and memory.checked_at and (seen_until_at is None or memory.checked_at > seen_until_at):
-        waiting, seen_until_at = memory.waiting.runs, memory.checked_at
+    if (
+        monitor_state.waiting
+        and monitor_state.checked_at
+        and (seen_until_at is None or monitor_state.checked_at > seen_until_at)
+    ):
+        waiting, seen_until_at = monitor_state.waiting.runs, monitor_state.checked_at
     return Lag(
         last_sync=state and state.last_sync,
         behind_s=state and max(0, int((now_at - state.last_sync).total_seconds())),
@@ -87,17 +93,17 @@ def _lag(seen: SiteSeen, now_at: datetime) -> Lag:
     )
 
 
-def _reach(found: FoundReach | None) -> Reach | None:
+def _server_check(found: FoundServerCheck | None) -> ServerCheck | None:
     if found is None:
         return None
-    return Reach(ok=found.ok, version=found.version, round_trip_ms=found.round_trip_ms, problem=found.problem)
+    return ServerCheck(ok=found.ok, version=found.version, round_trip_ms=found.round_trip_ms, problem=found.problem)
 
 
-def _conditions(memory: Memory) -> list[Condition]:
+def _conditions(monitor_state: MonitorState) -> list[Condition]:
     """Return what is open, the oldest first."""
     found = [
         Condition(key=key, summary=one.summary, advice=one.advice, opened_at=one.opened_at)
-        for key, one in memory.conditions.items()
+        for key, one in monitor_state.conditions.items()
         if one.is_open and one.opened_at is not None
     ]
     return sorted(found, key=lambda one: one.opened_at)
@@ -114,7 +120,7 @@ def _uploads(history: History, now_at: datetime) -> Uploads:
     )
 
 
-def _last_minute(spent: Spent, now_at: datetime) -> int:
+def _last_minute(spent: BudgetUsage, now_at: datetime) -> int:
     since_s = now_at.timestamp() - 60
     return sum(requests for answered_at_s, requests in spent.answered if answered_at_s > since_s)
 
@@ -147,22 +153,22 @@ def _backfill(site: Site, progress: Progress | None) -> Backfill | None:
         dag_run=DagRunLink(dag_id=site.dag_id("backfill"), run_id=progress.run_id),
         asked=progress.asked,
         runs=progress.runs,
-        carried=progress.carried,
+        transferred=progress.transferred,
         remaining_s=progress.remaining_s,
-        begun_at=progress.begun_at,
+        started_at=progress.started_at,
         ended_at=progress.ended_at,
         dry_run=progress.dry_run,
     )
 
 
-def _carried_by(site: Site, run: DagRunSeen) -> CarriedBy:
-    ended_at, begun_at = run.ended_at, run.begun_at
-    return CarriedBy(
+def _transferred_by(site: Site, run: DagRunSeen) -> TransferredBy:
+    ended_at, started_at = run.ended_at, run.started_at
+    return TransferredBy(
         dag_run=DagRunLink(dag_id=run.dag_id, run_id=run.run_id),
         dag=next(kind for kind in KINDS if run.dag_id == site.dag_id(kind)),
         state=run.state,
-        begun_at=begun_at,
-        took_s=(ended_at - begun_at).total_seconds() if ended_at and begun_at else None,
+        started_at=started_at,
+        took_s=(ended_at - started_at).total_seconds() if ended_at and started_at else None,
         from_at=run.from_at,
         to_at=run.to_at,
         counts={outcome: int(run.settled[outcome]) for outcome in Outcome if run.settled.get(outcome)},

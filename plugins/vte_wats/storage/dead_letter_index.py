@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field
 from pydantic_core import from_json
 from upath import UPath
 
-from vte_wats.storage.dead_letters import HEAD_BYTES, LetterHead, LetterKind
+from vte_wats.storage.dead_letters import HEAD_BYTES, DeadLetterHead, DeadLetterKind
 
 _MARKS = ("size", "mtime", "created", "LastModified", "ETag")  # which of them there are depends on the file system
 EXAMPLES = 5
@@ -26,17 +26,17 @@ class Product(BaseModel):
     name: str | None = None
 
 
-class LetterRun(BaseModel):
+class DeadLetterRun(BaseModel):
     """The run of a letter, as far as its beginning names it."""
 
     serial: str | None = None
     product: Product = Product()
 
 
-class Glance(LetterHead):
+class DeadLetterSummary(DeadLetterHead):
     """What the beginning of a letter says."""
 
-    run: LetterRun = LetterRun()
+    run: DeadLetterRun = DeadLetterRun()
 
 
 class Example(BaseModel):
@@ -54,14 +54,14 @@ class Group(BaseModel):
     """Letters with the same reason: the signature drives them again together."""
 
     signature: str
-    kind: LetterKind
+    kind: DeadLetterKind
     letters: int
     first_at: datetime
     last_at: datetime
     examples: list[Example] = Field(description="The latest of them.")
 
 
-class Letters(BaseModel):
+class DeadLetterGroups(BaseModel):
     """All dead letters in groups. ``read`` stays behind ``listed`` until every letter was looked at once."""
 
     listed: int
@@ -73,10 +73,10 @@ class Letters(BaseModel):
 @dataclass(frozen=True, slots=True)
 class _Seen:
     mark: tuple[str, ...]
-    glance: Glance | None
+    summary: DeadLetterSummary | None
 
 
-class LetterIndex:
+class DeadLetterIndex:
     """Keeps what it read of one folder, so that a request costs one listing and at most ``most`` new letters."""
 
     def __init__(self, storage: UPath, most: int = 2_000) -> None:
@@ -85,7 +85,7 @@ class LetterIndex:
         self._seen: dict[str, _Seen] = {}
         self._lock = Lock()
 
-    def letters(self) -> Letters:
+    def letters(self) -> DeadLetterGroups:
         """Return the groups, the largest first. Failures of the file system leave as OSError."""
         with self._lock:
             listed = dict(self._list())
@@ -93,10 +93,10 @@ class LetterIndex:
             new = [path for path, mark in listed.items() if path not in self._seen or self._seen[path].mark != mark]
             for path in sorted(new)[: self._most]:
                 self._look_at(path, listed[path])
-            glances = [seen.glance for seen in self._seen.values()]
-        known = [one for one in glances if one is not None]
-        return Letters(
-            listed=len(listed), read=len(glances), unreadable=len(glances) - len(known), groups=_grouped(known)
+            summaries = [seen.summary for seen in self._seen.values()]
+        known = [one for one in summaries if one is not None]
+        return DeadLetterGroups(
+            listed=len(listed), read=len(summaries), unreadable=len(summaries) - len(known), groups=_grouped(known)
         )
 
     def _list(self) -> Iterator[tuple[str, tuple[str, ...]]]:
@@ -112,21 +112,21 @@ class LetterIndex:
                 yield one["name"], tuple(str(one.get(mark)) for mark in _MARKS)
 
     def _look_at(self, path: str, mark: tuple[str, ...]) -> None:
-        glance = None
+        summary = None
         for end in (HEAD_BYTES, None):  # a long reason may fill the beginning
             try:
                 head = self._folder.fs.cat_file(path, start=0, end=end)
             except FileNotFoundError:  # its run reached WATS meanwhile
                 return
             with suppress(ValueError):  # a ValidationError is one
-                glance = Glance.model_validate(from_json(head, allow_partial=True))
+                summary = DeadLetterSummary.model_validate(from_json(head, allow_partial=True))
                 break
-        self._seen[path] = _Seen(mark, glance)
+        self._seen[path] = _Seen(mark, summary)
 
 
-def _grouped(glances: list[Glance]) -> list[Group]:
-    members: dict[tuple[str, LetterKind], list[Glance]] = defaultdict(list)
-    for one in glances:
+def _grouped(summaries: list[DeadLetterSummary]) -> list[Group]:
+    members: dict[tuple[str, DeadLetterKind], list[DeadLetterSummary]] = defaultdict(list)
+    for one in summaries:
         members[one.signature, one.kind].append(one)
     groups = [
         Group(

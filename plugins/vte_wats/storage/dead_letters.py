@@ -24,14 +24,14 @@ _BEFORE_RUN = b',\n "run":'  # a line of its own in a letter; line breaks inside
 _LETTER = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.json")  # as str(UUID) writes it
 
 
-class LetterKind(StrEnum):
+class DeadLetterKind(StrEnum):
     """Whether the run itself is bad, or waits for a person to extend a setting."""
 
     DEAD = "dead"
     HELD = "held"
 
 
-class LetterHead(BaseModel):
+class DeadLetterHead(BaseModel):
     """What stands before the run in a letter: enough to count and to group, without reading the data.
 
     ``signature`` is equal for all runs with the same reason. ``dag_id`` and ``run_id`` name the DAG run that wrote the
@@ -41,7 +41,7 @@ class LetterHead(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     index_guid: UUID
-    kind: LetterKind
+    kind: DeadLetterKind
     reason: str
     signature: str
     first_at: datetime
@@ -51,7 +51,7 @@ class LetterHead(BaseModel):
     run_id: str | None = None
 
 
-class DeadLetter(LetterHead):
+class DeadLetter(DeadLetterHead):
     """One run, complete and last in its letter, with why it is here."""
 
     model_config = ConfigDict(extra="forbid", ser_json_inf_nan="strings")
@@ -67,7 +67,7 @@ class DeadLetters:
         self._folder = storage / "dead_letters"
         self._dag_id, self._run_id = dag_id, run_id
 
-    def put(self, run: VteTestRun, kind: LetterKind, reason: str, signature: str, now_at: datetime) -> DeadLetter:
+    def put(self, run: VteTestRun, kind: DeadLetterKind, reason: str, signature: str, now_at: datetime) -> DeadLetter:
         """Write the letter of a run; one that is there already keeps its first time and counts one attempt more."""
         earlier = self.get(run.index_guid)
         letter = DeadLetter(
@@ -115,7 +115,7 @@ class DeadLetters:
             if letter is not None:
                 yield letter
 
-    def heads(self) -> Iterator[LetterHead]:
+    def heads(self) -> Iterator[DeadLetterHead]:
         """Yield the head of every letter, reading only the beginning of its file; a file that is none is left out."""
         for guid in sorted(self.guids()):
             try:
@@ -126,9 +126,9 @@ class DeadLetters:
             head, found, _ = beginning.partition(_BEFORE_RUN)
             try:
                 if found:
-                    yield LetterHead.model_validate_json(head + b"}")
+                    yield DeadLetterHead.model_validate_json(head + b"}")
                 elif (letter := self.get(guid)) is not None:
-                    yield LetterHead.model_validate(letter.model_dump(exclude={"run"}))
+                    yield DeadLetterHead.model_validate(letter.model_dump(exclude={"run"}))
             except ValidationError:
                 self._tell_of_no_letter(guid)
 

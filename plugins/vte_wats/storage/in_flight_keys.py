@@ -26,7 +26,7 @@ _STALE_AFTER = timedelta(hours=6)
 Identity = tuple[str, str, int, str]
 
 
-class Claims:
+class InFlightKeys:
     """The claims of one upload, named after it, beside those of others. They go when the ``with`` block ends."""
 
     def __init__(self, storage: UPath, upload: str, now_at: datetime) -> None:

@@ -14,7 +14,7 @@ from vte_wats.domain.errors import HeldError, RejectedError
 from vte_wats.domain.ports import Report, RunSource
 from vte_wats.domain.run import VteTestRun
 from vte_wats.mapping.report_builder import map_run
-from vte_wats.storage.dead_letters import LetterKind
+from vte_wats.storage.dead_letters import DeadLetterKind
 from vte_wats.storage.staging import Staging
 from vte_wats.sync.extract import RUNS, passes_of, read_now
 
@@ -28,14 +28,14 @@ class Refusal:
     """A run that does not become a report now: its letter's kind, reason and signature."""
 
     index_guid: UUID
-    kind: LetterKind
+    kind: DeadLetterKind
     reason: str
     signature: str
 
     @classmethod
     def of(cls, guid: UUID, error: RejectedError) -> Refusal:
         """Return the refusal that an error stands for."""
-        kind = LetterKind.HELD if isinstance(error, HeldError) else LetterKind.DEAD
+        kind = DeadLetterKind.HELD if isinstance(error, HeldError) else DeadLetterKind.DEAD
         return cls(guid, kind, str(error), error.signature)
 
 
@@ -69,7 +69,7 @@ def map_one(run: VteTestRun, settings: Settings, ambiguous: AmbiguousTime | None
         return refusal
 
 
-def read_anew(source: RunSource, settings: Settings, guids: Sequence[UUID]) -> list[Report | Refusal]:
+def read_again(source: RunSource, settings: Settings, guids: Sequence[UUID]) -> list[Report | Refusal]:
     """Return what named runs are by now; one that is not in the source any more is left out."""
     return [map_one(run, settings, settled) for run, settled in read_now(source, guids, settings)]
 

@@ -13,8 +13,8 @@ from vte_wats.domain.errors import RetriableError
 from vte_wats.domain.ports import RunSource, RunTimes, TimeRange
 from vte_wats.intervals.windows import Window, hours_to_judge, local_ranges, merged, slices_of, window_of
 from vte_wats.messages import VW507, VW911, VW912
-from vte_wats.state.history import Glimpse
-from vte_wats.storage.dead_letters import DeadLetters, LetterKind
+from vte_wats.state.history import PlanSnapshot
+from vte_wats.storage.dead_letters import DeadLetterKind, DeadLetters
 from vte_wats.sync.slices import Slice
 
 log = logging.getLogger(__name__)
@@ -79,7 +79,7 @@ def ranges_to_read(window: Window, settings: Settings) -> tuple[TimeRange, ...]:
     return merged((*local_ranges(window, settings.zone), *hours_to_judge(window, settings.zone)))
 
 
-def glimpse(planned: Plan, settings: Settings, from_at: datetime) -> Glimpse:
+def plan_snapshot(planned: Plan, settings: Settings, from_at: datetime) -> PlanSnapshot:
     """Return what the plan of a data interval that begins at ``from_at`` saw beside its guard band.
 
     Of the hour that autumn repeats, the newest run is taken to be in the first pass.
@@ -90,7 +90,7 @@ def glimpse(planned: Plan, settings: Settings, from_at: datetime) -> Glimpse:
     ranges = local_ranges(own, settings.zone)
     newest = planned.seconds[-1][0].replace(tzinfo=settings.zone).astimezone(UTC) if planned.seconds else None
     runs = sum(n for second, n in planned.seconds if any(r.from_local <= second < r.to_local for r in ranges))
-    return Glimpse(from_at=own.from_at, to_at=own.to_at, runs=runs, newest_at=newest)
+    return PlanSnapshot(from_at=own.from_at, to_at=own.to_at, runs=runs, newest_at=newest)
 
 
 def plan_held(letters: DeadLetters, planned: Plan, settings: Settings) -> tuple[Slice, ...]:
@@ -99,7 +99,7 @@ def plan_held(letters: DeadLetters, planned: Plan, settings: Settings) -> tuple[
     held = [
         letter.index_guid
         for letter in letters
-        if letter.kind is LetterKind.HELD
+        if letter.kind is DeadLetterKind.HELD
         and not any(r.from_local <= letter.run.timestamp_local < r.to_local for r in ranges)
     ]
     log.info("the settings changed: %d held runs are tried again", len(held))

@@ -20,7 +20,7 @@ from vte_wats.domain.run import VteTestRun
 from vte_wats.messages import VW404, VW418, VW504, VW505, VW506
 from vte_wats.state.coverage import Outcome
 from vte_wats.storage.dead_letters import DeadLetters
-from vte_wats.storage.in_flight_keys import Claims
+from vte_wats.storage.in_flight_keys import InFlightKeys
 from vte_wats.storage.staging import Staging
 from vte_wats.sync.extract import RUNS
 from vte_wats.sync.map_runs import Refusal, mapped_runs
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 OUTCOMES = "outcomes"
 READ, REDRIVEN = "read", "redriven"
 REFUSED = "refused"
-ReadAnew = Callable[[Sequence[UUID]], Iterable[Report | Refusal]]
+ReadAgain = Callable[[Sequence[UUID]], Iterable[Report | Refusal]]
 _REFUSAL: TypeAdapter[Refusal] = TypeAdapter(Refusal)
 _AT_ONCE = 200  # reports held in memory: enough for five existence checks, a few megabytes at 300 steps
 
@@ -86,8 +86,8 @@ def upload(
     settings: Settings,
     options: UploadOptions,
     *,
-    claims: Claims,
-    read_anew: ReadAnew,
+    claims: InFlightKeys,
+    read_again: ReadAgain,
 ) -> dict[str, int]:
     """Bring every staged run to an outcome and return ``{"read": runs, "redriven": letters, outcome: runs, …}``.
 
@@ -105,7 +105,7 @@ def upload(
         for mapped in chunked(mapped_runs(staging), _AT_ONCE):
             still_open = [one for one in mapped if _guid(one) in overtaken or not progress.counts_as_done(one)]
             stored = wats.find_reports([_guid(one) for one in still_open]) if still_open else {}
-            latest = _latest(still_open, stored, overtaken, read_anew)
+            latest = _latest(still_open, stored, overtaken, read_again)
             reports = list(_postable(latest, codes, progress))
             to_post = _compared(reports, stored, wats=wats, options=options, progress=progress, claims=claims)
             if options.dry_run:
@@ -157,7 +157,7 @@ def _latest(
     mapped: Sequence[Report | Refusal],
     stored: Mapping[UUID, StoredReport],
     overtaken: frozenset[UUID],
-    read_anew: ReadAnew,
+    read_again: ReadAgain,
 ) -> Sequence[Report | Refusal]:
     """Return what was mapped; what WATS or a letter has with other content is made anew from what VTE holds now.
 
@@ -170,7 +170,7 @@ def _latest(
     if not doubtful:
         return mapped
     log.info("%d runs are in WATS or a dead letter with other content and are read anew", len(doubtful))
-    made = {_guid(one): one for one in read_anew(doubtful)}
+    made = {_guid(one): one for one in read_again(doubtful)}
     return [made.get(_guid(one), one) for one in mapped]
 
 
@@ -185,7 +185,7 @@ def _compared(
     wats: Wats,
     options: UploadOptions,
     progress: _Progress,
-    claims: Claims,
+    claims: InFlightKeys,
 ) -> dict[UUID, Outcome]:
     """Compare reports with what WATS has; return which are to be posted, with the outcome a success will be."""
     to_post: dict[UUID, Outcome] = {}
@@ -235,7 +235,7 @@ def _collisions(
     reports: Sequence[Report],
     stored: Mapping[UUID, StoredReport],
     wats: Wats,
-    claims: Claims,
+    claims: InFlightKeys,
     options: UploadOptions,
 ) -> Iterator[Refusal]:
     """Find reports that WATS would take for another run's: equal serial, part, process and start. None may go.

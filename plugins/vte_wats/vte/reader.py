@@ -70,13 +70,13 @@ class VteSource:
         rows = list(self._rows("select_source_identity", {"schema_name": self._settings.source_schema}))
         return self._identity(rows), rows[0][5].replace(tzinfo=UTC)
 
-    def glance(self, ranges: Sequence[TimeRange]) -> tuple[SourceIdentity, RunTimes]:
+    def identity_and_run_counts(self, ranges: Sequence[TimeRange]) -> tuple[SourceIdentity, RunTimes]:
         """Tell which database this is, and count the runs per second of the ranges, in one statement."""
         condition, binds = in_ranges(ranges)
         binds["schema_name"] = self._settings.source_schema
         seen, seconds = [], []
         for *column, second, runs, server, server_utc, created_local in self._rows(
-            "select_glance", binds, ranges=condition
+            "select_identity_and_run_counts", binds, ranges=condition
         ):
             seen.append((*column, server, server_utc, created_local))
             if second is not None:

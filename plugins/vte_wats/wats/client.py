@@ -20,12 +20,12 @@ from tenacity import AsyncRetrying, RetryCallState, stop_after_attempt, wait_exp
 
 from vte_wats.config.settings import ExistenceCheck
 from vte_wats.domain.errors import FatalError, RejectedError, RetriableError
-from vte_wats.domain.ports import Effort, NaturalKey, Report, StoredReport, Submission
+from vte_wats.domain.ports import NaturalKey, Report, RequestStats, StoredReport, Submission
 from vte_wats.messages import VW392, VW918
 from vte_wats.state.history import edge_of
 from vte_wats.wats import queries
 from vte_wats.wats.connection import WatsConnection
-from vte_wats.wats.rate_limiter import LONGEST_WAIT_S, Memory, Pace
+from vte_wats.wats.rate_limiter import LONGEST_WAIT_S, BudgetStore, RateLimiter
 from vte_wats.wats.response_errors import UNEXPECTED_CONTENT, WRONG_ID, as_error
 from vte_wats.wats.transport import Wire
 
@@ -50,14 +50,16 @@ class WatsSession:
         self,
         connection: WatsConnection,
         existence_check: ExistenceCheck = ExistenceCheck.UUID,
-        memory: Memory | None = None,
+        budget_store: BudgetStore | None = None,
         *,
         first_backoff_s: float = 0.5,
         window_s: float = 60.0,
     ) -> None:
         self._connection = connection
         self._existence_check = existence_check
-        self._memory = memory if connection.concurrent_tasks == 1 else None  # with neighbours it would know a part
+        self._budget_store = (
+            budget_store if connection.concurrent_tasks == 1 else None
+        )  # with neighbours it would know a part
         self._window_s = window_s
         self._id_forms = queries.id_forms(connection.guid_quoting)
         self._backoff = wait_exponential_jitter(
@@ -79,14 +81,14 @@ class WatsSession:
         """Start the loop; nothing is dialled before the first call."""
         self._runner = asyncio.Runner()
         self._wire = Wire(self._connection)
-        self._pace = Pace(self._connection.share_per_minute, self._memory, window_s=self._window_s)
+        self._rate_limiter = RateLimiter(self._connection.share_per_minute, self._budget_store, window_s=self._window_s)
         return self
 
     def __exit__(self, *_: object) -> None:
         """Close the connections and the loop, whatever state they are in."""
         try:
             self._run(self._wire.close())
-            self._pace.close()
+            self._rate_limiter.close()
         finally:
             self._runner.close()
 
@@ -145,9 +147,9 @@ class WatsSession:
         self._begin()
         return self._side_by_side(reports, self._submission)
 
-    def effort(self) -> Effort:
+    def request_stats(self) -> RequestStats:
         """Tell how many requests were sent, and how long the answered posts took."""
-        return Effort(self._requests, self._connection.requests_per_minute, dict(self._latency_ms))
+        return RequestStats(self._requests, self._connection.requests_per_minute, dict(self._latency_ms))
 
     async def _submission(self, report: Report) -> Submission:
         if isinstance(self._halt, RetriableError):
@@ -291,7 +293,7 @@ class WatsSession:
 
     async def _one_try(self, request: Callable[[], Awaitable[_T]]) -> _T:
         """Send a request when it is its turn, unless something happened meanwhile that stops them all."""
-        async with self._pace.turn():
+        async with self._rate_limiter.turn():
             if self._halt is not None:
                 raise self._halt
             self._requests += 1
@@ -299,7 +301,7 @@ class WatsSession:
                 return await request()
             except RetriableError as exc:
                 if exc.retry_after_s is not None:
-                    self._pace.pause(exc.retry_after_s)
+                    self._rate_limiter.pause(exc.retry_after_s)
                 raise
             except FatalError as exc:
                 self._halt = exc

@@ -17,7 +17,7 @@ from vte_wats.wats.connection import WatsConnection
 
 if TYPE_CHECKING:
     from vte_wats.wats.client import WatsSession
-    from vte_wats.wats.rate_limiter import Memory
+    from vte_wats.wats.rate_limiter import BudgetStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +57,13 @@ class WatsHook(BaseHook):
 
     @contextmanager
     def session(
-        self, existence_check: ExistenceCheck | str = ExistenceCheck.UUID, memory: Memory | None = None
+        self, existence_check: ExistenceCheck | str = ExistenceCheck.UUID, budget_store: BudgetStore | None = None
     ) -> Iterator[WatsSession]:
         """Open a session, which implements :class:`vte_wats.domain.ports.Wats`; it closes with the block.
 
         ``memory`` is for the one holder of the pool's only slot; with more ``concurrent_tasks`` it is not used.
         """
-        with self._open(self.read_connection(), ExistenceCheck(existence_check), memory) as wats:
+        with self._open(self.read_connection(), ExistenceCheck(existence_check), budget_store) as wats:
             yield wats
 
     def test_connection(self) -> tuple[bool, str]:
@@ -88,8 +88,10 @@ class WatsHook(BaseHook):
             return WatsProbe(version, operations, (time.perf_counter() - asked_s) * 1000)
 
     @staticmethod
-    def _open(connection: WatsConnection, existence_check: ExistenceCheck, memory: Memory | None = None) -> WatsSession:
+    def _open(
+        connection: WatsConnection, existence_check: ExistenceCheck, budget_store: BudgetStore | None = None
+    ) -> WatsSession:
         """Import pyWATS only when it is used: it takes longer than everything else a task imports."""
         from vte_wats.wats.client import WatsSession  # noqa: PLC0415
 
-        return WatsSession(connection, existence_check, memory)
+        return WatsSession(connection, existence_check, budget_store)

@@ -30,7 +30,7 @@ _BURST_S = 0.05  # a timer cannot pace requests that are less than this apart
 
 
 @dataclass(frozen=True, slots=True)
-class Spent:
+class BudgetUsage:
     """What one holder of the budget leaves to the next. Times are seconds since 1970.
 
     ``answered`` counts requests by when their answer came, ascending. ``reserved`` more may have left since this was
@@ -42,20 +42,20 @@ class Spent:
     resume_at_s: float = 0.0
 
 
-class Memory(Protocol):
+class BudgetStore(Protocol):
     """Where the one holder of the budget leaves what it spent."""
 
-    def recall(self) -> Spent:
+    def load(self) -> BudgetUsage:
         """Return what the holder before left; nothing when there was none."""
 
-    def remember(self, spent: Spent) -> None:
+    def save(self, usage: BudgetUsage) -> None:
         """Keep this for the next holder; it is kept when the call returns.
 
         Raises RetriableError when another holder has written since.
         """
 
 
-class Pace:
+class RateLimiter:
     """Lets the requests of one task through: never more than ``budget`` in any window, and none during a pause.
 
     With a ``memory`` the task owns the whole budget for as long as it is open, and goes on from what the holder before
@@ -69,16 +69,16 @@ class Pace:
     def __init__(
         self,
         budget: float,
-        memory: Memory | None = None,
+        budget_store: BudgetStore | None = None,
         *,
         window_s: float = 60.0,
         epoch_s: Callable[[], float] = time.time,
     ) -> None:
         self._window_s = window_s * max(1.0, 1 / budget)
         self._most = max(1, math.floor(budget))
-        self._memory = memory
-        self._interval_s = window_s / budget * (1.0 if memory else _HEADROOM)
-        self._ahead_s = window_s * _CATCH_UP if memory else max(0.0, _BURST_S - self._interval_s)
+        self._budget_store = budget_store
+        self._interval_s = window_s / budget * (1.0 if budget_store else _HEADROOM)
+        self._ahead_s = window_s * _CATCH_UP if budget_store else max(0.0, _BURST_S - self._interval_s)
         self._portion = max(1, int(self._most * _PORTION))
         self._epoch_s = epoch_s
         self._one_by_one = asyncio.Lock()
@@ -128,16 +128,16 @@ class Pace:
         self._loop_s = asyncio.get_running_loop().time  # steady, whatever is done to the machine's clock meanwhile
         epoch_s = self._epoch_s()
         self._since_s = epoch_s - self._loop_s()
-        if self._memory is None:
+        if self._budget_store is None:
             self._even_at_s = epoch_s + self._interval_s + self._ahead_s
             return
-        spent = self._memory.recall()
+        usage = self._budget_store.load()
         # What was reserved may have left this very moment; a time to come is that of a clock that ran ahead.
-        for at_s, requests in (*spent.answered, (epoch_s, spent.reserved)):
+        for at_s, requests in (*usage.answered, (epoch_s, usage.reserved)):
             self._answered.extend([min(at_s, epoch_s)] * requests)
             self._even_at_s = max(self._even_at_s, at_s) + requests * self._interval_s
         self._even_at_s = min(self._even_at_s, epoch_s + self._ahead_s)
-        self._resume_at_s = min(spent.resume_at_s, epoch_s + 86_400)
+        self._resume_at_s = min(usage.resume_at_s, epoch_s + 86_400)
 
     def _now_s(self) -> float:
         return self._since_s + self._loop_s()
@@ -163,11 +163,11 @@ class Pace:
         self._reserved -= 1
 
     def _remember(self, reserved: int) -> None:
-        if self._memory is None:
+        if self._budget_store is None:
             return
         grain_s = self._window_s / _GRAINS
         counts: dict[float, int] = {}
         for at_s in self._answered:
             until_s = round(math.ceil(at_s / grain_s) * grain_s, 3)
             counts[until_s] = counts.get(until_s, 0) + 1
-        self._memory.remember(Spent(tuple(counts.items()), reserved, self._resume_at_s))
+        self._budget_store.save(BudgetUsage(tuple(counts.items()), reserved, self._resume_at_s))

@@ -326,13 +326,13 @@ function drawBackfill(backfill) {
   $("backfill-card").hidden = !backfill;
   if (!backfill) return;
   draw("backfill", backfill, () => {
-    const share = backfill.runs ? backfill.carried / backfill.runs : 1;
+    const share = backfill.runs ? backfill.transferred / backfill.runs : 1;
     const bar = el("span");
     bar.style.width = `${(share * 100).toFixed(1)}%`;
     return [
       el("p", {}, backfill.asked, backfill.dry_run ? " (dry run)" : ""),
-      el("div", { class: "meter", role: "meter", "aria-label": "Runs carried", "aria-valuemin": 0, "aria-valuemax": backfill.runs, "aria-valuenow": backfill.carried }, bar),
-      el("p", { class: "quiet" }, `${number.format(backfill.carried)} of ${count(backfill.runs, "run")} · `,
+      el("div", { class: "meter", role: "meter", "aria-label": "Runs carried", "aria-valuemin": 0, "aria-valuemax": backfill.runs, "aria-valuenow": backfill.transferred }, bar),
+      el("p", { class: "quiet" }, `${number.format(backfill.transferred)} of ${count(backfill.runs, "run")} · `,
         backfill.ended_at ? `ended ${when(backfill.ended_at)}` : `${duration(backfill.remaining_s)} to go`, " · ",
         runLink(backfill.dag_run, "DAG run", "backfill")),
     ];
