@@ -258,7 +258,7 @@ def _verb(reports: int, wats_connection: Any, budget_store: Kept) -> float:
     storage = UPath(_prepared["folder"].name)
     began_s = time.perf_counter()
     for number, staging in enumerate(slices):
-        carry(staging, storage, str(number), wats_connection, budget_store, settings=_prepared["settings"])
+        transfer(staging, storage, str(number), wats_connection, budget_store, settings=_prepared["settings"])
     return time.perf_counter() - began_s
 
 
