@@ -48,10 +48,12 @@ SAMPLE_KEY = "sample"
 @task
 def plan(site_name: str) -> list[str]:
     """List the keys of the runs in VTE, in portions."""
-    from vte_wats.intervals.windows import everything_until, local_ranges, window_of, with_reset_clocks
+    from vte_wats.intervals.dst import local_ranges
+    from vte_wats.intervals.wall_clock import everything_until, with_reset_clocks
     from vte_wats.orchestration.resources import open_source, read_settings
     from vte_wats.reconcile.compare import sample_of
     from vte_wats.reconcile.missing_runs import stage_keys, staged_guids
+    from vte_wats.sync.plan import window_of
 
     context = get_current_context()
     days = context["params"]["days"]
@@ -87,7 +89,7 @@ def compare(site_name: str, portion: str) -> dict[str, int]:
 def cut(site_name: str, portions: Any) -> list[dict[str, Any]]:
     """Cut what is missing into slices."""
     from vte_wats.orchestration.resources import read_settings, storage_of
-    from vte_wats.reconcile.missing_runs import to_transfer
+    from vte_wats.reconcile.missing_runs import runs_to_transfer
     from vte_wats.state.late_arrivals import found_later
     from vte_wats.storage.dead_letters import DeadLetters
     from vte_wats.sync.plan import plan_named
@@ -95,7 +97,7 @@ def cut(site_name: str, portions: Any) -> list[dict[str, Any]]:
     site = Site(site_name)
     settings = read_settings(site)
     compared = (staging(site, settings, name) for name in portions)
-    swept = to_transfer(compared, DeadLetters(storage_of(site, settings)))
+    swept = runs_to_transfer(compared, DeadLetters(storage_of(site, settings)))
     publish_found_later(found_later(swept.times_local, coverage_as_planned(get_current_context()), settings))
     return [part.to_xcom() for part in plan_named(swept.runs, settings)]
 

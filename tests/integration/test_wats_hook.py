@@ -30,7 +30,7 @@ from sandbox.wats.faults import Fault, FaultKind
 from sandbox.wats.server import WatsServer
 from vte_wats.config.settings import ExistenceCheck
 from vte_wats.domain.errors import FatalError, RejectedError, RetriableError
-from vte_wats.domain.ports import NaturalKey, Report
+from vte_wats.domain.report import NaturalKey, Report
 from vte_wats.wats import response_errors
 from vte_wats.wats.client import WatsSession
 from vte_wats.wats.connection import WatsConnection

@@ -4,8 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from vte_wats.domain.outcome import Outcome
 from vte_wats.health import Health, HealthStatus, ProbeStatus, Stored, counted, health, roughly, standing
-from vte_wats.state.coverage import CoveredInterval, Outcome, State
+from vte_wats.intervals.interval import Interval
+from vte_wats.state.coverage import State
 from vte_wats.state.history import History, PlanSnapshot, Tally
 
 NOW_AT = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -17,7 +19,7 @@ def ago(minutes: float) -> datetime:
 
 
 def a_state(*stretches: tuple[datetime, datetime], **fields) -> State:
-    coverage = tuple(CoveredInterval(from_at=begin, to_at=end) for begin, end in stretches or [(BEGIN_AT, ago(5))])
+    coverage = tuple(Interval(from_at=begin, to_at=end) for begin, end in stretches or [(BEGIN_AT, ago(5))])
     return State(**{"since_at": BEGIN_AT, "coverage": coverage, "totals": {Outcome.UPLOADED: 7}, **fields})
 
 

@@ -26,7 +26,7 @@ from tests.unit.mapping_builders import (
 )
 from vte_wats.config.settings import PartRevision
 from vte_wats.domain.errors import HeldError, RejectedError
-from vte_wats.domain.ports import NaturalKey
+from vte_wats.domain.report import NaturalKey
 from vte_wats.domain.run import VteProduct, VteTestplan
 from vte_wats.mapping.report_builder import map_run
 

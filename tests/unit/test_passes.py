@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from tests.unit.builders import a_settings, guid_of
 from vte_wats.config.settings import AmbiguousTime
-from vte_wats.domain.ports import StationTime
-from vte_wats.mapping.dst_disambiguation import settled_passes
+from vte_wats.domain.source import StationTime
+from vte_wats.mapping.dst_disambiguation import disambiguated_folds
 
 SETTINGS = a_settings()
 STATION, ANOTHER = UUID(int=901), UUID(int=902)
@@ -28,7 +28,7 @@ def busy(clock: str, minutes: float | None, station: UUID = STATION) -> StationT
 
 
 def judged(run: StationTime, *others: StationTime, **answers) -> str | None:
-    return settled_passes([run, *others], a_settings(**answers)).get(run.index_guid)
+    return disambiguated_folds([run, *others], a_settings(**answers)).get(run.index_guid)
 
 
 def test_a_run_that_would_have_begun_while_another_was_under_way_was_in_the_later_pass():
@@ -94,7 +94,7 @@ def test_a_test_time_that_is_none_settles_nothing_and_stops_nothing(minutes):
 
 
 def test_runs_whose_time_is_clear_are_not_named():
-    assert settled_passes([busy("01:50:00", 5), busy("03:30:00", 5)], a_settings()) == {}
+    assert disambiguated_folds([busy("01:50:00", 5), busy("03:30:00", 5)], a_settings()) == {}
 
 
 MINUTES = st.integers(0, 6 * 60 - 1)
@@ -107,7 +107,7 @@ def test_the_order_in_which_rows_come_does_not_matter(rows, seed):
         for index, (minute, took) in enumerate(rows)
     ]
     shuffled = Random(seed).sample(times, len(times))
-    assert settled_passes(times, SETTINGS) == settled_passes(shuffled, SETTINGS)
+    assert disambiguated_folds(times, SETTINGS) == disambiguated_folds(shuffled, SETTINGS)
 
 
 @given(st.lists(st.tuples(st.integers(0, 40), st.integers(0, 90)), min_size=1, max_size=10))
@@ -121,5 +121,5 @@ def test_what_is_settled_is_what_happened_on_a_station_that_tests_one_unit_after
         run = StationTime(guid_of(next(_numbers)), STATION, shown.replace(tzinfo=None, fold=0), took * 60.0)
         times.append(run)
         truth[run.index_guid] = AmbiguousTime.LATER if shown.fold else AmbiguousTime.EARLIER
-    settled = settled_passes(times, SETTINGS)
+    settled = disambiguated_folds(times, SETTINGS)
     assert settled.items() <= truth.items()

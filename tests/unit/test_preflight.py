@@ -11,7 +11,7 @@ import pytest
 from tests.unit.builders import a_settings
 from vte_wats.config.settings import KEY_COLUMNS
 from vte_wats.domain.errors import FatalError
-from vte_wats.domain.ports import Index, SourceFacts, SourceIdentity
+from vte_wats.domain.source import Index, SourceFacts, SourceIdentity
 from vte_wats.preflight import Level, examine, examine_processes, report
 
 log = logging.getLogger(__name__)

@@ -6,12 +6,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from vte_wats.domain.errors import FatalError
-from vte_wats.intervals.windows import Window
-from vte_wats.state.coverage import LateArrivals, Outcome, State
+from vte_wats.domain.outcome import Outcome
+from vte_wats.intervals.interval import Interval
+from vte_wats.state.coverage import LateArrivals, State
 from vte_wats.sync import settle as verb
 
 BEGIN_AT = datetime(2026, 6, 1, 10, tzinfo=UTC)
-WINDOW = Window(BEGIN_AT, BEGIN_AT + timedelta(minutes=5))
+WINDOW = Interval(BEGIN_AT, BEGIN_AT + timedelta(minutes=5))
 STATE = State(since_at=BEGIN_AT)
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.builders import guid_of
-from vte_wats.domain.ports import TimeRange
+from vte_wats.intervals.wall_clock import LocalRange
 from vte_wats.sync.slices import Slice
 
 seconds = st.datetimes(datetime(1753, 1, 1), datetime(9999, 12, 31)).map(lambda at: at.replace(microsecond=0))
@@ -16,7 +16,7 @@ slices = st.builds(
     Slice,
     name=st.text(min_size=1),
     runs=st.integers(0, 10**6),
-    ranges=st.lists(st.builds(TimeRange, seconds, seconds), max_size=4).map(tuple),
+    ranges=st.lists(st.builds(LocalRange, seconds, seconds), max_size=4).map(tuple),
     guids=st.lists(st.uuids(), max_size=4).map(tuple),
 )
 
@@ -28,7 +28,7 @@ def test_a_slice_comes_back_equal_from_the_json_of_an_xcom(part):
 
 
 def test_a_slice_in_xcom_reads_in_iso_time():
-    part = Slice("s0001", 7, ranges=(TimeRange(datetime(2026, 6, 1, 12), datetime(2026, 6, 1, 12, 5)),))
+    part = Slice("s0001", 7, ranges=(LocalRange(datetime(2026, 6, 1, 12), datetime(2026, 6, 1, 12, 5)),))
     assert part.to_xcom() == {
         "slice": "s0001",
         "runs": 7,
@@ -38,8 +38,8 @@ def test_a_slice_in_xcom_reads_in_iso_time():
 
 
 NOON = datetime(2026, 6, 1, 12)
-FIVE_MINUTES = TimeRange(NOON, NOON + timedelta(minutes=5))
-AN_HOUR_LATER = TimeRange(NOON + timedelta(hours=1), NOON + timedelta(minutes=65, seconds=7))
+FIVE_MINUTES = LocalRange(NOON, NOON + timedelta(minutes=5))
+AN_HOUR_LATER = LocalRange(NOON + timedelta(hours=1), NOON + timedelta(minutes=65, seconds=7))
 
 
 @pytest.mark.parametrize(

@@ -10,14 +10,14 @@ from upath import UPath
 
 from tests.unit.builders import NOON_LOCAL, a_report, a_run, guid_of
 from tests.unit.fakes import FakeSource, FakeWats
-from vte_wats.domain.ports import TimeRange
-from vte_wats.intervals.windows import everything_until
-from vte_wats.reconcile.missing_runs import Swept, compare, stage_keys, to_transfer
-from vte_wats.storage.dead_letters import DeadLetterKind, DeadLetters
+from vte_wats.domain.outcome import DeadLetterKind
+from vte_wats.intervals.wall_clock import LocalRange, everything_until
+from vte_wats.reconcile.missing_runs import MissingRuns, compare, runs_to_transfer, stage_keys
+from vte_wats.storage.dead_letters import DeadLetters
 from vte_wats.storage.staging import staging_of
 
 NOW_AT = datetime(2026, 6, 16, tzinfo=UTC)
-ALL = [TimeRange(NOON_LOCAL - timedelta(days=1), NOON_LOCAL + timedelta(days=1))]
+ALL = [LocalRange(NOON_LOCAL - timedelta(days=1), NOON_LOCAL + timedelta(days=1))]
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def letters(tmp_path) -> DeadLetters:
     return DeadLetters(UPath(tmp_path))
 
 
-def sweep(source, wats, letters, ranges, tmp_path, portion=2_000) -> Swept:
+def sweep(source, wats, letters, ranges, tmp_path, portion=2_000) -> MissingRuns:
     """Do what the tasks of the daily comparison do, one after another."""
 
     def staging(name):
@@ -34,7 +34,7 @@ def sweep(source, wats, letters, ranges, tmp_path, portion=2_000) -> Swept:
     portions = [staging(name) for name in stage_keys(source, staging, ranges, portion)]
     for one in portions:
         compare(wats, one)
-    return to_transfer(portions, letters)
+    return runs_to_transfer(portions, letters)
 
 
 def test_a_run_that_wats_does_not_have_is_carried_and_one_it_has_is_not(letters, tmp_path):

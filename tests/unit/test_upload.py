@@ -13,13 +13,14 @@ from upath import UPath
 from tests.unit.builders import a_natural_key, a_report, a_run, a_settings, guid_of
 from tests.unit.fakes import FakeWats
 from vte_wats.domain.errors import FatalError, HeldError, RejectedError, RetriableError
-from vte_wats.domain.ports import Report
+from vte_wats.domain.outcome import DeadLetterKind
+from vte_wats.domain.report import Refusal, Report
 from vte_wats.messages import VW299, VW392, VW404, VW417
-from vte_wats.storage.dead_letters import DeadLetterKind, DeadLetters
+from vte_wats.storage.dead_letters import DeadLetters
 from vte_wats.storage.in_flight_keys import InFlightKeys
 from vte_wats.storage.staging import Staging
 from vte_wats.sync.extract import RUNS
-from vte_wats.sync.map_runs import REPORTS, Refusal
+from vte_wats.sync.map_runs import REPORTS
 from vte_wats.sync.upload import UploadOptions, upload
 
 NOW_AT = datetime(2026, 6, 15, 11, tzinfo=UTC)

@@ -10,17 +10,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from vte_wats.domain.ports import TimeRange
-from vte_wats.intervals.windows import (
-    Window,
-    everything_until,
-    hours_to_judge,
-    local_ranges,
-    neighbourhood,
-    repeated_hour,
-    slices_of,
-    window_of,
-)
+from vte_wats.intervals.dst import hours_to_disambiguate, local_ranges, neighbourhood, repeated_hour
+from vte_wats.intervals.interval import Interval
+from vte_wats.intervals.wall_clock import LocalRange, everything_until
+from vte_wats.sync.plan import window_of
+from vte_wats.sync.slices import slices_of
 
 ZONES = sorted(available_timezones())
 SECOND = timedelta(seconds=1)
@@ -35,7 +29,7 @@ def instants_of(local: datetime, zone: ZoneInfo) -> set[datetime]:
     return {first} if is_skipped else {first, second}
 
 
-def is_in(local: datetime, ranges: tuple[TimeRange, ...]) -> bool:
+def is_in(local: datetime, ranges: tuple[LocalRange, ...]) -> bool:
     return any(r.from_local <= local < r.to_local for r in ranges)
 
 
@@ -70,7 +64,7 @@ def zones_and_edges(draw) -> tuple[str, datetime]:
     return name, datetime(year, 1, 1, tzinfo=UTC) + draw(st.integers(0, 31_535_999)) * SECOND
 
 
-def watched_values(windows: list[Window], zone: ZoneInfo, drawn: list[float]) -> set[datetime]:
+def watched_values(windows: list[Interval], zone: ZoneInfo, drawn: list[float]) -> set[datetime]:
     """Return wall-clock values worth a look: around every edge and every clock change, and some from anywhere."""
     first_at, last_at = windows[0].from_at, windows[-1].to_at
     instants = {first_at + share * (last_at - first_at) for share in drawn}
@@ -120,13 +114,13 @@ def test_windows_hold_exactly_the_wall_clock_values_a_station_can_write_in_them(
 @settings(max_examples=200, deadline=None)
 @given(zones_and_edges(), st.integers(0, 86_400))
 def test_ranges_are_ascending_disjoint_whole_seconds(where, length_s):
-    ranges = local_ranges(Window(where[1], where[1] + length_s * SECOND), ZoneInfo(where[0]))
+    ranges = local_ranges(Interval(where[1], where[1] + length_s * SECOND), ZoneInfo(where[0]))
     edges = [edge for r in ranges for edge in (r.from_local, r.to_local)]
     assert edges == sorted(set(edges))
     assert all(edge.tzinfo is None and not edge.microsecond and not edge.fold for edge in edges)
 
 
-def values_of(ranges: tuple[TimeRange, ...]) -> set[datetime]:
+def values_of(ranges: tuple[LocalRange, ...]) -> set[datetime]:
     return {r.from_local + n * SECOND for r in ranges for n in range((r.to_local - r.from_local) // SECOND)}
 
 
@@ -150,7 +144,7 @@ def values_of(ranges: tuple[TimeRange, ...]) -> set[datetime]:
 @pytest.mark.parametrize("minutes_before", [0, 20, 80])
 def test_every_second_of_a_known_clock_change_is_in_the_window_and_no_other(zone_name, change_at, minutes_before):
     zone = ZoneInfo(zone_name)
-    window = Window(change_at - timedelta(minutes=minutes_before), change_at + timedelta(minutes=100))
+    window = Interval(change_at - timedelta(minutes=minutes_before), change_at + timedelta(minutes=100))
     before = (change_at - SECOND).astimezone(zone).utcoffset()
     after = change_at.astimezone(zone).utcoffset()
     assert before != after, "the tz database knows this change"
@@ -166,15 +160,15 @@ def test_every_second_of_a_known_clock_change_is_in_the_window_and_no_other(zone
 def test_both_passes_of_the_autumn_hour_are_read():
     zone = ZoneInfo("Europe/Oslo")
     for hour_at in (datetime(2026, 10, 25, 0, tzinfo=UTC), datetime(2026, 10, 25, 1, tzinfo=UTC)):
-        expected = (TimeRange(datetime(2026, 10, 25, 2), datetime(2026, 10, 25, 3)),)
-        assert local_ranges(Window(hour_at, hour_at + timedelta(hours=1)), zone) == expected
+        expected = (LocalRange(datetime(2026, 10, 25, 2), datetime(2026, 10, 25, 3)),)
+        assert local_ranges(Interval(hour_at, hour_at + timedelta(hours=1)), zone) == expected
 
 
 def test_the_skipped_spring_hour_is_read_when_an_unadjusted_clock_shows_it():
-    window = Window(datetime(2026, 3, 29, 1, tzinfo=UTC), datetime(2026, 3, 29, 1, 5, tzinfo=UTC))
+    window = Interval(datetime(2026, 3, 29, 1, tzinfo=UTC), datetime(2026, 3, 29, 1, 5, tzinfo=UTC))
     assert local_ranges(window, ZoneInfo("Europe/Oslo")) == (
-        TimeRange(datetime(2026, 3, 29, 2), datetime(2026, 3, 29, 2, 5)),
-        TimeRange(datetime(2026, 3, 29, 3), datetime(2026, 3, 29, 3, 5)),
+        LocalRange(datetime(2026, 3, 29, 2), datetime(2026, 3, 29, 2, 5)),
+        LocalRange(datetime(2026, 3, 29, 3), datetime(2026, 3, 29, 3, 5)),
     )
 
 
@@ -185,7 +179,7 @@ def test_guard_band_and_settle_delay_shift_the_window_by_their_seconds():
         guard_band_s=600,
         settle_delay_s=60,
     )
-    assert window == Window(datetime(2026, 6, 1, 9, 49, tzinfo=UTC), datetime(2026, 6, 1, 10, 4, tzinfo=UTC))
+    assert window == Interval(datetime(2026, 6, 1, 9, 49, tzinfo=UTC), datetime(2026, 6, 1, 10, 4, tzinfo=UTC))
 
 
 @given(
@@ -223,7 +217,7 @@ def test_window_takes_the_datetimes_airflow_hands_out(zone_name):
 )
 def test_window_refuses_edges_it_cannot_stand_for(from_at, to_at):
     with pytest.raises(ValueError, match="given"):
-        Window(from_at, to_at)
+        Interval(from_at, to_at)
 
 
 def test_window_of_refuses_naive_edges():
@@ -233,18 +227,18 @@ def test_window_of_refuses_naive_edges():
 
 def test_everything_until_now_begins_where_datetime_begins():
     ranges = everything_until(datetime(2026, 6, 1, 10, tzinfo=UTC), ZoneInfo("Europe/Oslo"))
-    assert ranges == (TimeRange(datetime(1753, 1, 1), datetime(2026, 6, 1, 12)),)
+    assert ranges == (LocalRange(datetime(1753, 1, 1), datetime(2026, 6, 1, 12)),)
 
 
 MIDNIGHT = datetime(2026, 6, 1)
 
 
 @st.composite
-def ranges_and_seconds(draw) -> tuple[tuple[TimeRange, ...], list[tuple[datetime, int]]]:
+def ranges_and_seconds(draw) -> tuple[tuple[LocalRange, ...], list[tuple[datetime, int]]]:
     """Draw up to three disjoint ranges and how many runs some of their seconds hold."""
     edges = sorted(draw(st.lists(st.integers(0, 400), min_size=2, max_size=6, unique=True)))
     pairs = list(zip(edges[::2], edges[1::2], strict=False))
-    ranges = tuple(TimeRange(MIDNIGHT + a * SECOND, MIDNIGHT + b * SECOND) for a, b in pairs)
+    ranges = tuple(LocalRange(MIDNIGHT + a * SECOND, MIDNIGHT + b * SECOND) for a, b in pairs)
     inside = [second for a, b in pairs for second in range(a, b)]
     chosen = sorted(draw(st.sets(st.sampled_from(inside), max_size=40)))
     runs = st.integers(1, 3) | st.integers(1, 500)
@@ -255,14 +249,14 @@ def ranges_and_seconds(draw) -> tuple[tuple[TimeRange, ...], list[tuple[datetime
 @settings(max_examples=300, deadline=None)
 @example(
     (
-        (TimeRange(MIDNIGHT, MIDNIGHT + SECOND), TimeRange(MIDNIGHT + 5 * SECOND, MIDNIGHT + 6 * SECOND)),
+        (LocalRange(MIDNIGHT, MIDNIGHT + SECOND), LocalRange(MIDNIGHT + 5 * SECOND, MIDNIGHT + 6 * SECOND)),
         [(MIDNIGHT, 1), (MIDNIGHT + 5 * SECOND, 1)],
     ),
     1,
     2,
 )  # a cut where a range begins
 @example(
-    ((TimeRange(MIDNIGHT, MIDNIGHT + 3 * SECOND),), [(MIDNIGHT + n * SECOND, 3) for n in range(3)]), 1, 2
+    ((LocalRange(MIDNIGHT, MIDNIGHT + 3 * SECOND),), [(MIDNIGHT + n * SECOND, 3) for n in range(3)]), 1, 2
 )  # a slice that closes before its goal makes one slice too many
 def test_slices_tile_the_ranges_keep_seconds_whole_and_respect_the_limit(drawn, batch_size, slice_limit):
     ranges, seconds = drawn
@@ -293,16 +287,16 @@ def test_slices_hold_the_batch_size_and_at_most_one_second_more(drawn, batch_siz
 
 
 def test_a_second_with_more_runs_than_the_batch_size_stays_whole():
-    ranges = (TimeRange(MIDNIGHT, MIDNIGHT + 10 * SECOND),)
+    ranges = (LocalRange(MIDNIGHT, MIDNIGHT + 10 * SECOND),)
     slices = slices_of(ranges, [(MIDNIGHT + 2 * SECOND, 1_000), (MIDNIGHT + 3 * SECOND, 1)], batch_size=100)
     assert [(cut, runs) for cut, runs in slices] == [
-        ((TimeRange(MIDNIGHT, MIDNIGHT + 3 * SECOND),), 1_000),
-        ((TimeRange(MIDNIGHT + 3 * SECOND, MIDNIGHT + 10 * SECOND),), 1),
+        ((LocalRange(MIDNIGHT, MIDNIGHT + 3 * SECOND),), 1_000),
+        ((LocalRange(MIDNIGHT + 3 * SECOND, MIDNIGHT + 10 * SECOND),), 1),
     ]
 
 
 def test_no_runs_make_no_slices():
-    assert slices_of((TimeRange(MIDNIGHT, MIDNIGHT + SECOND),), [], batch_size=100) == []
+    assert slices_of((LocalRange(MIDNIGHT, MIDNIGHT + SECOND),), [], batch_size=100) == []
 
 
 @given(zones_and_edges())
@@ -328,9 +322,9 @@ def test_a_time_at_the_end_of_the_calendar_is_not_repeated():
 def test_windows_that_meet_judge_each_repeated_hour_once_and_after_all_around_it(zone_and_edge, length_s, number):
     zone, begin_at = ZoneInfo(zone_and_edge[0]), zone_and_edge[1]
     edges = [begin_at + n * length_s * SECOND for n in range(number + 1)]
-    windows = [Window(from_at, to_at) for from_at, to_at in pairwise(edges)]
-    judged = [(hour, window) for window in windows for hour in hours_to_judge(window, zone)]
-    assert [hour for hour, _ in judged] == list(hours_to_judge(Window(edges[0], edges[-1]), zone))
+    windows = [Interval(from_at, to_at) for from_at, to_at in pairwise(edges)]
+    judged = [(hour, window) for window in windows for hour in hours_to_disambiguate(window, zone)]
+    assert [hour for hour, _ in judged] == list(hours_to_disambiguate(Interval(edges[0], edges[-1]), zone))
     for hour, window in judged:
         assert repeated_hour(hour.from_local, zone) == hour
         around = neighbourhood(hour)

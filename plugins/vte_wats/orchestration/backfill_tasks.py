@@ -12,22 +12,23 @@ from uuid import UUID
 from airflow.sdk import Variable
 from pydantic import ValidationError
 
-from vte_wats.backfill.dry_run_report import lines, merged, preview
+from vte_wats.backfill.dry_run_report import lines, merge_previews, preview
 from vte_wats.backfill.progress import Progress
-from vte_wats.backfill.redrive import lettered, redrive
 from vte_wats.backfill.request import (
     Part,
     Request,
+    dead_letters_of,
     estimated_s,
     parts_of_guids,
     parts_of_time,
     read_request,
+    redrive,
 )
-from vte_wats.intervals.windows import local_ranges
+from vte_wats.domain.outcome import Outcome
+from vte_wats.intervals.dst import local_ranges
 from vte_wats.messages import VW920
 from vte_wats.orchestration.resources import open_source, read_settings, storage_of, wats_budget
 from vte_wats.orchestration.tasks import UPLOAD_TASK, leave_window, verified_state
-from vte_wats.state.coverage import Outcome
 from vte_wats.storage.dead_letters import DeadLetters
 from vte_wats.sync.plan import plan as plan_window
 from vte_wats.sync.plan import plan_named
@@ -88,7 +89,7 @@ def note_slice(context: Any, site: Site, staging: Staging, name: str, read: int)
 def end_part(context: Any, site: Site, settled: dict[str, Any], slices: Sequence[Any]) -> list[dict[str, Any]]:
     """Tell what the part came to; return what the next DAG run is triggered with, nothing after the last part."""
     previews = context["ti"].xcom_pull(task_ids=UPLOAD_TASK, key=PREVIEW_KEY, map_indexes=list(range(len(slices))))
-    found = merged(one for one in previews or () if one)
+    found = merge_previews(one for one in previews or () if one)
     outcomes = {one: settled[one.value] for one in Outcome}
     progress = _change(context, site, lambda known: known.with_settled(outcomes, found, datetime.now(UTC)))
     planned = sum(one["runs"] for one in slices)
@@ -120,7 +121,7 @@ def _parts(
 def _named(request: Request, letters: DeadLetters, *, begins: bool) -> list[UUID]:
     if request.dead_letters is None:
         return [UUID(text) for text in request.guids]
-    return (redrive if begins else lettered)(letters, request.dead_letters)
+    return (redrive if begins else dead_letters_of)(letters, request.dead_letters)
 
 
 def _beginning(context: Any, site: Site, request: Request, parts: Sequence[Part], now_at: datetime) -> Progress:

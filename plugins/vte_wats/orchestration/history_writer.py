@@ -47,7 +47,7 @@ def publish_history(context: Any, site: Site, settings: Settings, state: State, 
     if context["params"]["dry_run"]:
         return
     letters = len(DeadLetters(storage_of(site, settings)).guids())
-    history = history.model_copy(update={"letters": letters})
+    history = history.model_copy(update={"dead_letters": letters})
     write_history(site, history)
     now_at = datetime.now(UTC)
     metrics.settled(site, state, history, now_at)

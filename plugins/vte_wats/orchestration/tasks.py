@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     from upath import UPath
 
     from vte_wats.config.settings import Settings
-    from vte_wats.domain.ports import Report, SourceIdentity
-    from vte_wats.intervals.windows import Window
+    from vte_wats.domain.report import Refusal, Report
+    from vte_wats.domain.source import SourceIdentity
+    from vte_wats.intervals.interval import Interval
     from vte_wats.state.coverage import State
     from vte_wats.storage.staging import Staging
-    from vte_wats.sync.map_runs import Refusal
     from vte_wats.sync.plan import Plan
     from vte_wats.sync.upload import ReadAgain
 
@@ -142,7 +142,14 @@ def upload(site_name: str, mapped: dict[str, Any]) -> dict[str, Any]:
     with open_wats(site, settings) as wats, InFlightKeys(storage, name, options.now_at) as claims:
         try:
             counts = upload_slice(
-                staged, wats, letters, settings, options, claims=claims, read_again=_reader(site, settings)
+                staged,
+                wats,
+                letters,
+                settings,
+                options,
+                read=mapped["read"],
+                in_flight=claims,
+                read_again=_reader(site, settings),
             )
         finally:
             metrics.sent(site, wats.request_stats())
@@ -170,9 +177,9 @@ def _reader(site: Site, settings: Settings) -> ReadAgain:
 @task(trigger_rule=TriggerRule.ALL_DONE)
 def settle(site_name: str, slices: Any) -> dict[str, Any]:
     """Balance the accounts of all slices; only a complete window extends coverage and moves ``lastSync``."""
+    from vte_wats.domain.outcome import Outcome
     from vte_wats.orchestration.history_writer import history_settled, history_so_far, publish_history
     from vte_wats.orchestration.resources import read_settings, storage_of, write_state
-    from vte_wats.state.coverage import Outcome
     from vte_wats.storage.staging import discard
     from vte_wats.sync.settle import settle as settle_slices
     from vte_wats.sync.upload import REDRIVEN
@@ -357,17 +364,17 @@ def publish_window(context: Any, planned: Plan, from_at: datetime, state: State,
     _publish_state(context, state.model_copy(update={"late_arrivals": late_arrivals}), settings)
 
 
-def leave_window(context: Any, window: Window) -> None:
+def leave_window(context: Any, window: Interval) -> None:
     """Leave for :func:`settle` which stretch of time is done once its slices are."""
     context["ti"].xcom_push(key=WINDOW_KEY, value=[window.from_at.isoformat(), window.to_at.isoformat()])
 
 
 def planned_window(context: Any) -> Any:
     """Return the window that :func:`leave_window` left; ``None`` when this DAG run covers no stretch of time."""
-    from vte_wats.intervals.windows import Window
+    from vte_wats.intervals.interval import Interval
 
     edges = context["ti"].xcom_pull(task_ids="plan", key=WINDOW_KEY)
-    return edges and Window(*(datetime.fromisoformat(edge).astimezone(UTC) for edge in edges))
+    return edges and Interval(*(datetime.fromisoformat(edge).astimezone(UTC) for edge in edges))
 
 
 def staging(site: Site, settings: Settings, slice_name: str) -> Staging:
