@@ -370,6 +370,6 @@ def a_year_of_history(now_at: datetime) -> History:
     return History(
         hours={at: tally(260 if busy(at) else 60) for at in hours},
         days={day: tally((4_600 if day.weekday() < 5 else 1_300) * (1.4 if day.month > 8 else 1)) for day in days},
-        settled_at=now_at, interval_s=300, budget_per_minute=500, letters=46, newest_at=now_at - timedelta(seconds=40),
+        settled_at=now_at, interval_s=300, budget_per_minute=500, dead_letters=46, newest_at=now_at - timedelta(seconds=40),
         seen_until_at=now_at - timedelta(minutes=1),
     )  # fmt: skip

@@ -116,7 +116,7 @@ def a_year() -> History:
         counted=tuple(f"{n:08}" for n in range(5_000)),
         settled_at=ago(1),
         interval_s=300,
-        waiting=tuple(PlanSnapshot(from_at=ago(10 * n), to_at=ago(10 * n - 5), runs=9) for n in range(60, 500)),
+        waiting=tuple(PlanSnapshot(interval=Interval(ago(10 * n), ago(10 * n - 5)), runs=9) for n in range(60, 500)),
     )
 
 
@@ -268,7 +268,7 @@ def test_the_status_tells_lag_waiting_runs_and_the_gap_with_its_dag_run(ask):
         coverage=(Interval(from_at=begin, to_at=ago(60)), Interval(from_at=ago(40), to_at=ago(5))),
         totals={Outcome.UPLOADED: 9},
     )
-    waiting = (PlanSnapshot(from_at=ago(60), to_at=ago(40), runs=4),)
+    waiting = (PlanSnapshot(interval=Interval(ago(60), ago(40)), runs=4),)
     keep(state, History(settled_at=ago(1), interval_s=300, waiting=waiting, newest_at=ago(2), seen_until_at=ago(1)))
     run_id = interval("failed", ago(60), ago(40))
     status = SiteStatus.model_validate(ask("api/status").json())

@@ -41,12 +41,12 @@ def asked(**form):
 
 
 # ------------------------------------------------------------------------------------------------------------ the form
-def test_a_stretch_of_time_is_taken_in_any_zone():
+def test_an_interval_of_time_is_taken_in_any_zone():
     window = asked(**{"from": FROM, "to": TO}).window
     assert window == Interval(datetime(2026, 6, 1, tzinfo=UTC), datetime(2026, 6, 1, 22, tzinfo=UTC))
 
 
-def test_a_stretch_until_now_ends_where_runs_are_complete():
+def test_an_interval_until_now_ends_where_runs_are_complete():
     window = asked(**{"from": FROM, "to": NOW_AT.isoformat()}).window
     assert window.to_at == datetime(2026, 6, 16, 11, 59, tzinfo=UTC)
 
@@ -77,8 +77,8 @@ def test_the_batch_size_is_that_of_the_form_or_of_the_settings():
         ({"from": "2026-06-01T00:00:00", "to": TO}, ["from: needs a time zone", "'2026-06-01T00:00:00'"]),
         ({"from": "yesterday", "to": TO}, ["from: date and time in ISO 8601", "'yesterday'"]),
         ({"guids": ["SN-1", str(guid_of(1))]}, ["guids: each is the Index_GUID of a run, given 'SN-1'"]),
-        ({"from": FROM, "to": TO, "dead_letters": "all"}, ["from and to beside dead_letters: choose one"]),
-        ({"guids": [str(guid_of(1))], "dead_letters": "all"}, ["guids beside dead_letters: choose one"]),
+        ({"from": FROM, "to": TO, "dead_letters": "all"}, ["from and to, dead_letters are given: choose one"]),
+        ({"guids": [str(guid_of(1))], "dead_letters": "all"}, ["guids, dead_letters are given: choose one"]),
         ({"dead_letters": "all", "batch_size": 1_001}, ["batch_size: a whole number from 1 to 1,000, given 1001"]),
         ({"from": "x", "to": "y", "guids": ["z"]}, ["from: ", "to: ", "guids: ", "choose one"]),
     ],
@@ -130,7 +130,7 @@ def test_parts_hold_about_what_was_asked_and_empty_nights_cost_none():
     assert [part.runs for part in parts] == [1_000] * 8
 
 
-def test_a_stretch_without_runs_is_one_part_that_covers_it():
+def test_an_interval_without_runs_is_one_part_that_covers_it():
     window = Interval(datetime(2026, 5, 1, tzinfo=UTC), datetime(2026, 7, 1, tzinfo=UTC))
     (part,) = parts_of_time(window, [], ZoneInfo("UTC"), 100)
     assert (part.window, part.runs) == (window, 0)
@@ -210,7 +210,8 @@ def test_a_dry_run_says_what_would_be_shortened_rejected_and_held(tmp_path):
             letters,
             settings,
             UploadOptions(NOW_AT, dry_run=True),
-            claims=claims,
+            read=len(runs),
+            in_flight=claims,
             read_again=lambda _: [],
         )
     found = preview(staging)

@@ -192,9 +192,9 @@ def test_last_sync_in_the_variable_is_shown_but_never_believed():
 
 
 def test_instants_with_another_offset_are_read_as_utc():
-    stretch = Interval.model_validate_json('{"from": "2026-06-01T12:00:00+02:00", "to": "2026-06-01T12:05:00+02:00"}')
-    assert (stretch.from_at, stretch.to_at) == (minute(0), minute(5))
-    assert stretch.from_at.tzinfo is UTC
+    state = State.model_validate_json('{"since": "2026-06-01T12:00:00+02:00"}')
+    assert state.since_at == minute(0)
+    assert state.since_at.tzinfo is UTC
 
 
 @pytest.mark.parametrize(

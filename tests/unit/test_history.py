@@ -37,7 +37,7 @@ def a_tally(uploaded: int = 1, requests: int = 0) -> Tally:
 
 def a_plan_snapshot(from_minute: int, to_minute: int, runs: int = 1, newest: int | None = None) -> PlanSnapshot:
     newest_at = None if newest is None else minute(newest)
-    return PlanSnapshot(from_at=minute(from_minute), to_at=minute(to_minute), runs=runs, newest_at=newest_at)
+    return PlanSnapshot(interval=Interval(minute(from_minute), minute(to_minute)), runs=runs, newest_at=newest_at)
 
 
 def a_covered_interval(from_minute: int, to_minute: int) -> Interval:

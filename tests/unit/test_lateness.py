@@ -101,7 +101,7 @@ def late_at(*minutes: float, state: State, settings=SETTINGS) -> dict[int, int]:
 def test_a_run_that_is_missing_although_its_time_is_done_came_later_than_the_guard_band(caplog):
     assert late_at(0, 5, state=done((0, 60))) == {1_800: 2}
     assert "2 runs are not in WATS" in caplog.text
-    assert "guard_band_s = 1800 would" in caplog.text
+    assert "guard_band_s = 1800 the sync would" in caplog.text
 
 
 @pytest.mark.parametrize(

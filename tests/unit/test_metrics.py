@@ -49,7 +49,7 @@ def receiver():
 
 def send_all(site: Site) -> None:
     tally = Tally(outcomes={Outcome.UPLOADED: 4}, latency_ms={20: 2, 50: 2})
-    history = History(hours={NOW_AT - timedelta(hours=1): tally, NOW_AT - timedelta(hours=5): tally}, letters=3)
+    history = History(hours={NOW_AT - timedelta(hours=1): tally, NOW_AT - timedelta(hours=5): tally}, dead_letters=3)
     metrics.sent(site, RequestStats(7, 500, {}))
     metrics.transferred(site, COUNTS)
     metrics.settled(site, State(since_at=NOW_AT - timedelta(minutes=2)), history, NOW_AT)

@@ -88,7 +88,7 @@ def test_an_index_that_has_the_column_further_behind_does_not_help():
         GOOD, indexes=(Index("IndexData", "IX", ("Result", "Timestamp")), GOOD.indexes[0], *GOOD.indexes[2:])
     )
     (one,) = found(facts)
-    assert "IndexData begins with Timestamp" in one.text
+    assert "IndexData starts with Timestamp" in one.text
 
 
 def test_snapshots_come_with_the_statement_that_allows_them():

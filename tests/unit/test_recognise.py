@@ -60,7 +60,9 @@ def test_the_same_surroundings_go_on_and_change_nothing_but_the_clocks():
         pytest.param(found(server="FLOOR-2"), ["another database", "VTE9_3 on FLOOR-2", "vte_default"], id="server"),
         pytest.param(found(database="VTE9_3_TEST"), ["another database", "VTE9_3_TEST", "vte_default"], id="database"),
         pytest.param(
-            found(created_local=datetime(2026, 6, 1)), ["restored or made anew", "2026-06-01 00:00:00"], id="restored"
+            found(created_local=datetime(2026, 6, 1)),
+            ["restored or created again", "2026-06-01 00:00:00"],
+            id="restored",
         ),
         pytest.param(
             replace(HERE, target="test.wats.com"), ["another WATS", "test.wats.com", "wats_default"], id="wats"
