@@ -97,9 +97,7 @@ class FakeWats:
         self.asked.append(len(ids))
         found = [self.reports[one] for one in ids if one in self.reports]
         return {
-            r.report_id: StoredReport(
-                r.report_id, self.renamed.get(r.report_id, r.report_id), r.source_hash, self.receipts[r.report_id]
-            )
+            r.report_id: StoredReport(r.report_id, self.renamed.get(r.report_id, r.report_id), r.source_hash)
             for r in found
         }
 

@@ -103,7 +103,7 @@ def parts_of_time(
     """Cut a window between the hours of a histogram so that a part holds about ``runs_per_part`` runs.
 
     ``hours`` counts the runs per hour of wall-clock time, ascending. Windows that meet leave no run between them, so
-    the parts together are the window, whatever its hours hold; an hour is never cut, and time without runs adds no part.
+    the parts together are the window, whatever its hours hold; an hour is never cut, and time without runs adds none.
     """
     edges, runs = [window.from_at], [0]
     for hour, count in hours:

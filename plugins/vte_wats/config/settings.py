@@ -191,8 +191,8 @@ class Settings(_Closed):
     )
     ambiguous_time: AmbiguousTime = Field(
         AmbiguousTime.EARLIER,
-        description="Whether a Timestamp in the repeated autumn hour is its first (earlier) or second (later) instant, when "
-        "the other runs of its station do not show it; such reports say so.",
+        description="Whether a Timestamp in the repeated autumn hour is its first (earlier) or second (later) "
+        "instant, when the other runs of its station do not show it; such reports say so.",
     )
     result_codes: dict[int, RunResult] = Field(
         default={1: RunResult.PASSED, 0: RunResult.FAILED, 2: RunResult.ERROR, 3: RunResult.TERMINATED},

@@ -1,7 +1,7 @@
 """What everything that belongs to one site is called: one VTE database, the WATS it goes to, and the DAGs between.
 
 A deployment with one site leaves it unnamed. Several sites have names, and each has DAGs, connections, Variables, pools
-and storage of its own, so that nothing one of them does touches another.
+and storage of its own, so that sites do not touch each other.
 """
 
 from __future__ import annotations

@@ -59,7 +59,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class StoredReport:
-    """What WATS says about a report it has. ``source_hash`` is ``None`` when the report carries none.
+    """What WATS says about a report it has. ``source_hash`` is ``None`` when the report has none.
 
     ``report_id`` is that of the run, ``stored_as`` the one that WATS keeps the report under: a server may rename it.
     """
@@ -67,7 +67,6 @@ class StoredReport:
     report_id: UUID
     stored_as: UUID
     source_hash: str | None
-    receive_count: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,7 +50,7 @@ class Interval:
         return self.from_at <= at < self.to_at
 
     def covers(self, other: Interval) -> bool:
-        """Tell whether all of another interval lies in this one."""
+        """Return whether all of another interval lies in this one."""
         return self.from_at <= other.from_at and other.to_at <= self.to_at
 
     def intersection(self, other: Interval) -> Interval | None:

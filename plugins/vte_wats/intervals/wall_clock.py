@@ -25,7 +25,7 @@ class LocalRange:
 
 
 def is_within(local: datetime, ranges: Iterable[LocalRange]) -> bool:
-    """Tell whether a wall-clock time lies in one of the ranges."""
+    """Return whether a wall-clock time lies in one of the ranges."""
     return any(local in local_range for local_range in ranges)
 
 

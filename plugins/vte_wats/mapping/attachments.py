@@ -1,4 +1,4 @@
-"""What the bytes of an ``other`` result are, and the files of a report: such bytes, and texts too long for their field."""
+"""What the bytes of an ``other`` result are, and files: such bytes, and texts too long for their field."""
 
 from __future__ import annotations
 

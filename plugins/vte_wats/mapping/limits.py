@@ -17,7 +17,7 @@ from vte_wats.domain.run import VteStepResult
 _OVERLOAD = 9.9e37
 _NOT_A_NUMBER = 9.91e37
 _BELOW_ALL_SENTINELS = 9e37
-# Such a number may have passed through a 32-bit column on its way here.
+# Such a number may have been stored in a 32-bit column before.
 _SINGLE_PRECISION = 1e-6
 
 
@@ -46,11 +46,11 @@ class Limits(NamedTuple):
     high: float | None
 
     def include(self, value: float) -> bool:
-        """Tell whether a value is within the limits."""
+        """Return whether a value is within the limits."""
         return (self.low is None or value >= self.low) and (self.high is None or value <= self.high)
 
     def __bool__(self) -> bool:
-        """Tell whether there is a limit at all."""
+        """Return whether there is a limit at all."""
         return self.low is not None or self.high is not None
 
     def __str__(self) -> str:

@@ -60,7 +60,7 @@ def refuse_altered(found: Comparison, backfill: str) -> None:
 
 
 def sample_of(guids: Iterable[UUID], size: int, seed: str) -> list[UUID]:
-    """Return ``size`` of the runs, chosen by ``seed`` alone: another sample each day, the same at every try of a day."""
+    """Return ``size`` of the runs, chosen by ``seed`` alone: another sample each day, the same at each try."""
     return heapq.nsmallest(size, guids, key=lambda guid: hashlib.sha256(f"{seed} {guid}".encode()).digest())
 
 

@@ -93,7 +93,7 @@ class PlanSnapshot(_Lean):
     newest_at: Instant | None = Field(None, alias="newest")
 
     def is_done(self, coverage: Iterable[Interval]) -> bool:
-        """Tell whether the whole interval is covered."""
+        """Return whether the whole interval is covered."""
         return any(covered.covers(self.interval) for covered in coverage)
 
 

@@ -48,8 +48,8 @@ def refuse_lost_state(site: Site, state: State | None, last_settled: Mapping[str
         raise FatalError(
             VW511,
             f"the Variable {site.state_variable} is lost: earlier syncs wrote it, and it does not exist. "
-            f"Restore it from a backup and clear this run; or {site.accept}: it starts again at the start date, and runs "
-            "that are in WATS are skipped",
+            f"Restore it from a backup and clear this run; or {site.accept}: it starts again at the start date, and "
+            "runs that are in WATS are skipped",
         )
     started_at, syncs = datetime.fromisoformat(last_settled["started"]), last_settled["syncs"]
     started_earlier = state.started_at is None or state.started_at < started_at
@@ -64,7 +64,7 @@ def refuse_lost_state(site: Site, state: State | None, last_settled: Mapping[str
 
 
 def verify_state(state: State, here: SyncEnvironment, settings: Settings, *, accepted: bool) -> State:
-    """Return the state with the environment it is for now; with ``accepted`` another database or WATS is allowed.
+    """Return the state with the environment it belongs to now; with ``accepted`` another database or WATS is allowed.
 
     Raises FatalError with the choices when the environment is not that of the syncs so far.
     """
@@ -131,9 +131,9 @@ def _differences(state: State, here: SyncEnvironment, settings: Settings) -> Ite
         )
     if state.timezone is not None and state.timezone != settings.source_timezone:
         yield (
-            f"another source_timezone than the one synced with so far: {settings.source_timezone}; so far {state.timezone}. "
-            "The wrong one: correct it and clear this run. The right one: what was synced was read by another clock, "
-            f"so {site.accept}, then trigger {site.dag_id('backfill')} from the start of the sync to now"
+            f"another source_timezone than the one synced with so far: {settings.source_timezone}; so far "
+            f"{state.timezone}. The wrong one: correct it and clear this run. The right one: what was synced was read by "
+            f"another clock, so {site.accept}, then trigger {site.dag_id('backfill')} from the start of the sync to now"
         )
 
 

@@ -1,4 +1,4 @@
-"""Upload: every staged report is compared with WATS and posted, replaced or left as it is; each run gets one outcome."""
+"""Upload: every staged report is compared with WATS and posted, replaced or left; each run gets one outcome."""
 
 from __future__ import annotations
 
@@ -269,7 +269,7 @@ def _collisions(
 
 
 def _write_dead_letters(staging: Staging, dead_letters: DeadLetters, progress: _Progress, now_at: datetime) -> int:
-    """Write refused runs as dead letters, with their data; remove and count those of runs that reached WATS after all."""
+    """Write refused runs as dead letters; remove and count those of runs that reached WATS after all."""
     if progress.refusals:
         for line in staging.read(RUNS):
             run = VteTestRun.model_validate_json(line)

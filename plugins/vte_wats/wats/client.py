@@ -379,7 +379,7 @@ def _uuid(header: _Header) -> UUID:
 
 def _stored(report_id: UUID, header: _Header) -> StoredReport:
     source_hash = _misc_info(header, "source_hash")
-    return StoredReport(report_id, _uuid(header), source_hash, int(header.get("receiveCount") or 1))
+    return StoredReport(report_id, _uuid(header), source_hash)
 
 
 def _misc_info(header: _Header, description: str) -> str | None:

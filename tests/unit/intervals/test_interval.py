@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pendulum
@@ -49,7 +50,7 @@ def test_an_interval_refuses_edges_it_cannot_stand_for(from_at, to_at):
 def test_merged_intervals_are_the_same_time_ascending_and_apart(drawn):
     merged = merge_intervals(drawn)
     assert minutes_in(*merged) == sorted(set(minutes_in(*drawn)))
-    assert all(left.to_at < right.from_at for left, right in zip(merged, merged[1:], strict=False))
+    assert all(left.to_at < right.from_at for left, right in pairwise(merged))
     assert not any(interval.is_empty for interval in merged)
 
 
