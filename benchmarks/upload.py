@@ -259,11 +259,11 @@ def _verb(reports: int, wats_connection: Any, budget_store: Kept) -> float:
     storage = UPath(_prepared["folder"].name)
     began_s = time.perf_counter()
     for number, staging in enumerate(slices):
-        carry(staging, storage, str(number), wats_connection, budget_store, settings=_prepared["settings"])
+        transfer(staging, storage, str(number), wats_connection, budget_store, settings=_prepared["settings"])
     return time.perf_counter() - began_s
 
 
-def carry(staging: Any, storage: Any, name: str, wats_connection: Any, budget_store: Kept, *, settings: Any) -> None:
+def transfer(staging: Any, storage: Any, name: str, wats_connection: Any, budget_store: Kept, *, settings: Any) -> None:
     """Upload one slice with a session of its own, as the task does."""
     from vte_wats.storage.dead_letters import DeadLetters
     from vte_wats.storage.in_flight_keys import InFlightKeys

@@ -43,7 +43,7 @@ class _TwoFormsHook(SmtpHook):
     ) -> tuple[EmailMessage, list[str]]:
         mail = EmailMessage(policy=_SEVEN_BIT)
         mail["Subject"], mail["From"], mail["To"] = subject, mail_from, ", ".join(to)
-        mail["Date"], mail["Notification-ID"] = format_datetime(localtime()), make_msgid(domain="vte-wats")
+        mail["Date"], mail["Message-ID"] = format_datetime(localtime()), make_msgid(domain="vte-wats")
         mail["Auto-Submitted"] = "auto-generated"
         mail.set_content(self._text)
         mail.add_alternative(html_content, subtype="html")
