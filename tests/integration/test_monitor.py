@@ -25,10 +25,12 @@ from tests.unit.builders import a_run
 from vte_wats.alerting.missed_deadline import MissedDeadline
 from vte_wats.alerting.monitor_state import MonitorState
 from vte_wats.config.sites import Site
+from vte_wats.domain.outcome import DeadLetterKind
+from vte_wats.intervals.interval import Interval
 from vte_wats.orchestration.notifiers import sender as really_sending
 from vte_wats.orchestration.sync_deadline import deadline_missed
-from vte_wats.state.coverage import CoveredInterval, State
-from vte_wats.storage.dead_letters import DeadLetterKind, DeadLetters
+from vte_wats.state.coverage import State
+from vte_wats.storage.dead_letters import DeadLetters
 
 SITE = Site()
 VARIABLES = (SITE.alerts_variable, SITE.state_variable, SITE.failure_variable, SITE.deadline_variable)
@@ -188,7 +190,7 @@ def test_lag_is_told_with_the_runs_that_wait_and_closes_once_they_are_carried(mo
 def test_what_was_carried_behind_a_hole_does_not_wait(monitored):
     assert monitored.sync(5) == "success"
     state = State.model_validate_json(Variable.get(SITE.state_variable))
-    behind = CoveredInterval(from_at=BEGIN_AT + timedelta(minutes=9), to_at=datetime.now(UTC))
+    behind = Interval(from_at=BEGIN_AT + timedelta(minutes=9), to_at=datetime.now(UTC))
     holed = state.model_copy(update={"coverage": (*state.coverage, behind)})
     Variable.set(SITE.state_variable, holed.model_dump_json(by_alias=True))
     monitored.check()

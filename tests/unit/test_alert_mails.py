@@ -18,13 +18,15 @@ from vte_wats.alerting.monitor_state import MonitorState, Waiting
 from vte_wats.alerting.notification import Notification
 from vte_wats.alerting.task_failure import TaskFailure
 from vte_wats.config.sites import Site
-from vte_wats.state.coverage import CoveredInterval, Outcome, State
+from vte_wats.domain.outcome import Outcome
+from vte_wats.intervals.interval import Interval
+from vte_wats.state.coverage import State
 
 NOW = datetime(2026, 3, 2, 12, 30, tzinfo=UTC)
 HOSTILE = "<script>alert(1)</script>\"'&\r\nBcc: everyone@example.com {{ 7*7 }}"
 STATE = State(
     since_at=NOW - timedelta(days=1),
-    coverage=(CoveredInterval(from_at=NOW - timedelta(days=1), to_at=NOW - timedelta(minutes=12)),),
+    coverage=(Interval(from_at=NOW - timedelta(days=1), to_at=NOW - timedelta(minutes=12)),),
 )
 FAILURE = TaskFailure(
     dag_id="vte_wats_sync",

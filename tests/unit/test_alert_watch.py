@@ -16,8 +16,10 @@ from vte_wats.alerting.monitor_state import MonitorState, ServerCheck, Waiting
 from vte_wats.alerting.task_failure import TaskFailure, one_line, replaces
 from vte_wats.config.alert_settings import AlertSettings
 from vte_wats.config.sites import Site
-from vte_wats.state.coverage import CoveredInterval, State
-from vte_wats.storage.dead_letters import DeadLetterHead, DeadLetterKind
+from vte_wats.domain.outcome import DeadLetterKind
+from vte_wats.intervals.interval import Interval
+from vte_wats.state.coverage import State
+from vte_wats.storage.dead_letters import DeadLetterHead
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 SITE = Site("oslo")
@@ -38,7 +40,7 @@ FINE = Measures(
 
 def covered(until_at: datetime) -> State:
     return State(
-        since_at=NOW - timedelta(days=1), coverage=(CoveredInterval(from_at=NOW - timedelta(days=1), to_at=until_at),)
+        since_at=NOW - timedelta(days=1), coverage=(Interval(from_at=NOW - timedelta(days=1), to_at=until_at),)
     )
 
 
@@ -205,7 +207,7 @@ def test_an_interval_counts_as_carried_when_all_of_it_less_the_settle_delay_is_c
 
 
 def test_a_later_sync_that_leaves_a_hole_before_it_does_not_carry_an_interval_but_ends_the_outage():
-    gap = State(since_at=NOW, coverage=(CoveredInterval(from_at=NOW, to_at=NOW + timedelta(minutes=5)),))
+    gap = State(since_at=NOW, coverage=(Interval(from_at=NOW, to_at=NOW + timedelta(minutes=5)),))
     assert not is_transferred(a_miss(0), gap, 0)
     assert is_over(a_miss(0), gap, 0)
     assert not is_over(a_miss(10), gap, 0)

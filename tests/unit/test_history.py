@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vte_wats.state.coverage import CoveredInterval, Outcome, State
+from vte_wats.domain.outcome import Outcome
+from vte_wats.intervals.interval import Interval
+from vte_wats.state.coverage import State
 from vte_wats.state.history import (
     COUNTED_KEPT,
     DAYS_KEPT,
@@ -35,11 +37,11 @@ def a_tally(uploaded: int = 1, requests: int = 0) -> Tally:
 
 def a_plan_snapshot(from_minute: int, to_minute: int, runs: int = 1, newest: int | None = None) -> PlanSnapshot:
     newest_at = None if newest is None else minute(newest)
-    return PlanSnapshot(from_at=minute(from_minute), to_at=minute(to_minute), runs=runs, newest_at=newest_at)
+    return PlanSnapshot(interval=Interval(minute(from_minute), minute(to_minute)), runs=runs, newest_at=newest_at)
 
 
-def a_covered_interval(from_minute: int, to_minute: int) -> CoveredInterval:
-    return CoveredInterval(from_at=minute(from_minute), to_at=minute(to_minute))
+def a_covered_interval(from_minute: int, to_minute: int) -> Interval:
+    return Interval(from_at=minute(from_minute), to_at=minute(to_minute))
 
 
 tallies = st.builds(

@@ -13,7 +13,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from vte_wats.state.coverage import Instant
+from vte_wats.intervals.interval import Instant
 
 
 class Kind(StrEnum):

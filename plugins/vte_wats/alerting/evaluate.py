@@ -16,8 +16,9 @@ from vte_wats.alerting.durations import in_words
 from vte_wats.alerting.monitor_state import MonitorState, ServerCheck, Waiting
 from vte_wats.config.alert_settings import AlertSettings
 from vte_wats.config.sites import Site
+from vte_wats.domain.outcome import DeadLetterKind
 from vte_wats.state.coverage import State
-from vte_wats.storage.dead_letters import DeadLetterHead, DeadLetterKind
+from vte_wats.storage.dead_letters import DeadLetterHead
 
 # A condition with a limit closes below this part of it, so that a value near the limit does not open and close it.
 _CLOSES_BELOW = 0.8

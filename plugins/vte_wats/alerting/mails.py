@@ -14,7 +14,8 @@ from vte_wats.alerting.monitor_state import MonitorState
 from vte_wats.alerting.notification import Content, Notification, Table, Tone
 from vte_wats.alerting.task_failure import TaskFailure
 from vte_wats.config.sites import Site
-from vte_wats.state.coverage import Outcome, State
+from vte_wats.domain.outcome import Outcome
+from vte_wats.state.coverage import State
 
 _MOST_ROWS = 15
 

@@ -6,7 +6,8 @@ from datetime import timedelta
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from vte_wats.state.coverage import Instant, State
+from vte_wats.intervals.interval import Instant
+from vte_wats.state.coverage import State
 
 
 class MissedDeadline(BaseModel):

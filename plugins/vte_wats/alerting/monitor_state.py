@@ -7,7 +7,7 @@ from datetime import date
 from pydantic import BaseModel, ConfigDict, Field
 
 from vte_wats.alerting.conditions import Condition, Kind
-from vte_wats.state.coverage import Instant
+from vte_wats.intervals.interval import Instant
 
 
 class ServerCheck(BaseModel):

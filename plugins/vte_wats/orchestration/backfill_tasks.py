@@ -126,18 +126,18 @@ def plan(site_name: str, slices_per_part: int) -> list[dict[str, Any]]:
 @task
 def trigger_next_part(site_name: str, settled: dict[str, Any], slices: Any) -> list[dict[str, Any]]:
     """Log what the part came to; return what the next DAG run is triggered with, nothing after the last part."""
-    from vte_wats.backfill.dry_run_report import lines, merged
+    from vte_wats.backfill.dry_run_report import lines, merge_previews
     from vte_wats.domain.errors import FatalError
+    from vte_wats.domain.outcome import Outcome
     from vte_wats.messages import VW501
     from vte_wats.orchestration.backfill_progress import PART, change_progress, first_dag_run_id
     from vte_wats.orchestration.handover import Handover
     from vte_wats.orchestration.transfer import UPLOAD_TASK
-    from vte_wats.state.coverage import Outcome
 
     context, site = get_current_context(), Site(site_name)
     planned = sum(part["runs"] for part in slices)
     previews = (left.preview for left in Handover.pull_mapped(context, UPLOAD_TASK, len(slices)))
-    found = merged(preview for preview in previews if preview)
+    found = merge_previews(preview for preview in previews if preview)
     outcomes = {outcome: settled[outcome.value] for outcome in Outcome}
     progress = change_progress(context, site, lambda known: known.with_settled(outcomes, found, datetime.now(UTC)))
     if (absent := planned - sum(outcomes.values())) > 0:
@@ -168,7 +168,7 @@ def _parts(
     request: Request, source: RunSource, dead_letters: DeadLetters, settings: Settings, runs_per_part: int
 ) -> Sequence[Part]:
     from vte_wats.backfill.request import parts_of_guids, parts_of_time
-    from vte_wats.intervals.windows import local_ranges
+    from vte_wats.intervals.dst import local_ranges
 
     if request.window is None:
         return parts_of_guids(_named(request, dead_letters, starts=True), runs_per_part)
@@ -177,11 +177,11 @@ def _parts(
 
 
 def _named(request: Request, dead_letters: DeadLetters, *, starts: bool) -> list[UUID]:
-    from vte_wats.backfill.redrive import lettered, redrive
+    from vte_wats.backfill.request import dead_letters_of, redrive
 
     if request.dead_letters is None:
         return [UUID(text) for text in request.guids]
-    return (redrive if starts else lettered)(dead_letters, request.dead_letters)
+    return (redrive if starts else dead_letters_of)(dead_letters, request.dead_letters)
 
 
 def _progress(context: Any, site: Site, request: Request, course: BackfillCourse, now_at: datetime) -> Progress:

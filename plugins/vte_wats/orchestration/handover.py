@@ -6,16 +6,15 @@ It is small and plain JSON in XCom: counts, times and ids, never runs.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC
-from typing import Annotated, Any, Self
+from typing import Any, Self
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from vte_wats.backfill.dry_run_report import Preview
 from vte_wats.backfill.request import Part
 from vte_wats.config.settings import Settings
-from vte_wats.intervals.windows import Window
+from vte_wats.intervals.interval import Interval
 from vte_wats.state.coverage import State
 from vte_wats.state.history import PlanSnapshot
 
@@ -24,10 +23,6 @@ KEY = "handover"
 
 class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
-
-
-def _in_utc(window: Window) -> Window:
-    return Window(window.from_at.astimezone(UTC), window.to_at.astimezone(UTC))
 
 
 class BackfillCourse(_Model):
@@ -47,7 +42,7 @@ class Planned(_Model):
     state: State
     settings_hash: str
     attempt: int
-    window: Annotated[Window, AfterValidator(_in_utc)] | None = None
+    window: Interval | None = None
     snapshot: PlanSnapshot | None = None
 
     @classmethod
@@ -56,7 +51,7 @@ class Planned(_Model):
         context: Any,
         state: State,
         settings: Settings,
-        window: Window | None = None,
+        window: Interval | None = None,
         snapshot: PlanSnapshot | None = None,
     ) -> Self:
         """Return what the plan of the DAG run at hand leaves."""

@@ -44,7 +44,7 @@ def write_history(context: Any, site: Site, settings: Settings, state: State, hi
     if context["params"]["dry_run"]:
         return
     dead_letters = len(DeadLetters(storage_of(site, settings)).guids())
-    history = history.model_copy(update={"letters": dead_letters})
+    history = history.model_copy(update={"dead_letters": dead_letters})
     Variables(site).save(HISTORY, history)
     now_at = datetime.now(UTC)
     metrics.settled(site, state, history, now_at)

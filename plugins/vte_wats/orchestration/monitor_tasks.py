@@ -109,13 +109,14 @@ def _measured_with(measures: Measures, site: Site, settings: Settings) -> Measur
 
 def _source(measures: Measures, site: Site, settings: Settings, since_at: datetime) -> Measures:
     from vte_wats.alerting.monitor_state import ServerCheck, Waiting
-    from vte_wats.intervals.windows import local_ranges, merged
+    from vte_wats.intervals.dst import local_ranges
+    from vte_wats.intervals.wall_clock import merge_ranges
     from vte_wats.orchestration.resources import open_source
     from vte_wats.state.coverage import State
 
     state = measures.state or State(since_at=since_at)
     left = state.left_to_do(measures.now_at - timedelta(seconds=settings.settle_delay_s))
-    ranges = merged([one for window in left for one in local_ranges(window, settings.zone)])
+    ranges = merge_ranges([one for window in left for one in local_ranges(window, settings.zone)])
     try:
         with open_source(site, settings) as source:
             asked_s, asked_at = time.perf_counter(), datetime.now(UTC)
@@ -163,7 +164,7 @@ def _failed_syncs(site: Site, sync_schedule: str, now_at: datetime) -> int:
 def summarise(site: Site, summary_at: str, around: AlertContext, send: Any) -> MonitorState:
     """Send the mail about yesterday when its time has come; one that cannot be sent is tried at the next check."""
     from vte_wats.alerting.mails import summary
-    from vte_wats.state.coverage import Outcome
+    from vte_wats.domain.outcome import Outcome
 
     monitor_state = around.monitor_state
     day = day_to_sum_up(around.now_at.astimezone(around.zone), summary_at, monitor_state.summary_day)
@@ -195,9 +196,10 @@ def day_to_sum_up(local: datetime, summary_at: str, told: date | None) -> date |
 
 def _day(site: Site, day: Any, zone: ZoneInfo) -> tuple[dict[tuple[str, str], int], dict[str, int]]:
     """Return the day's runs in VTE by product and result, and how many letters there are of each kind."""
-    from vte_wats.intervals.windows import local_ranges, window_of
+    from vte_wats.intervals.dst import local_ranges
     from vte_wats.orchestration.resources import open_source, read_settings, storage_of
     from vte_wats.storage.dead_letters import DeadLetters
+    from vte_wats.sync.plan import window_of
 
     settings = read_settings(site)
     begins_at = datetime(day.year, day.month, day.day, tzinfo=zone)

@@ -15,13 +15,15 @@ LATE_FROM = "plan_missing"
 @task
 def plan(site_name: str) -> list[str]:
     """List the keys of the runs in VTE, in batches."""
-    from vte_wats.intervals.windows import everything_until, local_ranges, window_of, with_reset_clocks
+    from vte_wats.intervals.dst import local_ranges
+    from vte_wats.intervals.wall_clock import everything_until, with_reset_clocks
     from vte_wats.orchestration.handover import Handover, Planned
     from vte_wats.orchestration.resources import open_source, read_settings
     from vte_wats.orchestration.task_context import staging
     from vte_wats.orchestration.verified_state import verified_state
     from vte_wats.reconcile.compare import sample_of
     from vte_wats.reconcile.missing_runs import stage_keys, staged_guids
+    from vte_wats.sync.plan import window_of
 
     context = get_current_context()
     days = context["params"]["days"]
@@ -62,7 +64,7 @@ def plan_missing(site_name: str, batches: Any) -> list[dict[str, Any]]:
     from vte_wats.orchestration.handover import Handover
     from vte_wats.orchestration.resources import read_settings, storage_of
     from vte_wats.orchestration.task_context import staging
-    from vte_wats.reconcile.missing_runs import to_transfer
+    from vte_wats.reconcile.missing_runs import runs_to_transfer
     from vte_wats.state.late_arrivals import found_later
     from vte_wats.storage.dead_letters import DeadLetters
     from vte_wats.sync.plan import plan_named
@@ -71,7 +73,7 @@ def plan_missing(site_name: str, batches: Any) -> list[dict[str, Any]]:
     site = Site(site_name)
     settings = read_settings(site)
     compared = (staging(site, settings, name) for name in batches)
-    missing = to_transfer(compared, DeadLetters(storage_of(site, settings)))
+    missing = runs_to_transfer(compared, DeadLetters(storage_of(site, settings)))
     left = Handover.pull(context, "plan")
     if left is not None and left.coverage is not None:
         Handover(late=found_later(missing.times_local, left.coverage, settings)).push(context)

@@ -12,14 +12,13 @@ from vte_wats.config.sites import Site
 @task
 def plan(site_name: str) -> list[dict[str, Any]]:
     """Cut the data interval, or the time since lastSync, into slices."""
-    from vte_wats.intervals.windows import window_of
     from vte_wats.orchestration.handover import Handover, Planned
     from vte_wats.orchestration.resources import open_source, read_settings, storage_of
     from vte_wats.orchestration.task_context import interval_to_sync
     from vte_wats.orchestration.verified_state import verified_state
     from vte_wats.state.late_arrivals import measured
     from vte_wats.storage.dead_letters import DeadLetters
-    from vte_wats.sync.plan import plan_held, plan_seen, plan_snapshot, ranges_to_read
+    from vte_wats.sync.plan import plan_held, plan_seen, plan_snapshot, ranges_to_read, window_of
 
     context = get_current_context()
     site = Site(site_name)

@@ -22,8 +22,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from vte_wats.config.settings import Settings
-    from vte_wats.domain.ports import Report
-    from vte_wats.sync.map_runs import Refusal
+    from vte_wats.domain.report import Refusal, Report
     from vte_wats.sync.upload import ReadAgain
 
 UPLOAD_TASK = "transfer.upload"
@@ -113,7 +112,14 @@ def upload(site_name: str, mapped: dict[str, Any], *, shows_progress: bool) -> d
     with open_wats(site, settings) as wats, InFlightKeys(storage, name, options.now_at) as keys:
         try:
             counts = upload_slice(
-                staged, wats, dead_letters, settings, options, claims=keys, read_again=_reader(site, settings)
+                staged,
+                wats,
+                dead_letters,
+                settings,
+                options,
+                read=mapped["read"],
+                in_flight=keys,
+                read_again=_reader(site, settings),
             )
         finally:
             metrics.sent(site, wats.request_stats())
@@ -141,12 +147,12 @@ def _reader(site: Site, settings: Settings) -> ReadAgain:
 @task(trigger_rule=TriggerRule.ALL_DONE)
 def settle(site_name: str, slices: Any, settling: dict[str, Any]) -> dict[str, Any]:
     """Balance the accounts of all slices; only a complete window extends coverage and moves ``lastSync``."""
+    from vte_wats.domain.outcome import Outcome
     from vte_wats.orchestration.handover import Handover
     from vte_wats.orchestration.history_writer import settled_history, write_history
     from vte_wats.orchestration.resources import read_history, read_settings, storage_of, write_state
     from vte_wats.orchestration.task_context import sync_key, uploads_that_succeeded
     from vte_wats.orchestration.verified_state import state_to_settle
-    from vte_wats.state.coverage import Outcome
     from vte_wats.storage.staging import discard
     from vte_wats.sync.settle import settle as settle_slices
     from vte_wats.sync.upload import REDRIVEN

@@ -8,7 +8,7 @@ from typing import Any
 
 from vte_wats.config.settings import Settings
 from vte_wats.config.sites import Site
-from vte_wats.domain.ports import SourceIdentity
+from vte_wats.domain.source import SourceIdentity
 from vte_wats.orchestration.handover import KEY, Handover, Planned
 from vte_wats.orchestration.resources import read_state, wats_host
 from vte_wats.state.coverage import State
