@@ -240,18 +240,18 @@ MUTATIONS = (
     ),
     _core(
         "nothing claimed", "of two uploads at once one overwrites the other's run", "sync/upload.py",
-        "aloud=not options.dry_run", "aloud=False",
+        "persist=not options.dry_run", "persist=False",
         "unit/test_upload.py::test_two_uploads_at_once_do_not_overwrite_each_others_runs",
     ),
     _core(
         "a dry run claims", "a trial keeps real runs out of WATS", "sync/upload.py",
-        "aloud=not options.dry_run", "aloud=True",
+        "persist=not options.dry_run", "persist=True",
         "unit/test_upload.py::test_what_a_dry_run_would_post_keeps_no_other_upload_back",
     ),
     _core(
         "a claim stays", "a run that was corrected stays out of WATS", "storage/in_flight_keys.py",
         ".unlink()", "",
-        "unit/test_claims.py::test_a_claim_goes_when_its_upload_ends",
+        "unit/test_claims.py::test_the_keys_go_when_their_upload_ends",
     ),
     _core(
         "natural keys by their letters", "WATS takes two runs for one and overwrites the first", "domain/ports.py",

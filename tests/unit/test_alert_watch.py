@@ -17,7 +17,7 @@ from vte_wats.alerting.task_failure import TaskFailure, one_line, replaces
 from vte_wats.config.alert_settings import AlertSettings
 from vte_wats.config.sites import Site
 from vte_wats.state.coverage import CoveredInterval, State
-from vte_wats.storage.dead_letters import DeadLetterHead, DeadLetterKind
+from vte_wats.storage.dead_letters import DeadLetterHeader, DeadLetterKind
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 SITE = Site("oslo")
@@ -42,9 +42,11 @@ def covered(until_at: datetime) -> State:
     )
 
 
-def a_head(kind: DeadLetterKind, signature: str = "serial is blank", *, age: timedelta = timedelta()) -> DeadLetterHead:
+def a_head(
+    kind: DeadLetterKind, signature: str = "serial is blank", *, age: timedelta = timedelta()
+) -> DeadLetterHeader:
     at = NOW - age
-    return DeadLetterHead(
+    return DeadLetterHeader(
         index_guid=uuid4(), kind=kind, reason="r", signature=signature, first_at=at, last_at=NOW, attempts=1
     )
 

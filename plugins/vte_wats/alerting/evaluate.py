@@ -17,7 +17,7 @@ from vte_wats.alerting.monitor_state import MonitorState, ServerCheck, Waiting
 from vte_wats.config.alert_settings import AlertSettings
 from vte_wats.config.sites import Site
 from vte_wats.state.coverage import State
-from vte_wats.storage.dead_letters import DeadLetterHead, DeadLetterKind
+from vte_wats.storage.dead_letters import DeadLetterHeader, DeadLetterKind
 
 # A condition with a limit closes below this part of it, so that a value near the limit does not open and close it.
 _CLOSES_BELOW = 0.8
@@ -39,7 +39,7 @@ class Measures:
     clock_skew_s: float | None = None
     clock_skew_limit_s: int = 60
     failed_syncs: int | None = None
-    letters: tuple[DeadLetterHead, ...] | None = None
+    letters: tuple[DeadLetterHeader, ...] | None = None
     free_mb: int | None = None
 
 
@@ -221,6 +221,6 @@ def _is_away(measures: Measures) -> bool:
     return any(reach is None or not reach.ok for reach in (measures.vte, measures.wats))
 
 
-def _most_often(heads: Iterable[DeadLetterHead]) -> str:
+def _most_often(heads: Iterable[DeadLetterHeader]) -> str:
     counted = Counter(head.signature for head in heads).most_common(1)
     return f"{counted[0][0]} ({counted[0][1]})" if counted else "-"

@@ -14,7 +14,7 @@ ALL = "all"
 
 def lettered(letters: DeadLetters, dead_letters: str) -> list[UUID]:
     """Return the runs with letters of one signature, or of ``all``."""
-    return [head.index_guid for head in letters.heads() if dead_letters in (ALL, head.signature)]
+    return [head.index_guid for head in letters.headers() if dead_letters in (ALL, head.signature)]
 
 
 def redrive(letters: DeadLetters, dead_letters: str) -> list[UUID]:
@@ -25,7 +25,7 @@ def redrive(letters: DeadLetters, dead_letters: str) -> list[UUID]:
     """
     found = lettered(letters, dead_letters)
     if not found and dead_letters != ALL:
-        known = Counter(head.signature for head in letters.heads())
+        known = Counter(head.signature for head in letters.headers())
         listed = "; ".join(f"{signature} ({runs} runs)" for signature, runs in known.most_common()) or "there are none"
         raise FatalError(
             VW521, f"dead_letters: no dead letter has the signature {dead_letters!r}. Signatures: {listed}"

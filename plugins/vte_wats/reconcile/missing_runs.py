@@ -74,7 +74,7 @@ def to_transfer(portions: Iterable[Staging], letters: DeadLetters) -> Swept:
 
     What a held run waits for may be there by now; dead letters stay where they are.
     """
-    kinds = {head.index_guid: head.kind for head in letters.heads()}
+    kinds = {head.index_guid: head.kind for head in letters.headers()}
     dead = {guid for guid, kind in kinds.items() if kind is DeadLetterKind.DEAD}
     lines = (line.partition(" ") for portion in portions for line in portion.read(MISSING))
     missing = [(UUID(guid), datetime.fromisoformat(local)) for guid, _, local in lines]
