@@ -219,7 +219,8 @@ def _run(run: RunRow, steps: Iterable[StepRow]) -> VteTestRun:
 
 
 def _step(row: StepRow) -> dict[str, Any]:
-    other_value = row.other_value
+    other = row.other_value
+    is_binary = other is None or isinstance(other, bytes)
     return {
         "kind": row.kind,
         "step_number": row.step_number,
@@ -228,10 +229,8 @@ def _step(row: StepRow) -> dict[str, Any]:
         "test_number": row.test_number,
         "units": row.units,
         "numeric_value": row.numeric_value,
-        "text_value": row.text_value
-        if other_value is None or isinstance(other_value, bytes)
-        else _as_text(other_value),
-        "bytes_value": other_value if isinstance(other_value, bytes) else None,
+        "text_value": row.text_value if is_binary else _as_text(other),
+        "bytes_value": other if is_binary else None,
         "low_limit": row.low_limit,
         "high_limit": row.high_limit,
         "result_code": row.result_code,
