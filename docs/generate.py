@@ -24,7 +24,21 @@ from vte_wats.alerting.monitor_state import MonitorState, ServerCheck, Waiting
 from vte_wats.config.alert_settings import AlertSettings, QuietHours
 from vte_wats.config.settings import PartRevision, Settings, TableOverride
 from vte_wats.config.sites import Site
-from vte_wats.messages import MESSAGES, VW103, VW106, VW113, VW505, VW511, VW512, VW513, VW514, VW515, VW914, VW916
+from vte_wats.messages import (
+    MESSAGES,
+    VW103,
+    VW106,
+    VW113,
+    VW505,
+    VW511,
+    VW512,
+    VW513,
+    VW514,
+    VW515,
+    VW914,
+    VW916,
+    Follows,
+)
 from vte_wats.vte.sql_errors import SQL_ERRORS
 from vte_wats.wats.connection import WatsOptions
 from vte_wats.wats.response_errors import RESPONSE_ERRORS, FailureClass
@@ -130,7 +144,7 @@ WATS_FIELDS = (
     ("Host (WATS server)", "address of the WATS server, without `/api`", "`https://acme.wats.com`"),
     ("Port", "only when the address has none and it is not the usual one", ""),
     ("Login", "empty with an API token", ""),
-    ("Password", "the API token as WATS shows it; beside a login, that user's password", ""),
+    ("Password", "the API token as WATS shows it; with a login, that user's password", ""),
 )
 MAIL_FIELDS = (
     ("Host, Port", "the mail server", "`smtp.factory.example`, `465`"),
@@ -194,6 +208,14 @@ SEARCHES = (
     ),
 )
 
+
+CONSEQUENCES = {
+    Follows.AGAIN: "Airflow retries with growing waits, or after the wait that the other side asked for",
+    Follows.STOPS: "the task fails at once, because only a person can help; no dead letters are written for it",
+    Follows.DEAD: "this run cannot be uploaded as it is; the other runs continue",
+    Follows.HELD: "this run waits for a setting; the other runs continue",
+    Follows.WARNS: "a warning; the task continues",
+}
 
 SYMPTOMS = (
     (
@@ -352,7 +374,7 @@ Each of `conditions`, by the names in [alerts](alerts.md#what-is-watched):
 Connection type: Microsoft SQL Server.
 
 {_table(("field", "meaning", "example"), VTE_FIELDS)}
-What `Extra` may hold beside other arguments of `pymssql.connect`, such as `encryption` and `tds_version`:
+`Extra` may hold arguments of `pymssql.connect`, such as `encryption` and `tds_version`. These have defaults of their own:
 
 {_table(("name", "default", "meaning"), list(_extras()))}
 ## Connection `wats_default`
@@ -586,10 +608,10 @@ def _tables_read() -> set[str]:
 # Troubleshooting ------------------------------------------------------------------------------------------------------
 
 _NEXT = {
-    FailureClass.TRANSIENT: "tried again",
-    FailureClass.AMBIGUOUS: "tried again: the report may be stored already, under the same id",
-    FailureClass.REJECTED: "dead letter; the other runs continue",
-    FailureClass.FATAL: "stops",
+    FailureClass.TRANSIENT: Follows.AGAIN.value,
+    FailureClass.AMBIGUOUS: f"{Follows.AGAIN.value}: the report may be stored already, under the same id",
+    FailureClass.REJECTED: Follows.DEAD.value,
+    FailureClass.FATAL: Follows.STOPS.value,
 }
 
 
@@ -603,14 +625,7 @@ Every message of the product starts with a code such as `VW304`, in the log of a
 When several tasks are red in the Airflow UI, read the first one from the left: it says why, the others only follow.
 Clearing failed tasks later is always safe: what is in WATS is skipped.
 
-| what follows | meaning |
-| --- | --- |
-| tried again | Airflow retries with growing waits, or after the wait that the other side asked for |
-| stops | the task fails at once, because only a person can help; no dead letters are written for it |
-| dead letter | this run cannot be uploaded as it is; the other runs continue |
-| held | this run waits for a setting; the other runs continue |
-| goes on | a warning; the task continues |
-
+{_table(("what follows", "meaning"), [(follows.value, meaning) for follows, meaning in CONSEQUENCES.items()])}
 ## By symptom
 
 {_table(("you see", "it means", "what to do"), SYMPTOMS)}
