@@ -374,7 +374,7 @@ Each of `conditions`, by the names in [alerts](alerts.md#what-is-watched):
 Connection type: Microsoft SQL Server.
 
 {_table(("field", "meaning", "example"), VTE_FIELDS)}
-`Extra` may hold arguments of `pymssql.connect`, such as `encryption` and `tds_version`. These have defaults of their own:
+`Extra` may hold arguments of `pymssql.connect`, such as `encryption` and `tds_version`. Some have other defaults:
 
 {_table(("name", "default", "meaning"), list(_extras()))}
 ## Connection `wats_default`
