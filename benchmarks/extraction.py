@@ -169,10 +169,10 @@ def prepare(slice_runs: int) -> None:
 
 
 def _slices(source: Any, runs: int) -> Any:
-    from vte_wats.intervals.windows import Window
+    from vte_wats.intervals.interval import Interval
     from vte_wats.sync.plan import plan
 
-    return plan(source, _prepared["settings"], Window(plant.START, plant.START + timedelta(seconds=runs))).slices
+    return plan(source, _prepared["settings"], Interval(plant.START, plant.START + timedelta(seconds=runs))).slices
 
 
 def _read(runs: int, *, mapping: bool) -> tuple[int, int, float]:

@@ -39,7 +39,7 @@ def main() -> None:
     os.environ.update(environment)
 
     from vte_wats.config.settings import Settings
-    from vte_wats.intervals.windows import Window
+    from vte_wats.intervals.interval import Interval
     from vte_wats.storage.staging import Staging
     from vte_wats.sync.extract import extract
     from vte_wats.sync.plan import plan
@@ -52,7 +52,7 @@ def main() -> None:
         before = len(here.recv())
         with tempfile.TemporaryDirectory() as folder, VteSource(settings) as source:
             source.identity()
-            (part,) = plan(source, settings, Window(START, START + timedelta(hours=1))).slices
+            (part,) = plan(source, settings, Interval(START, START + timedelta(hours=1))).slices
             extract(source, Staging(UPath(folder)), part, settings)
         here.send("log")
         for sql, rows, duration_s in here.recv()[before:]:

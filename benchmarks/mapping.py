@@ -97,7 +97,7 @@ def prepare(environment: dict[str, str], runs: int) -> None:
     from datetime import timedelta
 
     from vte_wats.config.settings import Settings
-    from vte_wats.domain.ports import TimeRange
+    from vte_wats.intervals.wall_clock import LocalRange
     from vte_wats.mapping.report_builder import map_run
     from vte_wats.vte.reader import VteSource
 
@@ -105,7 +105,7 @@ def prepare(environment: dict[str, str], runs: int) -> None:
     settings = Settings.model_validate_json(environment["AIRFLOW_VAR_VTE_WATS"])
     begin = plant.START.replace(tzinfo=None)
     with VteSource(settings) as source:
-        read = list(source.runs_between([TimeRange(begin, begin + timedelta(seconds=runs))]))
+        read = list(source.runs_between([LocalRange(begin, begin + timedelta(seconds=runs))]))
     bodies = [map_run(run, settings).body for run in read]
     values = [_values(body) for body in bodies]
     for each, body in zip(values, bodies, strict=True):

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -188,10 +189,10 @@ def prepare(environment: dict[str, str], runs: int, batch_size: int | None = Non
     from upath import UPath
 
     from vte_wats.config.settings import Settings
-    from vte_wats.intervals.windows import Window
+    from vte_wats.intervals.interval import Interval
     from vte_wats.storage.staging import Staging
     from vte_wats.sync.extract import extract
-    from vte_wats.sync.map_runs import map_runs, mapped_runs
+    from vte_wats.sync.map_runs import map_runs, staged_mappings
     from vte_wats.sync.plan import plan
     from vte_wats.vte.reader import VteSource
 
@@ -202,12 +203,12 @@ def prepare(environment: dict[str, str], runs: int, batch_size: int | None = Non
     folder = tempfile.TemporaryDirectory()
     slices = []
     with VteSource(settings) as source:
-        for part in plan(source, settings, Window(plant.START, plant.START + timedelta(seconds=runs))).slices:
+        for part in plan(source, settings, Interval(plant.START, plant.START + timedelta(seconds=runs))).slices:
             staging = Staging(UPath(folder.name) / part.name)
             extract(source, staging, part, settings)
             map_runs(staging, settings)
             slices.append(staging)
-    reports = [report for staging in slices for report in mapped_runs(staging)]
+    reports = [report for staging in slices for report in staged_mappings(staging)]
     _prepared.update(folder=folder, settings=settings, slices=slices, reports=reports)
     return len(slices)
 
@@ -266,6 +267,7 @@ def transfer(staging: Any, storage: Any, name: str, wats_connection: Any, budget
     """Upload one slice with a session of its own, as the task does."""
     from vte_wats.storage.dead_letters import DeadLetters
     from vte_wats.storage.in_flight_keys import InFlightKeys
+    from vte_wats.sync.extract import RUNS
     from vte_wats.sync.upload import UploadOptions, upload
     from vte_wats.wats.client import WatsSession
 
@@ -275,7 +277,8 @@ def transfer(staging: Any, storage: Any, name: str, wats_connection: Any, budget
         InFlightKeys(storage, name, options.now_at) as claims,
     ):
         letters = DeadLetters(storage)
-        upload(staging, wats, letters, settings, options, claims=claims, read_again=lambda _: [])
+        read = sum(1 for _ in staging.read(RUNS))
+        upload(staging, wats, letters, settings, options, read=read, in_flight=claims, read_again=lambda _: [])
 
 
 def _the_first(reports: int) -> list[Any]:
@@ -284,17 +287,17 @@ def _the_first(reports: int) -> list[Any]:
 
     from vte_wats.storage.staging import Staging
     from vte_wats.sync.extract import RUNS
-    from vte_wats.sync.map_runs import REPORTS
+    from vte_wats.sync.map_runs import stage_mapped, staged_mappings
 
     fresh, left = [], reports
     place = Path(tempfile.mkdtemp(dir=_prepared["folder"].name))
     for number, staging in enumerate(_prepared["slices"]):
-        lines = {name: list(staging.read(name))[:left] for name in (RUNS, REPORTS)}
-        if lines[RUNS]:
+        runs = list(islice(staging.read(RUNS), left))
+        if runs:
             fresh.append(Staging(UPath(place) / f"{number}"))
-            for name, each in lines.items():
-                fresh[-1].write(name, each)
-        left -= len(lines[RUNS])
+            fresh[-1].write(RUNS, runs)
+            stage_mapped(fresh[-1], islice(staged_mappings(staging), left))
+        left -= len(runs)
     return fresh
 
 

@@ -12,7 +12,8 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from vte_wats.state.coverage import Instant, State
+from vte_wats.intervals.interval import Instant
+from vte_wats.state.coverage import State
 from vte_wats.state.history import History
 
 _INTERVAL_S = 300  # until the first scheduled interval has told
@@ -132,7 +133,7 @@ def health(sites: Sequence[Stored], now_at: datetime) -> Health:
         status=max(words, key=list(ProbeStatus).index),
         last_sync=None if None in states else min(one.last_sync for one in states if one is not None),
         runs_processed=sum(sum(one.totals.values()) for one in states if one is not None),
-        errors=sum(one.history.letters for one in sites),
+        errors=sum(one.history.dead_letters for one in sites),
         runs_per_minute=round(recent / ((now_at - hour_at).total_seconds() / 60), 1),
     )
 

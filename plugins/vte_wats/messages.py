@@ -1,9 +1,8 @@
 """Every message of the product: its code, what follows, what it means, what to do.
 
 An error or a warning names one of these objects where it is raised; docs/troubleshooting.md and the status page show
-the same record. A code never changes and is never used again. The messages about errors of SQL Server (VW2..) and
-answers of WATS (VW3..) stand in ``vte_wats.vte.sql_errors`` and ``vte_wats.wats.response_errors``, beside what tells
-them apart.
+the same text. A code never changes and is never reused. The messages about errors of SQL Server (VW2..) and answers of
+WATS (VW3..) are in ``vte_wats.vte.sql_errors`` and ``vte_wats.wats.response_errors``, beside their rules.
 """
 
 from __future__ import annotations
@@ -41,8 +40,8 @@ VW101 = Message(
     "VW101",
     Follows.STOPS,
     "the Variable does not exist",
-    "the site has given no answers yet",
-    "create the Variable vte_wats with at least the two answers of the message",
+    "the site has no settings yet",
+    "create the Variable vte_wats with at least the two settings that the message names",
 )
 VW102 = Message(
     "VW102",
@@ -55,35 +54,35 @@ VW103 = Message(
     "VW103",
     Follows.STOPS,
     "N setting(s) are wrong",
-    "a value breaks its rule, or a name is no setting",
+    "a value breaks its rule, or a name is not a setting",
     "correct each named field; docs/configuration.md has the rules",
 )
 VW104 = Message(
     "VW104",
     Follows.STOPS,
     "[vte_wats] sites: names separated by commas",
-    "a site's name cannot be part of ids",
+    "a site's name cannot be used in ids",
     "use lower-case letters and digits, a letter first",
 )
 VW105 = Message(
     "VW105",
     Follows.STOPS,
     "[vte_wats] sites: each name once",
-    "two sites have one name",
-    "name each once",
+    "two sites have the same name",
+    "give each site its own name",
 )
 VW106 = Message(
     "VW106",
     Follows.STOPS,
     "[vte_wats] start_date",
-    "the deployment does not say from when on to sync",
+    "the deployment does not say where the sync starts",
     "set AIRFLOW__VTE_WATS__START_DATE",
 )
 VW107 = Message(
     "VW107",
     Follows.STOPS,
     "[vte_wats] …: a whole number",
-    "an option of the section is no number, or too small",
+    "an option of the section is not a number, or too small",
     "correct it in airflow.cfg or the environment",
 )
 VW108 = Message(
@@ -97,14 +96,14 @@ VW109 = Message(
     "VW109",
     Follows.STOPS,
     "ca_file: must hold certificates",
-    "the file is there but is no PEM file",
+    "the file is there but is not a PEM file",
     "put the certificate authority of WATS into it",
 )
 VW110 = Message(
     "VW110",
     Follows.STOPS,
     "storage_path names a connection that does not exist",
-    "the bucket's credentials are not in Airflow",
+    "Airflow does not have the credentials of the bucket",
     "create that connection, or correct storage_path",
 )
 VW111 = Message(
@@ -112,14 +111,14 @@ VW111 = Message(
     Follows.STOPS,
     "storage_path cannot be used",
     "the bucket or its driver is missing",
-    "do what the message says; create the bucket, install the provider",
+    "do what the message says: create the bucket, or install the provider",
 )
 VW112 = Message(
     "VW112",
     Follows.STOPS,
     "the Variable with the requests of the last minute is damaged",
-    "somebody wrote to it",
-    "delete it a minute after the last request to WATS",
+    "somebody changed it by hand",
+    "delete it one minute after the last request to WATS",
 )
 VW113 = Message(
     "VW113",
@@ -133,23 +132,23 @@ VW299 = Message(
     "VW299",
     Follows.STOPS,
     "VTE: unexpected error",
-    "an error number nobody has judged",
-    "report it with the message; clear the task once it is mended",
+    "an error number that the product does not know",
+    "report it with the message; clear the task once the cause is fixed",
 )
 # VW3.. WATS, beside its table
 VW391 = Message(
     "VW391",
     Follows.AGAIN,
     "WATS: asked for a pause",
-    "it is longer than a task sleeps through",
-    "nothing; the task comes again when it is over",
+    "the pause is longer than a task waits",
+    "nothing; the task is tried again when the pause is over",
 )
 VW392 = Message(
     "VW392",
     Follows.AGAIN,
     "not sent, WATS failed too often just before",
     "WATS is down",
-    "as the failure says that the message repeats",
+    "see the earlier failure that the message repeats",
 )
 # VW4.. single runs
 VW401 = Message(
@@ -157,20 +156,20 @@ VW401 = Message(
     Follows.HELD,
     "test plan … matches nothing in process_map",
     "its WATS process is not known",
-    "add it to process_map; the runs go through by themselves",
+    "add it to process_map; the runs are then uploaded without further action",
 )
 VW402 = Message(
     "VW402",
     Follows.HELD,
     "a run's result code is not listed",
-    "IndexData.Result has a value nobody has judged",
+    "IndexData.Result has a value whose meaning is not set",
     "add it to result_codes",
 )
 VW403 = Message(
     "VW403",
     Follows.HELD,
     "a step's result code is not listed",
-    "TestResultType has a value nobody has judged",
+    "TestResultType has a value whose meaning is not set",
     "add it to step_result_codes",
 )
 VW404 = Message(
@@ -184,14 +183,14 @@ VW411 = Message(
     "VW411",
     Follows.DEAD,
     "serial or part number must not be blank",
-    "WATS tells units apart by it",
-    "correct the run in VTE, then drive the letter again",
+    "WATS identifies a unit by it",
+    "correct the run in VTE, then redrive the dead letter",
 )
 VW412 = Message(
     "VW412",
     Follows.DEAD,
     "serial or part number is too long",
-    "WATS takes 100 characters",
+    "WATS accepts 100 characters",
     "correct it in VTE",
 )
 VW413 = Message(
@@ -206,12 +205,12 @@ VW414 = Message(
     Follows.DEAD,
     "station must not be blank",
     "neither the setting's column nor Hostname has a value",
-    "correct it in VTE, or let the setting station name another column",
+    "correct it in VTE, or name another column in the setting station",
 )
 VW415 = Message(
     "VW415",
     Follows.DEAD,
-    "the start lies outside what WATS stores",
+    "the start is outside what WATS stores",
     "Timestamp or TestTime is wrong",
     "correct the run in VTE",
 )
@@ -240,44 +239,44 @@ VW418 = Message(
 VW501 = Message(
     "VW501",
     Follows.STOPS,
-    "plan failed, so nothing was carried",
-    "settle only follows",
-    "look at plan's log",
+    "plan failed, so nothing was transferred",
+    "settle failed only because plan did",
+    "read the log of plan",
 )
 VW502 = Message(
     "VW502",
     Follows.STOPS,
     "N of M slices failed",
-    "their own logs say why",
-    "mend it, clear the failed tasks",
+    "the logs of their tasks say why",
+    "fix the cause, then clear the failed tasks",
 )
 VW503 = Message(
     "VW503",
     Follows.STOPS,
-    "accounts do not balance",
-    "runs and outcomes differ: a mistake of the product",
-    "keep the staging folder, report it",
+    "the counts do not balance",
+    "runs and outcomes differ: a defect of the product",
+    "keep the staging folder and report it",
 )
 VW504 = Message(
     "VW504",
     Follows.STOPS,
     "runs were read, but others have an outcome",
     "as VW503, within one slice",
-    "keep the staging folder, report it",
+    "keep the staging folder and report it",
 )
 VW505 = Message(
     "VW505",
     Follows.STOPS,
     "WATS rejected N runs for the same reason",
-    "a setting is wrong, not the runs; nothing was dead-lettered",
-    "correct what WATS names, clear the task",
+    "a setting is wrong, not the runs; no dead letter was written",
+    "correct what WATS names, then clear the task",
 )
 VW506 = Message(
     "VW506",
     Follows.AGAIN,
     "N reports could not be uploaded now",
-    "WATS failed for some; the rest is stored",
-    "nothing unless it stays: then as the first failure says",
+    "WATS failed for some; the others are stored",
+    "nothing, unless it continues: then as the first failure says",
 )
 VW507 = Message(
     "VW507",
@@ -290,35 +289,35 @@ VW508 = Message(
     "VW508",
     Follows.STOPS,
     "sampled reports were altered in WATS",
-    "a report says something else than its run",
-    "find out by whom, then vte_wats_backfill with the runs and force",
+    "a report differs from its run",
+    "find out who changed it, then trigger vte_wats_backfill with the runs and force",
 )
 VW511 = Message(
     "VW511",
     Follows.STOPS,
     "the Variable is lost",
-    "earlier syncs wrote the state, and it is gone",
-    "restore it, or begin anew as the message says",
+    "earlier syncs wrote the state, and it does not exist now",
+    "restore it, or start again as the message says",
 )
 VW512 = Message(
     "VW512",
     Follows.STOPS,
     "the Variable is older than the last sync",
-    "a backup was put back",
+    "a backup was restored",
     "put the newer one back, or go on as the message says",
 )
 VW513 = Message(
     "VW513",
     Follows.STOPS,
-    "another database, WATS or source_timezone than so far, or restored",
-    "the connections lead elsewhere, or the setting changed",
-    "correct the connection or the setting, or trigger with accept_identity if it is meant",
+    "another database, WATS or source_timezone than before, or a restored database",
+    "a connection leads to another server, or the setting changed",
+    "correct the connection or the setting; if the change is intended, trigger with accept_identity",
 )
 VW514 = Message(
     "VW514",
     Follows.STOPS,
     "the Variable is from the future",
-    "a clock was set back, or it is another system's",
+    "a clock was set back, or the state belongs to another system",
     "correct the clock, or restore the right state",
 )
 VW515 = Message(
@@ -332,15 +331,15 @@ VW516 = Message(
     "VW516",
     Follows.STOPS,
     "the Variable is damaged",
-    "the state is no state",
-    "restore it, or begin anew",
+    "it does not hold a valid state",
+    "restore it, or start again as the message says",
 )
 VW521 = Message(
     "VW521",
     Follows.STOPS,
     "no dead letter has the signature",
-    "a typing error, or they went through",
-    "take one of the signatures in the message",
+    "the signature has a typing error, or its runs were uploaded since",
+    "use one of the signatures in the message",
 )
 VW522 = Message(
     "VW522",
@@ -360,15 +359,15 @@ VW531 = Message(
 VW601 = Message(
     "VW601",
     Follows.AGAIN,
-    "a message could not be sent",
-    "no way took it",
-    "mend smtp_default or the Apprise connection; the next check sends it",
+    "a notification could not be sent",
+    "every channel failed",
+    "fix smtp_default or the Apprise connection; the next check sends it",
 )
 # VW9.. warnings: the sync goes on
 VW901 = Message(
     "VW901",
     Follows.WARNS,
-    "nobody is told of anything",
+    "nobody is notified of anything",
     "no recipients are set",
     "set alerts.recipients",
 )
@@ -376,77 +375,77 @@ VW902 = Message(
     "VW902",
     Follows.WARNS,
     "the storage cannot be read",
-    "folder or bucket is away",
-    "mend it; syncs fail, too",
+    "the folder or bucket is not reachable",
+    "fix it; syncs fail as well",
 )
 VW903 = Message(
     "VW903",
     Follows.WARNS,
     "the summary is tried again",
-    "VTE or the mail server was away",
+    "VTE or the mail server did not answer",
     "nothing",
 )
 VW904 = Message(
     "VW904",
     Follows.WARNS,
-    "the Variable is damaged and begins anew",
-    "the history is no history",
-    "nothing; its counts begin at zero",
+    "the Variable is damaged and starts empty",
+    "it does not hold a valid history",
+    "nothing; its counts start at zero",
 )
 VW905 = Message(
     "VW905",
     Follows.WARNS,
     "late, and …",
-    "a deadline passed, and state or settings cannot be read",
+    "a deadline was missed, and state or settings cannot be read",
     "as the rest of the message says",
 )
 VW906 = Message(
     "VW906",
     Follows.WARNS,
-    "nobody is told, for no recipients are set",
-    "what would have been a mail",
+    "nobody is notified, because no recipients are set",
+    "this would have been a mail",
     "set alerts.recipients",
 )
 VW907 = Message(
     "VW907",
     Follows.WARNS,
-    "not told, tried again at the next check",
-    "mail server or target refused",
-    "mend smtp_default or the Apprise connection",
+    "not sent, tried again at the next check",
+    "the mail server or the other channel refused it",
+    "fix smtp_default or the Apprise connection",
 )
 VW908 = Message(
     "VW908",
     Follows.WARNS,
     "the Variable holds no missed deadline",
-    "somebody wrote to it",
+    "somebody changed it by hand",
     "nothing",
 )
 VW909 = Message(
     "VW909",
     Follows.WARNS,
-    "one way failed",
-    "of mail and Apprise, the other took it",
-    "mend the one named",
+    "one channel failed",
+    "of mail and Apprise, the other channel worked",
+    "fix the named channel",
 )
 VW910 = Message(
     "VW910",
     Follows.WARNS,
     "the Variable holds no failure",
-    "somebody wrote to it",
+    "somebody changed it by hand",
     "nothing",
 )
 VW911 = Message(
     "VW911",
     Follows.WARNS,
     "SQL Server's clock is behind",
-    "the window ends earlier for it",
+    "the window ends earlier because of it",
     "set both clocks by the same time server",
 )
 VW912 = Message(
     "VW912",
     Follows.WARNS,
-    "more runs than one DAG run carries",
-    "the rest is left for the next",
+    "more runs than one DAG run can process",
+    "the rest is left for the next one",
     "nothing",
 )
 VW913 = Message(
@@ -468,19 +467,19 @@ VW915 = Message(
     Follows.WARNS,
     "a column has another type than before",
     "VTE's schema changed",
-    "look whether its values still mean the same",
+    "check that its values still mean the same",
 )
 VW916 = Message(
     "VW916",
     Follows.WARNS,
     "runs appeared in the oldest part of guard_band_s",
-    "others may come later still",
-    "raise guard_band_s if the daily comparison finds runs, too",
+    "other runs may come even later",
+    "raise guard_band_s if the daily comparison finds such runs, too",
 )
 VW917 = Message(
     "VW917",
     Follows.WARNS,
-    "runs are not in WATS although their time was done",
+    "runs are not in WATS although their time was synced",
     "they came later than guard_band_s, or WATS lost them",
     "raise guard_band_s as the message says",
 )
@@ -488,8 +487,8 @@ VW918 = Message(
     "VW918",
     Follows.WARNS,
     "WATS failed N times in a row",
-    "the rest is not sent to a server that is down",
-    "nothing unless it stays",
+    "the other reports are not sent to a server that is down",
+    "nothing, unless it continues",
 )
 VW919 = Message(
     "VW919",
@@ -502,7 +501,7 @@ VW920 = Message(
     "VW920",
     Follows.WARNS,
     "fewer runs than planned were found",
-    "they are not in VTE, or no longer",
+    "they are not in VTE, or were deleted",
     "nothing if they were deleted",
 )
 VW921 = Message(
@@ -510,29 +509,43 @@ VW921 = Message(
     Follows.WARNS,
     "a run changed after its upload",
     "its report in WATS is outdated",
-    "carry it again by vte_wats_backfill",
+    "transfer it again with vte_wats_backfill",
 )
 VW922 = Message(
     "VW922",
     Follows.WARNS,
     "a run is altered in WATS",
-    "its report says something else",
+    "its report differs from the run",
     "as VW508",
 )
 VW923 = Message(
     "VW923",
     Follows.WARNS,
-    "is no dead letter and counts as none",
+    "is not a dead letter and is not counted as one",
     "somebody wrote or changed the file",
-    "look at it, then remove it; its run is compared with WATS by vte_wats_reconcile",
+    "look at it, then remove it; vte_wats_reconcile compares its run with WATS",
 )
 VW924 = Message(
     "VW924",
     Follows.WARNS,
-    "/health cannot tell",
+    "/health has no answer",
     "the option sites is wrong",
-    "correct it, as the reason says",
+    "correct it as the reason says",
+)
+VW925 = Message(
+    "VW925",
+    Follows.WARNS,
+    "the Variable is damaged: the progress of a backfill",
+    "somebody wrote to it",
+    "nothing; the backfill goes on, its progress is not shown",
+)
+VW926 = Message(
+    "VW926",
+    Follows.WARNS,
+    "the Variable is damaged: the state of the monitor",
+    "somebody wrote to it",
+    "nothing; every condition is observed again",
 )
 
 MESSAGES: tuple[Message, ...] = tuple(value for value in tuple(globals().values()) if isinstance(value, Message))
-"""All of them, in the order of their codes; those of the two tables stand there."""
+"""All of them, in the order of their codes; those of the two tables are there."""

@@ -1,4 +1,4 @@
-"""Preflight: does the database fit what is read, is it read gently, and what can its administrator do about it."""
+"""Preflight: does the database have what is read, is it read gently, and what can its administrator improve."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from vte_wats.config.settings import KEY_COLUMNS, OPTIONAL_COLUMNS, Settings, TableOverride
 from vte_wats.domain.errors import FatalError
-from vte_wats.domain.ports import SourceFacts, SourceIdentity
+from vte_wats.domain.source import SourceFacts, SourceIdentity
 from vte_wats.messages import VW531
 
 _OLDEST = 11  # SQL Server 2012
@@ -89,14 +89,16 @@ def report(findings: Sequence[Finding], log: logging.Logger) -> dict[str, Any]:
     wrong = [finding.text for finding in findings if finding.level is Level.WRONG]
     if wrong:
         raise FatalError(VW531, f"{len(wrong)} thing(s) are wrong:\n" + "\n".join(f"- {text}" for text in wrong))
-    return {"findings": [{"level": one.level.value, "text": one.text, "sql": one.sql} for one in findings]}
+    return {
+        "findings": [{"level": finding.level.value, "text": finding.text, "sql": finding.sql} for finding in findings]
+    }
 
 
 def _version(identity: SourceIdentity, facts: SourceFacts) -> Finding:
-    told = f"SQL Server {facts.version}, {facts.edition}, compatibility level {facts.compatibility_level}: {identity}"
+    server = f"SQL Server {facts.version}, {facts.edition}, compatibility level {facts.compatibility_level}: {identity}"
     if int(facts.version.partition(".")[0]) < _OLDEST:
-        return Finding(Level.WRONG, f"{told}; SQL Server 2012 (11) is the oldest that the statements are made for")
-    return Finding(Level.GOOD, told)
+        return Finding(Level.WRONG, f"{server}; SQL Server 2012 (11) is the oldest that the statements are made for")
+    return Finding(Level.GOOD, server)
 
 
 def _columns(identity: SourceIdentity, settings: Settings) -> Iterator[Finding]:
@@ -130,14 +132,15 @@ def _indexes(facts: SourceFacts, settings: Settings) -> Iterator[Finding]:
     for table, columns in _SOUGHT:
         names = [_name_here(table, column, settings) for column in columns]
         here, sought = str(names[0]).split(".", 1)
-        found = next((one for one in facts.indexes if _same(one.table, here) and _same(one.columns[0], sought)), None)
+        indexes = (index for index in facts.indexes if _same(index.table, here) and _same(index.columns[0], sought))
+        found = next(indexes, None)
         if found is not None:
-            yield Finding(Level.GOOD, f"index {found.name} on {here} begins with {sought}")
+            yield Finding(Level.GOOD, f"index {found.name} on {here} starts with {sought}")
             continue
         key = ", ".join(f"[{name.split('.', 1)[1]}]" for name in names if name)
         yield Finding(
             Level.ADVICE,
-            f"no index on {here} begins with {sought}, so every slice reads the whole table; in a quiet hour:",
+            f"no index on {here} starts with {sought}, so every slice reads the whole table; in a quiet hour:",
             f"CREATE NONCLUSTERED INDEX [IX_{here}_{sought}] ON [{settings.source_schema}].[{here}] ({key});",
         )
 
@@ -169,22 +172,22 @@ def _rights(facts: SourceFacts) -> Finding:
             Level.ADVICE,
             "the login may write; give the adapter one that may only read: include/sql/grant_read_only.sql",
         )
-    return Finding(Level.GOOD, "the login is no member of a role that writes")
+    return Finding(Level.GOOD, "the login is not a member of a role that writes")
 
 
 def _encryption(facts: SourceFacts) -> Finding:
     if facts.encrypted:
-        return Finding(Level.GOOD, "the connection insists on TLS")
+        return Finding(Level.GOOD, "the connection requires TLS")
     return Finding(
-        Level.ADVICE, 'the connection does not insist on TLS: set {"encryption": "require"} in the extra of vte_default'
+        Level.ADVICE, 'the connection does not require TLS: set {"encryption": "require"} in the extra of vte_default'
     )
 
 
 def _clock(skew_s: float, settings: Settings) -> Finding:
-    told = f"SQL Server's clock differs from Airflow's by {skew_s:+.1f} s"
+    difference = f"SQL Server's clock differs from Airflow's by {skew_s:+.1f} s"
     if abs(skew_s) > settings.clock_skew_limit_s:
-        return Finding(Level.WRONG, f"{told}; set both by the same time server")
-    return Finding(Level.GOOD, told)
+        return Finding(Level.WRONG, f"{difference}; set both by the same time server")
+    return Finding(Level.GOOD, difference)
 
 
 def _name_here(table: str, column: str, settings: Settings) -> str | None:
@@ -197,5 +200,5 @@ def _as_here(columns: dict[str, frozenset[str]], settings: Settings) -> set[str 
     return {_name_here(table, column, settings) for table, names in columns.items() for column in names}
 
 
-def _same(one: str, other: str) -> bool:
-    return one.casefold() == other.casefold()
+def _same(name: str, other: str) -> bool:
+    return name.casefold() == other.casefold()

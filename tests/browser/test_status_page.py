@@ -14,7 +14,9 @@ from playwright.sync_api import FrameLocator, Page, Route, expect
 
 from tests.browser.conftest import BACKFILL, IMAGES, INTERVALS, MONITOR, RECONCILE, SYNC
 from tests.waiting import wait_until
-from vte_wats.state.coverage import CoveredInterval, Outcome, State
+from vte_wats.domain.outcome import Outcome
+from vte_wats.intervals.interval import Interval
+from vte_wats.state.coverage import State
 from vte_wats.state.history import History, Tally
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
@@ -291,7 +293,9 @@ def test_a_year_of_data_looks_right(site, page, framed):
     site.airflow.stop_component("scheduler")  # what is made up here is no state that a sync would go on from
     now_at = datetime.now(UTC).replace(microsecond=0)
     site.airflow.set_variable("vte_wats_state", a_year_of_coverage(now_at).model_dump_json(by_alias=True))
-    site.airflow.set_variable("vte_wats_history", a_year_of_history(now_at).to_text())
+    site.airflow.set_variable(
+        "vte_wats_history", a_year_of_history(now_at).model_dump_json(by_alias=True, exclude_defaults=True)
+    )
     answer = httpx.get(f"{site.airflow.url}/vte-wats/health", trust_env=False)
     assert (answer.status_code, answer.json()["status"]) == (200, "degraded")
     page.reload()
@@ -307,7 +311,7 @@ def test_a_year_of_data_looks_right(site, page, framed):
     if "VTE_WATS_SCREENSHOTS" in os.environ:  # make screenshots
         take_pictures(page)
         whole = a_year_of_coverage(now_at).model_copy(
-            update={"coverage": (CoveredInterval(from_at=now_at - timedelta(days=400), to_at=now_at),)}
+            update={"coverage": (Interval(from_at=now_at - timedelta(days=400), to_at=now_at),)}
         )
         site.airflow.set_variable("vte_wats_state", whole.model_dump_json(by_alias=True))
         take_picture_inside_airflow(*framed)
@@ -342,7 +346,7 @@ def a_year_of_coverage(now_at: datetime) -> State:
         now_at - timedelta(days=2, minutes=20),
         now_at - timedelta(minutes=3),
     ]
-    coverage = tuple(CoveredInterval(from_at=edges[n], to_at=edges[n + 1]) for n in range(0, len(edges), 2))
+    coverage = tuple(Interval(from_at=edges[n], to_at=edges[n + 1]) for n in range(0, len(edges), 2))
     totals = {Outcome.UPLOADED: 1_482_133, Outcome.UNCHANGED: 2_961_021, Outcome.REPLACED: 30_211, Outcome.DEAD: 1_820}
     return State(since_at=begin, coverage=coverage, totals=totals, syncs=115_200, redriven=1_774)
 
@@ -368,6 +372,6 @@ def a_year_of_history(now_at: datetime) -> History:
     return History(
         hours={at: tally(260 if busy(at) else 60) for at in hours},
         days={day: tally((4_600 if day.weekday() < 5 else 1_300) * (1.4 if day.month > 8 else 1)) for day in days},
-        settled_at=now_at, interval_s=300, budget_per_minute=500, letters=46, newest_at=now_at - timedelta(seconds=40),
+        settled_at=now_at, interval_s=300, budget_per_minute=500, dead_letters=46, newest_at=now_at - timedelta(seconds=40),
         seen_until_at=now_at - timedelta(minutes=1),
     )  # fmt: skip

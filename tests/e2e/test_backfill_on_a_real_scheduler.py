@@ -113,7 +113,7 @@ def test_the_preflight_reports_on_vte_and_wats(site):
     findings = {name: site.airflow.xcom("vte_wats_preflight", run_id, name)["findings"] for name in ("vte", "wats")}
     assert "reads snapshots: takes no locks and waits for none" in [one["text"] for one in findings["vte"]]
     assert [one["level"] for one in findings["wats"]] == ["good"]
-    assert "on IndexData begins with Timestamp" in site.airflow.task_log("vte_wats_preflight", run_id, "vte")
+    assert "on IndexData starts with Timestamp" in site.airflow.task_log("vte_wats_preflight", run_id, "vte")
 
 
 def test_a_wrong_form_is_refused_with_the_reasons_before_anything_is_read(site):

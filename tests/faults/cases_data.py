@@ -218,17 +218,23 @@ CASES = (
     Case(
         "state.foreign-server",
         "the state is that of a database on another server",
-        _foreign(lambda state: state["source"].update(server="ELSEWHERE"), "another database than synced so far"),
+        _foreign(
+            lambda state: state["source"].update(server="ELSEWHERE"), "another database than the one synced so far"
+        ),
     ),
     Case(
         "state.foreign-database",
         "the state is that of another database",
-        _foreign(lambda state: state["source"].update(database="VTE9_2"), "another database than synced so far"),
+        _foreign(
+            lambda state: state["source"].update(database="VTE9_2"), "another database than the one synced so far"
+        ),
     ),
     Case(
         "state.restored-database",
         "the database was made anew since the state was written",
-        _foreign(lambda state: state["source"].update(created_local="2020-01-01T00:00:00"), "restored or made anew"),
+        _foreign(
+            lambda state: state["source"].update(created_local="2020-01-01T00:00:00"), "restored or created again"
+        ),
     ),
     Case("state.foreign-target", "the state is that of another WATS, which is accepted", _of_another_wats),
     Case("state.regressed", "the state counts fewer syncs than there were", _regressed),

@@ -32,7 +32,7 @@ from sandbox.wats.store import Cause
 from tests.faults.content import Tables, clean, differences, refusal
 from vte_wats.config.settings import Settings
 from vte_wats.domain.errors import VteWatsError
-from vte_wats.intervals.windows import everything_until
+from vte_wats.intervals.wall_clock import everything_until
 from vte_wats.storage.dead_letters import DeadLetters
 from vte_wats.storage.in_flight_keys import InFlightKeys
 from vte_wats.storage.staging import Staging
@@ -240,7 +240,9 @@ def _transfer(folder: UPath, now_at: datetime, time: str) -> tuple[Counter[str],
                 map_runs(staging, site)
                 with InFlightKeys(folder, part.name, now_at) as claims:
                     reader = partial(read_again, source, staging, site)
-                    outcomes = upload(staging, wats, letters, site, options, claims=claims, read_again=reader)
+                    outcomes = upload(
+                        staging, wats, letters, site, options, read=read, in_flight=claims, read_again=reader
+                    )
             except VteWatsError as error:
                 raised.append(f"{part.name}: {type(error).__name__}: {error}")
             except Exception as error:  # noqa: BLE001 - this is what is looked for

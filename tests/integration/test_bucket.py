@@ -25,9 +25,10 @@ from tests.integration.in_process import BEGIN_AT, STATE
 from tests.unit.builders import a_run, a_settings, guid_of
 from vte_wats.config.sites import Site
 from vte_wats.domain.errors import FatalError
+from vte_wats.domain.outcome import DeadLetterKind
 from vte_wats.domain.run import VteStepResult
 from vte_wats.orchestration.resources import storage_of
-from vte_wats.storage.dead_letters import DeadLetterKind, DeadLetters
+from vte_wats.storage.dead_letters import DeadLetters
 from vte_wats.storage.staging import Staging, discard, staging_of
 
 NOW_AT = datetime(2026, 6, 1, 10, tzinfo=UTC)

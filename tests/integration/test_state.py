@@ -60,7 +60,7 @@ def test_another_server_stops_until_it_is_accepted(site, monkeypatch):
     moved.vte._around = replace(moved.vte._around, server_name="FLOOR-2")
     with moved:
         monkeypatch.setenv("AIRFLOW_CONN_VTE_DEFAULT", json.dumps(moved.connections["vte_default"]))
-        assert refused(site, "another database than synced so far: VTE9_3 on FLOOR-2", minute=10)
+        assert refused(site, "another database than the one synced so far: VTE9_3 on FLOOR-2", minute=10)
         assert refused(site, "another database", dag_id="vte_wats_reconcile")
         assert site.sync(10, accept_identity=True) == "success"
         assert site.state["source"]["server"] == "FLOOR-2"
@@ -71,7 +71,7 @@ def test_another_server_stops_until_it_is_accepted(site, monkeypatch):
 def test_a_restored_database_stops(site):
     assert site.sync(5) == "success"
     site.plant.db.facts = replace(site.plant.db.facts, created_local=datetime(2026, 3, 2, 1))
-    assert refused(site, "the database was restored or made anew", minute=10)
+    assert refused(site, "the database was restored or created again", minute=10)
 
 
 def test_another_wats_stops(site, monkeypatch):
@@ -79,7 +79,7 @@ def test_another_wats_stops(site, monkeypatch):
     fields = site.plant.connections["wats_default"]
     fields["host"] = fields["host"].replace("127.0.0.1", "localhost")
     monkeypatch.setenv("AIRFLOW_CONN_WATS_DEFAULT", json.dumps(fields))
-    assert refused(site, "another WATS than synced to so far: localhost; so far 127.0.0.1", minute=10)
+    assert refused(site, "another WATS than the one synced to so far: localhost; so far 127.0.0.1", minute=10)
 
 
 def test_a_lost_state_stops_and_begins_anew_when_accepted(site):

@@ -27,13 +27,15 @@ from tests.unit.builders import a_run
 from vte_wats.alerting.conditions import Condition
 from vte_wats.alerting.monitor_state import MonitorState, ServerCheck, Waiting
 from vte_wats.backfill.progress import Progress
+from vte_wats.domain.outcome import DeadLetterKind, Outcome
 from vte_wats.domain.run import VteProduct
-from vte_wats.state.coverage import CoveredInterval, Outcome, State
+from vte_wats.intervals.interval import Interval
+from vte_wats.state.coverage import State
 from vte_wats.state.history import History, PlanSnapshot, Tally
 from vte_wats.status.access import CSRF_HEADER
 from vte_wats.status.api_models import SiteStatus
 from vte_wats.status.app import create_app, without_login
-from vte_wats.storage.dead_letters import DeadLetterKind, DeadLetters
+from vte_wats.storage.dead_letters import DeadLetters
 
 CLOCK: dict[str, datetime] = {}
 PASSWORDS = {"admin": "adminpw", "vic": "viewerpw"}
@@ -96,11 +98,11 @@ def storage(tmp_path, monkeypatch) -> Path:
 
 def keep(state: State | None = None, history: History | None = None) -> None:
     begin = ago(60 * 24 * 400)
-    done = (CoveredInterval(from_at=begin, to_at=ago(5)),)
+    done = (Interval(from_at=begin, to_at=ago(5)),)
     state = state or State(since_at=begin, coverage=done, totals={Outcome.UPLOADED: 9})
     history = history or History(settled_at=ago(1), interval_s=300, letters=2, newest_at=ago(2))
     Variable.set("vte_wats_state", state.model_dump_json(by_alias=True))
-    Variable.set("vte_wats_history", history.to_text())
+    Variable.set("vte_wats_history", history.model_dump_json(by_alias=True, exclude_defaults=True))
 
 
 def a_year() -> History:
@@ -114,7 +116,7 @@ def a_year() -> History:
         counted=tuple(f"{n:08}" for n in range(5_000)),
         settled_at=ago(1),
         interval_s=300,
-        waiting=tuple(PlanSnapshot(from_at=ago(10 * n), to_at=ago(10 * n - 5), runs=9) for n in range(60, 500)),
+        waiting=tuple(PlanSnapshot(interval=Interval(ago(10 * n), ago(10 * n - 5)), runs=9) for n in range(60, 500)),
     )
 
 
@@ -263,10 +265,10 @@ def test_the_status_tells_lag_waiting_runs_and_the_gap_with_its_dag_run(ask):
     begin = ago(60 * 24)
     state = State(
         since_at=begin,
-        coverage=(CoveredInterval(from_at=begin, to_at=ago(60)), CoveredInterval(from_at=ago(40), to_at=ago(5))),
+        coverage=(Interval(from_at=begin, to_at=ago(60)), Interval(from_at=ago(40), to_at=ago(5))),
         totals={Outcome.UPLOADED: 9},
     )
-    waiting = (PlanSnapshot(from_at=ago(60), to_at=ago(40), runs=4),)
+    waiting = (PlanSnapshot(interval=Interval(ago(60), ago(40)), runs=4),)
     keep(state, History(settled_at=ago(1), interval_s=300, waiting=waiting, newest_at=ago(2), seen_until_at=ago(1)))
     run_id = interval("failed", ago(60), ago(40))
     status = SiteStatus.model_validate(ask("api/status").json())
@@ -284,11 +286,11 @@ def test_the_monitors_findings_are_told_with_what_to_do(ask):
         waiting=Waiting(runs=17, lag_s=300),
         conditions={
             "wats": Condition(opened_at=ago(9), summary="WATS does not answer", advice="check WATS"),
-            "vte": Condition(opened_at=ago(99), closed_at=ago(50), summary="VTE did not answer", told_at=ago(98)),
+            "vte": Condition(opened_at=ago(99), closed_at=ago(50), summary="VTE did not answer", notified_at=ago(98)),
             "disk": Condition(streak=1, turned_at=ago(1)),
         },
     )
-    Variable.set("vte_wats_alerts", monitor_state.to_json())
+    Variable.set("vte_wats_alerts", monitor_state.model_dump_json())
     status = SiteStatus.model_validate(ask("api/status").json())
     assert (status.connectivity.vte.version, status.connectivity.vte.round_trip_ms) == (
         "Microsoft SQL Server 2012",

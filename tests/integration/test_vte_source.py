@@ -17,15 +17,16 @@ from sandbox.vte.server import Login, VteServer
 from tests.integration.conftest import hook_to
 from vte_wats.config.settings import AmbiguousTime, Settings
 from vte_wats.domain.errors import FatalError
-from vte_wats.domain.ports import StationTime, TimeRange
 from vte_wats.domain.run import StepKind
+from vte_wats.domain.source import StationTime
+from vte_wats.intervals.wall_clock import LocalRange
 from vte_wats.storage.staging import Staging
-from vte_wats.sync.extract import extract, passes_of
+from vte_wats.sync.extract import extract, staged_folds
 from vte_wats.sync.slices import Slice
 from vte_wats.vte.reader import VteSource
 
 NOON = datetime(2026, 3, 2, 12)
-HOUR = TimeRange(NOON, NOON + timedelta(hours=1))
+HOUR = LocalRange(NOON, NOON + timedelta(hours=1))
 
 
 def site(**settings: Any) -> Settings:
@@ -122,12 +123,12 @@ def test_a_run_of_the_repeated_hour_is_judged_by_its_neighbours_over_the_wire(ho
     guid = add_run(local, Testsystem_GUID=station, TestTime=3600.0)
     add_run(local.replace(hour=1, minute=50), Testsystem_GUID=station, TestTime=300.0)
     part, staging = (
-        Slice("s0001", 1, ranges=(TimeRange(local, local + timedelta(seconds=1)),)),
+        Slice("s0001", 1, ranges=(LocalRange(local, local + timedelta(seconds=1)),)),
         Staging(UPath(tmp_path)),
     )
     with VteSource(site(), hook) as source:
         assert extract(source, staging, part, site()) == 1
-    assert passes_of(staging) == {guid: AmbiguousTime.LATER}
+    assert staged_folds(staging) == {guid: AmbiguousTime.LATER}
 
 
 def test_the_identity_names_server_database_and_the_columns_that_are_read(hook, connection):
@@ -174,7 +175,7 @@ def test_waiting_runs_are_counted_in_one_statement_with_the_newest_and_the_serve
     add_run(HOUR.to_local)
     with VteSource(site(), hook) as source:
         found = source.waiting_runs([HOUR])
-        nothing = source.waiting_runs([TimeRange(NOON - timedelta(days=2), NOON - timedelta(days=1))])
+        nothing = source.waiting_runs([LocalRange(NOON - timedelta(days=2), NOON - timedelta(days=1))])
     assert (found.runs, found.newest_local) == (2, "2026-03-02T12:59:59")
     assert found.version[0].isdigit()
     assert abs((found.server_now_at - datetime.now(UTC)).total_seconds()) < 60
@@ -215,7 +216,7 @@ def test_a_run_without_timestamp_is_counted_among_the_facts(emulated, database, 
 def test_hours_are_counted_where_there_are_runs(hook, add_run):
     for minutes in (0, 1, 59, 180):
         add_run(NOON + timedelta(minutes=minutes))
-    day = TimeRange(NOON - timedelta(days=1), NOON + timedelta(days=1))
+    day = LocalRange(NOON - timedelta(days=1), NOON + timedelta(days=1))
     with VteSource(site(), hook) as source:
         assert list(source.run_hours([day])) == [(NOON, 3), (NOON + timedelta(hours=3), 1)]
 

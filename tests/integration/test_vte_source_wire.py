@@ -12,11 +12,11 @@ from sandbox.vte.faults import Fault
 from tests.integration.conftest import hook_to
 from vte_wats.config.settings import Settings
 from vte_wats.domain.errors import FatalError, RetriableError
-from vte_wats.domain.ports import TimeRange
+from vte_wats.intervals.wall_clock import LocalRange
 from vte_wats.vte.reader import VteSource
 
 NOON = datetime(2026, 3, 2, 12)
-HOUR = TimeRange(NOON, NOON + timedelta(hours=1))
+HOUR = LocalRange(NOON, NOON + timedelta(hours=1))
 
 
 def site(**settings: Any) -> Settings:

@@ -30,7 +30,7 @@ from sandbox.wats.faults import Fault, FaultKind
 from sandbox.wats.server import WatsServer
 from vte_wats.config.settings import ExistenceCheck
 from vte_wats.domain.errors import FatalError, RejectedError, RetriableError
-from vte_wats.domain.ports import NaturalKey, Report
+from vte_wats.domain.report import NaturalKey, Report
 from vte_wats.wats import response_errors
 from vte_wats.wats.client import WatsSession
 from vte_wats.wats.connection import WatsConnection
@@ -139,7 +139,8 @@ def test_a_hundred_reports_are_all_found_although_wats_returns_ten_unasked(wats,
     assert {one.report_id: one.source_hash for one in found.values()} == {
         report.report_id: report.source_hash for report in reports[:60]
     }
-    assert [found[report.report_id].receive_count for report in reports[4:6]] == [2, 1]
+    received = wats.store.receive_counts()
+    assert [received[str(report.report_id)] for report in reports[4:6]] == [2, 1]
     assert len(wats.log.find("GET", QUERY)) == 2
 
 

@@ -7,9 +7,9 @@ from itertools import count
 from uuid import UUID
 
 from vte_wats.config.settings import Settings
-from vte_wats.domain.ports import NaturalKey, Report
+from vte_wats.domain.report import NaturalKey, Report
 from vte_wats.domain.run import VteProduct, VteTestplan, VteTestRun
-from vte_wats.intervals.windows import Window
+from vte_wats.intervals.interval import Interval
 from vte_wats.state.coverage import SettledSync
 
 NOON_LOCAL = datetime(2026, 6, 15, 12, 0)
@@ -52,7 +52,7 @@ _syncs = count(1)
 
 
 def a_sync(
-    window: Window | None = None, outcomes: dict | None = None, settings_hash: str = "1234", **how
+    window: Interval | None = None, outcomes: dict | None = None, settings_hash: str = "1234", **how
 ) -> SettledSync:
     """Return a balanced sync, another one at each call."""
     return SettledSync(f"sync-{next(_syncs)}", window, outcomes or {}, settings_hash, **how)

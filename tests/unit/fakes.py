@@ -9,17 +9,10 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from vte_wats.domain.errors import RejectedError, RetriableError, VteWatsError
-from vte_wats.domain.ports import (
-    NaturalKey,
-    Report,
-    RunTimes,
-    SourceIdentity,
-    StationTime,
-    StoredReport,
-    Submission,
-    TimeRange,
-)
+from vte_wats.domain.report import NaturalKey, Report, StoredReport, Submission
 from vte_wats.domain.run import VteTestRun
+from vte_wats.domain.source import RunTimes, SourceIdentity, StationTime
+from vte_wats.intervals.wall_clock import LocalRange
 from vte_wats.messages import VW392
 
 
@@ -35,26 +28,26 @@ class FakeSource:
         self.statements.append("select_source_identity")
         return SourceIdentity("FLOOR-1", "VTE9_3", datetime(2020, 1, 1), {}), self.now_at
 
-    def identity_and_run_counts(self, ranges: Sequence[TimeRange]) -> tuple[SourceIdentity, RunTimes]:
+    def identity_and_run_counts(self, ranges: Sequence[LocalRange]) -> tuple[SourceIdentity, RunTimes]:
         identity, times = self.identity()[0], self.run_times(ranges)
         self.statements[-2:] = ["select_identity_and_run_counts"]
         return identity, times
 
-    def run_times(self, ranges: Sequence[TimeRange]) -> RunTimes:
+    def run_times(self, ranges: Sequence[LocalRange]) -> RunTimes:
         self.statements.append("select_run_times")
         seconds = Counter(run.timestamp_local.replace(microsecond=0) for run in self._within(ranges))
         return RunTimes(self.now_at, tuple(sorted(seconds.items())))
 
-    def run_hours(self, ranges: Sequence[TimeRange]) -> Iterator[tuple[datetime, int]]:
+    def run_hours(self, ranges: Sequence[LocalRange]) -> Iterator[tuple[datetime, int]]:
         self.statements.append("select_run_hours")
         hours = Counter(run.timestamp_local.replace(minute=0, second=0, microsecond=0) for run in self._within(ranges))
         return iter(sorted(hours.items()))
 
-    def run_keys(self, ranges: Sequence[TimeRange]) -> Iterator[tuple[UUID, datetime]]:
+    def run_keys(self, ranges: Sequence[LocalRange]) -> Iterator[tuple[UUID, datetime]]:
         self.statements.append("select_run_keys")
         return ((run.index_guid, run.timestamp_local) for run in self._within(ranges))
 
-    def station_times(self, ranges: Sequence[TimeRange]) -> Iterator[StationTime]:
+    def station_times(self, ranges: Sequence[LocalRange]) -> Iterator[StationTime]:
         self.statements.append("select_station_times")
         return (
             StationTime(run.index_guid, run.testsystem_guid, run.timestamp_local, run.test_time_s)
@@ -62,7 +55,7 @@ class FakeSource:
             if run.testsystem_guid is not None
         )
 
-    def runs_between(self, ranges: Sequence[TimeRange]) -> Iterator[VteTestRun]:
+    def runs_between(self, ranges: Sequence[LocalRange]) -> Iterator[VteTestRun]:
         self.statements += ["select_runs", "select_steps"]
         return iter(self._within(ranges))
 
@@ -70,7 +63,7 @@ class FakeSource:
         self.statements += ["select_runs", "select_steps"]
         return (run for run in self.runs if run.index_guid in guids)
 
-    def _within(self, ranges: Sequence[TimeRange]) -> list[VteTestRun]:
+    def _within(self, ranges: Sequence[LocalRange]) -> list[VteTestRun]:
         return [run for run in self.runs if any(r.from_local <= run.timestamp_local < r.to_local for r in ranges)]
 
 
@@ -104,9 +97,7 @@ class FakeWats:
         self.asked.append(len(ids))
         found = [self.reports[one] for one in ids if one in self.reports]
         return {
-            r.report_id: StoredReport(
-                r.report_id, self.renamed.get(r.report_id, r.report_id), r.source_hash, self.receipts[r.report_id]
-            )
+            r.report_id: StoredReport(r.report_id, self.renamed.get(r.report_id, r.report_id), r.source_hash)
             for r in found
         }
 

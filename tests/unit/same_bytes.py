@@ -15,9 +15,10 @@ from itertools import product
 from uuid import UUID
 
 from tests.unit.mapping_builders import a_number, a_run, a_settings, a_text, an_other
-from vte_wats.config.settings import AmbiguousTime, Settings
+from vte_wats.config.settings import Settings
 from vte_wats.domain.errors import RejectedError
 from vte_wats.domain.run import VteProduct, VteTestplan, VteTestRun
+from vte_wats.intervals.dst import Fold
 from vte_wats.mapping.report_builder import map_run
 
 TEXTS = (
@@ -77,7 +78,7 @@ def runs() -> Iterator[VteTestRun]:
             product=VteProduct(name=text, master_name="PN-2"),
             testplan=VteTestplan(name=text, master_name="Gain", variant=text, revision=text),
             testsystem_name=text,
-            site=text,
+            site_name=text,
             info2=text,
         )
     for code in (None, 0, 1, 2, 3, 7):
@@ -96,9 +97,10 @@ def variants() -> Iterator[Settings]:
 def digest() -> str:
     """Return the digest of every report, and of every kind of reason why there is none; messages may change."""
     whole = hashlib.sha256()
-    for run, settings, settled in product(tuple(runs()), tuple(variants()), (None, AmbiguousTime.LATER)):
+    folds: tuple[Fold | None, ...] = (None, 1)
+    for run, settings, fold in product(tuple(runs()), tuple(variants()), folds):
         try:
-            report = map_run(run, settings, settled)
+            report = map_run(run, settings, fold)
             whole.update(f"{report.source_hash} {report.body}\n".encode())
         except RejectedError as error:
             whole.update(f"{type(error).__name__} {error.signature}\n".encode("utf-8", "backslashreplace"))

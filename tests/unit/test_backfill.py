@@ -15,13 +15,14 @@ from upath import UPath
 
 from tests.unit.builders import a_run, a_settings, guid_of
 from tests.unit.fakes import FakeSource, FakeWats
-from vte_wats.backfill.dry_run_report import lines, merged, preview
+from vte_wats.backfill.dry_run_report import lines, merge_previews, preview
 from vte_wats.backfill.progress import Progress
 from vte_wats.backfill.request import Part, estimated_s, parts_of_guids, parts_of_time, read_request
 from vte_wats.domain.errors import FatalError
+from vte_wats.domain.outcome import Outcome
 from vte_wats.domain.run import VteProduct
-from vte_wats.intervals.windows import Window, local_ranges
-from vte_wats.state.coverage import Outcome
+from vte_wats.intervals.dst import local_ranges
+from vte_wats.intervals.interval import Interval
 from vte_wats.storage.dead_letters import DeadLetters
 from vte_wats.storage.in_flight_keys import InFlightKeys
 from vte_wats.storage.staging import Staging
@@ -40,12 +41,12 @@ def asked(**form):
 
 
 # ------------------------------------------------------------------------------------------------------------ the form
-def test_a_stretch_of_time_is_taken_in_any_zone():
+def test_an_interval_of_time_is_taken_in_any_zone():
     window = asked(**{"from": FROM, "to": TO}).window
-    assert window == Window(datetime(2026, 6, 1, tzinfo=UTC), datetime(2026, 6, 1, 22, tzinfo=UTC))
+    assert window == Interval(datetime(2026, 6, 1, tzinfo=UTC), datetime(2026, 6, 1, 22, tzinfo=UTC))
 
 
-def test_a_stretch_until_now_ends_where_runs_are_complete():
+def test_an_interval_until_now_ends_where_runs_are_complete():
     window = asked(**{"from": FROM, "to": NOW_AT.isoformat()}).window
     assert window.to_at == datetime(2026, 6, 16, 11, 59, tzinfo=UTC)
 
@@ -76,8 +77,8 @@ def test_the_batch_size_is_that_of_the_form_or_of_the_settings():
         ({"from": "2026-06-01T00:00:00", "to": TO}, ["from: needs a time zone", "'2026-06-01T00:00:00'"]),
         ({"from": "yesterday", "to": TO}, ["from: date and time in ISO 8601", "'yesterday'"]),
         ({"guids": ["SN-1", str(guid_of(1))]}, ["guids: each is the Index_GUID of a run, given 'SN-1'"]),
-        ({"from": FROM, "to": TO, "dead_letters": "all"}, ["from and to beside dead_letters: choose one"]),
-        ({"guids": [str(guid_of(1))], "dead_letters": "all"}, ["guids beside dead_letters: choose one"]),
+        ({"from": FROM, "to": TO, "dead_letters": "all"}, ["from and to, dead_letters are given: choose one"]),
+        ({"guids": [str(guid_of(1))], "dead_letters": "all"}, ["guids, dead_letters are given: choose one"]),
         ({"dead_letters": "all", "batch_size": 1_001}, ["batch_size: a whole number from 1 to 1,000, given 1001"]),
         ({"from": "x", "to": "y", "guids": ["z"]}, ["from: ", "to: ", "guids: ", "choose one"]),
     ],
@@ -108,7 +109,7 @@ instants = st.datetimes(datetime(2026, 3, 10), datetime(2026, 4, 20)).map(
     size=st.integers(1, 30),
 )
 def test_parts_follow_one_another_without_a_gap_and_hold_every_run_once(edges, runs, zone, size):
-    window = Window(*sorted(edges))
+    window = Interval(*sorted(edges))
     inside = [at for at in runs if window.from_at <= at < window.to_at]
     parts = parts_of_time(window, hours_of(inside, zone), zone, size)
     windows = [part.window for part in parts]
@@ -124,13 +125,13 @@ def test_parts_follow_one_another_without_a_gap_and_hold_every_run_once(edges, r
 def test_parts_hold_about_what_was_asked_and_empty_nights_cost_none():
     begin = datetime(2026, 6, 1)
     hours = [(begin + timedelta(days=day, hours=hour), 100) for day in range(10) for hour in range(6, 14)]
-    window = Window(datetime(2026, 5, 1, tzinfo=UTC), datetime(2026, 7, 1, tzinfo=UTC))
+    window = Interval(datetime(2026, 5, 1, tzinfo=UTC), datetime(2026, 7, 1, tzinfo=UTC))
     parts = parts_of_time(window, hours, ZoneInfo("Europe/Oslo"), 1_000)
     assert [part.runs for part in parts] == [1_000] * 8
 
 
-def test_a_stretch_without_runs_is_one_part_that_covers_it():
-    window = Window(datetime(2026, 5, 1, tzinfo=UTC), datetime(2026, 7, 1, tzinfo=UTC))
+def test_an_interval_without_runs_is_one_part_that_covers_it():
+    window = Interval(datetime(2026, 5, 1, tzinfo=UTC), datetime(2026, 7, 1, tzinfo=UTC))
     (part,) = parts_of_time(window, [], ZoneInfo("UTC"), 100)
     assert (part.window, part.runs) == (window, 0)
 
@@ -209,7 +210,8 @@ def test_a_dry_run_says_what_would_be_shortened_rejected_and_held(tmp_path):
             letters,
             settings,
             UploadOptions(NOW_AT, dry_run=True),
-            claims=claims,
+            read=len(runs),
+            in_flight=claims,
             read_again=lambda _: [],
         )
     found = preview(staging)
@@ -219,7 +221,7 @@ def test_a_dry_run_says_what_would_be_shortened_rejected_and_held(tmp_path):
     assert [seen["examples"] for seen in found["held"].values()] == [[str(guid_of(5))]]
     assert not wats.posted
     assert not letters.guids()
-    both = merged([found, found])
+    both = merge_previews([found, found])
     assert both["shortened"]["operator"]["runs"] == 4
     assert len(both["shortened"]["operator"]["examples"]) == 3
     assert f"dead: 2 runs · serial is blank · such as {guid_of(4)}, {guid_of(4)}" in list(lines(both))
@@ -227,7 +229,7 @@ def test_a_dry_run_says_what_would_be_shortened_rejected_and_held(tmp_path):
 
 def test_a_preview_stays_small_whatever_it_counts():
     many = [{"dead": {f"reason {n}": {"runs": n, "examples": [str(UUID(int=n))] * 9}}} for n in range(1, 200)]
-    found = merged(many)["dead"]
+    found = merge_previews(many)["dead"]
     assert len(found) == 50
     assert max(len(seen["examples"]) for seen in found.values()) == 3
     assert next(iter(found)) == "reason 199"

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.builders import a_sync
-from vte_wats.intervals.windows import Window
-from vte_wats.state.coverage import CoveredInterval, LateArrivals, Outcome, State
+from vte_wats.domain.outcome import Outcome
+from vte_wats.intervals.interval import Interval
+from vte_wats.state.coverage import LateArrivals, State
 
 BEGIN_AT = datetime(2026, 6, 1, 10, tzinfo=UTC)
 
@@ -21,7 +22,7 @@ def minute(n: int) -> datetime:
 def covered(*stretches: tuple[int, int], since: int = 0, outcomes: dict[Outcome, int] | None = None) -> State:
     state = State(since_at=minute(since))
     for from_minute, to_minute in stretches:
-        state = state.extended(a_sync(Window(minute(from_minute), minute(to_minute)), outcomes))
+        state = state.extended(a_sync(Interval(minute(from_minute), minute(to_minute)), outcomes))
     return state
 
 
@@ -45,7 +46,7 @@ stretches = st.lists(
 )
 def test_what_is_left_to_do_are_the_holes_after_the_watermark_and_what_is_newer(done, until, left):
     windows = covered(*done).left_to_do(minute(until))
-    assert windows == tuple(Window(minute(from_minute), minute(to_minute)) for from_minute, to_minute in left)
+    assert windows == tuple(Interval(minute(from_minute), minute(to_minute)) for from_minute, to_minute in left)
 
 
 @given(stretches, st.randoms(use_true_random=False))
@@ -74,7 +75,7 @@ def test_coverage_and_watermark_are_those_of_the_single_minutes(done):
 def test_no_success_moves_the_watermark_back(done):
     state = covered()
     for from_minute, to_minute in done:
-        after = state.extended(a_sync(Window(minute(from_minute), minute(to_minute))))
+        after = state.extended(a_sync(Interval(minute(from_minute), minute(to_minute))))
         assert after.last_sync >= state.last_sync
         state = after
 
@@ -86,16 +87,16 @@ def test_watermark_begins_where_the_sync_began():
 def test_watermark_stays_before_a_hole_and_jumps_when_it_is_filled():
     with_gap = covered((0, 5), (10, 15), (15, 20))
     assert with_gap.last_sync == minute(5)
-    assert with_gap.gaps() == (Window(minute(5), minute(10)),)
-    filled = with_gap.extended(a_sync(Window(minute(5), minute(10))))
+    assert with_gap.gaps() == (Interval(minute(5), minute(10)),)
+    filled = with_gap.extended(a_sync(Interval(minute(5), minute(10))))
     assert filled.last_sync == minute(20)
     assert filled.gaps() == ()
 
 
 def test_watermark_is_not_moved_past_a_hole_by_a_window_one_second_late():
-    state = covered((0, 5)).extended(a_sync(Window(minute(5) + timedelta(seconds=1), minute(10))))
+    state = covered((0, 5)).extended(a_sync(Interval(minute(5) + timedelta(seconds=1), minute(10))))
     assert state.last_sync == minute(5)
-    assert state.gaps() == (Window(minute(5), minute(5) + timedelta(seconds=1)),)
+    assert state.gaps() == (Interval(minute(5), minute(5) + timedelta(seconds=1)),)
 
 
 def test_backfill_of_older_history_leaves_the_watermark_alone():
@@ -191,11 +192,9 @@ def test_last_sync_in_the_variable_is_shown_but_never_believed():
 
 
 def test_instants_with_another_offset_are_read_as_utc():
-    stretch = CoveredInterval.model_validate_json(
-        '{"from": "2026-06-01T12:00:00+02:00", "to": "2026-06-01T12:05:00+02:00"}'
-    )
-    assert (stretch.from_at, stretch.to_at) == (minute(0), minute(5))
-    assert stretch.from_at.tzinfo is UTC
+    state = State.model_validate_json('{"since": "2026-06-01T12:00:00+02:00"}')
+    assert state.since_at == minute(0)
+    assert state.since_at.tzinfo is UTC
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,9 @@ import pytest
 from upath import UPath
 
 from tests.unit.builders import a_run, guid_of
+from vte_wats.domain.outcome import DeadLetterKind
 from vte_wats.domain.run import VteStepResult
-from vte_wats.storage.dead_letters import DeadLetter, DeadLetterKind, DeadLetters
+from vte_wats.storage.dead_letters import DeadLetter, DeadLetters
 
 FIRST_AT = datetime(2026, 6, 1, 10, tzinfo=UTC)
 

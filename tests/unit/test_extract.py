@@ -11,16 +11,17 @@ from upath import UPath
 from tests.unit.builders import NOON_LOCAL, a_run, a_settings, guid_of
 from tests.unit.fakes import FakeSource
 from vte_wats.domain.errors import RetriableError
-from vte_wats.domain.ports import Report, TimeRange
+from vte_wats.domain.report import Refusal, Report
 from vte_wats.domain.run import VteStepResult, VteTestplan, VteTestRun
+from vte_wats.intervals.wall_clock import LocalRange
 from vte_wats.messages import VW392
 from vte_wats.storage.staging import Staging
 from vte_wats.sync.extract import RUNS, extract
-from vte_wats.sync.map_runs import Refusal, map_runs, mapped_runs, read_again
+from vte_wats.sync.map_runs import map_runs, read_again, staged_mappings
 from vte_wats.sync.slices import Slice
 
 STEP = VteStepResult(kind="numeric", step_number=1, test_name="Gain", numeric_value=1.5, result_code=1)
-FIRST_TEN = TimeRange(NOON_LOCAL, NOON_LOCAL.replace(second=10))
+FIRST_TEN = LocalRange(NOON_LOCAL, NOON_LOCAL.replace(second=10))
 
 
 @pytest.fixture
@@ -77,7 +78,7 @@ def test_runs_of_a_repeated_hour_are_judged_by_what_their_station_did_around_it(
     assert extract(source, staging, Slice("g0001", 2, guids=(guid_of(1), guid_of(2))), a_settings()) == 2
     assert source.statements == ["select_runs", "select_steps", "select_station_times"]
     map_runs(staging, a_settings())
-    first, second = (json.loads(report.body) for report in mapped_runs(staging))
+    first, second = (json.loads(report.body) for report in staged_mappings(staging))
     assert (first["start"], second["start"]) == ("2026-10-25T02:10:00+02:00", "2026-10-25T01:10:00+02:00")
     noted = [next(i["text"] for i in r["miscInfos"] if i["description"] == "start_ambiguous") for r in (first, second)]
     assert noted == [
@@ -104,15 +105,15 @@ def test_the_same_rows_give_the_same_report_in_whatever_slice_a_run_is_read(stag
         a_run(2, timestamp_local=local.replace(hour=7), test_time_s=18000.0, testsystem_guid=station),
         a_run(3, timestamp_local=local.replace(hour=1, minute=50), test_time_s=300.0, testsystem_guid=station),
     )
-    hour = TimeRange(local.replace(minute=0), local.replace(hour=3, minute=0))
-    minute = TimeRange(local, local.replace(minute=11))
+    hour = LocalRange(local.replace(minute=0), local.replace(hour=3, minute=0))
+    minute = LocalRange(local, local.replace(minute=11))
     slices = [Slice("g1", 1, guids=(guid_of(1),)), Slice("s1", 1, ranges=(hour,)), Slice("s2", 1, ranges=(minute,))]
     bodies = set()
     for part in slices:
         there = Staging(UPath(tmp_path) / part.name)
         extract(source, there, part, a_settings())
         map_runs(there, a_settings())
-        bodies |= {report.body for report in mapped_runs(there)}
+        bodies |= {report.body for report in staged_mappings(there)}
     assert len(bodies) == 1
 
 
@@ -131,7 +132,7 @@ def test_map_stages_a_report_or_a_reason_for_every_run_in_their_order(staging, c
     ]
     staging.write(RUNS, (run.model_dump_json() for run in runs))
     assert map_runs(staging, a_settings()) == {"reports": 2, "dead": 1, "held": 2}
-    mapped = list(mapped_runs(staging))
+    mapped = list(staged_mappings(staging))
     assert [type(one) for one in mapped] == [Report, Refusal, Refusal, Refusal, Report]
     assert [getattr(one, "kind", None) for one in mapped] == [None, "dead", "held", "held", None]
     assert [one.report_id if isinstance(one, Report) else one.index_guid for one in mapped] == [
@@ -155,5 +156,5 @@ def test_equal_reasons_share_a_signature(staging):
     runs = [a_run(n, testplan=VteTestplan(name="Unheard of")) for n in range(2)]
     staging.write(RUNS, (run.model_dump_json() for run in runs))
     map_runs(staging, a_settings())
-    first, second = mapped_runs(staging)
+    first, second = staged_mappings(staging)
     assert first.signature == second.signature

@@ -4,8 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from vte_wats.domain.outcome import Outcome
 from vte_wats.health import Health, HealthStatus, ProbeStatus, Stored, counted, health, roughly, standing
-from vte_wats.state.coverage import CoveredInterval, Outcome, State
+from vte_wats.intervals.interval import Interval
+from vte_wats.state.coverage import State
 from vte_wats.state.history import History, PlanSnapshot, Tally
 
 NOW_AT = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -17,7 +19,7 @@ def ago(minutes: float) -> datetime:
 
 
 def a_state(*stretches: tuple[datetime, datetime], **fields) -> State:
-    coverage = tuple(CoveredInterval(from_at=begin, to_at=end) for begin, end in stretches or [(BEGIN_AT, ago(5))])
+    coverage = tuple(Interval(from_at=begin, to_at=end) for begin, end in stretches or [(BEGIN_AT, ago(5))])
     return State(**{"since_at": BEGIN_AT, "coverage": coverage, "totals": {Outcome.UPLOADED: 7}, **fields})
 
 
@@ -30,7 +32,7 @@ def stored(state: State | None = None, history: History | None = None, *conditio
 
 
 GAP = a_state((BEGIN_AT, ago(600)), (ago(500), ago(5)))
-WAITING = a_history(waiting=(PlanSnapshot(from_at=ago(5), to_at=ago(0), runs=12),))
+WAITING = a_history(waiting=(PlanSnapshot(interval=Interval(ago(5), ago(0)), runs=12),))
 
 
 @pytest.mark.parametrize(
@@ -42,7 +44,7 @@ WAITING = a_history(waiting=(PlanSnapshot(from_at=ago(5), to_at=ago(0), runs=12)
         (stored(GAP), HealthStatus.DEGRADED, "1 gap in the coverage."),
         (stored(None, WAITING), HealthStatus.DEGRADED, "The last sync did not succeed; 12 runs seen in VTE wait."),
         (
-            stored(None, a_history(waiting=(PlanSnapshot(from_at=ago(5), to_at=ago(0), runs=0),))),
+            stored(None, a_history(waiting=(PlanSnapshot(interval=Interval(ago(5), ago(0)), runs=0),))),
             HealthStatus.DEGRADED,
             "The last sync did not succeed.",
         ),
@@ -82,8 +84,8 @@ def test_longer_intervals_may_be_quiet_for_longer(interval_s):
 
 def test_health_is_that_of_the_worst_site_and_adds_up():
     recent = Tally(outcomes={Outcome.UPLOADED: 90, Outcome.UNCHANGED: 30})
-    busy = a_history(letters=3, hours={NOW_AT - timedelta(hours=1): recent, NOW_AT - timedelta(hours=9): recent})
-    sites = [stored(None, busy), stored(a_state((BEGIN_AT, ago(25))), a_history(letters=4)), stored()]
+    busy = a_history(dead_letters=3, hours={NOW_AT - timedelta(hours=1): recent, NOW_AT - timedelta(hours=9): recent})
+    sites = [stored(None, busy), stored(a_state((BEGIN_AT, ago(25))), a_history(dead_letters=4)), stored()]
     assert health(sites, NOW_AT) == Health(
         status=ProbeStatus.DEGRADED, last_sync=ago(25), runs_processed=21, errors=7, runs_per_minute=2.0
     )
@@ -93,7 +95,7 @@ def test_health_is_that_of_the_worst_site_and_adds_up():
 
 
 def test_health_is_one_line_with_numbers_alone():
-    line = str(health([stored(None, a_history(letters=3))], NOW_AT))
+    line = str(health([stored(None, a_history(dead_letters=3))], NOW_AT))
     assert line == ("health ok: last sync 2026-06-01T11:55:00+00:00, 7 runs processed, 3 errors, 0 runs per minute")
     assert str(health([Stored(None, History())], NOW_AT)).startswith("health failing: last sync never, 0 runs")
 

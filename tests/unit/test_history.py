@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vte_wats.state.coverage import CoveredInterval, Outcome, State
+from vte_wats.domain.outcome import Outcome
+from vte_wats.intervals.interval import Interval
+from vte_wats.state.coverage import State
 from vte_wats.state.history import (
     COUNTED_KEPT,
     DAYS_KEPT,
@@ -35,11 +37,11 @@ def a_tally(uploaded: int = 1, requests: int = 0) -> Tally:
 
 def a_plan_snapshot(from_minute: int, to_minute: int, runs: int = 1, newest: int | None = None) -> PlanSnapshot:
     newest_at = None if newest is None else minute(newest)
-    return PlanSnapshot(from_at=minute(from_minute), to_at=minute(to_minute), runs=runs, newest_at=newest_at)
+    return PlanSnapshot(interval=Interval(minute(from_minute), minute(to_minute)), runs=runs, newest_at=newest_at)
 
 
-def a_covered_interval(from_minute: int, to_minute: int) -> CoveredInterval:
-    return CoveredInterval(from_at=minute(from_minute), to_at=minute(to_minute))
+def a_covered_interval(from_minute: int, to_minute: int) -> Interval:
+    return Interval(from_at=minute(from_minute), to_at=minute(to_minute))
 
 
 tallies = st.builds(
@@ -94,7 +96,7 @@ def test_a_history_comes_back_from_its_text(drawn):
     history = History()
     for run, at, tally in sorted(drawn, key=lambda one: one[1]):
         history = history.settled(f"sync/{run}", minute(at), tally).seen(a_plan_snapshot(at, at + 5, 3, at + 1), ())
-    assert History.model_validate_json(history.to_text()) == history
+    assert History.model_validate_json(history.model_dump_json(by_alias=True, exclude_defaults=True)) == history
 
 
 def test_counts_go_to_the_hour_and_the_day_in_which_they_were_settled():
@@ -122,7 +124,14 @@ def test_a_year_and_everything_else_at_its_largest_stays_below_the_stated_size()
         counted=tuple(f"{n:08}" for n in range(COUNTED_KEPT)),
         waiting=tuple(a_plan_snapshot(n, n + 1, 999_999, n) for n in range(WAITING_KEPT)),
     )
-    assert len(history.settled("x", NOON_AT, full).seen(a_plan_snapshot(-9, -8), ()).to_text()) < LARGEST_BYTES
+    assert (
+        len(
+            history.settled("x", NOON_AT, full)
+            .seen(a_plan_snapshot(-9, -8), ())
+            .model_dump_json(by_alias=True, exclude_defaults=True)
+        )
+        < LARGEST_BYTES
+    )
 
 
 def test_memory_is_bounded_whatever_is_settled_and_seen():

@@ -5,15 +5,16 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.unit.builders import NOON_LOCAL, a_settings, a_sync
-from vte_wats.intervals.windows import Window, window_of
+from vte_wats.intervals.interval import Interval
 from vte_wats.state.coverage import LateArrivals, State
 from vte_wats.state.late_arrivals import found_later, measured, suggested_guard_band_s
+from vte_wats.sync.plan import window_of
 
 NOON_AT = datetime(2026, 6, 15, 10, tzinfo=UTC)  # NOON_LOCAL in Oslo
 SETTINGS = a_settings(guard_band_s=600, settle_delay_s=0)
 
 
-def window(number: int) -> Window:
+def window(number: int) -> Interval:
     """Return the window of the five minutes that begin ``number`` intervals after noon."""
     begin_at = NOON_AT + number * timedelta(minutes=5)
     return window_of(begin_at, begin_at + timedelta(minutes=5), SETTINGS.guard_band_s, SETTINGS.settle_delay_s)
@@ -56,15 +57,15 @@ def test_seconds_that_were_not_counted_before_are_not_compared(number):
 def test_a_guard_band_that_was_changed_is_measured_from_the_next_window_on():
     first = measured(None, window(0), runs_at(1), SETTINGS)
     longer = a_settings(guard_band_s=900, settle_delay_s=0)
-    second = measured(first, Window(window(1).from_at - timedelta(minutes=5), window(1).to_at), runs_at(1, 2), longer)
+    second = measured(first, Interval(window(1).from_at - timedelta(minutes=5), window(1).to_at), runs_at(1, 2), longer)
     assert second.late == {60: 0, 300: 1, 600: 0}
     assert second.seen.keys() == {60, 300, 600, 900}
 
 
 def test_no_guard_band_measures_nothing():
     none = a_settings(guard_band_s=0, settle_delay_s=0)
-    first = measured(None, Window(NOON_AT, NOON_AT), [], none)
-    assert measured(first, Window(NOON_AT, NOON_AT + timedelta(minutes=5)), runs_at(1), none).late == {0: 0}
+    first = measured(None, Interval(NOON_AT, NOON_AT), [], none)
+    assert measured(first, Interval(NOON_AT, NOON_AT + timedelta(minutes=5)), runs_at(1), none).late == {0: 0}
 
 
 def test_late_runs_in_the_oldest_part_suggest_a_longer_guard_band(caplog):
@@ -89,7 +90,7 @@ def done(*minutes: tuple[int, int]) -> State:
     state = State(since_at=NOON_AT)
     for from_minute, to_minute in minutes:
         edges = (NOON_AT + timedelta(minutes=minute) for minute in (from_minute, to_minute))
-        state = state.extended(a_sync(Window(*edges)))
+        state = state.extended(a_sync(Interval(*edges)))
     return state
 
 
@@ -100,7 +101,7 @@ def late_at(*minutes: float, state: State, settings=SETTINGS) -> dict[int, int]:
 def test_a_run_that_is_missing_although_its_time_is_done_came_later_than_the_guard_band(caplog):
     assert late_at(0, 5, state=done((0, 60))) == {1_800: 2}
     assert "2 runs are not in WATS" in caplog.text
-    assert "guard_band_s = 1800 would" in caplog.text
+    assert "guard_band_s = 1800 the sync would" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,10 @@ import pytest
 from upath import UPath
 
 from tests.unit.builders import a_run, guid_of
+from vte_wats.domain.outcome import DeadLetterKind
 from vte_wats.domain.run import StepKind, VteProduct, VteStepResult
 from vte_wats.storage.dead_letter_index import EXAMPLES, DeadLetterIndex
-from vte_wats.storage.dead_letters import DeadLetterKind, DeadLetters
+from vte_wats.storage.dead_letters import DeadLetters
 
 NOON_AT = datetime(2026, 6, 15, 12, tzinfo=UTC)
 

@@ -14,7 +14,7 @@ from pywats.models import UUTReport
 from tests.unit.mapping_builders import a_settings
 from vte_wats.config.settings import Settings
 from vte_wats.domain.errors import HeldError, RejectedError
-from vte_wats.domain.ports import Report
+from vte_wats.domain.report import Report
 from vte_wats.domain.run import StepKind, VteProduct, VteStepResult, VteTestplan, VteTestRun
 from vte_wats.mapping.report_builder import map_run
 from vte_wats.mapping.texts import width
@@ -67,7 +67,7 @@ RUN = st.builds(
     testsystem_guid=st.none() | st.uuids(),
     testsystem_name=usually("Station 4"),
     hostname=TEXT,
-    site=TEXT,
+    site_name=TEXT,
     operator=TEXT,
     info1=LONG_TEXT,
     info2=TEXT,

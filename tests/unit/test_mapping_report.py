@@ -26,7 +26,7 @@ from tests.unit.mapping_builders import (
 )
 from vte_wats.config.settings import PartRevision
 from vte_wats.domain.errors import HeldError, RejectedError
-from vte_wats.domain.ports import NaturalKey
+from vte_wats.domain.report import NaturalKey
 from vte_wats.domain.run import VteProduct, VteTestplan
 from vte_wats.mapping.report_builder import map_run
 
@@ -39,7 +39,7 @@ def a_full_run(**fields):
         "testplan": VteTestplan(name=" Gain ", variant="Cold", revision="1.4"),
         "testsystem_guid": SYSTEM_GUID,
         "hostname": "PC-4",
-        "site": "Oslo",
+        "site_name": "Oslo",
         "operator": " Operatør 17 ",
         "info1": "Lot 測試",
         "info3": "rack 2",
@@ -339,7 +339,7 @@ def test_the_raw_timestamp_keeps_every_digit_the_column_has():
 
 def test_an_overlong_text_is_shortened_and_stands_in_full_in_the_comment():
     long = "x" * 60 + "y" * 60
-    body = body_of(a_run(info1=long, operator=long, site=long, testsystem_name=long))
+    body = body_of(a_run(info1=long, operator=long, site_name=long, testsystem_name=long))
     kept = long[:99] + "…"
     assert misc_infos_of(body)["info1"] == kept
     assert (body["uut"]["user"], body["location"], body["machineName"]) == (kept, kept, kept)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vte_wats.mapping.binary_values import text_in
+from vte_wats.mapping.attachments import text_in
 from vte_wats.mapping.texts import Remarks, printable, shortened, width
 
 

@@ -12,9 +12,10 @@ from airflow.sdk.observability import stats
 from airflow.sdk.observability.metrics import stats_utils
 
 from vte_wats.config.sites import Site
-from vte_wats.domain.ports import RequestStats
+from vte_wats.domain.outcome import Outcome
+from vte_wats.domain.report import RequestStats
 from vte_wats.orchestration import metrics
-from vte_wats.state.coverage import Outcome, State
+from vte_wats.state.coverage import State
 from vte_wats.state.history import History, Tally
 
 NOW_AT = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -48,7 +49,7 @@ def receiver():
 
 def send_all(site: Site) -> None:
     tally = Tally(outcomes={Outcome.UPLOADED: 4}, latency_ms={20: 2, 50: 2})
-    history = History(hours={NOW_AT - timedelta(hours=1): tally, NOW_AT - timedelta(hours=5): tally}, letters=3)
+    history = History(hours={NOW_AT - timedelta(hours=1): tally, NOW_AT - timedelta(hours=5): tally}, dead_letters=3)
     metrics.sent(site, RequestStats(7, 500, {}))
     metrics.transferred(site, COUNTS)
     metrics.settled(site, State(since_at=NOW_AT - timedelta(minutes=2)), history, NOW_AT)

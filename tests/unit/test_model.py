@@ -48,7 +48,7 @@ runs = st.builds(
     testplan=st.builds(VteTestplan, testplan_guid=guids, name=texts, variant=texts, revision=texts),
     testsystem_guid=guids,
     hostname=texts,
-    site=texts,
+    site_name=texts,
     operator=texts,
     info1=texts,
     steps=st.lists(steps, max_size=4).map(tuple),

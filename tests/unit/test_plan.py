@@ -2,21 +2,27 @@ from __future__ import annotations
 
 import logging
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from zoneinfo import ZoneInfo, available_timezones
 
+import pendulum
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from upath import UPath
 
 from tests.unit.builders import NOON_LOCAL, a_run, a_settings, guid_of
 from tests.unit.fakes import FakeSource
 from vte_wats.domain.errors import RetriableError
-from vte_wats.domain.ports import TimeRange
-from vte_wats.intervals.windows import Window
+from vte_wats.domain.outcome import DeadLetterKind
+from vte_wats.intervals.interval import Interval
+from vte_wats.intervals.wall_clock import LocalRange
 from vte_wats.state.history import PlanSnapshot
-from vte_wats.storage.dead_letters import DeadLetterKind, DeadLetters
-from vte_wats.sync.plan import plan, plan_held, plan_named, plan_snapshot
+from vte_wats.storage.dead_letters import DeadLetters
+from vte_wats.sync.plan import plan, plan_held, plan_named, plan_snapshot, window_of
 
 NOON_AT = datetime(2026, 6, 15, 10, tzinfo=UTC)  # NOON_LOCAL in Oslo
-WINDOW = Window(NOON_AT, NOON_AT + timedelta(minutes=5))
+WINDOW = Interval(NOON_AT, NOON_AT + timedelta(minutes=5))
 SETTLED_AT = WINDOW.to_at + timedelta(seconds=60)
 
 
@@ -56,21 +62,23 @@ def test_an_empty_window_has_no_slices_and_is_done_all_the_same():
 
 def test_what_a_plan_saw_counts_without_the_guard_band_and_names_the_newest_run():
     runs = [a_run(10 + n, timestamp_local=seconds_later(60 * n)) for n in range(-9, 4)]
-    window = Window(NOON_AT - timedelta(minutes=10), NOON_AT + timedelta(minutes=5))
+    window = Interval(NOON_AT - timedelta(minutes=10), NOON_AT + timedelta(minutes=5))
     planned = plan(FakeSource(*runs, now_at=SETTLED_AT), a_settings(settle_delay_s=60), window)
     seen = plan_snapshot(planned, a_settings(settle_delay_s=60), NOON_AT + timedelta(minutes=1))
-    assert seen == PlanSnapshot(from_at=NOON_AT, to_at=window.to_at, runs=4, newest_at=NOON_AT + timedelta(minutes=3))
+    assert seen == PlanSnapshot(
+        interval=Interval(NOON_AT, window.to_at), runs=4, newest_at=NOON_AT + timedelta(minutes=3)
+    )
 
 
 def test_a_plan_that_saw_nothing_names_no_newest_run():
     planned = plan(FakeSource(now_at=SETTLED_AT), a_settings(), WINDOW)
     assert plan_snapshot(planned, a_settings(settle_delay_s=0), NOON_AT) == PlanSnapshot(
-        from_at=WINDOW.from_at, to_at=WINDOW.to_at, runs=0
+        interval=Interval(WINDOW.from_at, WINDOW.to_at), runs=0
     )
 
 
 def test_a_window_of_no_length_is_planned():
-    window = Window(NOON_AT, NOON_AT)
+    window = Interval(NOON_AT, NOON_AT)
     assert plan(FakeSource(a_run(), now_at=SETTLED_AT), a_settings(), window).slices == ()
 
 
@@ -86,7 +94,7 @@ def test_a_server_clock_behind_cuts_the_window_and_the_runs_it_calls_future(behi
     runs = [a_run(n, timestamp_local=seconds_later(n)) for n in range(300)]
     source = FakeSource(*runs, now_at=SETTLED_AT - timedelta(seconds=behind_s))
     planned = plan(source, a_settings(), WINDOW)
-    assert planned.window == Window(WINDOW.from_at, WINDOW.to_at - timedelta(seconds=behind_s))
+    assert planned.window == Interval(WINDOW.from_at, WINDOW.to_at - timedelta(seconds=behind_s))
     assert planned.runs == 300 - behind_s
     assert planned.slices[-1].ranges[-1].to_local == seconds_later(300 - behind_s)
     assert f"SQL Server's clock is {behind_s} s behind" in caplog.text
@@ -116,14 +124,14 @@ def test_rows_of_the_future_wait_until_they_are_past():
 
 
 def test_the_autumn_hour_is_planned_as_the_stations_wrote_it():
-    window = Window(datetime(2026, 10, 25, 1, tzinfo=UTC), datetime(2026, 10, 25, 1, 5, tzinfo=UTC))
+    window = Interval(datetime(2026, 10, 25, 1, tzinfo=UTC), datetime(2026, 10, 25, 1, 5, tzinfo=UTC))
     runs = [
         a_run(1, timestamp_local=datetime(2026, 10, 25, 2, 3)),
         a_run(2, timestamp_local=datetime(2026, 10, 25, 3, 3)),
     ]
     source = FakeSource(*runs, now_at=window.to_at + timedelta(minutes=1))
     (part,) = plan(source, a_settings(), window).slices
-    assert part.ranges == (TimeRange(datetime(2026, 10, 25, 2), datetime(2026, 10, 25, 2, 5)),)
+    assert part.ranges == (LocalRange(datetime(2026, 10, 25, 2), datetime(2026, 10, 25, 2, 5)),)
     assert part.runs == 1
 
 
@@ -165,9 +173,50 @@ def test_a_repeated_hour_is_read_once_more_when_everything_around_it_is_there():
     judged_at = datetime(2026, 10, 25, 8, tzinfo=UTC)  # 09:00, six hours after the clock showed 03:00
     for from_at, read in (
         (judged_at - timedelta(minutes=5), []),
-        (judged_at, [TimeRange(*hour)]),
+        (judged_at, [LocalRange(*hour)]),
         (judged_at + timedelta(minutes=5), []),
     ):
-        planned = plan(source, a_settings(), Window(from_at, from_at + timedelta(minutes=5)))
+        planned = plan(source, a_settings(), Interval(from_at, from_at + timedelta(minutes=5)))
         assert [r for part in planned.slices for r in part.ranges if r.to_local <= hour[1]] == read
-        assert planned.window == Window(from_at, from_at + timedelta(minutes=5))
+        assert planned.window == Interval(from_at, from_at + timedelta(minutes=5))
+
+
+def test_guard_band_and_settle_delay_shift_the_window_by_their_seconds():
+    window = window_of(
+        datetime(2026, 6, 1, 10, 0, tzinfo=UTC),
+        datetime(2026, 6, 1, 10, 5, tzinfo=UTC),
+        guard_band_s=600,
+        settle_delay_s=60,
+    )
+    assert window == Interval(datetime(2026, 6, 1, 9, 49, tzinfo=UTC), datetime(2026, 6, 1, 10, 4, tzinfo=UTC))
+
+
+@given(
+    st.datetimes(
+        datetime(1990, 1, 1),
+        datetime(2037, 12, 31),
+        timezones=st.sampled_from(sorted(available_timezones())).map(ZoneInfo),
+    ),
+    st.integers(60_000_000, 86_400_000_000),
+    st.integers(0, 3_600),
+)
+@settings(deadline=None)
+def test_consecutive_windows_without_guard_band_meet_exactly(begin, length_us, settle_delay_s):
+    begin_at = begin.astimezone(UTC)  # fractions included: a manual trigger has some
+    edges = [begin_at + n * timedelta(microseconds=length_us) for n in range(3)]
+    first, second = (window_of(a, b, 0, settle_delay_s) for a, b in pairwise(edges))
+    assert first.to_at == second.from_at
+
+
+@pytest.mark.parametrize("zone_name", ["UTC", "Europe/Oslo"])
+def test_window_takes_the_datetimes_airflow_hands_out(zone_name):
+    from_at = pendulum.datetime(2026, 6, 1, 12, tz=zone_name)
+    window = window_of(from_at, from_at.add(minutes=5), 0, 0)
+    assert window.from_at.tzinfo is UTC
+    assert window.from_at == from_at
+    assert window.to_at - window.from_at == timedelta(minutes=5)
+
+
+def test_window_of_refuses_naive_edges():
+    with pytest.raises(ValueError, match="aware"):
+        window_of(datetime(2026, 1, 1), datetime(2026, 1, 2), 0, 0)

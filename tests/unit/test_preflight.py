@@ -11,7 +11,7 @@ import pytest
 from tests.unit.builders import a_settings
 from vte_wats.config.settings import KEY_COLUMNS
 from vte_wats.domain.errors import FatalError
-from vte_wats.domain.ports import Index, SourceFacts, SourceIdentity
+from vte_wats.domain.source import Index, SourceFacts, SourceIdentity
 from vte_wats.preflight import Level, examine, examine_processes, report
 
 log = logging.getLogger(__name__)
@@ -88,7 +88,7 @@ def test_an_index_that_has_the_column_further_behind_does_not_help():
         GOOD, indexes=(Index("IndexData", "IX", ("Result", "Timestamp")), GOOD.indexes[0], *GOOD.indexes[2:])
     )
     (one,) = found(facts)
-    assert "IndexData begins with Timestamp" in one.text
+    assert "IndexData starts with Timestamp" in one.text
 
 
 def test_snapshots_come_with_the_statement_that_allows_them():

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from vte_wats.orchestration.tasks import last_receipt
+from vte_wats.orchestration.verified_state import last_receipt
 
 
 class FakeTask:
@@ -16,8 +16,9 @@ class FakeTask:
         self._first, self._previous, self._receipts = first, previous, receipts
 
     def xcom_pull(self, *, task_ids, key, map_indexes, run_id=None, include_prior_dates=False):
-        assert (task_ids, key, map_indexes) == ("settle", "settled", -1)
-        return self._receipts.get(self._first if include_prior_dates else run_id)
+        assert (task_ids, key, map_indexes) == ("settle", "handover", -1)
+        receipt = self._receipts.get(self._first if include_prior_dates else run_id)
+        return receipt and {"receipt": receipt}
 
     def get_previous_dagrun(self, state):
         assert state == "success"

@@ -9,8 +9,8 @@ import pytest
 from tests.unit.builders import a_settings, a_sync
 from vte_wats.config.sites import Site
 from vte_wats.domain.errors import FatalError
-from vte_wats.domain.ports import SourceIdentity
-from vte_wats.intervals.windows import Window
+from vte_wats.domain.source import SourceIdentity
+from vte_wats.intervals.interval import Interval
 from vte_wats.state.coverage import State
 from vte_wats.state.state_guard import SyncEnvironment, refuse_lost_state, verify_state
 
@@ -34,7 +34,7 @@ def found(**source) -> SyncEnvironment:
 
 def synced(until_at: datetime = NOW_AT, here: SyncEnvironment = HERE) -> State:
     fresh = verify_state(State(since_at=BEGIN_AT), here, a_settings(), accepted=False)
-    return fresh.extended(a_sync(Window(BEGIN_AT, until_at)))
+    return fresh.extended(a_sync(Interval(BEGIN_AT, until_at)))
 
 
 def test_the_first_sync_takes_the_database_and_the_wats_it_finds():
@@ -60,7 +60,9 @@ def test_the_same_surroundings_go_on_and_change_nothing_but_the_clocks():
         pytest.param(found(server="FLOOR-2"), ["another database", "VTE9_3 on FLOOR-2", "vte_default"], id="server"),
         pytest.param(found(database="VTE9_3_TEST"), ["another database", "VTE9_3_TEST", "vte_default"], id="database"),
         pytest.param(
-            found(created_local=datetime(2026, 6, 1)), ["restored or made anew", "2026-06-01 00:00:00"], id="restored"
+            found(created_local=datetime(2026, 6, 1)),
+            ["restored or created again", "2026-06-01 00:00:00"],
+            id="restored",
         ),
         pytest.param(
             replace(HERE, target="test.wats.com"), ["another WATS", "test.wats.com", "wats_default"], id="wats"

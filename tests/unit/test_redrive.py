@@ -8,9 +8,10 @@ import pytest
 from upath import UPath
 
 from tests.unit.builders import a_run, guid_of
-from vte_wats.backfill.redrive import lettered, redrive
+from vte_wats.backfill.request import dead_letters_of, redrive
 from vte_wats.domain.errors import FatalError
-from vte_wats.storage.dead_letters import DeadLetterKind, DeadLetters
+from vte_wats.domain.outcome import DeadLetterKind
+from vte_wats.storage.dead_letters import DeadLetters
 
 NOW_AT = datetime(2026, 6, 16, tzinfo=UTC)
 
@@ -40,8 +41,8 @@ def test_all_of_no_letters_is_no_mistake(tmp_path):
 
 
 def test_a_signature_that_no_letter_has_any_more_names_no_runs(letters):
-    assert lettered(letters, "serial is blank") == [guid_of(1), guid_of(2)]
-    assert lettered(letters, "serial") == []
+    assert dead_letters_of(letters, "serial is blank") == [guid_of(1), guid_of(2)]
+    assert dead_letters_of(letters, "serial") == []
 
 
 def test_the_runs_in_the_letters_are_not_read(letters, tmp_path):

@@ -212,7 +212,7 @@ def test_settings_cannot_be_changed_once_read():
     [
         ({"Users": {"table": "People"}}, "Users is not one of the tables that are read"),
         ({"IndexData": {"columns": {"Timestmap": "TestDate"}}}, "IndexData.Timestmap is not one of the columns"),
-        ({"IndexData": {"columns": {"Index_GUID": None}}}, "IndexData.Index_GUID cannot be done without"),
+        ({"IndexData": {"columns": {"Index_GUID": None}}}, "IndexData.Index_GUID is required"),
     ],
 )
 def test_an_override_of_what_is_never_read_is_refused(override, told):

@@ -6,12 +6,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from vte_wats.domain.errors import FatalError
-from vte_wats.intervals.windows import Window
-from vte_wats.state.coverage import LateArrivals, Outcome, State
+from vte_wats.domain.outcome import Outcome
+from vte_wats.intervals.interval import Interval
+from vte_wats.state.coverage import LateArrivals, State
 from vte_wats.sync import settle as verb
 
 BEGIN_AT = datetime(2026, 6, 1, 10, tzinfo=UTC)
-WINDOW = Window(BEGIN_AT, BEGIN_AT + timedelta(minutes=5))
+WINDOW = Interval(BEGIN_AT, BEGIN_AT + timedelta(minutes=5))
 STATE = State(since_at=BEGIN_AT)
 
 
@@ -60,7 +61,7 @@ def test_a_failed_slice_leaves_the_window_open_and_says_so(results):
 @pytest.mark.parametrize("outcome", Outcome)
 def test_each_outcome_is_part_of_the_balance(outcome):
     assert settle(STATE, WINDOW, 1, [counts(1, **{outcome: 1})], "1234").totals[outcome] == 1
-    with pytest.raises(FatalError, match="accounts do not balance: 2 runs read, but"):
+    with pytest.raises(FatalError, match="the counts do not balance: 2 runs read, but"):
         settle(STATE, WINDOW, 1, [counts(2, **{outcome: 1})], "1234")
     with pytest.raises(FatalError, match="balance"):
         settle(STATE, WINDOW, 1, [counts(0, **{outcome: 1})], "1234")
@@ -80,7 +81,7 @@ def test_letters_that_went_are_counted(caplog):
     caplog.set_level(logging.INFO)
     after = settle(STATE, WINDOW, 2, [counts(1, 1, uploaded=1), counts(2, 2, unchanged=2)], "1234")
     assert after.redriven == 3
-    assert "3 letters redriven" in caplog.text
+    assert "3 dead letters redriven" in caplog.text
 
 
 def test_a_sync_whose_settle_is_tried_again_is_added_once():

@@ -2,21 +2,22 @@ from __future__ import annotations
 
 import json
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.unit.builders import guid_of
-from vte_wats.domain.ports import TimeRange
-from vte_wats.sync.slices import Slice
+from vte_wats.intervals.wall_clock import LocalRange, is_within
+from vte_wats.sync.slices import Slice, slices_of
 
 seconds = st.datetimes(datetime(1753, 1, 1), datetime(9999, 12, 31)).map(lambda at: at.replace(microsecond=0))
 slices = st.builds(
     Slice,
     name=st.text(min_size=1),
     runs=st.integers(0, 10**6),
-    ranges=st.lists(st.builds(TimeRange, seconds, seconds), max_size=4).map(tuple),
+    ranges=st.lists(st.builds(LocalRange, seconds, seconds), max_size=4).map(tuple),
     guids=st.lists(st.uuids(), max_size=4).map(tuple),
 )
 
@@ -28,7 +29,7 @@ def test_a_slice_comes_back_equal_from_the_json_of_an_xcom(part):
 
 
 def test_a_slice_in_xcom_reads_in_iso_time():
-    part = Slice("s0001", 7, ranges=(TimeRange(datetime(2026, 6, 1, 12), datetime(2026, 6, 1, 12, 5)),))
+    part = Slice("s0001", 7, ranges=(LocalRange(datetime(2026, 6, 1, 12), datetime(2026, 6, 1, 12, 5)),))
     assert part.to_xcom() == {
         "slice": "s0001",
         "runs": 7,
@@ -38,8 +39,8 @@ def test_a_slice_in_xcom_reads_in_iso_time():
 
 
 NOON = datetime(2026, 6, 1, 12)
-FIVE_MINUTES = TimeRange(NOON, NOON + timedelta(minutes=5))
-AN_HOUR_LATER = TimeRange(NOON + timedelta(hours=1), NOON + timedelta(minutes=65, seconds=7))
+FIVE_MINUTES = LocalRange(NOON, NOON + timedelta(minutes=5))
+AN_HOUR_LATER = LocalRange(NOON + timedelta(hours=1), NOON + timedelta(minutes=65, seconds=7))
 
 
 @pytest.mark.parametrize(
@@ -60,3 +61,77 @@ AN_HOUR_LATER = TimeRange(NOON + timedelta(hours=1), NOON + timedelta(minutes=65
 )
 def test_airflow_shows_what_a_slice_is_about(part, label):
     assert part.label == label
+
+
+SECOND = timedelta(seconds=1)
+MIDNIGHT = datetime(2026, 6, 1)
+
+
+def values_of(ranges: tuple[LocalRange, ...]) -> set[datetime]:
+    return {r.from_local + n * SECOND for r in ranges for n in range((r.to_local - r.from_local) // SECOND)}
+
+
+@st.composite
+def ranges_and_seconds(draw) -> tuple[tuple[LocalRange, ...], list[tuple[datetime, int]]]:
+    """Draw up to three disjoint ranges and how many runs some of their seconds hold."""
+    edges = sorted(draw(st.lists(st.integers(0, 400), min_size=2, max_size=6, unique=True)))
+    pairs = list(zip(edges[::2], edges[1::2], strict=False))
+    ranges = tuple(LocalRange(MIDNIGHT + a * SECOND, MIDNIGHT + b * SECOND) for a, b in pairs)
+    inside = [second for a, b in pairs for second in range(a, b)]
+    chosen = sorted(draw(st.sets(st.sampled_from(inside), max_size=40)))
+    runs = st.integers(1, 3) | st.integers(1, 500)
+    return ranges, [(MIDNIGHT + second * SECOND, draw(runs)) for second in chosen]
+
+
+@given(ranges_and_seconds(), st.integers(1, 200), st.integers(1, 12))
+@settings(max_examples=300, deadline=None)
+@example(
+    (
+        (LocalRange(MIDNIGHT, MIDNIGHT + SECOND), LocalRange(MIDNIGHT + 5 * SECOND, MIDNIGHT + 6 * SECOND)),
+        [(MIDNIGHT, 1), (MIDNIGHT + 5 * SECOND, 1)],
+    ),
+    1,
+    2,
+)  # a cut where a range begins
+@example(
+    ((LocalRange(MIDNIGHT, MIDNIGHT + 3 * SECOND),), [(MIDNIGHT + n * SECOND, 3) for n in range(3)]), 1, 2
+)  # a slice that closes before its goal makes one slice too many
+def test_slices_tile_the_ranges_keep_seconds_whole_and_respect_the_limit(drawn, batch_size, slice_limit):
+    ranges, seconds = drawn
+    slices = slices_of(ranges, seconds, batch_size, slice_limit)
+    assert len(slices) <= slice_limit
+    assert sum(part.runs for part in slices) == sum(runs for _, runs in seconds)
+    if not seconds:
+        assert slices == ()
+        return
+    parts = [local_range for part in slices for local_range in part.ranges]
+    assert all(part.from_local < part.to_local for part in parts)
+    assert all(left.to_local <= right.from_local for left, right in pairwise(parts))
+    assert [v for part in parts for v in sorted(values_of((part,)))] == sorted(values_of(ranges))
+    assert all(not edge.microsecond for part in parts for edge in (part.from_local, part.to_local))
+    for part in slices:
+        assert part.runs == sum(count for second, count in seconds if is_within(second, part.ranges))
+        assert part.runs > 0
+
+
+@given(ranges_and_seconds(), st.integers(1, 200))
+def test_slices_hold_the_batch_size_and_at_most_one_second_more(drawn, batch_size):
+    ranges, seconds = drawn
+    slices = slices_of(ranges, seconds, batch_size, slice_limit=100_000)
+    assert all(part.runs >= batch_size for part in slices[:-1])
+    for part in slices:
+        last_second = [count for second, count in seconds if is_within(second, part.ranges)][-1]
+        assert part.runs - last_second < batch_size
+
+
+def test_a_second_with_more_runs_than_the_batch_size_stays_whole():
+    ranges = (LocalRange(MIDNIGHT, MIDNIGHT + 10 * SECOND),)
+    slices = slices_of(ranges, [(MIDNIGHT + 2 * SECOND, 1_000), (MIDNIGHT + 3 * SECOND, 1)], batch_size=100)
+    assert [(part.ranges, part.runs) for part in slices] == [
+        ((LocalRange(MIDNIGHT, MIDNIGHT + 3 * SECOND),), 1_000),
+        ((LocalRange(MIDNIGHT + 3 * SECOND, MIDNIGHT + 10 * SECOND),), 1),
+    ]
+
+
+def test_no_runs_make_no_slices():
+    assert slices_of((LocalRange(MIDNIGHT, MIDNIGHT + SECOND),), [], batch_size=100) == ()

@@ -12,7 +12,6 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tests.unit.mapping_builders import a_settings
-from vte_wats.config.settings import AmbiguousTime
 from vte_wats.domain.errors import RejectedError
 from vte_wats.mapping.start_time import start_of
 
@@ -65,17 +64,17 @@ def test_the_repeated_hour_is_the_pass_the_setting_names_and_says_so(passed, off
     assert start.notes == (("start_ambiguous", f"{passed} pass (UTC{offset}) by setting ambiguous_time"),)
 
 
-@pytest.mark.parametrize(("settled", "offset"), [("earlier", "+02:00"), ("later", "+01:00")])
+@pytest.mark.parametrize(("fold", "name", "offset"), [(0, "earlier", "+02:00"), (1, "later", "+01:00")])
 @pytest.mark.parametrize("rule", ["earlier", "later"])
-def test_a_settled_pass_goes_before_the_setting_and_says_so(settled, offset, rule):
-    start = start_of(AUTUMN, 0.0, a_settings(ambiguous_time=rule), AmbiguousTime(settled))
+def test_a_known_fold_goes_before_the_setting_and_says_so(fold, name, offset, rule):
+    start = start_of(AUTUMN, 0.0, a_settings(ambiguous_time=rule), fold)
     assert start.at.isoformat() == f"2026-10-25T02:30:00{offset}"
-    assert start.notes == (("start_ambiguous", f"{settled} pass (UTC{offset}) by the station's other runs"),)
+    assert start.notes == (("start_ambiguous", f"{name} pass (UTC{offset}) by the station's other runs"),)
 
 
 @pytest.mark.parametrize("local", [SPRING, datetime(2026, 6, 15, 14, 30)])
-def test_a_settled_pass_means_nothing_for_a_time_that_is_not_repeated(local):
-    assert start_of(local, 0.0, a_settings(), AmbiguousTime.LATER) == started(local)
+def test_a_fold_means_nothing_for_a_time_that_is_not_repeated(local):
+    assert start_of(local, 0.0, a_settings(), 1) == started(local)
 
 
 def test_a_skipped_time_is_read_with_the_offset_before_the_change_and_says_so():
@@ -119,7 +118,7 @@ def test_a_start_reads_back_as_its_wall_clock_unless_the_clock_skipped_it(zone, 
 
 @pytest.mark.slow
 @given(ZONES, MOMENTS)
-def test_the_two_passes_differ_exactly_when_the_start_says_it_is_ambiguous(zone, local):
+def test_the_two_folds_differ_exactly_when_the_start_says_it_is_ambiguous(zone, local):
     earlier = started(local, source_timezone=zone)
     later = started(local, source_timezone=zone, ambiguous_time="later")
     assert ("start_ambiguous" in dict(earlier.notes)) == (earlier.at < later.at)

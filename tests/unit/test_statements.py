@@ -12,7 +12,7 @@ from sqlglot import exp
 
 from tests.unit.builders import a_settings, guid_of
 from vte_wats.config.settings import KEY_COLUMNS, OPTIONAL_COLUMNS
-from vte_wats.domain.ports import TimeRange
+from vte_wats.intervals.wall_clock import LocalRange
 from vte_wats.vte.statements import SQL_FOLDER, among_guids, in_ranges, statement, statement_text
 
 # Scripts, not statements: one prepares a connection, the other is run by an administrator with sqlcmd.
@@ -22,7 +22,7 @@ READS = [name for name in FILES if name not in SCRIPTS]
 SYSTEM_SCHEMAS = {"sys", "INFORMATION_SCHEMA"}
 SYSTEM_ONLY = {"select_source_identity", "select_server_facts", "select_indexes"}
 NOON = datetime(2026, 6, 1, 12)
-AN_HOUR = TimeRange(NOON, NOON + timedelta(hours=1))
+AN_HOUR = LocalRange(NOON, NOON + timedelta(hours=1))
 
 # Names of SQL Server 2014 and later that would be easy to reach for.
 TOO_NEW = (
@@ -188,7 +188,7 @@ def test_an_attack_in_a_name_parses_as_that_name(attack):
 
 
 def test_ranges_are_half_open_and_bound_as_iso_text_with_t():
-    condition, binds = in_ranges([AN_HOUR, TimeRange(NOON + timedelta(days=1), NOON + timedelta(days=1, seconds=1))])
+    condition, binds = in_ranges([AN_HOUR, LocalRange(NOON + timedelta(days=1), NOON + timedelta(days=1, seconds=1))])
     column = "[IndexData].[Timestamp]"
     assert condition == (
         f"(({column} >= CAST(%(from_0)s AS datetime) AND {column} < CAST(%(to_0)s AS datetime)) OR "

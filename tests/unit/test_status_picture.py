@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vte_wats.state.coverage import CoveredInterval, State
+from vte_wats.intervals.interval import Interval
+from vte_wats.state.coverage import State
 from vte_wats.state.history import History, Tally
 from vte_wats.status.api_models import DagRunLink, PieceKind, Span
 from vte_wats.status.coverage_chart import SHOWN, Unfinished, picture
@@ -22,7 +23,7 @@ def minute(n: int) -> datetime:
 
 
 def a_state(*stretches: tuple[int, int], since: int = 0) -> State:
-    coverage = tuple(CoveredInterval(from_at=minute(begin), to_at=minute(end)) for begin, end in stretches)
+    coverage = tuple(Interval(from_at=minute(begin), to_at=minute(end)) for begin, end in stretches)
     return State(since_at=minute(since), coverage=coverage)
 
 
@@ -74,7 +75,7 @@ def test_before_the_first_success_everything_waits():
 
 def test_only_the_last_fourteen_days_are_shown():
     begin = NOW_AT - timedelta(days=400)
-    state = State(since_at=begin, coverage=(CoveredInterval(from_at=begin, to_at=NOW_AT),))
+    state = State(since_at=begin, coverage=(Interval(from_at=begin, to_at=NOW_AT),))
     shown = picture(state, (), NOW_AT)
     assert (shown.from_at, shown.to_at, len(shown.pieces)) == (NOW_AT - SHOWN, NOW_AT, 1)
 

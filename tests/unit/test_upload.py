@@ -7,23 +7,22 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 import pytest
-from pydantic import TypeAdapter
 from upath import UPath
 
 from tests.unit.builders import a_natural_key, a_report, a_run, a_settings, guid_of
 from tests.unit.fakes import FakeWats
 from vte_wats.domain.errors import FatalError, HeldError, RejectedError, RetriableError
-from vte_wats.domain.ports import Report
+from vte_wats.domain.outcome import DeadLetterKind
+from vte_wats.domain.report import Refusal, Report
 from vte_wats.messages import VW299, VW392, VW404, VW417
-from vte_wats.storage.dead_letters import DeadLetterKind, DeadLetters
+from vte_wats.storage.dead_letters import DeadLetters
 from vte_wats.storage.in_flight_keys import InFlightKeys
 from vte_wats.storage.staging import Staging
 from vte_wats.sync.extract import RUNS
-from vte_wats.sync.map_runs import REPORTS, Refusal
+from vte_wats.sync.map_runs import stage_mapped
 from vte_wats.sync.upload import UploadOptions, upload
 
 NOW_AT = datetime(2026, 6, 15, 11, tzinfo=UTC)
-LINE = TypeAdapter(Report | Refusal)
 NOTHING = {"read": 0, "redriven": 0, "uploaded": 0, "unchanged": 0, "replaced": 0, "dead": 0, "held": 0}
 
 
@@ -35,12 +34,13 @@ class Scene:
         self.staging = Staging(folder / name)
         self.letters = DeadLetters(folder)
         self.wats = FakeWats()
+        self.read = 0
         self.by_now: list[Report | Refusal] = []  # what VTE's runs have become since they were staged
 
     def stage(self, *mapped: Report | Refusal) -> None:
-        numbers = [(one.report_id if isinstance(one, Report) else one.index_guid).int for one in mapped]
-        self.staging.write(RUNS, [a_run(number).model_dump_json() for number in numbers])
-        self.staging.write(REPORTS, [LINE.dump_json(one).decode() for one in mapped])
+        runs = [a_run(_guid_of(run).int) for run in mapped]
+        self.read = self.staging.write(RUNS, [run.model_dump_json() for run in runs])
+        stage_mapped(self.staging, mapped)
 
     def upload(
         self, *, force: bool = False, dry_run: bool = False, now_at: datetime = NOW_AT, **answers
@@ -53,16 +53,17 @@ class Scene:
                 self.letters,
                 a_settings(**answers),
                 options,
-                claims=claims,
-                read_again=lambda guids: [one for one in self.by_now if _guid_of(one) in guids],
+                read=self.read,
+                in_flight=claims,
+                read_again=lambda guids: [run for run in self.by_now if _guid_of(run) in guids],
             )
 
     def letter(self, number: int, kind: DeadLetterKind = DeadLetterKind.DEAD) -> None:
         self.letters.put(a_run(number), kind, "earlier reason", "earlier", NOW_AT)
 
 
-def _guid_of(one: Report | Refusal) -> UUID:
-    return one.report_id if isinstance(one, Report) else one.index_guid
+def _guid_of(mapped: Report | Refusal) -> UUID:
+    return mapped.report_id if isinstance(mapped, Report) else mapped.index_guid
 
 
 @pytest.fixture
@@ -483,7 +484,7 @@ def test_a_report_without_an_answer_unbalances_the_accounts(scene):
 
 def test_a_run_that_mapping_lost_unbalances_the_accounts(scene):
     scene.stage(a_report(1), a_report(2))
-    scene.staging.write(REPORTS, [LINE.dump_json(a_report(1)).decode()])
+    stage_mapped(scene.staging, [a_report(1)])
     with pytest.raises(FatalError, match="2 runs were read, but 1 have an outcome"):
         scene.upload()
 

@@ -12,11 +12,11 @@ from upath import UPath
 from tests.unit.fakes import FakeSource, FakeWats
 from tests.unit.mapping_builders import a_number, a_run, a_settings, a_text
 from vte_wats.domain.errors import FatalError
-from vte_wats.domain.ports import Report
+from vte_wats.domain.report import Report
 from vte_wats.reconcile.compare import Comparison, differences, refuse_altered, sample_of, verify
 from vte_wats.storage.staging import Staging
 from vte_wats.sync.extract import extract
-from vte_wats.sync.map_runs import map_runs, mapped_runs
+from vte_wats.sync.map_runs import map_runs, staged_mappings
 from vte_wats.sync.slices import Slice
 
 GUIDS = [UUID(int=n) for n in range(1, 5)]
@@ -31,7 +31,7 @@ class Scene:
         runs = [a_run(index_guid=guid, serial=f"SN-{guid.int}", steps=STEPS) for guid in GUIDS]
         extract(FakeSource(*runs), self.staging, Slice("g0001", 4, guids=tuple(GUIDS)), a_settings())
         map_runs(self.staging, a_settings())
-        self.wats = FakeWats(*(one for one in mapped_runs(self.staging) if isinstance(one, Report)))
+        self.wats = FakeWats(*(one for one in staged_mappings(self.staging) if isinstance(one, Report)))
 
     def alter(self, guid: UUID, change) -> None:
         body = json.loads(self.wats.reports[guid].body)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vte_wats.domain.ports import NaturalKey
+from vte_wats.domain.report import NaturalKey
 from vte_wats.wats import queries
 from vte_wats.wats.connection import GuidQuoting
 

@@ -9,7 +9,7 @@ import pytest
 
 from vte_wats.config.sites import Site
 from vte_wats.orchestration.monitor_tasks import day_to_sum_up
-from vte_wats.orchestration.tasks import interval_to_sync
+from vte_wats.orchestration.task_context import interval_to_sync
 
 TICK = datetime(2026, 3, 2, 13, tzinfo=UTC)
 HOUR = timedelta(hours=1)

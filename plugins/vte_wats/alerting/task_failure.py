@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict
 
-from vte_wats.state.coverage import Instant
+from vte_wats.intervals.interval import Instant
 
 _LENGTH = 500
 

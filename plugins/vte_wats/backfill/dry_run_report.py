@@ -7,10 +7,10 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from vte_wats.domain.ports import Report
-from vte_wats.storage.dead_letters import DeadLetterKind
+from vte_wats.domain.outcome import DeadLetterKind
+from vte_wats.domain.report import Report
 from vte_wats.storage.staging import Staging
-from vte_wats.sync.map_runs import mapped_runs
+from vte_wats.sync.map_runs import staged_mappings
 from vte_wats.sync.upload import refused_runs
 
 SHORTENED = "shortened"
@@ -29,19 +29,19 @@ def preview(staging: Staging) -> Preview:
     found: Preview = {kind: {} for kind in _KINDS}
     for refusal in refused_runs(staging):
         _count(found[refusal.kind.value], refusal.signature, 1, [str(refusal.index_guid)])
-    for one in mapped_runs(staging):
-        if isinstance(one, Report):
-            for name in _shortened_fields(one):
-                _count(found[SHORTENED], name, 1, [str(one.report_id)])
+    for mapped in staged_mappings(staging):
+        if isinstance(mapped, Report):
+            for name in _shortened_fields(mapped):
+                _count(found[SHORTENED], name, 1, [str(mapped.report_id)])
     return _most_frequent(found)
 
 
-def merged(previews: Iterable[Mapping[str, Any]]) -> Preview:
+def merge_previews(previews: Iterable[Mapping[str, Any]]) -> Preview:
     """Return one preview for many slices."""
     total: Preview = {kind: {} for kind in _KINDS}
-    for one in previews:
+    for slice_preview in previews:
         for kind in _KINDS:
-            for reason, seen in one.get(kind, {}).items():
+            for reason, seen in slice_preview.get(kind, {}).items():
                 _count(total[kind], reason, seen["runs"], seen["examples"])
     return _most_frequent(total)
 
@@ -61,13 +61,13 @@ def _count(reasons: dict[str, dict[str, Any]], reason: str, runs: int, examples:
 
 def _most_frequent(found: Preview) -> Preview:
     return {
-        kind: dict(sorted(reasons.items(), key=lambda one: -one[1]["runs"])[:_REASONS])
+        kind: dict(sorted(reasons.items(), key=lambda item: -item[1]["runs"])[:_REASONS])
         for kind, reasons in found.items()
     }
 
 
 def _shortened_fields(report: Report) -> set[str]:
-    """Return the names of the texts that stand shortened in a report and in full in its remarks."""
+    """Return the names of the texts that are shortened in a report and in full in its remarks."""
     return {match[1] for remark in _remarks(json.loads(report.body)) for match in _IN_FULL.finditer(remark)}
 
 

@@ -1,4 +1,4 @@
-"""Progress: how far a backfill is and how long it will take, for people and for the status page."""
+"""How far a backfill is and how long it will take, for people and for the status page."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, computed_field
 
-from vte_wats.backfill.dry_run_report import Preview, merged
-from vte_wats.state.coverage import Outcome
+from vte_wats.backfill.dry_run_report import Preview, merge_previews
+from vte_wats.domain.outcome import Outcome
 
 
 class Progress(BaseModel):
-    """What the Variable ``vte_wats_backfill`` holds: the backfill that is under way, or the last one.
+    """What the Variable ``vte_wats_backfill`` holds: the backfill that is running, or the last one.
 
-    ``run_id`` is the DAG run it began with; it may take several. Runs are those that were there when it was planned.
+    ``run_id`` is the DAG run it started with; it may take several. Runs are those that were there when it was planned.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     run_id: str
-    asked: str = Field(description="What is carried, in words.")
+    asked: str = Field(description="What is transferred, in words.")
     dry_run: bool
     force: bool
     runs: int
     parts: int
-    part: int = Field(1, description="The part under way, of 1 to parts; each is a DAG run.")
+    part: int = Field(1, description="The part that is running, of 1 to parts; each is a DAG run.")
     settled: dict[int, dict[Outcome, int]] = Field(default_factory=dict, description="Outcomes of each part done.")
     slices: dict[str, int] = Field(default_factory=dict, description="Runs of each finished slice of this part.")
     preview: Preview = Field(default_factory=dict)
@@ -39,7 +39,7 @@ class Progress(BaseModel):
     @property
     def outcomes(self) -> dict[Outcome, int]:
         """What became of the runs of the parts that are done."""
-        return {one: sum(part.get(one, 0) for part in self.settled.values()) for one in Outcome}
+        return {outcome: sum(part.get(outcome, 0) for part in self.settled.values()) for outcome in Outcome}
 
     @computed_field  # type: ignore[prop-decorator]
     @property
@@ -50,7 +50,7 @@ class Progress(BaseModel):
     @computed_field  # type: ignore[prop-decorator]
     @property
     def remaining_s(self) -> int:
-        """Seconds still to go: as it went so far, as planned while nothing is carried, none when it has ended."""
+        """Seconds still to go: by the speed so far, as planned while nothing is transferred, none when it has ended."""
         if self.ended_at is not None:
             return 0
         if not self.transferred:
@@ -59,11 +59,11 @@ class Progress(BaseModel):
         return round(so_far_s / self.transferred * (self.runs - self.transferred))
 
     def with_part(self, part: int, now_at: datetime) -> Self:
-        """Return the progress when a part begins, or begins again."""
+        """Return the progress when a part starts, or starts again."""
         return self.model_copy(update={"part": part, "slices": {}, "updated_at": now_at})
 
     def with_slice(self, name: str, read: int, now_at: datetime) -> Self:
-        """Return the progress after a slice; one that is carried again counts once."""
+        """Return the progress after a slice; one that is transferred again counts once."""
         return self.model_copy(update={"slices": self.slices | {name: read}, "updated_at": now_at})
 
     def with_settled(self, outcomes: Mapping[Outcome, int], found: Preview, now_at: datetime) -> Self:
@@ -73,7 +73,7 @@ class Progress(BaseModel):
             update={
                 "settled": self.settled | {self.part: dict(outcomes)},
                 "slices": {},
-                "preview": self.preview if again else merged([self.preview, found]),
+                "preview": self.preview if again else merge_previews([self.preview, found]),
                 "updated_at": now_at,
                 "ended_at": now_at if self.part == self.parts else None,
             }

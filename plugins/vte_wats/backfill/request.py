@@ -1,12 +1,13 @@
-"""Backfill: what a person asked for, cut into parts of a size that one DAG run carries.
+"""Backfill: what a person asked for, cut into parts of a size that one DAG run can process.
 
-A part is a stretch of time, or of a sorted list of GUIDs. All parts are planned at the beginning, so that each DAG run
-knows how much is left, and the next one goes on where it ended.
+A part is an interval of time, or a range of a sorted list of GUIDs. All parts are planned at the start, so that each
+DAG run knows how much is left, and the next one continues where it ended.
 """
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -14,12 +15,15 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from vte_wats.backfill.redrive import ALL
+from more_itertools import chunked
+
 from vte_wats.config.settings import Settings
 from vte_wats.domain.errors import FatalError
-from vte_wats.intervals.windows import Window
-from vte_wats.messages import VW522
+from vte_wats.intervals.interval import Interval, in_utc, whole_second
+from vte_wats.messages import VW521, VW522
+from vte_wats.storage.dead_letters import DeadLetters
 
+ALL = "all"
 _MOST_RUNS_A_SLICE = 1_000
 _CHECKED_AT_ONCE = 50  # reports that one existence check asks for
 _KEYS_AT_ONCE = 60  # natural keys that fit one query, about
@@ -27,9 +31,9 @@ _KEYS_AT_ONCE = 60  # natural keys that fit one query, about
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is to be carried, in exactly one of three ways: a stretch of time, named runs, or dead letters."""
+    """What is to be transferred, exactly one of three: an interval of time, named runs, or dead letters."""
 
-    window: Window | None
+    window: Interval | None
     guids: tuple[str, ...]
     dead_letters: str | None
     batch_size: int
@@ -52,19 +56,19 @@ def read_request(form: Mapping[str, Any], now_at: datetime, settings: Settings) 
     batch_size = form.get("batch_size") or settings.batch_size
     if not isinstance(batch_size, int) or not 1 <= batch_size <= _MOST_RUNS_A_SLICE:
         mistakes.append(f"batch_size: a whole number from 1 to {_MOST_RUNS_A_SLICE:,}, given {batch_size!r}")
-    asked = [
-        way
-        for way, given in (
+    choices = [
+        choice
+        for choice, given in (
             ("from and to", form.get("from") or form.get("to")),
             ("guids", guids),
             ("dead_letters", dead_letters),
         )
         if given
     ]
-    if not asked:
+    if not choices:
         mistakes.append("nothing is chosen: give from and to, or guids, or dead_letters")
-    if len(asked) > 1:
-        mistakes.append(f"{' beside '.join(asked)}: choose one of them")
+    if len(choices) > 1:
+        mistakes.append(f"{', '.join(choices)} are given: choose one of them")
     window = None if mistakes else _window(edges, now_at, settings, mistakes)
     if mistakes:
         raise FatalError(
@@ -84,9 +88,9 @@ class Part:
     runs: int
 
     @property
-    def window(self) -> Window:
-        """The stretch of time."""
-        return Window(*(datetime.fromisoformat(edge).astimezone(UTC) for edge in (self.from_edge, self.to_edge)))
+    def window(self) -> Interval:
+        """The interval of time."""
+        return Interval(in_utc(datetime.fromisoformat(self.from_edge)), in_utc(datetime.fromisoformat(self.to_edge)))
 
     def guids_among(self, guids: Sequence[UUID]) -> list[UUID]:
         """Return those that belong to this part."""
@@ -94,12 +98,12 @@ class Part:
 
 
 def parts_of_time(
-    window: Window, hours: Sequence[tuple[datetime, int]], zone: ZoneInfo, runs_per_part: int
+    window: Interval, hours: Sequence[tuple[datetime, int]], zone: ZoneInfo, runs_per_part: int
 ) -> tuple[Part, ...]:
     """Cut a window between the hours of a histogram so that a part holds about ``runs_per_part`` runs.
 
     ``hours`` counts the runs per hour of wall-clock time, ascending. Windows that meet leave no run between them, so
-    the parts together are the window, whatever its hours hold; an hour is never cut, time without runs needs no part.
+    the parts together are the window, whatever its hours hold; an hour is never cut, and time without runs adds none.
     """
     edges, runs = [window.from_at], [0]
     for hour, count in hours:
@@ -110,16 +114,35 @@ def parts_of_time(
         runs[-1] += count
     ends = [*edges[1:], window.to_at]
     return tuple(
-        Part(begin.isoformat(), end.isoformat(), count) for begin, end, count in zip(edges, ends, runs, strict=True)
+        Part(start.isoformat(), end.isoformat(), count) for start, end, count in zip(edges, ends, runs, strict=True)
     )
 
 
 def parts_of_guids(guids: Sequence[UUID], runs_per_part: int) -> tuple[Part, ...]:
     """Cut named runs into parts by the order of their GUIDs; one empty part when there are none."""
     texts = sorted({str(guid) for guid in guids})
-    cut = [texts[at : at + runs_per_part] for at in range(0, len(texts), runs_per_part)]
-    ends = ["", *(part[-1] for part in cut)]
-    return tuple(Part(ends[n], part[-1], len(part)) for n, part in enumerate(cut)) or (Part("", "", 0),)
+    groups = list(chunked(texts, runs_per_part))
+    ends = ["", *(group[-1] for group in groups)]
+    return tuple(Part(ends[n], group[-1], len(group)) for n, group in enumerate(groups)) or (Part("", "", 0),)
+
+
+def dead_letters_of(dead_letters: DeadLetters, signature: str) -> list[UUID]:
+    """Return the runs whose dead letters have one signature, or all of them."""
+    return [head.index_guid for head in dead_letters.heads() if signature in (ALL, head.signature)]
+
+
+def redrive(dead_letters: DeadLetters, signature: str) -> list[UUID]:
+    """Return the runs whose dead letters have one signature, or all of them, to be read from VTE again.
+
+    VTE is read again, so data that was corrected there goes through; success removes the dead letter. Raises FatalError
+    for a signature that no dead letter has.
+    """
+    found = dead_letters_of(dead_letters, signature)
+    if not found and signature != ALL:
+        known = Counter(head.signature for head in dead_letters.heads())
+        listed = "; ".join(f"{name} ({runs} runs)" for name, runs in known.most_common()) or "there are none"
+        raise FatalError(VW521, f"dead_letters: no dead letter has the signature {signature!r}. Signatures: {listed}")
+    return found
 
 
 def estimated_s(runs: int, batch_size: int, requests_per_minute: int) -> int:
@@ -140,37 +163,33 @@ def _instant(name: str, text: str | None, mistakes: list[str]) -> datetime | Non
     if at.tzinfo is None:
         mistakes.append(f"{name}: needs a time zone, such as Z or +01:00 at its end, given {text!r}")
         return None
-    return _whole_second(at)
+    return whole_second(at)
 
 
 def _window(
     edges: Mapping[str, datetime | None], now_at: datetime, settings: Settings, mistakes: list[str]
-) -> Window | None:
+) -> Interval | None:
     from_at, to_at = edges["from"], edges["to"]
     if from_at is None and to_at is None:
         return None
     if from_at is None or to_at is None:
-        mistakes.append(f"{'from' if from_at is None else 'to'}: required beside the other edge of the stretch of time")
+        mistakes.append(f"{'from' if from_at is None else 'to'}: required together with the other edge of the interval")
         return None
     if from_at >= to_at:
         mistakes.append(f"from: must lie before to, given {from_at.isoformat()} and {to_at.isoformat()}")
         return None
-    second_at = _whole_second(now_at)
+    second_at = whole_second(now_at)
     settled_at = second_at - timedelta(seconds=settings.settle_delay_s)
     if to_at > second_at:
         mistakes.append(f"to: must not lie in the future, given {to_at.isoformat()}, now {second_at.isoformat()}")
         return None
     if from_at >= settled_at:
         mistakes.append(
-            f"from: must lie before {settled_at.isoformat()}, for the runs of the last settle_delay_s = "
+            f"from: must lie before {settled_at.isoformat()}, because the runs of the last settle_delay_s = "
             f"{settings.settle_delay_s} s are not complete yet; given {from_at.isoformat()}"
         )
         return None
-    return Window(from_at, min(to_at, settled_at))
-
-
-def _whole_second(at: datetime) -> datetime:
-    return at.astimezone(UTC).replace(microsecond=0)
+    return Interval(from_at, min(to_at, settled_at))
 
 
 def _is_guid(text: str) -> bool:

@@ -1,4 +1,4 @@
-"""What a site answers about alerts: who is told, when something counts as wrong, when nobody is to be disturbed."""
+"""A site's settings for alerts: who is notified, when something counts as wrong, when nobody is to be disturbed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class QuietHours(BaseModel):
     end: ClockTime = Field(description="HH:MM; before begin it is on the next day. Required.")
 
     def hold(self, wall_clock: time) -> bool:
-        """Tell whether a wall-clock time lies in the quiet hours."""
+        """Return whether a wall-clock time lies in the quiet hours."""
         begin, end, now = time.fromisoformat(self.begin), time.fromisoformat(self.end), wall_clock.replace(tzinfo=None)
         return begin <= now < end if begin <= end else now >= begin or now < end
 
@@ -40,7 +40,7 @@ class AlertSettings(BaseModel):
         2, ge=1, le=100, description="Checks in a row that must agree before a condition opens or closes."
     )
     reminder_s: int = Field(
-        86_400, ge=60, description="Seconds after which a condition that is still open is told again."
+        86_400, ge=60, description="Seconds after which a condition that is still open is notified again."
     )
     quiet_hours: QuietHours | None = Field(
         None, description="The time of day in which nothing is sent; it is sent when they end."
@@ -53,16 +53,16 @@ class AlertSettings(BaseModel):
         6, ge=1, description="Intervals of the last hour that failed and were not cleared since."
     )
     dead_letters_per_hour: int = Field(10, ge=1, description="New dead letters of the last hour.")
-    dead_letter_days: int = Field(14, ge=1, description="Days a dead letter may lie before somebody is asked to look.")
+    dead_letter_days: int = Field(14, ge=1, description="Days a dead letter may stay before somebody is asked to look.")
     min_free_mb: int = Field(
-        1_024, ge=1, description="Megabytes that must be free where staging lies, when it is a local folder."
+        1_024, ge=1, description="Megabytes that must be free where staging is, when it is a local folder."
     )
     summary_at: ClockTime | None = Field(
         None, description="HH:MM on the wall clock of source_timezone: a mail about the day before. null: none."
     )
 
     def are_quiet(self, wall_clock: time) -> bool:
-        """Tell whether nobody is to be disturbed at a wall-clock time."""
+        """Return whether nobody is to be disturbed at a wall-clock time."""
         return self.quiet_hours is not None and self.quiet_hours.hold(wall_clock)
 
     @field_validator("recipients")

@@ -1,6 +1,6 @@
-"""Everything a site answers about its VTE database and its WATS, read once and validated at once.
+"""Everything a site configures about its VTE database and its WATS, read once and validated at once.
 
-The answers live in the Airflow Variable ``vte_wats`` as one JSON object, addresses and credentials in the connections
+The settings are in the Airflow Variable ``vte_wats`` as one JSON object, addresses and credentials in the connections
 ``vte_default`` and ``wats_default``; a named site has its own of each. Unknown fields are refused, and every mistake is
 reported together.
 """
@@ -31,9 +31,10 @@ from pydantic import (
 from vte_wats.config.alert_settings import AlertSettings
 from vte_wats.config.sites import Site
 from vte_wats.domain.errors import FatalError
+from vte_wats.intervals.dst import Fold
 from vte_wats.messages import VW101, VW102, VW103
 
-# One-sided limits and "no limit" markers may have passed through a 32-bit column on their way here.
+# One-sided limits and "no limit" markers may have been stored in a 32-bit column before.
 _SINGLE_PRECISION = 1e-6
 
 
@@ -65,14 +66,19 @@ class StepResult(StrEnum):
 
 
 class AmbiguousTime(StrEnum):
-    """Which pass of the hour that autumn repeats a wall-clock time is taken to be in."""
+    """Which of its two instants a wall-clock time stands for that autumn repeats."""
 
     EARLIER = "earlier"
     LATER = "later"
 
+    @property
+    def fold(self) -> Fold:
+        """The fold of PEP 495."""
+        return 0 if self is AmbiguousTime.EARLIER else 1
+
 
 class ProblemCharacters(StrEnum):
-    """What becomes of serial and part numbers with characters that WATS searches stumble over."""
+    """What becomes of serial and part numbers with characters that searches in WATS treat specially."""
 
     KEEP = "keep"
     REJECT = "reject"
@@ -123,7 +129,7 @@ Identifier = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(
 WatsText = Annotated[str, Field(min_length=1, max_length=100, pattern=r"\S")]
 
 
-# The documented columns that the statements of include/sql read. None of the first group can be done without.
+# The documented columns that the statements of include/sql read. Those of the first group are required.
 KEY_COLUMNS: dict[str, frozenset[str]] = {
     "IndexData": frozenset({"Index_GUID", "Timestamp", "Result", "Uut_GUID", "Product_GUID", "Testplan_GUID",
                             "Testsystem_GUID"}),
@@ -185,8 +191,8 @@ class Settings(_Closed):
     )
     ambiguous_time: AmbiguousTime = Field(
         AmbiguousTime.EARLIER,
-        description="Which pass of the repeated autumn hour a Timestamp is taken to be in where the other runs of its "
-        "station do not tell; such reports say so.",
+        description="Whether a Timestamp in the repeated autumn hour is its first (earlier) or second (later) "
+        "instant, when the other runs of its station do not show it; such reports say so.",
     )
     result_codes: dict[int, RunResult] = Field(
         default={1: RunResult.PASSED, 0: RunResult.FAILED, 2: RunResult.ERROR, 3: RunResult.TERMINATED},
@@ -211,7 +217,7 @@ class Settings(_Closed):
         TextField.TESTSYSTEM_NAME,
         description="Where the station name comes from; Hostname where this is blank. Both blank: a dead letter.",
     )
-    purpose: WatsText = Field("Production", description="The purpose every report carries.")
+    purpose: WatsText = Field("Production", description="The purpose of every report.")
     default_location: WatsText = Field("-", description="The location of runs whose Site is blank.")
     problem_characters: ProblemCharacters = Field(
         ProblemCharacters.KEEP,
@@ -230,15 +236,18 @@ class Settings(_Closed):
     )
     batch_size: int = Field(200, ge=1, le=1_000, description="Runs a slice aims at; slices run side by side.")
     lock_timeout_ms: int = Field(
-        2_000, ge=0, le=60_000, description="Milliseconds a query waits for a lock before it gives way and is retried."
+        2_000, ge=0, le=60_000, description="Milliseconds a query waits for a lock before it ends and is tried again."
     )
     clock_skew_limit_s: int = Field(
-        60, ge=0, le=86_400, description="Seconds between Airflow's clock and SQL Server's that a warning tells of."
+        60,
+        ge=0,
+        le=86_400,
+        description="Seconds that SQL Server's clock may differ from Airflow's before a warning says so.",
     )
     existence_check: ExistenceCheck = Field(
         ExistenceCheck.UUID,
         description="uuid asks WATS for report ids in bulk; source_id asks for the misc info, one request per run, "
-        "and takes an upload for confirmed under an id that WATS gave: for a WATS that renames reports.",
+        "and counts an upload as confirmed under an id that WATS gave: for a WATS that renames reports.",
     )
     rejection_limit: int = Field(
         20, ge=1, description="Equal rejections within one slice that stop the run instead of making dead letters."
@@ -250,7 +259,8 @@ class Settings(_Closed):
         "Default: file://$AIRFLOW_HOME/vte_wats.",
     )
     alerts: AlertSettings = Field(
-        default_factory=AlertSettings, description="Who is told when something is wrong, and when it counts as wrong."
+        default_factory=AlertSettings,
+        description="Who is notified when something is wrong, and when it counts as wrong.",
     )
 
     _variable: str = PrivateAttr(default=Site().settings_variable)
@@ -267,7 +277,7 @@ class Settings(_Closed):
                     known = ", ".join(sorted(KEY_COLUMNS[table] | OPTIONAL_COLUMNS[table]))
                     raise ValueError(f"{table}.{column} is not one of the columns that are read: {known}")
                 if here is None and column in KEY_COLUMNS[table]:
-                    raise ValueError(f"{table}.{column} cannot be done without; name the column that holds it here")
+                    raise ValueError(f"{table}.{column} is required; name the column that holds it here")
         return overrides
 
     @property
@@ -292,7 +302,7 @@ class Settings(_Closed):
 
     @property
     def fingerprint(self) -> str:
-        """A short hash of every answer about runs: another one means that they may be judged differently now."""
+        """A short hash of every setting about runs: when it changes, runs may be judged differently."""
         return hashlib.sha256(self.model_dump_json(exclude={"alerts"}).encode()).hexdigest()[:16]
 
     def process_code(self, testplan_name: str) -> int | None:
@@ -306,11 +316,11 @@ class Settings(_Closed):
 
     @cached_property
     def below_all_markers(self) -> float:
-        """A limit closer to zero than this is one: no value that means "no limit" is anywhere near."""
+        """A limit closer to zero than this is a limit: no value that means "no limit" is near it."""
         return min(map(abs, self.no_limit_values), default=math.inf) / 2
 
     def is_limit(self, limit: float | None) -> bool:
-        """Tell whether a limit column holds a limit, and neither NULL nor a value that means there is none."""
+        """Return whether a limit column holds a limit, and neither NULL nor a value that means there is none."""
         if limit is None:
             return False
         if abs(limit) < self.below_all_markers:
@@ -336,9 +346,9 @@ def parse_settings(text: str | None, variable: str = Site().settings_variable) -
 
 
 def parse_alerts(text: str | None, variable: str = Site().settings_variable) -> tuple[AlertSettings, ZoneInfo]:
-    """Read the group ``alerts`` alone and the time zone it counts in, whatever mistakes the other settings have.
+    """Read the group ``alerts`` alone and the time zone of its clock times, whatever mistakes the other settings have.
 
-    Who is told that the settings are wrong must not depend on them being right; without a known zone it is UTC.
+    A mistake in the settings must not keep anybody from being notified of it; without a known zone it is UTC.
     """
     answers = _answers(text, variable)
     group = answers.get("alerts", {}) if isinstance(answers, dict) else answers

@@ -1,7 +1,7 @@
 """What everything that belongs to one site is called: one VTE database, the WATS it goes to, and the DAGs between.
 
 A deployment with one site leaves it unnamed. Several sites have names, and each has DAGs, connections, Variables, pools
-and storage of its own, so that nothing one of them does touches another.
+and storage of its own, so that sites do not touch each other.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 
 _NAME = re.compile(r"[a-z][a-z0-9]{0,39}")
-# A site of such a name would take the Variable of an unnamed one for its own.
+# A site of such a name would use a Variable of the unnamed site.
 _TAKEN = frozenset({"state", "history", "alerts", "backfill", "budget", "deadline", "failure"})
 
 
@@ -33,7 +33,7 @@ class Site:
 
     @property
     def settings_variable(self) -> str:
-        """The Variable with the site's answers."""
+        """The Variable with the site's settings."""
         return self._named("vte_wats")
 
     @property
@@ -53,7 +53,7 @@ class Site:
 
     @property
     def budget_variable(self) -> str:
-        """The Variable in which the tasks that use WATS tell each other what they sent."""
+        """The Variable in which the tasks that use WATS count what they sent."""
         return self._named("vte_wats_budget")
 
     @property
@@ -73,7 +73,7 @@ class Site:
 
     @property
     def asset(self) -> str:
-        """The Airflow asset that says: the site's WATS holds something new."""
+        """The Airflow asset that is updated when the site's WATS has new reports."""
         return self._named("vte_wats_reports")
 
     @property
@@ -93,7 +93,7 @@ class Site:
 
     @property
     def state_pool(self) -> str:
-        """The pool with one slot for whoever writes the state."""
+        """The pool with one slot for the task that writes the state."""
         return self._named("vte_wats_state")
 
     @property
@@ -105,8 +105,8 @@ class Site:
     def start_over(self) -> str:
         """What a person does to start from the start date again."""
         return (
-            f"delete the Variable {self.state_variable}, then {self.accept}: it begins anew at the start date, runs in "
-            "WATS are skipped"
+            f"delete the Variable {self.state_variable}, then {self.accept}: it starts again at the start "
+            "date, and runs that are in WATS are skipped"
         )
 
     def _named(self, stem: str) -> str:

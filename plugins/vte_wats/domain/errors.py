@@ -52,7 +52,7 @@ class RejectedError(VteWatsError):
 
 
 class HeldError(RejectedError):
-    """This run cannot be judged until a person extends a setting or WATS; it goes through once that is done."""
+    """This run waits until a person extends a setting or WATS; it is uploaded once that is done."""
 
 
 class FatalError(VteWatsError):

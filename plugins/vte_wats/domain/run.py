@@ -17,7 +17,7 @@ class StepKind(StrEnum):
 
 
 class Frozen(BaseModel):
-    """Immutable, closed to unknown fields; bytes travel as base64 and floats keep every bit in JSON."""
+    """Immutable, closed to unknown fields; in JSON, bytes are base64 and floats keep every bit."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -51,7 +51,7 @@ class VteStepResult(Frozen):
 
     @property
     def value(self) -> float | str | bytes | None:
-        """The one value the row carries; ``None`` where the source holds NULL."""
+        """The one value of the row; ``None`` where the source has NULL."""
         if self.kind is StepKind.NUMERIC:
             return self.numeric_value
         return self.text_value if self.text_value is not None else self.bytes_value
@@ -80,7 +80,7 @@ class VteTestRun(Frozen):
     """One executed test: an IndexData row with its unit, its master data and its steps.
 
     ``timestamp_local`` is the naive wall-clock value of the column; whether it marks the start or the end of the
-    test is a setting. ``test_time_s`` is TestTime. ``steps`` are sorted (see ``source``), so equal content is equal.
+    test is a setting. ``test_time_s`` is TestTime. ``steps`` are sorted (see ``vte``), so equal content is equal.
     """
 
     index_guid: UUID
@@ -94,7 +94,7 @@ class VteTestRun(Frozen):
     testsystem_guid: UUID | None = None
     testsystem_name: str | None = None
     hostname: str | None = None
-    site: str | None = None
+    site_name: str | None = None
     operator: str | None = None
     info1: str | None = None
     info2: str | None = None
@@ -102,7 +102,7 @@ class VteTestRun(Frozen):
     steps: tuple[VteStepResult, ...] = ()
 
     def __str__(self) -> str:
-        """Name the run the way a person looks for it, without its steps."""
+        """Name the run as a person looks for it, without its steps."""
         return (
             f"run {self.index_guid} · serial {self.serial!r} · product {self.product.name!r} · "
             f"test plan {self.testplan.name!r} · {self.timestamp_local.isoformat(sep=' ')} · {len(self.steps)} steps"

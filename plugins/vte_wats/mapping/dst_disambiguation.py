@@ -1,21 +1,22 @@
-"""Passes: in which of the two passes of a repeated hour a run was, told by the other runs of its station.
+"""Which fold (PEP 495) of a repeated hour a run is in, shown by the other runs of its station.
 
-A station tests one unit after another. In the pass in which it would have been busy with another run, a run was not;
-where that leaves one pass, it is settled, and may settle the next run. Only rows decide, never when they are read: the
-same rows give the same answer at every reading.
+A station tests one unit after another. A run cannot be in the fold in which its station was busy with another run;
+where that leaves one fold, the run is in it, and may show the fold of the next run. Only rows decide, never when they
+are read: the same rows give the same answer at every reading.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
-from vte_wats.config.settings import AmbiguousTime, Settings, TimestampMarks
-from vte_wats.domain.ports import StationTime
-from vte_wats.intervals.windows import offsets
+from more_itertools import map_reduce
+
+from vte_wats.config.settings import Settings, TimestampMarks
+from vte_wats.domain.source import StationTime
+from vte_wats.intervals.dst import Fold, utc_offsets
 from vte_wats.mapping.start_time import is_duration
 
 # A site may write whole seconds, and TestTime is no stopwatch: runs that follow each other may seem to overlap so far.
@@ -32,41 +33,36 @@ class _Busy(NamedTuple):
         return self.from_at + _SLACK < other.to_at and other.from_at + _SLACK < self.to_at
 
 
-def settled_passes(times: Iterable[StationTime], settings: Settings) -> dict[UUID, AmbiguousTime]:
-    """Return the pass of each run whose time is ambiguous and whose station's other runs leave one.
+def disambiguated_folds(times: Iterable[StationTime], settings: Settings) -> dict[UUID, Fold]:
+    """Return the fold of each run whose time is ambiguous and whose station's other runs leave only one.
 
     A station whose runs overlap anyway tests side by side, so that nothing follows from its runs.
     """
-    by_station: dict[UUID, list[StationTime]] = defaultdict(list)
-    for one in times:
-        by_station[one.testsystem_guid].append(one)
-    return {guid: judged for runs in by_station.values() for guid, judged in _settled(runs, settings).items()}
+    by_station = map_reduce(times, lambda time: time.testsystem_guid)
+    return {guid: fold for runs in by_station.values() for guid, fold in _folds_of_station(runs, settings).items()}
 
 
-def _settled(runs: Iterable[StationTime], settings: Settings) -> dict[UUID, AmbiguousTime]:
+def _folds_of_station(runs: Iterable[StationTime], settings: Settings) -> dict[UUID, Fold]:
     known: list[_Busy] = []
-    unclear: dict[UUID, dict[AmbiguousTime, _Busy]] = {}
+    ambiguous: dict[UUID, dict[Fold, _Busy]] = {}
     for run in runs:
-        first, second = offsets(run.timestamp_local, settings.zone)
+        first, second = utc_offsets(run.timestamp_local, settings.zone)
         if first == second:
             known.append(_busy(run, first, settings))
-        elif first > second:  # a time that a change skipped says nothing: that station's clock is its own
-            unclear[run.index_guid] = {
-                AmbiguousTime.EARLIER: _busy(run, first, settings),
-                AmbiguousTime.LATER: _busy(run, second, settings),
-            }
-    settled: dict[UUID, AmbiguousTime] = {}
+        elif first > second:  # a time that a change skipped shows nothing: that station's clock was not changed
+            ambiguous[run.index_guid] = {0: _busy(run, first, settings), 1: _busy(run, second, settings)}
+    folds: dict[UUID, Fold] = {}
     while not _side_by_side(known):
-        found = {guid: left[0] for guid, passes in unclear.items() if len(left := _possible(passes, known)) == 1}
+        found = {guid: left[0] for guid, busy in ambiguous.items() if len(left := _possible(busy, known)) == 1}
         if not found:
-            return settled
-        known += [unclear.pop(guid)[judged] for guid, judged in found.items()]
-        settled |= found
+            return folds
+        known += [ambiguous.pop(guid)[fold] for guid, fold in found.items()]
+        folds |= found
     return {}
 
 
-def _possible(passes: dict[AmbiguousTime, _Busy], known: list[_Busy]) -> list[AmbiguousTime]:
-    return [judged for judged, busy in passes.items() if not any(busy.overlaps(other) for other in known)]
+def _possible(busy_in: dict[Fold, _Busy], known: list[_Busy]) -> list[Fold]:
+    return [fold for fold, busy in busy_in.items() if not any(busy.overlaps(other) for other in known)]
 
 
 def _side_by_side(known: list[_Busy]) -> bool:
@@ -76,7 +72,7 @@ def _side_by_side(known: list[_Busy]) -> bool:
         assert longest is not None  # noqa: S101 -- there is a first
         if busy.overlaps(longest):
             return True
-        longest = max(longest, busy, key=lambda one: one.to_at)
+        longest = max(longest, busy, key=lambda other: other.to_at)
     return False
 
 

@@ -20,7 +20,7 @@ _COLUMNS: dict[TextField, Callable[[VteTestRun], str | None]] = {
     TextField.TESTPLAN_VARIANT: lambda run: run.testplan.variant,
     TextField.TESTPLAN_REVISION: lambda run: run.testplan.revision,
     TextField.HOSTNAME: lambda run: run.hostname,
-    TextField.SITE: lambda run: run.site,
+    TextField.SITE: lambda run: run.site_name,
     TextField.TESTSYSTEM_NAME: lambda run: run.testsystem_name,
     TextField.INFO1: lambda run: run.info1,
     TextField.INFO2: lambda run: run.info2,
@@ -34,7 +34,7 @@ def text_of(run: VteTestRun, field: TextField) -> str | None:
 
 
 def serial_of(run: VteTestRun, settings: Settings, remarks: Remarks) -> str:
-    """Return the serial number unshortened; raise :class:`RejectedError` when WATS cannot tell units apart by it."""
+    """Return the serial number unshortened; raise :class:`RejectedError` when WATS cannot identify a unit by it."""
     return _identifying("serial", run.serial, settings, remarks)
 
 
@@ -87,7 +87,7 @@ def process_code_of(run: VteTestRun, settings: Settings) -> int:
         named = quoted(testplan)
         raise HeldError(
             VW401,
-            f"test plan {named} matches nothing in process_map, so its WATS process is unknown. Add it: "
+            f"test plan {named} matches nothing in process_map, so its WATS process is not known. Add it: "
             f"{settings.where_to_change}",
             f"unmapped test plan {named}",
         )

@@ -1,14 +1,42 @@
-"""Limits of numeric steps: which ones count, how WATS writes them, and whether a value keeps them."""
+"""Limits of numeric steps: which ones count, how WATS writes them, and whether a value is within them.
+
+SCPI instruments report an overload and "not a number" as numbers, for SQL Server has neither infinity nor NaN.
+"""
 
 from __future__ import annotations
 
 import math
+from enum import StrEnum
 from typing import NamedTuple
 
 from pywats.shared.enums import CompOp
 
 from vte_wats.config.settings import Settings
 from vte_wats.domain.run import VteStepResult
+
+_OVERLOAD = 9.9e37
+_NOT_A_NUMBER = 9.91e37
+_BELOW_ALL_SENTINELS = 9e37
+# Such a number may have been stored in a 32-bit column before.
+_SINGLE_PRECISION = 1e-6
+
+
+class ScpiSentinel(StrEnum):
+    """What an instrument reports with a number that is not a reading."""
+
+    OVERLOAD = "overload"
+    NOT_A_NUMBER = "not a number"
+
+
+def scpi_sentinel(value: float) -> ScpiSentinel | None:
+    """Return what a value stands for when it is not a reading; readings of that size do not exist."""
+    if abs(value) < _BELOW_ALL_SENTINELS:
+        return None
+    if math.isclose(abs(value), _OVERLOAD, rel_tol=_SINGLE_PRECISION):
+        return ScpiSentinel.OVERLOAD
+    if math.isclose(value, _NOT_A_NUMBER, rel_tol=_SINGLE_PRECISION):
+        return ScpiSentinel.NOT_A_NUMBER
+    return None
 
 
 class Limits(NamedTuple):
@@ -18,11 +46,11 @@ class Limits(NamedTuple):
     high: float | None
 
     def include(self, value: float) -> bool:
-        """Tell whether a value keeps the limits."""
+        """Return whether a value is within the limits."""
         return (self.low is None or value >= self.low) and (self.high is None or value <= self.high)
 
     def __bool__(self) -> bool:
-        """Tell whether there is a limit at all."""
+        """Return whether there is a limit at all."""
         return self.low is not None or self.high is not None
 
     def __str__(self) -> str:
@@ -34,7 +62,7 @@ NO_LIMITS = Limits(None, None)
 
 
 class WrittenLimits(NamedTuple):
-    """Limits as a WATS measurement carries them."""
+    """Limits as a WATS measurement has them."""
 
     comparison: CompOp
     low_limit: float | None
@@ -51,8 +79,8 @@ def limits_of(step: VteStepResult, settings: Settings) -> Limits:
     return Limits(low, high)
 
 
-def written(limits: Limits) -> WrittenLimits:
-    """Write limits the way WATS reads them: a single limit stands in ``lowLimit``, whichever side it is on."""
+def written_limits(limits: Limits) -> WrittenLimits:
+    """Write limits the way WATS reads them: a single limit goes to ``lowLimit``, whichever side it is on."""
     low, high = limits
     if low is None:
         return WrittenLimits(CompOp.LOG, None, None) if high is None else WrittenLimits(CompOp.LE, high, None)

@@ -1,4 +1,4 @@
-"""From a VTE test run to the WATS report that stands for it: the one way in."""
+"""From a VTE test run to its WATS report: every report is made here."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from pywats.domains.report.report_models.uut.steps import SequenceCall
 from pywats.domains.report.report_models.uut.uut_info import UUTInfo
 from pywats.models import UUTReport
 
-from vte_wats.config.settings import AmbiguousTime, Settings
+from vte_wats.config.settings import Settings
 from vte_wats.domain.errors import RejectedError
-from vte_wats.domain.ports import NaturalKey, Report
+from vte_wats.domain.report import NaturalKey, Report
 from vte_wats.domain.run import VteTestRun
+from vte_wats.intervals.dst import Fold
 from vte_wats.mapping.attachments import keep_long_text
 from vte_wats.mapping.identity import part_number_of, process_code_of, serial_of, station_of, testplan_of, text_of
 from vte_wats.mapping.start_time import StartTime, is_duration, start_of
@@ -34,10 +35,11 @@ _KNOWN_PLANS = 256  # more than the test plans, revisions and variants of one sl
 _KNOWN_INFOS = 4_096  # each run has two of its own; the others are those of its test plan
 
 
-def map_run(run: VteTestRun, settings: Settings, settled: AmbiguousTime | None = None) -> Report:
+def map_run(run: VteTestRun, settings: Settings, fold: Fold | None = None) -> Report:
     """Return the report of a run: equal arguments give equal bytes, anywhere and at any time.
 
-    ``settled`` is the pass of a repeated hour that the station's other runs leave for this one, if they do.
+    ``fold`` says which of the two instants a Timestamp in a repeated hour stands for, when the station's other runs
+    showed it.
 
     Raises :class:`RejectedError` for a run WATS can never take as it is, and :class:`HeldError` for one that waits
     for a setting; both name the field, the rule, the value and what to do.
@@ -47,7 +49,7 @@ def map_run(run: VteTestRun, settings: Settings, settled: AmbiguousTime | None =
     part_number = part_number_of(run, settings, remarks)
     process_code = process_code_of(run, settings)
     verdict = run_verdict(run, settings)
-    start = start_of(run.timestamp_local, run.test_time_s, settings, settled)
+    start = start_of(run.timestamp_local, run.test_time_s, settings, fold)
     try:
         report = UUTReport(
             id=run.index_guid,
@@ -57,7 +59,7 @@ def map_run(run: VteTestRun, settings: Settings, settled: AmbiguousTime | None =
             process_code=process_code,
             result=verdict,
             station_name=station_of(run, settings, remarks),
-            location=remarks.fit("location", run.site) or settings.default_location,
+            location=remarks.fit("location", run.site_name) or settings.default_location,
             purpose=settings.purpose,
             start=start.at,
             misc_infos=_misc_infos(run, start, remarks),
@@ -105,7 +107,7 @@ def _root(run: VteTestRun, verdict: ReportStatus, settings: Settings, remarks: R
 
 
 def _misc_infos(run: VteTestRun, start: StartTime, remarks: Remarks) -> list[MiscInfo]:
-    told = (
+    infos = (
         ("source", "VTE"),
         ("source_id", f"VTE:{run.index_guid}"),
         ("source_system", "" if run.testsystem_guid is None else str(run.testsystem_guid)),
@@ -119,7 +121,7 @@ def _misc_infos(run: VteTestRun, start: StartTime, remarks: Remarks) -> list[Mis
         ("info3", remarks.fit("info3", run.info3)),
         *start.notes,
     )
-    return [_misc_info(description, text) for description, text in told if text]
+    return [_misc_info(description, text) for description, text in infos if text]
 
 
 # What runs of one test plan have in common is made once, and shared by their reports: nothing changes it.

@@ -6,12 +6,13 @@ import math
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 
-from vte_wats.config.settings import AmbiguousTime, Settings, TimestampMarks
+from vte_wats.config.settings import Settings, TimestampMarks
 from vte_wats.domain.errors import RejectedError
-from vte_wats.intervals.windows import offsets
+from vte_wats.intervals.dst import Fold, utc_offsets
 from vte_wats.messages import VW415
 
 _MINUTE = timedelta(minutes=1)
+_FOLD_NAMES = ("earlier", "later")  # as the setting ambiguous_time names them
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,17 +27,18 @@ class StartTime:
 
 
 def start_of(
-    timestamp_local: datetime, test_time_s: float | None, settings: Settings, settled: AmbiguousTime | None = None
+    timestamp_local: datetime, test_time_s: float | None, settings: Settings, fold: Fold | None = None
 ) -> StartTime:
     """Return when a test started.
 
-    A wall-clock time that autumn repeats is read as the pass ``settled``, if the station's other runs settled one, else
-    as the pass ``ambiguous_time`` names; one that spring skips is read with the offset before the change. A test time
-    that is no duration leaves the start at the timestamp.
+    A wall-clock time that autumn repeats is in ``fold`` when the station's other runs showed it, else in the one that
+    ``ambiguous_time`` names; one that spring skips is read with the offset before the change. A test time that is no
+    duration leaves the start at the timestamp.
+
     Raises :class:`RejectedError` for a timestamp outside the calendar.
     """
     try:
-        offset, notes = _offset(timestamp_local, settings, settled)
+        offset, notes = _offset(timestamp_local, settings, fold)
         start_at = (timestamp_local - offset).replace(tzinfo=UTC)
         if settings.timestamp_marks is TimestampMarks.END:
             earlier_at = _before(start_at, test_time_s)
@@ -49,29 +51,29 @@ def start_of(
         raise RejectedError(
             VW415,
             "IndexData.Timestamp must lie within the years 1 to 9999 in UTC, given "
-            f"{timestamp_local.isoformat()}. "
-            "Correct it in the VTE database",
+            f"{timestamp_local.isoformat()}. Correct it in the VTE database",
             "timestamp is outside the calendar",
         ) from exc
 
 
 def is_duration(test_time_s: float | None) -> bool:
-    """Tell whether a test time can be one: known, finite and not negative."""
+    """Return whether a test time can be one: known, finite and not negative."""
     return test_time_s is not None and math.isfinite(test_time_s) and test_time_s >= 0
 
 
 def _offset(
-    timestamp_local: datetime, settings: Settings, settled: AmbiguousTime | None
+    timestamp_local: datetime, settings: Settings, fold: Fold | None
 ) -> tuple[timedelta, tuple[tuple[str, str], ...]]:
-    first, second = offsets(timestamp_local, settings.zone)
+    first, second = utc_offsets(timestamp_local, settings.zone)
     if first == second:
         return first, ()
     if first < second:
         return first, (("start_nonexistent", f"skipped by the clock change; read with {_clock(first)}"),)
-    judged = settled or settings.ambiguous_time
-    chosen = first if judged is AmbiguousTime.EARLIER else second
-    by = "setting ambiguous_time" if settled is None else "the station's other runs"
-    return chosen, (("start_ambiguous", f"{judged.value} pass ({_clock(chosen)}) by {by}"),)
+    by = "setting ambiguous_time" if fold is None else "the station's other runs"
+    if fold is None:
+        fold = settings.ambiguous_time.fold
+    chosen = (first, second)[fold]
+    return chosen, (("start_ambiguous", f"{_FOLD_NAMES[fold]} pass ({_clock(chosen)}) by {by}"),)
 
 
 def _before(end_at: datetime, test_time_s: float | None) -> datetime | None:

@@ -24,12 +24,17 @@ from pywats.shared.enums import CompOp
 
 from vte_wats.config.settings import Settings
 from vte_wats.domain.run import StepKind, VteStepResult
-from vte_wats.mapping.attachments import attach, keep_long_text
-from vte_wats.mapping.binary_values import file_type
-from vte_wats.mapping.limits import NO_LIMITS, limits_of, written
-from vte_wats.mapping.scpi_sentinels import instrument_mark
-from vte_wats.mapping.step_names import file_name, shared_name, told_apart, told_name, told_together
-from vte_wats.mapping.step_rows import rows_together, value_of
+from vte_wats.mapping.attachments import attach, file_type, keep_long_text
+from vte_wats.mapping.limits import NO_LIMITS, limits_of, scpi_sentinel, written_limits
+from vte_wats.mapping.step_rows import (
+    file_name,
+    joined_remarks,
+    name_and_remarks,
+    rows_together,
+    shared_name,
+    value_of,
+    with_unique_names,
+)
 from vte_wats.mapping.texts import Remarks, printable
 from vte_wats.mapping.verdicts import step_verdict, worst
 
@@ -40,7 +45,7 @@ StringT = TypeVar("StringT", bound=StringMeasurement)
 def map_steps(rows: Sequence[VteStepResult], settings: Settings, run_remarks: Remarks) -> list[StepType]:
     """Return the steps in the order of their numbers, unnumbered ones last; rows of one number and kind are one step.
 
-    ``run_remarks`` receives what a step has no room for. Raises RejectedError or HeldError.
+    ``run_remarks`` gets what a step has no room for. Raises RejectedError or HeldError.
     """
     steps: list[StepType] = []
     for together in rows_together(rows):
@@ -57,7 +62,7 @@ def _single(row: VteStepResult, settings: Settings, run_remarks: Remarks) -> Ste
     value = value_of(row)
     if value is None or isinstance(value, bytes):
         return _unmeasured(row, value, settings, run_remarks)
-    name, remarks = told_name(row)
+    name, remarks = name_and_remarks(row)
     if isinstance(value, float):
         number = _number(NumericMeasurement, row, value, settings, remarks)
         text, file = keep_long_text(str(remarks), file_name(row, "txt"))
@@ -68,13 +73,13 @@ def _single(row: VteStepResult, settings: Settings, run_remarks: Remarks) -> Ste
 
 
 def _several_numbers(rows: Sequence[VteStepResult], settings: Settings) -> MultiNumericStep:
-    parts = told_apart(rows)
+    parts = with_unique_names(rows)
     numbers = [
         _number(MultiNumericMeasurement, row, value, settings, remarks, name=name)
         for row, name, remarks in parts
         if isinstance(value := value_of(row), float)
     ]
-    text, file = keep_long_text(told_together(parts), file_name(rows[0], "txt"))
+    text, file = keep_long_text(joined_remarks(parts), file_name(rows[0], "txt"))
     return MultiNumericStep(
         name=shared_name(rows),
         status=worst(number.status for number in numbers),
@@ -85,13 +90,13 @@ def _several_numbers(rows: Sequence[VteStepResult], settings: Settings) -> Multi
 
 
 def _several_strings(rows: Sequence[VteStepResult], settings: Settings) -> MultiStringStep:
-    parts = told_apart(rows)
+    parts = with_unique_names(rows)
     strings = [
         _string(MultiStringMeasurement, row, value, settings, remarks, name=name)
         for row, name, remarks in parts
         if isinstance(value := value_of(row), str)
     ]
-    text, file = keep_long_text(told_together(parts), file_name(rows[0], "txt"))
+    text, file = keep_long_text(joined_remarks(parts), file_name(rows[0], "txt"))
     return MultiStringStep(
         name=shared_name(rows),
         status=worst(string.status for string in strings),
@@ -103,7 +108,7 @@ def _several_strings(rows: Sequence[VteStepResult], settings: Settings) -> Multi
 
 def _unmeasured(row: VteStepResult, value: bytes | None, settings: Settings, run_remarks: Remarks) -> ActionStep:
     """Return a step for a row that holds no measurement: a file, or nothing at all; never an invented value."""
-    name, remarks = told_name(row)
+    name, remarks = name_and_remarks(row)
     limits = limits_of(row, settings)
     status = step_verdict(row, None, limits, settings)
     file: Attachment | None = None
@@ -137,9 +142,9 @@ def _number(
     name: str | None = None,
 ) -> NumberT:
     limits = limits_of(row, settings)
-    comparison, low_limit, high_limit = written(limits)
-    if mark := instrument_mark(value):
-        remarks.add(f"{value!r} is what an instrument answers for: {mark.value}.")
+    comparison, low_limit, high_limit = written_limits(limits)
+    if sentinel := scpi_sentinel(value):
+        remarks.add(f"{value!r} is what an instrument answers for: {sentinel.value}.")
     return kind(
         name=name,
         value=value,

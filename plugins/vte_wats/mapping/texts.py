@@ -1,4 +1,4 @@
-"""Texts the way WATS can carry them, and remarks that keep what had to give way."""
+"""Texts the way WATS can store them, and remarks that keep what did not fit."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _REPLACEMENT = "\ufffd"
 
 
 def printable(text: str | None) -> str:
-    """Return the text without surrounding blanks, and with a visible symbol for each character XML cannot carry.
+    """Return the text without surrounding blanks, and with a visible symbol for each character that XML does not allow.
 
     NULL becomes the empty text. What counts as a blank or a control is the same in every Python version.
     """
@@ -55,7 +55,7 @@ def quoted(text: str) -> str:
 
 
 class Remarks:
-    """What the reader of a report or a step must be told; each remark stands once, in the order it was made."""
+    """What the reader of a report or a step must know; each remark is there once, in the order it was made."""
 
     __slots__ = ("_lines",)
 
@@ -63,12 +63,12 @@ class Remarks:
         self._lines: dict[str, None] = dict.fromkeys(lines)
 
     def add(self, line: str) -> None:
-        """Tell the reader something, if there is something to tell."""
+        """Add a remark, unless it is empty."""
         if line:
             self._lines[line] = None
 
     def fit(self, name: str, text: str | None, limit: int = TEXT_LIMIT) -> str:
-        """Return what WATS can carry of a text; tell the rest under the text's name."""
+        """Return what WATS can store of a text; add the whole text as a remark under its name when it is shortened."""
         printed = printable(text)
         if not printed:
             return ""

@@ -1,4 +1,4 @@
-"""Verdicts: what WATS is told about a run and its steps. Nothing is ever passed by default."""
+"""The results of a run and its steps in WATS. Nothing is ever passed by default."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from pywats.domains.report.report_models.common_types import ReportStatus, StepS
 from vte_wats.config.settings import RunResult, Settings, StepResult
 from vte_wats.domain.errors import HeldError
 from vte_wats.domain.run import VteStepResult, VteTestRun
-from vte_wats.mapping.limits import Limits
-from vte_wats.mapping.scpi_sentinels import InstrumentMark, instrument_mark
+from vte_wats.mapping.limits import Limits, ScpiSentinel, scpi_sentinel
 from vte_wats.mapping.texts import quoted
 from vte_wats.messages import VW402, VW403
 
@@ -46,7 +45,7 @@ def run_verdict(run: VteTestRun, settings: Settings) -> ReportStatus:
         named = "NULL" if code is None else str(code)
         raise HeldError(
             VW402,
-            f"IndexData.Result {named} is not in result_codes, so nobody has said what it means. "
+            f"IndexData.Result {named} is not in result_codes, so its meaning is not known. "
             + ("Correct it in the VTE database" if code is None else f"Add it: {settings.where_to_change}"),
             f"unlisted result code {named}",
         )
@@ -56,26 +55,26 @@ def run_verdict(run: VteTestRun, settings: Settings) -> ReportStatus:
 def step_verdict(step: VteStepResult, value: float | None, limits: Limits, settings: Settings) -> StepStatus:
     """Return the status of a step by its own result code, or by ``value`` and limits where the code is NULL.
 
-    Without a code, only a value with a limit to keep can pass or fail, everything else is done; an instrument's
-    "not a number" keeps no limit. Raises :class:`HeldError` when the code is not listed.
+    Without a code, only a value that has a limit can pass or fail, everything else is done; an instrument's
+    "not a number" is never within a limit. Raises :class:`HeldError` when the code is not listed.
     """
     code = step.result_code
     if code is None:
         if value is None or not limits:
             return StepStatus.Done
-        passed = limits.include(value) and instrument_mark(value) is not InstrumentMark.NOT_A_NUMBER
+        passed = limits.include(value) and scpi_sentinel(value) is not ScpiSentinel.NOT_A_NUMBER
         return StepStatus.Passed if passed else StepStatus.Failed
     result = settings.step_result_codes.get(code)
     if result is None:
         raise HeldError(
             VW403,
             f"TestResultType {code} of step {step.step_number} ({quoted(step.test_name or '')}) is not in "
-            f"step_result_codes, so nobody has said what it means. Add it: {settings.where_to_change}",
+            f"step_result_codes, so its meaning is not known. Add it: {settings.where_to_change}",
             f"unlisted step result code {code}",
         )
     return _STEP_STATUS[result]
 
 
 def worst(statuses: Iterable[StepStatus]) -> StepStatus:
-    """Return the status of a step with several measurements; done and skipped ones do not take a pass away."""
+    """Return the status of a step with several measurements; done and skipped ones do not change a pass."""
     return min(statuses, key=_WORST_FIRST.index)

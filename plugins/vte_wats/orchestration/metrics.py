@@ -12,8 +12,9 @@ from typing import Any
 from airflow.sdk.observability import stats
 
 from vte_wats.config.sites import Site
-from vte_wats.domain.ports import RequestStats
-from vte_wats.state.coverage import Outcome, State
+from vte_wats.domain.outcome import Outcome
+from vte_wats.domain.report import RequestStats
+from vte_wats.state.coverage import State
 from vte_wats.state.history import History, quantile_ms
 
 _RECENT = timedelta(hours=1)
@@ -36,7 +37,7 @@ def settled(site: Site, state: State, history: History, now_at: datetime) -> Non
     stats.gauge(_name(site, "lag_s"), max(0.0, (now_at - state.last_sync).total_seconds()))
     stats.gauge(_name(site, "runs_waiting"), history.runs_waiting(state))
     stats.gauge(_name(site, "gaps"), len(state.gaps()))
-    stats.gauge(_name(site, "dead_letters"), history.letters)
+    stats.gauge(_name(site, "dead_letters"), history.dead_letters)
     latency_ms = history.since(now_at - 2 * _RECENT).latency_ms
     for name, share in {"upload_p50_ms": 0.5, "upload_p95_ms": 0.95}.items():
         latency = quantile_ms(latency_ms, share)

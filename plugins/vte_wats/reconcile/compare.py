@@ -1,7 +1,7 @@
-"""Verify: what stands in WATS is what VTE would give now, value by value, for a sample of runs.
+"""Verify: the reports in WATS say what VTE says now, value by value, for a sample of runs.
 
-The existence checks trust the hash that a report carries. This looks at the content behind it, so that a report which
-was altered after its upload, or lost something on the way, is seen.
+The existence checks trust the hash in a report. This compares the content itself, so that a report that was altered
+after its upload, or lost something on the way, is found.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from typing import Any
 from uuid import UUID
 
 from vte_wats.domain.errors import FatalError
-from vte_wats.domain.ports import Report, Wats
+from vte_wats.domain.ports import Wats
+from vte_wats.domain.report import Report
 from vte_wats.messages import VW508, VW921, VW922
 from vte_wats.storage.staging import Staging
-from vte_wats.sync.map_runs import mapped_runs
+from vte_wats.sync.map_runs import staged_mappings
 
 log = logging.getLogger(__name__)
 
@@ -48,18 +49,18 @@ class Comparison:
 
 
 def refuse_altered(found: Comparison, backfill: str) -> None:
-    """Raise FatalError when a report does not say what its run says; ``backfill`` is the DAG that mends it."""
+    """Raise FatalError when a report does not say what its run says; ``backfill`` is the DAG that fixes it."""
     if found.altered:
         runs = "; ".join(f"run {guid}: {lines[0]}" for guid, lines in list(found.altered.items())[:_MOST_SHOWN])
         raise FatalError(
             VW508,
             f"{len(found.altered)} of {found.compared} sampled reports were altered in WATS: {runs}. Find out by "
-            f"whom; then trigger {backfill} with these runs and force, or with their time and force if it is many",
+            f"whom; then trigger {backfill} with these runs and force, or with their time and force if there are many",
         )
 
 
 def sample_of(guids: Iterable[UUID], size: int, seed: str) -> list[UUID]:
-    """Return ``size`` of the runs, chosen by ``seed`` alone: another one each day, the same at every try of a day."""
+    """Return ``size`` of the runs, chosen by ``seed`` alone: another sample each day, the same at each try."""
     return heapq.nsmallest(size, guids, key=lambda guid: hashlib.sha256(f"{seed} {guid}".encode()).digest())
 
 
@@ -68,8 +69,8 @@ def verify(staging: Staging, wats: Wats) -> Comparison:
     equal, absent = 0, 0
     outdated: list[UUID] = []
     altered: dict[UUID, tuple[str, ...]] = {}
-    reports = {one.report_id: one for one in mapped_runs(staging) if isinstance(one, Report)}
-    kept = {guid: one.stored_as for guid, one in wats.find_reports(list(reports)).items()}
+    reports = {report.report_id: report for report in staged_mappings(staging) if isinstance(report, Report)}
+    kept = {guid: found.stored_as for guid, found in wats.find_reports(list(reports)).items()}
     stored = wats.fetch(list(kept.values()))
     for guid, report in reports.items():
         found = stored.get(kept[guid]) if guid in kept else None
@@ -88,22 +89,22 @@ def verify(staging: Staging, wats: Wats) -> Comparison:
 
 
 def differences(expected: Any, stored: Any, where: str = "") -> Iterator[str]:
-    """Yield a line per value of ``expected`` that is not in ``stored``; what WATS adds of its own does not count."""
+    """Yield a line per value of ``expected`` that is not in ``stored``; what WATS adds itself does not count."""
     if isinstance(expected, dict) and isinstance(stored, dict):
         for name, value in expected.items():
             yield from differences(value, stored.get(name), f"{where}.{name}" if where else name)
     elif isinstance(expected, list) and isinstance(stored, list):
         if len(expected) != len(stored):
             yield f"{where}: {len(expected)} in VTE, {len(stored)} in WATS"
-        for n, (one, other) in enumerate(zip(_in_order(expected), _in_order(stored), strict=False)):
-            yield from differences(one, other, f"{where}[{n}]")
+        for n, (item, other) in enumerate(zip(_in_order(expected), _in_order(stored), strict=False)):
+            yield from differences(item, other, f"{where}[{n}]")
     elif not _same(where.rpartition(".")[2], expected, stored):
         yield f"{where}: {_shown(expected)} in VTE, {_shown(stored)} in WATS"
 
 
 def _in_order(items: Sequence[Any]) -> Sequence[Any]:
-    """Misc infos have no order, each is known by its description; steps and measurements stand as they came."""
-    if all(isinstance(one, dict) and "description" in one for one in items):
+    """Sort misc infos, which have no order, by their descriptions; steps and measurements keep their order."""
+    if all(isinstance(item, dict) and "description" in item for item in items):
         return sorted(items, key=lambda info: str(info["description"]))
     return items
 

@@ -1,7 +1,7 @@
-"""What was carried when: counts per hour and per day, how long uploads took, and what was seen but is not done.
+"""What was transferred when: counts per hour and per day, how long uploads took, and what was seen but is not done.
 
-The Variable ``vte_wats_history`` holds it, for people to look at: nothing that is carried depends on it. Whatever is
-settled, it stays below ``LARGEST_BYTES``.
+The Variable ``vte_wats_history`` holds it, for people to look at: no transfer depends on it. However much is settled,
+it stays below ``LARGEST_BYTES``.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from vte_wats.state.coverage import CoveredInterval, Instant, Outcome, State
+from vte_wats.domain.outcome import Outcome
+from vte_wats.intervals.interval import Instant, Interval
+from vte_wats.state.coverage import State
 
 HOURS_KEPT = timedelta(days=15)  # the last fourteen days, whole in every time zone
 DAYS_KEPT = timedelta(days=366)
@@ -60,7 +62,7 @@ class Tally(_Lean):
 
     @classmethod
     def of(cls, results: Iterable[Mapping[str, Any]]) -> Self:
-        """Add up what uploads returned: outcomes, with the fields of ``Effort``; JSON has made texts of the edges."""
+        """Add up what uploads returned: outcomes, and the fields of ``RequestStats``; in JSON the edges are texts."""
         outcomes: Counter[Outcome] = Counter()
         latency_ms: Counter[int] = Counter()
         requests = 0
@@ -84,20 +86,15 @@ class Tally(_Lean):
 
 
 class PlanSnapshot(_Lean):
-    """What a plan saw of VTE: the newest run, and how many runs began in its own stretch of real time."""
+    """What a plan saw of VTE: the newest run, and how many runs its interval held, without the guard band."""
 
-    from_at: Instant = Field(alias="from")
-    to_at: Instant = Field(alias="to")
+    interval: Interval
     runs: int
     newest_at: Instant | None = Field(None, alias="newest")
 
-    def is_done(self, coverage: Iterable[CoveredInterval]) -> bool:
-        """Tell whether the whole stretch is covered."""
-        return any(one.from_at <= self.from_at and self.to_at <= one.to_at for one in coverage)
-
-    def is_within(self, other: PlanSnapshot) -> bool:
-        """Tell whether another plan saw this stretch, too."""
-        return other.from_at <= self.from_at and self.to_at <= other.to_at
+    def is_done(self, coverage: Iterable[Interval]) -> bool:
+        """Return whether the whole interval is covered."""
+        return any(covered.covers(self.interval) for covered in coverage)
 
 
 def _whole_hour(at: datetime) -> datetime:
@@ -113,31 +110,31 @@ class History(_Lean):
     hours: dict[Hour, Tally] = {}
     days: dict[date, Tally] = {}
     counted: tuple[str, ...] = Field((), description="The DAG runs that were counted, shortened, the latest last.")
-    settled_at: Instant | None = Field(None, description="When the accounts of a sync balanced last.")
+    settled_at: Instant | None = Field(None, description="When the counts of a sync balanced last.")
     interval_s: int | None = Field(None, description="How long the last scheduled interval was.")
     budget_per_minute: int | None = Field(
-        None, description="The requests that WATS allows, as the last upload knew it."
+        None, description="The requests a minute that WATS allows, as the last upload knew it."
     )
     newest_at: Instant | None = Field(None, description="The newest run that was seen in VTE.")
     seen_until_at: Instant | None = Field(None, description="Up to when VTE was looked at for it.")
-    letters: int = Field(0, description="Dead letters and held runs when something was settled last.")
+    dead_letters: int = Field(0, description="Dead letters and held runs when something was settled last.")
     waiting: tuple[PlanSnapshot, ...] = Field((), description="What was seen and is not done.")
 
-    def seen(self, plan_snapshot: PlanSnapshot | None, coverage: Iterable[CoveredInterval]) -> History:
+    def seen(self, snapshot: PlanSnapshot | None, coverage: Iterable[Interval]) -> History:
         """Return the history after a plan saw something; what is done by now no longer waits."""
-        stretches = tuple(coverage)
-        waiting = [one for one in self.waiting if not one.is_done(stretches)]
-        if plan_snapshot is None:
+        covered = tuple(coverage)
+        waiting = [known for known in self.waiting if not known.is_done(covered)]
+        if snapshot is None:
             return self.model_copy(update={"waiting": tuple(waiting)})
-        if not plan_snapshot.is_done(stretches):
-            waiting = [one for one in waiting if not one.is_within(plan_snapshot)]
-            if not any(plan_snapshot.is_within(one) for one in waiting):
-                waiting.append(plan_snapshot)
-        newest = [at for at in (self.newest_at, plan_snapshot.newest_at) if at is not None]
-        until = [at for at in (self.seen_until_at, plan_snapshot.to_at) if at is not None]
+        if not snapshot.is_done(covered):
+            waiting = [known for known in waiting if not snapshot.interval.covers(known.interval)]
+            if not any(known.interval.covers(snapshot.interval) for known in waiting):
+                waiting.append(snapshot)
+        newest = [at for at in (self.newest_at, snapshot.newest_at) if at is not None]
+        until = [at for at in (self.seen_until_at, snapshot.interval.to_at) if at is not None]
         return self.model_copy(
             update={
-                "waiting": tuple(sorted(waiting, key=lambda one: one.from_at)[-WAITING_KEPT:]),
+                "waiting": tuple(sorted(waiting, key=lambda known: known.interval)[-WAITING_KEPT:]),
                 "newest_at": max(newest, default=None),
                 "seen_until_at": max(until),
             }
@@ -151,9 +148,9 @@ class History(_Lean):
         *,
         budget_per_minute: int | None = None,
     ) -> History:
-        """Return the history after a DAG run's accounts balanced at ``at``.
+        """Return the history after a DAG run's counts balanced at ``at``.
 
-        A DAG run counts once: what a cleared one carries again is the same runs, and they are in the counts already.
+        A DAG run counts once: one that was cleared transfers the same runs again, which are in the counts already.
         """
         mark = _short(dag_run)
         hours, days, counted = self.hours, self.days, self.counted
@@ -164,8 +161,8 @@ class History(_Lean):
             counted = (*counted, mark)
         return self.model_copy(
             update={
-                "hours": {one: hours[one] for one in sorted(hours) if at - one < HOURS_KEPT},
-                "days": {one: days[one] for one in sorted(days) if day - one < DAYS_KEPT},
+                "hours": {kept: hours[kept] for kept in sorted(hours) if at - kept < HOURS_KEPT},
+                "days": {kept: days[kept] for kept in sorted(days) if day - kept < DAYS_KEPT},
                 "counted": counted[-COUNTED_KEPT:],
                 "budget_per_minute": budget_per_minute or self.budget_per_minute,
             }
@@ -176,16 +173,12 @@ class History(_Lean):
         return self.model_copy(update={"settled_at": at, "interval_s": interval_s or self.interval_s})
 
     def since(self, at: datetime) -> Tally:
-        """Add up the hours that began at ``at`` or later."""
+        """Add up the hours that start at ``at`` or later."""
         return sum((tally for hour, tally in self.hours.items() if hour >= at), Tally())
 
     def runs_waiting(self, state: State) -> int:
         """Count the runs that were seen in VTE and are not done; windows that were never planned are not among them."""
-        return sum(one.runs for one in self.waiting if not one.is_done(state.coverage))
-
-    def to_text(self) -> str:
-        """Return the Variable's text."""
-        return self.model_dump_json(by_alias=True, exclude_defaults=True)
+        return sum(snapshot.runs for snapshot in self.waiting if not snapshot.is_done(state.coverage))
 
 
 def _short(dag_run: str) -> str:

@@ -1,9 +1,9 @@
-"""Lateness: how long after their time runs appear in VTE, told by counting the same seconds twice.
+"""How long after their time runs appear in VTE, measured by counting the same seconds twice.
 
 The guard band of a sync holds seconds that the sync before has counted. Where they hold more runs by now, those came
-late, by no less than the age that their second had then. No run is looked at for it. What came later than the guard
-band shows when runs are compared with WATS, and counts to the next age beyond it: how late it was, the sync itself
-tells once its guard band reaches so far.
+late, by no less than the age that their second had then. No run has to be read for it. A run that came later than the
+guard band is found when runs are compared with WATS, and counts to the next age beyond it: how late it was is known
+once the guard band reaches that far.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 from vte_wats.config.settings import Settings
-from vte_wats.intervals.windows import Window, local_ranges
+from vte_wats.intervals.dst import local_ranges
+from vte_wats.intervals.interval import Interval
+from vte_wats.intervals.wall_clock import is_within
 from vte_wats.messages import VW916, VW917
 from vte_wats.state.coverage import LateArrivals, State
 
@@ -26,8 +28,8 @@ _AGES_S = (60, 300, 600, 1_800, 3_600, 21_600, 86_400)
 Seconds = Sequence[tuple[datetime, int]]
 
 
-def measured(before: LateArrivals | None, window: Window, seconds: Seconds, settings: Settings) -> LateArrivals:
-    """Return the lateness after one more window, whose ``seconds`` count its runs in wall-clock time."""
+def measured(before: LateArrivals | None, window: Interval, seconds: Seconds, settings: Settings) -> LateArrivals:
+    """Return the late arrivals after one more window, whose ``seconds`` count its runs in wall-clock time."""
     ages_s = [age_s for age_s in _AGES_S if age_s < settings.guard_band_s] + [settings.guard_band_s]
     late = {} if before is None else dict(before.late)
     if before is not None and _counts_again(window, before):
@@ -39,7 +41,7 @@ def measured(before: LateArrivals | None, window: Window, seconds: Seconds, sett
     )
 
 
-def _counts_again(window: Window, before: LateArrivals) -> bool:
+def _counts_again(window: Interval, before: LateArrivals) -> bool:
     oldest_at = before.until_at - timedelta(seconds=max(before.seen))
     return window.from_at <= oldest_at and before.until_at <= window.to_at
 
@@ -48,27 +50,30 @@ def _runs_by_age(seconds: Seconds, until_at: datetime, ages_s: Iterable[int], zo
     """Count the runs whose age at ``until_at`` is at most each of ``ages_s``, and above the one before."""
     counts = {}
     for above_s, age_s in pairwise([0, *sorted(ages_s)]):
-        ranges = local_ranges(Window(until_at - timedelta(seconds=age_s), until_at - timedelta(seconds=above_s)), zone)
-        counts[age_s] = sum(n for second, n in seconds if any(r.from_local <= second < r.to_local for r in ranges))
+        aged = Interval(until_at - timedelta(seconds=age_s), until_at - timedelta(seconds=above_s))
+        ranges = local_ranges(aged, zone)
+        counts[age_s] = sum(runs for second, runs in seconds if is_within(second, ranges))
     return counts
 
 
 def found_later(times_local: Iterable[datetime], state: State, settings: Settings) -> dict[int, int]:
-    """Count the runs that a comparison found missing although a sync was done with their time, by their least age.
+    """Count the runs that a comparison found missing although their time was covered, by their least age.
 
-    Runs in a hole that a failed interval left, and runs whose date no sync reached, did not come late; neither did
-    those that the guard band of the next sync sees. Logs the guard band that such runs ask for.
+    Runs in a gap that a failed interval left, and runs whose date no sync reached, did not come late; neither did
+    those that the guard band of the next sync sees. Logs the guard band that such runs need.
     """
     guard_band = timedelta(seconds=settings.guard_band_s)
-    done = [(stretch.from_at, stretch.to_at - guard_band) for stretch in state.coverage]
     instants = [_instant(local, settings.zone) for local in times_local]
-    late = sum(1 for at in instants if at is not None and any(from_at <= at < to_at for from_at, to_at in done))
+    late = sum(
+        any(covered.from_at <= at < covered.to_at - guard_band for covered in state.coverage)
+        for at in instants
+        if at is not None
+    )
     if not late:
         return {}
     log.warning(
-        "%s %d runs are not in WATS although a sync was done with their time: they came later than "
-        "guard_band_s = %d s, or WATS lost them. guard_band_s = %d would let the sync see such runs, and tell how "
-        "late they come",
+        "%s %d runs are not in WATS although their time was synced: they came later than guard_band_s = %d s, or "
+        "WATS lost them. With guard_band_s = %d the sync would find such runs, and measure how late they come",
         VW917,
         late,
         settings.guard_band_s,
@@ -78,7 +83,7 @@ def found_later(times_local: Iterable[datetime], state: State, settings: Setting
 
 
 def suggested_guard_band_s(late_arrivals: LateArrivals | None, settings: Settings) -> int | None:
-    """Return the guard band that what came too late asks for, ``None`` when the present one saw everything."""
+    """Return the guard band that late runs need, ``None`` when the present one found them all."""
     late = {} if late_arrivals is None else late_arrivals.late
     return next((age_s for age_s in sorted(late) if late[age_s] and age_s > settings.guard_band_s), None)
 
@@ -103,10 +108,10 @@ def _suggest(before: LateArrivals, late: dict[int, int], settings: Settings) -> 
     advice = (
         f"raise it to {wanted_s} s: vte_wats_reconcile found such runs"
         if wanted_s
-        else "raise it if vte_wats_reconcile finds them, too"
+        else "raise it if vte_wats_reconcile finds such runs, too"
     )
     log.warning(
-        "%s %d runs appeared in the oldest part of guard_band_s = %d s, so others may come later still; %s",
+        "%s %d runs appeared in the oldest part of guard_band_s = %d s, so others may come even later; %s",
         VW916,
         new,
         settings.guard_band_s,

@@ -1,6 +1,6 @@
-"""Recognise: the state belongs to this database, this WATS and this Airflow, or going on would be a guess.
+"""Check that the state belongs to this database, this WATS and this Airflow; if not, going on would be a guess.
 
-Coverage says what is done, so it is worth something only beside the database and the WATS it was gained with.
+Coverage says what is done, so it means something only for the database and the WATS that were synced.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 from vte_wats.config.settings import Settings
 from vte_wats.config.sites import Site
 from vte_wats.domain.errors import FatalError
-from vte_wats.domain.ports import SourceIdentity
+from vte_wats.domain.source import SourceIdentity
 from vte_wats.messages import VW511, VW512, VW513, VW514, VW515, VW913, VW914, VW915
 from vte_wats.state.coverage import State
 
@@ -38,9 +38,9 @@ class SyncEnvironment:
 
 
 def refuse_lost_state(site: Site, state: State | None, last_settled: Mapping[str, Any] | None) -> None:
-    """Raise FatalError when the state is missing, or older, though ``last_settled`` shows that a sync wrote a newer.
+    """Raise FatalError when the state is missing or too old: ``last_settled`` shows that a sync wrote a newer one.
 
-    ``last_settled`` is what :meth:`State.receipt` gave a sync before. Without one nothing can be told.
+    ``last_settled`` is what :meth:`State.receipt` gave an earlier sync. Without one nothing is checked.
     """
     if last_settled is None:
         return
@@ -48,31 +48,31 @@ def refuse_lost_state(site: Site, state: State | None, last_settled: Mapping[str
         raise FatalError(
             VW511,
             f"the Variable {site.state_variable} is lost: earlier syncs wrote it, and it does not exist. "
-            f"Restore it from a backup and clear this run; or {site.accept}: it begins anew at the start date, runs "
-            "in WATS are skipped",
+            f"Restore it from a backup and clear this run; or {site.accept}: it starts again at the start date, and "
+            "runs that are in WATS are skipped",
         )
     started_at, syncs = datetime.fromisoformat(last_settled["started"]), last_settled["syncs"]
-    older_beginning = state.started_at is None or state.started_at < started_at
-    if older_beginning or (state.started_at == started_at and state.syncs < syncs):
+    started_earlier = state.started_at is None or state.started_at < started_at
+    if started_earlier or (state.started_at == started_at and state.syncs < syncs):
         raise FatalError(
             VW512,
             f"the Variable {site.state_variable} is older than the last sync: it counts {state.syncs} syncs, "
             f"{syncs} were settled. Put the newer one back and clear this run; or go on from the older one: "
-            f"{site.accept}, which carries everything since its lastSync, then trigger {site.dag_id('reconcile')} "
+            f"{site.accept}, which transfers everything since its lastSync, then trigger {site.dag_id('reconcile')} "
             "with days = 0",
         )
 
 
 def verify_state(state: State, here: SyncEnvironment, settings: Settings, *, accepted: bool) -> State:
-    """Return the state with the surroundings it is for now; ``accepted`` takes another database or WATS for right.
+    """Return the state with the environment it belongs to now; with ``accepted`` another database or WATS is allowed.
 
-    Raises FatalError with the choices when they are not those of the syncs so far.
+    Raises FatalError with the choices when the environment is not that of the syncs so far.
     """
     _refuse_future(state, here, settings)
     _compare_columns(state.source, here.source, settings)
     differences = tuple(_differences(state, here, settings))
     if differences and not accepted:
-        raise FatalError(VW513, "" + "; ".join(differences) + ". Nothing was read or uploaded")
+        raise FatalError(VW513, "; ".join(differences) + ". Nothing was read or uploaded")
     for difference in differences:
         log.warning("%s accepted: %s", VW913, difference)
     if abs(here.clock_skew_s) > settings.clock_skew_limit_s:
@@ -95,7 +95,7 @@ def verify_state(state: State, here: SyncEnvironment, settings: Settings, *, acc
 
 
 def _refuse_future(state: State, here: SyncEnvironment, settings: Settings) -> None:
-    """Coverage ends before the server's own now; what a clock set back by less hides, the guard band reads again."""
+    """Refuse coverage that ends after the server's own now; a smaller step back is within the guard band."""
     if not state.coverage:
         return
     until_at = state.coverage[-1].to_at
@@ -112,9 +112,9 @@ def _differences(state: State, here: SyncEnvironment, settings: Settings) -> Ite
     known, found, site = state.source, here.source, here.site
     if known is not None:
         if (known.server, known.database) != (found.server, found.database):
-            what = "another database than synced so far"
+            what = "another database than the one synced so far"
         elif known.created_local != found.created_local:
-            what = "the database was restored or made anew since the last sync"
+            what = "the database was restored or created again since the last sync"
         else:
             what = ""
         if what:
@@ -125,20 +125,20 @@ def _differences(state: State, here: SyncEnvironment, settings: Settings) -> Ite
             )
     if state.target is not None and state.target != here.target:
         yield (
-            f"another WATS than synced to so far: {here.target}; so far {state.target}. The wrong one: correct "
+            f"another WATS than the one synced to so far: {here.target}; so far {state.target}. The wrong one: correct "
             f"connection {site.wats_connection} and clear this run. The same reports under another name: "
             f"{site.accept}. A WATS without them: {site.start_over}"
         )
     if state.timezone is not None and state.timezone != settings.source_timezone:
         yield (
-            f"another source_timezone than synced with so far: {settings.source_timezone}; so far {state.timezone}. "
-            "The wrong one: correct it and clear this run. The right one: what was synced was read by another clock, "
-            f"so {site.accept}, then trigger {site.dag_id('backfill')} from where the sync began to now"
+            f"another source_timezone than the one synced with so far: {settings.source_timezone}; so far "
+            f"{state.timezone}. The wrong one: correct it and clear this run. The right one: what was synced was read by another "
+            f"clock, so {site.accept}, then trigger {site.dag_id('backfill')} from the start of the sync to now"
         )
 
 
 def _compare_columns(known: SourceIdentity | None, found: SourceIdentity, settings: Settings) -> None:
-    """Refuse when a column that is read is gone; tell of one that has another type, and remember it."""
+    """Refuse when a column that is read is gone; warn of one that has another type."""
     if known is None:
         return
     gone = sorted(known.columns.keys() & settings.columns_read - found.columns.keys())

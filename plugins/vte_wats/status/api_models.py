@@ -6,8 +6,9 @@ from enum import StrEnum
 
 from pydantic import BaseModel, Field
 
+from vte_wats.domain.outcome import Outcome
 from vte_wats.health import Assessment
-from vte_wats.state.coverage import Instant, Outcome
+from vte_wats.intervals.interval import Instant
 
 
 class DagRunLink(BaseModel):

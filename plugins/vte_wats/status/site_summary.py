@@ -9,8 +9,9 @@ from vte_wats.alerting.monitor_state import MonitorState
 from vte_wats.alerting.monitor_state import ServerCheck as FoundServerCheck
 from vte_wats.backfill.progress import Progress
 from vte_wats.config.sites import Site
+from vte_wats.domain.outcome import Outcome
 from vte_wats.health import standing
-from vte_wats.state.coverage import Outcome, State
+from vte_wats.state.coverage import State
 from vte_wats.state.history import History, quantile_ms
 from vte_wats.status.api_models import (
     Backfill,
@@ -55,7 +56,7 @@ def site_status(site: Site, seen: SiteSeen, now_at: datetime, *, may_redrive: bo
         budget=_budget(seen, now_at),
         totals=state.totals if state else {},
         redriven=state.redriven if state else 0,
-        letters=history.letters,
+        letters=history.dead_letters,
         conditions=_conditions(seen.monitor_state),
         connectivity=Connectivity(
             checked_at=seen.monitor_state.checked_at,

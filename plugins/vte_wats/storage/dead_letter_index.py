@@ -14,7 +14,8 @@ from pydantic import BaseModel, Field
 from pydantic_core import from_json
 from upath import UPath
 
-from vte_wats.storage.dead_letters import HEAD_BYTES, DeadLetterHead, DeadLetterKind
+from vte_wats.domain.outcome import DeadLetterKind
+from vte_wats.storage.dead_letters import HEAD_BYTES, DeadLetterHead
 
 _MARKS = ("size", "mtime", "created", "LastModified", "ETag")  # which of them there are depends on the file system
 EXAMPLES = 5

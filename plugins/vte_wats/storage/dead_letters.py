@@ -7,12 +7,12 @@ import re
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime
-from enum import StrEnum
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from upath import UPath
 
+from vte_wats.domain.outcome import DeadLetterKind
 from vte_wats.domain.run import VteTestRun
 from vte_wats.messages import VW923
 from vte_wats.storage.object_storage import make_folder, write_whole
@@ -22,13 +22,6 @@ log = logging.getLogger(__name__)
 HEAD_BYTES = 4_096  # what stands before the steps; they are most of a letter
 _BEFORE_RUN = b',\n "run":'  # a line of its own in a letter; line breaks inside texts are escaped
 _LETTER = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.json")  # as str(UUID) writes it
-
-
-class DeadLetterKind(StrEnum):
-    """Whether the run itself is bad, or waits for a person to extend a setting."""
-
-    DEAD = "dead"
-    HELD = "held"
 
 
 class DeadLetterHead(BaseModel):

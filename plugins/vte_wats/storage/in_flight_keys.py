@@ -17,7 +17,7 @@ from uuid import UUID
 
 from upath import UPath
 
-from vte_wats.domain.ports import Report
+from vte_wats.domain.report import Report
 from vte_wats.storage.object_storage import make_folder, write_whole
 
 # An upload takes minutes at most; what is older was left behind by one that was killed and never tried again.

@@ -47,7 +47,7 @@ class Staging:
                 yield line.rstrip("\n")
 
     def holds(self, name: str) -> bool:
-        """Tell whether ``name`` has been written."""
+        """Return whether ``name`` has been written."""
         return bool(self._path(name).exists())
 
     def _path(self, name: str) -> UPath:

@@ -7,18 +7,19 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from uuid import UUID
 
-from vte_wats.config.settings import AmbiguousTime, Settings
-from vte_wats.domain.ports import RunSource, TimeRange
+from vte_wats.config.settings import Settings
+from vte_wats.domain.ports import RunSource
 from vte_wats.domain.run import VteTestRun
-from vte_wats.intervals.windows import merged, neighbourhood, repeated_hour
-from vte_wats.mapping.dst_disambiguation import settled_passes
+from vte_wats.intervals.dst import Fold, neighbourhood, repeated_hour
+from vte_wats.intervals.wall_clock import LocalRange, merge_ranges
+from vte_wats.mapping.dst_disambiguation import disambiguated_folds
 from vte_wats.storage.staging import Staging
 from vte_wats.sync.slices import Slice
 
 log = logging.getLogger(__name__)
 
 RUNS = "runs"
-PASSES = "passes"
+FOLDS = "folds"
 
 
 def extract(source: RunSource, staging: Staging, part: Slice, settings: Settings) -> int:
@@ -27,7 +28,7 @@ def extract(source: RunSource, staging: Staging, part: Slice, settings: Settings
     Runs in an hour that the clock showed twice need a third statement: what their stations did around it.
     """
     runs = source.runs_by_guid(part.guids) if part.guids else source.runs_between(part.ranges)
-    hours: dict[UUID, TimeRange] = {}
+    hours: dict[UUID, LocalRange] = {}
 
     def lines() -> Iterator[str]:
         for run in runs:
@@ -39,32 +40,30 @@ def extract(source: RunSource, staging: Staging, part: Slice, settings: Settings
     read = staging.write(RUNS, lines())
     log.info("%s: %d runs read", part.name, read)
     if hours:
-        told = _passes_told(source, hours, settings)
-        staging.write(PASSES, (json.dumps([str(guid), judged]) for guid, judged in told.items()))
+        folds = _known_folds(source, hours, settings)
+        staging.write(FOLDS, (json.dumps([str(guid), fold]) for guid, fold in folds.items()))
     return read
 
 
-def read_now(
-    source: RunSource, guids: Sequence[UUID], settings: Settings
-) -> Iterator[tuple[VteTestRun, AmbiguousTime | None]]:
-    """Yield named runs as they are now, each with the pass that is settled now; absent ones yield nothing."""
+def read_now(source: RunSource, guids: Sequence[UUID], settings: Settings) -> Iterator[tuple[VteTestRun, Fold | None]]:
+    """Yield named runs as they are now, each with the fold that is known now; absent ones yield nothing."""
     runs = list(source.runs_by_guid(guids))
     hours = {run.index_guid: hour for run in runs if (hour := repeated_hour(run.timestamp_local, settings.zone))}
-    told = _passes_told(source, hours, settings) if hours else {}
-    return ((run, told.get(run.index_guid)) for run in runs)
+    folds = _known_folds(source, hours, settings) if hours else {}
+    return ((run, folds.get(run.index_guid)) for run in runs)
 
 
-def _passes_told(source: RunSource, hours: Mapping[UUID, TimeRange], settings: Settings) -> dict[UUID, AmbiguousTime]:
-    """Return the passes of runs in repeated hours, as far as what their stations did around them settles these."""
-    around = merged([neighbourhood(hour) for hour in set(hours.values())])
-    settled = settled_passes(source.station_times(around), settings)
-    told = {guid: settled[guid] for guid in hours if guid in settled}
-    log.info("%d runs lie in a repeated hour; other runs of their stations settle %d", len(hours), len(told))
-    return told
+def _known_folds(source: RunSource, hours: Mapping[UUID, LocalRange], settings: Settings) -> dict[UUID, Fold]:
+    """Return the folds of runs in repeated hours, as far as their stations' other runs show them."""
+    nearby = merge_ranges(neighbourhood(hour) for hour in set(hours.values()))
+    known = disambiguated_folds(source.station_times(nearby), settings)
+    folds = {guid: known[guid] for guid in hours if guid in known}
+    log.info("%d runs lie in a repeated hour; other runs of their stations show when %d were", len(hours), len(folds))
+    return folds
 
 
-def passes_of(staging: Staging) -> dict[UUID, AmbiguousTime]:
-    """Return the passes that :func:`extract` found settled; an earlier try's may name runs that are clear by now."""
-    if not staging.holds(PASSES):
+def staged_folds(staging: Staging) -> dict[UUID, Fold]:
+    """Return the folds that :func:`extract` staged; those of an earlier try may name runs that are clear by now."""
+    if not staging.holds(FOLDS):
         return {}
-    return {UUID(guid): AmbiguousTime(judged) for guid, judged in map(json.loads, staging.read(PASSES))}
+    return {UUID(guid): fold for guid, fold in map(json.loads, staging.read(FOLDS))}

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
 from pydantic import TypeAdapter
 
-from vte_wats.config.settings import AmbiguousTime, Settings
-from vte_wats.domain.errors import HeldError, RejectedError
-from vte_wats.domain.ports import Report, RunSource
+from vte_wats.config.settings import Settings
+from vte_wats.domain.errors import RejectedError
+from vte_wats.domain.ports import RunSource
+from vte_wats.domain.report import NaturalKey, Refusal, Report
 from vte_wats.domain.run import VteTestRun
+from vte_wats.intervals.dst import Fold
 from vte_wats.mapping.report_builder import map_run
-from vte_wats.storage.dead_letters import DeadLetterKind
 from vte_wats.storage.staging import Staging
-from vte_wats.sync.extract import RUNS, passes_of, read_now
+from vte_wats.sync.extract import RUNS, read_now, staged_folds
 
 log = logging.getLogger(__name__)
 
@@ -24,45 +25,37 @@ REPORTS = "reports"
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
-    """A run that does not become a report now: its letter's kind, reason and signature."""
+class _Header:
+    """The first of a report's two lines; the second is the document, exactly as it will be posted."""
 
-    index_guid: UUID
-    kind: DeadLetterKind
-    reason: str
-    signature: str
-
-    @classmethod
-    def of(cls, guid: UUID, error: RejectedError) -> Refusal:
-        """Return the refusal that an error stands for."""
-        kind = DeadLetterKind.HELD if isinstance(error, HeldError) else DeadLetterKind.DEAD
-        return cls(guid, kind, str(error), error.signature)
+    report_id: UUID
+    source_hash: str
+    natural_key: NaturalKey
 
 
-_LINE: TypeAdapter[Report | Refusal] = TypeAdapter(Report | Refusal)
+_LINE: TypeAdapter[_Header | Refusal] = TypeAdapter(_Header | Refusal)
 
 
 def map_runs(staging: Staging, settings: Settings) -> dict[str, int]:
     """Stage a report or a refusal for every staged run, in the same order; return how many of each."""
     counts = {"reports": 0, "dead": 0, "held": 0}
-    settled = passes_of(staging)
+    folds = staged_folds(staging)
 
-    def lines() -> Iterator[str]:
+    def mapped_now() -> Iterator[Report | Refusal]:
         for line in staging.read(RUNS):
             run = VteTestRun.model_validate_json(line)
-            mapped = map_one(run, settings, settled.get(run.index_guid))
+            mapped = _report_or_refusal(run, settings, folds.get(run.index_guid))
             counts["reports" if isinstance(mapped, Report) else mapped.kind] += 1
-            yield _LINE.dump_json(mapped).decode()
+            yield mapped
 
-    staging.write(REPORTS, lines())
+    stage_mapped(staging, mapped_now())
     log.info("%(reports)d reports, %(dead)d dead, %(held)d held", counts)
     return counts
 
 
-def map_one(run: VteTestRun, settings: Settings, ambiguous: AmbiguousTime | None) -> Report | Refusal:
-    """Return the report of a run, or why there is none; ``ambiguous`` is the pass of the autumn hour that was told."""
+def _report_or_refusal(run: VteTestRun, settings: Settings, fold: Fold | None) -> Report | Refusal:
     try:
-        return map_run(run, settings, ambiguous)
+        return map_run(run, settings, fold)
     except RejectedError as error:
         refusal = Refusal.of(run.index_guid, error)
         log.warning("Run %s %s: %s", run.index_guid, refusal.kind, error)
@@ -71,9 +64,29 @@ def map_one(run: VteTestRun, settings: Settings, ambiguous: AmbiguousTime | None
 
 def read_again(source: RunSource, settings: Settings, guids: Sequence[UUID]) -> list[Report | Refusal]:
     """Return what named runs are by now; one that is not in the source any more is left out."""
-    return [map_one(run, settings, settled) for run, settled in read_now(source, guids, settings)]
+    return [_report_or_refusal(run, settings, fold) for run, fold in read_now(source, guids, settings)]
 
 
-def mapped_runs(staging: Staging) -> Iterator[Report | Refusal]:
-    """Yield what :func:`map_runs` staged."""
-    return map(_LINE.validate_json, staging.read(REPORTS))
+def stage_mapped(staging: Staging, mapped_runs: Iterable[Report | Refusal]) -> None:
+    """Stage what runs were mapped to: a line per refusal, two per report."""
+
+    def lines() -> Iterator[str]:
+        for mapped in mapped_runs:
+            if isinstance(mapped, Report):
+                yield _LINE.dump_json(_Header(mapped.report_id, mapped.source_hash, mapped.natural_key)).decode()
+                yield mapped.body
+            else:
+                yield _LINE.dump_json(mapped).decode()
+
+    staging.write(REPORTS, lines())
+
+
+def staged_mappings(staging: Staging) -> Iterator[Report | Refusal]:
+    """Yield what :func:`stage_mapped` staged."""
+    lines = staging.read(REPORTS)
+    for line in lines:
+        staged = _LINE.validate_json(line)
+        if isinstance(staged, Refusal):
+            yield staged
+        else:
+            yield Report(staged.report_id, staged.source_hash, staged.natural_key, body=next(lines))

@@ -8,19 +8,34 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+from more_itertools import chunked
+
 from vte_wats.config.settings import Settings
 from vte_wats.domain.errors import RetriableError
-from vte_wats.domain.ports import RunSource, RunTimes, TimeRange
-from vte_wats.intervals.windows import Window, hours_to_judge, local_ranges, merged, slices_of, window_of
+from vte_wats.domain.outcome import DeadLetterKind
+from vte_wats.domain.ports import RunSource
+from vte_wats.domain.source import RunTimes
+from vte_wats.intervals.dst import hours_to_disambiguate, local_ranges
+from vte_wats.intervals.interval import Interval, whole_second
+from vte_wats.intervals.wall_clock import LocalRange, is_within, merge_ranges
 from vte_wats.messages import VW507, VW911, VW912
 from vte_wats.state.history import PlanSnapshot
-from vte_wats.storage.dead_letters import DeadLetterKind, DeadLetters
-from vte_wats.sync.slices import Slice
+from vte_wats.storage.dead_letters import DeadLetters
+from vte_wats.sync.slices import SLICE_LIMIT, Slice, slices_of
 
 log = logging.getLogger(__name__)
 
-# Airflow maps a task 1,024 times at most by default; a window takes up to 1,000 of them.
-_HELD_SLICES = 24
+_HELD_SLICES = 24  # beside those of the window
+
+
+def window_of(from_at: datetime, to_at: datetime, guard_band_s: int, settle_delay_s: int) -> Interval:
+    """Return the window of the data interval ``[from_at, to_at)``.
+
+    It starts ``guard_band_s`` earlier, for rows that appeared late, and lies ``settle_delay_s`` in the past, so that
+    the steps of its runs have been written. Fractions of a second are cut from both edges alike.
+    """
+    data_interval = Interval(whole_second(from_at) - timedelta(seconds=guard_band_s), whole_second(to_at))
+    return data_interval.shifted(-timedelta(seconds=settle_delay_s))
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,30 +45,30 @@ class Plan:
     ``seconds`` counts the window's runs per second of wall-clock time, ascending.
     """
 
-    window: Window
+    window: Interval
     slices: tuple[Slice, ...]
     seconds: tuple[tuple[datetime, int], ...]
 
     @property
     def runs(self) -> int:
         """How many runs were seen while planning."""
-        return sum(s.runs for s in self.slices)
+        return sum(part.runs for part in self.slices)
 
 
-def plan(source: RunSource, settings: Settings, window: Window) -> Plan:
+def plan(source: RunSource, settings: Settings, window: Interval) -> Plan:
     """Plan a window with one statement, as :func:`plan_seen` does."""
     return plan_seen(source.run_times(ranges_to_read(window, settings)), settings, window)
 
 
-def plan_seen(times: RunTimes, settings: Settings, window: Window) -> Plan:
-    """Plan a window of which ``times`` tells what the source holds in its :func:`ranges_to_read`.
+def plan_seen(times: RunTimes, settings: Settings, window: Interval) -> Plan:
+    """Plan a window; ``times`` is what the source holds in its :func:`ranges_to_read`.
 
     Raises RetriableError when SQL Server's clock is too far behind. The window never reaches beyond the server's own
     now less the settle delay. What is cut off is read again by the guard band of the next interval, so it may not be
     longer than that.
     """
     ranges = ranges_to_read(window, settings)
-    settled_at = times.server_now_at.replace(microsecond=0) - timedelta(seconds=settings.settle_delay_s)
+    settled_at = whole_second(times.server_now_at) - timedelta(seconds=settings.settle_delay_s)
     behind_s = (window.to_at - settled_at).total_seconds()
     if behind_s > settings.guard_band_s:
         raise RetriableError(
@@ -63,52 +78,48 @@ def plan_seen(times: RunTimes, settings: Settings, window: Window) -> Plan:
         )
     if behind_s > 0:
         log.warning("%s SQL Server's clock is %.0f s behind; the window ends at %s", VW911, behind_s, settled_at)
-        window = Window(min(window.from_at, settled_at), settled_at)
+        window = Interval(min(window.from_at, settled_at), settled_at)
         ranges = ranges_to_read(window, settings)
-    seconds = [
-        (second, runs) for second, runs in times.seconds if any(r.from_local <= second < r.to_local for r in ranges)
-    ]
-    cut = slices_of(ranges, seconds, settings.batch_size)
-    slices = tuple(Slice(f"s{n:04d}", runs, ranges=part) for n, (part, runs) in enumerate(cut, start=1))
-    log.info("window %s to %s: %d runs in %d slices", window.from_at, window.to_at, sum(r for _, r in cut), len(cut))
-    return Plan(window, slices, tuple(seconds))
+    seconds = tuple((second, runs) for second, runs in times.seconds if is_within(second, ranges))
+    planned = Plan(window, slices_of(ranges, seconds, settings.batch_size), seconds)
+    log.info("window %s to %s: %d runs in %d slices", window.from_at, window.to_at, planned.runs, len(planned.slices))
+    return planned
 
 
-def ranges_to_read(window: Window, settings: Settings) -> tuple[TimeRange, ...]:
-    """Return the wall-clock time of the window, and a repeated hour once more when its passes can be told for good."""
-    return merged((*local_ranges(window, settings.zone), *hours_to_judge(window, settings.zone)))
+def ranges_to_read(window: Interval, settings: Settings) -> tuple[LocalRange, ...]:
+    """Return the wall-clock time of the window, and a repeated hour again once its folds can be known for good."""
+    return merge_ranges((*local_ranges(window, settings.zone), *hours_to_disambiguate(window, settings.zone)))
 
 
 def plan_snapshot(planned: Plan, settings: Settings, from_at: datetime) -> PlanSnapshot:
-    """Return what the plan of a data interval that begins at ``from_at`` saw beside its guard band.
+    """Return what the plan of a data interval that starts at ``from_at`` saw, without its guard band.
 
-    Of the hour that autumn repeats, the newest run is taken to be in the first pass.
+    Of the hour that autumn repeats, the newest run is taken to be in fold 0.
     """
-    whole = planned.window
-    begins_at = window_of(from_at, from_at, 0, settings.settle_delay_s).from_at
-    own = Window(max(whole.from_at, min(begins_at, whole.to_at)), whole.to_at)
-    ranges = local_ranges(own, settings.zone)
+    window = planned.window
+    starts_at = whole_second(from_at) - timedelta(seconds=settings.settle_delay_s)
+    interval = Interval(max(window.from_at, min(starts_at, window.to_at)), window.to_at)
+    ranges = local_ranges(interval, settings.zone)
     newest = planned.seconds[-1][0].replace(tzinfo=settings.zone).astimezone(UTC) if planned.seconds else None
-    runs = sum(n for second, n in planned.seconds if any(r.from_local <= second < r.to_local for r in ranges))
-    return PlanSnapshot(from_at=own.from_at, to_at=own.to_at, runs=runs, newest_at=newest)
+    runs = sum(count for second, count in planned.seconds if is_within(second, ranges))
+    return PlanSnapshot(interval=interval, runs=runs, newest_at=newest)
 
 
-def plan_held(letters: DeadLetters, planned: Plan, settings: Settings) -> tuple[Slice, ...]:
-    """Cut the held runs into slices, those left out that the plan reads anyway."""
-    ranges = [r for part in planned.slices for r in part.ranges]
+def plan_held(dead_letters: DeadLetters, planned: Plan, settings: Settings) -> tuple[Slice, ...]:
+    """Cut the held runs into slices, except those that the plan reads anyway."""
+    ranges = [local_range for part in planned.slices for local_range in part.ranges]
     held = [
-        letter.index_guid
-        for letter in letters
-        if letter.kind is DeadLetterKind.HELD
-        and not any(r.from_local <= letter.run.timestamp_local < r.to_local for r in ranges)
+        dead_letter.index_guid
+        for dead_letter in dead_letters
+        if dead_letter.kind is DeadLetterKind.HELD and not is_within(dead_letter.run.timestamp_local, ranges)
     ]
     log.info("the settings changed: %d held runs are tried again", len(held))
     return plan_named(held, settings, _HELD_SLICES)
 
 
-def plan_named(guids: Sequence[UUID], settings: Settings, slice_limit: int = 1000) -> tuple[Slice, ...]:
+def plan_named(guids: Sequence[UUID], settings: Settings, slice_limit: int = SLICE_LIMIT) -> tuple[Slice, ...]:
     """Cut named runs into slices; what does not fit into ``slice_limit`` of them is left for the next comparison."""
-    parts = [tuple(guids[at : at + settings.batch_size]) for at in range(0, len(guids), settings.batch_size)]
+    parts = [tuple(part) for part in chunked(guids, settings.batch_size)]
     if len(parts) > slice_limit:
-        log.warning("%s %d runs are more than one DAG run carries; the rest is left for the next", VW912, len(guids))
+        log.warning("%s %d runs are too many for one DAG run; the rest is left for the next", VW912, len(guids))
     return tuple(Slice(f"g{n:04d}", len(part), guids=part) for n, part in enumerate(parts[:slice_limit], start=1))

@@ -1,13 +1,17 @@
-"""The part of a window that one mapped task instance handles, and its form in XCom."""
+"""Slices: the part of a window that one mapped task instance handles, how windows are cut into them, and their XCom."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 from typing import Any
 from uuid import UUID
 
-from vte_wats.domain.ports import TimeRange
+from vte_wats.intervals.wall_clock import LocalRange
+
+SLICE_LIMIT = 1_000  # Airflow maps a task 1,024 times at most by default; a plan adds a few slices of held runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +20,7 @@ class Slice:
 
     name: str
     runs: int
-    ranges: tuple[TimeRange, ...] = ()
+    ranges: tuple[LocalRange, ...] = ()
     guids: tuple[UUID, ...] = ()
 
     @property
@@ -43,8 +47,46 @@ class Slice:
             name=plain["slice"],
             runs=plain["runs"],
             ranges=tuple(
-                TimeRange(datetime.fromisoformat(from_local), datetime.fromisoformat(to_local))
+                LocalRange(datetime.fromisoformat(from_local), datetime.fromisoformat(to_local))
                 for from_local, to_local in plain["ranges"]
             ),
             guids=tuple(UUID(guid) for guid in plain["guids"]),
         )
+
+
+def slices_of(
+    ranges: Sequence[LocalRange],
+    seconds: Sequence[tuple[datetime, int]],
+    batch_size: int,
+    slice_limit: int = SLICE_LIMIT,
+) -> tuple[Slice, ...]:
+    """Cut ranges into slices of about ``batch_size`` runs, in order.
+
+    ``seconds`` counts the runs per second, ascending. No second is ever split, together the slices are exactly the
+    ranges, and there are at most ``slice_limit`` of them: beyond that they grow. No runs, no slices.
+    """
+    total = sum(runs for _, runs in seconds)
+    if not total:
+        return ()
+    wanted = max(batch_size, -(-total // slice_limit))
+    cuts: list[datetime] = []
+    counts: list[int] = [0]
+    for second, runs in seconds:
+        if counts[-1] >= wanted:  # a slice that closed short of it could make more slices than allowed
+            cuts.append(second)
+            counts.append(0)
+        counts[-1] += runs
+    parts = zip(_cut(ranges, cuts), counts, strict=True)
+    return tuple(Slice(f"s{n:04d}", runs, ranges=part) for n, (part, runs) in enumerate(parts, start=1))
+
+
+def _cut(ranges: Sequence[LocalRange], cuts: Sequence[datetime]) -> list[tuple[LocalRange, ...]]:
+    edges = [datetime.min, *cuts, datetime.max]  # noqa: DTZ901 -- wall-clock time is naive by nature
+    return [
+        tuple(
+            LocalRange(max(r.from_local, low), min(r.to_local, high))
+            for r in ranges
+            if r.from_local < high and r.to_local > low
+        )
+        for low, high in pairwise(edges)
+    ]

@@ -15,15 +15,16 @@ from pydantic import TypeAdapter
 
 from vte_wats.config.settings import Settings
 from vte_wats.domain.errors import FatalError, HeldError, RejectedError, RetriableError
-from vte_wats.domain.ports import Report, StoredReport, Wats
+from vte_wats.domain.outcome import Outcome
+from vte_wats.domain.ports import Wats
+from vte_wats.domain.report import Refusal, Report, StoredReport
 from vte_wats.domain.run import VteTestRun
 from vte_wats.messages import VW404, VW418, VW504, VW505, VW506
-from vte_wats.state.coverage import Outcome
 from vte_wats.storage.dead_letters import DeadLetters
 from vte_wats.storage.in_flight_keys import InFlightKeys
 from vte_wats.storage.staging import Staging
 from vte_wats.sync.extract import RUNS
-from vte_wats.sync.map_runs import Refusal, mapped_runs
+from vte_wats.sync.map_runs import staged_mappings
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +50,7 @@ class UploadOptions:
 
 @dataclass(slots=True)
 class _Progress:
-    """The outcomes so far, and what still has to become a letter.
+    """The outcomes so far, and what still has to become a dead letter.
 
     ``done`` says which content of a run WATS holds by now, as its hash, over all tries of this task.
     """
@@ -65,7 +66,7 @@ class _Progress:
         self.outcomes[refusal.index_guid] = Outcome(refusal.kind)
 
     def counts_as_done(self, mapped: Report | Refusal) -> bool:
-        """Tell whether an earlier try achieved this very content, and count it as it was counted then."""
+        """Return whether an earlier try achieved this very content, and count it as it was counted then."""
         if isinstance(mapped, Refusal):
             return False
         source_hash, outcome = self.done.get(mapped.report_id, (None, Outcome.UNCHANGED))
@@ -82,32 +83,34 @@ class _Progress:
 def upload(
     staging: Staging,
     wats: Wats,
-    letters: DeadLetters,
+    dead_letters: DeadLetters,
     settings: Settings,
     options: UploadOptions,
     *,
-    claims: InFlightKeys,
+    read: int,
+    in_flight: InFlightKeys,
     read_again: ReadAgain,
 ) -> dict[str, int]:
-    """Bring every staged run to an outcome and return ``{"read": runs, "redriven": letters, outcome: runs, …}``.
+    """Bring every staged run to an outcome and return ``{"read": runs, "redriven": dead letters, outcome: runs, …}``.
 
-    ``read_anew`` reads named runs from the source and maps them; those that WATS has with other content are asked for.
-    Runs read and outcomes balance; ``redriven`` counts the letters that went because their run reached WATS after all.
+    ``read`` is how many runs were extracted; they and the outcomes balance. ``read_again`` reads named runs from the
+    source and maps them: those that WATS has with other content. ``redriven`` counts the dead letters that are removed
+    because their run reached WATS after all.
 
-    Reports go on when others fail. Raises RetriableError after all were tried when some may succeed later: the next
-    try knows what this one achieved. Raises FatalError at once when a person must act: then nothing is dead-lettered
-    for it. Dead letters are on disk before this returns.
+    The other reports go on when one fails. Raises RetriableError after all were tried when some may succeed later: the
+    next try knows what this one achieved. Raises FatalError at once when a person must act; nothing becomes a dead
+    letter then. Dead letters are on disk before this returns.
     """
     progress = _Progress(done=_done_earlier(staging))
-    overtaken = _overtaken(staging, letters)
+    overtaken = _overtaken(staging, dead_letters)
     try:
         codes = wats.process_codes()
-        for mapped in chunked(mapped_runs(staging), _AT_ONCE):
-            still_open = [one for one in mapped if _guid(one) in overtaken or not progress.counts_as_done(one)]
-            stored = wats.find_reports([_guid(one) for one in still_open]) if still_open else {}
+        for mapped in chunked(staged_mappings(staging), _AT_ONCE):
+            still_open = [run for run in mapped if _guid(run) in overtaken or not progress.counts_as_done(run)]
+            stored = wats.find_reports([_guid(run) for run in still_open]) if still_open else {}
             latest = _latest(still_open, stored, overtaken, read_again)
             reports = list(_postable(latest, codes, progress))
-            to_post = _compared(reports, stored, wats=wats, options=options, progress=progress, claims=claims)
+            to_post = _compared(reports, stored, wats=wats, options=options, progress=progress, in_flight=in_flight)
             if options.dry_run:
                 progress.outcomes |= to_post
             else:
@@ -118,13 +121,13 @@ def upload(
     if progress.retriable:
         raise _gathered(progress.retriable)
     if options.dry_run:
-        staging.write(REFUSED, (_REFUSAL.dump_json(one).decode() for one in progress.refusals.values()))
-    redriven = 0 if options.dry_run else _write_letters(staging, letters, progress, options.now_at)
-    return _balanced(staging, progress.outcomes) | {REDRIVEN: redriven}
+        staging.write(REFUSED, (_REFUSAL.dump_json(refusal).decode() for refusal in progress.refusals.values()))
+    redriven = 0 if options.dry_run else _write_dead_letters(staging, dead_letters, progress, options.now_at)
+    return _balanced(read, progress.outcomes) | {REDRIVEN: redriven}
 
 
 def refused_runs(staging: Staging) -> Iterator[Refusal]:
-    """Yield what a dry run of :func:`upload` would have made letters of."""
+    """Yield the runs that a dry run of :func:`upload` would have made dead letters of."""
     return map(_REFUSAL.validate_json, staging.read(REFUSED))
 
 
@@ -132,25 +135,25 @@ def _guid(mapped: Report | Refusal) -> UUID:
     return mapped.report_id if isinstance(mapped, Report) else mapped.index_guid
 
 
-def _overtaken(staging: Staging, letters: DeadLetters) -> frozenset[UUID]:
-    """Return the staged runs of which a letter holds other data: somebody else has read them, maybe since."""
-    lettered = letters.guids()
-    runs = map(VteTestRun.model_validate_json, staging.read(RUNS) if lettered else ())
-    known = ((run, letters.get(run.index_guid)) for run in runs if run.index_guid in lettered)
-    return frozenset(run.index_guid for run, letter in known if letter is not None and letter.run != run)
+def _overtaken(staging: Staging, dead_letters: DeadLetters) -> frozenset[UUID]:
+    """Return the staged runs whose dead letter holds other data: another task has read them, maybe later."""
+    guids = dead_letters.guids()
+    runs = map(VteTestRun.model_validate_json, staging.read(RUNS) if guids else ())
+    known = ((run, dead_letters.get(run.index_guid)) for run in runs if run.index_guid in guids)
+    return frozenset(run.index_guid for run, known_as in known if known_as is not None and known_as.run != run)
 
 
 def _postable(mapped: Sequence[Report | Refusal], codes: frozenset[int], progress: _Progress) -> Iterator[Report]:
     """Yield the reports that WATS has a process for; refuse the others."""
-    for one in mapped:
-        if isinstance(one, Refusal):
-            progress.refuse(one)
-        elif (code := one.natural_key.process_code) not in codes:
+    for run in mapped:
+        if isinstance(run, Refusal):
+            progress.refuse(run)
+        elif (code := run.natural_key.process_code) not in codes:
             detail = f"WATS has no test operation with process code {code}; add it in WATS or correct process_map"
             held = HeldError(VW404, detail, f"process code {code} is not in WATS")
-            progress.refuse(Refusal.of(one.report_id, held))
+            progress.refuse(Refusal.of(run.report_id, held))
         else:
-            yield one
+            yield run
 
 
 def _latest(
@@ -159,19 +162,19 @@ def _latest(
     overtaken: frozenset[UUID],
     read_again: ReadAgain,
 ) -> Sequence[Report | Refusal]:
-    """Return what was mapped; what WATS or a letter has with other content is made anew from what VTE holds now.
+    """Return what was mapped; a run that WATS or a dead letter has with other content is read and mapped again.
 
     It may have been staged long ago, and another sync may have read more of a run since. The uploads of one slot
     follow one another, so what is read here is never older than what WATS has.
     """
     doubtful = [
-        guid for one in mapped if (guid := _guid(one)) in overtaken or (guid in stored and _differs(one, stored))
+        guid for run in mapped if (guid := _guid(run)) in overtaken or (guid in stored and _differs(run, stored))
     ]
     if not doubtful:
         return mapped
-    log.info("%d runs are in WATS or a dead letter with other content and are read anew", len(doubtful))
-    made = {_guid(one): one for one in read_again(doubtful)}
-    return [made.get(_guid(one), one) for one in mapped]
+    log.info("%d runs are in WATS or a dead letter with other content and are read again", len(doubtful))
+    latest = {_guid(run): run for run in read_again(doubtful)}
+    return [latest.get(_guid(run), run) for run in mapped]
 
 
 def _differs(mapped: Report | Refusal, stored: Mapping[UUID, StoredReport]) -> bool:
@@ -185,7 +188,7 @@ def _compared(
     wats: Wats,
     options: UploadOptions,
     progress: _Progress,
-    claims: InFlightKeys,
+    in_flight: InFlightKeys,
 ) -> dict[UUID, Outcome]:
     """Compare reports with what WATS has; return which are to be posted, with the outcome a success will be."""
     to_post: dict[UUID, Outcome] = {}
@@ -197,7 +200,7 @@ def _compared(
         else:
             to_post[report.report_id] = Outcome.UPLOADED if found is None else Outcome.REPLACED
     open_reports = [report for report in reports if report.report_id in to_post]
-    for refusal in _collisions(open_reports, stored, wats, claims, options):
+    for refusal in _collisions(open_reports, stored, wats, in_flight, options):
         progress.refuse(refusal)
         del to_post[refusal.index_guid]
     return to_post
@@ -218,15 +221,15 @@ def _post(
 
 
 def _reject(guid: UUID, error: RejectedError, settings: Settings, progress: _Progress) -> None:
-    """Note a rejection by WATS; too many equal ones are no property of the runs, and stop everything."""
+    """Count a rejection by WATS; too many equal ones have another cause than the runs, and stop everything."""
     progress.refuse(Refusal.of(guid, error))
     progress.rejections[error.signature] += 1
     log.warning("Run %s rejected by WATS: %s", guid, error)
     if progress.rejections[error.signature] >= settings.rejection_limit:
         raise FatalError(
             VW505,
-            f"WATS rejected {settings.rejection_limit} runs of one slice for the same reason, so the reason is "
-            f"not the runs: {error}. Nothing was dead-lettered; correct it and clear the task "
+            f"WATS rejected {settings.rejection_limit} runs of one slice for the same reason, so the runs "
+            f"are not the cause: {error}. No dead letter was written; correct the cause and clear the task "
             "(setting rejection_limit)",
         )
 
@@ -235,16 +238,16 @@ def _collisions(
     reports: Sequence[Report],
     stored: Mapping[UUID, StoredReport],
     wats: Wats,
-    claims: InFlightKeys,
+    in_flight: InFlightKeys,
     options: UploadOptions,
 ) -> Iterator[Refusal]:
-    """Find reports that WATS would take for another run's: equal serial, part, process and start. None may go.
+    """Yield the reports that WATS would take for another run's: equal serial, part, process and start.
 
-    Claimed first, asked then: what another upload posts is seen in the one place or in the other.
+    The keys are claimed before WATS is asked, so what another upload posts is seen in one of the two places.
     """
     if not reports:
         return
-    guids_of = claims.claim(reports, aloud=not options.dry_run)
+    guids_of = in_flight.claim(reports, aloud=not options.dry_run)
     for key, guid in wats.find_natural_keys(list(dict.fromkeys(report.natural_key for report in reports))).items():
         guids_of[key.identity].add(guid)
     for report in reports:
@@ -265,24 +268,23 @@ def _collisions(
             )
 
 
-def _write_letters(staging: Staging, letters: DeadLetters, progress: _Progress, now_at: datetime) -> int:
-    """Write the refused runs' letters, with their data; remove and count those of runs that reached WATS after all."""
+def _write_dead_letters(staging: Staging, dead_letters: DeadLetters, progress: _Progress, now_at: datetime) -> int:
+    """Write refused runs as dead letters; remove and count those of runs that reached WATS after all."""
     if progress.refusals:
         for line in staging.read(RUNS):
             run = VteTestRun.model_validate_json(line)
             refusal = progress.refusals.get(run.index_guid)
             if refusal is not None:
-                letters.put(run, refusal.kind, refusal.reason, refusal.signature, now_at)
-    redriven = letters.guids() & progress.outcomes.keys() - progress.refusals.keys()
+                dead_letters.put(run, refusal.kind, refusal.reason, refusal.signature, now_at)
+    redriven = dead_letters.guids() & progress.outcomes.keys() - progress.refusals.keys()
     for guid in redriven:
-        letters.remove(guid)
+        dead_letters.remove(guid)
         log.info("Run %s reached WATS; its dead letter is removed", guid)
     return len(redriven)
 
 
-def _balanced(staging: Staging, outcomes: Mapping[UUID, Outcome]) -> dict[str, int]:
+def _balanced(read: int, outcomes: Mapping[UUID, Outcome]) -> dict[str, int]:
     """Count, and compare with what was read: a run without an outcome is a run lost."""
-    read = sum(1 for _ in staging.read(RUNS))
     counts = Counter(outcomes.values())
     if read != counts.total():
         raise FatalError(VW504, f"{read} runs were read, but {counts.total()} have an outcome: {dict(counts)}")
@@ -290,15 +292,15 @@ def _balanced(staging: Staging, outcomes: Mapping[UUID, Outcome]) -> dict[str, i
 
 
 def _note_done(staging: Staging, done: Mapping[UUID, tuple[str, Outcome]]) -> None:
-    """Keep what this try achieved for the next one; refusals are judged anew."""
+    """Keep what this try achieved for the next one; refusals are judged again."""
     staging.write(OUTCOMES, (json.dumps([str(guid), *last]) for guid, last in done.items()))
 
 
 def _done_earlier(staging: Staging) -> dict[UUID, tuple[str, Outcome]]:
     """Return what an earlier try of this task achieved, so that it is neither done nor counted again.
 
-    The slice may have been planned and read anew since then: the hash keeps a run that changed from passing for done.
-    A file that a killed task left half written is as good as none, for WATS is asked about every run it does not name.
+    The slice may have been planned and read again since then; by its hash, a run that changed does not count as done.
+    A file that a killed task left half written counts as none, for WATS is asked about every run that it does not name.
     """
     if not staging.holds(OUTCOMES):
         return {}
@@ -310,7 +312,7 @@ def _done_earlier(staging: Staging) -> dict[UUID, tuple[str, Outcome]]:
 
 
 def first_achieved(staging: Staging) -> UUID | None:
-    """Return the first run of a slice that WATS holds by now, for somebody who wants to look at one."""
+    """Return the first run of a slice that WATS holds by now, for a link to its report."""
     return next(iter(_done_earlier(staging)), None)
 
 

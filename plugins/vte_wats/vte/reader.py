@@ -18,8 +18,9 @@ from pydantic import TypeAdapter
 
 from vte_wats.config.settings import Settings
 from vte_wats.config.sites import Site
-from vte_wats.domain.ports import RunTimes, SourceFacts, SourceIdentity, StationTime, TimeRange, WaitingRuns
 from vte_wats.domain.run import VteProduct, VteStepResult, VteTestplan, VteTestRun
+from vte_wats.domain.source import RunTimes, SourceFacts, SourceIdentity, StationTime, WaitingRuns
+from vte_wats.intervals.wall_clock import LocalRange
 from vte_wats.vte.server_facts import read_facts
 from vte_wats.vte.sql_errors import translated
 from vte_wats.vte.statements import Binds, among_guids, in_ranges, statement
@@ -70,7 +71,7 @@ class VteSource:
         rows = list(self._rows("select_source_identity", {"schema_name": self._settings.source_schema}))
         return self._identity(rows), rows[0][5].replace(tzinfo=UTC)
 
-    def identity_and_run_counts(self, ranges: Sequence[TimeRange]) -> tuple[SourceIdentity, RunTimes]:
+    def identity_and_run_counts(self, ranges: Sequence[LocalRange]) -> tuple[SourceIdentity, RunTimes]:
         """Tell which database this is, and count the runs per second of the ranges, in one statement."""
         condition, binds = in_ranges(ranges)
         binds["schema_name"] = self._settings.source_schema
@@ -88,20 +89,20 @@ class VteSource:
         encrypted = self._hook.connection.extra_dejson.get("encryption") == "require"
         return read_facts(self._rows, self._settings, encrypted=encrypted)
 
-    def run_times(self, ranges: Sequence[TimeRange]) -> RunTimes:
+    def run_times(self, ranges: Sequence[LocalRange]) -> RunTimes:
         """Count the runs per second of the ranges, in one statement, with the server's own clock."""
         condition, binds = in_ranges(ranges)
         rows = list(self._rows("select_run_times", binds, ranges=condition))
         seconds = tuple((datetime.fromisoformat(second), int(runs)) for _, second, runs in rows if second is not None)
         return RunTimes(server_now_at=rows[0][0].replace(tzinfo=UTC), seconds=seconds)
 
-    def waiting_runs(self, ranges: Sequence[TimeRange]) -> WaitingRuns:
+    def waiting_runs(self, ranges: Sequence[LocalRange]) -> WaitingRuns:
         """Count the runs of the ranges, in one statement, with the server's own clock and version."""
         condition, binds = in_ranges(ranges)
         ((server_now_at, version, newest_local, runs),) = self._rows("select_waiting_runs", binds, ranges=condition)
         return WaitingRuns(server_now_at.replace(tzinfo=UTC), version, int(runs), newest_local)
 
-    def day_counts(self, ranges: Sequence[TimeRange]) -> dict[tuple[str, int | None], int]:
+    def day_counts(self, ranges: Sequence[LocalRange]) -> dict[tuple[str, int | None], int]:
         """Count the runs of the ranges by product name and result code, in one statement."""
         condition, binds = in_ranges(ranges)
         counts: Counter[tuple[str, int | None]] = Counter()
@@ -109,23 +110,23 @@ class VteSource:
             counts[product_name or "", result_code] += int(runs)
         return dict(counts)
 
-    def run_hours(self, ranges: Sequence[TimeRange]) -> Iterator[tuple[datetime, int]]:
+    def run_hours(self, ranges: Sequence[LocalRange]) -> Iterator[tuple[datetime, int]]:
         """Count the runs per hour of the ranges, ascending, in one statement; hours without runs are absent."""
         condition, binds = in_ranges(ranges)
         rows = self._rows("select_run_hours", binds, ranges=condition)
         return ((datetime.fromisoformat(hour), int(runs)) for hour, runs in rows)
 
-    def run_keys(self, ranges: Sequence[TimeRange]) -> Iterator[tuple[UUID, datetime]]:
+    def run_keys(self, ranges: Sequence[LocalRange]) -> Iterator[tuple[UUID, datetime]]:
         """Stream GUID and Timestamp of the runs whose Timestamp lies in the ranges, in one statement."""
         condition, binds = in_ranges(ranges)
         return ((guid, local) for guid, local in self._rows("select_run_keys", binds, ranges=condition))
 
-    def station_times(self, ranges: Sequence[TimeRange]) -> Iterator[StationTime]:
+    def station_times(self, ranges: Sequence[LocalRange]) -> Iterator[StationTime]:
         """Stream when known stations were busy, in one statement."""
         condition, binds = in_ranges(ranges)
         return (StationTime(*row) for row in self._rows("select_station_times", binds, ranges=condition))
 
-    def runs_between(self, ranges: Sequence[TimeRange]) -> Iterator[VteTestRun]:
+    def runs_between(self, ranges: Sequence[LocalRange]) -> Iterator[VteTestRun]:
         """Stream the runs whose Timestamp lies in the ranges, complete with steps: two statements in all."""
         return self._runs(*in_ranges(ranges))
 
@@ -192,7 +193,7 @@ def _run(header: _Row, rows: Sequence[_Row] | Iterator[_Row]) -> VteTestRun:
         testsystem_guid=testsystem_guid,
         testsystem_name=testsystem_name,
         hostname=hostname,
-        site=site,
+        site_name=site,
         operator=operator,
         info1=info1,
         info2=info2,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from vte_wats.config.settings import Settings
-from vte_wats.domain.ports import Index, SourceFacts
+from vte_wats.domain.source import Index, SourceFacts
 from vte_wats.vte.statements import Binds
 
 _SNAPSHOT = 5

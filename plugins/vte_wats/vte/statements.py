@@ -14,7 +14,7 @@ from pathlib import Path
 from uuid import UUID
 
 from vte_wats.config.settings import Settings, TableOverride
-from vte_wats.domain.ports import TimeRange
+from vte_wats.intervals.wall_clock import LocalRange
 
 SQL_FOLDER = Path(__file__).resolve().parents[3] / "include" / "sql"
 
@@ -38,7 +38,7 @@ def statement(name: str, settings: Settings, **conditions: str) -> str:
     return _PAIR.sub(lambda pair: _as_named_here(pair, settings), text)
 
 
-def in_ranges(ranges: Sequence[TimeRange]) -> tuple[str, Binds]:
+def in_ranges(ranges: Sequence[LocalRange]) -> tuple[str, Binds]:
     """Return the condition that Timestamp lies in one of the ranges, and its binds.
 
     The edges are ISO texts with ``T``, the one form every login language reads alike, cast to the column's type so

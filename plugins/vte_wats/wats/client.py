@@ -20,7 +20,7 @@ from tenacity import AsyncRetrying, RetryCallState, stop_after_attempt, wait_exp
 
 from vte_wats.config.settings import ExistenceCheck
 from vte_wats.domain.errors import FatalError, RejectedError, RetriableError
-from vte_wats.domain.ports import NaturalKey, Report, RequestStats, StoredReport, Submission
+from vte_wats.domain.report import NaturalKey, Report, RequestStats, StoredReport, Submission
 from vte_wats.messages import VW392, VW918
 from vte_wats.state.history import edge_of
 from vte_wats.wats import queries
@@ -379,7 +379,7 @@ def _uuid(header: _Header) -> UUID:
 
 def _stored(report_id: UUID, header: _Header) -> StoredReport:
     source_hash = _misc_info(header, "source_hash")
-    return StoredReport(report_id, _uuid(header), source_hash, int(header.get("receiveCount") or 1))
+    return StoredReport(report_id, _uuid(header), source_hash)
 
 
 def _misc_info(header: _Header, description: str) -> str | None:

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import httpx
 
-from vte_wats.domain.ports import NaturalKey
+from vte_wats.domain.report import NaturalKey
 from vte_wats.wats.connection import GuidQuoting
 
 QUERY_LIMIT = 2_048

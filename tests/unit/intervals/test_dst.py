@@ -5,22 +5,13 @@ from functools import cache
 from itertools import pairwise
 from zoneinfo import ZoneInfo, available_timezones
 
-import pendulum
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from vte_wats.domain.ports import TimeRange
-from vte_wats.intervals.windows import (
-    Window,
-    everything_until,
-    hours_to_judge,
-    local_ranges,
-    neighbourhood,
-    repeated_hour,
-    slices_of,
-    window_of,
-)
+from vte_wats.intervals.dst import hours_to_disambiguate, local_ranges, neighbourhood, repeated_hour
+from vte_wats.intervals.interval import Interval
+from vte_wats.intervals.wall_clock import LocalRange, is_within, wall_clock
 
 ZONES = sorted(available_timezones())
 SECOND = timedelta(seconds=1)
@@ -33,14 +24,6 @@ def instants_of(local: datetime, zone: ZoneInfo) -> set[datetime]:
     second = local.replace(tzinfo=zone, fold=1).astimezone(UTC)
     is_skipped = first.astimezone(zone).replace(tzinfo=None) != local
     return {first} if is_skipped else {first, second}
-
-
-def is_in(local: datetime, ranges: tuple[TimeRange, ...]) -> bool:
-    return any(r.from_local <= local < r.to_local for r in ranges)
-
-
-def wall_clock(at: datetime, zone: ZoneInfo) -> datetime:
-    return at.astimezone(zone).replace(tzinfo=None, fold=0)
 
 
 @cache
@@ -70,17 +53,17 @@ def zones_and_edges(draw) -> tuple[str, datetime]:
     return name, datetime(year, 1, 1, tzinfo=UTC) + draw(st.integers(0, 31_535_999)) * SECOND
 
 
-def watched_values(windows: list[Window], zone: ZoneInfo, drawn: list[float]) -> set[datetime]:
+def watched_values(windows: list[Interval], zone: ZoneInfo, drawn: list[float]) -> set[datetime]:
     """Return wall-clock values worth a look: around every edge and every clock change, and some from anywhere."""
     first_at, last_at = windows[0].from_at, windows[-1].to_at
     instants = {first_at + share * (last_at - first_at) for share in drawn}
     instants |= {edge for window in windows for edge in (window.from_at, window.to_at)}
     for year in {first_at.year - 1, first_at.year, last_at.year}:
         instants |= {c for c in clock_changes(zone.key, year) if first_at - 3 * HALF_DAY < c < last_at + 3 * HALF_DAY}
-    ways = (-86_400, -3_600, -1_800, -1, 0, 1, 1_799, 1_800, 3_599, 3_600, 7_200, 43_200, 86_399, 86_400)
+    steps = (-86_400, -3_600, -1_800, -1, 0, 1, 1_799, 1_800, 3_599, 3_600, 7_200, 43_200, 86_399, 86_400)
     values = {wall_clock(at.replace(microsecond=0), zone) for at in instants}
     values |= {wall_clock(at.replace(microsecond=0) - SECOND, zone) for at in instants}
-    return {value + way * SECOND for value in values for way in ways}
+    return {value + step * SECOND for value in values for step in steps}
 
 
 @pytest.mark.slow
@@ -105,14 +88,14 @@ def test_windows_hold_exactly_the_wall_clock_values_a_station_can_write_in_them(
 ):
     zone, begin_at = ZoneInfo(where[0]), where[1]
     edges = [begin_at + n * length_s * SECOND for n in range(4)]
-    windows = [window_of(a, b, guard_band_s, settle_delay_s) for a, b in pairwise(edges)]
+    windows = [Interval(a - guard_band_s * SECOND, b).shifted(-settle_delay_s * SECOND) for a, b in pairwise(edges)]
     values = watched_values(windows, zone, drawn)
     for window in windows:
         ranges = local_ranges(window, zone)
         wrong = {
             value
             for value in values
-            if is_in(value, ranges) != any(window.from_at <= at < window.to_at for at in instants_of(value, zone))
+            if is_within(value, ranges) != any(window.from_at <= at < window.to_at for at in instants_of(value, zone))
         }
         assert not wrong, (window, ranges, sorted(wrong)[:3])
 
@@ -120,13 +103,13 @@ def test_windows_hold_exactly_the_wall_clock_values_a_station_can_write_in_them(
 @settings(max_examples=200, deadline=None)
 @given(zones_and_edges(), st.integers(0, 86_400))
 def test_ranges_are_ascending_disjoint_whole_seconds(where, length_s):
-    ranges = local_ranges(Window(where[1], where[1] + length_s * SECOND), ZoneInfo(where[0]))
+    ranges = local_ranges(Interval(where[1], where[1] + length_s * SECOND), ZoneInfo(where[0]))
     edges = [edge for r in ranges for edge in (r.from_local, r.to_local)]
     assert edges == sorted(set(edges))
     assert all(edge.tzinfo is None and not edge.microsecond and not edge.fold for edge in edges)
 
 
-def values_of(ranges: tuple[TimeRange, ...]) -> set[datetime]:
+def values_of(ranges: tuple[LocalRange, ...]) -> set[datetime]:
     return {r.from_local + n * SECOND for r in ranges for n in range((r.to_local - r.from_local) // SECOND)}
 
 
@@ -150,7 +133,7 @@ def values_of(ranges: tuple[TimeRange, ...]) -> set[datetime]:
 @pytest.mark.parametrize("minutes_before", [0, 20, 80])
 def test_every_second_of_a_known_clock_change_is_in_the_window_and_no_other(zone_name, change_at, minutes_before):
     zone = ZoneInfo(zone_name)
-    window = Window(change_at - timedelta(minutes=minutes_before), change_at + timedelta(minutes=100))
+    window = Interval(change_at - timedelta(minutes=minutes_before), change_at + timedelta(minutes=100))
     before = (change_at - SECOND).astimezone(zone).utcoffset()
     after = change_at.astimezone(zone).utcoffset()
     assert before != after, "the tz database knows this change"
@@ -163,150 +146,23 @@ def test_every_second_of_a_known_clock_change_is_in_the_window_and_no_other(zone
     assert values_of(local_ranges(window, zone)) == expected
 
 
-def test_both_passes_of_the_autumn_hour_are_read():
+def test_both_folds_of_the_autumn_hour_are_read():
     zone = ZoneInfo("Europe/Oslo")
     for hour_at in (datetime(2026, 10, 25, 0, tzinfo=UTC), datetime(2026, 10, 25, 1, tzinfo=UTC)):
-        expected = (TimeRange(datetime(2026, 10, 25, 2), datetime(2026, 10, 25, 3)),)
-        assert local_ranges(Window(hour_at, hour_at + timedelta(hours=1)), zone) == expected
+        expected = (LocalRange(datetime(2026, 10, 25, 2), datetime(2026, 10, 25, 3)),)
+        assert local_ranges(Interval(hour_at, hour_at + timedelta(hours=1)), zone) == expected
 
 
 def test_the_skipped_spring_hour_is_read_when_an_unadjusted_clock_shows_it():
-    window = Window(datetime(2026, 3, 29, 1, tzinfo=UTC), datetime(2026, 3, 29, 1, 5, tzinfo=UTC))
+    window = Interval(datetime(2026, 3, 29, 1, tzinfo=UTC), datetime(2026, 3, 29, 1, 5, tzinfo=UTC))
     assert local_ranges(window, ZoneInfo("Europe/Oslo")) == (
-        TimeRange(datetime(2026, 3, 29, 2), datetime(2026, 3, 29, 2, 5)),
-        TimeRange(datetime(2026, 3, 29, 3), datetime(2026, 3, 29, 3, 5)),
+        LocalRange(datetime(2026, 3, 29, 2), datetime(2026, 3, 29, 2, 5)),
+        LocalRange(datetime(2026, 3, 29, 3), datetime(2026, 3, 29, 3, 5)),
     )
-
-
-def test_guard_band_and_settle_delay_shift_the_window_by_their_seconds():
-    window = window_of(
-        datetime(2026, 6, 1, 10, 0, tzinfo=UTC),
-        datetime(2026, 6, 1, 10, 5, tzinfo=UTC),
-        guard_band_s=600,
-        settle_delay_s=60,
-    )
-    assert window == Window(datetime(2026, 6, 1, 9, 49, tzinfo=UTC), datetime(2026, 6, 1, 10, 4, tzinfo=UTC))
-
-
-@given(
-    st.datetimes(datetime(1990, 1, 1), datetime(2037, 12, 31), timezones=st.sampled_from(ZONES).map(ZoneInfo)),
-    st.integers(60_000_000, 86_400_000_000),
-    st.integers(0, 3_600),
-)
-@settings(deadline=None)
-def test_consecutive_windows_without_guard_band_meet_exactly(begin, length_us, settle_delay_s):
-    begin_at = begin.astimezone(UTC)  # fractions included: a manual trigger has some
-    edges = [begin_at + n * timedelta(microseconds=length_us) for n in range(3)]
-    first, second = (window_of(a, b, 0, settle_delay_s) for a, b in pairwise(edges))
-    assert first.to_at == second.from_at
-
-
-@pytest.mark.parametrize("zone_name", ["UTC", "Europe/Oslo"])
-def test_window_takes_the_datetimes_airflow_hands_out(zone_name):
-    from_at = pendulum.datetime(2026, 6, 1, 12, tz=zone_name)
-    window = window_of(from_at, from_at.add(minutes=5), 0, 0)
-    assert window.from_at.tzinfo is UTC
-    assert window.from_at == from_at
-    assert window.to_at - window.from_at == timedelta(minutes=5)
-
-
-@pytest.mark.parametrize(
-    ("from_at", "to_at"),
-    [
-        pytest.param(datetime(2026, 1, 1), datetime(2026, 1, 2), id="naive"),
-        pytest.param(datetime(2026, 1, 2, tzinfo=UTC), datetime(2026, 1, 1, tzinfo=UTC), id="backwards"),
-        pytest.param(datetime(2026, 1, 1, microsecond=1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC), id="fraction"),
-        pytest.param(
-            datetime(2026, 1, 1, tzinfo=ZoneInfo("Europe/Oslo")), datetime(2026, 1, 2, tzinfo=UTC), id="another-zone"
-        ),
-    ],
-)
-def test_window_refuses_edges_it_cannot_stand_for(from_at, to_at):
-    with pytest.raises(ValueError, match="given"):
-        Window(from_at, to_at)
-
-
-def test_window_of_refuses_naive_edges():
-    with pytest.raises(ValueError, match="aware"):
-        window_of(datetime(2026, 1, 1), datetime(2026, 1, 2), 0, 0)
-
-
-def test_everything_until_now_begins_where_datetime_begins():
-    ranges = everything_until(datetime(2026, 6, 1, 10, tzinfo=UTC), ZoneInfo("Europe/Oslo"))
-    assert ranges == (TimeRange(datetime(1753, 1, 1), datetime(2026, 6, 1, 12)),)
-
-
-MIDNIGHT = datetime(2026, 6, 1)
-
-
-@st.composite
-def ranges_and_seconds(draw) -> tuple[tuple[TimeRange, ...], list[tuple[datetime, int]]]:
-    """Draw up to three disjoint ranges and how many runs some of their seconds hold."""
-    edges = sorted(draw(st.lists(st.integers(0, 400), min_size=2, max_size=6, unique=True)))
-    pairs = list(zip(edges[::2], edges[1::2], strict=False))
-    ranges = tuple(TimeRange(MIDNIGHT + a * SECOND, MIDNIGHT + b * SECOND) for a, b in pairs)
-    inside = [second for a, b in pairs for second in range(a, b)]
-    chosen = sorted(draw(st.sets(st.sampled_from(inside), max_size=40)))
-    runs = st.integers(1, 3) | st.integers(1, 500)
-    return ranges, [(MIDNIGHT + second * SECOND, draw(runs)) for second in chosen]
-
-
-@given(ranges_and_seconds(), st.integers(1, 200), st.integers(1, 12))
-@settings(max_examples=300, deadline=None)
-@example(
-    (
-        (TimeRange(MIDNIGHT, MIDNIGHT + SECOND), TimeRange(MIDNIGHT + 5 * SECOND, MIDNIGHT + 6 * SECOND)),
-        [(MIDNIGHT, 1), (MIDNIGHT + 5 * SECOND, 1)],
-    ),
-    1,
-    2,
-)  # a cut where a range begins
-@example(
-    ((TimeRange(MIDNIGHT, MIDNIGHT + 3 * SECOND),), [(MIDNIGHT + n * SECOND, 3) for n in range(3)]), 1, 2
-)  # a slice that closes before its goal makes one slice too many
-def test_slices_tile_the_ranges_keep_seconds_whole_and_respect_the_limit(drawn, batch_size, slice_limit):
-    ranges, seconds = drawn
-    slices = slices_of(ranges, seconds, batch_size, slice_limit)
-    assert len(slices) <= slice_limit
-    assert sum(runs for _, runs in slices) == sum(runs for _, runs in seconds)
-    if not seconds:
-        assert slices == []
-        return
-    parts = [part for cut, _ in slices for part in cut]
-    assert all(part.from_local < part.to_local for part in parts)
-    assert all(left.to_local <= right.from_local for left, right in pairwise(parts))
-    assert [v for part in parts for v in sorted(values_of((part,)))] == sorted(values_of(ranges))
-    assert all(not edge.microsecond for part in parts for edge in (part.from_local, part.to_local))
-    for cut, runs in slices:
-        assert runs == sum(count for second, count in seconds if is_in(second, cut))
-        assert runs > 0
-
-
-@given(ranges_and_seconds(), st.integers(1, 200))
-def test_slices_hold_the_batch_size_and_at_most_one_second_more(drawn, batch_size):
-    ranges, seconds = drawn
-    slices = slices_of(ranges, seconds, batch_size, slice_limit=100_000)
-    assert all(runs >= batch_size for _, runs in slices[:-1])
-    for cut, runs in slices:
-        last_second = [count for second, count in seconds if is_in(second, cut)][-1]
-        assert runs - last_second < batch_size
-
-
-def test_a_second_with_more_runs_than_the_batch_size_stays_whole():
-    ranges = (TimeRange(MIDNIGHT, MIDNIGHT + 10 * SECOND),)
-    slices = slices_of(ranges, [(MIDNIGHT + 2 * SECOND, 1_000), (MIDNIGHT + 3 * SECOND, 1)], batch_size=100)
-    assert [(cut, runs) for cut, runs in slices] == [
-        ((TimeRange(MIDNIGHT, MIDNIGHT + 3 * SECOND),), 1_000),
-        ((TimeRange(MIDNIGHT + 3 * SECOND, MIDNIGHT + 10 * SECOND),), 1),
-    ]
-
-
-def test_no_runs_make_no_slices():
-    assert slices_of((TimeRange(MIDNIGHT, MIDNIGHT + SECOND),), [], batch_size=100) == []
 
 
 @given(zones_and_edges())
-def test_a_time_that_a_clock_shows_twice_lies_in_the_whole_stretch_that_is_shown_twice(zone_and_edge):
+def test_a_time_that_a_clock_shows_twice_lies_in_the_whole_range_that_is_shown_twice(zone_and_edge):
     zone, at = ZoneInfo(zone_and_edge[0]), zone_and_edge[1]
     local = wall_clock(at, zone)
     hour = repeated_hour(local, zone)
@@ -315,8 +171,8 @@ def test_a_time_that_a_clock_shows_twice_lies_in_the_whole_stretch_that_is_shown
         assert hour.from_local <= local < hour.to_local
         inside = (hour.from_local, hour.to_local - SECOND)
         outside = (hour.from_local - SECOND, hour.to_local)
-        assert [len(instants_of(each, zone)) for each in (*inside, *outside)] == [2, 2, 1, 1]
-        assert {repeated_hour(each, zone) for each in inside} == {hour}
+        assert [len(instants_of(local, zone)) for local in (*inside, *outside)] == [2, 2, 1, 1]
+        assert {repeated_hour(local, zone) for local in inside} == {hour}
 
 
 def test_a_time_at_the_end_of_the_calendar_is_not_repeated():
@@ -325,14 +181,22 @@ def test_a_time_at_the_end_of_the_calendar_is_not_repeated():
 
 
 @given(zones_and_edges(), st.integers(60, 7_200), st.integers(1, 40))
-def test_windows_that_meet_judge_each_repeated_hour_once_and_after_all_around_it(zone_and_edge, length_s, number):
+def test_windows_that_meet_disambiguate_each_repeated_hour_once_and_after_all_around_it(
+    zone_and_edge, length_s, number
+):
     zone, begin_at = ZoneInfo(zone_and_edge[0]), zone_and_edge[1]
     edges = [begin_at + n * length_s * SECOND for n in range(number + 1)]
-    windows = [Window(from_at, to_at) for from_at, to_at in pairwise(edges)]
-    judged = [(hour, window) for window in windows for hour in hours_to_judge(window, zone)]
-    assert [hour for hour, _ in judged] == list(hours_to_judge(Window(edges[0], edges[-1]), zone))
+    windows = [Interval(from_at, to_at) for from_at, to_at in pairwise(edges)]
+    judged = [(hour, window) for window in windows for hour in hours_to_disambiguate(window, zone)]
+    assert [hour for hour, _ in judged] == list(hours_to_disambiguate(Interval(edges[0], edges[-1]), zone))
     for hour, window in judged:
         assert repeated_hour(hour.from_local, zone) == hour
-        around = neighbourhood(hour)
-        assert around.from_local < hour.from_local
-        assert hour.to_local < around.to_local <= wall_clock(window.to_at, zone)
+        nearby = neighbourhood(hour)
+        assert nearby.from_local < hour.from_local
+        assert hour.to_local < nearby.to_local <= wall_clock(window.to_at, zone)
+
+
+def test_a_fraction_of_a_second_is_no_wall_clock_edge():
+    fraction_at = datetime(2026, 1, 1, microsecond=1, tzinfo=UTC)
+    with pytest.raises(ValueError, match="whole seconds, given"):
+        local_ranges(Interval(fraction_at, fraction_at + SECOND), ZoneInfo("Europe/Oslo"))

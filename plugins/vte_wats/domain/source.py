@@ -1,0 +1,84 @@
+"""What VTE's database answers: which one it is, when its runs are, and what the preflight looks at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+
+@dataclass(frozen=True, slots=True)
+class RunTimes:
+    """What one statement finds: the source's own clock, and how many runs each second of the ranges holds.
+
+    ``seconds`` is ascending; seconds without runs are absent.
+    """
+
+    server_now_at: datetime
+    seconds: tuple[tuple[datetime, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StationTime:
+    """When a station was busy with one run, as far as its row says."""
+
+    index_guid: UUID
+    testsystem_guid: UUID
+    timestamp_local: datetime
+    test_time_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class SourceIdentity:
+    """Which database the source is, and which columns it has.
+
+    ``created_local`` is the server's wall clock when the database was created, restored or renamed. ``columns`` are
+    those of ``Settings.columns_read`` that the login can see, with their SQL types.
+    """
+
+    server: str
+    database: str
+    created_local: datetime
+    columns: dict[str, str]
+
+    def __str__(self) -> str:
+        return f"{self.database} on {self.server}, created {self.created_local.isoformat(sep=' ')}"
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingRuns:
+    """What the monitor asks: the server's clock and version, how many runs the ranges hold, the newest of them."""
+
+    server_now_at: datetime
+    version: str
+    runs: int
+    newest_local: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """An index of the source with its key columns in order, under the names it has there."""
+
+    table: str
+    name: str
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFacts:
+    """What the preflight looks at: the server, how this connection reads, and what may slow it down.
+
+    ``version`` is SQL Server's, such as 15.0.4153.1. ``null_times`` counts runs without Timestamp. ``encrypted`` says
+    whether the connection insists on TLS.
+    """
+
+    version: str
+    edition: str
+    compatibility_level: int
+    allows_snapshot: bool
+    read_committed_snapshot: bool
+    reads_snapshot: bool
+    may_write: bool
+    encrypted: bool
+    indexes: tuple[Index, ...]
+    null_times: int
