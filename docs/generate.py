@@ -223,7 +223,7 @@ SYMPTOMS = (
         "correct the connection; or, if it is intended, trigger `vte_wats_sync` with **accept_identity**",
     ),
     (
-        f"`{VW511}`, `{VW512}`, `{VW514}`, `plan` fails: the state is lost, older than the last sync, or too new",
+        f"`{VW511}`, `{VW512}`, `{VW514}`, `plan` fails: the state is lost, too old, or from the future",
         "the Variable `vte_wats_state` was deleted, restored or copied",
         "restore it, or do as the message says",
     ),
