@@ -19,17 +19,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pywats.models import UUTReport
 
-from tests.unit.mapping_builders import (
-    GUID,
-    SYSTEM_GUID,
-    a_number,
-    a_run,
-    a_settings,
-    a_text,
-    an_other,
-    body_of,
-    misc_infos_of,
-)
+from tests.unit.builders import a_settings
+from tests.unit.mapping_builders import GUID, SYSTEM_GUID, a_number, a_run, a_text, an_other, body_of, misc_infos_of
 from vte_wats.config.settings import PartRevision, Settings
 from vte_wats.domain.errors import HeldError, RejectedError
 from vte_wats.domain.report import NaturalKey, Report
