@@ -60,7 +60,7 @@ def _batch(servers: Worker, environment: dict[str, str], batch_size: int, size: 
         servers.call(plant.forget_reports)
         servers.call(plant.forget_statements)
         with Worker() as carrier:
-            found = carrier.call(carry, environment, size.runs, batch_size)
+            found = carrier.call(transfer, environment, size.runs, batch_size)
             found["peak_mb"] = carrier.peak_mb()
         found["requests"] = servers.call(plant.requests)["total"]
         found["longest_statement_s"] = servers.call(plant.longest_statement_s)
@@ -124,7 +124,7 @@ def page(result: dict[str, Any]) -> list[str]:
 
 
 # ---------------------------------------------------------------------- what runs in the carrier's process
-def fit(environment: dict[str, str], runs: int, batch_size: int) -> dict[str, Any]:
+def transfer(environment: dict[str, str], runs: int, batch_size: int) -> dict[str, Any]:
     """Plan, then extract, map and upload slice by slice; return seconds and what was staged."""
     import json
     import logging
@@ -145,7 +145,7 @@ def fit(environment: dict[str, str], runs: int, batch_size: int) -> dict[str, An
     os.environ |= environment
     answers = json.loads(environment["AIRFLOW_VAR_VTE_WATS"])
     settings = Settings.model_validate(answers | {"batch_size": batch_size})
-    memory, wats_connection, staged_bytes = upload.Kept(), upload.connection(), 0
+    kept, wats_connection, staged_bytes = upload.Kept(), upload.connection(), 0
     with tempfile.TemporaryDirectory() as folder, VteSource(settings) as source:
         began_s, began_cpu_s = time.perf_counter(), _cpu_s()
         slices = plan(source, settings, Interval(plant.START, plant.START + timedelta(seconds=runs))).slices
@@ -154,7 +154,7 @@ def fit(environment: dict[str, str], runs: int, batch_size: int) -> dict[str, An
             staging = Staging(place)
             extract(source, staging, part, settings)
             map_runs(staging, settings)
-            upload.transfer(staging, UPath(folder), part.name, wats_connection, memory, settings=settings)
+            upload.transfer(staging, UPath(folder), part.name, wats_connection, kept, settings=settings)
             staged_bytes += sum(file.stat().st_size for file in place.iterdir())
         seconds, cpu_s = time.perf_counter() - began_s, _cpu_s() - began_cpu_s
     return {"seconds": seconds, "cpu_s": cpu_s, "slices": len(slices), "staged_bytes": staged_bytes}

@@ -22,6 +22,7 @@ from sqlglot import exp
 from vte_wats.alerting.conditions import Condition
 from vte_wats.alerting.monitor_state import MonitorState, ServerCheck, Waiting
 from vte_wats.config.alert_settings import AlertSettings, QuietHours
+from vte_wats.config.dag_options import OPTIONS
 from vte_wats.config.settings import PartRevision, Settings, TableOverride
 from vte_wats.config.sites import Site
 from vte_wats.messages import MESSAGES
@@ -77,24 +78,6 @@ NESTED: dict[str, type[BaseModel]] = {
     "column_overrides.<table>": TableOverride,
     "alerts": AlertSettings,
     "alerts.quiet_hours": QuietHours,
-}
-
-OPTION_MEANINGS = {
-    "sites": "Names of the sites, separated by commas, when there are several: each has DAGs, connections, Variables "
-    "and pools of its own, with its name at their end. Empty: one site without a name.",
-    "start_date": "The instant from which runs are synced, ISO 8601. Catchup reads everything since then, interval by "
-    "interval; older history is for a backfill. Required.",
-    "schedule": "When the sync runs: a cron expression in UTC. One interval lies between two of its times.",
-    "max_active_runs": "Intervals in work at the same time, when several were missed. With more than one slot in the "
-    "pool of WATS set it to 1: intervals that share a guard band would post the same run twice.",
-    "backfill_slices": "Slices that one DAG run of a backfill carries before the next one goes on.",
-    "retries": "Further tries of a failed task.",
-    "retry_delay_s": "Seconds before the first further try; they double each time, up to ten minutes. WATS may ask for "
-    "more with Retry-After.",
-    "reconcile_schedule": "When VTE and WATS are compared: a cron expression in UTC.",
-    "monitor_schedule": "When the monitor looks at everything: a cron expression in UTC.",
-    "deadline_s": "Seconds after the end of its interval by which a sync must have ended; later, a mail is sent. "
-    "0: no deadline.",
 }
 
 PLACES = (
@@ -397,23 +380,12 @@ def _extras() -> Iterator[Sequence[str]]:
 
 
 def _options() -> Iterator[Sequence[str]]:
-    """Find every option that dag_settings.py reads: ``conf.get`` for texts, ``_whole_number`` for numbers."""
-    tree = ast.parse((PACKAGE / "orchestration" / "dag_options.py").read_text(encoding="utf-8"))
-    for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
-        function = ast.unparse(call.func)
-        keywords = {keyword.arg: keyword.value for keyword in call.keywords}
-        if function == "conf.get" and isinstance(call.args[1], ast.Constant):
-            name, default, rule = str(call.args[1].value), ast.literal_eval(keywords["fallback"]), "text"
-        elif function == "_whole_number":
-            name, default = (ast.literal_eval(argument) for argument in call.args)
-            rule = f"whole number from {ast.literal_eval(keywords['at_least'])}"
-            rule += f" to {ast.literal_eval(keywords['at_most']):,}" if "at_most" in keywords else ""
-        else:
-            continue
-        if name not in OPTION_MEANINGS:
-            sys.exit(f"docs/generate.py: OPTION_MEANINGS does not say what [vte_wats] {name} means")
-        shown = f"`{default}`" if default != "" else "**required**" if name == "start_date" else "empty"
-        yield f"`{name}`", shown, rule, OPTION_MEANINGS[name]
+    for option in OPTIONS:
+        rule = "text"
+        if option.at_least is not None:
+            rule = f"whole number from {option.at_least}" + (f" to {option.at_most:,}" if option.at_most else "")
+        default = f"`{option.default}`" if option.default else "empty"
+        yield f"`{option.name}`", "**required**" if option.name == "start_date" else default, rule, option.meaning
 
 
 def _pools() -> Iterator[Sequence[str]]:

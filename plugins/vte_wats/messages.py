@@ -532,6 +532,20 @@ VW924 = Message(
     "the option sites is wrong",
     "correct it as the reason says",
 )
+VW925 = Message(
+    "VW925",
+    Follows.WARNS,
+    "the Variable is damaged: the progress of a backfill",
+    "somebody changed it by hand",
+    "nothing; the backfill goes on, its progress is not shown",
+)
+VW926 = Message(
+    "VW926",
+    Follows.WARNS,
+    "the Variable is damaged: the state of the monitor",
+    "somebody changed it by hand",
+    "nothing; every condition is observed again",
+)
 
 MESSAGES: tuple[Message, ...] = tuple(value for value in tuple(globals().values()) if isinstance(value, Message))
 """All of them, in the order of their codes; those of the two tables are there."""

@@ -293,7 +293,9 @@ def test_a_year_of_data_looks_right(site, page, framed):
     site.airflow.stop_component("scheduler")  # what is made up here is no state that a sync would go on from
     now_at = datetime.now(UTC).replace(microsecond=0)
     site.airflow.set_variable("vte_wats_state", a_year_of_coverage(now_at).model_dump_json(by_alias=True))
-    site.airflow.set_variable("vte_wats_history", a_year_of_history(now_at).to_text())
+    site.airflow.set_variable(
+        "vte_wats_history", a_year_of_history(now_at).model_dump_json(by_alias=True, exclude_defaults=True)
+    )
     answer = httpx.get(f"{site.airflow.url}/vte-wats/health", trust_env=False)
     assert (answer.status_code, answer.json()["status"]) == (200, "degraded")
     page.reload()

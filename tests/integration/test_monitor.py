@@ -27,7 +27,7 @@ from vte_wats.alerting.monitor_state import MonitorState
 from vte_wats.config.sites import Site
 from vte_wats.domain.outcome import DeadLetterKind
 from vte_wats.intervals.interval import Interval
-from vte_wats.orchestration.notifiers import sending as really_sending
+from vte_wats.orchestration.notifiers import sender as really_sending
 from vte_wats.orchestration.sync_deadline import deadline_missed
 from vte_wats.state.coverage import State
 from vte_wats.storage.dead_letters import DeadLetters
@@ -73,20 +73,20 @@ class Monitored:
             "data_interval_end": to_at.isoformat(),
         }
         context = {"dag_run": run, "deadline": {"deadline_time": (to_at + timedelta(minutes=10)).isoformat()}}
-        told: list[str] = []
+        notified: list[str] = []
 
         def call(*_: object, **__: object) -> None:
-            told.append(asyncio.run(deadline_missed("", BEGIN_AT.isoformat(), context)))
+            notified.append(asyncio.run(deadline_missed("", BEGIN_AT.isoformat(), context)))
 
         dag = self._bag.dags["vte_wats_monitor"]
         with self._monkeypatch.context() as patched:
             patched.setattr(dag.get_task("watch"), "python_callable", call)
             assert str(dag.test().state) == "success"
-        return told[0]
+        return notified[0]
 
     @property
     def monitor_state(self) -> MonitorState:
-        return MonitorState.parse(Variable.get(SITE.alerts_variable))
+        return MonitorState.model_validate_json(Variable.get(SITE.alerts_variable))
 
 
 @pytest.fixture
@@ -125,7 +125,7 @@ def test_when_all_is_well_it_remembers_what_it_found_and_tells_nobody(monitored)
     assert abs(monitor_state.clock_skew_s) < 30
     assert monitor_state.free_mb > 0
     assert monitor_state.failed_syncs == 0
-    assert monitor_state.ways == ("mail to 1 recipients",)
+    assert monitor_state.channels == ("mail to 1 recipients",)
     assert monitor_state.conditions == {}
     assert monitor_state.covered_until is not None
 
@@ -229,7 +229,7 @@ def test_without_recipients_it_says_so_and_does_not_fail(monitored, caplog):
     monitored.plant.wats.stop()
     assert monitored.check(2) == []
     assert "nobody is told of anything: set alerts.recipients in Variable vte_wats" in caplog.text
-    assert monitored.monitor_state.ways == ()
+    assert monitored.monitor_state.channels == ()
 
 
 def test_the_summary_comes_once_a_day_with_the_counts_of_the_day_before(monitored):
@@ -272,7 +272,7 @@ def test_the_monitor_leaves_a_deadline_that_has_just_passed_to_its_callback(moni
     Variable.set(SITE.deadline_variable, MissedDeadline(run_id="r", run_state="running", **times).model_dump_json())
     assert len(monitored.check()) == mails
     noted = MissedDeadline.model_validate_json(Variable.get(SITE.deadline_variable))
-    assert (noted.told_at is not None) == bool(mails)
+    assert (noted.notified_at is not None) == bool(mails)
 
 
 def test_what_is_missed_while_a_mail_is_on_its_way_is_not_forgotten(monitored, monkeypatch):
@@ -283,7 +283,7 @@ def test_what_is_missed_while_a_mail_is_on_its_way_is_not_forgotten(monitored, m
     longer = missed.model_copy(update={"until_at": due_at + timedelta(minutes=4)})
     Variable.set(SITE.deadline_variable, missed.model_dump_json())
 
-    def sending(alerts: Any) -> Any:
+    def sender(alerts: Any) -> Any:
         send = really_sending(alerts)
 
         def slowly(message: Any) -> None:
@@ -293,11 +293,11 @@ def test_what_is_missed_while_a_mail_is_on_its_way_is_not_forgotten(monitored, m
         return slowly
 
     with monkeypatch.context() as patched:
-        patched.setattr("vte_wats.orchestration.notifiers.sending", sending)
+        patched.setattr("vte_wats.orchestration.notifiers.sending", sender)
         assert len(monitored.check()) == 1
     noted = MissedDeadline.model_validate_json(Variable.get(SITE.deadline_variable))
     assert noted.until_at == longer.until_at
-    assert noted.told_at is not None
+    assert noted.notified_at is not None
 
 
 def test_a_missed_deadline_that_cannot_be_told_is_told_by_the_monitor_once(monitored):

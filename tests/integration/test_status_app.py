@@ -102,7 +102,7 @@ def keep(state: State | None = None, history: History | None = None) -> None:
     state = state or State(since_at=begin, coverage=done, totals={Outcome.UPLOADED: 9})
     history = history or History(settled_at=ago(1), interval_s=300, letters=2, newest_at=ago(2))
     Variable.set("vte_wats_state", state.model_dump_json(by_alias=True))
-    Variable.set("vte_wats_history", history.to_text())
+    Variable.set("vte_wats_history", history.model_dump_json(by_alias=True, exclude_defaults=True))
 
 
 def a_year() -> History:
@@ -286,11 +286,11 @@ def test_the_monitors_findings_are_told_with_what_to_do(ask):
         waiting=Waiting(runs=17, lag_s=300),
         conditions={
             "wats": Condition(opened_at=ago(9), summary="WATS does not answer", advice="check WATS"),
-            "vte": Condition(opened_at=ago(99), closed_at=ago(50), summary="VTE did not answer", told_at=ago(98)),
+            "vte": Condition(opened_at=ago(99), closed_at=ago(50), summary="VTE did not answer", notified_at=ago(98)),
             "disk": Condition(streak=1, turned_at=ago(1)),
         },
     )
-    Variable.set("vte_wats_alerts", monitor_state.to_json())
+    Variable.set("vte_wats_alerts", monitor_state.model_dump_json())
     status = SiteStatus.model_validate(ask("api/status").json())
     assert (status.connectivity.vte.version, status.connectivity.vte.round_trip_ms) == (
         "Microsoft SQL Server 2012",

@@ -19,6 +19,7 @@ from airflow.configuration import conf
 from sandbox import seed_sql_server
 from sandbox.compose import answers
 from sandbox.floor.factory import Floor
+from vte_wats.config.dag_options import OPTIONS
 from vte_wats.config.settings import parse_settings
 from vte_wats.config.sites import Site
 from vte_wats.wats.connection import WatsConnection, WatsOptions
@@ -171,12 +172,11 @@ def test_production_names_every_missing_secret_and_asks_for_none_of_the_sandbox(
 
 @every_service
 def test_airflow_options_exist(name):
-    dag_settings = (REPOSITORY / "plugins/vte_wats/orchestration/dag_options.py").read_text(encoding="utf-8")
     for variable in environment(name):
         if variable.startswith("AIRFLOW__"):
             _, section, option = variable.lower().split("__")
             if section == "vte_wats":
-                assert f'"{option}"' in dag_settings, variable
+                assert option in {known.name for known in OPTIONS}, variable
             else:
                 assert option in conf.configuration_description[section]["options"], variable
 

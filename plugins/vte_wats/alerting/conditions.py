@@ -77,7 +77,7 @@ class Condition(BaseModel):
     turned_at: Instant | None = Field(None, description="The first of them.")
     opened_at: Instant | None = Field(None, description="When the episode began; null: it is closed.")
     closed_at: Instant | None = Field(None, description="When it ended, until that was told.")
-    told_at: Instant | None = Field(None, description="When people heard of it last.")
+    notified_at: Instant | None = Field(None, description="When people heard of it last.")
     summary: str = Field("", description="What is wrong, in one line.")
     advice: str = Field("", description="What to do about it.")
     reason: str = Field("", description="The reason, where one was told.")
@@ -113,14 +113,14 @@ class Condition(BaseModel):
         """Return what has to be told now."""
         if self.opened_at is None:
             return None
-        if self.told_at is None:
+        if self.notified_at is None:
             return NoticeKind.OPENED
         if self.closed_at is not None:
             return NoticeKind.CLOSED
-        return NoticeKind.REMINDER if now_at - self.told_at >= timedelta(seconds=reminder_s) else None
+        return NoticeKind.REMINDER if now_at - self.notified_at >= timedelta(seconds=reminder_s) else None
 
-    def told(self, kind: NoticeKind, now_at: datetime) -> Self:
+    def notified(self, kind: NoticeKind, now_at: datetime) -> Self:
         """Return the condition after that was told; the end of an episode is forgotten then."""
         if kind is NoticeKind.CLOSED:
             return type(self)(streak=self.streak, turned_at=self.turned_at)
-        return self.model_copy(update={"told_at": now_at})
+        return self.model_copy(update={"notified_at": now_at})

@@ -44,7 +44,7 @@ class Measures:
     free_mb: int | None = None
 
 
-def remembered(monitor_state: MonitorState, measures: Measures) -> MonitorState:
+def with_measures(monitor_state: MonitorState, measures: Measures) -> MonitorState:
     """Return the memory with what was measured, conditions left as they are."""
     covered_until = measures.state.coverage[-1].to_at if measures.state and measures.state.coverage else None
     # While a server is away the clock of progress stands still: a sync needs time once the server is back.
@@ -64,7 +64,7 @@ def remembered(monitor_state: MonitorState, measures: Measures) -> MonitorState:
     )
 
 
-def watch(site: Site, measures: Measures, monitor_state: MonitorState, limits: AlertSettings) -> list[Observation]:
+def evaluate(site: Site, measures: Measures, monitor_state: MonitorState, limits: AlertSettings) -> list[Observation]:
     """Return one observation per condition; ``memory`` is that of :func:`remembered`."""
     return [
         _setup(measures),
@@ -96,12 +96,12 @@ def _setup(measures: Measures) -> Observation:
     )
 
 
-def _server_check(kind: Kind, name: str, reach: ServerCheck | None, advice: str) -> Observation:
-    if reach is None:
+def _server_check(kind: Kind, name: str, check: ServerCheck | None, advice: str) -> Observation:
+    if check is None:
         return Observation(kind, Verdict.UNKNOWN)
-    if reach.ok:
+    if check.ok:
         return Observation(kind, Verdict.GOOD)
-    reason = re.sub(rf"^(VW\d+ )?{name}: ", r"\1", reach.problem or "")  # the summary has said whom it is about
+    reason = re.sub(rf"^(VW\d+ )?{name}: ", r"\1", check.problem or "")  # the summary has said whom it is about
     return Observation(kind, Verdict.BAD, f"{name} does not answer", advice, reason)
 
 
@@ -219,7 +219,7 @@ def _against(kind: Kind, value: float, limit: float, summary: str, advice: str) 
 
 
 def _is_away(measures: Measures) -> bool:
-    return any(reach is None or not reach.ok for reach in (measures.vte, measures.wats))
+    return any(check is None or not check.ok for check in (measures.vte, measures.wats))
 
 
 def _most_often(heads: Iterable[DeadLetterHead]) -> str:

@@ -21,7 +21,7 @@ class MissedDeadline(BaseModel):
     due_at: Instant
     run_state: str = Field(description="What Airflow said of the run when its deadline had passed.")
     until_at: Instant = Field(description="The end of the last interval that missed its deadline in this outage.")
-    told_at: Instant | None = Field(None, description="When people were told; null: they are at the next check.")
+    notified_at: Instant | None = Field(None, description="When people were told; null: they are at the next check.")
 
 
 def is_transferred(missed: MissedDeadline, state: State | None, settle_delay_s: int) -> bool:

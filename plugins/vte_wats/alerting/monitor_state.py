@@ -45,7 +45,7 @@ class MonitorState(BaseModel):
     failed_syncs: int | None = Field(None, description="Intervals of the last hour that failed.")
     covered_until: Instant | None = Field(None, description="The end of coverage, to notice progress.")
     progress_at: Instant | None = Field(None, description="When the end of coverage was seen to move last.")
-    ways: tuple[str, ...] = Field((), description="Who is told, in words; empty: nobody, the log alone.")
+    channels: tuple[str, ...] = Field((), description="Who is told, in words; empty: nobody, the log alone.")
     conditions: dict[str, Condition] = Field(default_factory=dict, description="What is open or on its way there.")
     summary_day: date | None = Field(None, description="The day that the last summary was about.")
     summary_totals: dict[str, int] = Field(default_factory=dict, description="The totals at the last summary.")
@@ -54,20 +54,6 @@ class MonitorState(BaseModel):
         """Return the memory with these conditions, blank ones and kinds that no longer exist left out."""
         kept = {key: one for key, one in conditions.items() if not one.is_blank and _is_known(key)}
         return self.model_copy(update={"conditions": kept})
-
-    def to_json(self) -> str:
-        """Return the Variable's text."""
-        return self.model_dump_json(indent=1)
-
-    @classmethod
-    def parse(cls, text: str | None) -> MonitorState:
-        """Read the Variable's text; without one, or with one that is no memory, everything is observed anew."""
-        if text is None:
-            return cls()
-        try:
-            return cls.model_validate_json(text)
-        except ValueError:
-            return cls()
 
 
 def _is_known(key: str) -> bool:

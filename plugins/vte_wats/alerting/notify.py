@@ -21,7 +21,7 @@ Send = Callable[[Notification], None]
 Save = Callable[[MonitorState], None]
 
 
-def taken_in(
+def with_observations(
     monitor_state: MonitorState, observations: Iterable[Observation], limits: AlertSettings, now_at: datetime
 ) -> MonitorState:
     """Return the memory with every condition one check further."""
@@ -36,24 +36,28 @@ def taken_in(
     return monitor_state.with_conditions(conditions)
 
 
-def tell(limits: AlertSettings, around: AlertContext, ways: tuple[str, ...], send: Send, save: Save) -> MonitorState:
+def notify_due(
+    limits: AlertSettings, context: AlertContext, channels: tuple[str, ...], send: Send, save: Save
+) -> MonitorState:
     """Send what is due and save after each; return the memory then. Nothing is sent in the quiet hours.
 
     After one failure nothing more is tried: the next check does. Without any ways the log is told. Who is given
     recipients later hears what is open then.
     """
-    monitor_state = around.monitor_state
-    if ways and not monitor_state.ways:
-        untold = {key: one.model_copy(update={"told_at": None}) for key, one in monitor_state.conditions.items()}
-        monitor_state = monitor_state.model_copy(update={"conditions": untold})
-    monitor_state = monitor_state.model_copy(update={"ways": ways})
-    quiet = limits.are_quiet(around.now_at.astimezone(around.zone).time())
-    while (due := _next_due(monitor_state, limits, around.now_at)) is not None:
+    monitor_state = context.monitor_state
+    if channels and not monitor_state.channels:
+        not_notified = {
+            key: one.model_copy(update={"notified_at": None}) for key, one in monitor_state.conditions.items()
+        }
+        monitor_state = monitor_state.model_copy(update={"conditions": not_notified})
+    monitor_state = monitor_state.model_copy(update={"channels": channels})
+    quiet = limits.are_quiet(context.now_at.astimezone(context.zone).time())
+    while (due := _next_due(monitor_state, limits, context.now_at)) is not None:
         kind, keys = due
         message = notice(
-            kind, [monitor_state.conditions[key] for key in keys], replace(around, monitor_state=monitor_state)
+            kind, [monitor_state.conditions[key] for key in keys], replace(context, monitor_state=monitor_state)
         )
-        if not ways:
+        if not channels:
             log.warning("%s nobody is told, for no recipients are set: %s", VW906, message.subject)
         elif quiet:
             log.info("quiet hours, told later: %s", message.subject)
@@ -65,8 +69,8 @@ def tell(limits: AlertSettings, around: AlertContext, ways: tuple[str, ...], sen
                 log.error("%s not told, tried again at the next check: %s (%s)", VW907, message.subject, exc)  # noqa: TRY400
                 break
             log.info("told: %s", message.subject)
-        told = {key: monitor_state.conditions[key].told(kind, around.now_at) for key in keys}
-        monitor_state = monitor_state.with_conditions(monitor_state.conditions | told)
+        notified = {key: monitor_state.conditions[key].notified(kind, context.now_at) for key in keys}
+        monitor_state = monitor_state.with_conditions(monitor_state.conditions | notified)
         save(monitor_state)
     return monitor_state
 

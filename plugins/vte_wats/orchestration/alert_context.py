@@ -12,13 +12,13 @@ from vte_wats.alerting.mails import AlertContext
 from vte_wats.alerting.monitor_state import MonitorState
 from vte_wats.alerting.task_failure import TaskFailure
 from vte_wats.config.sites import Site
-from vte_wats.orchestration.failure_callback import read_failure
+from vte_wats.orchestration.variables import LAST_FAILURE, Variables
 from vte_wats.state.coverage import State
 
 
 def alert_context(site: Site, zone: ZoneInfo, monitor_state: MonitorState, state: State | None) -> AlertContext:
     """Return what is known now."""
-    failure = read_failure(site)
+    failure = Variables(site).load(LAST_FAILURE)
     return AlertContext(site, datetime.now(UTC), zone, monitor_state, state, failure, links_for(site, failure))
 
 

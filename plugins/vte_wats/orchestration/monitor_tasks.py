@@ -1,4 +1,4 @@
-"""The monitor's task: measure, compare, tell, remember. It reports what is down and does not fail for it."""
+"""The monitor's task: measure, evaluate, notify, save. It reports what is down and does not fail for it."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from airflow.sdk import Variable, task
+from airflow.sdk import task
 from airflow.sdk.exceptions import AirflowNotFoundException
 from croniter import croniter
 
 from vte_wats.config.sites import Site
 from vte_wats.domain.errors import VteWatsError
 from vte_wats.messages import VW901, VW902, VW903
-from vte_wats.orchestration.dag_options import read_dag_settings
+from vte_wats.orchestration.dag_defaults import read_dag_options
 
 if TYPE_CHECKING:
     from vte_wats.alerting.evaluate import Measures
@@ -33,47 +33,44 @@ _UNREACHABLE = (VteWatsError, AirflowNotFoundException)  # the latter: there is 
 
 @task(retries=0)
 def watch(site_name: str, sync_schedule: str) -> dict[str, Any]:
-    """Look at everything once, and tell people what changed."""
-    from vte_wats.alerting import notify
-    from vte_wats.alerting.evaluate import remembered
-    from vte_wats.alerting.evaluate import watch as observe
+    """Check everything once, and notify people of what changed."""
+    from vte_wats.alerting.evaluate import evaluate, with_measures
     from vte_wats.alerting.monitor_state import MonitorState
+    from vte_wats.alerting.notify import notify_due, with_observations
     from vte_wats.config.settings import parse_alerts
     from vte_wats.orchestration.alert_context import alert_context
-    from vte_wats.orchestration.notifiers import sending, ways_in_words
-    from vte_wats.orchestration.sync_deadline import tell_missed
+    from vte_wats.orchestration.notifiers import channels, sender
+    from vte_wats.orchestration.sync_deadline import notify_missed_deadline
+    from vte_wats.orchestration.variables import MONITOR_STATE, Variables
 
     site = Site(site_name)
-    alerts, zone = parse_alerts(Variable.get(site.settings_variable, default=None), site.settings_variable)
-    measures = measure(site, sync_schedule, read_dag_settings().start_date)
-    before = MonitorState.parse(Variable.get(site.alerts_variable, default=None))
-    monitor_state = remembered(before, measures)
-    monitor_state = notify.taken_in(
-        monitor_state, observe(site, measures, monitor_state, alerts), alerts, measures.now_at
-    )
-    around = alert_context(site, zone, monitor_state, measures.state)
-    ways = ways_in_words(alerts)
+    variables = Variables(site)
+    alerts, zone = parse_alerts(variables.settings_text(), site.settings_variable)
+    measures = measure(site, sync_schedule, read_dag_options().start_date)
+    monitor_state = with_measures(variables.load(MONITOR_STATE) or MonitorState(), measures)
+    observations = evaluate(site, measures, monitor_state, alerts)
+    monitor_state = with_observations(monitor_state, observations, alerts, measures.now_at)
+    context = alert_context(site, zone, monitor_state, measures.state)
+    names, send = channels(alerts), sender(alerts)
 
     def save(monitor_state: MonitorState) -> None:
-        Variable.set(site.alerts_variable, monitor_state.to_json())
+        variables.save(MONITOR_STATE, monitor_state)
 
-    monitor_state = notify.tell(alerts, around, ways, sending(alerts), save)
+    monitor_state = notify_due(alerts, context, names, send, save)
     save(monitor_state)
-    tell_missed(alerts, around, left_behind=True)
-    if alerts.summary_at is not None and ways:
-        monitor_state = summarise(
-            site, alerts.summary_at, replace(around, monitor_state=monitor_state), sending(alerts)
-        )
+    notify_missed_deadline(alerts, context, left_behind=True)
+    if alerts.summary_at is not None and names:
+        monitor_state = summarise(site, alerts.summary_at, replace(context, monitor_state=monitor_state), send)
         save(monitor_state)
-    if not ways:
+    if not names:
         log.warning(
-            "%s nobody is told of anything: set alerts.recipients in Variable %s", VW901, site.settings_variable
+            "%s nobody is notified of anything: set alerts.recipients in Variable %s", VW901, site.settings_variable
         )
-    for name, reach in (("VTE", monitor_state.vte), ("WATS", monitor_state.wats)):
-        if reach is not None:
-            said = f"{reach.version}, {reach.round_trip_ms:.0f} ms" if reach.ok else reach.problem
-            log.info("%s: %s", name, said)
-    return {"open": sorted(key for key, one in monitor_state.conditions.items() if one.is_open)}
+    for name, check in (("VTE", monitor_state.vte), ("WATS", monitor_state.wats)):
+        if check is not None:
+            result = f"{check.version}, {check.round_trip_ms:.0f} ms" if check.ok else check.problem
+            log.info("%s: %s", name, result)
+    return {"open": sorted(key for key, condition in monitor_state.conditions.items() if condition.is_open)}
 
 
 def measure(site: Site, sync_schedule: str, since_at: datetime) -> Measures:

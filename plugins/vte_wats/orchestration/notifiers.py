@@ -1,7 +1,7 @@
-"""The ways to people: mail through smtp_default, and any Apprise target, both as Airflow's notifiers.
+"""The channels to people: mail through smtp_default, and any Apprise target, both as Airflow's notifiers.
 
-A message goes out as it is, never as a template: product names and error texts are data. A way that fails raises, where
-Airflow's own notifiers would only log, or not notice at all.
+A message goes out as it is, never as a template: product names and error texts are data. A channel that fails raises,
+where Airflow's own notifiers would only log, or not notice at all.
 """
 
 from __future__ import annotations
@@ -92,14 +92,14 @@ class TargetNotifier(AppriseNotifier):
             raise ValueError(f"a target of connection {self.apprise_conn_id} refused the message or cannot be reached")
 
 
-def ways_in_words(alerts: AlertSettings) -> tuple[str, ...]:
-    """Return who is told, without addresses."""
+def channels(alerts: AlertSettings) -> tuple[str, ...]:
+    """Return who is notified, without addresses."""
     mail = (f"mail to {len(alerts.recipients)} recipients",) if alerts.recipients else ()
     return mail + ((f"connection {alerts.apprise_connection}",) if alerts.apprise_connection else ())
 
 
-def sending(alerts: AlertSettings) -> Callable[[Notification], None]:
-    """Return what sends a message on every way; it raises RetriableError when not one of them took it."""
+def sender(alerts: AlertSettings) -> Callable[[Notification], None]:
+    """Return what sends a message to every channel; it raises RetriableError when not one of them took it."""
 
     def send(message: Notification) -> None:
         notifiers: list[SmtpNotifier | AppriseNotifier] = []
@@ -113,8 +113,8 @@ def sending(alerts: AlertSettings) -> Callable[[Notification], None]:
                 notifier.notify({})
             except Exception as exc:  # noqa: BLE001 -- whatever keeps a message from going; SMTP alone has dozens
                 problems.append(f"{type(notifier).__name__}: {type(exc).__name__}: {exc}")
-                log.error("%s one way failed: %s", VW909, problems[-1])  # noqa: TRY400 -- the text says it, a stack says no more
+                log.error("%s one channel failed: %s", VW909, problems[-1])  # noqa: TRY400 -- the text says it, a stack says no more
         if len(problems) == len(notifiers):
-            raise RetriableError(VW601, "" + "; ".join(problems))
+            raise RetriableError(VW601, "; ".join(problems))
 
     return send

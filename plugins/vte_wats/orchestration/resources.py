@@ -10,28 +10,29 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
-from airflow.sdk import Connection, ObjectStoragePath, Variable
+from airflow.sdk import Connection, ObjectStoragePath
 from airflow.sdk.exceptions import AirflowNotFoundException
-from pydantic import ValidationError
 from upath import UPath
 
 from vte_wats.config.settings import Settings, parse_settings
 from vte_wats.config.sites import Site
 from vte_wats.domain.errors import FatalError
-from vte_wats.messages import VW110, VW111, VW516, VW904
+from vte_wats.messages import VW110, VW111
+from vte_wats.orchestration.variables import HISTORY, STATE, BudgetVariable, Variables
 from vte_wats.state.coverage import State
 from vte_wats.state.history import History
 
 if TYPE_CHECKING:  # the drivers load inside a task, never when a DAG file is parsed
     from vte_wats.domain.ports import Wats
     from vte_wats.vte.reader import VteSource
+    from vte_wats.wats.connection import WatsConnection
 
 log = logging.getLogger(__name__)
 
 
 def read_settings(site: Site) -> Settings:
     """Read the site's settings from its Variable; every mistake in it is one line of the error."""
-    return parse_settings(Variable.get(site.settings_variable, default=None), site.settings_variable)
+    return parse_settings(Variables(site).settings_text(), site.settings_variable)
 
 
 def open_source(site: Site, settings: Settings) -> VteSource:
@@ -43,11 +44,9 @@ def open_source(site: Site, settings: Settings) -> VteSource:
 
 def open_wats(site: Site, settings: Settings) -> AbstractContextManager[Wats]:
     """Return WATS, to be entered with ``with``; nothing is dialled before. Only a task in the site's pool may do so."""
-    from vte_wats.orchestration.budget_variable import BudgetVariable
     from vte_wats.wats.hook import WatsHook
 
-    memory = BudgetVariable(site.budget_variable)
-    return WatsHook(site.wats_connection).session(settings.existence_check, memory)
+    return WatsHook(site.wats_connection).session(settings.existence_check, BudgetVariable(site))
 
 
 def storage_of(site: Site, settings: Settings) -> UPath:
@@ -75,25 +74,16 @@ def storage_of(site: Site, settings: Settings) -> UPath:
     return storage / site.name if site.name else storage
 
 
-def report_page(site: Site, report_id: object) -> str:
-    """Return where a person looks at a report in the browser."""
+def wats_connection(site: Site) -> WatsConnection:
+    """Return the site's connection to WATS, validated; nothing is dialled."""
     from vte_wats.wats.hook import WatsHook
 
-    return WatsHook(site.wats_connection).read_connection().page_of(report_id)
+    return WatsHook(site.wats_connection).read_connection()
 
 
 def wats_host(site: Site) -> str:
-    """Return the host that the site's connection to WATS names; nothing is dialled."""
-    from vte_wats.wats.hook import WatsHook
-
-    return str(urlsplit(WatsHook(site.wats_connection).read_connection().url).hostname)
-
-
-def wats_budget(site: Site) -> int:
-    """Return the requests a minute that the site's connection to WATS allows; nothing is dialled."""
-    from vte_wats.wats.hook import WatsHook
-
-    return WatsHook(site.wats_connection).read_connection().requests_per_minute
+    """Return the host that the site's connection to WATS names."""
+    return str(urlsplit(wats_connection(site).url).hostname)
 
 
 def read_state(site: Site, since_at: datetime) -> State | None:
@@ -101,38 +91,16 @@ def read_state(site: Site, since_at: datetime) -> State | None:
 
     Raises FatalError when the Variable holds something else: a damaged state is for a person to judge.
     """
-    text = Variable.get(site.state_variable, default=None)
-    if text is None:
-        return None
-    try:
-        state = State.model_validate_json(text)
-    except ValidationError as exc:
-        raise FatalError(
-            VW516,
-            f"the Variable {site.state_variable} is damaged: {exc.errors()[0]['msg']}. Restore it from a backup, "
-            f"or {site.start_over}",
-        ) from exc
-    return state.model_copy(update={"since_at": since_at.astimezone(UTC)})
+    state = Variables(site).load(STATE)
+    return None if state is None else state.model_copy(update={"since_at": since_at.astimezone(UTC)})
 
 
 def write_state(site: Site, state: State) -> None:
     """Write the state. Only a task in the site's state pool, which has one slot, may do so."""
-    Variable.set(site.state_variable, state.model_dump_json(by_alias=True, indent=1))
+    Variables(site).save(STATE, state)
     log.info("lastSync %s, totals %s", state.last_sync, state.totals)
 
 
 def read_history(site: Site) -> History:
-    """Read the counts of past hours and days; a damaged history stops nothing and begins anew."""
-    text = Variable.get(site.history_variable, default="{}")
-    try:
-        return History.model_validate_json(text)
-    except ValidationError as exc:
-        log.warning(
-            "%s the Variable %s is damaged and begins anew: %s", VW904, site.history_variable, exc.errors()[0]["msg"]
-        )
-        return History()
-
-
-def write_history(site: Site, history: History) -> None:
-    """Write the history, under the same condition as the state."""
-    Variable.set(site.history_variable, history.to_text())
+    """Read the counts of past hours and days; a damaged history stops nothing and starts over."""
+    return Variables(site).load(HISTORY) or History()

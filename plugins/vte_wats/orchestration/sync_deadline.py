@@ -15,7 +15,7 @@ from airflow.sdk.definitions.callback import AsyncCallback
 from airflow.sdk.definitions.deadline import BaseDeadlineReference, DeadlineAlert
 
 from vte_wats.config.sites import Site
-from vte_wats.messages import VW905, VW906, VW907, VW908
+from vte_wats.messages import VW905, VW906, VW907
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,9 +23,8 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from vte_wats.alerting.mails import AlertContext
-    from vte_wats.alerting.missed_deadline import MissedDeadline
     from vte_wats.config.alert_settings import AlertSettings
-    from vte_wats.orchestration.dag_options import DagSettings
+    from vte_wats.config.dag_options import DagOptions
 
 log = logging.getLogger(__name__)
 
@@ -64,41 +63,40 @@ class SyncDue(BaseDeadlineReference):
         return None if is_late else run.run_after
 
 
-def sync_deadline(site: Site, deployment: DagSettings) -> DeadlineAlert | None:
+def sync_deadline(site: Site, options: DagOptions) -> DeadlineAlert | None:
     """Return the deadline of the site's sync, if the deployment wants one."""
-    if not deployment.deadline:
+    if not options.deadline:
         return None
     return DeadlineAlert(
-        reference=SyncDue(latest_s=deployment.deadline.total_seconds() / 2),
-        interval=deployment.deadline,
+        reference=SyncDue(latest_s=options.deadline.total_seconds() / 2),
+        interval=options.deadline,
         callback=AsyncCallback(
-            deadline_missed, kwargs={"site_name": site.name, "since": deployment.start_date.isoformat()}
+            deadline_missed, kwargs={"site_name": site.name, "since": options.start_date.isoformat()}
         ),
         name=f"{site.dag_id('sync')} in time",
     )
 
 
 async def deadline_missed(site_name: str, since: str, context: Mapping[str, Any]) -> str:
-    """Tell people, once an outage; runs in the triggerer. What is returned stands in Airflow's table of callbacks."""
-    return await asyncio.to_thread(_note_and_tell, Site(site_name), datetime.fromisoformat(since), context)
+    """Notify people, once per outage; runs in the triggerer. Airflow's table of callbacks keeps what is returned."""
+    return await asyncio.to_thread(_save_and_notify, Site(site_name), datetime.fromisoformat(since), context)
 
 
-def _note_and_tell(site: Site, since_at: datetime, context: Mapping[str, Any]) -> str:
-    """Note the missed deadline first: what cannot be sent now is sent by the monitor."""
-    from airflow.sdk import Variable
-
+def _save_and_notify(site: Site, since_at: datetime, context: Mapping[str, Any]) -> str:
+    """Save the missed deadline first: what cannot be sent now is sent by the monitor."""
     from vte_wats.alerting.missed_deadline import MissedDeadline, is_transferred, outage_of
     from vte_wats.alerting.monitor_state import MonitorState
     from vte_wats.config.settings import parse_alerts
     from vte_wats.domain.errors import VteWatsError
     from vte_wats.orchestration.alert_context import alert_context
     from vte_wats.orchestration.resources import read_settings, read_state
+    from vte_wats.orchestration.variables import MISSED_DEADLINE, MONITOR_STATE, Variables
 
     run = context["dag_run"]
     try:
         state, delay_s = read_state(site, since_at), read_settings(site).settle_delay_s
     except VteWatsError as exc:
-        log.warning("%s late, and: %s", VW905, exc)
+        log.warning("%s the deadline was missed, and: %s", VW905, exc)
         state, delay_s = None, 0
     due_at, to_at = context["deadline"]["deadline_time"], datetime.fromisoformat(run["data_interval_end"])
     missed = MissedDeadline(
@@ -110,63 +108,47 @@ def _note_and_tell(site: Site, since_at: datetime, context: Mapping[str, Any]) -
         until_at=to_at,
     )
     if is_transferred(missed, state, delay_s):
-        return "carried by another sync meanwhile"
-    outage = outage_of(missed, read_missed(site), state, delay_s)
-    Variable.set(site.deadline_variable, outage.model_dump_json(indent=1))
-    if outage.told_at is not None:
-        return f"the same outage as {outage.run_id}, told already"
-    alerts, zone = parse_alerts(Variable.get(site.settings_variable, default=None), site.settings_variable)
-    monitor_state = MonitorState.parse(Variable.get(site.alerts_variable, default=None))
-    return tell_missed(alerts, alert_context(site, zone, monitor_state, state))
+        return "transferred by another sync meanwhile"
+    variables = Variables(site)
+    outage = outage_of(missed, variables.load(MISSED_DEADLINE), state, delay_s)
+    variables.save(MISSED_DEADLINE, outage)
+    if outage.notified_at is not None:
+        return f"the same outage as {outage.run_id}, people are notified already"
+    alerts, zone = parse_alerts(variables.settings_text(), site.settings_variable)
+    monitor_state = variables.load(MONITOR_STATE) or MonitorState()
+    return notify_missed_deadline(alerts, alert_context(site, zone, monitor_state, state))
 
 
-def tell_missed(alerts: AlertSettings, around: AlertContext, *, left_behind: bool = False) -> str:
-    """Tell of a missed deadline that nobody was told of yet; return what became of it.
+def notify_missed_deadline(alerts: AlertSettings, context: AlertContext, *, left_behind: bool = False) -> str:
+    """Notify people of a missed deadline that nobody was notified of yet; return what became of it.
 
-    With ``left_behind`` only of one whose own callback has had its time to tell.
+    With ``left_behind`` only of one whose own callback has had its time to do so.
     """
-    from airflow.sdk import Variable
-
     from vte_wats.alerting.mails import late
     from vte_wats.domain.errors import RetriableError
     from vte_wats.orchestration.alert_context import links_for
-    from vte_wats.orchestration.notifiers import sending, ways_in_words
+    from vte_wats.orchestration.notifiers import channels, sender
+    from vte_wats.orchestration.variables import MISSED_DEADLINE, Variables
 
-    missed = read_missed(around.site)
-    if missed is None or missed.told_at is not None:
-        return "nothing to tell"
-    if left_behind and missed.due_at > around.now_at - _CALLBACK_TAKES:
-        return "its callback tells"
-    message = late(missed, replace(around, links=links_for(around.site, around.failure, missed.run_id)))
-    if not ways_in_words(alerts):
-        log.warning("%s nobody is told, for no recipients are set: %s", VW906, message.subject)
-    elif alerts.are_quiet(around.now_at.astimezone(around.zone).time()):
-        return "quiet hours: told when they end"
+    variables = Variables(context.site)
+    missed = variables.load(MISSED_DEADLINE)
+    if missed is None or missed.notified_at is not None:
+        return "nothing to report"
+    if left_behind and missed.due_at > context.now_at - _CALLBACK_TAKES:
+        return "its callback reports it"
+    message = late(missed, replace(context, links=links_for(context.site, context.failure, missed.run_id)))
+    if not channels(alerts):
+        log.warning("%s nobody is notified, for no recipients are set: %s", VW906, message.subject)
+    elif alerts.are_quiet(context.now_at.astimezone(context.zone).time()):
+        return "quiet hours: sent when they end"
     else:
         try:
-            sending(alerts)(message)
+            sender(alerts)(message)
         except RetriableError as exc:
-            log.error("%s not told, tried again at the next check: %s (%s)", VW907, message.subject, exc)  # noqa: TRY400
+            log.error("%s not sent, tried again at the next check: %s (%s)", VW907, message.subject, exc)  # noqa: TRY400
             return f"not sent, the monitor tries again: {exc}"
-        log.info("told: %s", message.subject)
-    known = read_missed(around.site) or missed  # another deadline may have been missed while the mail was on its way
-    Variable.set(
-        around.site.deadline_variable,
-        known.model_copy(update={"told_at": datetime.now(UTC)}).model_dump_json(indent=1),
-    )
-    return f"told: {message.subject}"
-
-
-def read_missed(site: Site) -> MissedDeadline | None:
-    """Return the last missed deadline."""
-    from airflow.sdk import Variable
-    from pydantic import ValidationError
-
-    from vte_wats.alerting.missed_deadline import MissedDeadline
-
-    text = Variable.get(site.deadline_variable, default=None)
-    try:
-        return None if text is None else MissedDeadline.model_validate_json(text)
-    except ValidationError:
-        log.warning("%s the Variable %s holds no missed deadline; it is ignored", VW908, site.deadline_variable)
-        return None
+        log.info("sent: %s", message.subject)
+    # Another deadline may have been missed while the mail was on its way.
+    known = variables.load(MISSED_DEADLINE) or missed
+    variables.save(MISSED_DEADLINE, known.model_copy(update={"notified_at": datetime.now(UTC)}))
+    return f"sent: {message.subject}"

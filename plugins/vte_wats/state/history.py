@@ -180,10 +180,6 @@ class History(_Lean):
         """Count the runs that were seen in VTE and are not done; windows that were never planned are not among them."""
         return sum(snapshot.runs for snapshot in self.waiting if not snapshot.is_done(state.coverage))
 
-    def to_text(self) -> str:
-        """Return the Variable's text."""
-        return self.model_dump_json(by_alias=True, exclude_defaults=True)
-
 
 def _short(dag_run: str) -> str:
     """Eight characters instead of sixty: a new one equals a kept one once in fifty billion."""

@@ -16,7 +16,7 @@ from fastapi import Depends, HTTPException, Query, Request, status
 
 from vte_wats.config.sites import Site
 from vte_wats.domain.errors import FatalError
-from vte_wats.orchestration.dag_options import read_sites
+from vte_wats.orchestration.dag_defaults import read_sites
 
 # A page of another origin cannot send a header of its own without asking first, and nobody answers it.
 CSRF_HEADER = "X-VTE-WATS"

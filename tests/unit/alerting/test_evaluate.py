@@ -10,7 +10,7 @@ import pytest
 
 from vte_wats.alerting.conditions import Condition, Kind, Observation, Verdict
 from vte_wats.alerting.durations import in_words
-from vte_wats.alerting.evaluate import Measures, remembered, watch
+from vte_wats.alerting.evaluate import Measures, evaluate, with_measures
 from vte_wats.alerting.missed_deadline import MissedDeadline, is_over, is_transferred, outage_of
 from vte_wats.alerting.monitor_state import MonitorState, ServerCheck, Waiting
 from vte_wats.alerting.task_failure import TaskFailure, one_line, replaces
@@ -54,8 +54,8 @@ def a_head(kind: DeadLetterKind, signature: str = "serial is blank", *, age: tim
 def seen(
     measures: Measures, monitor_state: MonitorState | None = None, limits: AlertSettings = LIMITS
 ) -> dict[str, Observation]:
-    monitor_state = remembered(monitor_state or MonitorState(), measures)
-    return {one.key: one for one in watch(SITE, measures, monitor_state, limits)}
+    monitor_state = with_measures(monitor_state or MonitorState(), measures)
+    return {one.key: one for one in evaluate(SITE, measures, monitor_state, limits)}
 
 
 def verdict(key: str, monitor_state: MonitorState | None = None, **found) -> Verdict:
@@ -103,7 +103,7 @@ def test_each_condition_has_its_limit(key, found, expected):
 
 
 def test_no_progress_counts_from_when_coverage_was_last_seen_to_move():
-    monitor_state = remembered(MonitorState(), replace(FINE, state=covered(NOW)))
+    monitor_state = with_measures(MonitorState(), replace(FINE, state=covered(NOW)))
     for minutes, expected in ((59, Verdict.GOOD), (60, Verdict.BAD)):
         later = replace(FINE, now_at=NOW + timedelta(minutes=minutes), state=covered(NOW))
         assert seen(later, monitor_state)[Kind.NO_PROGRESS].verdict is expected
@@ -112,9 +112,9 @@ def test_no_progress_counts_from_when_coverage_was_last_seen_to_move():
 
 
 def test_after_an_outage_a_sync_has_its_time_before_anybody_is_told_of_no_progress():
-    monitor_state = remembered(MonitorState(), replace(FINE, state=covered(NOW)))
+    monitor_state = with_measures(MonitorState(), replace(FINE, state=covered(NOW)))
     for minutes in (60, 120, 180):
-        monitor_state = remembered(
+        monitor_state = with_measures(
             monitor_state, replace(FINE, now_at=NOW + timedelta(minutes=minutes), state=covered(NOW), wats=DOWN)
         )
     for minutes, expected in ((182, Verdict.GOOD), (239, Verdict.GOOD), (240, Verdict.BAD)):
@@ -129,7 +129,7 @@ def test_advice_names_the_connections_of_the_site():
 
 
 def test_no_progress_is_fine_when_vte_holds_nothing_newer():
-    monitor_state = remembered(MonitorState(), replace(FINE, state=covered(NOW)))
+    monitor_state = with_measures(MonitorState(), replace(FINE, state=covered(NOW)))
     idle = replace(FINE, now_at=NOW + timedelta(hours=5), state=covered(NOW), waiting=Waiting(runs=0, lag_s=18_000))
     assert seen(idle, monitor_state)[Kind.NO_PROGRESS].verdict is Verdict.GOOD
 
@@ -137,7 +137,7 @@ def test_no_progress_is_fine_when_vte_holds_nothing_newer():
 @pytest.mark.parametrize("away", [{"vte": DOWN}, {"wats": DOWN}, {"vte": None}])
 @pytest.mark.parametrize("key", [Kind.NO_PROGRESS, Kind.LAG, Kind.FAILED_SYNCS])
 def test_what_only_follows_from_an_outage_is_not_judged_while_it_lasts(key, away):
-    monitor_state = remembered(MonitorState(), replace(FINE, state=covered(NOW)))
+    monitor_state = with_measures(MonitorState(), replace(FINE, state=covered(NOW)))
     bad = replace(
         FINE,
         now_at=NOW + timedelta(hours=5),
@@ -154,7 +154,7 @@ def test_each_held_group_is_a_condition_and_is_good_once_its_letters_are_gone():
     found = seen(replace(FINE, letters=groups))
     assert found["held:unmapped test plan 'A'"].summary == "2 runs wait for a setting: unmapped test plan 'A'"
     assert found["held:code 7"].verdict is Verdict.BAD
-    monitor_state = MonitorState(conditions={"held:code 7": Condition(opened_at=NOW, told_at=NOW)})
+    monitor_state = MonitorState(conditions={"held:code 7": Condition(opened_at=NOW, notified_at=NOW)})
     assert seen(replace(FINE, letters=groups[:2]), monitor_state)["held:code 7"].verdict is Verdict.GOOD
     assert "held:code 7" not in seen(replace(FINE, letters=None), monitor_state)
 
@@ -191,12 +191,12 @@ def a_miss(minute: int, **fields) -> MissedDeadline:
 
 def test_deadlines_missed_in_a_row_are_one_outage_until_a_sync_settles_again():
     first = outage_of(a_miss(0), None, covered(NOW - timedelta(minutes=5)), 60)
-    told = first.model_copy(update={"told_at": NOW})
-    second = outage_of(a_miss(5), told, covered(NOW - timedelta(minutes=5)), 60)
-    assert (second.run_id, second.told_at, second.until_at) == (told.run_id, NOW, NOW + timedelta(minutes=5))
+    notified = first.model_copy(update={"notified_at": NOW})
+    second = outage_of(a_miss(5), notified, covered(NOW - timedelta(minutes=5)), 60)
+    assert (second.run_id, second.notified_at, second.until_at) == (notified.run_id, NOW, NOW + timedelta(minutes=5))
     settled = covered(NOW + timedelta(minutes=14))
     again = outage_of(a_miss(20), second, settled, 60)
-    assert (again.run_id, again.told_at) == ("scheduled__20", None)
+    assert (again.run_id, again.notified_at) == ("scheduled__20", None)
 
 
 def test_an_interval_counts_as_carried_when_all_of_it_less_the_settle_delay_is_covered():

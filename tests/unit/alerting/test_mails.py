@@ -73,7 +73,7 @@ def test_the_subject_says_what_and_since_when():
     assert notice(NoticeKind.REMINDER, [a_condition()], an_alert_context()).subject == (
         "[vte-wats] STILL OPEN after 12 minutes: WATS does not answer: no connection"
     )
-    closed = a_condition(closed_at=NOW - timedelta(minutes=2), told_at=NOW)
+    closed = a_condition(closed_at=NOW - timedelta(minutes=2), notified_at=NOW)
     assert notice(NoticeKind.CLOSED, [closed], an_alert_context(site=Site("oslo"))).subject == (
         "[vte-wats oslo] SOLVED after 10 minutes: WATS does not answer"
     )
@@ -153,8 +153,8 @@ def test_hostile_text_stays_text():
 
 @given(st.text(max_size=3_000), st.text(max_size=3_000))
 def test_whatever_the_texts_are_the_mail_fits_and_no_header_or_tag_comes_from_them(text, reason):
-    around = an_alert_context(failure=FAILURE.model_copy(update={"reason": reason}))
-    message = notice(NoticeKind.OPENED, [a_condition(summary=text, advice=text, reason=text or "-")] * 30, around)
+    context = an_alert_context(failure=FAILURE.model_copy(update={"reason": reason}))
+    message = notice(NoticeKind.OPENED, [a_condition(summary=text, advice=text, reason=text or "-")] * 30, context)
     assert len(message.subject) <= 150
     assert message.subject.isprintable()
     assert len(message.text) < 12_000

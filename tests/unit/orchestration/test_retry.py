@@ -12,9 +12,8 @@ from airflow.serialization.serialized_objects import DagSerialization
 from vte_wats.config.sites import Site
 from vte_wats.domain.errors import FatalError, HeldError, RejectedError, RetriableError
 from vte_wats.messages import VW299, VW392, VW404, VW417
-from vte_wats.orchestration.dag_options import read_dag_settings
+from vte_wats.orchestration.dag_defaults import Priority, read_dag_options, task_arguments
 from vte_wats.orchestration.retry import SyncRetryPolicy
-from vte_wats.orchestration.tasks import task_arguments
 
 
 def decision_on(error: BaseException):
@@ -59,7 +58,7 @@ def test_the_policy_is_stored_by_its_name():
 
 def test_a_dag_with_the_policy_is_stored_alike_however_often_it_is_parsed():
     def stored() -> str:
-        with DAG("d", default_args=task_arguments(Site(), read_dag_settings()), schedule=None) as dag:
+        with DAG("d", default_args=task_arguments(Site(), read_dag_options(), Priority.LIVE), schedule=None) as dag:
 
             @task
             def nothing() -> None: ...

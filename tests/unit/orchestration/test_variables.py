@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from vte_wats.config.sites import Site
 from vte_wats.domain.errors import FatalError, RetriableError
-from vte_wats.orchestration import budget_variable
-from vte_wats.orchestration.budget_variable import BudgetVariable
+from vte_wats.orchestration import variables as variables_module
+from vte_wats.orchestration.variables import BudgetVariable
 from vte_wats.wats.rate_limiter import BudgetUsage
 
 USAGE = BudgetUsage(((1_790_000_000.25, 3), (1_790_000_000.5, 1)), 50, 1_790_000_060.0)
@@ -30,39 +31,39 @@ class Variables:
 def variables(monkeypatch):
     """Stand in for Airflow, which lets only a task at its Variables."""
     kept = Variables()
-    monkeypatch.setattr(budget_variable, "Variable", kept)
+    monkeypatch.setattr(variables_module, "Variable", kept)
     return kept
 
 
 @pytest.mark.usefixtures("variables")
 def test_the_next_holder_learns_what_the_last_one_left():
-    assert BudgetVariable("vte_wats_budget").load() == BudgetUsage()
-    first = BudgetVariable("vte_wats_budget")
+    assert BudgetVariable(Site()).load() == BudgetUsage()
+    first = BudgetVariable(Site())
     first.load()
     first.save(USAGE)
-    assert BudgetVariable("vte_wats_budget").load() == USAGE
+    assert BudgetVariable(Site()).load() == USAGE
 
 
 @pytest.mark.usefixtures("variables")
 def test_each_site_has_a_budget_of_its_own():
-    oslo = BudgetVariable("vte_wats_budget_oslo")
+    oslo = BudgetVariable(Site("oslo"))
     oslo.load()
     oslo.save(USAGE)
-    assert BudgetVariable("vte_wats_budget_bergen").load() == BudgetUsage()
+    assert BudgetVariable(Site("bergen")).load() == BudgetUsage()
 
 
 @pytest.mark.usefixtures("variables")
 def test_two_holders_at_a_time_are_noticed_and_told_what_to_set():
-    first, second = BudgetVariable("vte_wats_budget"), BudgetVariable("vte_wats_budget")
+    first, second = BudgetVariable(Site()), BudgetVariable(Site())
     first.load()
     second.load()
     first.save(USAGE)
     with pytest.raises(RetriableError, match=r"another task uses WATS at the same time.*concurrent_tasks"):
         second.save(BudgetUsage())
-    assert BudgetVariable("vte_wats_budget").load() == USAGE
+    assert BudgetVariable(Site()).load() == USAGE
 
 
 def test_a_damaged_variable_is_for_a_person_to_delete(variables):
     variables.texts["vte_wats_budget"] = '{"answered": "many"}'
     with pytest.raises(FatalError, match=r"vte_wats_budget is damaged.*Delete it a minute after"):
-        BudgetVariable("vte_wats_budget").load()
+        BudgetVariable(Site()).load()

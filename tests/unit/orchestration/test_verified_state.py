@@ -1,14 +1,12 @@
-"""Which interval a sync is for, and which receipt of an earlier sync its plan compares the state with."""
+"""Which receipt of an earlier sync a plan compares the state with."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
 
-from vte_wats.config.sites import Site
-from vte_wats.orchestration.tasks import interval_to_sync, last_receipt
+from vte_wats.orchestration.verified_state import last_receipt
 
 
 class FakeTask:
@@ -18,8 +16,9 @@ class FakeTask:
         self._first, self._previous, self._receipts = first, previous, receipts
 
     def xcom_pull(self, *, task_ids, key, map_indexes, run_id=None, include_prior_dates=False):
-        assert (task_ids, key, map_indexes) == ("settle", "settled", -1)
-        return self._receipts.get(self._first if include_prior_dates else run_id)
+        assert (task_ids, key, map_indexes) == ("settle", "handover", -1)
+        receipt = self._receipts.get(self._first if include_prior_dates else run_id)
+        return receipt and {"receipt": receipt}
 
     def get_previous_dagrun(self, state):
         assert state == "success"
@@ -48,24 +47,3 @@ def test_the_receipt_of_the_last_manual_run_does_not_hide_a_greater_one(first, p
         "accepted": a_receipt(2, "2026-03-03T00:00:00+00:00"),
     }
     assert last_receipt({"ti": FakeTask(first, previous, receipts)}) == expected
-
-
-TICK = datetime(2026, 3, 2, 13, tzinfo=UTC)
-HOUR = timedelta(hours=1)
-
-
-@pytest.mark.parametrize(
-    ("interval_at", "started_at", "begins_at"),
-    [
-        (TICK, TICK - timedelta(minutes=57), TICK - timedelta(minutes=57)),  # Airflow's first interval: the next tick
-        (TICK, TICK - timedelta(seconds=1), TICK - timedelta(seconds=1)),
-        (TICK, TICK, TICK),
-        (TICK + HOUR, TICK - timedelta(minutes=57), TICK + HOUR),
-        (TICK, TICK - HOUR, TICK),  # the first interval was the one before
-        (TICK - 5 * HOUR, TICK, TICK - 5 * HOUR),  # a backfill of what lies before the start date
-    ],
-)
-def test_the_first_interval_reaches_back_to_a_start_date_between_two_ticks(interval_at, started_at, begins_at):
-    dag = SimpleNamespace(start_date=started_at)
-    context = {"data_interval_start": interval_at, "data_interval_end": interval_at + HOUR, "dag": dag}
-    assert interval_to_sync(context, Site()) == (begins_at, interval_at + HOUR)

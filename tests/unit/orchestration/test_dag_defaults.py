@@ -1,14 +1,13 @@
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, timedelta
 
 import pendulum
 import pytest
 
 from vte_wats.config.sites import Site
 from vte_wats.domain.errors import FatalError
-from vte_wats.orchestration.dag_options import DagSettings, read_dag_settings
-from vte_wats.orchestration.tasks import task_arguments
+from vte_wats.orchestration.dag_defaults import DagOptions, Priority, read_dag_options, task_arguments
 
 START_AT = pendulum.datetime(2026, 3, 2, tz="UTC")
 
@@ -36,7 +35,7 @@ def configure(monkeypatch):
 
 def test_only_the_start_date_has_to_be_given(configure):
     configure()
-    assert read_dag_settings() == DagSettings(
+    assert read_dag_options() == DagOptions(
         sites=(Site(),),
         start_date=START_AT,
         schedule="*/5 * * * *",
@@ -63,7 +62,7 @@ def test_every_option_is_read(configure):
         retries="0",
         retry_delay_s="300",
     )
-    assert read_dag_settings() == DagSettings(
+    assert read_dag_options() == DagOptions(
         sites=(Site("oslo"), Site("bergen")),
         start_date=pendulum.datetime(2026, 11, 1, tz="UTC"),
         schedule="0 * * * *",
@@ -87,16 +86,16 @@ def test_every_option_is_read(configure):
 )
 def test_a_start_date_is_an_instant_in_utc(configure, text, expected):
     configure(start_date=text)
-    start_date = read_dag_settings().start_date
+    start_date = read_dag_options().start_date
     assert start_date == expected
-    assert start_date.timezone_name == "UTC"
+    assert start_date.tzinfo is UTC
 
 
 @pytest.mark.parametrize("text", ["", "soon", "2026-13-01", "P1D", "2026-03-01/2026-03-02"])
 def test_a_start_date_that_is_none_names_the_option_the_rule_and_the_value(configure, text):
     configure(start_date=text)
     with pytest.raises(FatalError) as caught:
-        read_dag_settings()
+        read_dag_options()
     message = str(caught.value)
     assert message.startswith("VW106 [vte_wats] start_date: ")
     assert f"given {text!r}" in message
@@ -108,25 +107,25 @@ def test_a_start_date_that_is_none_names_the_option_the_rule_and_the_value(confi
 def test_a_number_that_is_none_names_the_option_the_rule_and_the_value(configure, option, text):
     configure(**{option: text})
     with pytest.raises(FatalError, match=rf"\[vte_wats\] {option}: a whole number from [01], given '{text}'"):
-        read_dag_settings()
+        read_dag_options()
 
 
 @pytest.mark.parametrize("option", ["max_active_runs", "retry_delay_s"])
 def test_zero_is_too_few(configure, option):
     configure(**{option: "0"})
     with pytest.raises(FatalError, match=f"{option}: a whole number from 1, given '0'"):
-        read_dag_settings()
+        read_dag_options()
 
 
 def test_more_slices_than_airflow_maps_are_refused(configure):
     configure(backfill_slices="1001")
     with pytest.raises(FatalError, match=r"backfill_slices: a whole number from 1 to 1,000, given '1001'"):
-        read_dag_settings()
+        read_dag_options()
 
 
 def test_tasks_are_tried_again_ever_more_patiently(configure):
     configure(retries="5", retry_delay_s="10")
-    arguments = task_arguments(Site(), read_dag_settings())
+    arguments = task_arguments(Site(), read_dag_options(), Priority.LIVE)
     assert arguments["retries"] == 5
     assert arguments["retry_delay"] == timedelta(seconds=10)
     assert arguments["retry_exponential_backoff"]
@@ -145,5 +144,5 @@ def test_tasks_are_tried_again_ever_more_patiently(configure):
 def test_a_site_that_cannot_be_told_apart_names_the_option_and_the_rule(configure, text, rule):
     configure(sites=text)
     with pytest.raises(FatalError, match=r"\[vte_wats\] sites: ") as caught:
-        read_dag_settings()
+        read_dag_options()
     assert rule in str(caught.value)

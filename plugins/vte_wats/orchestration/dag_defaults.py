@@ -1,0 +1,78 @@
+"""What the declarations of all DAGs share: the options of the deployment, default arguments, priorities, tags."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from enum import IntEnum
+from typing import Any
+
+from airflow.sdk import Param
+from airflow.sdk.configuration import conf
+
+from vte_wats.config.dag_options import SECTION, DagOptions, parse_dag_options, parse_sites
+from vte_wats.config.sites import Site
+from vte_wats.orchestration.failure_callback import save_failure
+from vte_wats.orchestration.retry import SyncRetryPolicy
+
+_LONGEST_RETRY_DELAY = timedelta(minutes=10)
+
+
+class Priority(IntEnum):
+    """Whose task goes first when several wait for a slot, of WATS above all: the highest number."""
+
+    LIVE = 300
+    RECONCILE = 200
+    BACKFILL = 100
+
+
+def read_dag_options() -> DagOptions:
+    """Return the options of this deployment, see :func:`vte_wats.config.dag_options.parse_dag_options`."""
+    return parse_dag_options(_text_of)
+
+
+def read_sites() -> tuple[Site, ...]:
+    """Return the sites of this deployment."""
+    return parse_sites(_text_of)
+
+
+def dag_arguments(site: Site, options: DagOptions, docstring: str | None) -> dict[str, Any]:
+    """Return what every DAG of a site is declared with: its help, from when on, and its tags."""
+    return {
+        "doc_md": docstring,
+        "start_date": options.start_date,
+        "tags": ["vte", "wats", *filter(None, [site.name])],
+    }
+
+
+def task_arguments(site: Site, options: DagOptions, priority: Priority) -> dict[str, Any]:
+    """Return the ``default_args`` of a DAG: its priority, how often a failed task is tried again, and who notes why."""
+    failed = save_failure(site)
+    return {
+        "retries": options.retries,
+        "retry_delay": options.retry_delay,
+        "retry_exponential_backoff": 2.0,
+        "max_retry_delay": _LONGEST_RETRY_DELAY,
+        "retry_policy": SyncRetryPolicy(),
+        "on_failure_callback": failed,
+        "on_retry_callback": failed,
+        "priority_weight": priority.value,
+        "weight_rule": "absolute",
+    }
+
+
+def transfer_params(dry_run: str, *, section: str | None = None) -> dict[str, Param]:
+    """Return the two fields that the form of every transferring DAG has; ``dry_run`` describes the first."""
+    return {
+        "dry_run": Param(False, type="boolean", title="Dry run", section=section, description=dry_run),
+        "force": Param(
+            False,
+            type="boolean",
+            title="Force",
+            section=section,
+            description="Post reports that are unchanged, too.",
+        ),
+    }
+
+
+def _text_of(option: str, default: str) -> str:
+    return str(conf.get(SECTION, option, fallback=default))

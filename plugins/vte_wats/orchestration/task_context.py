@@ -1,0 +1,59 @@
+"""What a task asks Airflow about the DAG run at hand."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import get_current_context
+
+from vte_wats.config.settings import Settings
+from vte_wats.config.sites import Site
+from vte_wats.orchestration.resources import read_state, storage_of
+from vte_wats.storage.staging import Staging, staging_of
+
+if TYPE_CHECKING:
+    from upath import UPath
+
+
+def staging(site: Site, settings: Settings, slice_name: str) -> Staging:
+    """Return the staging of one slice of the DAG run at hand."""
+    context = get_current_context()
+    storage: UPath = storage_of(site, settings)
+    return staging_of(storage, context["dag"].dag_id, context["dag_run"].run_id, slice_name)
+
+
+def interval_to_sync(context: Any, site: Site) -> tuple[datetime, datetime]:
+    """Return the data interval; a manual run without one covers the time from the watermark to its trigger."""
+    from_at, to_at = context.get("data_interval_start"), context.get("data_interval_end")
+    since_at = context["dag"].start_date
+    if from_at is None or to_at is None:
+        until_at = context["dag_run"].run_after
+        state = read_state(site, since_at)
+        return min(state.last_sync if state else since_at, until_at), until_at  # a state of the future is refused later
+    is_first = since_at < from_at < since_at + (to_at - from_at)  # a start date need not lie on a tick of the schedule
+    return since_at if is_first else from_at, to_at
+
+
+def sync_key(context: Any, attempt: int) -> str:
+    """Return what names this sync: the DAG run and the try of its plan. A cleared one transfers its slices again."""
+    name = f"{context['dag'].dag_id} {context['dag_run'].run_id} {attempt}"
+    return hashlib.sha256(name.encode()).hexdigest()[:12]
+
+
+def uploads_that_succeeded(context: Any, planned: int, task_id: str) -> list[dict[str, int]]:
+    """Return the results of the uploads of this very try.
+
+    What an earlier try left in XCom stays there when a cleared task fails before it starts, so the states decide which
+    results count. Airflow also hands over a bare value instead of a list when there is one slice; asking for map
+    indexes always gives a list.
+    """
+    from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+
+    run_id = context["dag_run"].run_id
+    states = RuntimeTaskInstance.get_task_states(
+        dag_id=context["dag"].dag_id, run_ids=[run_id], task_group_id=task_id.partition(".")[0]
+    ).get(run_id, {})
+    succeeded = [index for index in range(planned) if states.get(f"{task_id}_{index}") == "success"]
+    return list(context["ti"].xcom_pull(task_ids=task_id, map_indexes=succeeded)) if succeeded else []

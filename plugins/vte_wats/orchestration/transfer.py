@@ -1,0 +1,201 @@
+"""The tasks that every transferring DAG is made of: transfer a slice from VTE to WATS, and settle the accounts.
+
+A task body opens the resources it needs, calls one verb, and returns a small dict; the verbs live in ``vte_wats.sync``.
+Every task gets the name of the site it works for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import Asset, AssetAlias, TriggerRule, get_current_context, task, task_group
+
+from vte_wats.config.sites import Site
+from vte_wats.domain.errors import FatalError
+from vte_wats.messages import VW501
+from vte_wats.orchestration.wats_link import LINK_KEY, linked_task
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from vte_wats.config.settings import Settings
+    from vte_wats.domain.report import Refusal, Report
+    from vte_wats.sync.upload import ReadAgain
+
+UPLOAD_TASK = "transfer.upload"
+
+
+@dataclass(frozen=True, slots=True)
+class Settling:
+    """What the DAGs let their settle task do. Each field is one difference between them.
+
+    ``is_live``: the DAG run is a sign that the sync is alive. ``retries_held``: held runs were tried by the settings of
+    the plan. ``late_from``: the task that counted runs which came too late for every sync.
+    """
+
+    is_live: bool = False
+    retries_held: bool = True
+    late_from: str | None = None
+
+
+def transfer_and_settle(site: Site, slices: Any, settling: Settling, *, shows_progress: bool = False) -> Any:
+    """Transfer every slice of a plan, each by mapped tasks of its own, then settle; return what that came to."""
+    settled = settle.override(pool=site.state_pool, outlets=[AssetAlias(site.asset)])(
+        site.name, slices, asdict(settling)
+    )
+    transfer.partial(site=site, shows_progress=shows_progress).expand(part=slices) >> settled
+    return settled
+
+
+@task_group
+def transfer(site: Site, part: dict[str, Any], *, shows_progress: bool) -> Any:
+    """Transfer one slice from VTE to WATS; returns the counts of its outcomes."""
+    mapped = map_runs(site.name, extract(site.name, part))  # type: ignore[arg-type]
+    return upload.override(pool=site.wats_pool)(site.name, mapped, shows_progress=shows_progress)  # type: ignore[arg-type]
+
+
+@task(map_index_template="{{ slice_label }}")
+def extract(site_name: str, part: dict[str, Any]) -> dict[str, Any]:
+    """Read the slice's runs from VTE into staging."""
+    from vte_wats.orchestration.resources import open_source, read_settings
+    from vte_wats.orchestration.task_context import staging
+    from vte_wats.sync.extract import extract as extract_slice
+    from vte_wats.sync.slices import Slice
+
+    site = Site(site_name)
+    settings = read_settings(site)
+    a_slice = Slice.from_xcom(part)
+    get_current_context()["slice_label"] = a_slice.label  # type: ignore[typeddict-unknown-key]
+    with open_source(site, settings) as source:
+        read = extract_slice(source, staging(site, settings, a_slice.name), a_slice, settings)
+    return {"slice": a_slice.name, "label": a_slice.label, "read": read}
+
+
+@task(map_index_template="{{ slice_label }}")
+def map_runs(site_name: str, extracted: dict[str, Any]) -> dict[str, Any]:
+    """Turn the staged runs into staged reports."""
+    from vte_wats.orchestration.resources import read_settings
+    from vte_wats.orchestration.task_context import staging
+    from vte_wats.sync.map_runs import map_runs as map_slice
+
+    site = Site(site_name)
+    settings = read_settings(site)
+    get_current_context()["slice_label"] = extracted["label"]  # type: ignore[typeddict-unknown-key]
+    return extracted | map_slice(staging(site, settings, extracted["slice"]), settings)
+
+
+@linked_task(map_index_template="{{ slice_label }}")
+def upload(site_name: str, mapped: dict[str, Any], *, shows_progress: bool) -> dict[str, Any]:
+    """Compare the staged reports with WATS, post what is missing or changed, write dead letters."""
+    from vte_wats.orchestration import metrics
+    from vte_wats.orchestration.backfill_progress import save_slice
+    from vte_wats.orchestration.resources import open_wats, read_settings, storage_of, wats_connection
+    from vte_wats.orchestration.task_context import staging
+    from vte_wats.storage.dead_letters import DeadLetters
+    from vte_wats.storage.in_flight_keys import InFlightKeys
+    from vte_wats.sync.upload import UploadOptions, first_achieved
+    from vte_wats.sync.upload import upload as upload_slice
+
+    site = Site(site_name)
+    settings = read_settings(site)
+    context = get_current_context()
+    context["slice_label"] = mapped["label"]  # type: ignore[typeddict-unknown-key]
+    params = context["params"]
+    options = UploadOptions(datetime.now(UTC), force=params["force"], dry_run=params["dry_run"])
+    storage, staged = storage_of(site, settings), staging(site, settings, mapped["slice"])
+    dag_id, dag_run_id = context["dag"].dag_id, context["dag_run"].run_id
+    dead_letters = DeadLetters(storage, dag_id=dag_id, run_id=dag_run_id)
+    name = f"{dag_id} {dag_run_id} {mapped['slice']}"
+    with open_wats(site, settings) as wats, InFlightKeys(storage, name, options.now_at) as keys:
+        try:
+            counts = upload_slice(
+                staged,
+                wats,
+                dead_letters,
+                settings,
+                options,
+                read=mapped["read"],
+                in_flight=keys,
+                read_again=_reader(site, settings),
+            )
+        finally:
+            metrics.sent(site, wats.request_stats())
+    if (shown := first_achieved(staged)) is not None:
+        context["ti"].xcom_push(key=LINK_KEY, value=wats_connection(site).page_of(shown))
+    if not options.dry_run:
+        metrics.transferred(site, counts)
+    if shows_progress:
+        save_slice(context, site, staged, mapped["slice"], counts["read"])
+    return counts | asdict(wats.request_stats())
+
+
+def _reader(site: Site, settings: Settings) -> ReadAgain:
+    """Return what reads runs from VTE once more; nothing is dialled unless it is asked."""
+    from vte_wats.orchestration.resources import open_source
+    from vte_wats.sync.map_runs import read_again
+
+    def reader(guids: Sequence[UUID]) -> list[Report | Refusal]:
+        with open_source(site, settings) as source:
+            return read_again(source, settings, guids)
+
+    return reader
+
+
+@task(trigger_rule=TriggerRule.ALL_DONE)
+def settle(site_name: str, slices: Any, settling: dict[str, Any]) -> dict[str, Any]:
+    """Balance the accounts of all slices; only a complete window extends coverage and moves ``lastSync``."""
+    from vte_wats.domain.outcome import Outcome
+    from vte_wats.orchestration.handover import Handover
+    from vte_wats.orchestration.history_writer import settled_history, write_history
+    from vte_wats.orchestration.resources import read_history, read_settings, storage_of, write_state
+    from vte_wats.orchestration.task_context import sync_key, uploads_that_succeeded
+    from vte_wats.orchestration.verified_state import state_to_settle
+    from vte_wats.storage.staging import discard
+    from vte_wats.sync.settle import settle as settle_slices
+    from vte_wats.sync.upload import REDRIVEN
+
+    context = get_current_context()
+    left = Handover.pull(context, "plan")
+    if slices is None or left is None or left.planned is None:
+        raise FatalError(VW501, "nothing was planned, so nothing was transferred; the log of the failed task says why")
+    site, planned, rules = Site(site_name), left.planned, Settling(**settling)
+    settings = read_settings(site)
+    state, starts = state_to_settle(context, site, planned)
+    results = uploads_that_succeeded(context, len(slices), UPLOAD_TASK)
+    history = read_history(site).seen(planned.snapshot, state.coverage)
+    late = Handover.pull(context, rules.late_from) if rules.late_from else None
+    try:
+        after = settle_slices(
+            state,
+            planned.window,
+            len(slices),
+            results,
+            planned.settings_hash if rules.retries_held else state.settings_hash,  # of the plan, not of later settings
+            key=sync_key(context, planned.attempt),
+            late=late.late if late else {},
+        )
+    except FatalError:
+        write_history(context, site, settings, state, history)
+        raise
+    discard(storage_of(site, settings), context["dag"].dag_id, context["dag_run"].run_id)
+    history = settled_history(context, history, after, results, is_live=rules.is_live)
+    write_history(context, site, settings, after, history)
+    if not context["params"]["dry_run"] and not (
+        starts and planned.window is None
+    ):  # only a sync of time starts a state
+        write_state(site, after)  # it knows this sync by now, should this try end before it can say so
+        Handover(receipt=after.receipt()).push(context)
+    outcomes = {name: sum(result[name] for result in results) for name in (*Outcome, REDRIVEN)}
+    if not context["params"]["dry_run"]:
+        _announce(context, site, outcomes)
+    return {"last_sync": after.last_sync.isoformat(), **outcomes}
+
+
+def _announce(context: Any, site: Site, outcomes: Mapping[str, int]) -> None:
+    """Emit the site's asset when WATS holds something new; DAGs of other teams may run on it."""
+    new = {name: outcomes[name] for name in ("uploaded", "replaced") if outcomes[name]}
+    if new:
+        context["outlet_events"][AssetAlias(site.asset)].add(Asset(site.asset), extra=new)

@@ -1,0 +1,162 @@
+"""Every Variable of a site, defined once: its name, what it holds, and what happens when it holds something else.
+
+Tasks read and write through :class:`Variables`; the status page parses the same definitions with the texts that it
+reads from Airflow's database.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from airflow.sdk import Variable
+from pydantic import TypeAdapter, ValidationError
+
+from vte_wats.alerting.missed_deadline import MissedDeadline
+from vte_wats.alerting.monitor_state import MonitorState
+from vte_wats.alerting.task_failure import TaskFailure
+from vte_wats.backfill.progress import Progress
+from vte_wats.config.sites import Site
+from vte_wats.domain.errors import FatalError, RetriableError
+from vte_wats.messages import VW112, VW113, VW516, VW904, VW908, VW910, VW925, VW926, Follows, Message
+from vte_wats.state.coverage import State
+from vte_wats.state.history import History
+from vte_wats.wats.rate_limiter import BudgetUsage
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class StoredVariable(Generic[T]):
+    """One Variable of a site. A damaged one stops the task, or counts as absent with a warning, as ``damaged`` says."""
+
+    name_of: Callable[[Site], str]
+    adapter: TypeAdapter[T]
+    damaged: Message
+    advice: Callable[[Site], str] = lambda _: "It is ignored"
+    compact: bool = False
+
+    def parse(self, site: Site, text: str | None) -> T | None:
+        """Return what a text holds, ``None`` without one. Raises FatalError when a damaged one must not be ignored."""
+        if text is None:
+            return None
+        try:
+            return self.adapter.validate_json(text)
+        except ValidationError as exc:
+            problem = f"the Variable {self.name_of(site)} is damaged: {exc.errors()[0]['msg']}. {self.advice(site)}"
+            if self.damaged.follows is Follows.STOPS:
+                raise FatalError(self.damaged, problem) from exc
+            log.warning("%s %s", self.damaged, problem)
+            return None
+
+    def dump(self, value: T) -> str:
+        """Return the text that holds a value."""
+        return self.adapter.dump_json(
+            value, indent=None if self.compact else 1, by_alias=True, exclude_defaults=self.compact
+        ).decode()
+
+
+STATE: StoredVariable[State] = StoredVariable(
+    lambda site: site.state_variable,
+    TypeAdapter(State),
+    VW516,
+    lambda site: f"Restore it from a backup, or {site.start_over}",
+)
+HISTORY: StoredVariable[History] = StoredVariable(
+    lambda site: site.history_variable, TypeAdapter(History), VW904, lambda _: "Its counts start again", compact=True
+)
+MONITOR_STATE: StoredVariable[MonitorState] = StoredVariable(
+    lambda site: site.alerts_variable, TypeAdapter(MonitorState), VW926, lambda _: "Every condition is observed again"
+)
+BUDGET_USAGE: StoredVariable[BudgetUsage] = StoredVariable(
+    lambda site: site.budget_variable,
+    TypeAdapter(BudgetUsage),
+    VW112,
+    lambda _: "Delete it a minute after the last request to WATS: it holds what was sent in that minute, nothing else",
+)
+MISSED_DEADLINE: StoredVariable[MissedDeadline] = StoredVariable(
+    lambda site: site.deadline_variable, TypeAdapter(MissedDeadline), VW908
+)
+LAST_FAILURE: StoredVariable[TaskFailure] = StoredVariable(
+    lambda site: site.failure_variable, TypeAdapter(TaskFailure), VW910
+)
+BACKFILL: StoredVariable[Progress] = StoredVariable(
+    lambda site: site.backfill_variable,
+    TypeAdapter(Progress),
+    VW925,
+    lambda _: "The progress of the backfill is not shown",
+)
+
+
+class Variables:
+    """The Variables of one site, as tasks read and write them.
+
+    Airflow's Variables know no lock: the pool of whoever writes one has a single slot. :meth:`replace` notices another
+    writer all the same.
+    """
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+
+    def settings_text(self) -> str | None:
+        """Return the site's settings as people wrote them."""
+        return self._text(self._site.settings_variable)
+
+    def load(self, variable: StoredVariable[T]) -> T | None:
+        """Return what a Variable holds, see :meth:`StoredVariable.parse`."""
+        return variable.parse(self._site, self._text(variable.name_of(self._site)))
+
+    def load_with_text(self, variable: StoredVariable[T]) -> tuple[T | None, str | None]:
+        """Return what a Variable holds, and its text for :meth:`replace`."""
+        text = self._text(variable.name_of(self._site))
+        return variable.parse(self._site, text), text
+
+    def save(self, variable: StoredVariable[T], value: T) -> None:
+        """Write a Variable."""
+        Variable.set(variable.name_of(self._site), variable.dump(value))
+
+    def replace(self, variable: StoredVariable[T], value: T, read: str | None) -> str:
+        """Write a Variable that still holds the text that was ``read``; return its new text.
+
+        Raises RetriableError when another task has written it since.
+        """
+        name = variable.name_of(self._site)
+        if self._text(name) != read:
+            raise RetriableError(
+                VW113,
+                f"another task uses WATS at the same time: it wrote the Variable {name}. Give the pool of this task as "
+                "many slots as concurrent_tasks of the WATS connection says, one by default",
+            )
+        text = variable.dump(value)
+        Variable.set(name, text, description="Written by the tasks that use WATS; leave it alone.")
+        return text
+
+    @staticmethod
+    def _text(name: str) -> str | None:
+        text: str | None = Variable.get(name, default=None)
+        return text
+
+
+class BudgetVariable:
+    """The requests of the last minute and a pause that WATS asked for; a ``rate_limiter.BudgetStore``.
+
+    Another writer shows that the pool is set wrongly, or that a task which Airflow took for dead is still at work.
+    """
+
+    def __init__(self, site: Site) -> None:
+        self._variables = Variables(site)
+        self._text: str | None = None
+
+    def load(self) -> BudgetUsage:
+        """Return what the holder before left; nothing when there was none."""
+        found = self._variables.load_with_text(BUDGET_USAGE)
+        self._text = found[1]
+        return found[0] or BudgetUsage()
+
+    def save(self, usage: BudgetUsage) -> None:
+        """Keep this for the next holder. Raises RetriableError when another task has written since."""
+        self._text = self._variables.replace(BUDGET_USAGE, usage, self._text)

@@ -1,0 +1,61 @@
+"""The state of a site at both ends of a DAG run: verified by its plan, read again by its settle task."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from vte_wats.config.settings import Settings
+from vte_wats.config.sites import Site
+from vte_wats.domain.source import SourceIdentity
+from vte_wats.orchestration.handover import KEY, Handover, Planned
+from vte_wats.orchestration.resources import read_state, wats_host
+from vte_wats.state.coverage import State
+from vte_wats.state.state_guard import SyncEnvironment, refuse_lost_state, verify_state
+
+
+def verified_state(context: Any, site: Site, seen: tuple[SourceIdentity, datetime], settings: Settings) -> State:
+    """Return what has been synced with this source and this WATS.
+
+    ``seen`` is the identity of the source, and its clock at that moment.
+    Raises FatalError when the state is not theirs, unless the run was triggered with ``accept_identity``.
+    """
+    accepted = context["params"].get("accept_identity", False)
+    # Asked before the state is read: a sync that settles in between may make the state newer, never older.
+    settled = last_receipt(context)
+    since_at = context["dag"].start_date
+    state = read_state(site, since_at)
+    if not accepted:
+        refuse_lost_state(site, state, settled)
+    identity, server_now_at = seen
+    here = SyncEnvironment(site, identity, wats_host(site), server_now_at, datetime.now(UTC))
+    return verify_state(state or State(since_at=since_at.astimezone(UTC)), here, settings, accepted=accepted)
+
+
+def state_to_settle(context: Any, site: Site, planned: Planned) -> tuple[State, bool]:
+    """Return the state as it is now, verified as the plan did, and whether it starts with this very sync."""
+    stored = read_state(site, context["dag"].start_date)
+    if stored is None and planned.state.syncs:
+        refuse_lost_state(site, None, planned.state.receipt())
+    state = stored or State(since_at=planned.state.since_at)
+    return state.verified_as(planned.state), stored is None
+
+
+def last_receipt(context: Any) -> Mapping[str, Any] | None:
+    """Return the greatest receipt that settle left in the DAG runs before, as far as Airflow finds them.
+
+    Airflow orders earlier runs by their logical date. PostgreSQL puts a manual run, which has none, before all others,
+    so the run that succeeded last is asked by its id, too.
+    """
+    ti = context["ti"]
+    wanted = {"task_ids": "settle", "key": KEY, "map_indexes": -1}
+    left = [ti.xcom_pull(**wanted, include_prior_dates=True)]
+    if (before := ti.get_previous_dagrun(state="success")) is not None:
+        left.append(ti.xcom_pull(**wanted, run_id=before.run_id))
+    receipts = [handover.receipt for handover in map(Handover.of, left) if handover is not None and handover.receipt]
+    return max(
+        receipts,
+        key=lambda receipt: (datetime.fromisoformat(receipt["started"]), receipt["syncs"]),
+        default=None,
+    )
