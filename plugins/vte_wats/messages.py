@@ -536,14 +536,14 @@ VW925 = Message(
     "VW925",
     Follows.WARNS,
     "the Variable is damaged: the progress of a backfill",
-    "somebody wrote to it",
+    "somebody changed it by hand",
     "nothing; the backfill goes on, its progress is not shown",
 )
 VW926 = Message(
     "VW926",
     Follows.WARNS,
     "the Variable is damaged: the state of the monitor",
-    "somebody wrote to it",
+    "somebody changed it by hand",
     "nothing; every condition is observed again",
 )
 

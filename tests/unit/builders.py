@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from itertools import count
+from typing import Any
 from uuid import UUID
 
 from vte_wats.config.settings import Settings
+from vte_wats.domain.outcome import Outcome
 from vte_wats.domain.report import NaturalKey, Report
 from vte_wats.domain.run import VteProduct, VteTestplan, VteTestRun
 from vte_wats.intervals.interval import Interval
@@ -19,11 +21,11 @@ def guid_of(number: int) -> UUID:
     return UUID(int=number)
 
 
-def a_settings(**answers) -> Settings:
+def a_settings(**answers: Any) -> Settings:
     return Settings(**{"source_timezone": "Europe/Oslo", "process_map": {"Gain": 100}, **answers})
 
 
-def a_run(number: int = 1, **fields) -> VteTestRun:
+def a_run(number: int = 1, **fields: Any) -> VteTestRun:
     """Return run ``number``: a unit and a second of its own."""
     typical = {
         "index_guid": guid_of(number),
@@ -52,7 +54,7 @@ _syncs = count(1)
 
 
 def a_sync(
-    window: Interval | None = None, outcomes: dict | None = None, settings_hash: str = "1234", **how
+    window: Interval | None = None, outcomes: dict[Outcome, int] | None = None, settings_hash: str = "1234", **how: Any
 ) -> SettledSync:
     """Return a balanced sync, another one at each call."""
     return SettledSync(f"sync-{next(_syncs)}", window, outcomes or {}, settings_hash, **how)

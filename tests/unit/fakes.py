@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 from vte_wats.domain.errors import RejectedError, RetriableError, VteWatsError
@@ -95,7 +96,7 @@ class FakeWats:
 
     def find_reports(self, ids: Sequence[UUID]) -> dict[UUID, StoredReport]:
         self.asked.append(len(ids))
-        found = [self.reports[one] for one in ids if one in self.reports]
+        found = [self.reports[guid] for guid in ids if guid in self.reports]
         return {
             r.report_id: StoredReport(r.report_id, self.renamed.get(r.report_id, r.report_id), r.source_hash)
             for r in found
@@ -108,12 +109,12 @@ class FakeWats:
             if r.natural_key in keys
         }
 
-    def fetch(self, ids: Sequence[UUID]) -> dict[UUID, dict]:
+    def fetch(self, ids: Sequence[UUID]) -> dict[UUID, dict[str, Any]]:
         run_of = {name: guid for guid, name in self.renamed.items()}
-        runs = {one: run_of.get(one, one) for one in ids if one not in self.renamed}
+        runs = {stored_as: run_of.get(stored_as, stored_as) for stored_as in ids if stored_as not in self.renamed}
         return {
-            one: json.loads(self.reports[run].body) | {"id": str(one)}
-            for one, run in runs.items()
+            stored_as: json.loads(self.reports[run].body) | {"id": str(stored_as)}
+            for stored_as, run in runs.items()
             if run in self.reports
         }
 
@@ -134,8 +135,8 @@ class FakeWats:
             yield Submission(report)
 
     def _store(self, report: Report) -> None:
-        standing = (one.report_id for one in self.reports.values() if one.natural_key == report.natural_key)
-        same_test = next(standing, None)
+        same = (known.report_id for known in self.reports.values() if known.natural_key == report.natural_key)
+        same_test = next(same, None)
         if same_test is not None:
             del self.reports[same_test]
         self.reports[report.report_id] = report

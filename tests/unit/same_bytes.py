@@ -14,7 +14,8 @@ from datetime import datetime
 from itertools import product
 from uuid import UUID
 
-from tests.unit.mapping_builders import a_number, a_run, a_settings, a_text, an_other
+from tests.unit.builders import a_settings
+from tests.unit.mapping_builders import a_number, a_run, a_text, an_other
 from vte_wats.config.settings import Settings
 from vte_wats.domain.errors import RejectedError
 from vte_wats.domain.run import VteProduct, VteTestplan, VteTestRun

@@ -41,6 +41,7 @@ def test_the_archive_holds_what_a_site_installs_and_nothing_else(unpacked):
     assert (unpacked / "plugins" / ".airflowignore").is_file()
 
 
+@pytest.mark.slow
 def test_the_dags_of_the_archive_load_with_the_package_beside_them(unpacked):
     probe = (
         "import sys\n"

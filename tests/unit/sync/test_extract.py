@@ -11,8 +11,7 @@ from upath import UPath
 from tests.unit.builders import NOON_LOCAL, a_run, a_settings, guid_of
 from tests.unit.fakes import FakeSource
 from vte_wats.domain.errors import RetriableError
-from vte_wats.domain.report import Refusal, Report
-from vte_wats.domain.run import VteStepResult, VteTestplan, VteTestRun
+from vte_wats.domain.run import VteStepResult, VteTestRun
 from vte_wats.intervals.wall_clock import LocalRange
 from vte_wats.messages import VW392
 from vte_wats.storage.staging import Staging
@@ -120,41 +119,3 @@ def test_the_same_rows_give_the_same_report_in_whatever_slice_a_run_is_read(stag
 def test_a_connection_lost_while_reading_fails_the_extract(staging):
     with pytest.raises(RetriableError):
         extract(BrokenSource(a_run(1), a_run(2)), staging, Slice("s0001", 2, ranges=(FIRST_TEN,)), a_settings())
-
-
-def test_map_stages_a_report_or_a_reason_for_every_run_in_their_order(staging, caplog):
-    runs = [
-        a_run(1, steps=(STEP,)),
-        a_run(2, serial=" "),
-        a_run(3, testplan=VteTestplan(name="Unheard of")),
-        a_run(4, result_code=77),
-        a_run(5),
-    ]
-    staging.write(RUNS, (run.model_dump_json() for run in runs))
-    assert map_runs(staging, a_settings()) == {"reports": 2, "dead": 1, "held": 2}
-    mapped = list(staged_mappings(staging))
-    assert [type(one) for one in mapped] == [Report, Refusal, Refusal, Refusal, Report]
-    assert [getattr(one, "kind", None) for one in mapped] == [None, "dead", "held", "held", None]
-    assert [one.report_id if isinstance(one, Report) else one.index_guid for one in mapped] == [
-        r.index_guid for r in runs
-    ]
-    assert "Unheard of" in mapped[2].reason
-    assert "77" in mapped[3].reason
-    assert f"Run {guid_of(2)} dead: " in caplog.text
-    assert f"Run {guid_of(3)} held: " in caplog.text
-
-
-def test_map_makes_the_same_bytes_again(staging, tmp_path):
-    staging.write(RUNS, [a_run(n, steps=(STEP,)).model_dump_json() for n in range(5)])
-    map_runs(staging, a_settings())
-    first = (tmp_path / "reports.jsonl.gz").read_bytes()
-    map_runs(staging, a_settings())
-    assert (tmp_path / "reports.jsonl.gz").read_bytes() == first
-
-
-def test_equal_reasons_share_a_signature(staging):
-    runs = [a_run(n, testplan=VteTestplan(name="Unheard of")) for n in range(2)]
-    staging.write(RUNS, (run.model_dump_json() for run in runs))
-    map_runs(staging, a_settings())
-    first, second = staged_mappings(staging)
-    assert first.signature == second.signature

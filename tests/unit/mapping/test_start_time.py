@@ -11,7 +11,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from tests.unit.mapping_builders import a_settings
+from tests.unit.builders import a_settings
 from vte_wats.domain.errors import RejectedError
 from vte_wats.mapping.start_time import start_of
 

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from upath import UPath
 
+from tests.unit.builders import a_settings
 from tests.unit.fakes import FakeSource, FakeWats
-from tests.unit.mapping_builders import a_number, a_run, a_settings, a_text
+from tests.unit.mapping_builders import a_number, a_run, a_text
 from vte_wats.domain.errors import FatalError
 from vte_wats.domain.report import Report
 from vte_wats.reconcile.compare import Comparison, differences, refuse_altered, sample_of, verify

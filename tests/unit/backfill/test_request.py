@@ -1,11 +1,10 @@
-"""What a person may ask a backfill for, how it is cut into parts, and how far it says it is."""
+"""What a person may ask a backfill for, and how it is cut into parts."""
 
 from __future__ import annotations
 
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
-from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -14,22 +13,20 @@ from hypothesis import strategies as st
 from upath import UPath
 
 from tests.unit.builders import a_run, a_settings, guid_of
-from tests.unit.fakes import FakeSource, FakeWats
-from vte_wats.backfill.dry_run_report import lines, merge_previews, preview
-from vte_wats.backfill.progress import Progress
-from vte_wats.backfill.request import Part, estimated_s, parts_of_guids, parts_of_time, read_request
+from vte_wats.backfill.request import (
+    Part,
+    dead_letters_of,
+    estimated_s,
+    parts_of_guids,
+    parts_of_time,
+    read_request,
+    redrive,
+)
 from vte_wats.domain.errors import FatalError
-from vte_wats.domain.outcome import Outcome
-from vte_wats.domain.run import VteProduct
+from vte_wats.domain.outcome import DeadLetterKind
 from vte_wats.intervals.dst import local_ranges
 from vte_wats.intervals.interval import Interval
 from vte_wats.storage.dead_letters import DeadLetters
-from vte_wats.storage.in_flight_keys import InFlightKeys
-from vte_wats.storage.staging import Staging
-from vte_wats.sync.extract import extract
-from vte_wats.sync.map_runs import map_runs
-from vte_wats.sync.slices import Slice
-from vte_wats.sync.upload import UploadOptions, upload
 
 NOW_AT = datetime(2026, 6, 16, 12, 0, 0, 500_000, tzinfo=UTC)
 BLANK = {"from": None, "to": None, "guids": [], "dead_letters": None, "batch_size": None}
@@ -146,7 +143,7 @@ def test_named_runs_are_in_exactly_one_part_each(numbers, size):
     assert all(part.runs <= size for part in parts)
 
 
-def test_letters_that_stay_letters_are_not_carried_again_by_the_next_part():
+def test_dead_letters_that_stay_are_not_transferred_again_by_the_next_part():
     first, second = parts_of_guids([guid_of(n) for n in range(4)], 2)
     still_there = [guid_of(1), guid_of(2), guid_of(3)]
     assert first.guids_among(still_there) == [guid_of(1)]
@@ -159,77 +156,38 @@ def test_the_estimate_counts_every_request_against_the_budget():
     assert estimated_s(0, 100, 500) == 0
 
 
-# ------------------------------------------------------------------------------------------------------------ progress
-def a_progress(**fields):
-    started = {"run_id": "manual__1", "asked": "June", "dry_run": False, "force": False, "runs": 1_000, "parts": 2}
-    return Progress(**started, estimate_s=600, started_at=NOW_AT, updated_at=NOW_AT, **fields)
+# ------------------------------------------------------------------------------------------------------- dead letters
+@pytest.fixture
+def dead_letters(tmp_path) -> DeadLetters:
+    found = DeadLetters(UPath(tmp_path))
+    for number, signature in [(1, "serial is blank"), (2, "serial is blank"), (3, "part number is blank")]:
+        found.put(a_run(number), DeadLetterKind.DEAD, signature, signature, NOW_AT)
+    return found
 
 
-def test_progress_goes_from_the_estimate_to_what_was_measured():
-    progress = a_progress().with_part(1, NOW_AT)
-    assert (progress.transferred, progress.remaining_s) == (0, 600)
-    progress = progress.with_slice("s0001", 100, NOW_AT + timedelta(seconds=30))
-    assert (progress.transferred, progress.remaining_s) == (100, 270)
-    assert "100 of 1,000 runs (10%), part 1 of 2, 0 h 04 min 30 s to go" in str(progress)
+@pytest.mark.parametrize(
+    ("signature", "expected"), [("all", [1, 2, 3]), ("serial is blank", [1, 2])], ids=["all", "one-group"]
+)
+def test_runs_are_found_by_the_signature_of_their_dead_letters(dead_letters, signature, expected):
+    assert redrive(dead_letters, signature) == [guid_of(number) for number in expected]
 
 
-def test_what_is_carried_again_counts_once():
-    outcomes = {Outcome.UPLOADED: 399, Outcome.DEAD: 1}
-    progress = a_progress().with_slice("s0001", 100, NOW_AT).with_slice("s0001", 100, NOW_AT)
-    assert progress.transferred == 100
-    progress = progress.with_settled(outcomes, {}, NOW_AT).with_settled(outcomes, {}, NOW_AT)
-    assert (progress.transferred, progress.outcomes[Outcome.UPLOADED]) == (400, 399)
-    ended = progress.with_part(2, NOW_AT).with_settled({Outcome.UNCHANGED: 500}, {}, NOW_AT)
-    assert (ended.transferred, ended.remaining_s, ended.ended_at) == (900, 0, NOW_AT)
+def test_a_signature_nobody_has_is_refused_with_those_there_are(dead_letters):
+    with pytest.raises(FatalError, match=r"serial is blank \(2 runs\); part number is blank \(1 runs\)"):
+        redrive(dead_letters, "serial")
 
 
-def test_progress_survives_the_variable():
-    progress = a_progress().with_settled({Outcome.UPLOADED: 400}, {}, NOW_AT)
-    assert Progress.model_validate_json(progress.model_dump_json()) == progress
+def test_all_of_no_dead_letters_is_no_mistake(tmp_path):
+    assert redrive(DeadLetters(UPath(tmp_path)), "all") == []
 
 
-# ------------------------------------------------------------------------------------------------------------- preview
-def test_a_dry_run_says_what_would_be_shortened_rejected_and_held(tmp_path):
-    long = VteProduct(name="PN-1")
-    runs = [
-        a_run(1),
-        a_run(2, operator="O" * 101, product=long),
-        a_run(3, operator="O" * 150, info1="I" * 101),
-        a_run(4, serial=" "),
-        a_run(5, result_code=77),
-    ]
-    staging, settings = Staging(UPath(tmp_path)), a_settings()
-    part = Slice("g0001", len(runs), guids=tuple(run.index_guid for run in runs))
-    extract(FakeSource(*runs), staging, part, settings)
-    map_runs(staging, settings)
-    wats, letters = FakeWats(), DeadLetters(UPath(tmp_path))
-    with InFlightKeys(UPath(tmp_path), "backfill", NOW_AT) as claims:
-        upload(
-            staging,
-            wats,
-            letters,
-            settings,
-            UploadOptions(NOW_AT, dry_run=True),
-            read=len(runs),
-            in_flight=claims,
-            read_again=lambda _: [],
-        )
-    found = preview(staging)
-    assert found["shortened"]["operator"] == {"runs": 2, "examples": [str(guid_of(2)), str(guid_of(3))]}
-    assert found["shortened"]["info1"]["runs"] == 1
-    assert found["dead"] == {"serial is blank": {"runs": 1, "examples": [str(guid_of(4))]}}
-    assert [seen["examples"] for seen in found["held"].values()] == [[str(guid_of(5))]]
-    assert not wats.posted
-    assert not letters.guids()
-    both = merge_previews([found, found])
-    assert both["shortened"]["operator"]["runs"] == 4
-    assert len(both["shortened"]["operator"]["examples"]) == 3
-    assert f"dead: 2 runs · serial is blank · such as {guid_of(4)}, {guid_of(4)}" in list(lines(both))
+def test_a_signature_that_no_dead_letter_has_any_more_names_no_runs(dead_letters):
+    assert dead_letters_of(dead_letters, "serial is blank") == [guid_of(1), guid_of(2)]
+    assert dead_letters_of(dead_letters, "serial") == []
 
 
-def test_a_preview_stays_small_whatever_it_counts():
-    many = [{"dead": {f"reason {n}": {"runs": n, "examples": [str(UUID(int=n))] * 9}}} for n in range(1, 200)]
-    found = merge_previews(many)["dead"]
-    assert len(found) == 50
-    assert max(len(seen["examples"]) for seen in found.values()) == 3
-    assert next(iter(found)) == "reason 199"
+def test_the_runs_in_the_dead_letters_are_not_read(dead_letters, tmp_path):
+    for path in (tmp_path / "dead_letters").iterdir():
+        head, before_run, _ = path.read_bytes().partition(b'"run":')
+        path.write_bytes(head + before_run)
+    assert redrive(dead_letters, "serial is blank") == [guid_of(1), guid_of(2)]

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import math
-import pickle
 from datetime import datetime
 from uuid import UUID
 
@@ -11,9 +10,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from tests.unit.builders import a_run, guid_of
-from vte_wats.domain.errors import FatalError, HeldError, RejectedError, RetriableError
 from vte_wats.domain.run import StepKind, VteProduct, VteStepResult, VteTestplan, VteTestRun
-from vte_wats.messages import VW299, VW392, VW404, VW417
 
 # What SQL Server can hand out: any text of whole characters, any 64-bit number that is one.
 texts = st.none() | st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -109,20 +106,3 @@ def test_a_run_names_itself_without_its_steps():
         assert "'SN-1'" in text
         assert "2 steps" in text
         assert "secret-looking" not in text
-
-
-@pytest.mark.parametrize(
-    "error",
-    [
-        RetriableError(VW392, "busy", 12.5),
-        RejectedError(VW417, "serial is blank", "blank"),
-        HeldError(VW404, "not mapped", "unmapped"),
-        FatalError(VW299, "wrong login"),
-    ],
-    ids=lambda error: type(error).__name__,
-)
-def test_errors_survive_pickling(error):
-    again = pickle.loads(pickle.dumps(error))
-    assert type(again) is type(error)
-    assert str(again) == str(error)
-    assert vars(again) == vars(error)

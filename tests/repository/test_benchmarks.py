@@ -1,9 +1,12 @@
+"""The benchmarks' pages say what their results and their commands say; fifty sites are counted right."""
+
 from __future__ import annotations
 
 from dataclasses import replace
 
 import pytest
 
+from benchmarks import page
 from benchmarks.fifty_sites import AS_INSTALLED, PAGE, REMEDIED, Fleet, Line, Measured, lines, written
 from vte_wats.config.settings import Settings
 from vte_wats.wats.connection import GuidQuoting, WatsOptions
@@ -54,6 +57,10 @@ def test_it_starts_from_the_defaults_of_the_package():
     assert id_forms(GuidQuoting.AUTO)[0].max_ids == Measured().ids_a_query
 
 
-def test_the_page_holds_what_the_command_writes():
+def test_the_page_of_the_benchmarks_is_the_one_that_the_results_make():
+    assert page.PAGE.read_text(encoding="utf-8") == page.page_of(page.read_results())
+
+
+def test_the_page_of_fifty_sites_holds_what_the_command_writes():
     text = PAGE.read_text(encoding="utf-8")
     assert written(text) == text, "run: python -m benchmarks.fifty_sites"

@@ -7,7 +7,8 @@ import math
 
 import pytest
 
-from tests.unit.mapping_builders import a_number, a_run, a_settings, a_text, an_other, body_of, steps_of
+from tests.unit.builders import a_settings
+from tests.unit.mapping_builders import a_number, a_run, a_text, an_other, body_of, steps_of
 from vte_wats.domain.errors import HeldError, RejectedError
 from vte_wats.mapping.report_builder import map_run
 
