@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.vte.faults import Fault
+from sandbox.sqlserver.faults import Fault
 from tests.integration.conftest import hook_to
 from vte_wats.errors import FatalError, RetriableError
 from vte_wats.ports import TimeRange
