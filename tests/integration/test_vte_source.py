@@ -11,9 +11,9 @@ from uuid import UUID, uuid4
 import pytest
 from upath import UPath
 
-from sandbox.plant import READER, READER_PASSWORD, SCHEMA
-from sandbox.vte.database import VteDatabase
-from sandbox.vte.server import Login, VteServer
+from sandbox.plant import READER, READER_PASSWORD
+from sandbox.sqlserver.server import Login, SqlServer
+from sandbox.vte.database import NAME, SCHEMA, open_database
 from tests.integration.conftest import hook_to
 from vte_wats.config.settings import AmbiguousTime, Settings
 from vte_wats.domain.errors import FatalError
@@ -70,13 +70,12 @@ def test_an_other_value_of_any_type_a_site_may_have_is_read_as_text(sql_type, va
     schema = SCHEMA.read_text(encoding="utf-8")
     theirs = schema.replace("[TestResult] varbinary(max)", f"[TestResult] {sql_type}")
     assert theirs != schema
-    database, guid = VteDatabase(), uuid4()
-    database.run_script(theirs)
+    database, guid = open_database(schema=theirs), uuid4()
     run = {"Index_GUID": guid, "Timestamp": NOON, "Result": 1}
     step = {"Index_GUID": guid, "TestStepNumber": 1, "TestName": "Trace", "TestResult": value}
     database.insert_rows({"IndexData": [run], "TestDataOther": [step]})
-    with VteServer(database, logins=[Login(READER, READER_PASSWORD)], timezone="Europe/Oslo") as server:
-        fields = {"conn_type": "mssql", "host": server.host, "port": server.port, "schema": "VTE9_3"}
+    with SqlServer(database, logins=[Login(READER, READER_PASSWORD)], timezone="Europe/Oslo") as server:
+        fields = {"conn_type": "mssql", "host": server.host, "port": server.port, "schema": NAME}
         with VteSource(site(), hook_to(fields | {"login": READER, "password": READER_PASSWORD})) as source:
             (read,) = source.runs_between([HOUR])
     assert [(step.kind, step.value) for step in read.steps] == [(StepKind.OTHER, expected)]

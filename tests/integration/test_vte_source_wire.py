@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.vte.faults import Fault
+from sandbox.sqlserver.faults import Fault
 from tests.integration.conftest import hook_to
 from vte_wats.config.settings import Settings
 from vte_wats.domain.errors import FatalError, RetriableError
