@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import subprocess
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -42,9 +43,14 @@ def read(name: str) -> str:
     return (REPOSITORY / name).read_text(encoding="utf-8")
 
 
-def loop_targets(tree: ast.AST) -> list[ast.expr]:
+@cache
+def nodes_of(name: str) -> list[ast.AST]:
+    return list(ast.walk(ast.parse(read(name))))
+
+
+def loop_targets(name: str) -> list[ast.expr]:
     loops = (ast.For, ast.AsyncFor, ast.comprehension)
-    return [node.target for node in ast.walk(tree) if isinstance(node, loops)]
+    return [node.target for node in nodes_of(name) if isinstance(node, loops)]
 
 
 def code_in(folder: str) -> list[str]:
@@ -74,7 +80,7 @@ def test_loop_variables_are_nouns(folder):
         f"{name}:{node.lineno}"
         for name in code_in(folder)
         if name.endswith(".py")
-        for target in loop_targets(ast.parse(read(name)))
+        for target in loop_targets(name)
         for node in ast.walk(target)
         if isinstance(node, ast.Name) and node.id == "one"
     ]
@@ -87,7 +93,7 @@ def test_classes_have_the_names_of_the_glossary(folder):
         f"{name}:{node.lineno}: {node.name}"
         for name in code_in(folder)
         if name.endswith(".py")
-        for node in ast.walk(ast.parse(read(name)))
+        for node in nodes_of(name)
         if isinstance(node, ast.ClassDef) and node.name in CLASSES
     ]
     assert not found, "\n".join(found)
