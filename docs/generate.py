@@ -164,7 +164,7 @@ WAYS = (
     (
         "a dead letter or held run",
         "the DAG run that wrote it",
-        "its file names `dag_id` and `run_id`: Airflow › DAGs › that DAG › Runs",
+        "its file names `dag_id` and `dag_run_id`: Airflow › DAGs › that DAG › Runs",
     ),
     (
         "a line in a log",

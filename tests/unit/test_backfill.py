@@ -160,7 +160,7 @@ def test_the_estimate_counts_every_request_against_the_budget():
 
 # ------------------------------------------------------------------------------------------------------------ progress
 def a_progress(**fields):
-    started = {"run_id": "manual__1", "asked": "June", "dry_run": False, "force": False, "runs": 1_000, "parts": 2}
+    started = {"dag_run_id": "manual__1", "asked": "June", "dry_run": False, "force": False, "runs": 1_000, "parts": 2}
     return Progress(**started, estimate_s=600, started_at=NOW_AT, updated_at=NOW_AT, **fields)
 
 

@@ -65,7 +65,7 @@ def test_a_letter_is_readable_json_named_after_its_run(storage, letters):
         "attempts",
         "run",
         "dag_id",
-        "run_id",
+        "dag_run_id",
     }
 
 
@@ -166,22 +166,22 @@ def test_a_head_is_read_from_the_beginning_of_a_large_letter_alone(letters, monk
 
 
 def test_a_letter_names_the_dag_run_that_wrote_it(storage):
-    DeadLetters(storage, dag_id="vte_wats_sync", run_id="scheduled__1").put(
+    DeadLetters(storage, dag_id="vte_wats_sync", dag_run_id="scheduled__1").put(
         a_run(1), DeadLetterKind.DEAD, "bad", "bad", FIRST_AT
     )
     letter = DeadLetters(storage).get(guid_of(1))
-    assert (letter.dag_id, letter.run_id) == ("vte_wats_sync", "scheduled__1")
-    assert [(head.dag_id, head.run_id) for head in DeadLetters(storage).heads()] == [("vte_wats_sync", "scheduled__1")]
+    assert (letter.dag_id, letter.dag_run_id) == ("vte_wats_sync", "scheduled__1")
+    assert [(head.dag_id, head.dag_run_id) for head in DeadLetters(storage).heads()] == [("vte_wats_sync", "scheduled__1")]
 
 
 def test_a_letter_of_before_that_names_no_dag_run_is_read(storage, letters):
     put(letters)
     path = storage / "dead_letters" / f"{guid_of(1)}.json"
     plain = json.loads(path.read_text())
-    del plain["dag_id"], plain["run_id"]
+    del plain["dag_id"], plain["dag_run_id"]
     path.write_text(json.dumps(plain))
-    assert letters.get(guid_of(1)).run_id is None
-    assert [head.run_id for head in letters.heads()] == [None]
+    assert letters.get(guid_of(1)).dag_run_id is None
+    assert [head.dag_run_id for head in letters.heads()] == [None]
 
 
 @pytest.mark.parametrize(

@@ -109,7 +109,7 @@ def _missed(around: AlertContext) -> str:
 def late(missed: MissedDeadline, around: AlertContext) -> Notification:
     """Return the mail about an interval whose sync missed its deadline."""
     from_at, to_at = (at.astimezone(around.zone) for at in (missed.from_at, missed.to_at))
-    failure = around.failure if around.failure and around.failure.run_id == missed.run_id else None
+    failure = around.failure if around.failure and around.failure.dag_run_id == missed.dag_run_id else None
     why = (
         f"{failure.task_id} failed: {failure.reason}"
         if failure

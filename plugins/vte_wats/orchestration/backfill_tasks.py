@@ -126,7 +126,7 @@ def _named(request: Request, letters: DeadLetters, *, begins: bool) -> list[UUID
 def _beginning(context: Any, site: Site, request: Request, parts: Sequence[Part], now_at: datetime) -> Progress:
     runs = sum(part.runs for part in parts)
     return Progress(
-        run_id=_first_run_id(context),
+        dag_run_id=_first_run_id(context),
         asked=str(request),
         dry_run=context["params"]["dry_run"],
         force=context["params"]["force"],
@@ -149,7 +149,7 @@ def _known(context: Any, site: Site) -> Progress | None:
         progress = Progress.model_validate_json(Variable.get(site.backfill_variable, default=None) or "")
     except ValidationError:
         return None
-    return progress if progress.run_id == _first_run_id(context) else None
+    return progress if progress.dag_run_id == _first_run_id(context) else None
 
 
 def _change(context: Any, site: Site, change: Callable[[Progress], Progress]) -> Progress | None:

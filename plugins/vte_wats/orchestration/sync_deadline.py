@@ -102,7 +102,7 @@ def _note_and_tell(site: Site, since_at: datetime, context: Mapping[str, Any]) -
         state, delay_s = None, 0
     due_at, to_at = context["deadline"]["deadline_time"], datetime.fromisoformat(run["data_interval_end"])
     missed = MissedDeadline(
-        run_id=run["dag_run_id"],
+        dag_run_id=run["dag_run_id"],
         from_at=datetime.fromisoformat(run["data_interval_start"]),
         to_at=to_at,
         due_at=due_at if isinstance(due_at, datetime) else datetime.fromisoformat(due_at),
@@ -114,7 +114,7 @@ def _note_and_tell(site: Site, since_at: datetime, context: Mapping[str, Any]) -
     outage = outage_of(missed, read_missed(site), state, delay_s)
     Variable.set(site.deadline_variable, outage.model_dump_json(indent=1))
     if outage.told_at is not None:
-        return f"the same outage as {outage.run_id}, told already"
+        return f"the same outage as {outage.dag_run_id}, told already"
     alerts, zone = parse_alerts(Variable.get(site.settings_variable, default=None), site.settings_variable)
     monitor_state = MonitorState.parse(Variable.get(site.alerts_variable, default=None))
     return tell_missed(alerts, alert_context(site, zone, monitor_state, state))
@@ -137,7 +137,7 @@ def tell_missed(alerts: AlertSettings, around: AlertContext, *, left_behind: boo
         return "nothing to tell"
     if left_behind and missed.due_at > around.now_at - _CALLBACK_TAKES:
         return "its callback tells"
-    message = late(missed, replace(around, links=links_for(around.site, around.failure, missed.run_id)))
+    message = late(missed, replace(around, links=links_for(around.site, around.failure, missed.dag_run_id)))
     if not ways_in_words(alerts):
         log.warning("%s nobody is told, for no recipients are set: %s", VW906, message.subject)
     elif alerts.are_quiet(around.now_at.astimezone(around.zone).time()):

@@ -34,8 +34,8 @@ class DeadLetterKind(StrEnum):
 class DeadLetterHead(BaseModel):
     """What stands before the run in a letter: enough to count and to group, without reading the data.
 
-    ``signature`` is equal for all runs with the same reason. ``dag_id`` and ``run_id`` name the DAG run that wrote the
-    letter last, when one did.
+    ``signature`` is equal for all runs with the same reason. ``dag_id`` and ``dag_run_id`` name the DAG run that wrote
+    the letter last, when one did.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -48,7 +48,7 @@ class DeadLetterHead(BaseModel):
     last_at: datetime
     attempts: int
     dag_id: str | None = None
-    run_id: str | None = None
+    dag_run_id: str | None = None
 
 
 class DeadLetter(DeadLetterHead):
@@ -62,10 +62,10 @@ class DeadLetter(DeadLetterHead):
 class DeadLetters:
     """The folder of dead letters, local or in a bucket. A letter is on disk when :meth:`put` returns."""
 
-    def __init__(self, storage: UPath, *, dag_id: str | None = None, run_id: str | None = None) -> None:
-        """``dag_id`` and ``run_id`` are those of whoever writes letters."""
+    def __init__(self, storage: UPath, *, dag_id: str | None = None, dag_run_id: str | None = None) -> None:
+        """``dag_id`` and ``dag_run_id`` are those of whoever writes letters."""
         self._folder = storage / "dead_letters"
-        self._dag_id, self._run_id = dag_id, run_id
+        self._dag_id, self._dag_run_id = dag_id, dag_run_id
 
     def put(self, run: VteTestRun, kind: DeadLetterKind, reason: str, signature: str, now_at: datetime) -> DeadLetter:
         """Write the letter of a run; one that is there already keeps its first time and counts one attempt more."""
@@ -79,7 +79,7 @@ class DeadLetters:
             last_at=now_at,
             attempts=earlier.attempts + 1 if earlier else 1,
             dag_id=self._dag_id,
-            run_id=self._run_id,
+            dag_run_id=self._dag_run_id,
             run=run,
         )
         make_folder(self._folder)
