@@ -212,7 +212,9 @@ def test_a_later_sync_that_leaves_a_hole_before_it_does_not_carry_an_interval_bu
 
 
 def a_failure(task_id: str, dag_run_id: str = "r1") -> TaskFailure:
-    return TaskFailure(dag_id="d", dag_run_id=dag_run_id, task_id=task_id, map_index=-1, try_number=1, at=NOW, reason="why")
+    return TaskFailure(
+        dag_id="d", dag_run_id=dag_run_id, task_id=task_id, map_index=-1, try_number=1, at=NOW, reason="why"
+    )
 
 
 def test_settle_does_not_hide_the_reason_it_failed_for():

@@ -171,7 +171,9 @@ def test_a_letter_names_the_dag_run_that_wrote_it(storage):
     )
     letter = DeadLetters(storage).get(guid_of(1))
     assert (letter.dag_id, letter.dag_run_id) == ("vte_wats_sync", "scheduled__1")
-    assert [(head.dag_id, head.dag_run_id) for head in DeadLetters(storage).heads()] == [("vte_wats_sync", "scheduled__1")]
+    assert [(head.dag_id, head.dag_run_id) for head in DeadLetters(storage).heads()] == [
+        ("vte_wats_sync", "scheduled__1")
+    ]
 
 
 def test_a_letter_of_before_that_names_no_dag_run_is_read(storage, letters):
