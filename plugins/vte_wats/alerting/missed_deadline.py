@@ -15,7 +15,7 @@ class MissedDeadline(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    run_id: str
+    dag_run_id: str
     from_at: Instant
     to_at: Instant
     due_at: Instant
