@@ -15,7 +15,8 @@ from vte_wats.domain.outcome import Outcome
 class Progress(BaseModel):
     """What the Variable ``vte_wats_backfill`` holds: the backfill that is running, or the last one.
 
-    ``dag_run_id`` is the DAG run it started with; it may take several. Runs are those that were there when it was planned.
+    ``dag_run_id`` is the DAG run it started with; it may take several. Runs are those that were there when it was
+    planned.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
