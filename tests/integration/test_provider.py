@@ -16,7 +16,7 @@ def manager():
 
 
 def test_the_package_is_an_airflow_provider_under_its_own_name():
-    (found,) = [one for one in entry_points(group="apache_airflow_provider") if one.dist.name == "vte-wats"]
+    (found,) = [point for point in entry_points(group="apache_airflow_provider") if point.dist.name == "vte-wats"]
     assert found.load()()["package-name"] == distribution("vte-wats").name == "vte-wats"
 
 

@@ -138,7 +138,7 @@ def test_snapshots_that_are_forbidden_meanwhile_are_worth_another_try(hook, data
 
 
 def test_nothing_is_read_inside_a_transaction(hook, vte, add_run):
-    """pymssql opens one as it connects; a reader that stayed in it would keep its locks."""
+    """pymssql opens a transaction as it connects; a reader that stayed in it would keep its locks."""
     add_run(NOON)
     with VteSource(site(), hook) as source:
         list(source.runs_between([HOUR]))

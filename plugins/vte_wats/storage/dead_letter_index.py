@@ -89,11 +89,11 @@ class _Seen:
 
 
 class DeadLetterIndex:
-    """Keeps what it read of one folder, so that a request costs one listing and at most ``most`` new dead letters."""
+    """Keeps what it read of one folder, so that a request costs a listing and at most ``max_new`` new dead letters."""
 
-    def __init__(self, storage: UPath, most: int = 2_000) -> None:
+    def __init__(self, storage: UPath, max_new: int = 2_000) -> None:
         self._folder = storage / "dead_letters"
-        self._most = most
+        self._max_new = max_new
         self._seen: dict[str, _Seen] = {}
         self._lock = Lock()
 
@@ -107,7 +107,7 @@ class DeadLetterIndex:
                 for name, version in listed.items()
                 if name not in self._seen or self._seen[name].version != version
             ]
-            for name in sorted(new)[: self._most]:
+            for name in sorted(new)[: self._max_new]:
                 self._look_at(name, listed[name])
             summaries = [seen.summary for seen in self._seen.values()]
         known = [summary for summary in summaries if summary is not None]

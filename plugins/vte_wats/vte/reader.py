@@ -220,9 +220,7 @@ def _run(run: RunRow, steps: Iterable[StepRow]) -> VteTestRun:
 
 
 def _step(row: StepRow) -> dict[str, Any]:
-    other = row.other_value
-    is_binary = other is None or isinstance(other, bytes)
-    return {
+    step: dict[str, Any] = {
         "kind": row.kind,
         "step_number": row.step_number,
         "test_name": row.test_name,
@@ -230,12 +228,17 @@ def _step(row: StepRow) -> dict[str, Any]:
         "test_number": row.test_number,
         "units": row.units,
         "numeric_value": row.numeric_value,
-        "text_value": row.text_value if is_binary else _as_text(other),
-        "bytes_value": other if is_binary else None,
+        "text_value": row.text_value,
         "low_limit": row.low_limit,
         "high_limit": row.high_limit,
         "result_code": row.result_code,
     }
+    other = row.other_value
+    if isinstance(other, bytes):
+        step["bytes_value"] = other
+    elif other is not None:
+        step["text_value"] = _as_text(other)
+    return step
 
 
 def _as_text(value: Any) -> str:

@@ -168,7 +168,7 @@ def _url(host: str | None, port: int | None) -> str:
     except ValueError as exc:
         raise ValueError("host: must be an address such as https://acme.wats.com") from exc
     if parts.username is not None or parts.password is not None:
-        raise ValueError("host: must not carry a login or password; use the fields for them")
+        raise ValueError("host: must not contain a login or password; use the fields for them")
     rule = "host: must be an http or https address without query, such as https://acme.wats.com"
     if parts.scheme not in {"http", "https"} or not parts.hostname or re.search(r"\s", address):
         raise ValueError(f"{rule}, given {address!r}")

@@ -68,7 +68,7 @@ def test_what_changes_is_seen_at_the_next_look(shelf):
 
 
 def test_a_look_reads_no_more_new_dead_letters_than_allowed_and_none_twice(storage, shelf, monkeypatch):
-    index = DeadLetterIndex(storage, most=3)
+    index = DeadLetterIndex(storage, max_new=3)
     read: list[str] = []
     fs_class = type(storage.fs)
     original = fs_class.cat_file

@@ -61,7 +61,7 @@ def test_the_address_may_be_written_in_the_usual_ways(host, port, url):
         ("https://ac me.com", None, "http or https"),
         ("https://acme.wats.com:port", None, "host: must be an address"),
         ("https://acme.wats.com/?a=1", None, "without query"),
-        ("https://vte:a-secret@acme.wats.com", None, "must not carry a login"),
+        ("https://vte:a-secret@acme.wats.com", None, "must not contain a login"),
         ("https://acme.wats.com:1", 2, "port: differs"),
     ],
 )
