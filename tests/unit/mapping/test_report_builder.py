@@ -195,11 +195,11 @@ def test_mapping_leaves_no_rings_for_the_garbage_collector():
 
 
 @pytest.mark.parametrize(
-    ("code", "letter"), [(1, "P"), (0, "F"), (2, "E"), (3, "T")], ids=["passed", "failed", "error", "terminated"]
+    ("code", "result"), [(1, "P"), (0, "F"), (2, "E"), (3, "T")], ids=["passed", "failed", "error", "terminated"]
 )
-def test_the_runs_own_result_code_decides_over_its_steps(code, letter):
+def test_the_runs_own_result_code_decides_over_its_steps(code, result):
     body = body_of(a_run(result_code=code, steps=(a_number(result_code=0), a_number(result_code=1, step_number=2))))
-    assert (body["result"], body["root"]["status"]) == (letter, letter)
+    assert (body["result"], body["root"]["status"]) == (result, result)
 
 
 def test_the_sites_own_result_codes_count():
@@ -216,8 +216,8 @@ def test_a_run_with_an_unlisted_result_code_is_held(code, named):
 
 def test_a_run_of_an_unmapped_test_plan_is_held_under_one_signature():
     held = [refusal_of(a_run(testplan=VteTestplan(name=name), serial=name)) for name in ("Burn-in", " Burn-in ")]
-    assert all(isinstance(one, HeldError) for one in held)
-    assert {one.signature for one in held} == {"unmapped test plan 'Burn-in'"}
+    assert all(isinstance(error, HeldError) for error in held)
+    assert {error.signature for error in held} == {"unmapped test plan 'Burn-in'"}
     assert "process_map" in str(held[0])
 
 

@@ -69,19 +69,19 @@ def test_units_are_kept_and_blank_ones_left_out(units, written):
     assert measurement_of(a_number(units=units)).get("unit") == written
 
 
-@pytest.mark.parametrize(("code", "letter"), [(1, "P"), (0, "F"), (2, "E"), (3, "T")])
-def test_the_steps_own_result_code_decides_over_its_value_and_limits(code, letter):
-    assert measurement_of(a_number(9.0, low_limit=1.0, high_limit=2.0, result_code=code))["status"] == letter
+@pytest.mark.parametrize(("code", "status"), [(1, "P"), (0, "F"), (2, "E"), (3, "T")])
+def test_the_steps_own_result_code_decides_over_its_value_and_limits(code, status):
+    assert measurement_of(a_number(9.0, low_limit=1.0, high_limit=2.0, result_code=code))["status"] == status
 
 
-@pytest.mark.parametrize(("result", "letter"), [("Done", "D"), ("Skipped", "S")])
-def test_the_sites_own_step_result_codes_count(result, letter):
+@pytest.mark.parametrize(("result", "status"), [("Done", "D"), ("Skipped", "S")])
+def test_the_sites_own_step_result_codes_count(result, status):
     settings = a_settings(step_result_codes={5: result})
-    assert measurement_of(a_number(result_code=5), settings)["status"] == letter
+    assert measurement_of(a_number(result_code=5), settings)["status"] == status
 
 
 @pytest.mark.parametrize(
-    ("value", "low", "high", "letter"),
+    ("value", "low", "high", "status"),
     [
         (1.0, 1.0, 2.0, "P"),
         (2.0, 1.0, 2.0, "P"),
@@ -99,8 +99,8 @@ def test_the_sites_own_step_result_codes_count(result, letter):
         (9.91e37, None, None, "D"),
     ],
 )
-def test_without_a_code_a_number_is_judged_by_its_limits_and_never_passed_without_one(value, low, high, letter):
-    assert measurement_of(a_number(value, low_limit=low, high_limit=high, **NO_CODE))["status"] == letter
+def test_without_a_code_a_number_is_judged_by_its_limits_and_never_passed_without_one(value, low, high, status):
+    assert measurement_of(a_number(value, low_limit=low, high_limit=high, **NO_CODE))["status"] == status
 
 
 def test_an_unlisted_step_code_holds_the_run_and_names_code_and_step():
