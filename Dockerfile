@@ -1,7 +1,7 @@
 # Two images from one file:
 #   airflow   every Airflow component; the product and what it needs to run
 #   sandbox   the emulated WATS and the seeding of a SQL Server; never part of a production system
-# The project lies in /opt/vte-wats and is installed from there in place, so that the provider's entry point, dags/,
+# The project is in /opt/vte-wats and is installed from there in place, so that the provider's entry point, dags/,
 # plugins/ and include/ are one copy. Built without secrets: passwords and keys come as environment variables at start.
 
 FROM python:3.12-slim-bookworm AS base

@@ -20,7 +20,7 @@ $(READY): requirements-dev.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-check: $(READY) ## Lint, format, types, SQL, import rules, generated docs, unit tests (under 30 s)
+check: $(READY) ## Lint, format, types, SQL, import rules, docs, words, unit tests (under 30 s)
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target check-code check-unit
 
 check-code: $(READY)
@@ -54,7 +54,7 @@ test-mssql: $(READY) ## The source tests against a real SQL Server named by VTE_
 faults: $(READY) ## Every failure we know, on a real Airflow; writes docs/reliability.md
 	@$(BIN)/python -m tests.faults.run
 
-demo: $(READY) ## Two hours of a factory into WATS, on this machine alone (ONCE=1 ends with a verdict)
+demo: $(READY) ## Two hours of a factory into WATS, on this machine only (ONCE=1 ends with a verdict)
 	@$(BIN)/python -m sandbox.demo $(if $(ONCE),--once)
 
 sandbox: $(READY) ## Both emulated servers alone, for an Airflow of your own
@@ -71,7 +71,7 @@ package: ## One ZIP of the committed state with all that a site installs, into d
 	git archive --format=zip --prefix=$(RELEASE)/ --output=dist/$(RELEASE).zip HEAD
 	@echo "dist/$(RELEASE).zip: unpack it and follow docs/installation.md"
 
-lock: $(READY) ## Resolve requirements*.txt anew into the lock files
+lock: $(READY) ## Resolve requirements*.txt into the lock files again
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --upgrade requirements.txt -o requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --upgrade requirements-dev.txt -o requirements-dev.lock

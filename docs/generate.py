@@ -1,7 +1,7 @@
-"""Write the pages of docs/ that say what the code says already; ``--check`` only tells whether they are up to date.
+"""Write the pages of docs/ that follow from the code; ``--check`` only reports whether they are up to date.
 
 ``configuration.md`` comes from the settings, the connection form and the options of the DAGs, ``schema.md`` from the
-reference schema of the sandbox, ``failures.md`` from the two failure tables, ``troubleshooting.md`` from the codes.
+reference schema of the sandbox, ``troubleshooting.md`` from the messages and the tables of SQL errors and responses.
 """  # noqa: INP001 - a program, not a package
 
 from __future__ import annotations
@@ -25,7 +25,21 @@ from vte_wats.config.alert_settings import AlertSettings, QuietHours
 from vte_wats.config.dag_options import OPTIONS
 from vte_wats.config.settings import PartRevision, Settings, TableOverride
 from vte_wats.config.sites import Site
-from vte_wats.messages import MESSAGES
+from vte_wats.messages import (
+    MESSAGES,
+    VW103,
+    VW106,
+    VW113,
+    VW505,
+    VW511,
+    VW512,
+    VW513,
+    VW514,
+    VW515,
+    VW914,
+    VW916,
+    Follows,
+)
 from vte_wats.vte.sql_errors import SQL_ERRORS
 from vte_wats.wats.connection import WatsOptions
 from vte_wats.wats.response_errors import RESPONSE_ERRORS, FailureClass
@@ -113,7 +127,7 @@ WATS_FIELDS = (
     ("Host (WATS server)", "address of the WATS server, without `/api`", "`https://acme.wats.com`"),
     ("Port", "only when the address has none and it is not the usual one", ""),
     ("Login", "empty with an API token", ""),
-    ("Password", "the API token as WATS shows it; beside a login, that user's password", ""),
+    ("Password", "the API token as WATS shows it; with a login, that user's password", ""),
 )
 MAIL_FIELDS = (
     ("Host, Port", "the mail server", "`smtp.factory.example`, `465`"),
@@ -122,7 +136,7 @@ MAIL_FIELDS = (
     ("Disable SSL, Disable TLS", "port 465: leave both off; port 587: disable SSL; port 25 inside: disable both", ""),
     (
         "Connection timeout, Number of retries",
-        "30 s and 5 unless set; 10 and 1 are plenty, the monitor comes again",
+        "30 s and 5 by default; 10 and 1 are enough, because the monitor tries again at its next check",
         "",
     ),
 )
@@ -131,23 +145,23 @@ RUN_KINDS = (
         "`dead`",
         "the run can never be uploaded as it is, or WATS refused it",
         (
-            "correct the run in VTE or the setting its letter names, then trigger `vte_wats_backfill` with its GUID or "
-            "signature"
+            "correct the run in VTE or the setting that its dead letter names, then trigger `vte_wats_backfill` with "
+            "its GUID or signature"
         ),
     ),
     (
         "`held`",
         "the run cannot be judged yet: its test plan, a result code or the process code is not known",
-        "extend the setting, and the next sync tries it again; extend WATS, and `vte_wats_reconcile` does so daily",
+        "extend the setting, and the next sync tries it again; or extend WATS, and `vte_wats_reconcile` tries it daily",
     ),
 )
 
 
-WAYS = (
+SEARCHES = (
     (
         "a dead letter or held run",
         "the DAG run that wrote it",
-        "its file names `dag_id` and `run_id`: Airflow › DAGs › that DAG › Runs",
+        "its file names the DAG and the DAG run: Airflow › DAGs › that DAG › Runs",
     ),
     (
         "a line in a log",
@@ -167,13 +181,99 @@ WAYS = (
         "the log of its upload",
         (
             "search the logs of the upload tasks for the GUID; intervals are named by their time, and the start in the "
-            "report tells which"
+            "report says which"
         ),
     ),
     (
-        "a run that is nowhere",
-        "why",
-        "trigger `vte_wats_backfill` with its GUID in **guids**: the log of upload tells what became of it",
+        "a run that is neither in WATS nor a dead letter",
+        "the reason",
+        "trigger `vte_wats_backfill` with its GUID in **guids**: the log of upload says what became of it",
+    ),
+)
+
+
+CONSEQUENCES = {
+    Follows.AGAIN: "Airflow retries with growing waits, or after the wait that the other side asked for",
+    Follows.STOPS: "the task fails at once, because only a person can help; no dead letters are written for it",
+    Follows.DEAD: "this run cannot be uploaded as it is; the other runs continue",
+    Follows.HELD: "this run waits for a setting; the other runs continue",
+    Follows.WARNS: "a warning; the task continues",
+}
+
+SYMPTOMS = (
+    (
+        f"`{VW106}`, DAG import error that names `start_date`",
+        "the deployment does not say from when to sync",
+        "set `AIRFLOW__VTE_WATS__START_DATE`",
+    ),
+    (
+        f"`{VW103}`, `plan` fails: *{VW103.symptom}*",
+        "the Variable `vte_wats` has mistakes",
+        "correct each named field; the next try continues",
+    ),
+    ("tasks stay *scheduled* for ever", "a pool does not exist", "`airflow pools import include/pools.json`"),
+    (
+        "`VW209` to `VW214`, `plan` or `extract` fails: the login was refused, a table does not exist, …",
+        "connection or schema differ",
+        "the message names the connection or the setting; `vte_wats_preflight` lists all differences",
+    ),
+    (
+        f"`{VW513}`, `plan` fails: another database or WATS, or a restored database",
+        "the connections lead somewhere else than in the syncs so far",
+        "correct the connection; or, if it is intended, trigger `vte_wats_sync` with **accept_identity**",
+    ),
+    (
+        f"`{VW511}`, `{VW512}`, `{VW514}`, `plan` fails: the state is lost, too old, or from the future",
+        "the Variable `vte_wats_state` was deleted, restored or copied",
+        "restore it, or do as the message says",
+    ),
+    (
+        f"`{VW515}`, `plan` fails: *{VW515.symptom}*",
+        "VTE's schema changed",
+        "set `column_overrides`, clear the task",
+    ),
+    (
+        f"`{VW914}`, `plan` warns: *{VW914.symptom}*",
+        "the clocks of Airflow and SQL Server differ",
+        "set both by the same time server",
+    ),
+    (
+        f"`{VW916}`, `plan` warns: *{VW916.symptom}*",
+        "runs appear almost as late as the guard band is long",
+        "raise `guard_band_s` if `vte_wats_reconcile` also finds runs",
+    ),
+    (
+        "`VW3…`, `upload` fails after retries: *WATS: …*",
+        "WATS is down, or refuses the token",
+        "fix it, clear the failed tasks; what is in WATS is skipped",
+    ),
+    (
+        f"`{VW113}`, `upload` fails: *{VW113.symptom}*",
+        "the pool `wats_api` has more slots than `concurrent_tasks` of the connection",
+        "make both equal, one by default",
+    ),
+    (
+        f"`{VW505}`, `upload` fails: *{VW505.symptom}*",
+        "a setting is wrong, not the runs; there are no dead letters for it",
+        "correct what WATS names, clear the task",
+    ),
+    (
+        "a run is missing in WATS",
+        "it is a dead letter or held",
+        (
+            "its file under `dead_letters/` says why; once it is corrected in VTE, trigger `vte_wats_backfill` with "
+            "its GUID or `signature`"
+        ),
+    ),
+    (
+        "nobody gets a mail",
+        "there are no recipients, or `smtp_default` refuses",
+        "the log of `vte_wats_monitor` says which; set `alerts.recipients`, or fix the connection",
+    ),
+    (
+        "`lastSync` does not move",
+        "an interval failed and left a gap",
+        "open the failed DAG run in Airflow, fix the cause, clear it",
     ),
 )
 
@@ -201,7 +301,6 @@ def pages() -> dict[str, str]:
     return {
         "configuration.md": HEADER + configuration(),
         "schema.md": HEADER + schema(),
-        "failures.md": HEADER + failures(),
         "troubleshooting.md": HEADER + troubleshooting(),
     }
 
@@ -217,13 +316,13 @@ def configuration() -> str:
     )
     return f"""# Configuration
 
-Four places, each for one kind of answer:
+A site answers in four places, each for one kind of question:
 
 {_table(("where", "what", "who reads it"), PLACES)}
-Alerts go out through the connection `smtp_default` and, where a site wants it, one of type Apprise: see
+Alerts are sent through the connection `smtp_default` and, if a site wants it, one of type Apprise: see
 [alerts](alerts.md).
 
-The Variable `vte_wats_state` is written by the sync alone: coverage, totals, `lastSync`, and the database and WATS they
+Only the sync writes the Variable `vte_wats_state`: coverage, totals, `lastSync`, and the database and WATS they
 belong to. Leave it as it is, and back it up with Airflow's database.
 
 ## Variable `vte_wats`
@@ -234,14 +333,14 @@ The smallest answer that works:
 {json.dumps({name: EXAMPLES[name] for name in _required(Settings)}, indent=4)}
 ```
 
-A wrong answer stops the task at once. The message lists every mistake together, each with its field, the rule and the
-value given; names that are no setting are refused.
+A wrong answer stops the task at once. The message lists all mistakes together, each with its field, the rule and the
+given value; names that are no setting are refused.
 
 {_settings_table(Settings, EXAMPLES)}
 {nested}
 ## Variable `vte_wats_alerts`
 
-Written by `vte_wats_monitor` at every check, for the status page and other tools; times are ISO 8601 in UTC.
+`vte_wats_monitor` writes it at every check, for the status page and other tools; times are ISO 8601 in UTC.
 
 {_table(("name", "meaning"), list(_fields(MonitorState)))}
 `vte` and `wats`:
@@ -258,7 +357,7 @@ Each of `conditions`, by the names in [alerts](alerts.md#what-is-watched):
 Connection type: Microsoft SQL Server.
 
 {_table(("field", "meaning", "example"), VTE_FIELDS)}
-What `Extra` may hold beside other arguments of `pymssql.connect`, such as `encryption` and `tds_version`:
+`Extra` may hold arguments of `pymssql.connect`, such as `encryption` and `tds_version`. Some have other defaults:
 
 {_table(("name", "default", "meaning"), list(_extras()))}
 ## Connection `wats_default`
@@ -268,19 +367,19 @@ Connection type: WATS.
 {_table(("field", "meaning", "example"), WATS_FIELDS)}
 {_settings_table(WatsOptions, None)}
 `requests_per_minute` holds for all tasks of all DAGs on all workers together. Give the pool `wats_api` as many slots as
-`concurrent_tasks` says; [the budget](budget.md) tells when more than one is worth it.
+`concurrent_tasks` says; [the request budget](budget.md) says when more than one is worth it.
 
 ## Connection `smtp_default`
 
-Connection type: SMTP. Needed once `alerts.recipients` names somebody.
+Connection type: SMTP. Needed if `alerts.recipients` names somebody.
 
 {_table(("field", "meaning", "example"), MAIL_FIELDS)}
 ## Several sites
 
-With `sites` = `oslo, bergen` the same DAG files make a set of DAGs for each, such as `vte_wats_sync_oslo`. Everything
-they use carries the name, too: connections `vte_oslo` and `wats_oslo`, Variables `vte_wats_oslo` and
-`vte_wats_state_oslo`, pools `wats_api_oslo` and `vte_wats_state_oslo`, and a folder `oslo` in the storage. The one
-unnamed site of the pages here has the names without an ending, and `vte_default` and `wats_default`.
+With `sites` = `oslo, bergen` the same DAG files create a set of DAGs for each, such as `vte_wats_sync_oslo`. Everything
+they use has the name, too: connections `vte_oslo` and `wats_oslo`, Variables `vte_wats_oslo` and
+`vte_wats_state_oslo`, pools `wats_api_oslo` and `vte_wats_state_oslo`, and a folder `oslo` in the storage. A single
+site without a name has the names without an ending, and `vte_default` and `wats_default`; the pages here use those.
 
 ## Section `[vte_wats]`
 
@@ -296,20 +395,20 @@ Airflow UI.
 
 
 def _fields(model: type[BaseModel]) -> Iterator[Sequence[str]]:
-    for name, one in model.model_json_schema()["properties"].items():
-        yield f"`{name}`", one["description"]
+    for name, field in model.model_json_schema()["properties"].items():
+        yield f"`{name}`", field["description"]
 
 
 def _settings_table(model: type[BaseModel], examples: Mapping[str, Any] | None) -> str:
     described = model.model_json_schema()
     rows = []
-    for name, one in described["properties"].items():
+    for name, field in described["properties"].items():
         required = name in described.get("required", ())
         row = [
             f"`{name}`",
-            _kind(one, described.get("$defs", {})),
+            _kind(field, described.get("$defs", {})),
             "**required**" if required else _default(model, name),
-            one["description"],
+            field["description"],
         ]
         if examples is not None:
             row.append(f"`{json.dumps(examples[name])}`" if name in examples else "")
@@ -318,20 +417,20 @@ def _settings_table(model: type[BaseModel], examples: Mapping[str, Any] | None) 
     return _table(heads[: 4 if examples is None else 5], rows)
 
 
-def _kind(one: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
+def _kind(field: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
     """Say in words what a JSON schema allows."""
-    if "$ref" in one:
-        one = definitions[one["$ref"].rpartition("/")[2]]
-    if "enum" in one:
-        return ", ".join(f"`{value}`" for value in one["enum"])
-    if "anyOf" in one:
-        return " or ".join(_kind(choice, definitions) for choice in one["anyOf"])
-    if one["type"] == "object":
-        inside = "properties" not in one and _kind(one["additionalProperties"], definitions)
+    if "$ref" in field:
+        field = definitions[field["$ref"].rpartition("/")[2]]
+    if "enum" in field:
+        return ", ".join(f"`{value}`" for value in field["enum"])
+    if "anyOf" in field:
+        return " or ".join(_kind(choice, definitions) for choice in field["anyOf"])
+    if field["type"] == "object":
+        inside = "properties" not in field and _kind(field["additionalProperties"], definitions)
         return f"object: name → {inside}" if inside else "object, see below"
-    if one["type"] == "array":
-        return f"list of {_kind(one['items'], definitions)}s"
-    return _SIMPLE[one["type"]] + _range(one)
+    if field["type"] == "array":
+        return f"list of {_kind(field['items'], definitions)}s"
+    return _SIMPLE[field["type"]] + _range(field)
 
 
 _SIMPLE = {
@@ -343,11 +442,11 @@ _SIMPLE = {
 }
 
 
-def _range(one: Mapping[str, Any]) -> str:
-    low = f" from {one['minimum']:,}" if "minimum" in one else ""
-    low = f" above {one['exclusiveMinimum']:,}" if "exclusiveMinimum" in one else low
-    high = f" to {one['maximum']:,}" if "maximum" in one else ""
-    return low + high + (f", at most {one['maxLength']} characters" if "maxLength" in one else "")
+def _range(field: Mapping[str, Any]) -> str:
+    low = f" from {field['minimum']:,}" if "minimum" in field else ""
+    low = f" above {field['exclusiveMinimum']:,}" if "exclusiveMinimum" in field else low
+    high = f" to {field['maximum']:,}" if "maximum" in field else ""
+    return low + high + (f", at most {field['maxLength']} characters" if "maxLength" in field else "")
 
 
 def _default(model: type[BaseModel], name: str) -> str:
@@ -403,19 +502,20 @@ def schema() -> str:
     """Draw the 21 tables and their relations."""
     text = REFERENCE_SCHEMA.read_text(encoding="utf-8")
     batches = re.split(r"^GO$", text, flags=re.MULTILINE)
-    parsed = [one for batch in batches if "CREATE TABLE" in batch for one in sqlglot.parse(batch, read="tsql")]
-    tables = [one for one in parsed if isinstance(one, exp.Create)]
-    drawn = "\n".join([*_relations(text, tables), *(_entity(text, one) for one in tables)])
+    scripts = [batch for batch in batches if "CREATE TABLE" in batch]
+    parsed = [tree for script in scripts for tree in sqlglot.parse(script, read="tsql")]
+    tables = [tree for tree in parsed if isinstance(tree, exp.Create)]
+    drawn = "\n".join([*_relations(text, tables), *(_entity(text, table) for table in tables)])
     read = sorted(_tables_read())
     return f"""# The VTE database
 
 Keysight VTE 9.31.1 keeps {len(tables)} tables. What is not marked is documented: the tables, their relations, the
 columns of IndexData, UutData and the three TestData tables, and a name for each master table. What is marked
-*reconstructed* stands in for what is not published, so that the sandbox has whole tables; nothing in the product
+*reconstructed* replaces what is not published, so that the sandbox has whole tables; nothing in the product
 depends on it. Lengths of texts, keys and indexes are reconstructed throughout.
 
 The product reads {len(read)} of them: {", ".join(read)}.
-Users, where passwords are kept, is not among them.
+Users, which holds passwords, is not among them.
 
 ```mermaid
 erDiagram
@@ -477,95 +577,57 @@ def _tables_read() -> set[str]:
     }
 
 
-# Failures -------------------------------------------------------------------------------------------------------------
+# Troubleshooting ------------------------------------------------------------------------------------------------------
 
 _NEXT = {
-    FailureClass.TRANSIENT: "tried again",
-    FailureClass.AMBIGUOUS: "tried again: it may be stored, and the report id is ours",
-    FailureClass.REJECTED: "a dead letter; the other runs go on",
-    FailureClass.FATAL: "stops",
+    FailureClass.TRANSIENT: Follows.AGAIN.value,
+    FailureClass.AMBIGUOUS: f"{Follows.AGAIN.value}: the report may be stored already, under the same id",
+    FailureClass.REJECTED: Follows.DEAD.value,
+    FailureClass.FATAL: Follows.STOPS.value,
 }
 
 
-def failures() -> str:
-    """List what can go wrong outside, what it means and what is done about it."""
-    sql = [
-        (
-            ", ".join(map(str, failure.numbers)),
-            failure.message.meaning,
-            failure.message.follows.value,
-            failure.advice_for(Site()),
-        )
-        for failure in SQL_ERRORS
-    ]
-    wats = [(f.message.symptom, f.message.meaning, _NEXT[f.failure_class], f.message.advice) for f in RESPONSE_ERRORS]
-    return f"""# Failures
-
-What the outside world can answer, and what becomes of it. *Tried again* means Airflow's retries with growing waits, or
-the wait that the other side asked for. *Stops* means that the task fails at once, because only a person can help;
-nothing becomes a dead letter for it. Clearing the failed tasks later is always safe.
-
-## SQL Server
-
-A number that is not listed stops, so that somebody looks at it.
-
-{_table(("error number", "meaning", "what happens", "what to do"), sql)}
-## WATS
-
-The first line that applies counts. {_equal_rejections()}
-
-{_table(("what comes back", "meaning", "what happens", "what to do"), wats)}
-## Runs
-
-{_table(("kind of dead letter", "why", "how it goes on"), RUN_KINDS)}
-A letter disappears by itself when its run reaches WATS.
-"""
-
-
-# Troubleshooting ------------------------------------------------------------------------------------------------------
-
-
 def troubleshooting() -> str:
-    """Explain every message by its code."""
-    sql = [
-        (
-            f"`{f.message}`",
-            f.message.follows.value,
-            f"VTE: {f.message.meaning}",
-            f.message.symptom,
-            f.advice_for(Site()),
-        )
-        for f in SQL_ERRORS
-    ]
-    wats = [
-        (f"`{f.message}`", _NEXT[f.failure_class], f"WATS: {f.message.meaning}", f.message.symptom, f.message.advice)
-        for f in RESPONSE_ERRORS
-    ]
+    """Explain every symptom and every message."""
     return f"""# Troubleshooting
 
-Every message of the product begins with a code, in the log of a task, in a mail, on a dead letter. Find the code here.
-What is red in the Airflow UI is best read from the left: the first red task says why, the others only follow.
+Every message of the product starts with a code such as `VW304`, in the log of a task, in a mail, on a dead letter.
+[By symptom](#by-symptom) has what people see; the tables after it have every code.
 
+When several tasks are red in the Airflow UI, read the first one from the left: it says why, the others only follow.
+Clearing failed tasks later is always safe: what is in WATS is skipped.
+
+{_table(("what follows", "meaning"), [(follows.value, meaning) for follows, meaning in CONSEQUENCES.items()])}
+## By symptom
+
+{_table(("you see", "it means", "what to do"), SYMPTOMS)}
 ## Find your way
 
-{_table(("you have", "you want", "go"), WAYS)}
-No report names the DAG run that carried it: equal runs give equal reports, whoever carries them and however often.
+{_table(("you have", "you want", "do"), SEARCHES)}
+No report names the DAG run that uploaded it: equal runs give equal reports, however often they are transferred.
 
 DAGs of other teams can run on the asset `vte_wats_reports` (`schedule=[Asset("vte_wats_reports")]`): it is emitted when
-a sync has stored new or replaced reports, with how many as its extra, and not otherwise.
+a sync has stored new or replaced reports, with their number as its extra, and not otherwise.
 
 ## Settings, connections, storage
 
 {_codes("VW1")}
 ## VTE
 
-{_table(("code", "what follows", "message", "when", "what to do"), sql)}
+An error number of SQL Server that is not listed stops, so that somebody looks at it.
+
+{_sql_errors()}
 {_codes("VW29")}
 ## WATS
 
-{_table(("code", "what follows", "message", "when", "what to do"), wats)}
+The first row that applies counts. {_equal_rejections()}
+
+{_response_errors()}
 {_codes("VW39")}
 ## Runs
+
+{_table(("kind of dead letter", "why", "how it continues"), RUN_KINDS)}
+A dead letter is removed when its run reaches WATS.
 
 {_codes("VW4")}
 ## The sync and its state
@@ -576,23 +638,51 @@ a sync has stored new or replaced reports, with how many as its extra, and not o
 {_codes("VW6")}
 ## Warnings
 
-The sync goes on.
+The task continues.
 
 {_codes("VW9")}"""
 
 
+def _sql_errors() -> str:
+    rows = [
+        (
+            f"`{failure.message}`",
+            ", ".join(map(str, failure.numbers)),
+            f"VTE: {failure.message.meaning}",
+            failure.message.follows.value,
+            failure.advice_for(Site()),
+        )
+        for failure in SQL_ERRORS
+    ]
+    return _table(("code", "SQL error", "message", "what follows", "what to do"), rows)
+
+
+def _response_errors() -> str:
+    rows = [
+        (
+            f"`{failure.message}`",
+            failure.message.symptom,
+            f"WATS: {failure.message.meaning}",
+            _NEXT[failure.failure_class],
+            failure.message.advice,
+        )
+        for failure in RESPONSE_ERRORS
+    ]
+    return _table(("code", "response", "message", "what follows", "what to do"), rows)
+
+
 def _codes(beginning: str) -> str:
     rows = [
-        (f"`{message}`", message.follows.value, message.symptom, message.meaning, message.advice)
+        (f"`{message}`", message.symptom, message.meaning, message.follows.value, message.advice)
         for message in MESSAGES
         if message.code.startswith(beginning)
     ]
-    return _table(("code", "what follows", "message", "meaning", "what to do"), rows)
+    return _table(("code", "message", "meaning", "what follows", "what to do"), rows)
 
 
 def _equal_rejections() -> str:
     limit = Settings.model_fields["rejection_limit"].default
-    return f"After {limit} equal rejections in one slice (setting `rejection_limit`) the task stops instead."
+    return f"After {limit} equal rejections in one slice (setting `rejection_limit`) the task stops (`{VW505}`)."
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any, Self
 
 from sandbox.floor.factory import Floor
-from sandbox.vte.database import VteDatabase
-from sandbox.vte.server import Login, VteServer
+from sandbox.sqlserver.server import Login, SqlServer
+from sandbox.vte.database import NAME, open_database
 from sandbox.wats.server import WatsServer
 
 READER = "vte_adapter_readonly"
 # Passwords of emulated servers that listen on the loopback interface alone.
 READER_PASSWORD = "vte-reader-sandbox"  # noqa: S105
 WRITER_PASSWORD = "vte-station-sandbox"  # noqa: S105
-SCHEMA = Path(__file__).parent / "vte" / "reference_schema.sql"
 
 
 class Plant:
@@ -25,10 +23,11 @@ class Plant:
         self, *, seed: int = 7, timezone: str = "Europe/Oslo", requests_per_minute: int | None = None, **ports: int
     ) -> None:
         self.floor = Floor(seed=seed, timezone=timezone)
-        self.db = VteDatabase()
-        self.db.run_script(SCHEMA.read_text(encoding="utf-8"))
+        self.db = open_database()
         logins = [Login("sa", WRITER_PASSWORD, can_write=True), Login(READER, READER_PASSWORD)]
-        self.vte = VteServer(self.db, logins=logins, timezone=timezone, port=ports.get("vte_port", 0))
+        self.vte = SqlServer(
+            self.db, logins=logins, timezone=timezone, port=ports.get("vte_port", 0), server_name="VTE-SANDBOX"
+        )
         self.wats = WatsServer(requests_per_minute=requests_per_minute, port=ports.get("wats_port", 0))
         self._requests_per_minute = requests_per_minute or 6_000
 
@@ -61,7 +60,7 @@ class Plant:
                 "port": self.vte.port,
                 "login": READER,
                 "password": READER_PASSWORD,
-                "schema": "VTE9_3",
+                "schema": NAME,
             },
             "wats_default": {
                 "conn_type": "wats",

@@ -22,10 +22,9 @@ from uuid import UUID
 import pyarrow as pa
 
 from sandbox.floor.factory import Floor
+from sandbox.vte.database import NAME, SCHEMA
 
-ROOT = Path(__file__).resolve().parents[1]
-REFERENCE_SCHEMA = ROOT / "sandbox" / "vte" / "reference_schema.sql"
-GRANT_READ_ONLY = ROOT / "include" / "sql" / "grant_read_only.sql"
+GRANT_READ_ONLY = Path(__file__).resolve().parents[1] / "include" / "sql" / "grant_read_only.sql"
 
 ROWS_AT_ONCE = 1_000  # SQL Server takes no more in one VALUES
 START_TIMEOUT_S = 120.0
@@ -132,7 +131,7 @@ def prepare(server: SqlServerStore, database: str) -> None:
 def furnish(store: SqlServerStore, database: str, adapter_password: str) -> bool:
     """Create the tables and the read-only login; tell whether the database is still without runs."""
     if store.scalar("SELECT COUNT(*) FROM sys.tables WHERE name = 'IndexData'") == 0:
-        store.run_script(REFERENCE_SCHEMA.read_text(encoding="utf-8"))
+        store.run_script(SCHEMA.read_text(encoding="utf-8"))
     store.run_script(
         GRANT_READ_ONLY.read_text(encoding="utf-8"),
         {"VTE_DATABASE": database, "VTE_ADAPTER_PASSWORD": adapter_password.replace("'", "''")},
@@ -218,7 +217,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--host", required=True)
     parser.add_argument("--port", type=int, default=1433)
     parser.add_argument("--login", default="sa", help="a login that may create databases and logins")
-    parser.add_argument("--database", default="VTE9_3")
+    parser.add_argument("--database", default=NAME)
     parser.add_argument("--runs", type=int, default=600)
     parser.add_argument("--hours", type=float, default=2.0, help="the runs end within the last so many hours")
     parser.add_argument("--timezone", default="Europe/Oslo", help="the wall clock of the stations")

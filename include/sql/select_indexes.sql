@@ -1,11 +1,10 @@
 -- The indexes that the login can see, key columns only, for the advice of the preflight.
--- Result: table_name and index_name nvarchar, key_ordinal tinyint from 1, column_name nvarchar; one row per key column,
---   ordered by table, index and ordinal. Heaps, disabled and filtered indexes are left out.
+-- Result: table_name, index_name and column_name nvarchar; one row per key column, ordered by table, index and the
+--   column's place in the key. Heaps, disabled and filtered indexes are left out.
 -- Binds: schema_name nvarchar, the schema of the VTE tables.
 SELECT
     [Tables].[name] AS [table_name],
     [Indexes].[name] AS [index_name],
-    [Keys].[key_ordinal] AS [key_ordinal],
     [Columns].[name] AS [column_name]
 FROM [sys].[tables] AS [Tables]
 INNER JOIN [sys].[schemas] AS [Schemas]

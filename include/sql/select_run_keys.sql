@@ -1,4 +1,4 @@
--- The key of every run in the asked ranges, for comparing VTE with WATS, and when it was, for telling how late it came.
+-- The key of every run in the asked ranges, to compare VTE with WATS, and its time, to see how late it appeared.
 -- Result: index_guid uniqueidentifier, timestamp_local datetime; oldest first.
 -- Binds: {ranges}, a condition on [IndexData].[Timestamp] made of half-open ranges.
 SELECT

@@ -1,4 +1,4 @@
--- What the preflight tells about server, database and login. Reads no table of VTE.
+-- What the preflight reports about server, database and login. Reads no table of VTE.
 -- Result: one row; compatibility_level tinyint; snapshot_state tinyint (1 is allowed); read_committed_snapshot bit;
 --   isolation_level smallint of this very session (2 READ COMMITTED, 5 SNAPSHOT); product_version and edition nvarchar;
 --   is_sysadmin, is_owner and is_writer int, 1 where the login is a member.

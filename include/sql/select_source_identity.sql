@@ -1,5 +1,5 @@
--- Which database this is, how its columns look, and the server's own clock: what tells a moved, restored or altered
--- database from the one that was synced so far. Reads no table; the login sees the columns of what it may select.
+-- Which database this is, how its columns look, and the server's own clock. Shows when the database is not the one that
+-- was synced so far, or was moved, restored or altered. Reads no table; the login sees the columns of what it may select.
 -- Result: database_name nvarchar; table_name, column_name and data_type nvarchar; server_name nvarchar; server_utc
 --   datetime2; created_local char(19) ISO 8601, the server's wall clock when the database was created, restored or
 --   renamed. One row per column, its three names NULL in a single row when there is none; the rest is the same in all.

@@ -1,4 +1,4 @@
--- When stations were busy: what tells the two passes of a repeated hour apart. Sent only for slices with such an hour.
+-- When stations were busy: the evidence for fold 0 or 1 of a repeated hour. Sent only for slices with such an hour.
 -- Result: index_guid uniqueidentifier, testsystem_guid uniqueidentifier, timestamp_local datetime, test_time_s real or
 --   NULL; one row per run of a known station, ordered by Timestamp and Index_GUID.
 -- Binds: {ranges}, a condition on [IndexData].[Timestamp] made of half-open ranges.

@@ -48,9 +48,10 @@ def not_found_by_iis() -> Answer:
     return html_answer(text.encode(), 404)
 
 
-def insert_result(report_id: str, number: int) -> Answer:
-    """Return InsertReportResult."""
-    return Answer(200, f'{{"ID":"{report_id}","uuid":"{report_id}","Report_ID":{number}}}'.encode())
+def insert_result(report_id: str, number: int, *, in_array: bool = False) -> Answer:
+    """Return InsertReportResult, by itself or in an array of one."""
+    result = f'{{"ID":"{report_id}","uuid":"{report_id}","Report_ID":{number}}}'
+    return Answer(200, (f"[{result}]" if in_array else result).encode())
 
 
 def as_response(answer: Answer) -> Response:

@@ -164,7 +164,7 @@ class Gate:
             received = self._store.receive_parsed(report, body, quarantine_reason=quarantine_reason)
         except ReportRefusedError as exc:
             return message_answer(400, str(exc))
-        return insert_result(received.id, received.number)
+        return insert_result(received.id, received.number, in_array=self._settings.answers_with_array)
 
     # ---------------------------------------------------------------------------------------------------- faults
     async def _spoil(

@@ -51,6 +51,7 @@ class WatsServer:
         future_tolerance_s: float = 60.0,
         latency_s: float = 0.0,
         quoted_guids_only: bool = False,
+        answers_with_array: bool = False,
         max_filter_nodes: int | None = 100,
         log_capacity: int = 50_000,
     ) -> None:
@@ -62,6 +63,7 @@ class WatsServer:
             latency_s=latency_s,
             retry_after_form=RetryAfterForm(retry_after_form),
             quoted_guids_only=quoted_guids_only,
+            answers_with_array=answers_with_array,
             max_filter_nodes=max_filter_nodes,
         )
         self.store = ReportStore(db_path, clock=clock, processes=processes, future_tolerance_s=future_tolerance_s)

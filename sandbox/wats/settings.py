@@ -19,6 +19,7 @@ class ServerSettings:
     latency_s: float = 0.0
     retry_after_form: RetryAfterForm = RetryAfterForm.SECONDS
     quoted_guids_only: bool = False
+    answers_with_array: bool = False  # answer a post with an array of one result, as real servers do
     renames_reports: bool = False  # keep each report under an id of the server's own, always the same one
     max_filter_nodes: int | None = 100
     max_query_string_chars: int = 2_048

@@ -141,9 +141,9 @@ MUTATIONS = (
     ),
     _core(
         "only text and bytes", "a number in TestDataOther passes for NULL", "vte/reader.py",
-        "text_value if other_value is None or isinstance(other_value, bytes) else _as_text(other_value)",
-        "other_value if isinstance(other_value, str) else text_value",
-        "integration/test_vte_source.py::test_an_other_value_of_any_type_a_site_may_have_is_told_as_text",
+        "row.text_value if is_binary else _as_text(other)",
+        "other if isinstance(other, str) else row.text_value",
+        "integration/test_vte_source.py::test_an_other_value_of_any_type_a_site_may_have_is_read_as_text",
     ),
     _core(
         "comparison passes for sync", "a probe is told that all is well while the sync is dead",
@@ -152,7 +152,7 @@ MUTATIONS = (
     ),
     _core(
         "sent and forgotten", "two tasks together overstep the budget of WATS", "wats/rate_limiter.py",
-        "(*spent.answered, (epoch_s, spent.reserved))", "((epoch_s, spent.reserved),)",
+        "(*usage.answered, (epoch_s, usage.reserved))", "((epoch_s, usage.reserved),)",
         "unit/wats/test_rate_limiter.py::test_a_chain_of_tasks_uses_the_budget_up_and_never_oversteps_it",
     ),
     _core(
@@ -172,12 +172,12 @@ MUTATIONS = (
     ),
     _core(
         "confirmed by status alone", "an answer about another report counts as an upload", "wats/client.py",
-        'raise self._unconfirmed("another ID in the answer")', "return report.report_id",
+        "result = InsertResult.read(answer.data)", "result = InsertResult(ID=report.report_id)",
         "integration/test_wats_hook.py::test_a_failure_on_the_wire_has_the_class_of_the_table",
     ),
     _core(
         "confirmed under any id", "a report of another run counts as an upload", "wats/client.py",
-        'if (f"VTE:{report.report_id}", report.source_hash) not in kept:', "if not kept:",
+        'if (f"VTE:{report.report_id}", report.source_hash) not in stored:', "if not stored:",
         "integration/test_wats_hook.py::test_by_source_id_an_id_in_the_answer_confirms_only_this_run_with_this_content",
     ),
     _core(
@@ -187,19 +187,19 @@ MUTATIONS = (
     ),
     _core(
         "Retry-After ignored", "a server that asks for a pause is hammered", "wats/client.py",
-        "if exc.retry_after_s is not None:\n                    self._pace",
-        "if exc.retry_after_s == -1:\n                    self._pace",
+        "if exc.retry_after_s is not None:\n                    self._rate_limiter",
+        "if exc.retry_after_s == -1:\n                    self._rate_limiter",
         "integration/test_wats_hook.py::test_a_429_pauses_every_request_until_retry_after_has_passed",
     ),
     _core(
         "a timeout is a rejection", "a slow WATS buries good runs", "wats/response_errors.py",
-        '"no complete answer within timeout_s",\n        FailureClass.AMBIGUOUS',
-        '"no complete answer within timeout_s",\n        FailureClass.REJECTED',
+        "FailureClass.AMBIGUOUS,\n        exceptions=(httpx.TimeoutException",
+        "FailureClass.REJECTED,\n        exceptions=(httpx.TimeoutException",
         "unit/wats/test_response_errors.py::test_an_error_of_the_transport_is_classed_through_the_wrapping_of_pywats",
     ),
     _core(
         "a deadlock is fatal", "the reader gives up where it should give way", "vte/sql_errors.py",
-        '"VW201", (1205,), RetriableError', '"VW201", (1205,), FatalError',
+        '"VW201", Follows.AGAIN', '"VW201", Follows.STOPS',
         "unit/vte/test_sql_errors.py::test_a_failure_that_may_pass_is_retried",
     ),
     Mutation(
@@ -240,18 +240,18 @@ MUTATIONS = (
     ),
     _core(
         "nothing claimed", "of two uploads at once one overwrites the other's run", "sync/upload.py",
-        "aloud=not options.dry_run", "aloud=False",
+        "persist=not options.dry_run", "persist=False",
         "unit/sync/test_upload.py::test_two_uploads_at_once_do_not_overwrite_each_others_runs",
     ),
     _core(
         "a dry run claims", "a trial keeps real runs out of WATS", "sync/upload.py",
-        "aloud=not options.dry_run", "aloud=True",
+        "persist=not options.dry_run", "persist=True",
         "unit/sync/test_upload.py::test_what_a_dry_run_would_post_keeps_no_other_upload_back",
     ),
     _core(
         "a claim stays", "a run that was corrected stays out of WATS", "storage/in_flight_keys.py",
         ".unlink()", "",
-        "unit/storage/test_in_flight_keys.py::test_a_claim_goes_when_its_upload_ends",
+        "unit/test_claims.py::test_the_keys_go_when_their_upload_ends",
     ),
     _core(
         "natural keys by their case", "WATS takes two runs for one and overwrites the first", "domain/report.py",

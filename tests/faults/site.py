@@ -27,7 +27,7 @@ from sandbox.airflow_stack.sessions import session_members
 from sandbox.airflow_stack.stack import COMMANDS
 from sandbox.mail import MailCatcher
 from sandbox.plant import Plant
-from sandbox.vte import faults as vte_faults
+from sandbox.sqlserver import faults as vte_faults
 from sandbox.wats import faults as wats_faults
 from sandbox.wats.request_log import Request
 

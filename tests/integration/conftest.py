@@ -16,10 +16,11 @@ import pytest
 from airflow.providers.microsoft.mssql.hooks.mssql import MsSqlHook
 from airflow.sdk import Connection
 
-from sandbox.plant import READER, READER_PASSWORD, SCHEMA, WRITER_PASSWORD
+from sandbox.plant import READER, READER_PASSWORD, WRITER_PASSWORD
 from sandbox.seed_sql_server import SqlServerStore
-from sandbox.vte.database import VteDatabase
-from sandbox.vte.server import Login, VteServer
+from sandbox.sqlserver.database import Database
+from sandbox.sqlserver.server import Login, SqlServer
+from sandbox.vte.database import NAME, SCHEMA, open_database
 from sandbox.wats.server import WatsServer
 from tests.integration.in_process import bag, site  # noqa: F401 -- fixtures
 
@@ -33,23 +34,21 @@ class Served:
 
 
 @pytest.fixture
-def database() -> VteDatabase:
+def database() -> Database:
     """An empty emulated VTE database with the reference schema."""
-    db = VteDatabase()
-    db.run_script(SCHEMA.read_text(encoding="utf-8"))
-    return db
+    return open_database()
 
 
 @pytest.fixture
-def vte(database: VteDatabase) -> Iterator[VteServer]:
+def vte(database: Database) -> Iterator[SqlServer]:
     logins = [Login("sa", WRITER_PASSWORD, can_write=True), Login(READER, READER_PASSWORD)]
-    with VteServer(database, logins=logins, timezone="Europe/Oslo") as server:
+    with SqlServer(database, logins=logins, timezone="Europe/Oslo") as server:
         yield server
 
 
 @pytest.fixture
-def emulated(database: VteDatabase, vte: VteServer) -> Served:
-    fields = {"conn_type": "mssql", "host": vte.host, "port": vte.port, "schema": "VTE9_3"}
+def emulated(database: Database, vte: SqlServer) -> Served:
+    fields = {"conn_type": "mssql", "host": vte.host, "port": vte.port, "schema": NAME}
     return Served(database, fields | {"login": READER, "password": READER_PASSWORD})
 
 

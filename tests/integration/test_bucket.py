@@ -49,22 +49,22 @@ def key_of(bucket: Bucket, place: str, name: str) -> dict[str, str]:
     return {"Bucket": bucket.name, "Key": f"{place.rpartition('/')[2]}/{name}"}
 
 
-def put(letters: DeadLetters, number: int = 1, **fields):
-    return letters.put(a_run(number, **fields), DeadLetterKind.DEAD, "bad", "bad", NOW_AT)
+def put(dead_letters: DeadLetters, number: int = 1, **fields):
+    return dead_letters.put(a_run(number, **fields), DeadLetterKind.DEAD, "bad", "bad", NOW_AT)
 
 
-def test_what_another_worker_does_to_the_letters_is_seen_at_once(bucket, place, storage):
-    letters = DeadLetters(storage)
-    letter = put(letters, 1)
-    assert letters.guids() == {guid_of(1)}
-    body = letter.model_copy(update={"index_guid": guid_of(2)}).model_dump_json().encode()
+def test_what_another_worker_does_to_the_dead_letters_is_seen_at_once(bucket, place, storage):
+    dead_letters = DeadLetters(storage)
+    dead_letter = put(dead_letters, 1)
+    assert dead_letters.guids() == {guid_of(1)}
+    body = dead_letter.model_copy(update={"index_guid": guid_of(2)}).model_dump_json().encode()
     bucket.client.put_object(**key_of(bucket, place, f"dead_letters/{guid_of(2)}.json"), Body=body)
-    assert letters.guids() == {guid_of(1), guid_of(2)}
-    assert letters.get(guid_of(2)) is not None
+    assert dead_letters.guids() == {guid_of(1), guid_of(2)}
+    assert dead_letters.get(guid_of(2)) is not None
     bucket.client.delete_object(**key_of(bucket, place, f"dead_letters/{guid_of(1)}.json"))
-    assert letters.guids() == {guid_of(2)}
-    assert letters.get(guid_of(1)) is None
-    letters.remove(guid_of(1))  # no error: it reached WATS all the same
+    assert dead_letters.guids() == {guid_of(2)}
+    assert dead_letters.get(guid_of(1)) is None
+    dead_letters.remove(guid_of(1))  # no error: it reached WATS all the same
 
 
 def test_a_staged_file_that_another_worker_replaced_is_read_whole(bucket, place, storage):
@@ -78,7 +78,7 @@ def test_a_staged_file_that_another_worker_replaced_is_read_whole(bucket, place,
     assert list(ours.read("runs")) == [f"{n} a longer file" for n in range(500)]
 
 
-def test_more_letters_than_a_page_of_the_listing_are_all_found(bucket, place, storage):
+def test_more_dead_letters_than_a_page_of_the_listing_are_all_found(bucket, place, storage):
     for number in range(MORE_THAN_A_PAGE):
         bucket.client.put_object(**key_of(bucket, place, f"dead_letters/{guid_of(number)}.json"), Body=b"{}")
     assert DeadLetters(storage).guids() == {guid_of(number) for number in range(MORE_THAN_A_PAGE)}
@@ -96,11 +96,11 @@ def test_discard_removes_more_files_than_a_page_and_no_neighbour(bucket, place, 
 
 
 @pytest.mark.parametrize("size_mb", [6, 60], ids=["one-request", "in-parts"])
-def test_a_letter_of_many_megabytes_comes_back(storage, size_mb):
+def test_a_dead_letter_of_many_megabytes_comes_back(storage, size_mb):
     steps = (VteStepResult(kind="other", bytes_value=bytes(range(256)) * (size_mb * 4096 * 3 // 4)),)
-    letters = DeadLetters(storage)
-    letter = put(letters, steps=steps)
-    assert letters.get(guid_of(1)) == letter
+    dead_letters = DeadLetters(storage)
+    dead_letter = put(dead_letters, steps=steps)
+    assert dead_letters.get(guid_of(1)) == dead_letter
 
 
 def write_and_hang(connection: str, place: str, pipe: Connection) -> None:
@@ -135,27 +135,27 @@ def test_a_file_of_a_killed_task_does_not_appear(bucket, place, storage):
 
 
 def test_a_bucket_that_does_not_exist_is_an_error_and_is_not_created(bucket):
-    letters = DeadLetters(storage_of(Site(), a_settings(storage_path=f"s3://{CONN_ID}@mistyped/vte")))
-    assert letters.guids() == frozenset()
+    dead_letters = DeadLetters(storage_of(Site(), a_settings(storage_path=f"s3://{CONN_ID}@mistyped/vte")))
+    assert dead_letters.guids() == frozenset()
     with pytest.raises(OSError, match="bucket does not exist"):
-        put(letters)
+        put(dead_letters)
     with pytest.raises(OSError, match="bucket does not exist"):
         Staging(storage_of(Site(), a_settings(storage_path=f"s3://{CONN_ID}@mistyped/vte"))).write("runs", ["1"])
-    assert [one["Name"] for one in bucket.client.list_buckets()["Buckets"]] == [bucket.name]
+    assert [found["Name"] for found in bucket.client.list_buckets()["Buckets"]] == [bucket.name]
 
 
 @pytest.mark.parametrize(
-    ("place", "told"),
+    ("place", "reason"),
     [
         pytest.param("s3://nobody@bucket/vte", "names an Airflow connection that does not exist", id="connection"),
         pytest.param("abfs://container/vte", "No filesystem registered for scheme abfs", id="provider"),
         pytest.param("ftb://container/vte", "ftb://container/vte cannot be opened", id="scheme"),
     ],
 )
-def test_a_place_that_cannot_be_opened_stops_with_what_is_missing(place, told):
+def test_a_place_that_cannot_be_opened_stops_with_what_is_missing(place, reason):
     with pytest.raises(FatalError, match=rf"storage_path: {place}.*") as refused:
         storage_of(Site(), a_settings(storage_path=place))
-    assert told in str(refused.value)
+    assert reason in str(refused.value)
 
 
 # A whole sync, its tasks in this process
@@ -191,14 +191,14 @@ def sync(bag: DagBag, dag_id: str, at: datetime | None = None, **conf) -> str:
     return str(bag.dags[dag_id].test(logical_date=at, run_conf=defaults | conf).state)
 
 
-def test_a_whole_sync_stages_and_keeps_its_letters_in_the_bucket(bag, bucket, place, plant):
+def test_a_whole_sync_stages_and_keeps_its_dead_letters_in_the_bucket(bag, bucket, place, plant):
     load(plant, 20, oddities=("blank_serial",))
     at = BEGIN_AT + timedelta(minutes=5)
     assert sync(bag, "vte_wats_sync", at) == "success"
-    (key,) = bucket.keys(place)  # staging is gone, one letter is left
-    letter = UUID(key.removeprefix("dead_letters/").removesuffix(".json"))
-    assert in_wats(plant).keys() == in_vte(plant) - {letter}
-    unit = plant.db.query('SELECT "Uut_GUID" FROM "IndexData" WHERE "Index_GUID" = ?', [str(letter)])[0][0]
+    (key,) = bucket.keys(place)  # staging is gone, one dead letter is left
+    dead_letter = UUID(key.removeprefix("dead_letters/").removesuffix(".json"))
+    assert in_wats(plant).keys() == in_vte(plant) - {dead_letter}
+    unit = plant.db.query('SELECT "Uut_GUID" FROM "IndexData" WHERE "Index_GUID" = ?', [str(dead_letter)])[0][0]
     plant.db.query('UPDATE "UutData" SET "Serial" = ? WHERE "Uut_GUID" = ?', ["SN-CORRECTED", unit])
     assert sync(bag, "vte_wats_backfill", dead_letters="all") == "success"
     assert bucket.keys(place) == []

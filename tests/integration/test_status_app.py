@@ -361,7 +361,7 @@ def test_dead_letters_come_in_groups_with_examples(ask, storage):
     letter(storage, 2)
     letter(storage, 3, HOSTILE)
     found = ask("api/letters").json()
-    assert [(group["signature"], group["letters"]) for group in found["groups"]] == [
+    assert [(group["signature"], group["dead_letters"]) for group in found["groups"]] == [
         ("serial is blank", 2),
         (HOSTILE, 1),
     ]

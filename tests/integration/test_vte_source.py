@@ -11,9 +11,9 @@ from uuid import UUID, uuid4
 import pytest
 from upath import UPath
 
-from sandbox.plant import READER, READER_PASSWORD, SCHEMA
-from sandbox.vte.database import VteDatabase
-from sandbox.vte.server import Login, VteServer
+from sandbox.plant import READER, READER_PASSWORD
+from sandbox.sqlserver.server import Login, SqlServer
+from sandbox.vte.database import NAME, SCHEMA, open_database
 from tests.integration.conftest import hook_to
 from vte_wats.config.settings import AmbiguousTime, Settings
 from vte_wats.domain.errors import FatalError
@@ -55,7 +55,7 @@ def test_a_run_comes_complete_with_its_steps_of_all_three_tables(hook, add_run):
 
 
 @pytest.mark.parametrize(
-    ("sql_type", "value", "told"),
+    ("sql_type", "value", "expected"),
     [
         ("float", 3.5, "3.5"),
         ("int", 42, "42"),
@@ -66,20 +66,19 @@ def test_a_run_comes_complete_with_its_steps_of_all_three_tables(hook, add_run):
         ("nvarchar(max)", "Ω", "Ω"),
     ],
 )
-def test_an_other_value_of_any_type_a_site_may_have_is_told_as_text(sql_type, value, told):
+def test_an_other_value_of_any_type_a_site_may_have_is_read_as_text(sql_type, value, expected):
     schema = SCHEMA.read_text(encoding="utf-8")
     theirs = schema.replace("[TestResult] varbinary(max)", f"[TestResult] {sql_type}")
     assert theirs != schema
-    database, guid = VteDatabase(), uuid4()
-    database.run_script(theirs)
+    database, guid = open_database(schema=theirs), uuid4()
     run = {"Index_GUID": guid, "Timestamp": NOON, "Result": 1}
     step = {"Index_GUID": guid, "TestStepNumber": 1, "TestName": "Trace", "TestResult": value}
     database.insert_rows({"IndexData": [run], "TestDataOther": [step]})
-    with VteServer(database, logins=[Login(READER, READER_PASSWORD)], timezone="Europe/Oslo") as server:
-        fields = {"conn_type": "mssql", "host": server.host, "port": server.port, "schema": "VTE9_3"}
+    with SqlServer(database, logins=[Login(READER, READER_PASSWORD)], timezone="Europe/Oslo") as server:
+        fields = {"conn_type": "mssql", "host": server.host, "port": server.port, "schema": NAME}
         with VteSource(site(), hook_to(fields | {"login": READER, "password": READER_PASSWORD})) as source:
             (read,) = source.runs_between([HOUR])
-    assert [(one.kind, one.value) for one in read.steps] == [(StepKind.OTHER, told)]
+    assert [(step.kind, step.value) for step in read.steps] == [(StepKind.OTHER, expected)]
 
 
 def test_a_range_is_half_open_and_ties_at_its_edge_stay_together(hook, add_run):
@@ -152,7 +151,7 @@ def test_the_identity_has_the_columns_under_the_names_of_the_settings_whatever_t
 
 
 @pytest.mark.parametrize("runs", [0, 3])
-def test_one_glance_shows_what_identity_and_times_show(hook, add_run, runs):
+def test_one_statement_returns_identity_and_run_counts(hook, add_run, runs):
     for n in range(runs):
         add_run(NOON + timedelta(seconds=n // 2))
     with VteSource(site(), hook) as source:
@@ -193,7 +192,7 @@ def test_a_days_runs_are_counted_by_product_and_result_in_one_statement(hook, ad
     assert counts == (by_result if overrides else by_product)
 
 
-def test_the_facts_tell_how_the_database_is_read(hook, connection, add_run):
+def test_the_facts_say_how_the_database_is_read(hook, connection, add_run):
     add_run(NOON)
     with VteSource(site(), hook) as source:
         facts = source.facts()
@@ -249,14 +248,14 @@ def test_a_site_with_other_names_is_read_by_overrides(hook, database, add_run, c
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "expected"),
     [
         ({"column_overrides": {"IndexData": {"table": "Runs"}}}, "a table does not exist"),
         ({"column_overrides": {"IndexData": {"columns": {"Info1": "Information"}}}}, "a column does not exist"),
     ],
 )
-def test_a_name_that_does_not_exist_is_fatal_and_says_where_to_change_it(hook, settings, told):
-    with VteSource(site(**settings), hook) as source, pytest.raises(FatalError, match=told) as raised:
+def test_a_name_that_does_not_exist_is_fatal_and_says_where_to_change_it(hook, settings, expected):
+    with VteSource(site(**settings), hook) as source, pytest.raises(FatalError, match=expected) as raised:
         list(source.runs_between([HOUR]))
     assert "column_overrides" in str(raised.value)
 

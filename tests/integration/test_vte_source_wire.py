@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.vte.faults import Fault
+from sandbox.sqlserver.faults import Fault
 from tests.integration.conftest import hook_to
 from vte_wats.config.settings import Settings
 from vte_wats.domain.errors import FatalError, RetriableError
@@ -25,7 +25,7 @@ def site(**settings: Any) -> Settings:
 
 @pytest.fixture
 def served(emulated):
-    """Only an emulated server can be told to fail, and shows what it was sent."""
+    """Only an emulated server fails on request, and shows what it was sent."""
     return emulated
 
 
@@ -88,19 +88,19 @@ def test_a_passing_failure_is_worth_another_try_and_never_a_short_answer(hook, v
         assert len(list(source.runs_between([HOUR]))) == 20
 
 
-def test_each_failed_connection_tells_its_own_reason_whatever_failed_before_it_in_the_process(connection, vte):
+def test_each_failed_connection_gives_its_own_reason_whatever_failed_before_it_in_the_process(connection, vte):
     """pymssql repeats the number of an earlier failed login; the reasons below alternate to show it."""
     away = connection | {"port": 1}
     wrong = connection | {"password": "not-the-password"}
     elsewhere = connection | {"schema": "NoSuchDatabase"}
-    for fields, kind, told in [
+    for fields, kind, expected in [
         (away, RetriableError, "was lost"),
         (wrong, FatalError, "login was refused"),
         (away, RetriableError, "was lost"),
         (elsewhere, RetriableError, "cannot be opened"),
         (wrong, FatalError, "login was refused"),
     ]:
-        with pytest.raises(kind, match=told), VteSource(site(), hook_to(fields)):
+        with pytest.raises(kind, match=expected), VteSource(site(), hook_to(fields)):
             pass
 
 

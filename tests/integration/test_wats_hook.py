@@ -52,7 +52,7 @@ def wats():
 
 
 def connected(wats, **options):
-    """Return a connection without a noticeable budget and with one try, unless told otherwise."""
+    """Return a connection without a noticeable budget and with one try, unless asked for otherwise."""
     extra = {"requests_per_minute": 1_000_000, "concurrent_tasks": 1, "attempts": 1, "timeout_s": 60} | options
     return WatsConnection.parse(
         "wats_default", host=wats.url, port=None, login=None, password=wats.token, extra=json.dumps(extra)
@@ -136,7 +136,7 @@ def test_a_hundred_reports_are_all_found_although_wats_returns_ten_unasked(wats,
         list(session.submit(reports[:60]))
         list(session.submit(reports[:5]))
         found = session.find_reports([report.report_id for report in reports])
-    assert {one.report_id: one.source_hash for one in found.values()} == {
+    assert {stored.report_id: stored.source_hash for stored in found.values()} == {
         report.report_id: report.source_hash for report in reports[:60]
     }
     received = wats.store.receive_counts()
@@ -159,10 +159,10 @@ def test_ids_and_natural_keys_are_asked_for_side_by_side(wats, hook):
     wats.latency_s = 0.2
     with hook.session() as session:
         assert len(session.find_reports([report.report_id for report in reports])) == 80
-        assert len(session._wire._clients) == 3  # of four requests, the first alone
+        assert len(session._transport._clients) == 3  # of four requests, the first alone
     with hook.session() as session:
         assert len(session.find_natural_keys([report.natural_key for report in reports])) == 80
-        assert len(session._wire._clients) > 1
+        assert len(session._transport._clients) > 1
 
 
 def test_asking_for_nothing_sends_nothing(wats, hook):
@@ -307,9 +307,12 @@ def test_every_report_gets_one_submission_and_a_rejected_one_stops_nothing(wats)
     bad = [a_report(serial="x" * 101), a_report(serial="y" * 101)]
     with opened(wats) as session:
         submissions = list(session.submit([*reports[:15], *bad, *reports[15:]]))
-    assert sorted(one.report.report_id for one in submissions) == sorted(one.report_id for one in [*reports, *bad])
-    errors = {one.report.report_id: one.error for one in submissions if one.error is not None}
-    assert errors.keys() == {one.report_id for one in bad}
+    assert sorted(submission.report.report_id for submission in submissions) == sorted(
+        report.report_id for report in [*reports, *bad]
+    )
+    failed = [submission for submission in submissions if submission.error is not None]
+    errors = {submission.report.report_id: submission.error for submission in failed}
+    assert errors.keys() == {report.report_id for report in bad}
     assert len({error.signature for error in errors.values()}) == 1
     assert len(wats.store) == 30
 
@@ -336,7 +339,7 @@ def test_requests_go_out_side_by_side_but_never_more_than_allowed(wats):
     wats.latency_s = 0.1
     with opened(wats, concurrency=5) as session:
         list(session.submit([a_report() for _ in range(20)]))
-    arrivals = [one.at.timestamp() for one in posts(wats)]
+    arrivals = [request.at.timestamp() for request in posts(wats)]
     together = [sum(at - 0.09 < earlier <= at for earlier in arrivals) for at in arrivals]  # none is answered sooner
     assert 2 <= max(together) <= 5
 
@@ -353,6 +356,52 @@ def test_a_report_whose_answer_was_lost_is_sent_again_and_stored_once(wats, kind
     assert wats.store.receive_counts() == {str(report.report_id): 2}
 
 
+@pytest.fixture(params=[False, True], ids=["an object", "an array of one"])
+def answering(request):
+    """A WATS that answers a post as its API description says, or as real servers do."""
+    with WatsServer(answers_with_array=request.param) as server:
+        yield server
+
+
+@pytest.mark.parametrize("existence_check", ExistenceCheck)
+def test_a_report_is_posted_once_and_confirmed_by_either_form_of_the_answer(answering, existence_check):
+    reports = [a_report() for _ in range(40)]
+    with opened(answering, existence_check, attempts=3, concurrency=4) as session:
+        assert [submission.error for submission in session.submit(reports)] == [None] * 40
+    assert answering.store.receive_counts() == {str(report.report_id): 1 for report in reports}
+
+
+def test_by_source_id_a_renamed_report_is_confirmed_by_either_form_of_the_answer(answering):
+    answering.settings.renames_reports = True
+    report = a_report()
+    with opened(answering, ExistenceCheck.SOURCE_ID, attempts=3) as session:
+        assert only(session.submit([report])).error is None
+    assert set(answering.store.receive_counts().values()) == {1}
+
+
+@pytest.mark.parametrize("result", [[], [{}], [[]], {}, [{"ID": str(uuid.UUID(int=1))}] * 2], ids=repr)
+def test_an_answer_that_confirms_nothing_is_ambiguous_and_no_sign_that_wats_is_down(wats, result):
+    wats.faults.add(Fault(FaultKind.JSON_200, path=POST, json=result))
+    reports = [a_report() for _ in range(30)]
+    with opened(wats, attempts=1, concurrency=4) as session:
+        errors = [submission.error for submission in session.submit(reports)]
+    assert {type(error) for error in errors} == {RetriableError}
+    assert {error.code for error in errors} == {"VW302"}
+    assert len(posts(wats)) == 30
+
+
+@pytest.mark.parametrize("existence_check", ExistenceCheck)
+def test_an_id_that_stays_beside_another_uuid_confirms_nothing_by_itself(wats, existence_check):
+    """A server that renames changes ``uuid`` alone."""
+    report = a_report()
+    result = {"ID": str(report.report_id), "uuid": str(uuid.uuid4()), "Report_ID": 1}
+    wats.faults.add(Fault(FaultKind.JSON_200, path=POST, json=[result]))
+    with opened(wats, existence_check) as session:
+        error = only(session.submit([report])).error
+    assert isinstance(error, RetriableError)
+    assert "VW302" in str(error)
+
+
 @pytest.fixture
 def renaming(wats):
     """A WATS that keeps every report under an id of its own."""
@@ -363,10 +412,12 @@ def renaming(wats):
 def test_by_source_id_a_report_that_wats_renames_is_posted_once_and_confirmed(renaming):
     reports = [a_report() for _ in range(40)]
     with opened(renaming, ExistenceCheck.SOURCE_ID, attempts=3, concurrency=4) as session:
-        assert [one.error for one in session.submit(reports)] == [None] * 40
-        found = session.find_reports([one.report_id for one in reports])
-    assert {one.stored_as for one in found.values()} == {uuid.UUID(one) for one in renaming.store.ids()}
-    assert renaming.store.receive_counts().keys().isdisjoint(str(one.report_id) for one in reports)
+        assert [submission.error for submission in session.submit(reports)] == [None] * 40
+        found = session.find_reports([report.report_id for report in reports])
+    assert {stored.stored_as for stored in found.values()} == {
+        uuid.UUID(stored_id) for stored_id in renaming.store.ids()
+    }
+    assert renaming.store.receive_counts().keys().isdisjoint(str(report.report_id) for report in reports)
     assert set(renaming.store.receive_counts().values()) == {1}
     assert len(posts(renaming)) == 40
 
@@ -395,7 +446,7 @@ def test_by_source_id_an_id_in_the_answer_confirms_only_this_run_with_this_conte
     assert "VW302" in str(error)
 
 
-def test_what_a_conversation_costs_is_counted_failed_tries_included(wats):
+def test_what_a_session_costs_is_counted_failed_tries_included(wats):
     wats.faults.add(Fault(FaultKind.STATUS, status=503, times=1))
     with opened(wats, attempts=2) as session:
         assert session.request_stats().requests == 0
@@ -418,10 +469,10 @@ def test_a_server_that_is_down_is_given_up_early_and_the_rest_comes_back_unsent(
     with opened(wats, concurrency=4) as session:
         submissions = list(session.submit(reports))
         assert len(submissions) == 100
-        failed = [one for one in submissions if one.error is not None]
+        failed = [submission for submission in submissions if submission.error is not None]
         assert len(failed) == 94
-        assert all(isinstance(one.error, RetriableError) for one in failed)
-        assert sum("not sent" in str(one.error) for one in failed) >= 94 - 2 * 4
+        assert all(isinstance(submission.error, RetriableError) for submission in failed)
+        assert sum("not sent" in str(submission.error) for submission in failed) >= 94 - 2 * 4
         assert len(posts(wats)) <= 6 + 2 * 4
         wats.faults.clear()
         assert only(session.submit([failed[0].report])).error is None
@@ -432,18 +483,18 @@ def test_single_failures_between_successes_do_not_count_as_down(wats):
     for report in reports[::4]:
         wats.faults.add(Fault(FaultKind.RESET, body=str(report.report_id)))
     with opened(wats, concurrency=4) as session:
-        failed = [one.report for one in session.submit(reports) if one.error is not None]
-    assert {one.report_id for one in failed} == {one.report_id for one in reports[::4]}
+        failed = [submission.report for submission in session.submit(reports) if submission.error is not None]
+    assert {report.report_id for report in failed} == {report.report_id for report in reports[::4]}
     assert len(posts(wats)) == 40
 
 
-def test_after_a_fatal_answer_nothing_more_is_sent_and_what_was_stored_is_told(wats):
+def test_after_a_fatal_answer_nothing_more_is_sent_and_what_was_stored_is_reported(wats):
     wats.faults.add(Fault(FaultKind.STATUS, status=401, path=POST, after=10))
     confirmed = []
     with opened(wats, concurrency=4) as session:
         with pytest.raises(FatalError, match="HTTP 401"):
             confirmed.extend(session.submit(a_report() for _ in range(100)))
-        assert {str(one.report.report_id) for one in confirmed} == set(wats.store.ids())
+        assert {str(submission.report.report_id) for submission in confirmed} == set(wats.store.ids())
         assert len(confirmed) == 10
         sent = wats.log.total
         assert sent <= 10 + 4
@@ -462,26 +513,26 @@ def test_a_generator_that_fails_ends_the_upload_with_its_own_error(wats):
         list(session.submit(failing()))
 
 
-# ----------------------------------------------------------------------------------------------- pace and pauses
+# ----------------------------------------------------------------------------------------------- budget and pauses
 @pytest.mark.parametrize("form", ["seconds", "HTTP date"])
 def test_a_429_pauses_every_request_until_retry_after_has_passed(wats, form):
     until = "1" if form == "seconds" else format_datetime(datetime.now(UTC) + timedelta(seconds=3), usegmt=True)
     wats.faults.add(Fault(FaultKind.STATUS, status=429, retry_after=until, path=POST, after=8, times=1))
     with opened(wats, concurrency=4, attempts=2) as session:
         submissions = list(session.submit([a_report() for _ in range(30)]))
-    assert all(one.error is None for one in submissions)
+    assert all(submission.error is None for submission in submissions)
     refused_at = wats.log.find("POST", POST, status=429)[0].at
-    later = [(one.at - refused_at).total_seconds() for one in posts(wats) if one.at > refused_at]
+    later = [(post.at - refused_at).total_seconds() for post in posts(wats) if post.at > refused_at]
     in_flight = [wait for wait in later if wait < 0.7]
     assert len(in_flight) < 4
     assert min(wait for wait in later if wait >= 0.7) >= 0.95
 
 
-def test_a_pause_longer_than_a_task_can_wait_is_handed_on_at_once(wats):
+def test_a_pause_longer_than_a_task_can_wait_is_an_error_at_once(wats):
     wats.faults.add(Fault(FaultKind.STATUS, status=429, retry_after=3_600, path=POST))
     with opened(wats, concurrency=2, attempts=3) as session:
         submissions = list(session.submit([a_report() for _ in range(20)]))
-    assert [one.error.retry_after_s for one in submissions] == pytest.approx([3_600] * 20, abs=5)
+    assert [submission.error.retry_after_s for submission in submissions] == pytest.approx([3_600] * 20, abs=5)
     assert len(posts(wats)) <= 2
 
 
@@ -489,7 +540,7 @@ def test_requests_leave_at_the_share_of_the_budget(wats):
     with opened(wats, requests_per_minute=1_200, concurrent_tasks=2) as session:
         list(session.submit([a_report() for _ in range(10)]))
         session.process_codes()
-    times = [one.at.timestamp() for one in wats.log]
+    times = [request.at.timestamp() for request in wats.log]
     assert len(times) == 11
     assert times[-1] - times[0] >= 10 * 0.1 * 0.8  # the way there may take the first one longer
 
@@ -497,12 +548,12 @@ def test_requests_leave_at_the_share_of_the_budget(wats):
 def test_a_server_with_the_same_budget_never_has_to_refuse():
     with WatsServer(requests_per_minute=15) as wats, opened(wats, requests_per_minute=900) as session:
         submissions = list(session.submit([a_report() for _ in range(15)]))
-    assert all(one.error is None for one in submissions)
+    assert all(submission.error is None for submission in submissions)
     assert wats.log.find(status=429) == []
 
 
-class Notes:
-    """What one session leaves to the next."""
+class MemoryStore:
+    """A budget store that one session leaves to the next."""
 
     usage = BudgetUsage()
 
@@ -515,24 +566,24 @@ class Notes:
 
 def worst_window(wats, seconds):
     """Return the most requests that arrived within any window of so many seconds."""
-    times = sorted(one.at.timestamp() for one in wats.log)
+    times = sorted(request.at.timestamp() for request in wats.log)
     return max(bisect.bisect_left(times, start + seconds) - at for at, start in enumerate(times))
 
 
 def test_at_the_door_of_wats_no_window_of_a_chain_of_uploads_holds_more_than_the_budget(wats):
     """Process list, existence checks, natural keys and posts together; one task in five is killed."""
-    wats.latency_s, notes = 0.02, Notes()
+    wats.latency_s, store = 0.02, MemoryStore()
     for task in range(15):
         reports = [a_report() for _ in range(25)]
-        session = opened(wats, budget_store=notes, window_s=3, requests_per_minute=100)
+        session = opened(wats, budget_store=store, window_s=3, requests_per_minute=100)
         with session:
             session.process_codes()
             session.find_reports([report.report_id for report in reports])
             session.find_natural_keys([report.natural_key for report in reports])
-            assert all(one.error is None for one in session.submit(reports))
-            usage = notes.usage
+            assert all(submission.error is None for submission in session.submit(reports))
+            usage = store.usage
         if task % 5 == 4:
-            notes.usage = usage  # as if the task had been killed before it could say what it sent
+            store.usage = usage  # as if the task had been killed before it saved what it sent
         time.sleep(0.05)
     assert len(posts(wats)) == 15 * 25
     assert 90 <= worst_window(wats, 3) <= 100
@@ -540,12 +591,12 @@ def test_at_the_door_of_wats_no_window_of_a_chain_of_uploads_holds_more_than_the
 
 def test_a_pause_that_wats_asked_for_holds_the_next_session_too(wats):
     wats.faults.add(Fault(FaultKind.STATUS, status=429, retry_after=2, path=POST, times=1))
-    notes = Notes()
-    with opened(wats, budget_store=notes, requests_per_minute=60_000) as session:
+    store = MemoryStore()
+    with opened(wats, budget_store=store, requests_per_minute=60_000) as session:
         assert only(session.submit([a_report()])).error.retry_after_s == 2
-    with opened(wats, budget_store=notes, requests_per_minute=60_000) as session:
+    with opened(wats, budget_store=store, requests_per_minute=60_000) as session:
         session.process_codes()
-    first, second = (one.at for one in wats.log)
+    first, second = (request.at for request in wats.log)
     assert (second - first).total_seconds() >= 1.95
 
 
@@ -555,7 +606,7 @@ def test_a_429_without_retry_after_pauses_every_request_too(wats):
         assert only(session.submit([a_report()])).error.retry_after_s == 5
 
 
-def test_with_neighbours_a_task_neither_reads_nor_writes_what_was_spent(wats):
+def test_with_neighbours_a_task_neither_reads_nor_writes_the_usage(wats):
     with opened(wats, budget_store=object(), concurrent_tasks=2) as session:
         session.process_codes()  # an object can do neither
 
@@ -581,7 +632,8 @@ ON_THE_WIRE = [
     ("login page", _fault(FaultKind.HTML), RetriableError, "not what WATS answers"),
     ("empty 200", _fault(FaultKind.EMPTY_200), RetriableError, "not what WATS answers"),
     ("truncated JSON", _fault(FaultKind.TRUNCATED_JSON), RetriableError, "not what WATS answers"),
-    ("list", _fault(FaultKind.JSON_200, json=[]), RetriableError, "not what WATS answers"),
+    ("empty list", _fault(FaultKind.JSON_200, json=[]), RetriableError, "does not confirm"),
+    ("two results", _fault(FaultKind.JSON_200, json=[{"ID": str(uuid.UUID(int=n))} for n in (1, 2)]), RetriableError, "does not confirm"),
     ("no id", _fault(FaultKind.JSON_200, json={}), RetriableError, "does not confirm"),
     ("NaN", _fault(FaultKind.JSON_200, json=math.nan), RetriableError, "not what WATS answers"),
     ("NaN id", _fault(FaultKind.JSON_200, json={"ID": math.nan}), RetriableError, "does not confirm"),
@@ -598,7 +650,7 @@ ON_THE_WIRE = [
 
 
 @pytest.mark.parametrize(
-    ("arm", "kind", "meaning"), [one[1:] for one in ON_THE_WIRE], ids=[one[0] for one in ON_THE_WIRE]
+    ("arm", "kind", "meaning"), [case[1:] for case in ON_THE_WIRE], ids=[case[0] for case in ON_THE_WIRE]
 )
 def test_a_failure_on_the_wire_has_the_class_of_the_table(wats, arm, kind, meaning):
     report = a_report()
@@ -624,13 +676,13 @@ def test_an_unknown_host_is_retriable():
     assert "cannot be resolved" in str(error)
 
 
-def test_an_untrusted_certificate_is_fatal_and_ca_file_or_verify_tls_mend_it(tmp_path):
+def test_an_untrusted_certificate_is_fatal_and_ca_file_or_verify_tls_fix_it(tmp_path):
     with _tls_server(tmp_path) as (url, ca_file):
         with opened(_Address(url)) as session, pytest.raises(FatalError, match="certificate") as raised:
             session.version()
         assert "ca_file" in str(raised.value)
-        for mended in ({"ca_file": ca_file}, {"verify_tls": False}):
-            with opened(_Address(url), **mended) as session:
+        for options in ({"ca_file": ca_file}, {"verify_tls": False}):
+            with opened(_Address(url), **options) as session:
                 assert session.version() == "2025.3.9.824"
 
 
@@ -661,7 +713,7 @@ def test_every_entry_of_the_table_is_shown_by_a_test():
     shown_elsewhere = {
         "the certificate of the server is not trusted",
         "the name of the server cannot be resolved",
-        "no TLS connection came about",
+        "no TLS connection could be made",
         "the request cannot be formed",
         "the request could not be sent",  # unit/test_wats_answers.py
     }
@@ -772,13 +824,13 @@ def test_a_session_closes_its_connections_even_when_its_block_fails(wats):
     def fail():
         with session:
             next(session.submit([a_report() for _ in range(5)]))
-            assert len(session._wire._clients) == 5
-            assert any(client._client is not None for client in session._wire._clients)
+            assert len(session._transport._clients) == 5
+            assert any(client._client is not None for client in session._transport._clients)
             raise LookupError
 
     with pytest.raises(LookupError):
         fail()
-    assert all(client._client is None for client in session._wire._clients)
+    assert all(client._client is None for client in session._transport._clients)
     assert session._runner._state.name == "CLOSED"
 
 
@@ -804,7 +856,7 @@ def test_the_client_follows_no_redirect_and_speaks_one_request_per_connection(wa
             return transports[-1]
 
     with opened(wats) as session:
-        session._wire._idle.append(Observed(connected(wats), verification=True))
+        session._transport._idle.append(Observed(connected(wats), verification=True))
         session.version()
     assert isinstance(transports[0], httpx.AsyncClient)
     assert transports[0].follow_redirects is False
@@ -816,10 +868,10 @@ def test_requests_one_after_the_other_share_a_connection_and_those_side_by_side_
     with opened(wats, concurrency=3) as session:
         for _ in range(3):
             session.version()
-        assert len(session._wire._clients) == 1
+        assert len(session._transport._clients) == 1
         wats.latency_s = 0.05
         list(session.submit([a_report() for _ in range(7)]))
-        assert len(session._wire._clients) == 3
+        assert len(session._transport._clients) == 3
 
 
 # ------------------------------------------------------------------------------------------------- test connection
@@ -835,7 +887,7 @@ def tested(wats, monkeypatch):
     return press
 
 
-def test_a_good_connection_tells_version_operations_and_round_trip(tested):
+def test_a_good_connection_reports_version_operations_and_round_trip(tested):
     ok, text = tested()
     assert ok
     assert "2025.3" in text
@@ -855,13 +907,13 @@ def test_a_good_connection_tells_version_operations_and_round_trip(tested):
     ],
     ids=["unknown host", "refused", "wrong token", "broken token", "no host", "wrong option"],
 )
-def test_a_wrong_connection_tells_its_reason(tested, fields, reason):
+def test_a_wrong_connection_gives_its_reason(tested, fields, reason):
     ok, text = tested(**fields)
     assert not ok
     assert reason in text
 
 
-def test_a_wrong_path_tells_its_reason(tested, wats):
+def test_a_wrong_path_gives_its_reason(tested, wats):
     ok, text = tested(host=f"{wats.url}/elsewhere")
     assert not ok
     assert "HTTP 404" in text
@@ -876,7 +928,7 @@ def test_a_login_page_in_place_of_wats_is_not_a_good_connection(tested, wats, pa
     assert "login page" in text
 
 
-def test_a_connection_is_tested_anew_each_time(tested, wats):
+def test_a_connection_is_tested_again_each_time(tested, wats):
     assert tested()[0]
     wats.faults.add(Fault(FaultKind.STATUS, status=503))
     assert not tested()[0]
@@ -886,9 +938,9 @@ def test_a_connection_is_tested_anew_each_time(tested, wats):
 def test_whole_reports_come_back_as_they_were_sent_and_absent_ones_not_at_all(wats):
     sent, absent = [a_report() for _ in range(3)], uuid.uuid4()
     with opened(wats) as session:
-        assert [one.error for one in session.submit(sent)] == [None] * 3
-        stored = session.fetch([absent, *(one.report_id for one in sent)])
-    assert stored == {one.report_id: json.loads(one.body) for one in sent}
+        assert [submission.error for submission in session.submit(sent)] == [None] * 3
+        stored = session.fetch([absent, *(report.report_id for report in sent)])
+    assert stored == {report.report_id: json.loads(report.body) for report in sent}
 
 
 @pytest.mark.parametrize("answer", [{}, {"id": str(uuid.uuid4())}, []])

@@ -2,15 +2,12 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import duckdb
 import pyarrow as pa
 
-import sandbox.vte
-
-SCHEMA = Path(sandbox.vte.__file__).with_name("reference_schema.sql")
+from sandbox.vte.database import SCHEMA
 
 _DUCKDB_TYPES = {
     "uniqueidentifier": "UUID",

@@ -13,9 +13,10 @@ from sqlglot import exp
 
 from sandbox import seed_sql_server
 from sandbox.floor.factory import Floor
-from sandbox.seed_sql_server import REFERENCE_SCHEMA, SqlServerStore, batches, furnish, insert, literal, prepare
-from sandbox.vte.database import VteDatabase
-from sandbox.vte.server import Login, VteServer
+from sandbox.seed_sql_server import SqlServerStore, batches, furnish, insert, literal, prepare
+from sandbox.sqlserver.database import Database
+from sandbox.sqlserver.server import Login, SqlServer
+from sandbox.vte.database import NAME, SCHEMA, open_database
 
 END = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
@@ -99,7 +100,7 @@ def test_rows_of_several_tables_are_one_transaction():
     assert inserted([batch]) == {"UutData": 1, "IndexData": 2}
 
 
-def contents(server: VteServer) -> dict[str, list[tuple[object, ...]]]:
+def contents(server: SqlServer) -> dict[str, list[tuple[object, ...]]]:
     """Read every table the floor fills, over the wire; rows in an order of their content."""
     tables = ("Products", "UutData", "IndexData", "TestDataNumeric", "TestDataText", "TestDataOther")
     connection = seed_sql_server._connect(server.host, server.port, "sa", PASSWORD, "VTE9_3")
@@ -114,10 +115,9 @@ def contents(server: VteServer) -> dict[str, list[tuple[object, ...]]]:
 def test_what_is_sent_over_the_wire_is_what_the_floor_made(monkeypatch, tmp_path, capsys):
     monkeypatch.setenv("MSSQL_SA_PASSWORD", PASSWORD)
     monkeypatch.setenv("VTE_ADAPTER_PASSWORD", "Aa1-it's")
-    by_insert, directly = VteDatabase(), VteDatabase()
-    directly.run_script(REFERENCE_SCHEMA.read_text(encoding="utf-8"))
+    by_insert, directly = Database(name=NAME), open_database()
     ready, command = tmp_path / "ready", ["--runs", "10", "--oddities", "--ready-file", str(tmp_path / "ready")]
-    with VteServer(by_insert, [SA]) as seeded, VteServer(directly, [SA]) as expected:
+    with SqlServer(by_insert, [SA]) as seeded, SqlServer(directly, [SA]) as expected:
         seed_sql_server.main(["--host", seeded.host, "--port", str(seeded.port), *command], now_at=END)
         Floor(1).load(directly, start=END - timedelta(hours=2), end=END, runs=10, oddities=True)
         assert contents(seeded) == contents(expected)
@@ -140,7 +140,7 @@ def test_an_empty_server_gets_database_tables_and_login():
     assert furnish(SqlServerStore(server), "VTE9_3", "it's") is True
     sent = "\n".join(server.sent)
     assert "CREATE DATABASE [VTE9_3]" in sent
-    assert sent.count("CREATE TABLE") == REFERENCE_SCHEMA.read_text(encoding="utf-8").count("CREATE TABLE") == 21
+    assert sent.count("CREATE TABLE") == SCHEMA.read_text(encoding="utf-8").count("CREATE TABLE") == 21
     assert "PASSWORD = N'it''s'" in sent
 
 

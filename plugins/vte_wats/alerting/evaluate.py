@@ -18,7 +18,7 @@ from vte_wats.config.alert_settings import AlertSettings
 from vte_wats.config.sites import Site
 from vte_wats.domain.outcome import DeadLetterKind
 from vte_wats.state.coverage import State
-from vte_wats.storage.dead_letters import DeadLetterHead
+from vte_wats.storage.dead_letters import DeadLetterHeader
 
 # A condition with a limit closes below this part of it, so that a value near the limit does not open and close it.
 _CLOSES_BELOW = 0.8
@@ -40,7 +40,7 @@ class Measures:
     clock_skew_s: float | None = None
     clock_skew_limit_s: int = 60
     failed_syncs: int | None = None
-    letters: tuple[DeadLetterHead, ...] | None = None
+    letters: tuple[DeadLetterHeader, ...] | None = None
     free_mb: int | None = None
 
 
@@ -222,6 +222,6 @@ def _is_away(measures: Measures) -> bool:
     return any(check is None or not check.ok for check in (measures.vte, measures.wats))
 
 
-def _most_often(heads: Iterable[DeadLetterHead]) -> str:
+def _most_often(heads: Iterable[DeadLetterHeader]) -> str:
     counted = Counter(head.signature for head in heads).most_common(1)
     return f"{counted[0][0]} ({counted[0][1]})" if counted else "-"

@@ -128,7 +128,7 @@ def parts_of_guids(guids: Sequence[UUID], runs_per_part: int) -> tuple[Part, ...
 
 def dead_letters_of(dead_letters: DeadLetters, signature: str) -> list[UUID]:
     """Return the runs whose dead letters have one signature, or all of them."""
-    return [head.index_guid for head in dead_letters.heads() if signature in (ALL, head.signature)]
+    return [head.index_guid for head in dead_letters.headers() if signature in (ALL, head.signature)]
 
 
 def redrive(dead_letters: DeadLetters, signature: str) -> list[UUID]:
@@ -139,7 +139,7 @@ def redrive(dead_letters: DeadLetters, signature: str) -> list[UUID]:
     """
     found = dead_letters_of(dead_letters, signature)
     if not found and signature != ALL:
-        known = Counter(head.signature for head in dead_letters.heads())
+        known = Counter(head.signature for head in dead_letters.headers())
         listed = "; ".join(f"{name} ({runs} runs)" for name, runs in known.most_common()) or "there are none"
         raise FatalError(VW521, f"dead_letters: no dead letter has the signature {signature!r}. Signatures: {listed}")
     return found

@@ -96,7 +96,7 @@ def _measured_with(measures: Measures, site: Site, settings: Settings) -> Measur
     measures = replace(measures, clock_skew_limit_s=settings.clock_skew_limit_s)
     storage = storage_of(site, settings)
     try:
-        measures = replace(measures, letters=tuple(DeadLetters(storage).heads()))
+        measures = replace(measures, letters=tuple(DeadLetters(storage).headers()))
         if storage.protocol in ("", "file"):
             existing = next(folder for folder in (storage, *storage.parents) if folder.exists())
             measures = replace(measures, free_mb=shutil.disk_usage(existing.path).free // 1_000_000)
@@ -209,7 +209,7 @@ def _day(site: Site, day: Any, zone: ZoneInfo) -> tuple[dict[tuple[str, str], in
         for (product, code), runs in source.day_counts(local_ranges(window, zone)).items():
             result = settings.result_codes.get(code) if code is not None else None
             counts[product, result.value if result else f"code {code}"] += runs
-    letters = Counter(head.kind.value for head in DeadLetters(storage_of(site, settings)).heads())
+    letters = Counter(head.kind.value for head in DeadLetters(storage_of(site, settings)).headers())
     return dict(counts), dict(letters)
 
 

@@ -107,7 +107,7 @@ def upload(site_name: str, mapped: dict[str, Any], *, shows_progress: bool) -> d
     options = UploadOptions(datetime.now(UTC), force=params["force"], dry_run=params["dry_run"])
     storage, staged = storage_of(site, settings), staging(site, settings, mapped["slice"])
     dag_id, dag_run_id = context["dag"].dag_id, context["dag_run"].run_id
-    dead_letters = DeadLetters(storage, dag_id=dag_id, run_id=dag_run_id)
+    dead_letters = DeadLetters(storage, dag_id=dag_id, dag_run_id=dag_run_id)
     name = f"{dag_id} {dag_run_id} {mapped['slice']}"
     with open_wats(site, settings) as wats, InFlightKeys(storage, name, options.now_at) as keys:
         try:

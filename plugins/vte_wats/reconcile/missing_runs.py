@@ -76,7 +76,7 @@ def runs_to_transfer(batches: Iterable[Staging], dead_letters: DeadLetters) -> M
 
     What a held run waits for may be there by now; dead letters stay where they are.
     """
-    kinds = {head.index_guid: head.kind for head in dead_letters.heads()}
+    kinds = {header.index_guid: header.kind for header in dead_letters.headers()}
     dead = {guid for guid, kind in kinds.items() if kind is DeadLetterKind.DEAD}
     lines = (line.partition(" ") for batch in batches for line in batch.read(MISSING))
     missing = [(UUID(guid), datetime.fromisoformat(local)) for guid, _, local in lines]

@@ -133,8 +133,8 @@ def _differences(state: State, here: SyncEnvironment, settings: Settings) -> Ite
         yield (
             f"another source_timezone than the one synced with so far: {settings.source_timezone}; so far "
             f"{state.timezone}. The wrong one: correct it and clear this run. The right one: what was synced was read "
-            f"by another clock, so {site.accept}, then trigger {site.dag_id('backfill')} from the start of the sync to "
-            "now"
+            f"with another clock, so {site.accept}, then trigger {site.dag_id('backfill')} from the start of the sync "
+            "to now"
         )
 
 

@@ -40,6 +40,6 @@ def _letters_in(storage: UPath) -> DeadLetterGroups:
     kept = _kept.setdefault(str(storage), _Kept(DeadLetterIndex(storage)))
     now_s = time.monotonic()
     if kept.letters is None or kept.letters.read < kept.letters.listed or now_s - kept.read_at_s > _FRESH_S:
-        kept.letters = kept.index.letters()
+        kept.letters = kept.index.groups()
         kept.read_at_s = now_s
     return kept.letters

@@ -1,8 +1,7 @@
-"""Dead letters in groups, for people to look at: every request lists the folder, and reads what is new in it alone."""
+"""Dead letters in groups, for people to look at: each request lists the folder, and reads only what is new in it."""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -10,38 +9,38 @@ from datetime import datetime
 from threading import Lock
 from uuid import UUID
 
+from more_itertools import map_reduce
 from pydantic import BaseModel, Field
-from pydantic_core import from_json
 from upath import UPath
 
 from vte_wats.domain.outcome import DeadLetterKind
-from vte_wats.storage.dead_letters import HEAD_BYTES, DeadLetterHead
+from vte_wats.storage.dead_letters import DeadLetterHeader, read_header
 
-_MARKS = ("size", "mtime", "created", "LastModified", "ETag")  # which of them there are depends on the file system
+_VERSION_FIELDS = ("size", "mtime", "created", "LastModified", "ETag")  # which there are depends on the file system
 EXAMPLES = 5
 
 
-class Product(BaseModel):
-    """The product of a run in a letter."""
+class DeadLetterProduct(BaseModel):
+    """The product of a run in a dead letter."""
 
     name: str | None = None
 
 
 class DeadLetterRun(BaseModel):
-    """The run of a letter, as far as its beginning names it."""
+    """The run of a dead letter, as far as the beginning of its file names it."""
 
     serial: str | None = None
-    product: Product = Product()
+    product: DeadLetterProduct = DeadLetterProduct()
 
 
-class DeadLetterSummary(DeadLetterHead):
-    """What the beginning of a letter says."""
+class DeadLetterSummary(DeadLetterHeader):
+    """What the beginning of a dead letter says."""
 
     run: DeadLetterRun = DeadLetterRun()
 
 
-class Example(BaseModel):
-    """One letter of a group."""
+class DeadLetterExample(BaseModel):
+    """One dead letter of a group."""
 
     index_guid: UUID
     serial: str | None
@@ -50,35 +49,47 @@ class Example(BaseModel):
     first_at: datetime
     attempts: int
 
+    @classmethod
+    def of(cls, summary: DeadLetterSummary) -> DeadLetterExample:
+        """Return what people want to see of a dead letter."""
+        return cls(
+            index_guid=summary.index_guid,
+            serial=summary.run.serial,
+            product=summary.run.product.name,
+            reason=summary.reason,
+            first_at=summary.first_at,
+            attempts=summary.attempts,
+        )
 
-class Group(BaseModel):
-    """Letters with the same reason: the signature drives them again together."""
+
+class DeadLetterGroup(BaseModel):
+    """Dead letters with the same reason: the signature redrives them together."""
 
     signature: str
     kind: DeadLetterKind
-    letters: int
+    dead_letters: int
     first_at: datetime
     last_at: datetime
-    examples: list[Example] = Field(description="The latest of them.")
+    examples: list[DeadLetterExample] = Field(description="The latest of them.")
 
 
 class DeadLetterGroups(BaseModel):
-    """All dead letters in groups. ``read`` stays behind ``listed`` until every letter was looked at once."""
+    """All dead letters in groups. ``read`` stays behind ``listed`` until every dead letter was looked at once."""
 
     listed: int
     read: int
-    unreadable: int = Field(description="Files in the folder that are no letters.")
-    groups: list[Group]
+    unreadable: int = Field(description="Files in the folder that are no dead letters.")
+    groups: list[DeadLetterGroup]
 
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    mark: tuple[str, ...]
+    version: tuple[str, ...]
     summary: DeadLetterSummary | None
 
 
 class DeadLetterIndex:
-    """Keeps what it read of one folder, so that a request costs one listing and at most ``most`` new letters."""
+    """Keeps what it read of one folder, so that a request costs one listing and at most ``most`` new dead letters."""
 
     def __init__(self, storage: UPath, most: int = 2_000) -> None:
         self._folder = storage / "dead_letters"
@@ -86,68 +97,60 @@ class DeadLetterIndex:
         self._seen: dict[str, _Seen] = {}
         self._lock = Lock()
 
-    def letters(self) -> DeadLetterGroups:
+    def groups(self) -> DeadLetterGroups:
         """Return the groups, the largest first. Failures of the file system leave as OSError."""
         with self._lock:
             listed = dict(self._list())
-            self._seen = {path: seen for path, seen in self._seen.items() if path in listed}
-            new = [path for path, mark in listed.items() if path not in self._seen or self._seen[path].mark != mark]
-            for path in sorted(new)[: self._most]:
-                self._look_at(path, listed[path])
+            self._seen = {name: seen for name, seen in self._seen.items() if name in listed}
+            new = [
+                name
+                for name, version in listed.items()
+                if name not in self._seen or self._seen[name].version != version
+            ]
+            for name in sorted(new)[: self._most]:
+                self._look_at(name, listed[name])
             summaries = [seen.summary for seen in self._seen.values()]
-        known = [one for one in summaries if one is not None]
+        known = [summary for summary in summaries if summary is not None]
         return DeadLetterGroups(
             listed=len(listed), read=len(summaries), unreadable=len(summaries) - len(known), groups=_grouped(known)
         )
 
     def _list(self) -> Iterator[tuple[str, tuple[str, ...]]]:
-        """Yield every letter's path with what changes when it is written anew, as far as the file system tells."""
+        """Yield each file's name with what changes when it is written again, as far as the file system says."""
         fs = self._folder.fs
         fs.invalidate_cache()
         try:
-            found = fs.ls(self._folder.path, detail=True)
+            files = fs.ls(self._folder.path, detail=True)
         except FileNotFoundError:
             return
-        for one in found:
-            if one["name"].endswith(".json"):
-                yield one["name"], tuple(str(one.get(mark)) for mark in _MARKS)
+        for file in files:
+            if file["name"].endswith(".json"):
+                yield file["name"].rpartition("/")[2], tuple(str(file.get(field)) for field in _VERSION_FIELDS)
 
-    def _look_at(self, path: str, mark: tuple[str, ...]) -> None:
+    def _look_at(self, name: str, version: tuple[str, ...]) -> None:
         summary = None
-        for end in (HEAD_BYTES, None):  # a long reason may fill the beginning
-            try:
-                head = self._folder.fs.cat_file(path, start=0, end=end)
-            except FileNotFoundError:  # its run reached WATS meanwhile
-                return
-            with suppress(ValueError):  # a ValidationError is one
-                summary = DeadLetterSummary.model_validate(from_json(head, allow_partial=True))
-                break
-        self._seen[path] = _Seen(mark, summary)
+        try:
+            with suppress(ValueError):  # no dead letter
+                summary = read_header(self._folder / name, DeadLetterSummary)
+        except FileNotFoundError:  # its run reached WATS meanwhile
+            return
+        self._seen[name] = _Seen(version, summary)
 
 
-def _grouped(summaries: list[DeadLetterSummary]) -> list[Group]:
-    members: dict[tuple[str, DeadLetterKind], list[DeadLetterSummary]] = defaultdict(list)
-    for one in summaries:
-        members[one.signature, one.kind].append(one)
-    groups = [
-        Group(
-            signature=signature,
-            kind=kind,
-            letters=len(ones),
-            first_at=min(one.first_at for one in ones),
-            last_at=max(one.last_at for one in ones),
-            examples=[
-                Example(
-                    index_guid=one.index_guid,
-                    serial=one.run.serial,
-                    product=one.run.product.name,
-                    reason=one.reason,
-                    first_at=one.first_at,
-                    attempts=one.attempts,
-                )
-                for one in sorted(ones, key=lambda one: one.last_at, reverse=True)[:EXAMPLES]
-            ],
-        )
-        for (signature, kind), ones in members.items()
-    ]
-    return sorted(groups, key=lambda group: (-group.letters, group.signature))
+def _grouped(summaries: list[DeadLetterSummary]) -> list[DeadLetterGroup]:
+    by_reason = map_reduce(summaries, lambda summary: (summary.signature, summary.kind))
+    groups = [_group(members) for members in by_reason.values()]
+    return sorted(groups, key=lambda group: (-group.dead_letters, group.signature))
+
+
+def _group(members: list[DeadLetterSummary]) -> DeadLetterGroup:
+    """Return the group of dead letters with one reason."""
+    latest_first = sorted(members, key=lambda member: member.last_at, reverse=True)
+    return DeadLetterGroup(
+        signature=members[0].signature,
+        kind=members[0].kind,
+        dead_letters=len(members),
+        first_at=min(member.first_at for member in members),
+        last_at=latest_first[0].last_at,
+        examples=[DeadLetterExample.of(member) for member in latest_first[:EXAMPLES]],
+    )

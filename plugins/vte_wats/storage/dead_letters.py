@@ -7,28 +7,29 @@ import re
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime
+from typing import TypeVar
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import from_json
 from upath import UPath
 
 from vte_wats.domain.outcome import DeadLetterKind
 from vte_wats.domain.run import VteTestRun
 from vte_wats.messages import VW923
-from vte_wats.storage.object_storage import make_folder, write_whole
+from vte_wats.storage.object_storage import create_folder, write_atomically
 
 log = logging.getLogger(__name__)
 
-HEAD_BYTES = 4_096  # what stands before the steps; they are most of a letter
-_BEFORE_RUN = b',\n "run":'  # a line of its own in a letter; line breaks inside texts are escaped
-_LETTER = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.json")  # as str(UUID) writes it
+_HEADER_BYTES = 4_096  # what stands before the steps; they are most of a dead letter
+_FILE_NAME = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.json")  # as str(UUID) writes it
 
 
-class DeadLetterHead(BaseModel):
-    """What stands before the run in a letter: enough to count and to group, without reading the data.
+class DeadLetterHeader(BaseModel):
+    """What stands before the run in a dead letter: enough to count and to group, without reading the data.
 
-    ``signature`` is equal for all runs with the same reason. ``dag_id`` and ``run_id`` name the DAG run that wrote the
-    letter last, when one did.
+    ``signature`` is equal for all runs with the same reason. ``dag_id`` and ``dag_run_id`` name the DAG run that wrote
+    the dead letter last, when one did.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -41,29 +42,44 @@ class DeadLetterHead(BaseModel):
     last_at: datetime
     attempts: int
     dag_id: str | None = None
-    run_id: str | None = None
+    dag_run_id: str | None = Field(None, validation_alias=AliasChoices("dag_run_id", "run_id"))  # its earlier name
 
 
-class DeadLetter(DeadLetterHead):
-    """One run, complete and last in its letter, with why it is here."""
+class DeadLetter(DeadLetterHeader):
+    """One run, complete and last in its dead letter, with why it is here."""
 
     model_config = ConfigDict(extra="forbid", ser_json_inf_nan="strings")
 
     run: VteTestRun
 
 
-class DeadLetters:
-    """The folder of dead letters, local or in a bucket. A letter is on disk when :meth:`put` returns."""
+Header = TypeVar("Header", bound=DeadLetterHeader)
 
-    def __init__(self, storage: UPath, *, dag_id: str | None = None, run_id: str | None = None) -> None:
-        """``dag_id`` and ``run_id`` are those of whoever writes letters."""
+
+def read_header(path: UPath, model: type[Header]) -> Header:
+    """Read the beginning of a dead letter, and the whole of it only where a long reason fills the beginning.
+
+    Raises FileNotFoundError, and ValueError for a file that is no dead letter.
+    """
+    with suppress(ValueError):
+        beginning = from_json(path.fs.cat_file(path.path, start=0, end=_HEADER_BYTES), allow_partial=True)
+        if "run" in beginning:  # it stands last, so what stands before it is complete
+            return model.model_validate(beginning)
+    return model.model_validate_json(path.read_bytes())
+
+
+class DeadLetters:
+    """The folder of dead letters, local or in a bucket. A dead letter is on disk when :meth:`put` returns."""
+
+    def __init__(self, storage: UPath, *, dag_id: str | None = None, dag_run_id: str | None = None) -> None:
+        """``dag_id`` and ``dag_run_id`` are those of whoever writes dead letters."""
         self._folder = storage / "dead_letters"
-        self._dag_id, self._run_id = dag_id, run_id
+        self._dag_id, self._dag_run_id = dag_id, dag_run_id
 
     def put(self, run: VteTestRun, kind: DeadLetterKind, reason: str, signature: str, now_at: datetime) -> DeadLetter:
-        """Write the letter of a run; one that is there already keeps its first time and counts one attempt more."""
+        """Write a run's dead letter; one that is there already keeps its first time and counts one attempt more."""
         earlier = self.get(run.index_guid)
-        letter = DeadLetter(
+        dead_letter = DeadLetter(
             index_guid=run.index_guid,
             kind=kind,
             reason=reason,
@@ -72,60 +88,53 @@ class DeadLetters:
             last_at=now_at,
             attempts=earlier.attempts + 1 if earlier else 1,
             dag_id=self._dag_id,
-            run_id=self._run_id,
+            dag_run_id=self._dag_run_id,
             run=run,
         )
-        make_folder(self._folder)
-        write_whole(self._path(run.index_guid), letter.model_dump_json(indent=1).encode())
-        return letter
+        create_folder(self._folder)
+        write_atomically(self._path(run.index_guid), dead_letter.model_dump_json(indent=1).encode())
+        return dead_letter
 
     def get(self, guid: UUID) -> DeadLetter | None:
-        """Return the letter of a run, if it has one; a file that is none counts as none."""
+        """Return a run's dead letter, if it has one; an unreadable file counts as none."""
         try:
             return DeadLetter.model_validate_json(self._path(guid).read_bytes())
         except FileNotFoundError:
             return None
         except ValidationError:
-            self._tell_of_no_letter(guid)
+            self._log_unreadable(guid)
             return None
 
     def remove(self, guid: UUID) -> None:
-        """Remove the letter of a run that reached WATS after all; another worker may have done so already."""
+        """Remove the dead letter of a run that reached WATS after all; another worker may have done so already."""
         with suppress(FileNotFoundError):
             self._path(guid).unlink()
 
     def guids(self) -> frozenset[UUID]:
-        """Return which runs have a letter, from the names of the files alone; what others put there is no letter."""
+        """Return which runs have a dead letter, from the names of the files alone; other files are left out."""
         try:
-            return frozenset(UUID(path.stem) for path in self._folder.iterdir() if _LETTER.fullmatch(path.name))
-        except (FileNotFoundError, NotADirectoryError):  # in a bucket the folder goes with its last letter
+            return frozenset(UUID(path.stem) for path in self._folder.iterdir() if _FILE_NAME.fullmatch(path.name))
+        except (FileNotFoundError, NotADirectoryError):  # in a bucket the folder goes with its last file
             return frozenset()
 
     def __iter__(self) -> Iterator[DeadLetter]:
-        """Yield every letter."""
+        """Yield every dead letter."""
         for guid in sorted(self.guids()):
-            letter = self.get(guid)
-            if letter is not None:
-                yield letter
+            dead_letter = self.get(guid)
+            if dead_letter is not None:
+                yield dead_letter
 
-    def heads(self) -> Iterator[DeadLetterHead]:
-        """Yield the head of every letter, reading only the beginning of its file; a file that is none is left out."""
+    def headers(self) -> Iterator[DeadLetterHeader]:
+        """Yield every header, reading only the beginning of each file; unreadable files are left out."""
         for guid in sorted(self.guids()):
             try:
-                with self._path(guid).open("rb") as file:
-                    beginning = file.read(HEAD_BYTES)
+                yield read_header(self._path(guid), DeadLetterHeader)
             except FileNotFoundError:  # its run reached WATS meanwhile
                 continue
-            head, found, _ = beginning.partition(_BEFORE_RUN)
-            try:
-                if found:
-                    yield DeadLetterHead.model_validate_json(head + b"}")
-                elif (letter := self.get(guid)) is not None:
-                    yield DeadLetterHead.model_validate(letter.model_dump(exclude={"run"}))
-            except ValidationError:
-                self._tell_of_no_letter(guid)
+            except ValueError:
+                self._log_unreadable(guid)
 
-    def _tell_of_no_letter(self, guid: UUID) -> None:
+    def _log_unreadable(self, guid: UUID) -> None:
         log.warning("%s %s is no dead letter and counts as none; look at it, then remove it", VW923, self._path(guid))
 
     def _path(self, guid: UUID) -> UPath:

@@ -1,13 +1,12 @@
 """Which natural keys are being uploaded right now: how two uploads at once learn of each other's runs.
 
-Whether WATS has a natural key is asked before a report is posted. Two uploads that run side by side may both be told
-no, and the second post would overwrite the first. So each writes down the keys it is about to post before it asks, and
-then reads what the others wrote: of two, at least one sees the other.
+Whether WATS has a natural key is asked before a report is posted. Two uploads that run side by side may both hear that
+it is free, and the second post would overwrite the first. So each writes down the keys it is about to post before it
+asks, and then reads what the others wrote: of two, at least one sees the other.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -15,10 +14,11 @@ from typing import Self
 from urllib.parse import quote
 from uuid import UUID
 
+from pydantic import AwareDatetime, BaseModel, ConfigDict
 from upath import UPath
 
 from vte_wats.domain.report import Report
-from vte_wats.storage.object_storage import make_folder, write_whole
+from vte_wats.storage.object_storage import create_folder, write_atomically
 
 # An upload takes minutes at most; what is older was left behind by one that was killed and never tried again.
 _STALE_AFTER = timedelta(hours=6)
@@ -26,8 +26,44 @@ _STALE_AFTER = timedelta(hours=6)
 Identity = tuple[str, str, int, str]
 
 
+class _InFlightKey(BaseModel):
+    """A natural key as it is compared, and the runs that have it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    serial: str
+    part_number: str
+    process_code: int
+    start_at: str
+    index_guids: tuple[UUID, ...]
+
+    @property
+    def identity(self) -> Identity:
+        return self.serial, self.part_number, self.process_code, self.start_at
+
+    @classmethod
+    def of(cls, identity: Identity, index_guids: Iterable[UUID]) -> Self:
+        serial, part_number, process_code, start_at = identity
+        return cls(
+            serial=serial,
+            part_number=part_number,
+            process_code=process_code,
+            start_at=start_at,
+            index_guids=tuple(sorted(index_guids)),
+        )
+
+
+class _InFlightFile(BaseModel):
+    """What one upload writes down for the others."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    started_at: AwareDatetime
+    keys: tuple[_InFlightKey, ...]
+
+
 class InFlightKeys:
-    """The claims of one upload, named after it, beside those of others. They go when the ``with`` block ends."""
+    """The natural keys of one upload, named after it, beside those of others. They go when the ``with`` block ends."""
 
     def __init__(self, storage: UPath, upload: str, now_at: datetime) -> None:
         self._folder = storage / "uploading"
@@ -36,47 +72,44 @@ class InFlightKeys:
         self._own: dict[Identity, set[UUID]] = {}
 
     def __enter__(self) -> Self:
-        """Nothing is written before something is claimed."""
+        """Nothing is written before a key is added."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Give up every claim; what was posted is found in WATS from here on."""
+        """Remove every key of this upload; what was posted is found in WATS from here on."""
         with suppress(FileNotFoundError):
             (self._folder / self._name).unlink()
 
-    def claim(self, reports: Iterable[Report], *, aloud: bool) -> dict[Identity, set[UUID]]:
-        """Write down these reports; return all runs claimed now, by natural key, those of other uploads included.
+    def add(self, reports: Iterable[Report], *, persist: bool) -> dict[Identity, set[UUID]]:
+        """Add the keys of these reports; return the runs in flight by natural key, those of other uploads included.
 
-        What is not said ``aloud`` is not written, and seen by no other upload.
+        With ``persist`` the keys are on disk before the others are read; without, no other upload sees them.
         """
         for report in reports:
             self._own.setdefault(report.natural_key.identity, set()).add(report.report_id)
-        if aloud:
+        if persist:
             self._write()
-        together = {key: set(guids) for key, guids in self._own.items()}
-        for path in self._others():
-            self._add(together, path)
+        together = {identity: set(guids) for identity, guids in self._own.items()}
+        for path in self._other_uploads():
+            for key in self._keys_in(path):
+                together.setdefault(key.identity, set()).update(key.index_guids)
         return together
 
     def _write(self) -> None:
-        lines = [[*key, [str(guid) for guid in sorted(guids)]] for key, guids in self._own.items()]
-        claimed = {"at": self._now_at.isoformat(), "claims": lines}
-        make_folder(self._folder)
-        write_whole(self._folder / self._name, json.dumps(claimed).encode())
+        keys = tuple(_InFlightKey.of(identity, guids) for identity, guids in self._own.items())
+        content = _InFlightFile(started_at=self._now_at, keys=keys)
+        create_folder(self._folder)
+        write_atomically(self._folder / self._name, content.model_dump_json().encode())
 
-    def _others(self) -> list[UPath]:
+    def _other_uploads(self) -> list[UPath]:
         try:
             return [path for path in self._folder.iterdir() if path.suffix == ".json" and path.name != self._name]
         except (FileNotFoundError, NotADirectoryError):  # a bucket has the folder as long as it has a file
             return []
 
-    def _add(self, together: dict[Identity, set[UUID]], path: UPath) -> None:
+    def _keys_in(self, path: UPath) -> tuple[_InFlightKey, ...]:
         try:
-            claimed = json.loads(path.read_bytes())
+            content = _InFlightFile.model_validate_json(path.read_bytes())
         except FileNotFoundError:  # that upload has ended meanwhile, so WATS has what it posted
-            return
-        if self._now_at - datetime.fromisoformat(claimed["at"]) > _STALE_AFTER:
-            return
-        for serial, part_number, process_code, start_at, guids in claimed["claims"]:
-            key = (serial, part_number, process_code, start_at)
-            together.setdefault(key, set()).update(UUID(guid) for guid in guids)
+            return ()
+        return () if self._now_at - content.started_at > _STALE_AFTER else content.keys

@@ -10,7 +10,7 @@ from upath import UPath
 _BUCKETS = frozenset({"abfs", "abfss", "adl", "gcs", "gs", "s3", "s3a", "s3n"})
 
 
-def make_folder(folder: UPath) -> None:
+def create_folder(folder: UPath) -> None:
     """Create a folder with its parents where there is such a thing.
 
     A bucket has only keys; its client, asked for a folder, spends three requests and creates a bucket that is missing,
@@ -20,19 +20,19 @@ def make_folder(folder: UPath) -> None:
         folder.mkdir(parents=True, exist_ok=True)
 
 
-def write_whole(path: UPath, content: bytes) -> None:
+def write_atomically(path: UPath, content: bytes) -> None:
     """Put a file in place complete and on disk, or leave what is there: half a file could never be read again."""
     if path.protocol not in ("", "file"):
         path.write_bytes(content)  # a bucket shows a file when it is complete
         return
-    there = Path(path.path)
-    part = there.with_suffix(".part")
-    with part.open("wb") as file:
+    target = Path(path.path)
+    unfinished = target.with_suffix(".part")
+    with unfinished.open("wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-    part.replace(there)
-    folder = os.open(there.parent, os.O_RDONLY)
+    unfinished.replace(target)
+    folder = os.open(target.parent, os.O_RDONLY)
     try:
         os.fsync(folder)  # the name is on disk, too, before anybody relies on it
     finally:

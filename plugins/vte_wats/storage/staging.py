@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from upath import UPath
 
-from vte_wats.storage.object_storage import make_folder
+from vte_wats.storage.object_storage import create_folder
 
 _FAST = 1  # text of measurements shrinks tenfold at the lowest level; higher ones cost time and save little
 
@@ -27,7 +27,7 @@ class Staging:
 
     def write(self, name: str, lines: Iterable[str]) -> int:
         """Write ``name`` from single-line texts as they come; return how many there were."""
-        make_folder(self._folder)
+        create_folder(self._folder)
         written = 0
         with (
             self._path(name).open("wb") as raw,
@@ -54,22 +54,22 @@ class Staging:
         return self._folder / f"{name}.jsonl.gz"
 
 
-def staging_of(storage: UPath, dag_id: str, run_id: str, slice_name: str) -> Staging:
+def staging_of(storage: UPath, dag_id: str, dag_run_id: str, slice_name: str) -> Staging:
     """Return the staging of one slice of one DAG run."""
-    return Staging(folder_of(storage, dag_id, run_id) / slice_name)
+    return Staging(folder_of(storage, dag_id, dag_run_id) / slice_name)
 
 
-def folder_of(storage: UPath, dag_id: str, run_id: str) -> UPath:
+def folder_of(storage: UPath, dag_id: str, dag_run_id: str) -> UPath:
     """Return the folder of a DAG run; ids are escaped, for they hold colons and plus signs."""
-    return storage / "staging" / _escaped(dag_id) / _escaped(run_id)
+    return storage / "staging" / _escaped(dag_id) / _escaped(dag_run_id)
 
 
 def _escaped(name: str) -> str:
     return quote(name, safe="").replace(".", "%2E")  # ".." would lead out of the folder
 
 
-def discard(storage: UPath, dag_id: str, run_id: str) -> None:
+def discard(storage: UPath, dag_id: str, dag_run_id: str) -> None:
     """Remove all staging of a DAG run, if there is any."""
-    folder = folder_of(storage, dag_id, run_id)
+    folder = folder_of(storage, dag_id, dag_run_id)
     with suppress(FileNotFoundError):
         folder.fs.rm(folder.path, recursive=True)

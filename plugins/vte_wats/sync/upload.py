@@ -247,7 +247,7 @@ def _collisions(
     """
     if not reports:
         return
-    guids_of = in_flight.claim(reports, aloud=not options.dry_run)
+    guids_of = in_flight.add(reports, persist=not options.dry_run)
     for key, guid in wats.find_natural_keys(list(dict.fromkeys(report.natural_key for report in reports))).items():
         guids_of[key.identity].add(guid)
     for report in reports:

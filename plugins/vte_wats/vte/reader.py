@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, time
 from itertools import groupby
-from operator import attrgetter, itemgetter
+from operator import attrgetter
 from typing import Any, Self
 from uuid import UUID
 
@@ -21,18 +21,35 @@ from vte_wats.config.sites import Site
 from vte_wats.domain.run import VteProduct, VteStepResult, VteTestplan, VteTestRun
 from vte_wats.domain.source import RunTimes, SourceFacts, SourceIdentity, StationTime, WaitingRuns
 from vte_wats.intervals.wall_clock import LocalRange
+from vte_wats.vte.rows import (
+    DAY_COUNTS,
+    IDENTITY_AND_RUN_COUNTS,
+    RUN_HOURS,
+    RUN_KEYS,
+    RUN_TIMES,
+    RUNS,
+    SOURCE_IDENTITY,
+    STATION_TIMES,
+    STEPS,
+    WAITING_RUNS,
+    IdentityAndRunCountsRow,
+    Row,
+    RunRow,
+    RunTimesRow,
+    Select,
+    SourceIdentityRow,
+    StepRow,
+)
 from vte_wats.vte.server_facts import read_facts
-from vte_wats.vte.sql_errors import translated
+from vte_wats.vte.sql_errors import translate_error
 from vte_wats.vte.statements import Binds, among_guids, in_ranges, statement
 
-# Without these pymssql waits for ever for an answer, and a minute for a login. The connection's extra overrides them.
+# Without these pymssql waits forever for an answer, and a minute for a login. The connection's extra overrides them.
 _CONNECT_DEFAULTS = {"timeout": 120, "login_timeout": 15, "charset": "UTF-8", "appname": "vte-wats"}
 _ROWS_AT_ONCE = 1_000
 _UNNAMED = Site()
 
-_Row = tuple[Any, ...]
-
-_STEPS = TypeAdapter(list[VteStepResult])  # a run's steps are validated in one call: half the cost of one each
+_STEPS = TypeAdapter(list[VteStepResult])  # a run's steps are validated in one call: half the cost of a call for each
 
 
 class VteSource:
@@ -48,7 +65,7 @@ class VteSource:
         self._connection: pymssql.Connection | None = None
 
     def __enter__(self) -> Self:
-        """Connect, and tell the server that this reader gives way."""
+        """Connect, and set up the session so that this reader gives way."""
         details = self._hook.connection
         details.extra = json.dumps(_CONNECT_DEFAULTS | details.extra_dejson)
         details.port = details.port or 1433
@@ -67,22 +84,16 @@ class VteSource:
             self._connection = None
 
     def identity(self) -> tuple[SourceIdentity, datetime]:
-        """Tell which database this is, in one statement, with the server's own clock."""
-        rows = list(self._rows("select_source_identity", {"schema_name": self._settings.source_schema}))
-        return self._identity(rows), rows[0][5].replace(tzinfo=UTC)
+        """Return which database this is, in one statement, with the server's own clock."""
+        rows = list(self._rows(SOURCE_IDENTITY, {"schema_name": self._settings.source_schema}))
+        return self._identity(rows), rows[0].server_utc.replace(tzinfo=UTC)
 
     def identity_and_run_counts(self, ranges: Sequence[LocalRange]) -> tuple[SourceIdentity, RunTimes]:
-        """Tell which database this is, and count the runs per second of the ranges, in one statement."""
+        """Return which database this is, and the runs per second of the ranges, in one statement."""
         condition, binds = in_ranges(ranges)
         binds["schema_name"] = self._settings.source_schema
-        seen, seconds = [], []
-        for *column, second, runs, server, server_utc, created_local in self._rows(
-            "select_identity_and_run_counts", binds, ranges=condition
-        ):
-            seen.append((*column, server, server_utc, created_local))
-            if second is not None:
-                seconds.append((datetime.fromisoformat(second), int(runs)))
-        return self._identity(seen), RunTimes(server_now_at=seen[0][5].replace(tzinfo=UTC), seconds=tuple(seconds))
+        rows = list(self._rows(IDENTITY_AND_RUN_COUNTS, binds, ranges=condition))
+        return self._identity(rows), _run_times(rows)
 
     def facts(self) -> SourceFacts:
         """Ask what the preflight looks at, in three statements."""
@@ -92,39 +103,37 @@ class VteSource:
     def run_times(self, ranges: Sequence[LocalRange]) -> RunTimes:
         """Count the runs per second of the ranges, in one statement, with the server's own clock."""
         condition, binds = in_ranges(ranges)
-        rows = list(self._rows("select_run_times", binds, ranges=condition))
-        seconds = tuple((datetime.fromisoformat(second), int(runs)) for _, second, runs in rows if second is not None)
-        return RunTimes(server_now_at=rows[0][0].replace(tzinfo=UTC), seconds=seconds)
+        return _run_times(list(self._rows(RUN_TIMES, binds, ranges=condition)))
 
     def waiting_runs(self, ranges: Sequence[LocalRange]) -> WaitingRuns:
         """Count the runs of the ranges, in one statement, with the server's own clock and version."""
         condition, binds = in_ranges(ranges)
-        ((server_now_at, version, newest_local, runs),) = self._rows("select_waiting_runs", binds, ranges=condition)
-        return WaitingRuns(server_now_at.replace(tzinfo=UTC), version, int(runs), newest_local)
+        (row,) = self._rows(WAITING_RUNS, binds, ranges=condition)
+        return WaitingRuns(row.server_utc.replace(tzinfo=UTC), row.server_version, int(row.runs), row.newest_local)
 
     def day_counts(self, ranges: Sequence[LocalRange]) -> dict[tuple[str, int | None], int]:
         """Count the runs of the ranges by product name and result code, in one statement."""
         condition, binds = in_ranges(ranges)
         counts: Counter[tuple[str, int | None]] = Counter()
-        for product_name, result_code, runs in self._rows("select_day_counts", binds, ranges=condition):
-            counts[product_name or "", result_code] += int(runs)
+        for row in self._rows(DAY_COUNTS, binds, ranges=condition):
+            counts[row.product_name or "", row.result_code] += int(row.runs)
         return dict(counts)
 
     def run_hours(self, ranges: Sequence[LocalRange]) -> Iterator[tuple[datetime, int]]:
         """Count the runs per hour of the ranges, ascending, in one statement; hours without runs are absent."""
         condition, binds = in_ranges(ranges)
-        rows = self._rows("select_run_hours", binds, ranges=condition)
-        return ((datetime.fromisoformat(hour), int(runs)) for hour, runs in rows)
+        rows = self._rows(RUN_HOURS, binds, ranges=condition)
+        return ((datetime.fromisoformat(row.hour_local), int(row.runs)) for row in rows)
 
     def run_keys(self, ranges: Sequence[LocalRange]) -> Iterator[tuple[UUID, datetime]]:
         """Stream GUID and Timestamp of the runs whose Timestamp lies in the ranges, in one statement."""
         condition, binds = in_ranges(ranges)
-        return ((guid, local) for guid, local in self._rows("select_run_keys", binds, ranges=condition))
+        return ((row.index_guid, row.timestamp_local) for row in self._rows(RUN_KEYS, binds, ranges=condition))
 
     def station_times(self, ranges: Sequence[LocalRange]) -> Iterator[StationTime]:
         """Stream when known stations were busy, in one statement."""
         condition, binds = in_ranges(ranges)
-        return (StationTime(*row) for row in self._rows("select_station_times", binds, ranges=condition))
+        return (StationTime(**row._asdict()) for row in self._rows(STATION_TIMES, binds, ranges=condition))
 
     def runs_between(self, ranges: Sequence[LocalRange]) -> Iterator[VteTestRun]:
         """Stream the runs whose Timestamp lies in the ranges, complete with steps: two statements in all."""
@@ -134,97 +143,103 @@ class VteSource:
         """Stream the named runs, complete with steps: two statements in all. Absent GUIDs yield nothing."""
         return self._runs(*among_guids(guids))
 
-    def _identity(self, rows: Sequence[_Row]) -> SourceIdentity:
-        database, _, _, _, server, _, created_local, *_ = rows[0]
+    def _identity(self, rows: Sequence[SourceIdentityRow] | Sequence[IdentityAndRunCountsRow]) -> SourceIdentity:
+        first = rows[0]
         read = {name.casefold(): name for name in self._settings.columns_read}  # SQL Server ignores the case of names
-        found = {f"{table}.{column}".casefold(): data_type for _, table, column, data_type, *_ in rows}
+        found = {f"{row.table_name}.{row.column_name}".casefold(): str(row.data_type) for row in rows}
         columns = {read[name]: data_type for name, data_type in found.items() if name in read}
-        return SourceIdentity(server, database, datetime.fromisoformat(created_local), columns)
+        return SourceIdentity(
+            first.server_name, first.database_name, datetime.fromisoformat(first.created_local), columns
+        )
 
     def _runs(self, selection: str, binds: Binds) -> Iterator[VteTestRun]:
-        """Hold the slice's headers and the steps of one run at a time; runs without steps come last."""
-        headers = {row[0]: row for row in self._rows("select_runs", binds, selection=selection)}
-        for guid, rows in groupby(self._rows("select_steps", binds, selection=selection), key=itemgetter(0)):
-            header = headers.pop(guid, None)
-            if header is not None:  # a run that was committed between the two statements is read the next time
-                yield _run(header, rows)
-        for header in headers.values():
-            yield _run(header, ())
+        """Hold the slice's runs and the steps of one run at a time; runs without steps come last."""
+        runs = {row.index_guid: row for row in self._rows(RUNS, binds, selection=selection)}
+        steps = self._rows(STEPS, binds, selection=selection)
+        for guid, rows in groupby(steps, key=attrgetter("index_guid")):
+            run = runs.pop(guid, None)
+            if run is not None:  # a run that was committed between the two statements is read the next time
+                yield _run(run, rows)
+        for run in runs.values():
+            yield _run(run, ())
 
-    def _rows(self, name: str, binds: Binds, **conditions: str) -> Iterator[_Row]:
+    def _rows(self, select: Select[Row], binds: Binds, **conditions: str) -> Iterator[Row]:
         assert self._connection is not None, "a VteSource reads inside its with block"  # noqa: S101
-        with self._translation(f"running {name}"), self._connection.cursor() as cursor:
-            cursor.execute(statement(name, self._settings, **conditions), binds)
+        with self._translation(f"running {select.name}"), self._connection.cursor() as cursor:
+            cursor.execute(statement(select.name, self._settings, **conditions), binds)
+            row_of = select.row_builder([column[0] for column in cursor.description or ()])
             while rows := cursor.fetchmany(_ROWS_AT_ONCE):
-                yield from rows
+                yield from map(row_of, rows)
 
     @contextmanager
     def _translation(self, doing: str) -> Iterator[None]:
         try:
             yield
         except pymssql.Error as exc:
-            raise translated(exc, doing, self._site) from exc
+            raise translate_error(exc, doing, self._site) from exc
 
 
-def _run(header: _Row, rows: Sequence[_Row] | Iterator[_Row]) -> VteTestRun:
-    """Build a run from a row of select_runs and its rows of select_steps."""
-    (
-        index_guid, timestamp_local, result_code, exit_code, test_time_s, serial,
-        product_guid, product_name, product_master_name,
-        testplan_guid, revision_guid, testplan_name, testplan_master_name, variant, revision,
-        testsystem_guid, testsystem_name, hostname, site, operator, info1, info2, info3,
-    ) = header  # fmt: skip
+def _run_times(rows: Sequence[RunTimesRow] | Sequence[IdentityAndRunCountsRow]) -> RunTimes:
+    seconds = tuple(
+        (datetime.fromisoformat(row.second_local), int(row.runs or 0)) for row in rows if row.second_local is not None
+    )
+    return RunTimes(server_now_at=rows[0].server_utc.replace(tzinfo=UTC), seconds=seconds)
+
+
+def _run(run: RunRow, steps: Iterable[StepRow]) -> VteTestRun:
     return VteTestRun(
-        index_guid=index_guid,
-        timestamp_local=timestamp_local,
-        result_code=result_code,
-        exit_code=exit_code,
-        test_time_s=test_time_s,
-        serial=serial,
-        product=VteProduct(product_guid=product_guid, name=product_name, master_name=product_master_name),
-        testplan=VteTestplan(
-            testplan_guid=testplan_guid,
-            revision_guid=revision_guid,
-            name=testplan_name,
-            master_name=testplan_master_name,
-            variant=variant,
-            revision=revision,
+        index_guid=run.index_guid,
+        timestamp_local=run.timestamp_local,
+        result_code=run.result_code,
+        exit_code=run.exit_code,
+        test_time_s=run.test_time_s,
+        serial=run.serial,
+        product=VteProduct(
+            product_guid=run.product_guid,
+            name=run.product_name,
+            master_name=run.product_master_name,
         ),
-        testsystem_guid=testsystem_guid,
-        testsystem_name=testsystem_name,
-        hostname=hostname,
-        site_name=site,
-        operator=operator,
-        info1=info1,
-        info2=info2,
-        info3=info3,
-        steps=_in_order(_STEPS.validate_python([_step(row) for row in rows])),
+        testplan=VteTestplan(
+            testplan_guid=run.testplan_guid,
+            revision_guid=run.testplan_revision_guid,
+            name=run.testplan_name,
+            master_name=run.testplan_master_name,
+            variant=run.testplan_variant,
+            revision=run.testplan_revision,
+        ),
+        testsystem_guid=run.testsystem_guid,
+        testsystem_name=run.testsystem_name,
+        hostname=run.hostname,
+        site_name=run.site,
+        operator=run.operator,
+        info1=run.info1,
+        info2=run.info2,
+        info3=run.info3,
+        steps=_in_order(_STEPS.validate_python([_step(step) for step in steps])),
     )
 
 
-def _step(row: _Row) -> dict[str, Any]:
-    (
-        _, kind, step_number, test_name, test_description, test_number, units,
-        other_value, text_value, numeric_value, low_limit, high_limit, result_code,
-    ) = row  # fmt: skip
+def _step(row: StepRow) -> dict[str, Any]:
+    other = row.other_value
+    is_binary = other is None or isinstance(other, bytes)
     return {
-        "kind": kind,
-        "step_number": step_number,
-        "test_name": test_name,
-        "test_description": test_description,
-        "test_number": test_number,
-        "units": units,
-        "numeric_value": numeric_value,
-        "text_value": text_value if other_value is None or isinstance(other_value, bytes) else _as_text(other_value),
-        "bytes_value": other_value if isinstance(other_value, bytes) else None,
-        "low_limit": low_limit,
-        "high_limit": high_limit,
-        "result_code": result_code,
+        "kind": row.kind,
+        "step_number": row.step_number,
+        "test_name": row.test_name,
+        "test_description": row.test_description,
+        "test_number": row.test_number,
+        "units": row.units,
+        "numeric_value": row.numeric_value,
+        "text_value": row.text_value if is_binary else _as_text(other),
+        "bytes_value": other if is_binary else None,
+        "low_limit": row.low_limit,
+        "high_limit": row.high_limit,
+        "result_code": row.result_code,
     }
 
 
 def _as_text(value: Any) -> str:
-    """Write a value of TestDataOther, whatever type the column has at a site, so that nothing of it is lost."""
+    """Return a value of TestDataOther as text, whatever type the column has at a site; nothing is lost."""
     if isinstance(value, datetime | date | time):
         return value.isoformat()
     return str(int(value)) if isinstance(value, bool) else str(value)

@@ -1,4 +1,4 @@
-"""SQL Server's and the driver's failures, told apart by whether the same statement may succeed later."""
+"""SQL Server's and the driver's failures, sorted by whether the same statement may succeed later."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ SQL_ERRORS: tuple[SqlError, ...] = (
             Follows.AGAIN,
             "SQL error -2, 20003",
             "the query timed out",
-            "retried; raise the connection extra timeout if it stays",
+            "retried; raise the connection extra timeout if it persists",
         ),
         (-2, 20003),
     ),
@@ -77,7 +77,7 @@ SQL_ERRORS: tuple[SqlError, ...] = (
             Follows.AGAIN,
             "SQL error 596, 6005, 17142",
             "SQL Server is stopping, is paused or ended the session",
-            "retried; nothing to do unless it stays",
+            "retried; nothing to do unless it persists",
         ),
         (596, 6005, 17142),
     ),
@@ -97,7 +97,7 @@ SQL_ERRORS: tuple[SqlError, ...] = (
             Follows.AGAIN,
             "SQL error 701, 802, 1204, 8645, 8651",
             "SQL Server has no memory or locks left for the query",
-            "retried; lower batch_size in Variable {variable} if it stays",
+            "retried; lower batch_size in Variable {variable} if it persists",
         ),
         (701, 802, 1204, 8645, 8651),
     ),
@@ -107,7 +107,7 @@ SQL_ERRORS: tuple[SqlError, ...] = (
             Follows.AGAIN,
             "SQL error 64, 121, 233, 10053, 10054, 10060, 10061, 20002, 20004, 20006, 20009, 20017, 20047",
             "the connection failed or was lost",
-            "retried; check host, port, firewall and SQL Server if it stays",
+            "retried; check host, port, firewall and SQL Server if it persists",
         ),
         (64, 121, 233, 10053, 10054, 10060, 10061, 20002, 20004, 20006, 20009, 20017, 20047),
     ),
@@ -117,7 +117,7 @@ SQL_ERRORS: tuple[SqlError, ...] = (
             Follows.AGAIN,
             "SQL error 924, 927, 942, 945, 952, 976, 978, 979, 983, 4060",
             "the database cannot be opened",
-            "retried; check the database (field Schema) of connection {connection} if it stays",
+            "retried; check the database (field Schema) of connection {connection} if it persists",
         ),
         (924, 927, 942, 945, 952, 976, 978, 979, 983, 4060),
     ),
@@ -184,30 +184,34 @@ SQL_ERRORS: tuple[SqlError, ...] = (
 )
 
 # pymssql gives these neither a number nor the reason: the connection broke just after the login, or between two calls.
-_LOST_UNSAID = ("Could not set connection properties", "Connection to the database failed", "Not connected to any")
+_LOST_WITHOUT_NUMBER = (
+    "Could not set connection properties",
+    "Connection to the database failed",
+    "Not connected to any",
+)
 _LOST = 20047  # DB-Library's number for the same
 
 _HEADING = "DB-Lib error message"
 _DRIVER_MESSAGE = re.compile(rf"{_HEADING} (\d+), severity (\d+)")
-_SERVER_SPOKE = 20018  # "check messages from the SQL Server", with the severity of a message that is lost
+_SEE_SERVER_MESSAGE = 20018  # "check messages from the SQL Server", with the severity of a message that is lost
 _BY_SEVERITY = {14: 18456, 11: 4060}
 
 
-def translated(exc: Exception, doing: str, site: Site) -> VteWatsError:
+def translate_error(exc: Exception, doing: str, site: Site) -> VteWatsError:
     """Return the product's error for a driver's error; an unlisted number is fatal, so that a person looks at it."""
     number, text = _number_and_text(exc)
     for row in SQL_ERRORS:
         if number in row.numbers:
             error = FatalError if row.message.follows is Follows.STOPS else RetriableError
-            said = f"VTE: {row.message.meaning} while {doing} (SQL error {number}: {text})"
-            return error(row.message, f"{said}; {row.advice_for(site)}")
+            summary = f"VTE: {row.message.meaning} while {doing} (SQL error {number}: {text})"
+            return error(row.message, f"{summary}; {row.advice_for(site)}")
     return FatalError(VW299, f"VTE: unexpected error while {doing} (SQL error {number}: {text})")
 
 
 def _number_and_text(exc: Exception) -> tuple[int | None, str]:
     """Find the number in pymssql's ``(number, bytes)``, which it sometimes nests in one more tuple.
 
-    pymssql repeats the number of the last failed login when a later connection fails before the server says anything.
+    pymssql repeats the number of the last failed login when a later connection fails before the server sends anything.
     So the number counts only when the server's own message comes first; else DB-Library's number in the text does, or
     the severity where DB-Library only says that the server refused.
     """
@@ -215,11 +219,11 @@ def _number_and_text(exc: Exception) -> tuple[int | None, str]:
     number = args[0] if args and isinstance(args[0], int) else None
     raw = args[1] if len(args) > 1 else (args[0] if args else "")
     text = raw.decode("utf-8", "replace") if isinstance(raw, bytes) else str(raw)
-    if spoken_by_driver := _DRIVER_MESSAGE.match(text):
-        code, severity = int(spoken_by_driver[1]), int(spoken_by_driver[2])
-        number = _BY_SEVERITY.get(severity, number) if code == _SERVER_SPOKE else code
+    if from_driver := _DRIVER_MESSAGE.match(text):
+        code, severity = int(from_driver[1]), int(from_driver[2])
+        number = _BY_SEVERITY.get(severity, number) if code == _SEE_SERVER_MESSAGE else code
     lines = (line.strip() for line in text.replace(_HEADING, f"\n{_HEADING}").splitlines())
     first_line = next((line for line in lines if line and not line.startswith(_HEADING)), "no message")
-    if number is None and first_line.startswith(_LOST_UNSAID):
+    if number is None and first_line.startswith(_LOST_WITHOUT_NUMBER):
         number = _LOST
     return number, first_line[:300]

@@ -1,8 +1,8 @@
-"""The T-SQL of ``include/sql/`` made to fit a site: names from the settings, selections with bound values.
+"""The T-SQL of ``include/sql/`` adapted to a site: names from the settings, selections with bound values.
 
 The files are valid T-SQL for the documented schema. Every name that may differ between sites is written in brackets
-(``[dbo].[IndexData]`` for a table, ``[IndexData].[Timestamp]`` for a column), so a site's names are put in by replacing
-exactly those pairs; each name is quoted, never pasted.
+(``[dbo].[IndexData]`` for a table, ``[IndexData].[Timestamp]`` for a column), so a site's names are put in by
+replacing exactly those pairs. Each name is quoted.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def statement(name: str, settings: Settings, **conditions: str) -> str:
     text = statement_text(name)
     for placeholder, condition in conditions.items():
         text = text.replace(f"{{{placeholder}}}", condition)
-    return _PAIR.sub(lambda pair: _as_named_here(pair, settings), text)
+    return _PAIR.sub(lambda pair: _site_name(pair, settings), text)
 
 
 def in_ranges(ranges: Sequence[LocalRange]) -> tuple[str, Binds]:
@@ -47,9 +47,9 @@ def in_ranges(ranges: Sequence[LocalRange]) -> tuple[str, Binds]:
     column = "[IndexData].[Timestamp]"
     binds: Binds = {}
     terms = []
-    for n, one in enumerate(ranges):
+    for n, time_range in enumerate(ranges):
         terms.append(f"({column} >= CAST(%(from_{n})s AS datetime) AND {column} < CAST(%(to_{n})s AS datetime))")
-        binds |= {f"from_{n}": one.from_local.isoformat(), f"to_{n}": one.to_local.isoformat()}
+        binds |= {f"from_{n}": time_range.from_local.isoformat(), f"to_{n}": time_range.to_local.isoformat()}
     return (f"({' OR '.join(terms)})" if terms else "1 = 0"), binds
 
 
@@ -59,7 +59,7 @@ def among_guids(guids: Sequence[UUID]) -> tuple[str, Binds]:
     return f"[IndexData].[Index_GUID] IN ({', '.join(f'%({name})s' for name in binds)})", binds
 
 
-def _as_named_here(pair: re.Match[str], settings: Settings) -> str:
+def _site_name(pair: re.Match[str], settings: Settings) -> str:
     left, right, alias = pair[1], pair[2], pair[3] or ""
     if left == "dbo":
         table = settings.column_overrides.get(right, TableOverride()).table or right
@@ -67,8 +67,8 @@ def _as_named_here(pair: re.Match[str], settings: Settings) -> str:
     columns = settings.column_overrides.get(left, TableOverride()).columns
     if right not in columns:
         return pair[0]
-    here = columns[right]
-    return ("NULL" if here is None else f"[{left}].{_quoted(here)}") + alias
+    site_column = columns[right]
+    return ("NULL" if site_column is None else f"[{left}].{_quoted(site_column)}") + alias
 
 
 def _quoted(name: str) -> str:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class WatsProbe:
-    """What WATS answered to two small questions; ``took_ms`` is the second one's round trip."""
+    """What WATS answered to two small requests; ``took_ms`` is the round trip of the second."""
 
     version: str
     operations: int
@@ -61,13 +61,13 @@ class WatsHook(BaseHook):
     ) -> Iterator[WatsSession]:
         """Open a session, which implements :class:`vte_wats.domain.ports.Wats`; it closes with the block.
 
-        ``memory`` is for the one holder of the pool's only slot; with more ``concurrent_tasks`` it is not used.
+        ``budget_store`` is for the one holder of the pool's only slot; with more ``concurrent_tasks`` it is not used.
         """
         with self._open(self.read_connection(), ExistenceCheck(existence_check), budget_store) as wats:
             yield wats
 
     def test_connection(self) -> tuple[bool, str]:
-        """Tell whether WATS can be reached and used, or why not."""
+        """Return whether WATS can be reached and used, or why not."""
         try:
             found = self.probe()
             url = self.read_connection().url
@@ -79,7 +79,7 @@ class WatsHook(BaseHook):
         )
 
     def probe(self) -> WatsProbe:
-        """Ask WATS once for its version and once for its test operations, without retries and outside the pace."""
+        """Ask WATS once for its version and once for its test operations: no retries, no waiting for the budget."""
         connection = self.read_connection().model_copy(update={"attempts": 1, "requests_per_minute": 1_000_000})
         with self._open(connection, ExistenceCheck.UUID) as wats:
             version = wats.version()

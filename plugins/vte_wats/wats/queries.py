@@ -1,4 +1,4 @@
-"""The OData texts WATS is asked with, cut so that each fits a query string that IIS accepts."""
+"""The OData queries that are sent to WATS, split so that each fits a query string that IIS accepts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ QUERY_LIMIT = 2_048
 """Encoded characters; IIS answers a longer query string with 404."""
 
 PAGE = 200
-"""Headers asked for at a time where the number of hits is unknown. Without ``$top`` WATS returns ten."""
+"""Headers per request where the number of hits is unknown. Without ``$top`` WATS returns ten."""
 
 Query = Mapping[str, str]
 
@@ -28,15 +28,15 @@ class IdForm:
     """One way to write a list of report ids, and how many of them fit one query."""
 
     quoting: GuidQuoting
-    most: int
+    max_ids: int
 
     def condition(self, ids: Sequence[UUID]) -> str:
         """Return the ``$filter`` that selects these ids."""
         match self.quoting:
             case GuidQuoting.QUOTED:
-                return "uuid in (" + ",".join(f"'{one}'" for one in ids) + ")"
+                return "uuid in (" + ",".join(f"'{report_id}'" for report_id in ids) + ")"
             case GuidQuoting.OR_CHAIN:
-                return " or ".join(f"uuid eq {one}" for one in ids)
+                return " or ".join(f"uuid eq {report_id}" for report_id in ids)
             case _:
                 return "uuid in (" + ",".join(map(str, ids)) + ")"
 
@@ -67,29 +67,29 @@ def headers_by_serials(keys: Sequence[NaturalKey]) -> Query:
 
 
 def headers_by_start(key: NaturalKey) -> Query:
-    """Ask for the reports of one process around one start: free of any text a server may stumble over."""
+    """Ask for the reports of one process around one start: without any text that a server may fail on."""
     return _page(f"processCode eq {key.process_code} and {_span([key])}")
 
 
 def page(query: Query, skip: int) -> Query:
-    """Return a query moved on by so many hits."""
+    """Return the query for the page after so many hits."""
     return {**query, "$skip": str(skip)} if skip else query
 
 
-def keys_in_portions(keys: Sequence[NaturalKey]) -> Iterator[Sequence[NaturalKey]]:
-    """Cut keys into portions whose query fits, neighbours in time together so that spans stay short."""
-    portion: list[NaturalKey] = []
+def batches_of_keys(keys: Sequence[NaturalKey]) -> Iterator[Sequence[NaturalKey]]:
+    """Split keys into batches whose query fits, neighbours in time together so that spans stay short."""
+    batch: list[NaturalKey] = []
     for key in sorted(keys, key=lambda key: key.start_at):
-        if portion and not fits(page(headers_by_serials([*portion, key]), 10 * PAGE)):
-            yield portion
-            portion = []
-        portion.append(key)
-    if portion:
-        yield portion
+        if batch and not fits(page(headers_by_serials([*batch, key]), 10 * PAGE)):
+            yield batch
+            batch = []
+        batch.append(key)
+    if batch:
+        yield batch
 
 
 def fits(query: Query) -> bool:
-    """Tell whether a query, encoded as it is sent, is short enough."""
+    """Return whether a query, encoded as it is sent, is short enough."""
     return len(str(httpx.QueryParams(dict(query)))) <= QUERY_LIMIT
 
 
@@ -100,11 +100,11 @@ def _page(condition: str) -> Query:
 def _span(keys: Sequence[NaturalKey]) -> str:
     """Cover the starts of the keys by whole seconds, one more on each side; the exact comparison is made here."""
     starts = [key.start_at for key in keys]
-    return f"start ge {_moment(min(starts) - _SECOND)} and start le {_moment(max(starts) + 2 * _SECOND)}"
+    return f"start ge {_utc_text(min(starts) - _SECOND)} and start le {_utc_text(max(starts) + 2 * _SECOND)}"
 
 
-def _moment(moment: datetime) -> str:
-    return moment.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
+def _utc_text(time_at: datetime) -> str:
+    return time_at.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
 
 
 def _text(text: str) -> str:

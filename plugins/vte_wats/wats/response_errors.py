@@ -41,7 +41,7 @@ class ResponseError:
     exceptions: tuple[type[BaseException], ...] = ()
 
 
-_RETRIED = "retried; nothing to do unless it stays"
+_RETRIED = "retried; nothing to do unless it persists"
 
 UNEXPECTED_CONTENT = ResponseError(
     Message(
@@ -49,8 +49,8 @@ UNEXPECTED_CONTENT = ResponseError(
         Follows.AGAIN,
         "2xx that is not the JSON this call returns (HTML, empty, cut off, NaN)",
         "the answer is not what WATS answers",
-        "retried; if it stays, check that the host of the connection is WATS and no login page or proxy "
-        "stands before it",
+        "retried; if it persists, check that the host of the connection is WATS and no login page or proxy "
+        "answers in its place",
     ),
     FailureClass.AMBIGUOUS,
 )
@@ -58,10 +58,10 @@ WRONG_ID = ResponseError(
     Message(
         "VW302",
         Follows.AGAIN,
-        "2xx whose ID is missing or not the id of the report",
+        "2xx JSON that is not the result of one report, or names another id than the report's",
         "the answer does not confirm this report",
-        "retried under the same id; if it stays, a WATS that renames reports needs existence_check = source_id, any "
-        "other its administrator",
+        "retried under the same id; if it persists, a WATS that renames reports needs existence_check = source_id; "
+        "otherwise ask its administrator",
     ),
     FailureClass.AMBIGUOUS,
 )
@@ -85,7 +85,7 @@ RESPONSE_ERRORS: tuple[ResponseError, ...] = (
             Follows.AGAIN,
             "host name not found (DNS)",
             "the name of the server cannot be resolved",
-            "retried; check the host of the connection and DNS if it stays",
+            "retried; check the host of the connection and DNS if it persists",
         ),
         FailureClass.TRANSIENT,
         exceptions=(socket.gaierror,),
@@ -95,8 +95,8 @@ RESPONSE_ERRORS: tuple[ResponseError, ...] = (
             "VW305",
             Follows.AGAIN,
             "TLS handshake failed",
-            "no TLS connection came about",
-            "retried; check that the address of the connection says https and the right port if it stays",
+            "no TLS connection could be made",
+            "retried; check that the address of the connection says https and the right port if it persists",
         ),
         FailureClass.TRANSIENT,
         exceptions=(ssl.SSLError,),
@@ -118,7 +118,7 @@ RESPONSE_ERRORS: tuple[ResponseError, ...] = (
             Follows.AGAIN,
             "connection refused or unreachable",
             "no connection",
-            "retried; check host, port, proxy and firewall if it stays",
+            "retried; check host, port, proxy and firewall if it persists",
         ),
         FailureClass.TRANSIENT,
         exceptions=(httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError),
@@ -129,7 +129,7 @@ RESPONSE_ERRORS: tuple[ResponseError, ...] = (
             Follows.AGAIN,
             "no complete answer within timeout_s",
             "no answer in time",
-            "retried; raise timeout_s of the connection if it stays",
+            "retried; raise timeout_s of the connection if it persists",
         ),
         FailureClass.AMBIGUOUS,
         exceptions=(httpx.TimeoutException, TimeoutError),
@@ -163,7 +163,7 @@ RESPONSE_ERRORS: tuple[ResponseError, ...] = (
             Follows.AGAIN,
             "any other HTTP 5xx",
             "the server failed",
-            "retried; ask the WATS administrator if it stays",
+            "retried; ask the WATS administrator if it persists",
         ),
         FailureClass.AMBIGUOUS,
         statuses=range(500, 600),
@@ -174,7 +174,7 @@ RESPONSE_ERRORS: tuple[ResponseError, ...] = (
             Follows.DEAD,
             "HTTP 400, 409, 413, 422",
             "the server refuses the content",
-            "correct the run or the settings, then re-drive the dead letter",
+            "correct the run or the settings, then redrive the dead letter",
         ),
         FailureClass.REJECTED,
         statuses=(400, 409, 413, 422),
@@ -287,17 +287,17 @@ def server_message(content: Any) -> str:
 
 def signature(reason: str, known: Sequence[str] = ()) -> str:
     """Return the reason without what differs from report to report, so that equal causes have equal text."""
-    for text in sorted((t for t in known if t), key=len, reverse=True):
-        reason = re.sub(rf"(?<!\w){re.escape(text)}(?!\w)", "…", reason, flags=re.IGNORECASE)
-    status, _, told = reason.partition(":")  # HTTP 400 is part of the cause, not a number in it
-    told = re.sub(r"\{?[\w+-]*\d[\w.:+-]*\}?", "…", told)
-    return _one_line(f"{status}:{told}" if told else status, 200)
+    for known_text in sorted(filter(None, known), key=len, reverse=True):
+        reason = re.sub(rf"(?<!\w){re.escape(known_text)}(?!\w)", "…", reason, flags=re.IGNORECASE)
+    status, _, text = reason.partition(":")  # HTTP 400 is part of the cause, not a number in it
+    text = re.sub(r"\{?[\w+-]*\d[\w.:+-]*\}?", "…", text)
+    return _one_line(f"{status}:{text}" if text else status, 200)
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:
     """Return the seconds a Retry-After header asks for, as number or as HTTP date by the server's own clock.
 
-    A day at most: what asks for more is a mistake that would stand still unseen.
+    A day at most: a longer one is a mistake that would stop everything unseen.
     """
     asked = headers.get("retry-after", "").strip()
     if re.fullmatch(r"\d{1,9}(\.\d+)?", asked):
@@ -311,10 +311,10 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
 
 def _http_date(text: str) -> datetime | None:
     try:
-        moment = parsedate_to_datetime(text)
+        date = parsedate_to_datetime(text)
     except ValueError:
         return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return date if date.tzinfo else date.replace(tzinfo=UTC)
 
 
 def _causes(exc: BaseException | None) -> Iterator[BaseException]:
@@ -328,9 +328,9 @@ def _causes(exc: BaseException | None) -> Iterator[BaseException]:
 
 def _flat(value: Any) -> str:
     if isinstance(value, Mapping):
-        return " ".join(f"{key}: {_flat(one)}" for key, one in value.items())
+        return " ".join(f"{key}: {_flat(item)}" for key, item in value.items())
     if isinstance(value, list):
-        return " ".join(_flat(one) for one in value)
+        return " ".join(_flat(item) for item in value)
     return str(value)
 
 

@@ -1,4 +1,4 @@
-"""One request to WATS over pyWATS's low-level client, which here only carries bytes and the token."""
+"""One request to WATS over pyWATS's low-level client, which here only moves bytes and the token."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from vte_wats.wats.response_errors import (
 )
 
 _CONNECT_TIMEOUT_S = 10.0
-_TOO_MANY = 429
-_UNASKED_PAUSE_S = 5.0  # too many requests are too many of all tasks, even when WATS does not say for how long
-_TALKATIVE = ("httpx", "httpcore", "pywats")
+_TOO_MANY_REQUESTS = 429
+_DEFAULT_PAUSE_S = 5.0  # all tasks together sent too many, even when WATS does not say for how long to pause
+_VERBOSE_LOGGERS = ("httpx", "httpcore", "pywats")
 
 
 class PlainHttpClient(AsyncHttpClient):
-    """pyWATS's client without cache, throttle, retry or breaker of its own, and without redirects.
+    """pyWATS's client without a cache, rate limit, retry or circuit breaker of its own, and without redirects.
 
     It keeps one HTTP/1.1 connection and carries one request at a time.
     """
@@ -64,7 +64,7 @@ class PlainHttpClient(AsyncHttpClient):
         return self._client
 
 
-class Wire:
+class Transport:
     """Sends one request at a time per caller and raises what the failure table says. Belongs to one event loop.
 
     Every request in flight has a client of its own: a reset costs one request, not all of them.
@@ -72,7 +72,7 @@ class Wire:
     """
 
     def __init__(self, connection: WatsConnection) -> None:
-        for name in _TALKATIVE:  # they log addresses with serial numbers in them
+        for name in _VERBOSE_LOGGERS:  # they log addresses with serial numbers in them
             logger = logging.getLogger(name)
             logger.setLevel(max(logger.level, logging.WARNING))
         self._connection = connection
@@ -122,17 +122,17 @@ class Wire:
             raise as_error(failure_of_exception(exc), where, self._without_token(_name_and_text(exc))) from exc
         failure = failure_of_status(answer.status_code)
         if failure is not None and answer.status_code != absent:
-            told = self._without_token(server_message(answer.data))
-            reason = f"HTTP {answer.status_code}: {told}" if told else f"HTTP {answer.status_code}"
+            text = self._without_token(server_message(answer.data))
+            reason = f"HTTP {answer.status_code}: {text}" if text else f"HTTP {answer.status_code}"
             wait_s = retry_after_s(answer.headers)
-            if wait_s is None and answer.status_code == _TOO_MANY:
-                wait_s = _UNASKED_PAUSE_S
+            if wait_s is None and answer.status_code == _TOO_MANY_REQUESTS:
+                wait_s = _DEFAULT_PAUSE_S
             raise as_error(failure, where, reason, retry_after_s=wait_s, known=known)
         return answer
 
     @contextmanager
     def _client(self) -> Iterator[PlainHttpClient]:
-        """Lend the client that was busy last, whose connection is the warmest, or a new one when all are busy."""
+        """Lend the client that was used last, whose connection is surely open, or a new one when all are busy."""
         if self._idle:
             client = self._idle.pop()
         else:

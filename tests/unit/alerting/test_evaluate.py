@@ -19,7 +19,7 @@ from vte_wats.config.sites import Site
 from vte_wats.domain.outcome import DeadLetterKind
 from vte_wats.intervals.interval import Interval
 from vte_wats.state.coverage import State
-from vte_wats.storage.dead_letters import DeadLetterHead
+from vte_wats.storage.dead_letters import DeadLetterHeader
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 SITE = Site("oslo")
@@ -44,9 +44,11 @@ def covered(until_at: datetime) -> State:
     )
 
 
-def a_head(kind: DeadLetterKind, signature: str = "serial is blank", *, age: timedelta = timedelta()) -> DeadLetterHead:
+def a_head(
+    kind: DeadLetterKind, signature: str = "serial is blank", *, age: timedelta = timedelta()
+) -> DeadLetterHeader:
     at = NOW - age
-    return DeadLetterHead(
+    return DeadLetterHeader(
         index_guid=uuid4(), kind=kind, reason="r", signature=signature, first_at=at, last_at=NOW, attempts=1
     )
 

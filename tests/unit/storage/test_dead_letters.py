@@ -29,28 +29,30 @@ def storage(request, tmp_path) -> UPath:
 
 
 @pytest.fixture
-def letters(storage) -> DeadLetters:
+def dead_letters(storage) -> DeadLetters:
     return DeadLetters(storage)
 
 
-def put(letters: DeadLetters, number: int = 1, *, kind=DeadLetterKind.DEAD, now_at=FIRST_AT, **fields) -> DeadLetter:
-    return letters.put(a_run(number, **fields), kind, f"run {number} is bad", "bad", now_at)
+def put(
+    dead_letters: DeadLetters, number: int = 1, *, kind=DeadLetterKind.DEAD, now_at=FIRST_AT, **fields
+) -> DeadLetter:
+    return dead_letters.put(a_run(number, **fields), kind, f"run {number} is bad", "bad", now_at)
 
 
-def test_a_letter_comes_back_with_the_run_reason_and_signature(letters):
+def test_a_dead_letter_comes_back_with_the_run_reason_and_signature(dead_letters):
     steps = (
         VteStepResult(kind="other", bytes_value=bytes(range(256))),
         VteStepResult(kind="numeric", numeric_value=float("inf"), low_limit=float("-inf")),
         VteStepResult(kind="text", text_value="測試 Ø 😀\n"),
     )
-    letter = put(letters, serial="", info1="測試", steps=steps)
-    assert letters.get(guid_of(1)) == letter
-    assert letter.run == a_run(serial="", info1="測試", steps=steps)
-    assert (letter.kind, letter.reason, letter.signature) == ("dead", "run 1 is bad", "bad")
+    dead_letter = put(dead_letters, serial="", info1="測試", steps=steps)
+    assert dead_letters.get(guid_of(1)) == dead_letter
+    assert dead_letter.run == a_run(serial="", info1="測試", steps=steps)
+    assert (dead_letter.kind, dead_letter.reason, dead_letter.signature) == ("dead", "run 1 is bad", "bad")
 
 
-def test_a_letter_is_readable_json_named_after_its_run(storage, letters):
-    put(letters, serial="測試")
+def test_a_dead_letter_is_readable_json_named_after_its_run(storage, dead_letters):
+    put(dead_letters, serial="測試")
     text = (storage / "dead_letters" / f"{guid_of(1)}.json").read_text(encoding="utf-8")
     plain = json.loads(text)
     assert "\n" in text
@@ -66,66 +68,66 @@ def test_a_letter_is_readable_json_named_after_its_run(storage, letters):
         "attempts",
         "run",
         "dag_id",
-        "run_id",
+        "dag_run_id",
     }
 
 
-def test_another_attempt_keeps_the_first_time_and_counts(letters):
-    put(letters)
+def test_another_attempt_keeps_the_first_time_and_counts(dead_letters):
+    put(dead_letters)
     later_at = FIRST_AT + timedelta(days=2)
-    letters.put(a_run(1, serial="corrected"), DeadLetterKind.HELD, "another reason", "another", later_at)
-    letter = letters.get(guid_of(1))
-    assert (letter.first_at, letter.last_at, letter.attempts) == (FIRST_AT, later_at, 2)
-    assert (letter.kind, letter.reason, letter.signature) == ("held", "another reason", "another")
-    assert letter.run.serial == "corrected"
+    dead_letters.put(a_run(1, serial="corrected"), DeadLetterKind.HELD, "another reason", "another", later_at)
+    dead_letter = dead_letters.get(guid_of(1))
+    assert (dead_letter.first_at, dead_letter.last_at, dead_letter.attempts) == (FIRST_AT, later_at, 2)
+    assert (dead_letter.kind, dead_letter.reason, dead_letter.signature) == ("held", "another reason", "another")
+    assert dead_letter.run.serial == "corrected"
 
 
-def test_a_removed_letter_is_gone_and_begins_anew(letters):
-    put(letters)
-    put(letters)
-    letters.remove(guid_of(1))
-    assert letters.get(guid_of(1)) is None
-    assert letters.guids() == frozenset()
-    assert put(letters).attempts == 1
+def test_a_removed_dead_letter_is_gone_and_the_next_one_counts_from_one(dead_letters):
+    put(dead_letters)
+    put(dead_letters)
+    dead_letters.remove(guid_of(1))
+    assert dead_letters.get(guid_of(1)) is None
+    assert dead_letters.guids() == frozenset()
+    assert put(dead_letters).attempts == 1
 
 
-def test_no_letters_yet(letters):
-    assert letters.guids() == frozenset()
-    assert list(letters) == []
-    assert letters.get(guid_of(1)) is None
+def test_no_dead_letters_yet(dead_letters):
+    assert dead_letters.guids() == frozenset()
+    assert list(dead_letters) == []
+    assert dead_letters.get(guid_of(1)) is None
 
 
 @pytest.mark.slow
-def test_a_thousand_letters_are_all_kept(tmp_path):
-    letters = DeadLetters(UPath(tmp_path))
+def test_a_thousand_dead_letters_are_all_kept(tmp_path):
+    dead_letters = DeadLetters(UPath(tmp_path))
     for number in range(1_000):
-        put(letters, number)
-    assert letters.guids() == {guid_of(number) for number in range(1_000)}
-    assert [letter.index_guid for letter in letters] == [guid_of(number) for number in range(1_000)]
+        put(dead_letters, number)
+    assert dead_letters.guids() == {guid_of(number) for number in range(1_000)}
+    assert [dead_letter.index_guid for dead_letter in dead_letters] == [guid_of(number) for number in range(1_000)]
 
 
-def test_letters_of_two_processes_are_one_folder(storage):
+def test_dead_letters_of_two_processes_are_one_folder(storage):
     put(DeadLetters(storage), 1)
     put(DeadLetters(storage), 2)
     assert DeadLetters(storage).guids() == {guid_of(1), guid_of(2)}
 
 
-def test_a_write_that_fails_leaves_the_earlier_letter_as_it_was(tmp_path):
-    letters = DeadLetters(UPath(tmp_path))
-    earlier = put(letters)
+def test_a_write_that_fails_leaves_the_earlier_dead_letter_as_it_was(tmp_path):
+    dead_letters = DeadLetters(UPath(tmp_path))
+    earlier = put(dead_letters)
     unfinished = tmp_path / "dead_letters" / f"{guid_of(1)}.part"
-    unfinished.mkdir()  # what the new letter is written to cannot be opened
+    unfinished.mkdir()  # what the new dead_letter is written to cannot be opened
     with pytest.raises(OSError):
-        put(letters, info1="never stored")
-    assert letters.get(guid_of(1)) == earlier
+        put(dead_letters, info1="never stored")
+    assert dead_letters.get(guid_of(1)) == earlier
 
 
-def test_half_a_letter_of_a_killed_task_is_no_letter_and_is_overwritten(tmp_path):
+def test_half_a_dead_letter_of_a_killed_task_is_none_and_is_overwritten(tmp_path):
     (tmp_path / "dead_letters").mkdir()
     (tmp_path / "dead_letters" / f"{guid_of(1)}.part").write_text('{"index_guid": "0000')
-    letters = DeadLetters(UPath(tmp_path))
-    assert letters.guids() == frozenset()
-    assert put(letters).attempts == 1
+    dead_letters = DeadLetters(UPath(tmp_path))
+    assert dead_letters.guids() == frozenset()
+    assert put(dead_letters).attempts == 1
     assert [path.suffix for path in (tmp_path / "dead_letters").iterdir()] == [".json"]
 
 
@@ -134,68 +136,95 @@ def test_nothing_but_the_run_and_its_reason_is_kept():
     assert set(DeadLetter.model_fields["run"].annotation.model_fields).isdisjoint({"password", "user", "users"})
 
 
-def test_heads_tell_reason_and_times_without_the_run(letters):
-    put(letters, 1)
-    put(letters, 2, kind=DeadLetterKind.HELD, info1='",\n "run":' * 3)
-    heads = {head.index_guid: head for head in letters.heads()}
-    assert heads.keys() == {guid_of(1), guid_of(2)}
-    assert (heads[guid_of(2)].kind, heads[guid_of(2)].first_at) == ("held", FIRST_AT)
-    assert heads[guid_of(1)].model_dump() == letters.get(guid_of(1)).model_dump(exclude={"run"})
+def test_headers_say_reason_and_times_without_the_run(dead_letters):
+    put(dead_letters, 1)
+    put(dead_letters, 2, kind=DeadLetterKind.HELD, info1='",\n "run":' * 3)
+    headers = {header.index_guid: header for header in dead_letters.headers()}
+    assert headers.keys() == {guid_of(1), guid_of(2)}
+    assert (headers[guid_of(2)].kind, headers[guid_of(2)].first_at) == ("held", FIRST_AT)
+    assert headers[guid_of(1)].model_dump() == dead_letters.get(guid_of(1)).model_dump(exclude={"run"})
 
 
-def test_a_file_that_is_no_letter_hides_no_other_and_is_told(storage, letters, caplog):
-    put(letters, 2)
+def test_a_file_that_is_no_dead_letter_hides_no_other_and_is_logged(storage, dead_letters, caplog):
+    put(dead_letters, 2)
     for number, text in ((1, "{}"), (3, "no JSON"), (4, '{"index_guid": 5,\n "run": {}}')):
         (storage / "dead_letters" / f"{guid_of(number)}.json").write_text(text)
-    assert [head.index_guid for head in letters.heads()] == [guid_of(2)]
+    assert [header.index_guid for header in dead_letters.headers()] == [guid_of(2)]
     assert caplog.text.count("VW923") == 3
-    assert [letter.index_guid for letter in letters] == [guid_of(2)]
-    assert put(letters, 3).attempts == 1
-    assert letters.get(guid_of(3)) is not None
+    assert [dead_letter.index_guid for dead_letter in dead_letters] == [guid_of(2)]
+    assert put(dead_letters, 3).attempts == 1
+    assert dead_letters.get(guid_of(3)) is not None
 
 
-def test_a_head_is_read_whole_however_long_the_reason_is(letters):
+def test_a_header_is_read_whole_however_long_the_reason_is(dead_letters):
     reason = 'æ",\n "run":' * 1_000
-    letters.put(a_run(1), DeadLetterKind.DEAD, reason, "long", FIRST_AT)
-    assert [head.reason for head in letters.heads()] == [reason]
+    dead_letters.put(a_run(1), DeadLetterKind.DEAD, reason, "long", FIRST_AT)
+    assert [header.reason for header in dead_letters.headers()] == [reason]
 
 
-def test_a_head_is_read_from_the_beginning_of_a_large_letter_alone(letters, monkeypatch):
-    put(letters, info1="x" * 1_000_000)
-    monkeypatch.setattr(letters, "get", lambda _: pytest.fail("the whole letter was read"))
-    assert [head.signature for head in letters.heads()] == ["bad"]
+def test_a_header_is_complete_wherever_the_beginning_of_the_file_ends():
+    dead_letters = DeadLetters(UPath(f"memory://{uuid4()}"), dag_id="vte_wats_sync", dag_run_id="scheduled__1")
+    for length in range(3_600, 4_100):
+        dead_letters.put(a_run(1), DeadLetterKind.DEAD, "æ" + "x" * length, "long", FIRST_AT)
+        (header,) = dead_letters.headers()
+        assert header.model_dump() == dead_letters.get(guid_of(1)).model_dump(exclude={"run"})
 
 
-def test_a_letter_names_the_dag_run_that_wrote_it(storage):
-    DeadLetters(storage, dag_id="vte_wats_sync", run_id="scheduled__1").put(
+def test_a_header_is_read_from_the_beginning_of_a_large_dead_letter_alone(storage, dead_letters, monkeypatch):
+    put(dead_letters, info1="x" * 1_000_000)
+    fs_class, sizes = type(storage.fs), []
+    original = fs_class.cat_file
+
+    def noted(self, path, **bounds):
+        content = original(self, path, **bounds)
+        sizes.append(len(content))
+        return content
+
+    monkeypatch.setattr(fs_class, "cat_file", noted)
+    assert [header.signature for header in dead_letters.headers()] == ["bad"]
+    assert sizes == [4_096]
+
+
+def test_a_dead_letter_names_the_dag_run_that_wrote_it(storage):
+    DeadLetters(storage, dag_id="vte_wats_sync", dag_run_id="scheduled__1").put(
         a_run(1), DeadLetterKind.DEAD, "bad", "bad", FIRST_AT
     )
-    letter = DeadLetters(storage).get(guid_of(1))
-    assert (letter.dag_id, letter.run_id) == ("vte_wats_sync", "scheduled__1")
-    assert [(head.dag_id, head.run_id) for head in DeadLetters(storage).heads()] == [("vte_wats_sync", "scheduled__1")]
+    dead_letter = DeadLetters(storage).get(guid_of(1))
+    assert (dead_letter.dag_id, dead_letter.dag_run_id) == ("vte_wats_sync", "scheduled__1")
+    assert [(header.dag_id, header.dag_run_id) for header in DeadLetters(storage).headers()] == [
+        ("vte_wats_sync", "scheduled__1")
+    ]
 
 
-def test_a_letter_of_before_that_names_no_dag_run_is_read(storage, letters):
-    put(letters)
+def test_a_dead_letter_that_names_its_dag_run_by_the_earlier_field_is_read(storage, dead_letters):
+    put(dead_letters)
+    path = storage / "dead_letters" / f"{guid_of(1)}.json"
+    path.write_text(path.read_text(encoding="utf-8").replace('"dag_run_id": null', '"run_id": "manual__1"'))
+    assert dead_letters.get(guid_of(1)).dag_run_id == "manual__1"
+    assert [header.dag_run_id for header in dead_letters.headers()] == ["manual__1"]
+
+
+def test_a_dead_letter_of_before_that_names_no_dag_run_is_read(storage, dead_letters):
+    put(dead_letters)
     path = storage / "dead_letters" / f"{guid_of(1)}.json"
     plain = json.loads(path.read_text())
-    del plain["dag_id"], plain["run_id"]
+    del plain["dag_id"], plain["dag_run_id"]
     path.write_text(json.dumps(plain))
-    assert letters.get(guid_of(1)).run_id is None
-    assert [head.run_id for head in letters.heads()] == [None]
+    assert dead_letters.get(guid_of(1)).dag_run_id is None
+    assert [header.dag_run_id for header in dead_letters.headers()] == [None]
 
 
 @pytest.mark.parametrize(
     "name", ["notes.json", "README.txt", "0000.json", "{5c0a9a3e-3b1f-4b7b-9b64-0d0f3a0c2e11}.json"]
 )
-def test_a_file_that_somebody_put_beside_the_letters_is_left_alone(storage, letters, name):
-    put(letters)
+def test_a_file_that_somebody_put_beside_the_dead_letters_is_left_alone(storage, dead_letters, name):
+    put(dead_letters)
     (storage / "dead_letters" / name).write_text("{}")
-    assert letters.guids() == {guid_of(1)}
-    assert [letter.index_guid for letter in letters] == [guid_of(1)]
+    assert dead_letters.guids() == {guid_of(1)}
+    assert [dead_letter.index_guid for dead_letter in dead_letters] == [guid_of(1)]
 
 
-def test_a_letter_and_its_name_are_on_disk_before_anybody_relies_on_them(tmp_path, monkeypatch):
+def test_a_dead_letter_and_its_name_are_on_disk_before_anybody_relies_on_them(tmp_path, monkeypatch):
     synced: list[tuple[bool, bool]] = []
     fsync = os.fsync
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from threading import Barrier
@@ -21,58 +22,58 @@ def storage(tmp_path) -> UPath:
     return UPath(tmp_path)
 
 
-def claims(storage: UPath, name: str, now_at: datetime = NOW_AT) -> InFlightKeys:
+def keys_of(storage: UPath, name: str, now_at: datetime = NOW_AT) -> InFlightKeys:
     return InFlightKeys(storage, f"vte_wats_sync manual__2026-06-15T11:00:00+00:00 {name}", now_at)
 
 
-def claimed(one: InFlightKeys, number: int, *, aloud: bool = True) -> set:
-    return one.claim([a_report(number, natural_key=KEY)], aloud=aloud)[KEY.identity]
+def in_flight(keys: InFlightKeys, number: int, *, persist: bool = True) -> set:
+    return keys.add([a_report(number, natural_key=KEY)], persist=persist)[KEY.identity]
 
 
 def test_the_second_of_two_uploads_sees_the_first(storage):
-    with claims(storage, "s1") as first, claims(storage, "s2") as second:
-        assert claimed(first, 1) == {guid_of(1)}
-        assert claimed(second, 2) == {guid_of(1), guid_of(2)}
+    with keys_of(storage, "s1") as first, keys_of(storage, "s2") as second:
+        assert in_flight(first, 1) == {guid_of(1)}
+        assert in_flight(second, 2) == {guid_of(1), guid_of(2)}
 
 
-def test_a_claim_goes_when_its_upload_ends(storage):
-    with claims(storage, "s1") as first:
-        claimed(first, 1)
-    with claims(storage, "s2") as second:
-        assert claimed(second, 2) == {guid_of(2)}
+def test_the_keys_go_when_their_upload_ends(storage):
+    with keys_of(storage, "s1") as first:
+        in_flight(first, 1)
+    with keys_of(storage, "s2") as second:
+        assert in_flight(second, 2) == {guid_of(2)}
     assert list((storage / "uploading").iterdir()) == []
 
 
-def test_a_claim_grows_with_each_portion_of_one_upload(storage):
-    with claims(storage, "s1") as first, claims(storage, "s2") as second:
-        claimed(first, 1)
-        first.claim([a_report(3)], aloud=True)
-        assert claimed(first, 4) == {guid_of(1), guid_of(4)}
-        assert claimed(second, 2) == {guid_of(1), guid_of(2), guid_of(4)}
+def test_the_keys_of_one_upload_grow_with_each_batch(storage):
+    with keys_of(storage, "s1") as first, keys_of(storage, "s2") as second:
+        in_flight(first, 1)
+        first.add([a_report(3)], persist=True)
+        assert in_flight(first, 4) == {guid_of(1), guid_of(4)}
+        assert in_flight(second, 2) == {guid_of(1), guid_of(2), guid_of(4)}
 
 
-def test_another_try_takes_the_claim_of_a_killed_one_over(storage):
-    killed = claims(storage, "s1")
-    claimed(killed, 1)
-    with claims(storage, "s1") as again:
-        assert claimed(again, 2) == {guid_of(2)}
-    with claims(storage, "s2") as other:
-        assert claimed(other, 3) == {guid_of(3)}
+def test_another_try_replaces_the_keys_of_a_killed_one(storage):
+    killed = keys_of(storage, "s1")
+    in_flight(killed, 1)
+    with keys_of(storage, "s1") as again:
+        assert in_flight(again, 2) == {guid_of(2)}
+    with keys_of(storage, "s2") as other:
+        assert in_flight(other, 3) == {guid_of(3)}
 
 
-def test_the_claim_of_a_killed_upload_that_never_came_back_fades(storage):
-    claimed(claims(storage, "s1"), 1)
-    with claims(storage, "s2", NOW_AT + timedelta(hours=5)) as soon:
-        assert claimed(soon, 2) == {guid_of(1), guid_of(2)}
-    with claims(storage, "s3", NOW_AT + timedelta(hours=7)) as later:
-        assert claimed(later, 3) == {guid_of(3)}
+def test_the_keys_of_a_killed_upload_that_never_came_back_expire(storage):
+    in_flight(keys_of(storage, "s1"), 1)
+    with keys_of(storage, "s2", NOW_AT + timedelta(hours=5)) as soon:
+        assert in_flight(soon, 2) == {guid_of(1), guid_of(2)}
+    with keys_of(storage, "s3", NOW_AT + timedelta(hours=7)) as later:
+        assert in_flight(later, 3) == {guid_of(3)}
 
 
-def test_what_is_not_claimed_aloud_is_seen_by_no_other(storage):
-    with claims(storage, "s1") as first, claims(storage, "s2") as second:
-        assert claimed(first, 1, aloud=False) == {guid_of(1)}
-        assert claimed(second, 2) == {guid_of(2)}
-        assert claimed(first, 1, aloud=False) == {guid_of(1), guid_of(2)}
+def test_keys_that_are_not_persisted_are_seen_by_no_other_upload(storage):
+    with keys_of(storage, "s1") as first, keys_of(storage, "s2") as second:
+        assert in_flight(first, 1, persist=False) == {guid_of(1)}
+        assert in_flight(second, 2) == {guid_of(2)}
+        assert in_flight(first, 1, persist=False) == {guid_of(1), guid_of(2)}
 
 
 @pytest.mark.parametrize("_", range(20))
@@ -81,12 +82,31 @@ def test_of_uploads_that_begin_at_the_same_moment_all_but_one_see_another(storag
     barrier = Barrier(number_of_uploads)
 
     def upload(number: int) -> set:
-        with claims(storage, f"s{number}") as own:
+        with keys_of(storage, f"s{number}") as own:
             barrier.wait()
-            seen = claimed(own, number)
+            seen = in_flight(own, number)
             barrier.wait()
             return seen
 
     with ThreadPoolExecutor(number_of_uploads) as pool:
         seen = list(pool.map(upload, range(1, number_of_uploads + 1)))
-    assert sum(1 for one in seen if len(one) == 1) <= 1
+    assert sum(1 for guids in seen if len(guids) == 1) <= 1
+
+
+def test_the_file_of_an_upload_names_each_part_of_a_key(storage):
+    with keys_of(storage, "s1") as first:
+        in_flight(first, 1)
+        (path,) = (storage / "uploading").iterdir()
+        content = json.loads(path.read_text())
+    serial, part_number, process_code, start_at = KEY.identity
+    key = {"serial": serial, "part_number": part_number, "process_code": process_code, "start_at": start_at}
+    assert content == {"started_at": "2026-06-15T11:00:00Z", "keys": [key | {"index_guids": [str(guid_of(1))]}]}
+
+
+def test_a_file_that_cannot_be_read_stops_the_upload(storage):
+    """Whose runs it names is not known, so none may be overwritten."""
+    with keys_of(storage, "s1") as first:
+        in_flight(first, 1)
+        (storage / "uploading" / "other.json").write_text("{")
+        with pytest.raises(ValueError, match="Invalid JSON"):
+            in_flight(first, 2)

@@ -5,7 +5,7 @@ import pytest
 
 from vte_wats.config.sites import Site
 from vte_wats.domain.errors import FatalError, RetriableError
-from vte_wats.vte.sql_errors import SQL_ERRORS, translated
+from vte_wats.vte.sql_errors import SQL_ERRORS, translate_error
 
 RETRIABLE = [
     1205, 1222, 3952, 3960, 3961, -2, 20003, 18401, 40197, 40501, 40613, 49918, 49919, 49920,
@@ -18,25 +18,25 @@ FATAL = [18456, 18452, 18470, 18486, 18487, 18488, 229, 230, 300, 916, 208, 207,
 
 @pytest.mark.parametrize("number", RETRIABLE)
 def test_a_failure_that_may_pass_is_retried(number):
-    error = translated(pymssql.OperationalError((number, b"told by the server")), "running select_runs", Site())
+    error = translate_error(pymssql.OperationalError((number, b"said the server")), "running select_runs", Site())
     assert type(error) is RetriableError
     assert error.retry_after_s is None
 
 
 @pytest.mark.parametrize("number", FATAL)
 def test_a_failure_that_needs_a_person_stops(number):
-    error = translated(pymssql.OperationalError(number, b"told by the server"), "running select_runs", Site())
+    error = translate_error(pymssql.OperationalError(number, b"said the server"), "running select_runs", Site())
     assert type(error) is FatalError
 
 
 def test_the_table_lists_every_number_once():
-    numbers = [number for failure in SQL_ERRORS for number in failure.numbers]
+    numbers = [number for error in SQL_ERRORS for number in error.numbers]
     assert sorted(numbers) == sorted(RETRIABLE + FATAL)
 
 
 @pytest.mark.parametrize("number", [0, 2714, 547, 50_000, 99_999])
 def test_an_unlisted_number_is_fatal_and_named(number):
-    error = translated(pymssql.ProgrammingError((number, b"what is this")), "running select_runs", Site())
+    error = translate_error(pymssql.ProgrammingError((number, b"what is this")), "running select_runs", Site())
     assert type(error) is FatalError
     assert f"SQL error {number}: what is this" in str(error)
     assert "running select_runs" in str(error)
@@ -55,7 +55,7 @@ NOT_REACHED = (
 
 
 @pytest.mark.parametrize(
-    ("exc", "kind", "told"),
+    ("exc", "kind", "expected"),
     [
         pytest.param(
             pymssql.OperationalError((18456, LOGIN_REFUSED)),
@@ -106,10 +106,10 @@ NOT_REACHED = (
         pytest.param(pymssql.OperationalError(20006, b""), RetriableError, "no message", id="empty-text"),
     ],
 )
-def test_the_number_and_the_first_message_are_found_in_whatever_the_driver_raises(exc, kind, told):
-    error = translated(exc, "connecting", Site())
+def test_the_number_and_the_first_message_are_found_in_whatever_the_driver_raises(exc, kind, expected):
+    error = translate_error(exc, "connecting", Site())
     assert type(error) is kind
-    assert told in str(error)
+    assert expected in str(error)
     assert "\n" not in str(error)
     assert "DB-Lib" not in str(error)
 
@@ -128,11 +128,11 @@ def test_the_number_and_the_first_message_are_found_in_whatever_the_driver_raise
     ],
 )
 def test_the_message_ends_with_what_to_do(number, advice):
-    _, _, told = str(translated(pymssql.OperationalError((number, b"text")), "connecting", Site())).rpartition(
+    _, _, message = str(translate_error(pymssql.OperationalError((number, b"text")), "connecting", Site())).rpartition(
         "text); "
     )
-    assert advice in told
+    assert advice in message
 
 
 def test_a_long_message_is_cut():
-    assert len(str(translated(pymssql.OperationalError((208, b"x" * 10_000)), "connecting", Site()))) < 600
+    assert len(str(translate_error(pymssql.OperationalError((208, b"x" * 10_000)), "connecting", Site()))) < 600

@@ -13,12 +13,14 @@ from sqlglot import exp
 from tests.unit.builders import a_settings, guid_of
 from vte_wats.config.settings import KEY_COLUMNS, OPTIONAL_COLUMNS
 from vte_wats.intervals.wall_clock import LocalRange
+from vte_wats.vte import rows
 from vte_wats.vte.statements import SQL_FOLDER, among_guids, in_ranges, statement, statement_text
 
 # Scripts, not statements: one prepares a connection, the other is run by an administrator with sqlcmd.
 SCRIPTS = {"session_options", "grant_read_only"}
 FILES = sorted(path.stem for path in SQL_FOLDER.glob("*.sql"))
 READS = [name for name in FILES if name not in SCRIPTS]
+SELECTS = {select.name: select for select in vars(rows).values() if isinstance(select, rows.Select)}
 SYSTEM_SCHEMAS = {"sys", "INFORMATION_SCHEMA"}
 SYSTEM_ONLY = {"select_source_identity", "select_server_facts", "select_indexes"}
 NOON = datetime(2026, 6, 1, 12)
@@ -53,6 +55,33 @@ def test_every_file_begins_with_what_it_gives_and_what_it_takes(name):
     assert any(line.startswith("-- Binds: ") for line in header)
     if name in READS:
         assert any(line.startswith("-- Result: ") for line in header)
+
+
+def test_every_statement_that_reads_has_its_row():
+    assert sorted(SELECTS) == READS
+
+
+@pytest.mark.parametrize("name", READS)
+def test_a_row_has_the_columns_of_its_statement_and_the_header_of_the_file_names_them(name):
+    fields = SELECTS[name].row_type._fields
+    assert tuple(column.alias for column in parsed(name).selects) == fields
+    lines = (SQL_FOLDER / f"{name}.sql").read_text(encoding="utf-8").splitlines()
+    header = " ".join(line for line in lines if line.startswith("--"))
+    result = header.partition("-- Result: ")[2].partition("-- Binds: ")[0]
+    if "columns as below" not in result:
+        assert [field for field in fields if not re.search(rf"\b{field}\b", result)] == []
+
+
+def test_a_row_is_built_by_the_names_of_the_columns_in_whatever_order_they_come():
+    select = rows.RUN_HOURS
+    assert select.row_builder(["hour_local", "runs"])(("2026-06-01T12", 3)) == ("2026-06-01T12", 3)
+    row = select.row_builder(["runs", "hour_local"])((3, "2026-06-01T12"))
+    assert (row.hour_local, row.runs, type(row)) == ("2026-06-01T12", 3, rows.RunHourRow)
+
+
+def test_a_row_whose_columns_are_not_all_there_is_an_error():
+    with pytest.raises(ValueError, match="runs"):
+        rows.RUN_HOURS.row_builder(["hour_local", "count"])
 
 
 @pytest.mark.parametrize("name", READS)

@@ -20,12 +20,12 @@ def encoded_length(query):
 
 
 @pytest.mark.parametrize("form", queries.id_forms(GuidQuoting.AUTO), ids=lambda form: form.quoting)
-def test_a_full_portion_of_ids_fits_what_iis_accepts(form):
-    ids = [uuid.uuid4() for _ in range(form.most)]
+def test_a_full_batch_of_ids_fits_what_iis_accepts(form):
+    ids = [uuid.uuid4() for _ in range(form.max_ids)]
     query = queries.headers_by_id(form, ids)
     assert encoded_length(query) <= queries.QUERY_LIMIT
-    assert query["$top"] == str(form.most)
-    assert all(str(one) in query["$filter"] for one in ids)
+    assert query["$top"] == str(form.max_ids)
+    assert all(str(report_id) in query["$filter"] for report_id in ids)
 
 
 def test_ids_are_asked_for_bare_then_quoted_then_in_short_or_chains():
@@ -34,7 +34,7 @@ def test_ids_are_asked_for_bare_then_quoted_then_in_short_or_chains():
     assert bare.condition([one, other]) == f"uuid in ({one},{other})"
     assert quoted.condition([one, other]) == f"uuid in ('{one}','{other}')"
     assert chain.condition([one, other]) == f"uuid eq {one} or uuid eq {other}"
-    assert chain.most <= 15
+    assert chain.max_ids <= 15
 
 
 @pytest.mark.parametrize("quoting", [GuidQuoting.BARE, GuidQuoting.QUOTED, GuidQuoting.OR_CHAIN])
@@ -61,19 +61,19 @@ keys = st.builds(
 
 
 @given(st.lists(keys, max_size=60))
-def test_portions_hold_every_key_once_and_fit(all_keys):
-    portions = list(queries.keys_in_portions(all_keys))
-    assert sorted(map(repr, all_keys)) == sorted(repr(key) for portion in portions for key in portion)
-    for portion in portions:
-        assert len(portion) == 1 or queries.fits(queries.page(queries.headers_by_serials(portion), 10 * queries.PAGE))
+def test_batchs_hold_every_key_once_and_fit(all_keys):
+    batchs = list(queries.batches_of_keys(all_keys))
+    assert sorted(map(repr, all_keys)) == sorted(repr(key) for batch in batchs for key in batch)
+    for batch in batchs:
+        assert len(batch) == 1 or queries.fits(queries.page(queries.headers_by_serials(batch), 10 * queries.PAGE))
 
 
-def test_many_keys_are_cut_into_portions_of_neighbours_in_time():
+def test_many_keys_are_cut_into_batchs_of_neighbours_in_time():
     many = [NaturalKey(f"SERIAL-{n:012}", "P", 10, START + timedelta(seconds=n)) for n in range(300)]
-    portions = list(queries.keys_in_portions(many[::-1]))
-    assert [key for portion in portions for key in portion] == many
-    assert 3 < len(portions) < 10
-    assert all(encoded_length(queries.headers_by_serials(portion)) <= queries.QUERY_LIMIT for portion in portions)
+    batchs = list(queries.batches_of_keys(many[::-1]))
+    assert [key for batch in batchs for key in batch] == many
+    assert 3 < len(batchs) < 10
+    assert all(encoded_length(queries.headers_by_serials(batch)) <= queries.QUERY_LIMIT for batch in batchs)
 
 
 @given(keys)

@@ -43,8 +43,8 @@ def epoch_s():
     return 1_790_000_000 + asyncio.get_running_loop().time()
 
 
-class Notes:
-    """A memory that is kept, and counts how often it was written."""
+class MemoryStore:
+    """A budget store in memory that counts how often it was written."""
 
     def __init__(self):
         self.usage, self.written = BudgetUsage(), 0
@@ -65,19 +65,19 @@ def worst_minute(times, window_s=60):
 async def _task(budget, requests, *, budget_store=None, concurrency=8, latency_s=0.0, killed=False, jitter=None):
     """Send so many requests as one task does; return when each arrived at the other side."""
     loop, arrivals = asyncio.get_running_loop(), []
-    pace = RateLimiter(budget, budget_store, epoch_s=epoch_s)
+    limiter = RateLimiter(budget, budget_store, epoch_s=epoch_s)
     left = iter(range(requests))
 
     async def worker():
         for _ in left:
-            async with pace.turn():
+            async with limiter.turn():
                 on_the_way_s = latency_s * (jitter.random() if jitter else 0.5)
                 arrivals.append(loop.time() + on_the_way_s)
                 await asyncio.sleep(latency_s)
 
     await asyncio.gather(*(worker() for _ in range(concurrency)))
     if not killed:
-        pace.close()
+        limiter.close()
     return arrivals
 
 
@@ -96,7 +96,7 @@ async def _chain(budget, tasks, *, requests, gap_s, budget_store, **how):
 )
 def test_a_chain_of_tasks_uses_the_budget_up_and_never_oversteps_it(budget, requests, gap_s):
     tasks = 8 * budget // requests
-    arrivals = run(_chain(budget, tasks, requests=requests, gap_s=gap_s, budget_store=Notes(), latency_s=0.05))
+    arrivals = run(_chain(budget, tasks, requests=requests, gap_s=gap_s, budget_store=MemoryStore(), latency_s=0.05))
     assert worst_minute(arrivals) <= budget
     minutes = (max(arrivals) - min(arrivals)) / 60
     assert len(arrivals) - 1 >= 0.97 * budget * (minutes - 1 / budget)
@@ -104,7 +104,7 @@ def test_a_chain_of_tasks_uses_the_budget_up_and_never_oversteps_it(budget, requ
 
 def test_nothing_is_lost_to_the_gaps_between_tasks():
     """Ten requests a second leave only nine seconds in ten for work; the lost second is caught up."""
-    arrivals = run(_chain(600, 60, requests=100, gap_s=1, budget_store=Notes()))
+    arrivals = run(_chain(600, 60, requests=100, gap_s=1, budget_store=MemoryStore()))
     assert max(arrivals) - min(arrivals) <= 6_000 / 600 * 60 * 1.02
 
 
@@ -116,13 +116,13 @@ def test_nothing_is_lost_to_the_gaps_between_tasks():
     concurrency=st.integers(1, 16),
 )
 def test_no_minute_at_the_other_side_holds_more_than_the_budget(seed, budget, latency_s, concurrency):
-    chance, notes = random.Random(seed), Notes()
+    chance, store = random.Random(seed), MemoryStore()
 
     async def tasks():
         arrivals = []
         for _ in range(8):
             arrivals += await _task(
-                budget, chance.randint(1, budget), budget_store=notes, latency_s=latency_s, jitter=chance,
+                budget, chance.randint(1, budget), budget_store=store, latency_s=latency_s, jitter=chance,
                 concurrency=concurrency, killed=chance.random() < 0.3,
             )  # fmt: skip
             await asyncio.sleep(chance.choice([0, 0.5, 40, 90]))
@@ -133,11 +133,11 @@ def test_no_minute_at_the_other_side_holds_more_than_the_budget(seed, budget, la
 
 def test_a_killed_task_costs_the_next_no_more_than_what_was_reserved():
     async def tasks():
-        notes = Notes()
-        await _task(500, 20, budget_store=notes, killed=True)
+        store = MemoryStore()
+        await _task(500, 20, budget_store=store, killed=True)
         await asyncio.sleep(61)  # more than a minute later nothing else counts any more
         started_at = asyncio.get_running_loop().time()
-        arrivals = await _task(500, 500, budget_store=notes)
+        arrivals = await _task(500, 500, budget_store=store)
         return [at - started_at for at in arrivals]
 
     arrivals = run(tasks())
@@ -145,42 +145,42 @@ def test_a_killed_task_costs_the_next_no_more_than_what_was_reserved():
 
 
 def test_the_first_after_a_rest_need_not_wait_and_a_backlog_is_spread():
-    arrivals = run(_task(500, 500, budget_store=Notes()))
+    arrivals = run(_task(500, 500, budget_store=MemoryStore()))
     assert sum(1 for at in arrivals if at < 1) >= 80
     assert all(sum(1 for at in arrivals if at < second) <= 85 + 9 * second for second in range(60))
 
 
 def test_a_task_leaves_exactly_what_it_sent_in_two_writes():
-    notes = Notes()
+    store = MemoryStore()
 
     async def task():
-        await _task(500, 20, budget_store=notes)
+        await _task(500, 20, budget_store=store)
         return epoch_s()
 
     ended_at_s = run(task())
-    assert notes.written == 2
-    assert notes.usage.reserved == 0
-    assert sum(requests for _, requests in notes.usage.answered) == 20
-    assert notes.usage.answered[-1][0] >= ended_at_s - 0.001  # told later than it was, never earlier
+    assert store.written == 2
+    assert store.usage.reserved == 0
+    assert sum(requests for _, requests in store.usage.answered) == 20
+    assert store.usage.answered[-1][0] >= ended_at_s - 0.001  # saved later than it was, never earlier
 
 
-def test_what_is_told_to_the_next_stays_small():
-    notes = Notes()
-    run(_task(5_000, 5_000, budget_store=notes))
-    assert len(notes.usage.answered) <= 245
+def test_what_is_saved_for_the_next_stays_small():
+    store = MemoryStore()
+    run(_task(5_000, 5_000, budget_store=store))
+    assert len(store.usage.answered) <= 245
 
 
 def test_the_clock_of_the_last_machine_may_have_been_ahead():
-    notes = Notes()
+    store = MemoryStore()
 
     async def tasks():
-        notes.usage = BudgetUsage(((epoch_s() + 9_000, 100),))
-        return await _task(100, 1, budget_store=notes)
+        store.usage = BudgetUsage(((epoch_s() + 9_000, 100),))
+        return await _task(100, 1, budget_store=store)
 
     assert run(tasks())[0] <= 61
 
 
-# ----------------------------------------------------------------------------------------- a share, without a memory
+# ----------------------------------------------------------------------------------------- a share, without a store
 @pytest.mark.parametrize("share", [0.5, 7, 30, 250, 1_000, 6_000])
 def test_no_minute_of_a_task_holds_more_than_its_share(share):
     arrivals = run(_task(share, int(share * 3) + 3))
@@ -202,17 +202,17 @@ def test_requests_of_a_share_are_spread_evenly_instead_of_in_bursts():
 
 
 # ------------------------------------------------------------------------------------------------------------- pauses
-async def _paused(pace, seconds):
+async def _paused(limiter, seconds):
     loop, times = asyncio.get_running_loop(), []
-    pace.pause(seconds)
-    pace.pause(5)  # a shorter one takes nothing back
+    limiter.pause(seconds)
+    limiter.pause(5)  # a shorter one takes nothing back
     asked_at = loop.time()
 
-    async def one():
-        async with pace.turn():
+    async def request():
+        async with limiter.turn():
             times.append(loop.time() - asked_at)
 
-    await asyncio.gather(*(one() for _ in range(8)))
+    await asyncio.gather(*(request() for _ in range(8)))
     return times
 
 
@@ -228,19 +228,19 @@ def test_a_pause_holds_everything_and_ends_evenly():
 
 def test_a_pause_holds_the_next_task_too_even_when_the_first_was_killed():
     async def paused():
-        notes = Notes()
-        RateLimiter(600, notes, epoch_s=epoch_s).pause(50)
+        store = MemoryStore()
+        RateLimiter(600, store, epoch_s=epoch_s).pause(50)
         await asyncio.sleep(20)
-        return await _paused(RateLimiter(600, notes, epoch_s=epoch_s), 5)
+        return await _paused(RateLimiter(600, store, epoch_s=epoch_s), 5)
 
     assert min(run(paused())) >= 29.9
 
 
-def test_a_pause_too_long_to_wait_for_is_handed_on():
+def test_a_pause_too_long_to_wait_for_is_an_error():
     async def paused():
-        pace = RateLimiter(600, epoch_s=epoch_s)
-        pace.pause(3_600)
-        async with pace.turn():
+        limiter = RateLimiter(600, epoch_s=epoch_s)
+        limiter.pause(3_600)
+        async with limiter.turn():
             raise AssertionError("nothing may leave")
 
     with pytest.raises(RetriableError) as raised:

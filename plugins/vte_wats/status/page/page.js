@@ -279,11 +279,11 @@ function drawLetters(letters, mayRedrive) {
 }
 
 function letterGroup(group, mayRedrive) {
-  const more = group.letters - group.examples.length;
+  const more = group.dead_letters - group.examples.length;
   const button = el("button", { type: "button", disabled: !mayRedrive, "data-key": `again ${group.kind} ${group.signature}`,
     on: { click: () => askToRedrive(group) } }, "Drive again");
   return el("details", { class: "group", "data-key": `${group.kind} ${group.signature}` },
-    el("summary", { "data-key": `open ${group.kind} ${group.signature}` }, el("span", { class: "many" }, number.format(group.letters)),
+    el("summary", { "data-key": `open ${group.kind} ${group.signature}` }, el("span", { class: "many" }, number.format(group.dead_letters)),
       el("span", { class: "signature" }, group.signature),
       el("span", { class: `badge ${group.kind}` }, group.kind)),
     el("div", { class: "body" },
@@ -298,7 +298,7 @@ function letterGroup(group, mayRedrive) {
 
 function askToRedrive(group) {
   const dialog = $("confirm");
-  $("confirm-text").textContent = `${count(group.letters, "run")} with “${group.signature}” will be read from VTE anew and carried. Those that are still wrong stay dead letters.`;
+  $("confirm-text").textContent = `${count(group.dead_letters, "run")} with “${group.signature}” will be read from VTE anew and carried. Those that are still wrong stay dead letters.`;
   $("confirm-no").onclick = () => dialog.close();
   $("confirm-yes").onclick = async () => { dialog.close(); await redrive(group.signature); };
   dialog.showModal();

@@ -1,0 +1,193 @@
+"""The rows that each statement of ``include/sql/`` returns, read by the names of their columns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Any, Generic, NamedTuple, TypeVar
+from uuid import UUID
+
+
+class SourceIdentityRow(NamedTuple):
+    """A column of the database with what names database and server; its own three names are NULL where none is seen."""
+
+    database_name: str
+    table_name: str | None
+    column_name: str | None
+    data_type: str | None
+    server_name: str
+    server_utc: datetime
+    created_local: str
+
+
+class IdentityAndRunCountsRow(NamedTuple):
+    """A column, as in :class:`SourceIdentityRow`, or a second with its runs."""
+
+    database_name: str
+    table_name: str | None
+    column_name: str | None
+    data_type: str | None
+    second_local: str | None
+    runs: int | None
+    server_name: str
+    server_utc: datetime
+    created_local: str
+
+
+class RunTimesRow(NamedTuple):
+    """A second with its runs, or the server's clock alone."""
+
+    server_utc: datetime
+    second_local: str | None
+    runs: int | None
+
+
+class WaitingRunsRow(NamedTuple):
+    """How many runs the ranges hold."""
+
+    server_utc: datetime
+    server_version: str
+    newest_local: str | None
+    runs: int
+
+
+class DayCountRow(NamedTuple):
+    """The runs of one product with one result."""
+
+    product_name: str | None
+    result_code: int | None
+    runs: int
+
+
+class RunHourRow(NamedTuple):
+    """An hour with its runs."""
+
+    hour_local: str
+    runs: int
+
+
+class RunKeyRow(NamedTuple):
+    """A run's key and time."""
+
+    index_guid: UUID
+    timestamp_local: datetime
+
+
+class StationTimeRow(NamedTuple):
+    """When a station was busy with one run."""
+
+    index_guid: UUID
+    testsystem_guid: UUID
+    timestamp_local: datetime
+    test_time_s: float | None
+
+
+class RunRow(NamedTuple):
+    """A run without its steps."""
+
+    index_guid: UUID
+    timestamp_local: datetime
+    result_code: int | None
+    exit_code: int | None
+    test_time_s: float | None
+    serial: str | None
+    product_guid: UUID | None
+    product_name: str | None
+    product_master_name: str | None
+    testplan_guid: UUID | None
+    testplan_revision_guid: UUID | None
+    testplan_name: str | None
+    testplan_master_name: str | None
+    testplan_variant: str | None
+    testplan_revision: str | None
+    testsystem_guid: UUID | None
+    testsystem_name: str | None
+    hostname: str | None
+    site: str | None
+    operator: str | None
+    info1: str | None
+    info2: str | None
+    info3: str | None
+
+
+class StepRow(NamedTuple):
+    """A measurement of a run; ``other_value`` has the type of the column at this site."""
+
+    index_guid: UUID
+    kind: str
+    step_number: int | None
+    test_name: str | None
+    test_description: str | None
+    test_number: str | None
+    units: str | None
+    other_value: Any
+    text_value: str | None
+    numeric_value: float | None
+    low_limit: float | None
+    high_limit: float | None
+    result_code: int | None
+
+
+class ServerFactsRow(NamedTuple):
+    """The server, the database and the login."""
+
+    compatibility_level: int
+    snapshot_state: int
+    read_committed_snapshot: bool
+    isolation_level: int
+    product_version: str
+    edition: str
+    is_sysadmin: int | None
+    is_owner: int | None
+    is_writer: int | None
+
+
+class IndexRow(NamedTuple):
+    """A key column of an index."""
+
+    table_name: str
+    index_name: str
+    column_name: str
+
+
+class NullTimesRow(NamedTuple):
+    """How many runs have no Timestamp."""
+
+    runs: int
+
+
+Row = TypeVar("Row", bound=NamedTuple)
+
+
+@dataclass(frozen=True, slots=True)
+class Select(Generic[Row]):
+    """A statement of ``include/sql/``, by the name of its file, and what a row of it looks like."""
+
+    name: str
+    row_type: type[Row]
+
+    def row_builder(self, columns: Sequence[str]) -> Callable[[tuple[Any, ...]], Row]:
+        """Return what makes a row of the driver's tuple, whose values stand in the order of ``columns``."""
+        fields = self.row_type._fields
+        in_place = partial(tuple.__new__, self.row_type)
+        if fields == tuple(columns):
+            return in_place
+        positions = [columns.index(field) for field in fields]
+        return lambda values: in_place(values[position] for position in positions)
+
+
+SOURCE_IDENTITY = Select("select_source_identity", SourceIdentityRow)
+IDENTITY_AND_RUN_COUNTS = Select("select_identity_and_run_counts", IdentityAndRunCountsRow)
+RUN_TIMES = Select("select_run_times", RunTimesRow)
+WAITING_RUNS = Select("select_waiting_runs", WaitingRunsRow)
+DAY_COUNTS = Select("select_day_counts", DayCountRow)
+RUN_HOURS = Select("select_run_hours", RunHourRow)
+RUN_KEYS = Select("select_run_keys", RunKeyRow)
+STATION_TIMES = Select("select_station_times", StationTimeRow)
+RUNS = Select("select_runs", RunRow)
+STEPS = Select("select_steps", StepRow)
+SERVER_FACTS = Select("select_server_facts", ServerFactsRow)
+INDEXES = Select("select_indexes", IndexRow)
+NULL_TIMES = Select("select_null_times", NullTimesRow)

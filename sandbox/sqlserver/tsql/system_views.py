@@ -1,0 +1,343 @@
+"""The system views: sys.*, INFORMATION_SCHEMA.* and the session's own line of sys.dm_exec_sessions, as they are now."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sandbox.sqlserver.sql_types import (
+    BIT,
+    DATETIME,
+    EXACT,
+    INT,
+    INTEGER,
+    SMALLINT,
+    SYSTEM_TYPE_IDS,
+    TINYINT,
+    SqlType,
+    nvarchar,
+)
+from sandbox.sqlserver.tsql import tsql_datetimes
+from sandbox.sqlserver.tsql.catalog import Catalog, DatabaseFacts, Index, Table, quoted
+from sandbox.sqlserver.tsql.conversions import quote
+from sandbox.sqlserver.tsql.scope import SessionFacts
+
+_SYSNAME = nvarchar(128)
+_NULLABLE_TEXT = nvarchar(4000)
+
+
+@dataclass(frozen=True)
+class View:
+    """A system view: columns and the tuples that are in it right now."""
+
+    columns: tuple[tuple[str, SqlType], ...]
+    tuples: tuple[tuple[object, ...], ...]
+
+
+def system_view(schema: str, name: str, catalog: Catalog, database: DatabaseFacts, facts: SessionFacts) -> View | None:
+    """Return the view, or None when this server has none of that name."""
+    if (schema.lower(), name.lower()) == ("sys", "dm_exec_sessions"):
+        return _own_session(facts)
+    build = _VIEWS.get((schema.lower(), name.lower()))
+    return build(catalog.tables(), database) if build else None
+
+
+def view_sql(view: View) -> str:
+    """Return the view's content as a query; it is small and always as the catalog is now."""
+    names = [name for name, _ in view.columns]
+    typed = ", ".join(f"CAST(v.{quoted(name)} AS {kind.storage}) AS {quoted(name)}" for name, kind in view.columns)
+    rows = view.tuples or ((None,) * len(names),)
+    body = ", ".join("(" + ", ".join(_literal(cell) for cell in row) + ")" for row in rows)
+    nothing = "" if view.tuples else " WHERE false"
+    return f"SELECT {typed} FROM (VALUES {body}) AS v({', '.join(quoted(name) for name in names)}){nothing}"
+
+
+def _literal(cell: object) -> str:
+    if cell is None:
+        return "NULL"
+    if isinstance(cell, bool):
+        return "true" if cell else "false"
+    if isinstance(cell, int):
+        return str(cell)
+    if isinstance(cell, str):
+        return quote(cell)
+    return tsql_datetimes.literal(cell)  # type: ignore[arg-type]
+
+
+_ISOLATION_LEVELS = {
+    "READ UNCOMMITTED": 1,
+    "READ COMMITTED": 2,
+    "REPEATABLE READ": 3,
+    "SERIALIZABLE": 4,
+    "SNAPSHOT": 5,
+}
+
+
+def _own_session(facts: SessionFacts) -> View:
+    """Return sys.dm_exec_sessions as a login without VIEW SERVER STATE sees it: itself alone."""
+    columns = (
+        ("session_id", SqlType("smallint")),
+        ("login_name", nvarchar(128)),
+        ("program_name", nvarchar(128)),
+        ("host_name", nvarchar(128)),
+        ("transaction_isolation_level", SqlType("smallint")),
+        ("lock_timeout", INT),
+    )
+    level = _ISOLATION_LEVELS[facts.isolation]
+    own = (facts.spid, facts.login, facts.app_name, facts.host_name, level, facts.lock_timeout_ms)
+    return View(columns, (own,))
+
+
+def _databases(_: Sequence[Table], database: DatabaseFacts) -> View:
+    columns = (
+        ("name", _SYSNAME),
+        ("database_id", INT),
+        ("create_date", DATETIME),
+        ("compatibility_level", TINYINT),
+        ("collation_name", _SYSNAME),
+        ("user_access", TINYINT),
+        ("is_read_only", BIT),
+        ("state", TINYINT),
+        ("state_desc", nvarchar(60)),
+        ("snapshot_isolation_state", TINYINT),
+        ("snapshot_isolation_state_desc", nvarchar(60)),
+        ("is_read_committed_snapshot_on", BIT),
+        ("recovery_model_desc", nvarchar(60)),
+    )
+    collation = "SQL_Latin1_General_CP1_CI_AS"
+
+    def entry(name: str, number: int, *, snapshot: bool, committed: bool) -> tuple[object, ...]:
+        return (
+            name,
+            number,
+            database.created_local,
+            database.compatibility_level,
+            collation,
+            0,
+            False,
+            0,
+            "ONLINE",
+            int(snapshot),
+            "ON" if snapshot else "OFF",
+            committed,
+            "SIMPLE",
+        )
+
+    own = entry(database.name, 5, snapshot=database.snapshot_isolation, committed=database.read_committed_snapshot)
+    return View(columns, (entry("master", 1, snapshot=True, committed=False), own))
+
+
+def _tables(tables: Sequence[Table], _: DatabaseFacts) -> View:
+    columns = (
+        ("name", _SYSNAME),
+        ("object_id", INT),
+        ("schema_id", INT),
+        ("type", SqlType("char", 2)),
+        ("type_desc", nvarchar(60)),
+        ("create_date", DATETIME),
+        ("modify_date", DATETIME),
+        ("is_ms_shipped", BIT),
+    )
+    return View(
+        columns,
+        tuple(
+            (
+                table.name,
+                table.object_id,
+                1,
+                "U",
+                "USER_TABLE",
+                datetime.fromisoformat(table.created_local),
+                datetime.fromisoformat(table.created_local),
+                False,
+            )
+            for table in tables
+        ),
+    )
+
+
+def _schemas(_: Sequence[Table], __: DatabaseFacts) -> View:
+    return View((("name", _SYSNAME), ("schema_id", INT), ("principal_id", INT)), (("dbo", 1, 1), ("sys", 4, 4)))
+
+
+def _columns(tables: Sequence[Table], _: DatabaseFacts) -> View:
+    columns = (
+        ("object_id", INT),
+        ("name", _SYSNAME),
+        ("column_id", INT),
+        ("system_type_id", TINYINT),
+        ("user_type_id", INT),
+        ("max_length", SMALLINT),
+        ("precision", TINYINT),
+        ("scale", TINYINT),
+        ("is_nullable", BIT),
+        ("is_identity", BIT),
+        ("is_computed", BIT),
+    )
+    return View(
+        columns,
+        tuple(
+            (
+                table.object_id,
+                column.name,
+                number,
+                column.kind.system_type_id,
+                column.kind.system_type_id,
+                column.kind.max_length,
+                column.kind.precision or {"int": 10, "float": 53, "real": 24, "datetime": 23}.get(column.kind.name, 0),
+                column.kind.scale if column.kind.name != "datetime" else 3,
+                column.nullable,
+                column.identity,
+                False,
+            )
+            for table in tables
+            for number, column in enumerate(table.columns, 1)
+        ),
+    )
+
+
+def _types(_: Sequence[Table], __: DatabaseFacts) -> View:
+    columns = (
+        ("name", _SYSNAME),
+        ("system_type_id", TINYINT),
+        ("user_type_id", INT),
+        ("schema_id", INT),
+        ("is_user_defined", BIT),
+    )
+    return View(columns, tuple((name, number, number, 4, False) for name, number in SYSTEM_TYPE_IDS.items()))
+
+
+def _numbered(table: Table) -> list[tuple[int, Index]]:
+    """Give the indexes the numbers of SQL Server: 1 is the clustered one, the others follow from 2."""
+    others = iter(range(2, 1000))
+    return [(1 if index.clustered else next(others), index) for index in table.indexes]
+
+
+def _indexes(tables: Sequence[Table], _: DatabaseFacts) -> View:
+    columns = (
+        ("object_id", INT),
+        ("name", _SYSNAME),
+        ("index_id", INT),
+        ("type", TINYINT),
+        ("type_desc", nvarchar(60)),
+        ("is_unique", BIT),
+        ("is_primary_key", BIT),
+        ("is_unique_constraint", BIT),
+        ("is_disabled", BIT),
+        ("is_hypothetical", BIT),
+        ("has_filter", BIT),
+        ("filter_definition", _NULLABLE_TEXT),
+    )
+    found: list[tuple[object, ...]] = []
+    for table in tables:
+        if not any(index.clustered for index in table.indexes):
+            heap = (table.object_id, None, 0, 0, "HEAP", False, False, False, False, False, False, None)
+            found.append(heap)
+        found += [
+            (
+                table.object_id,
+                index.name,
+                number,
+                1 if index.clustered else 2,
+                "CLUSTERED" if index.clustered else "NONCLUSTERED",
+                index.unique,
+                index.primary,
+                False,
+                False,
+                False,
+                False,
+                None,
+            )
+            for number, index in _numbered(table)
+        ]
+    return View(columns, tuple(found))
+
+
+def _index_columns(tables: Sequence[Table], _: DatabaseFacts) -> View:
+    columns = (
+        ("object_id", INT),
+        ("index_id", INT),
+        ("index_column_id", INT),
+        ("column_id", INT),
+        ("key_ordinal", TINYINT),
+        ("is_descending_key", BIT),
+        ("is_included_column", BIT),
+    )
+    found: list[tuple[object, ...]] = []
+    for table in tables:
+        numbers = {column.name.lower(): number for number, column in enumerate(table.columns, 1)}
+        for number, index in _numbered(table):
+            for ordinal, (name, descending) in enumerate(index.columns, 1):
+                found.append((table.object_id, number, ordinal, numbers[name.lower()], ordinal, descending, False))
+            for ordinal, name in enumerate(index.included, len(index.columns) + 1):
+                found.append((table.object_id, number, ordinal, numbers[name.lower()], 0, False, True))
+    return View(columns, tuple(found))
+
+
+def _information_tables(tables: Sequence[Table], database: DatabaseFacts) -> View:
+    columns = (
+        ("TABLE_CATALOG", _SYSNAME),
+        ("TABLE_SCHEMA", _SYSNAME),
+        ("TABLE_NAME", _SYSNAME),
+        ("TABLE_TYPE", SqlType("varchar", 10)),
+    )
+    return View(columns, tuple((database.name, table.schema, table.name, "BASE TABLE") for table in tables))
+
+
+def _information_columns(tables: Sequence[Table], database: DatabaseFacts) -> View:
+    columns = (
+        ("TABLE_CATALOG", _SYSNAME),
+        ("TABLE_SCHEMA", _SYSNAME),
+        ("TABLE_NAME", _SYSNAME),
+        ("COLUMN_NAME", _SYSNAME),
+        ("ORDINAL_POSITION", INT),
+        ("COLUMN_DEFAULT", _NULLABLE_TEXT),
+        ("IS_NULLABLE", SqlType("varchar", 3)),
+        ("DATA_TYPE", _SYSNAME),
+        ("CHARACTER_MAXIMUM_LENGTH", INT),
+        ("CHARACTER_OCTET_LENGTH", INT),
+        ("NUMERIC_PRECISION", TINYINT),
+        ("NUMERIC_SCALE", INT),
+        ("DATETIME_PRECISION", SMALLINT),
+        ("COLLATION_NAME", _SYSNAME),
+    )
+    found: list[tuple[object, ...]] = []
+    for table in tables:
+        for number, column in enumerate(table.columns, 1):
+            kind = column.kind
+            sized = kind.is_text or kind.name in {"varbinary", "binary"}
+            precision = {"tinyint": 3, "smallint": 5, "int": 10, "bigint": 19, "real": 24, "float": 53}.get(kind.name)
+            found.append(
+                (
+                    database.name,
+                    table.schema,
+                    table.name,
+                    column.name,
+                    number,
+                    column.default,
+                    "YES" if column.nullable else "NO",
+                    kind.name,
+                    kind.length if sized else None,
+                    kind.max_length if sized else None,
+                    kind.precision if kind.name in EXACT else precision,
+                    kind.scale if kind.name in EXACT else 0 if kind.name in INTEGER else None,
+                    {"datetime": 3, "datetime2": kind.scale, "time": kind.scale, "date": 0}.get(kind.name),
+                    "SQL_Latin1_General_CP1_CI_AS" if kind.is_text else None,
+                )
+            )
+    return View(columns, tuple(found))
+
+
+_VIEWS: dict[tuple[str, str], Callable[[Sequence[Table], DatabaseFacts], View]] = {
+    ("sys", "databases"): _databases,
+    ("sys", "tables"): _tables,
+    ("sys", "objects"): _tables,
+    ("sys", "schemas"): _schemas,
+    ("sys", "columns"): _columns,
+    ("sys", "types"): _types,
+    ("sys", "indexes"): _indexes,
+    ("sys", "index_columns"): _index_columns,
+    ("information_schema", "tables"): _information_tables,
+    ("information_schema", "columns"): _information_columns,
+}
