@@ -146,7 +146,7 @@ MUTATIONS = (
         "integration/test_vte_source.py::test_an_other_value_of_any_type_a_site_may_have_is_read_as_text",
     ),
     _core(
-        "comparison passes for sync", "a probe is told that all is well while the sync is dead",
+        "comparison passes for sync", "a probe hears that all is well while the sync is dead",
         "orchestration/history_writer.py", "if not is_live:", "if not dag_run:",
         "integration/test_history_in_airflow.py::test_neither_a_comparison_nor_a_backfill_passes_for_a_sync",
     ),
@@ -251,7 +251,7 @@ MUTATIONS = (
     _core(
         "a claim stays", "a run that was corrected stays out of WATS", "storage/in_flight_keys.py",
         ".unlink()", "",
-        "unit/test_claims.py::test_the_keys_go_when_their_upload_ends",
+        "unit/storage/test_in_flight_keys.py::test_the_keys_go_when_their_upload_ends",
     ),
     _core(
         "natural keys by their case", "WATS takes two runs for one and overwrites the first", "domain/report.py",
@@ -282,7 +282,7 @@ class Verdict:
 
     mutation: Mutation
     caught: bool
-    told: str
+    said: str
 
 
 def check(mutation: Mutation) -> Verdict:
@@ -294,7 +294,7 @@ def check(mutation: Mutation) -> Verdict:
         path = copy / mutation.path
         text = path.read_text(encoding="utf-8")
         if text.count(mutation.old) < 1:
-            return Verdict(mutation, caught=False, told="the place to change is gone from the code")
+            return Verdict(mutation, caught=False, said="the place to change is gone from the code")
         path.write_text(text.replace(mutation.old, mutation.new), encoding="utf-8")
         command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", mutation.test]
         environment = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
@@ -325,7 +325,7 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=2)
     verdicts = check_all(jobs=parser.parse_args().jobs)
     for verdict in verdicts:
-        say(f"{'caught' if verdict.caught else 'MISSED'}  {verdict.mutation.name}: {verdict.told}")
+        say(f"{'caught' if verdict.caught else 'MISSED'}  {verdict.mutation.name}: {verdict.said}")
     return 0 if all(verdict.caught for verdict in verdicts) else 1
 
 

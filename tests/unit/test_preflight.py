@@ -65,7 +65,7 @@ def test_a_database_as_it_should_be_gives_good_news_alone():
         ({"reads_snapshot": False}, Level.ADVICE, "short shared locks"),
     ],
 )
-def test_what_is_odd_about_the_server_is_told(facts, level, text):
+def test_what_is_odd_about_the_server_is_reported(facts, level, text):
     (finding,) = found(replace(GOOD, **facts))
     assert finding.level is level
     assert text in finding.text
@@ -111,7 +111,7 @@ def test_a_column_that_can_be_done_without_may_be_null():
     assert "or null where there is none" in finding.text
 
 
-def test_a_column_of_another_type_is_told_but_does_not_stop():
+def test_a_column_of_another_type_is_reported_but_does_not_stop():
     (finding,) = found(kinds={"IndexData.Timestamp": "nvarchar"})
     assert finding.level is Level.ADVICE
     assert "IndexData.Timestamp is nvarchar; documented is datetime" in finding.text

@@ -220,7 +220,7 @@ def test_an_other_value_that_is_no_text_is_attached(content, name, content_type)
     assert name in step["reportText"]
 
 
-def test_empty_bytes_and_a_missing_value_are_told_apart():
+def test_empty_bytes_and_a_missing_value_are_kept_apart():
     empty, missing = steps_of(an_other(b"", step_number=1), an_other(None, step_number=2))
     assert "empty" in empty["reportText"]
     assert "NULL" in missing["reportText"]
@@ -267,13 +267,13 @@ def test_a_description_used_as_the_name_is_not_repeated():
     assert "reportText" not in steps_of(a_number(test_name=None, test_description="d"))[0]
 
 
-def test_a_long_step_name_is_shortened_and_told():
+def test_a_long_step_name_is_shortened_and_noted():
     (step,) = steps_of(a_number(test_name="n" * 101))
     assert step["name"] == "n" * 99 + "…"
     assert step["reportText"] == "name in full: " + "n" * 101
 
 
-def test_control_characters_in_a_step_are_made_visible_and_told_in_its_report_text():
+def test_control_characters_in_a_step_are_made_visible_and_noted_in_its_report_text():
     (step,) = steps_of(a_text("a\x1bb", test_name="n\x00"))
     assert step["name"] == "n␀"
     assert step["stringMeas"][0]["value"] == "a␛b"

@@ -155,7 +155,7 @@ def test_results_of_uploads_are_added_up_as_they_come_out_of_json():
 # What waits
 
 
-def test_seen_runs_wait_until_their_stretch_is_covered():
+def test_seen_runs_wait_until_their_interval_is_covered():
     history = History().seen(a_plan_snapshot(0, 5, runs=7, newest=4), ())
     open_state = State(since_at=minute(0))
     assert history.runs_waiting(open_state) == 7
@@ -165,7 +165,7 @@ def test_seen_runs_wait_until_their_stretch_is_covered():
     assert history.seen(None, done.coverage).waiting == ()
 
 
-def test_a_stretch_seen_again_counts_once():
+def test_an_interval_seen_again_counts_once():
     history = History().seen(a_plan_snapshot(0, 5, runs=7), ()).seen(a_plan_snapshot(5, 10, runs=2), ())
     assert history.seen(a_plan_snapshot(0, 5, runs=8), ()).runs_waiting(State(since_at=minute(0))) == 10
     whole = history.seen(a_plan_snapshot(0, 20, runs=30), ())

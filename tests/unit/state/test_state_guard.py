@@ -92,7 +92,7 @@ def test_another_time_zone_stops_until_it_is_accepted():
     assert verify_state(accepted, HERE, other, accepted=False) == accepted
 
 
-def test_another_database_and_another_wats_are_told_together():
+def test_another_database_and_another_wats_are_named_together():
     here = replace(found(server="FLOOR-2"), target="test.wats.com")
     with pytest.raises(FatalError, match=r"another database.*another WATS"):
         verify_state(synced(), here, a_settings(), accepted=False)
@@ -111,7 +111,7 @@ def test_a_column_that_is_gone_is_no_matter_once_it_is_not_read():
     assert verify_state(synced(), here, settings, accepted=False).source == here.source
 
 
-def test_a_column_of_another_type_is_told_and_remembered(caplog):
+def test_a_column_of_another_type_is_named_and_remembered(caplog):
     here = found(columns={**HERE.source.columns, "IndexData.Info1": "ntext"})
     state = verify_state(synced(), here, a_settings(), accepted=False)
     assert "column IndexData.Info1 was nvarchar and is ntext now" in caplog.text
@@ -139,7 +139,7 @@ def test_a_clock_set_back_by_no_more_than_the_guard_band_is_no_future():
 @pytest.mark.parametrize(
     ("skew_s", "expected"), [(0, False), (60, False), (-60, False), (60.5, True), (-61, True), (3_600, True)]
 )
-def test_clocks_that_differ_by_more_than_the_limit_are_told_once(skew_s, expected, caplog):
+def test_clocks_that_differ_by_more_than_the_limit_are_logged_once(skew_s, expected, caplog):
     here = replace(HERE, server_now_at=NOW_AT + timedelta(seconds=skew_s))
     state = verify_state(State(since_at=BEGIN_AT), here, a_settings(), accepted=False)
     assert state.clock_skew_s == skew_s
