@@ -106,7 +106,7 @@ MUTATIONS = (
         "watermark past a gap", "a failed interval is never looked at again", "state/coverage.py",
         "(covered.to_at for covered in self.coverage if self.since_at in covered)",
         "(covered.to_at for covered in reversed(self.coverage))",
-        "unit/state/test_coverage.py::test_watermark_stays_before_a_hole_and_jumps_when_it_is_filled",
+        "unit/state/test_coverage.py::test_watermark_stays_before_a_gap_and_jumps_when_it_is_filled",
     ),
     _core(
         "watermark moved early", "a failed slice counts as done", "sync/settle.py",
@@ -116,7 +116,7 @@ MUTATIONS = (
     _core(
         "accounts not balanced", "a run that got lost on the way is not noticed", "sync/upload.py",
         "if read != counts.total():", "if read < 0:",
-        "unit/sync/test_upload.py::test_a_run_that_mapping_lost_unbalances_the_accounts",
+        "unit/sync/test_upload.py::test_a_run_that_mapping_lost_unbalances_the_counts",
     ),
     _core(
         "hash ignored", "steps that came later never arrive", "sync/upload.py",
@@ -132,7 +132,7 @@ MUTATIONS = (
     _core(
         "old slice takes a dead letter", "data that WATS refused is noted nowhere any more", "sync/upload.py",
         "overtaken = _overtaken(staging, dead_letters)", "overtaken: frozenset[UUID] = frozenset()",
-        "unit/sync/test_upload.py::test_a_letter_goes_only_once_the_data_it_holds_is_in_wats",
+        "unit/sync/test_upload.py::test_a_dead_letter_goes_only_once_the_data_it_holds_is_in_wats",
     ),
     _core(
         "no reset clocks", "runs dated 1970 or 2000 are found by nobody", "intervals/wall_clock.py",
@@ -145,8 +145,8 @@ MUTATIONS = (
         "integration/test_vte_source.py::test_an_other_value_of_any_type_a_site_may_have_is_read_as_text",
     ),
     _core(
-        "comparison passes for sync", "a probe is told that all is well while the sync is dead",
-        "orchestration/history_writer.py", 'if dag_id != site.dag_id("sync"):', "if not dag_id:",
+        "comparison passes for sync", "a probe hears that all is well while the sync is dead",
+        "orchestration/history_writer.py", "if not is_live:", "if not dag_run:",
         "integration/test_history_in_airflow.py::test_neither_a_comparison_nor_a_backfill_passes_for_a_sync",
     ),
     _core(
@@ -167,7 +167,7 @@ MUTATIONS = (
     _core(
         "dead letters not written", "a refused run is nowhere", "sync/upload.py",
         "            if refusal is not None:\n", "            if refusal is not None and not progress:\n",
-        "unit/sync/test_upload.py::test_refused_runs_become_letters_with_their_data_and_the_rest_goes_on",
+        "unit/sync/test_upload.py::test_refused_runs_become_dead_letters_with_their_data_and_the_rest_goes_on",
     ),
     _core(
         "confirmed by status alone", "an answer about another report counts as an upload", "wats/client.py",
@@ -250,7 +250,7 @@ MUTATIONS = (
     _core(
         "a claim stays", "a run that was corrected stays out of WATS", "storage/in_flight_keys.py",
         ".unlink()", "",
-        "unit/test_claims.py::test_the_keys_go_when_their_upload_ends",
+        "unit/storage/test_in_flight_keys.py::test_the_keys_go_when_their_upload_ends",
     ),
     _core(
         "natural keys by their case", "WATS takes two runs for one and overwrites the first", "domain/report.py",
@@ -270,7 +270,7 @@ MUTATIONS = (
     _core(
         "dead letters that go are not counted", "a redrive leaves no trace in the totals", "sync/upload.py",
         "return len(redriven)", "return 0",
-        "unit/sync/test_upload.py::test_letters_go_when_their_runs_reach_wats_and_only_those",
+        "unit/sync/test_upload.py::test_dead_letters_go_when_their_runs_reach_wats_and_only_those",
     ),
 )  # fmt: skip
 
@@ -281,7 +281,7 @@ class Verdict:
 
     mutation: Mutation
     caught: bool
-    told: str
+    said: str
 
 
 def check(mutation: Mutation) -> Verdict:
@@ -293,7 +293,7 @@ def check(mutation: Mutation) -> Verdict:
         path = copy / mutation.path
         text = path.read_text(encoding="utf-8")
         if text.count(mutation.old) < 1:
-            return Verdict(mutation, caught=False, told="the place to change is gone from the code")
+            return Verdict(mutation, caught=False, said="the place to change is gone from the code")
         path.write_text(text.replace(mutation.old, mutation.new), encoding="utf-8")
         command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", mutation.test]
         environment = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
@@ -324,7 +324,7 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=2)
     verdicts = check_all(jobs=parser.parse_args().jobs)
     for verdict in verdicts:
-        say(f"{'caught' if verdict.caught else 'MISSED'}  {verdict.mutation.name}: {verdict.told}")
+        say(f"{'caught' if verdict.caught else 'MISSED'}  {verdict.mutation.name}: {verdict.said}")
     return 0 if all(verdict.caught for verdict in verdicts) else 1
 
 

@@ -52,9 +52,9 @@ def test_the_dags_of_the_archive_load_with_the_package_beside_them(unpacked):
         "print(bag.import_errors, sorted(bag.dags), vte_wats.__path__)"
     )
     done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, timeout=120, check=False)
-    told = done.stdout.strip().splitlines()[-1]
-    assert told.startswith("{} ['vte_wats_"), done.stderr[-2000:]
-    assert str(unpacked) in told
+    answer = done.stdout.strip().splitlines()[-1]
+    assert answer.startswith("{} ['vte_wats_"), done.stderr[-2000:]
+    assert str(unpacked) in answer
 
 
 def test_the_sample_settings_are_an_answer_that_passes(unpacked):

@@ -1,7 +1,7 @@
 """Words that were replaced, and where to look for them. docs/glossary.md has the terms that stand in their place.
 
-The list holds only what cannot be right in this repository. Names are compared as words: ``begunAt`` and ``begun_at``
-are "begun at".
+The list holds only what cannot be right in this repository; two texts in reports stay, because reports keep their bytes.
+Names are compared as words: ``begunAt`` and ``begun_at`` are "begun at".
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ REPLACED: dict[str, str] = {
     r"mend(?:s|ed|ing)?": "fix",
     r"ere long": "soon",
     r"begun": "started",
-    r"carr(?:y|ies|ied)": "transfer a run, upload a report, process an interval",
+    r"carr(?:y|ies|ied)(?! are shown as symbols)": "transfer a run, upload a report, process an interval",
     r"(?<!case )letters?(?! and digits)(?! first)(?! spacing)": "dead letter",
     r"lettered": "dead-lettered",
     r"stretch(?:es)?(?!;)": "interval",
@@ -24,7 +24,7 @@ REPLACED: dict[str, str] = {
     r"glimpses?|glances?": "snapshot",
     r"recognised state": "verified state",
     r"alert situations?": "alert context",
-    r"(?:earlier|later|both|two) pass(?:es)?|(?:first|second) pass": "fold 0 and 1",
+    r"(?:earlier|later|both|two) pass(?:es)?(?! \(UTC)|(?:first|second) pass": "fold 0 and 1",
     r"told(?! to\b)": "notified, says, reports",
     r"telling": "notifying, saying",
 }

@@ -18,8 +18,8 @@ def ago(minutes: float) -> datetime:
     return NOW_AT - timedelta(minutes=minutes)
 
 
-def a_state(*stretches: tuple[datetime, datetime], **fields) -> State:
-    coverage = tuple(Interval(from_at=begin, to_at=end) for begin, end in stretches or [(BEGIN_AT, ago(5))])
+def a_state(*intervals: tuple[datetime, datetime], **fields) -> State:
+    coverage = tuple(Interval(from_at=begin, to_at=end) for begin, end in intervals or [(BEGIN_AT, ago(5))])
     return State(**{"since_at": BEGIN_AT, "coverage": coverage, "totals": {Outcome.UPLOADED: 7}, **fields})
 
 

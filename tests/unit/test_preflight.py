@@ -48,7 +48,7 @@ def found(facts=GOOD, skew_s=0.2, gone=(), kinds=None, **answers):
     settings = a_settings(**answers)
     seen = {name: kind for name, kind in (columns(settings) | (kinds or {})).items() if name not in gone}
     identity = SourceIdentity("FLOOR-1", "VTE9_3", datetime(2020, 1, 1), seen)
-    return [one for one in examine(identity, facts, skew_s, settings) if one.level is not Level.GOOD]
+    return [finding for finding in examine(identity, facts, skew_s, settings) if finding.level is not Level.GOOD]
 
 
 def test_a_database_as_it_should_be_gives_good_news_alone():
@@ -56,7 +56,7 @@ def test_a_database_as_it_should_be_gives_good_news_alone():
 
 
 @pytest.mark.parametrize(
-    ("facts", "level", "told"),
+    ("facts", "level", "text"),
     [
         ({"version": "10.50.6000.34"}, Level.WRONG, "SQL Server 2012"),
         ({"null_times": 3}, Level.ADVICE, "3 runs have no Timestamp"),
@@ -65,10 +65,10 @@ def test_a_database_as_it_should_be_gives_good_news_alone():
         ({"reads_snapshot": False}, Level.ADVICE, "short shared locks"),
     ],
 )
-def test_what_is_odd_about_the_server_is_told(facts, level, told):
-    (one,) = found(replace(GOOD, **facts))
-    assert one.level is level
-    assert told in one.text
+def test_what_is_odd_about_the_server_is_reported(facts, level, text):
+    (finding,) = found(replace(GOOD, **facts))
+    assert finding.level is level
+    assert text in finding.text
 
 
 def test_committed_row_versions_are_as_gentle_as_snapshots():
@@ -79,48 +79,48 @@ def test_a_missing_index_comes_with_the_statement_that_makes_it_under_the_names_
     override = {"IndexData": {"table": "Runs", "columns": {"Timestamp": "At"}}}
     keys = Index("Runs", "PK", ("index_guid",))  # SQL Server ignores the case of names
     facts = replace(GOOD, indexes=(keys, *GOOD.indexes[2:]))
-    (one,) = found(facts, kinds={"Runs.At": "datetime"}, column_overrides=override, source_schema="plant")
-    assert one.sql == "CREATE NONCLUSTERED INDEX [IX_Runs_At] ON [plant].[Runs] ([At], [Index_GUID]);"
+    (finding,) = found(facts, kinds={"Runs.At": "datetime"}, column_overrides=override, source_schema="plant")
+    assert finding.sql == "CREATE NONCLUSTERED INDEX [IX_Runs_At] ON [plant].[Runs] ([At], [Index_GUID]);"
 
 
 def test_an_index_that_has_the_column_further_behind_does_not_help():
     facts = replace(
         GOOD, indexes=(Index("IndexData", "IX", ("Result", "Timestamp")), GOOD.indexes[0], *GOOD.indexes[2:])
     )
-    (one,) = found(facts)
-    assert "IndexData starts with Timestamp" in one.text
+    (finding,) = found(facts)
+    assert "IndexData starts with Timestamp" in finding.text
 
 
 def test_snapshots_come_with_the_statement_that_allows_them():
-    (one,) = found(replace(GOOD, reads_snapshot=False))
-    assert one.sql == "ALTER DATABASE [VTE9_3] SET ALLOW_SNAPSHOT_ISOLATION ON;"
+    (finding,) = found(replace(GOOD, reads_snapshot=False))
+    assert finding.sql == "ALTER DATABASE [VTE9_3] SET ALLOW_SNAPSHOT_ISOLATION ON;"
 
 
 @pytest.mark.parametrize("table", KEY_COLUMNS)
 def test_a_column_that_is_gone_is_named_with_the_setting(table):
     column = f"{table}.{min(KEY_COLUMNS[table])}"
-    (one,) = found(gone={column})
-    assert one.level is Level.WRONG
-    assert column in one.text
-    assert "column_overrides" in one.text
-    assert "null" not in one.text
+    (finding,) = found(gone={column})
+    assert finding.level is Level.WRONG
+    assert column in finding.text
+    assert "column_overrides" in finding.text
+    assert "null" not in finding.text
 
 
 def test_a_column_that_can_be_done_without_may_be_null():
-    (one,) = found(gone={"IndexData.Info3"})
-    assert "or null where there is none" in one.text
+    (finding,) = found(gone={"IndexData.Info3"})
+    assert "or null where there is none" in finding.text
 
 
-def test_a_column_of_another_type_is_told_but_does_not_stop():
-    (one,) = found(kinds={"IndexData.Timestamp": "nvarchar"})
-    assert one.level is Level.ADVICE
-    assert "IndexData.Timestamp is nvarchar; documented is datetime" in one.text
+def test_a_column_of_another_type_is_reported_but_does_not_stop():
+    (finding,) = found(kinds={"IndexData.Timestamp": "nvarchar"})
+    assert finding.level is Level.ADVICE
+    assert "IndexData.Timestamp is nvarchar; documented is datetime" in finding.text
 
 
 def test_clocks_apart_are_wrong():
-    (one,) = found(skew_s=-61)
-    assert one.level is Level.WRONG
-    assert "-61.0 s" in one.text
+    (finding,) = found(skew_s=-61)
+    assert finding.level is Level.WRONG
+    assert "-61.0 s" in finding.text
 
 
 def test_a_process_that_wats_does_not_have_is_named_with_its_test_plans():

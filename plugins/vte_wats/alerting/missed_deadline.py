@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from vte_wats.intervals.interval import Instant
+from vte_wats.intervals.interval import Instant, Interval
 from vte_wats.state.coverage import State
 
 
@@ -16,8 +16,7 @@ class MissedDeadline(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     dag_run_id: str
-    from_at: Instant
-    to_at: Instant
+    interval: Interval = Field(description="The data interval.")
     due_at: Instant
     run_state: str = Field(description="What Airflow said of the run when its deadline had passed.")
     until_at: Instant = Field(description="The end of the last interval that missed its deadline in this outage.")
@@ -26,9 +25,8 @@ class MissedDeadline(BaseModel):
 
 def is_transferred(missed: MissedDeadline, state: State | None, settle_delay_s: int) -> bool:
     """Tell whether all of an interval has been covered, by its own sync or by the guard band of a later one."""
-    delay = timedelta(seconds=settle_delay_s)
-    stretches = () if state is None else state.coverage
-    return any(one.from_at <= missed.from_at - delay and missed.to_at - delay <= one.to_at for one in stretches)
+    needed = missed.interval.shifted(-timedelta(seconds=settle_delay_s))
+    return state is not None and any(covered.covers(needed) for covered in state.coverage)
 
 
 def is_over(outage: MissedDeadline, state: State | None, settle_delay_s: int) -> bool:

@@ -88,6 +88,7 @@ def _save_and_notify(site: Site, since_at: datetime, context: Mapping[str, Any])
     from vte_wats.alerting.monitor_state import MonitorState
     from vte_wats.config.settings import parse_alerts
     from vte_wats.domain.errors import VteWatsError
+    from vte_wats.intervals.interval import Interval, in_utc
     from vte_wats.orchestration.alert_context import alert_context
     from vte_wats.orchestration.resources import read_settings, read_state
     from vte_wats.orchestration.variables import MISSED_DEADLINE, MONITOR_STATE, Variables
@@ -98,14 +99,14 @@ def _save_and_notify(site: Site, since_at: datetime, context: Mapping[str, Any])
     except VteWatsError as exc:
         log.warning("%s the deadline was missed, and: %s", VW905, exc)
         state, delay_s = None, 0
-    due_at, to_at = context["deadline"]["deadline_time"], datetime.fromisoformat(run["data_interval_end"])
+    due_at = context["deadline"]["deadline_time"]
+    interval = Interval(*(in_utc(datetime.fromisoformat(run[f"data_interval_{edge}"])) for edge in ("start", "end")))
     missed = MissedDeadline(
         dag_run_id=run["dag_run_id"],
-        from_at=datetime.fromisoformat(run["data_interval_start"]),
-        to_at=to_at,
+        interval=interval,
         due_at=due_at if isinstance(due_at, datetime) else datetime.fromisoformat(due_at),
         run_state=run["state"],
-        until_at=to_at,
+        until_at=interval.to_at,
     )
     if is_transferred(missed, state, delay_s):
         return "transferred by another sync meanwhile"

@@ -182,8 +182,7 @@ def a_miss(minute: int, **fields) -> MissedDeadline:
     to_at = NOW + timedelta(minutes=minute)
     given = {
         "dag_run_id": f"scheduled__{minute}",
-        "from_at": to_at - timedelta(minutes=5),
-        "to_at": to_at,
+        "interval": Interval(to_at - timedelta(minutes=5), to_at),
         "due_at": to_at + timedelta(minutes=10),
         "run_state": "failed",
         "until_at": to_at,

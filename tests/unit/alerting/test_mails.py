@@ -102,8 +102,7 @@ def test_the_mail_that_it_is_solved_tells_what_was_missed():
 def test_the_late_mail_names_interval_deadline_and_reason():
     missed = MissedDeadline(
         dag_run_id="scheduled__x",
-        from_at=NOW - timedelta(minutes=15),
-        to_at=NOW - timedelta(minutes=10),
+        interval=Interval(NOW - timedelta(minutes=15), NOW - timedelta(minutes=10)),
         due_at=NOW,
         run_state="failed",
         until_at=NOW - timedelta(minutes=10),

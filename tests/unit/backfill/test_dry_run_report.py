@@ -35,12 +35,12 @@ def test_a_dry_run_says_what_would_be_shortened_rejected_and_held(tmp_path):
     part = Slice("g0001", len(runs), guids=tuple(run.index_guid for run in runs))
     extract(FakeSource(*runs), staging, part, settings)
     map_runs(staging, settings)
-    wats, letters = FakeWats(), DeadLetters(UPath(tmp_path))
+    wats, dead_letters = FakeWats(), DeadLetters(UPath(tmp_path))
     with InFlightKeys(UPath(tmp_path), "backfill", NOW_AT) as claims:
         upload(
             staging,
             wats,
-            letters,
+            dead_letters,
             settings,
             UploadOptions(NOW_AT, dry_run=True),
             read=len(runs),
@@ -53,7 +53,7 @@ def test_a_dry_run_says_what_would_be_shortened_rejected_and_held(tmp_path):
     assert found["dead"] == {"serial is blank": {"runs": 1, "examples": [str(guid_of(4))]}}
     assert [seen["examples"] for seen in found["held"].values()] == [[str(guid_of(5))]]
     assert not wats.posted
-    assert not letters.guids()
+    assert not dead_letters.guids()
     both = merge_previews([found, found])
     assert both["shortened"]["operator"]["runs"] == 4
     assert len(both["shortened"]["operator"]["examples"]) == 3

@@ -208,16 +208,16 @@ def test_settings_cannot_be_changed_once_read():
 
 
 @pytest.mark.parametrize(
-    ("override", "told"),
+    ("override", "message"),
     [
         ({"Users": {"table": "People"}}, "Users is not one of the tables that are read"),
         ({"IndexData": {"columns": {"Timestmap": "TestDate"}}}, "IndexData.Timestmap is not one of the columns"),
         ({"IndexData": {"columns": {"Index_GUID": None}}}, "IndexData.Index_GUID is required"),
     ],
 )
-def test_an_override_of_what_is_never_read_is_refused(override, told):
+def test_an_override_of_what_is_never_read_is_refused(override, message):
     answers = {"source_timezone": "Europe/Oslo", "process_map": {"*": 100}, "column_overrides": override}
-    with pytest.raises(FatalError, match=re.escape(told)):
+    with pytest.raises(FatalError, match=re.escape(message)):
         parse_settings(json.dumps(answers))
 
 

@@ -10,8 +10,8 @@ from vte_wats.config.sites import Site
 def names_of(site: Site) -> set[str]:
     properties = [
         name
-        for name, one in vars(Site).items()
-        if isinstance(one, property) and name.endswith(("_variable", "_connection", "_pool"))
+        for name, attribute in vars(Site).items()
+        if isinstance(attribute, property) and name.endswith(("_variable", "_connection", "_pool"))
     ]
     return {f"{name.rpartition('_')[2]} {getattr(site, name)}" for name in properties} | {site.dag_id("sync")}
 
@@ -52,5 +52,5 @@ def test_a_name_that_could_be_mistaken_is_refused(name):
 
 
 def test_a_site_is_known_by_its_name_alone():
-    assert [one.name for one in fields(Site)] == ["name"]
+    assert [field.name for field in fields(Site)] == ["name"]
     assert Site("oslo") == Site("oslo")

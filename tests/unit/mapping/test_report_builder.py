@@ -195,11 +195,11 @@ def test_mapping_leaves_no_rings_for_the_garbage_collector():
 
 
 @pytest.mark.parametrize(
-    ("code", "letter"), [(1, "P"), (0, "F"), (2, "E"), (3, "T")], ids=["passed", "failed", "error", "terminated"]
+    ("code", "result"), [(1, "P"), (0, "F"), (2, "E"), (3, "T")], ids=["passed", "failed", "error", "terminated"]
 )
-def test_the_runs_own_result_code_decides_over_its_steps(code, letter):
+def test_the_runs_own_result_code_decides_over_its_steps(code, result):
     body = body_of(a_run(result_code=code, steps=(a_number(result_code=0), a_number(result_code=1, step_number=2))))
-    assert (body["result"], body["root"]["status"]) == (letter, letter)
+    assert (body["result"], body["root"]["status"]) == (result, result)
 
 
 def test_the_sites_own_result_codes_count():
@@ -216,8 +216,8 @@ def test_a_run_with_an_unlisted_result_code_is_held(code, named):
 
 def test_a_run_of_an_unmapped_test_plan_is_held_under_one_signature():
     held = [refusal_of(a_run(testplan=VteTestplan(name=name), serial=name)) for name in ("Burn-in", " Burn-in ")]
-    assert all(isinstance(one, HeldError) for one in held)
-    assert {one.signature for one in held} == {"unmapped test plan 'Burn-in'"}
+    assert all(isinstance(error, HeldError) for error in held)
+    assert {error.signature for error in held} == {"unmapped test plan 'Burn-in'"}
     assert "process_map" in str(held[0])
 
 
@@ -318,7 +318,7 @@ def test_a_run_without_an_operator_names_none(blank):
 
 
 @pytest.mark.parametrize("test_time_s", [-1.0, float("nan"), float("inf")])
-def test_a_test_time_that_is_no_duration_is_told_instead_of_sent(test_time_s):
+def test_a_test_time_that_is_no_duration_is_noted_instead_of_sent(test_time_s):
     body = body_of(a_run(test_time_s=test_time_s))
     assert "execTime" not in body["uut"]
     assert body["uut"]["comment"] == f"TestTime {test_time_s!r} is no duration and was left out"
@@ -345,7 +345,7 @@ def test_an_overlong_text_is_shortened_and_stands_in_full_in_the_comment():
         assert f"{field} in full: {long}" in body["uut"]["comment"].splitlines()
 
 
-def test_an_overlong_test_plan_revision_and_variant_are_shortened_to_their_own_limits_and_told():
+def test_an_overlong_test_plan_revision_and_variant_are_shortened_to_their_own_limits_and_noted():
     body = body_of(a_run(testplan=VteTestplan(name="Gain", variant="v" * 600, revision="r" * 31)))
     assert body["root"]["seqCall"]["version"] == "r" * 29 + "…"
     assert len(body["root"]["seqCall"]["path"]) == 500
@@ -371,7 +371,7 @@ def test_a_comment_that_is_too_long_goes_on_in_an_attachment():
     assert base64.b64decode(file["data"]).decode() == f"info1 in full: {long}"
 
 
-def test_characters_that_wats_cannot_carry_become_visible_and_are_told():
+def test_characters_that_wats_does_not_allow_become_visible_and_are_noted():
     body = body_of(a_run(serial="A\x00\x1fB", info1="x\ty\r\nz"))
     assert body["sn"] == "A␀␟B"
     assert misc_infos_of(body)["info1"] == "x\ty\r\nz"

@@ -69,19 +69,19 @@ def test_units_are_kept_and_blank_ones_left_out(units, written):
     assert measurement_of(a_number(units=units)).get("unit") == written
 
 
-@pytest.mark.parametrize(("code", "letter"), [(1, "P"), (0, "F"), (2, "E"), (3, "T")])
-def test_the_steps_own_result_code_decides_over_its_value_and_limits(code, letter):
-    assert measurement_of(a_number(9.0, low_limit=1.0, high_limit=2.0, result_code=code))["status"] == letter
+@pytest.mark.parametrize(("code", "status"), [(1, "P"), (0, "F"), (2, "E"), (3, "T")])
+def test_the_steps_own_result_code_decides_over_its_value_and_limits(code, status):
+    assert measurement_of(a_number(9.0, low_limit=1.0, high_limit=2.0, result_code=code))["status"] == status
 
 
-@pytest.mark.parametrize(("result", "letter"), [("Done", "D"), ("Skipped", "S")])
-def test_the_sites_own_step_result_codes_count(result, letter):
+@pytest.mark.parametrize(("result", "status"), [("Done", "D"), ("Skipped", "S")])
+def test_the_sites_own_step_result_codes_count(result, status):
     settings = a_settings(step_result_codes={5: result})
-    assert measurement_of(a_number(result_code=5), settings)["status"] == letter
+    assert measurement_of(a_number(result_code=5), settings)["status"] == status
 
 
 @pytest.mark.parametrize(
-    ("value", "low", "high", "letter"),
+    ("value", "low", "high", "status"),
     [
         (1.0, 1.0, 2.0, "P"),
         (2.0, 1.0, 2.0, "P"),
@@ -99,8 +99,8 @@ def test_the_sites_own_step_result_codes_count(result, letter):
         (9.91e37, None, None, "D"),
     ],
 )
-def test_without_a_code_a_number_is_judged_by_its_limits_and_never_passed_without_one(value, low, high, letter):
-    assert measurement_of(a_number(value, low_limit=low, high_limit=high, **NO_CODE))["status"] == letter
+def test_without_a_code_a_number_is_judged_by_its_limits_and_never_passed_without_one(value, low, high, status):
+    assert measurement_of(a_number(value, low_limit=low, high_limit=high, **NO_CODE))["status"] == status
 
 
 def test_an_unlisted_step_code_holds_the_run_and_names_code_and_step():
@@ -220,7 +220,7 @@ def test_an_other_value_that_is_no_text_is_attached(content, name, content_type)
     assert name in step["reportText"]
 
 
-def test_empty_bytes_and_a_missing_value_are_told_apart():
+def test_empty_bytes_and_a_missing_value_are_kept_apart():
     empty, missing = steps_of(an_other(b"", step_number=1), an_other(None, step_number=2))
     assert "empty" in empty["reportText"]
     assert "NULL" in missing["reportText"]
@@ -267,13 +267,13 @@ def test_a_description_used_as_the_name_is_not_repeated():
     assert "reportText" not in steps_of(a_number(test_name=None, test_description="d"))[0]
 
 
-def test_a_long_step_name_is_shortened_and_told():
+def test_a_long_step_name_is_shortened_and_noted():
     (step,) = steps_of(a_number(test_name="n" * 101))
     assert step["name"] == "n" * 99 + "…"
     assert step["reportText"] == "name in full: " + "n" * 101
 
 
-def test_control_characters_in_a_step_are_made_visible_and_told_in_its_report_text():
+def test_control_characters_in_a_step_are_made_visible_and_noted_in_its_report_text():
     (step,) = steps_of(a_text("a\x1bb", test_name="n\x00"))
     assert step["name"] == "n␀"
     assert step["stringMeas"][0]["value"] == "a␛b"

@@ -46,7 +46,7 @@ def test_a_shortened_text_never_exceeds_the_limit_and_begins_like_the_text(text,
 
 
 @given(st.text())
-def test_a_carried_text_is_valid_and_carrying_it_again_changes_nothing(text):
+def test_a_fitted_text_is_valid_and_fitting_it_again_changes_nothing(text):
     printed = printable(text)
     assert printable(printed) == printed
     printed.encode()

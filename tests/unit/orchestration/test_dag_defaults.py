@@ -141,7 +141,7 @@ def test_tasks_are_tried_again_ever_more_patiently(configure):
         pytest.param("oslo, bergen, oslo", "each name once", id="twice"),
     ],
 )
-def test_a_site_that_cannot_be_told_apart_names_the_option_and_the_rule(configure, text, rule):
+def test_a_site_that_cannot_be_kept_apart_names_the_option_and_the_rule(configure, text, rule):
     configure(sites=text)
     with pytest.raises(FatalError, match=r"\[vte_wats\] sites: ") as caught:
         read_dag_options()

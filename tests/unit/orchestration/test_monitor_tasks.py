@@ -10,7 +10,7 @@ from vte_wats.orchestration.monitor_tasks import day_to_sum_up
 
 
 @pytest.mark.parametrize(
-    ("local", "summary_at", "told", "due"),
+    ("local", "summary_at", "notified", "due"),
     [
         ("2026-06-02T07:00", "07:00", None, date(2026, 6, 1)),
         ("2026-06-02T06:59", "07:00", None, None),
@@ -21,5 +21,5 @@ from vte_wats.orchestration.monitor_tasks import day_to_sum_up
         ("2026-06-03T00:02", "23:59", date(2026, 6, 1), None),
     ],
 )
-def test_every_day_is_summed_up_once_however_seldom_the_monitor_looks(local, summary_at, told, due):
-    assert day_to_sum_up(datetime.fromisoformat(local), summary_at, told) == due
+def test_every_day_is_summed_up_once_however_seldom_the_monitor_looks(local, summary_at, notified, due):
+    assert day_to_sum_up(datetime.fromisoformat(local), summary_at, notified) == due

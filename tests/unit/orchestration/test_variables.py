@@ -53,7 +53,7 @@ def test_each_site_has_a_budget_of_its_own():
 
 
 @pytest.mark.usefixtures("variables")
-def test_two_holders_at_a_time_are_noticed_and_told_what_to_set():
+def test_two_holders_at_a_time_are_noticed_with_what_to_set():
     first, second = BudgetVariable(Site()), BudgetVariable(Site())
     first.load()
     second.load()

@@ -32,7 +32,7 @@ class Scene:
         runs = [a_run(index_guid=guid, serial=f"SN-{guid.int}", steps=STEPS) for guid in GUIDS]
         extract(FakeSource(*runs), self.staging, Slice("g0001", 4, guids=tuple(GUIDS)), a_settings())
         map_runs(self.staging, a_settings())
-        self.wats = FakeWats(*(one for one in staged_mappings(self.staging) if isinstance(one, Report)))
+        self.wats = FakeWats(*(mapped for mapped in staged_mappings(self.staging) if isinstance(mapped, Report)))
 
     def alter(self, guid: UUID, change) -> None:
         body = json.loads(self.wats.reports[guid].body)
@@ -84,11 +84,11 @@ def drop_step(body):
 
 
 def drop_info(body):
-    body["miscInfos"] = [one for one in body["miscInfos"] if one["description"] != "source"]
+    body["miscInfos"] = [info for info in body["miscInfos"] if info["description"] != "source"]
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "line_start"),
     [
         pytest.param(set_value, "root.steps[0].numericMeas[0].value: 1.5 in VTE, 1.6 in WATS", id="value"),
         pytest.param(set_limit, "root.steps[0].numericMeas[0].lowLimit: 1.0 in VTE, 0.9 in WATS", id="limit"),
@@ -99,17 +99,17 @@ def drop_info(body):
         pytest.param(drop_info, "miscInfos: ", id="misc-info"),
     ],
 )
-def test_whatever_was_altered_is_named_with_both_values(scene, change, told):
+def test_whatever_was_altered_is_named_with_both_values(scene, change, line_start):
     scene.alter(GUIDS[1], change)
     found = scene.verify()
     assert (found.equal, found.outdated, list(found.altered)) == (3, (), [GUIDS[1]])
-    assert any(line.startswith(told) for line in found.altered[GUIDS[1]])
+    assert any(line.startswith(line_start) for line in found.altered[GUIDS[1]])
 
 
 def test_a_run_that_changed_since_is_outdated_and_one_without_a_report_absent(scene):
     scene.alter(
         GUIDS[0],
-        lambda body: [one.update(text="other") for one in body["miscInfos"] if one["description"] == "source_hash"],
+        lambda body: [info.update(text="other") for info in body["miscInfos"] if info["description"] == "source_hash"],
     )
     del scene.wats.reports[GUIDS[3]]
     assert scene.verify() == Comparison(equal=2, absent=1, outdated=(GUIDS[0],), altered={})

@@ -19,14 +19,14 @@ def minute(n: int) -> datetime:
     return BEGIN_AT + timedelta(minutes=n)
 
 
-def covered(*stretches: tuple[int, int], since: int = 0, outcomes: dict[Outcome, int] | None = None) -> State:
+def covered(*intervals: tuple[int, int], since: int = 0, outcomes: dict[Outcome, int] | None = None) -> State:
     state = State(since_at=minute(since))
-    for from_minute, to_minute in stretches:
+    for from_minute, to_minute in intervals:
         state = state.extended(a_sync(Interval(minute(from_minute), minute(to_minute)), outcomes))
     return state
 
 
-stretches = st.lists(
+intervals = st.lists(
     st.tuples(st.integers(-20, 60), st.integers(0, 12)).map(lambda drawn: (drawn[0], sum(drawn))), max_size=12
 )
 
@@ -44,12 +44,12 @@ stretches = st.lists(
         ([(0, 5), (30, 40)], 20, [(5, 20)]),
     ],
 )
-def test_what_is_left_to_do_are_the_holes_after_the_watermark_and_what_is_newer(done, until, left):
+def test_what_is_left_to_do_are_the_gaps_after_the_watermark_and_what_is_newer(done, until, left):
     windows = covered(*done).left_to_do(minute(until))
     assert windows == tuple(Interval(minute(from_minute), minute(to_minute)) for from_minute, to_minute in left)
 
 
-@given(stretches, st.randoms(use_true_random=False))
+@given(intervals, st.randoms(use_true_random=False))
 def test_coverage_is_the_same_in_whatever_order_windows_are_done(done, random):
     shuffled = done.copy()
     random.shuffle(shuffled)
@@ -57,7 +57,7 @@ def test_coverage_is_the_same_in_whatever_order_windows_are_done(done, random):
     assert covered(*done).last_sync == covered(*shuffled).last_sync
 
 
-@given(stretches)
+@given(intervals)
 def test_coverage_and_watermark_are_those_of_the_single_minutes(done):
     state = covered(*done)
     minutes = {m for from_minute, to_minute in done for m in range(from_minute, to_minute)}
@@ -71,7 +71,7 @@ def test_coverage_and_watermark_are_those_of_the_single_minutes(done):
     assert state.last_sync == minute(watermark)
 
 
-@given(stretches)
+@given(intervals)
 def test_no_success_moves_the_watermark_back(done):
     state = covered()
     for from_minute, to_minute in done:
@@ -84,7 +84,7 @@ def test_watermark_begins_where_the_sync_began():
     assert covered().last_sync == minute(0)
 
 
-def test_watermark_stays_before_a_hole_and_jumps_when_it_is_filled():
+def test_watermark_stays_before_a_gap_and_jumps_when_it_is_filled():
     with_gap = covered((0, 5), (10, 15), (15, 20))
     assert with_gap.last_sync == minute(5)
     assert with_gap.gaps() == (Interval(minute(5), minute(10)),)
@@ -93,7 +93,7 @@ def test_watermark_stays_before_a_hole_and_jumps_when_it_is_filled():
     assert filled.gaps() == ()
 
 
-def test_watermark_is_not_moved_past_a_hole_by_a_window_one_second_late():
+def test_watermark_is_not_moved_past_a_gap_by_a_window_one_second_late():
     state = covered((0, 5)).extended(a_sync(Interval(minute(5) + timedelta(seconds=1), minute(10))))
     assert state.last_sync == minute(5)
     assert state.gaps() == (Interval(minute(5), minute(5) + timedelta(seconds=1)),)
@@ -156,7 +156,7 @@ def test_state_comes_back_equal_from_the_json_of_the_variable():
     assert State.model_validate_json(state.model_dump_json(by_alias=True)) == state
 
 
-def test_of_very_many_holes_the_last_ones_are_one_window():
+def test_of_very_many_gaps_the_last_ones_are_one_window():
     state = covered(*((2 * n, 2 * n + 1) for n in range(300)))
     windows = state.left_to_do(minute(1_000))
     assert len(windows) == 100

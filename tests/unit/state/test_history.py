@@ -55,18 +55,18 @@ settlings = st.lists(st.tuples(st.integers(0, 30), st.integers(0, 60 * 24 * 500)
 
 
 @given(tallies, tallies, tallies)
-def test_tallies_add_up_in_any_order(one, two, three):
-    assert one + two == two + one
-    assert (one + two) + three == one + (two + three)
-    assert one + Tally() == one
-    assert (one + two).read == one.read + two.read
+def test_tallies_add_up_in_any_order(first, second, third):
+    assert first + second == second + first
+    assert (first + second) + third == first + (second + third)
+    assert first + Tally() == first
+    assert (first + second).read == first.read + second.read
 
 
 @given(settlings)
 @few
 def test_every_dag_run_counts_once_however_often_it_is_settled(drawn):
     history, counted = History(), {}
-    for run, at, tally in sorted(drawn, key=lambda one: one[1]):
+    for run, at, tally in sorted(drawn, key=lambda drawing: drawing[1]):
         history = history.settled(f"sync/{run}", minute(at), tally)
         counted.setdefault(run, (minute(at).date(), tally))
     last = max((minute(at).date() for _, at, _ in drawn), default=None)
@@ -79,7 +79,7 @@ def test_every_dag_run_counts_once_however_often_it_is_settled(drawn):
 @few
 def test_hours_and_days_are_kept_as_long_as_promised_and_agree(drawn):
     history = History()
-    for run, at, tally in sorted(drawn, key=lambda one: one[1]):
+    for run, at, tally in sorted(drawn, key=lambda drawing: drawing[1]):
         history = history.settled(f"sync/{run}", minute(at), tally)
     if not drawn:
         return
@@ -87,14 +87,14 @@ def test_hours_and_days_are_kept_as_long_as_promised_and_agree(drawn):
     assert all(last_at - hour < HOURS_KEPT for hour in history.hours)
     for day, tally in history.days.items():
         if datetime.combine(day, datetime.min.time(), UTC) > last_at - HOURS_KEPT + timedelta(days=1):
-            assert tally == sum((one for hour, one in history.hours.items() if hour.date() == day), Tally())
+            assert tally == sum((counted for hour, counted in history.hours.items() if hour.date() == day), Tally())
 
 
 @given(settlings)
 @few
 def test_a_history_comes_back_from_its_text(drawn):
     history = History()
-    for run, at, tally in sorted(drawn, key=lambda one: one[1]):
+    for run, at, tally in sorted(drawn, key=lambda drawing: drawing[1]):
         history = history.settled(f"sync/{run}", minute(at), tally).seen(a_plan_snapshot(at, at + 5, 3, at + 1), ())
     assert History.model_validate_json(history.model_dump_json(by_alias=True, exclude_defaults=True)) == history
 
@@ -143,9 +143,9 @@ def test_memory_is_bounded_whatever_is_settled_and_seen():
 
 
 def test_results_of_uploads_are_added_up_as_they_come_out_of_json():
-    one = {"read": 3, "uploaded": 2, "unchanged": 1, "replaced": 0, "dead": 0, "held": 0}
+    result = {"read": 3, "uploaded": 2, "unchanged": 1, "replaced": 0, "dead": 0, "held": 0}
     results = json.loads(
-        json.dumps([one | {"requests": 4, "latency_ms": {20: 1, 50: 1}}, one | {"latency_ms": {50: 2}}])
+        json.dumps([result | {"requests": 4, "latency_ms": {20: 1, 50: 1}}, result | {"latency_ms": {50: 2}}])
     )
     tally = Tally.of(results)
     assert tally == Tally(outcomes={Outcome.UPLOADED: 4, Outcome.UNCHANGED: 2}, requests=4, latency_ms={20: 1, 50: 3})
@@ -155,7 +155,7 @@ def test_results_of_uploads_are_added_up_as_they_come_out_of_json():
 # What waits
 
 
-def test_seen_runs_wait_until_their_stretch_is_covered():
+def test_seen_runs_wait_until_their_interval_is_covered():
     history = History().seen(a_plan_snapshot(0, 5, runs=7, newest=4), ())
     open_state = State(since_at=minute(0))
     assert history.runs_waiting(open_state) == 7
@@ -165,7 +165,7 @@ def test_seen_runs_wait_until_their_stretch_is_covered():
     assert history.seen(None, done.coverage).waiting == ()
 
 
-def test_a_stretch_seen_again_counts_once():
+def test_an_interval_seen_again_counts_once():
     history = History().seen(a_plan_snapshot(0, 5, runs=7), ()).seen(a_plan_snapshot(5, 10, runs=2), ())
     assert history.seen(a_plan_snapshot(0, 5, runs=8), ()).runs_waiting(State(since_at=minute(0))) == 10
     whole = history.seen(a_plan_snapshot(0, 20, runs=30), ())
@@ -187,15 +187,15 @@ def test_a_latency_belongs_to_the_narrowest_bucket_that_holds_it(latency_ms):
     edge = edge_of(latency_ms)
     assert edge in LATENCY_EDGES_MS
     assert latency_ms <= edge or edge == LATENCY_EDGES_MS[-1]
-    narrower = [one for one in LATENCY_EDGES_MS if one < edge]
+    narrower = [narrower for narrower in LATENCY_EDGES_MS if narrower < edge]
     assert not narrower or latency_ms > narrower[-1]
 
 
 @given(st.lists(st.floats(1, 500_000), min_size=1), st.sampled_from([0.5, 0.95, 1.0]))
 def test_a_quantile_lies_in_the_bucket_of_the_true_one(latencies, share):
     counts: dict[int, int] = {}
-    for one in latencies:
-        counts[edge_of(one)] = counts.get(edge_of(one), 0) + 1
+    for latency in latencies:
+        counts[edge_of(latency)] = counts.get(edge_of(latency), 0) + 1
     rank = max(1, -(-share * len(latencies) // 1))
     true = sorted(latencies)[int(rank) - 1]
     assert edge_of(quantile_ms(counts, share)) == edge_of(true)

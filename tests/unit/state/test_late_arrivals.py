@@ -106,7 +106,7 @@ def test_a_run_that_is_missing_although_its_time_is_done_came_later_than_the_gua
 
 @pytest.mark.parametrize(
     ("minute", "why"),
-    [(-1, "before"), (25, "in-a-hole"), (20, "behind-an-edge"), (50, "in-the-guard-band"), (70, "not-done-yet")],
+    [(-1, "before"), (25, "in-a-gap"), (20, "behind-an-edge"), (50, "in-the-guard-band"), (70, "not-done-yet")],
 )
 def test_a_run_is_not_late_where_no_sync_is_done_with_its_time(minute, why, caplog):
     assert late_at(minute, state=done((0, 30), (45, 60))) == {}, why

@@ -55,7 +55,7 @@ def test_the_same_surroundings_go_on_and_change_nothing_but_the_clocks():
 
 
 @pytest.mark.parametrize(
-    ("here", "told"),
+    ("here", "expected"),
     [
         pytest.param(found(server="FLOOR-2"), ["another database", "VTE9_3 on FLOOR-2", "vte_default"], id="server"),
         pytest.param(found(database="VTE9_3_TEST"), ["another database", "VTE9_3_TEST", "vte_default"], id="database"),
@@ -69,11 +69,11 @@ def test_the_same_surroundings_go_on_and_change_nothing_but_the_clocks():
         ),
     ],
 )
-def test_other_surroundings_stop_with_the_choices_until_they_are_accepted(here, told, caplog):
+def test_another_environment_stops_with_the_choices_until_they_are_accepted(here, expected, caplog):
     state = synced()
     with pytest.raises(FatalError) as caught:
         verify_state(state, here, a_settings(), accepted=False)
-    for words in (*told, ACCEPT, "delete the Variable vte_wats_state", "clear this run"):
+    for words in (*expected, ACCEPT, "delete the Variable vte_wats_state", "clear this run"):
         assert words in str(caught.value)
     accepted = verify_state(state, here, a_settings(), accepted=True)
     assert (accepted.source, accepted.target) == (here.source, here.target)
@@ -92,7 +92,7 @@ def test_another_time_zone_stops_until_it_is_accepted():
     assert verify_state(accepted, HERE, other, accepted=False) == accepted
 
 
-def test_another_database_and_another_wats_are_told_together():
+def test_another_database_and_another_wats_are_named_together():
     here = replace(found(server="FLOOR-2"), target="test.wats.com")
     with pytest.raises(FatalError, match=r"another database.*another WATS"):
         verify_state(synced(), here, a_settings(), accepted=False)
@@ -111,7 +111,7 @@ def test_a_column_that_is_gone_is_no_matter_once_it_is_not_read():
     assert verify_state(synced(), here, settings, accepted=False).source == here.source
 
 
-def test_a_column_of_another_type_is_told_and_remembered(caplog):
+def test_a_column_of_another_type_is_named_and_remembered(caplog):
     here = found(columns={**HERE.source.columns, "IndexData.Info1": "ntext"})
     state = verify_state(synced(), here, a_settings(), accepted=False)
     assert "column IndexData.Info1 was nvarchar and is ntext now" in caplog.text
@@ -137,14 +137,14 @@ def test_a_clock_set_back_by_no_more_than_the_guard_band_is_no_future():
 
 
 @pytest.mark.parametrize(
-    ("skew_s", "told"), [(0, False), (60, False), (-60, False), (60.5, True), (-61, True), (3_600, True)]
+    ("skew_s", "expected"), [(0, False), (60, False), (-60, False), (60.5, True), (-61, True), (3_600, True)]
 )
-def test_clocks_that_differ_by_more_than_the_limit_are_told_once(skew_s, told, caplog):
+def test_clocks_that_differ_by_more_than_the_limit_are_logged_once(skew_s, expected, caplog):
     here = replace(HERE, server_now_at=NOW_AT + timedelta(seconds=skew_s))
     state = verify_state(State(since_at=BEGIN_AT), here, a_settings(), accepted=False)
     assert state.clock_skew_s == skew_s
     warnings = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
-    assert [f"differs from Airflow's by {skew_s:+.1f} s" in text for text in warnings] == [True] * told
+    assert [f"differs from Airflow's by {skew_s:+.1f} s" in text for text in warnings] == [True] * expected
 
 
 def test_the_limit_of_the_clocks_is_a_setting(caplog):

@@ -86,7 +86,7 @@ def test_runs_of_a_repeated_hour_are_judged_by_what_their_station_did_around_it(
     ]
 
 
-def test_a_run_that_is_read_anew_is_judged_by_what_its_station_has_done_by_now():
+def test_a_run_that_is_read_again_is_judged_by_what_its_station_has_done_by_now():
     station, local = UUID(int=7), datetime(2026, 10, 25, 2, 10)
     run = a_run(1, timestamp_local=local, test_time_s=3600.0, testsystem_guid=station)
     before = a_run(3, timestamp_local=local.replace(hour=1, minute=50), test_time_s=300.0, testsystem_guid=station)

@@ -35,9 +35,9 @@ def test_map_stages_a_report_or_a_reason_for_every_run_in_their_order(staging, c
     staging.write(RUNS, (run.model_dump_json() for run in runs))
     assert map_runs(staging, a_settings()) == {"reports": 2, "dead": 1, "held": 2}
     mapped = list(staged_mappings(staging))
-    assert [type(one) for one in mapped] == [Report, Refusal, Refusal, Refusal, Report]
-    assert [getattr(one, "kind", None) for one in mapped] == [None, "dead", "held", "held", None]
-    assert [one.report_id if isinstance(one, Report) else one.index_guid for one in mapped] == [
+    assert [type(run) for run in mapped] == [Report, Refusal, Refusal, Refusal, Report]
+    assert [getattr(run, "kind", None) for run in mapped] == [None, "dead", "held", "held", None]
+    assert [run.report_id if isinstance(run, Report) else run.index_guid for run in mapped] == [
         r.index_guid for r in runs
     ]
     assert "Unheard of" in mapped[2].reason

@@ -135,7 +135,7 @@ def test_the_autumn_hour_is_planned_as_the_stations_wrote_it():
     assert part.runs == 1
 
 
-def test_the_plan_tells_its_numbers_in_one_line(caplog):
+def test_the_plan_logs_its_numbers_in_one_line(caplog):
     caplog.set_level(logging.INFO)
     plan(FakeSource(a_run(1), a_run(2), now_at=SETTLED_AT), a_settings(batch_size=1), WINDOW)
     expected = "window 2026-06-15 10:00:00+00:00 to 2026-06-15 10:05:00+00:00: 2 runs in 2 slices"
@@ -157,13 +157,13 @@ def test_named_runs_are_cut_by_the_batch_size():
 
 
 def test_held_runs_are_tried_again_unless_the_window_reads_them_anyway(tmp_path):
-    letters = DeadLetters(UPath(tmp_path))
+    dead_letters = DeadLetters(UPath(tmp_path))
     early = {"timestamp_local": NOON_LOCAL - timedelta(days=3)}
-    letters.put(a_run(1), DeadLetterKind.HELD, "unmapped", "unmapped", NOON_AT)
-    letters.put(a_run(2, **early), DeadLetterKind.HELD, "unmapped", "unmapped", NOON_AT)
-    letters.put(a_run(3, **early), DeadLetterKind.DEAD, "blank", "blank", NOON_AT)
+    dead_letters.put(a_run(1), DeadLetterKind.HELD, "unmapped", "unmapped", NOON_AT)
+    dead_letters.put(a_run(2, **early), DeadLetterKind.HELD, "unmapped", "unmapped", NOON_AT)
+    dead_letters.put(a_run(3, **early), DeadLetterKind.DEAD, "blank", "blank", NOON_AT)
     planned = plan(FakeSource(a_run(1), now_at=SETTLED_AT), a_settings(), WINDOW)
-    (part,) = plan_held(letters, planned, a_settings())
+    (part,) = plan_held(dead_letters, planned, a_settings())
     assert part.guids == (guid_of(2),)
 
 

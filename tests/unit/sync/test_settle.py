@@ -77,7 +77,7 @@ def test_a_result_without_an_outcome_is_an_error_and_not_a_zero():
         settle(STATE, WINDOW, 1, [{"read": 0}], "1234")
 
 
-def test_letters_that_went_are_counted(caplog):
+def test_dead_letters_that_went_are_counted(caplog):
     caplog.set_level(logging.INFO)
     after = settle(STATE, WINDOW, 2, [counts(1, 1, uploaded=1), counts(2, 2, unchanged=2)], "1234")
     assert after.redriven == 3

@@ -32,7 +32,7 @@ class Scene:
     def __init__(self, folder: UPath, name: str = "s0001") -> None:
         self.folder, self.name = folder, name
         self.staging = Staging(folder / name)
-        self.letters = DeadLetters(folder)
+        self.dead_letters = DeadLetters(folder)
         self.wats = FakeWats()
         self.read = 0
         self.by_now: list[Report | Refusal] = []  # what VTE's runs have become since they were staged
@@ -50,7 +50,7 @@ class Scene:
             return upload(
                 self.staging,
                 self.wats,
-                self.letters,
+                self.dead_letters,
                 a_settings(**answers),
                 options,
                 read=self.read,
@@ -58,8 +58,8 @@ class Scene:
                 read_again=lambda guids: [run for run in self.by_now if _guid_of(run) in guids],
             )
 
-    def letter(self, number: int, kind: DeadLetterKind = DeadLetterKind.DEAD) -> None:
-        self.letters.put(a_run(number), kind, "earlier reason", "earlier", NOW_AT)
+    def put_dead_letter(self, number: int, kind: DeadLetterKind = DeadLetterKind.DEAD) -> None:
+        self.dead_letters.put(a_run(number), kind, "earlier reason", "earlier", NOW_AT)
 
 
 def _guid_of(mapped: Report | Refusal) -> UUID:
@@ -88,7 +88,7 @@ def test_absent_reports_are_uploaded_once(scene):
     assert scene.upload() == counts(2, uploaded=2)
     assert scene.wats.reports == {guid_of(1): a_report(1), guid_of(2): a_report(2)}
     assert set(scene.wats.receipts.values()) == {1}
-    assert scene.letters.guids() == frozenset()
+    assert scene.dead_letters.guids() == frozenset()
 
 
 def test_an_empty_slice_balances(scene):
@@ -123,9 +123,9 @@ def test_force_posts_unchanged_reports_and_says_how_many(scene):
     assert scene.wats.receipts == {guid_of(1): 2, guid_of(2): 1}
 
 
-def test_dry_run_tells_the_outcomes_and_changes_nothing(scene, tmp_path):
+def test_dry_run_says_the_outcomes_and_changes_nothing(scene, tmp_path):
     scene.wats = FakeWats(a_report(1), a_report(2, source_hash="bbbb"))
-    scene.letter(1)
+    scene.put_dead_letter(1)
     scene.stage(a_report(1), a_report(2), a_report(3), a_refusal(4), a_refusal(5, DeadLetterKind.HELD))
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     assert scene.upload(dry_run=True) == counts(5, unchanged=1, replaced=1, uploaded=1, dead=1, held=1)
@@ -150,13 +150,13 @@ def test_what_was_staged_long_ago_never_replaces_what_came_since(scene):
 
 
 @pytest.mark.parametrize("accepted", [True, False])
-def test_a_letter_goes_only_once_the_data_it_holds_is_in_wats(scene, accepted):
+def test_a_dead_letter_goes_only_once_the_data_it_holds_is_in_wats(scene, accepted):
     """An interval that is cleared after the next one read more of a run, which WATS refused."""
     scene.stage(a_report(1, source_hash="half"), a_report(2))
     scene.wats.fail_next[guid_of(2)] = [RetriableError(VW392, "WATS is away")]
     with pytest.raises(RetriableError):
         scene.upload()
-    scene.letters.put(a_run(1, info1="with late steps"), DeadLetterKind.DEAD, "refused", "refused", NOW_AT)
+    scene.dead_letters.put(a_run(1, info1="with late steps"), DeadLetterKind.DEAD, "refused", "refused", NOW_AT)
     scene.by_now = [a_report(1, source_hash="complete")]
     if accepted:
         assert scene.upload() == counts(2, replaced=1, uploaded=1, redriven=1)
@@ -164,21 +164,21 @@ def test_a_letter_goes_only_once_the_data_it_holds_is_in_wats(scene, accepted):
         scene.wats.fail_next[guid_of(1)] = [a_rejection()]
         assert scene.upload() == counts(2, dead=1, uploaded=1)
     assert scene.wats.reports[guid_of(1)].source_hash == ("complete" if accepted else "half")
-    assert scene.letters.guids() == (frozenset() if accepted else {guid_of(1)})
+    assert scene.dead_letters.guids() == (frozenset() if accepted else {guid_of(1)})
 
 
-def test_a_run_that_was_corrected_since_it_was_staged_gets_no_letter(scene):
+def test_a_run_that_was_corrected_since_it_was_staged_gets_no_dead_letter(scene):
     scene.wats = FakeWats(a_report(1))
     scene.stage(a_refusal(1), a_refusal(2))
     scene.by_now = [a_report(1), a_refusal(2)]
     assert scene.upload() == counts(2, unchanged=1, dead=1)
-    assert scene.letters.guids() == {guid_of(2)}
+    assert scene.dead_letters.guids() == {guid_of(2)}
 
 
-def test_a_letter_that_holds_what_was_staged_lets_nothing_be_read_anew(scene):
+def test_a_dead_letter_that_holds_what_was_staged_lets_nothing_be_read_again(scene):
     scene.stage(a_report(1))
-    scene.letter(1)
-    scene.by_now = [a_report(1, source_hash="read anew")]
+    scene.put_dead_letter(1)
+    scene.by_now = [a_report(1, source_hash="read again")]
     assert scene.upload() == counts(1, uploaded=1, redriven=1)
     assert scene.wats.reports[guid_of(1)].source_hash == "aaaa"
 
@@ -188,20 +188,20 @@ def test_a_report_that_wats_keeps_under_another_id_is_replaced_and_no_collision(
     scene.wats.renamed[guid_of(1)] = UUID(int=77)
     scene.stage(a_report(1))
     assert scene.upload() == counts(1, replaced=1)
-    assert scene.letters.guids() == frozenset()
+    assert scene.dead_letters.guids() == frozenset()
 
 
-def test_only_what_differs_is_read_anew_and_a_run_that_is_gone_goes_as_it_was_staged(scene):
+def test_only_what_differs_is_read_again_and_a_run_that_is_gone_goes_as_it_was_staged(scene):
     scene.wats = FakeWats(a_report(1), a_report(2, source_hash="other"))
     scene.stage(a_report(1), a_report(2), a_report(3))
     assert scene.upload() == counts(3, unchanged=1, replaced=1, uploaded=1)
     assert scene.wats.reports[guid_of(2)].source_hash == "aaaa"
 
 
-def test_refused_runs_become_letters_with_their_data_and_the_rest_goes_on(scene):
+def test_refused_runs_become_dead_letters_with_their_data_and_the_rest_goes_on(scene):
     scene.stage(a_refusal(1), a_report(2), a_refusal(3, DeadLetterKind.HELD))
     assert scene.upload() == counts(3, dead=1, uploaded=1, held=1)
-    dead, held = scene.letters
+    dead, held = scene.dead_letters
     assert (dead.kind, dead.reason, dead.signature, dead.run) == ("dead", "run 1 is bad", "bad", a_run(1))
     assert (held.kind, held.run, held.first_at) == ("held", a_run(3), NOW_AT)
 
@@ -209,7 +209,7 @@ def test_refused_runs_become_letters_with_their_data_and_the_rest_goes_on(scene)
 def test_runs_of_a_process_wats_does_not_have_are_held_as_one_group(scene):
     scene.stage(*(a_report(n, natural_key=a_natural_key(n, process_code=777)) for n in (1, 2)), a_report(3))
     assert scene.upload() == counts(3, held=2, uploaded=1)
-    first, second = scene.letters
+    first, second = scene.dead_letters
     assert "process code 777" in first.reason
     assert "process_map" in first.reason
     assert (
@@ -217,12 +217,12 @@ def test_runs_of_a_process_wats_does_not_have_are_held_as_one_group(scene):
     )
 
 
-def test_held_runs_go_through_once_wats_has_the_process_and_their_letters_go(scene):
+def test_held_runs_go_through_once_wats_has_the_process_and_their_dead_letters_go(scene):
     scene.stage(a_report(1, natural_key=a_natural_key(process_code=777)))
     scene.upload()
     scene.wats.codes = frozenset({777})
     assert scene.upload() == counts(1, uploaded=1, redriven=1)
-    assert scene.letters.guids() == frozenset()
+    assert scene.dead_letters.guids() == frozenset()
 
 
 def test_two_runs_of_one_natural_key_are_both_refused_and_neither_posted(scene):
@@ -230,7 +230,7 @@ def test_two_runs_of_one_natural_key_are_both_refused_and_neither_posted(scene):
     scene.stage(a_report(1), twin, a_report(3))
     assert scene.upload() == counts(3, dead=2, uploaded=1)
     assert scene.wats.posted == [guid_of(3)]
-    first, second = scene.letters
+    first, second = scene.dead_letters
     assert f"run {guid_of(2)} has the same serial 'SN-1'" in first.reason
     assert f"run {guid_of(1)} has the same serial 'SN-1'" in second.reason
     assert "Correct one of them" in first.reason
@@ -244,7 +244,7 @@ def test_a_run_whose_natural_key_another_report_has_at_wats_is_refused_and_that_
     assert scene.upload() == counts(1, dead=1)
     assert scene.wats.posted == []
     assert scene.wats.reports == {guid_of(9): stored}
-    assert f"run {guid_of(9)}" in scene.letters.get(guid_of(1)).reason
+    assert f"run {guid_of(9)}" in scene.dead_letters.get(guid_of(1)).reason
 
 
 @pytest.mark.parametrize("force", [False, True])
@@ -291,7 +291,7 @@ def test_two_uploads_at_once_do_not_overwrite_each_others_runs(scene):
     assert scene.upload() == counts(2, uploaded=2)
     assert met == [counts(2, dead=1, uploaded=1)]
     assert scene.wats.reports.keys() == {guid_of(1), guid_of(3), guid_of(4)}
-    assert f"run {guid_of(1)} has the same serial" in scene.letters.get(guid_of(2)).reason
+    assert f"run {guid_of(1)} has the same serial" in scene.dead_letters.get(guid_of(2)).reason
 
 
 def test_the_same_run_in_two_uploads_at_once_is_no_collision(scene):
@@ -328,16 +328,20 @@ def test_upload_keeps_going_after_a_rejected_report(scene):
     scene.stage(*(a_report(n) for n in range(1, 6)))
     scene.wats.fail_next = {guid_of(3): [a_rejection()]}
     assert scene.upload() == counts(5, uploaded=4, dead=1)
-    letter = scene.letters.get(guid_of(3))
-    assert (letter.kind, letter.reason, letter.signature) == ("dead", "VW417 WATS said: pn too long", "pn too long")
+    dead_letter = scene.dead_letters.get(guid_of(3))
+    assert (dead_letter.kind, dead_letter.reason, dead_letter.signature) == (
+        "dead",
+        "VW417 WATS said: pn too long",
+        "pn too long",
+    )
     assert guid_of(3) not in scene.wats.reports
 
 
-def test_a_report_wats_holds_back_becomes_a_held_letter(scene):
+def test_a_report_wats_holds_back_becomes_a_held_dead_letter(scene):
     scene.stage(a_report(1))
     scene.wats.fail_next = {guid_of(1): [HeldError(VW404, "operation is disabled", "disabled")]}
     assert scene.upload() == counts(1, held=1)
-    assert scene.letters.get(guid_of(1)).kind is DeadLetterKind.HELD
+    assert scene.dead_letters.get(guid_of(1)).kind is DeadLetterKind.HELD
 
 
 def test_many_equal_rejections_stop_the_run_and_bury_nothing(scene):
@@ -347,15 +351,15 @@ def test_many_equal_rejections_stop_the_run_and_bury_nothing(scene):
         FatalError, match=r"WATS rejected 5 runs of one slice for the same reason.*pn too long.*rejection_limit"
     ):
         scene.upload(rejection_limit=5)
-    assert scene.letters.guids() == frozenset()
+    assert scene.dead_letters.guids() == frozenset()
     assert len(scene.wats.posted) == 5
 
 
-def test_one_rejection_less_than_the_limit_or_different_ones_are_letters(scene):
+def test_one_rejection_less_than_the_limit_or_different_ones_are_dead_letters(scene):
     scene.stage(*(a_report(n) for n in range(1, 10)))
     scene.wats.fail_next = {guid_of(n): [a_rejection(f"reason {n % 2}")] for n in range(1, 9)}
     assert scene.upload(rejection_limit=5) == counts(9, dead=8, uploaded=1)
-    assert len(scene.letters.guids()) == 8
+    assert len(scene.dead_letters.guids()) == 8
 
 
 def test_runs_the_mapping_refused_do_not_count_as_rejections(scene):
@@ -393,7 +397,7 @@ def test_the_next_try_posts_only_what_is_open_and_counts_what_the_first_one_uplo
     scene.wats.posted.clear()
     assert scene.upload() == counts(6, uploaded=3, unchanged=1, replaced=1, dead=1)
     assert scene.wats.posted == [guid_of(1)]
-    assert scene.letters.get(guid_of(6)).attempts == 1
+    assert scene.dead_letters.get(guid_of(6)).attempts == 1
 
 
 def test_the_next_try_of_a_forced_upload_does_not_force_again_what_is_done(scene):
@@ -429,12 +433,12 @@ def test_a_run_that_changed_between_two_tries_is_posted_again(scene):
     scene.wats.fail_next = {guid_of(2): [RetriableError(VW392, "reset")]}
     with pytest.raises(RetriableError):
         scene.upload()
-    scene.stage(a_report(1, source_hash="bbbb"), a_report(2))  # read anew: late steps have arrived
+    scene.stage(a_report(1, source_hash="bbbb"), a_report(2))  # read again: late steps have arrived
     assert scene.upload() == counts(2, replaced=1, uploaded=1)
     assert scene.wats.reports[guid_of(1)].source_hash == "bbbb"
 
 
-def test_a_slice_that_was_planned_anew_counts_only_the_runs_it_holds_now(scene):
+def test_a_slice_that_was_planned_again_counts_only_the_runs_it_holds_now(scene):
     scene.stage(a_report(1), a_report(2))
     scene.wats.fail_next = {guid_of(2): [RetriableError(VW392, "reset")]}
     with pytest.raises(RetriableError):
@@ -459,30 +463,30 @@ def test_a_server_that_cannot_be_asked_stops_everything_and_buries_nothing(scene
     scene.wats.out_of_order = FatalError(VW299, "401: the token is not valid")
     with pytest.raises(FatalError, match="401"):
         scene.upload()
-    assert scene.letters.guids() == frozenset()
+    assert scene.dead_letters.guids() == frozenset()
     assert scene.wats.posted == []
 
 
-def test_letters_go_when_their_runs_reach_wats_and_only_those(scene, caplog):
+def test_dead_letters_go_when_their_runs_reach_wats_and_only_those(scene, caplog):
     caplog.set_level(logging.INFO)
     scene.wats = FakeWats(a_report(2))
     for number in (1, 2, 3, 7):
-        scene.letter(number)
+        scene.put_dead_letter(number)
     scene.stage(a_report(1), a_report(2), a_refusal(3))
     assert scene.upload() == counts(3, uploaded=1, unchanged=1, dead=1, redriven=2)
-    assert scene.letters.guids() == {guid_of(3), guid_of(7)}
-    assert scene.letters.get(guid_of(3)).attempts == 2
+    assert scene.dead_letters.guids() == {guid_of(3), guid_of(7)}
+    assert scene.dead_letters.get(guid_of(3)).attempts == 2
     assert f"Run {guid_of(1)} reached WATS; its dead letter is removed" in caplog.text
 
 
-def test_a_report_without_an_answer_unbalances_the_accounts(scene):
+def test_a_report_without_an_answer_unbalances_the_counts(scene):
     scene.stage(a_report(1), a_report(2))
     scene.wats.swallow = {guid_of(2)}
     with pytest.raises(FatalError, match=r"2 runs were read, but 1 have an outcome: \{.*uploaded.*1\}"):
         scene.upload()
 
 
-def test_a_run_that_mapping_lost_unbalances_the_accounts(scene):
+def test_a_run_that_mapping_lost_unbalances_the_counts(scene):
     scene.stage(a_report(1), a_report(2))
     stage_mapped(scene.staging, [a_report(1)])
     with pytest.raises(FatalError, match="2 runs were read, but 1 have an outcome"):
