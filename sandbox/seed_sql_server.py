@@ -21,7 +21,7 @@ from uuid import UUID
 
 import pyarrow as pa
 
-from sandbox.floor.factory import Floor
+from sandbox.factory_data.factory import Floor
 
 ROOT = Path(__file__).resolve().parents[1]
 REFERENCE_SCHEMA = ROOT / "sandbox" / "vte" / "reference_schema.sql"
@@ -41,7 +41,7 @@ class Connection(Protocol):
 
 
 class SqlServerStore:
-    """A SQL Server database as the floor writes to it (``sandbox.floor.store.Store``)."""
+    """A SQL Server database as the floor writes to it (``sandbox.factory_data.target_database.TargetDatabase``)."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection

@@ -16,11 +16,11 @@ import pytest
 from airflow.providers.microsoft.mssql.hooks.mssql import MsSqlHook
 from airflow.sdk import Connection
 
-from sandbox.plant import READER, READER_PASSWORD, SCHEMA, WRITER_PASSWORD
+from sandbox.environment import READER, READER_PASSWORD, SCHEMA, WRITER_PASSWORD
 from sandbox.seed_sql_server import SqlServerStore
 from sandbox.vte.database import VteDatabase
 from sandbox.vte.server import Login, VteServer
-from sandbox.wats.server import WatsServer
+from sandbox.wats.wats_server import WatsServer
 from tests.integration.in_process import bag, site  # noqa: F401 -- fixtures
 
 

@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 import pytest
 from upath import UPath
 
-from sandbox.plant import READER, READER_PASSWORD, SCHEMA
+from sandbox.environment import READER, READER_PASSWORD, SCHEMA
 from sandbox.vte.database import VteDatabase
 from sandbox.vte.server import Login, VteServer
 from tests.integration.conftest import hook_to

@@ -12,7 +12,7 @@ import sqlglot
 from sqlglot import exp
 
 from sandbox import seed_sql_server
-from sandbox.floor.factory import Floor
+from sandbox.factory_data.factory import Floor
 from sandbox.seed_sql_server import REFERENCE_SCHEMA, SqlServerStore, batches, furnish, insert, literal, prepare
 from sandbox.vte.database import VteDatabase
 from sandbox.vte.server import Login, VteServer

@@ -1,4 +1,4 @@
-"""A whole plant on two sockets: a VTE database with a floor that fills it, and a WATS that receives."""
+"""The emulated servers of one factory: a VTE database that a floor fills, and a WATS that receives its reports."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 from typing import Any, Self
 
-from sandbox.floor.factory import Floor
+from sandbox.factory_data.factory import Floor
 from sandbox.vte.database import VteDatabase
 from sandbox.vte.server import Login, VteServer
-from sandbox.wats.server import WatsServer
+from sandbox.wats.wats_server import WatsServer
 
 READER = "vte_adapter_readonly"
 # Passwords of emulated servers that listen on the loopback interface alone.
@@ -18,7 +18,7 @@ WRITER_PASSWORD = "vte-station-sandbox"  # noqa: S105
 SCHEMA = Path(__file__).parent / "vte" / "reference_schema.sql"
 
 
-class Plant:
+class SandboxEnvironment:
     """Both servers, running within a ``with`` block, and what an Airflow must know to reach them."""
 
     def __init__(
@@ -75,7 +75,7 @@ class Plant:
         }
 
     @property
-    def environment(self) -> dict[str, str]:
+    def environment_variables(self) -> dict[str, str]:
         """The same connections and the settings for this floor as environment variables of an Airflow."""
         lines = {f"AIRFLOW_CONN_{name.upper()}": json.dumps(fields) for name, fields in self.connections.items()}
         return lines | {"AIRFLOW_VAR_VTE_WATS": json.dumps(self.floor.settings())}
