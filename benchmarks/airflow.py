@@ -12,10 +12,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
 
-import psutil  # type: ignore[import-untyped]
-import psycopg2  # type: ignore[import-untyped]
+import psutil
+import psycopg2  # type: ignore[import-untyped]  # it ships no types
 
-from benchmarks import plant
+from benchmarks import emulated_servers
 from benchmarks.measure import Worker
 from sandbox.airflow_stack import AirflowStack
 
@@ -74,8 +74,8 @@ def site(runs: int, steps: int, requests_per_minute: int, *, wats_ms: float = 20
     """Run an Airflow whose DAGs nothing but a trigger starts, with one slot for WATS."""
     with tempfile.TemporaryDirectory(prefix="vte-wats-bench-") as folder, Worker() as servers:
         home = Path(folder)
-        environment = servers.call(plant.open_plant, runs, steps, requests_per_minute)
-        servers.call(plant.delay, vte_ms=vte_ms, wats_ms=wats_ms)
+        environment = servers.call(emulated_servers.start, runs, steps, requests_per_minute)
+        servers.call(emulated_servers.delay, vte_ms=vte_ms, wats_ms=wats_ms)
         settings = json.loads(environment["AIRFLOW_VAR_VTE_WATS"])
         settings |= {"storage_path": f"file://{home}/storage", "settle_delay_s": 0}
         connections = {
@@ -86,7 +86,7 @@ def site(runs: int, steps: int, requests_per_minute: int, *, wats_ms: float = 20
             dags_folder=REPOSITORY / "dags",
             plugins_folder=REPOSITORY / "plugins",
             env={
-                "AIRFLOW__VTE_WATS__START_DATE": (plant.START - timedelta(days=1)).isoformat(),
+                "AIRFLOW__VTE_WATS__START_DATE": (emulated_servers.START - timedelta(days=1)).isoformat(),
                 "AIRFLOW__VTE_WATS__SCHEDULE": "0 0 1 1 *",  # its first interval has not even begun
                 "AIRFLOW__VTE_WATS__RETRIES": "0",
             },

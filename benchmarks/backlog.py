@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
-from benchmarks import plant
+from benchmarks import emulated_servers
 from benchmarks.airflow import BACKFILL, Site, Watch, finished, site
 from benchmarks.measure import Goal
 
@@ -31,13 +30,14 @@ def measure(size: Size = FULL) -> dict[str, Any]:
     """Carry a backlog; return what it took, under the number of its runs."""
     with site(size.runs, size.steps, requests_per_minute=1_000_000) as here:
         here.airflow.unpause(BACKFILL)
-        statements = here.servers.call(plant.statements)
-        conf = {"from": plant.START.isoformat(), "to": (plant.START + timedelta(seconds=size.runs)).isoformat()}
+        statements = here.servers.call(emulated_servers.statements)
+        from_at, to_at = emulated_servers.first(size.runs)
+        conf = {"from": from_at.isoformat(), "to": to_at.isoformat()}
         cpu_s, began_s = here.cpu_s(), time.time()
         with Watch(here.airflow.pids["scheduler"], here.storage / "staging") as watch:
             here.airflow.trigger(BACKFILL, conf | ({"batch_size": size.batch_size} if size.batch_size else {}))
             parts = _all_parts(here)
-        asked = here.servers.call(plant.requests)
+        asked = here.servers.call(emulated_servers.requests)
         if asked["reports"] != size.runs:
             raise AssertionError(f"{size.runs} runs were to be carried, WATS holds {asked['reports']}")
         return {
@@ -50,7 +50,7 @@ def measure(size: Size = FULL) -> dict[str, Any]:
                 "peak_task_mb": watch.peak_mb,
                 "staged_mb": watch.staged_mb,
                 "xcom": here.xcoms(),
-                "statements": here.servers.call(plant.statements) - statements,
+                "statements": here.servers.call(emulated_servers.statements) - statements,
                 "requests": asked["total"],
             }
         }

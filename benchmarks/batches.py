@@ -6,11 +6,10 @@ import resource
 import tempfile
 import time
 from dataclasses import dataclass
-from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from benchmarks import plant, upload
+from benchmarks import emulated_servers, upload
 from benchmarks.measure import Goal, Worker, best_of
 
 TITLE = "Batch size and concurrency"
@@ -37,14 +36,14 @@ TINY = Size(runs=6, steps=3, batch_sizes=(3, 6), concurrencies=(1, 2), latencies
 def measure(size: Size = FULL) -> dict[str, Any]:
     """Return what each batch size and each concurrency costs."""
     with Worker() as servers:
-        environment = servers.call(plant.open_plant, size.runs, size.steps)
-        servers.call(plant.delay, vte_ms=1, wats_ms=20)
+        environment = servers.call(emulated_servers.start, size.runs, size.steps)
+        servers.call(emulated_servers.delay, vte_ms=1, wats_ms=20)
         batches = [_batch(servers, environment, batch_size, size) for batch_size in size.batch_sizes]
         lanes = []
         with Worker() as sender:
             sender.call(upload.prepare, environment, size.runs)
             for latency_ms in size.latencies_ms:
-                servers.call(plant.delay, wats_ms=latency_ms)
+                servers.call(emulated_servers.delay, wats_ms=latency_ms)
                 contenders = {
                     str(each): partial(_rate, servers, sender, each, size) for each in size.concurrencies
                 }  # fmt: skip
@@ -55,23 +54,23 @@ def measure(size: Size = FULL) -> dict[str, Any]:
 
 def _batch(servers: Worker, environment: dict[str, str], batch_size: int, size: Size) -> dict[str, Any]:
     """Carry all runs in slices of this size; the best of some rounds, each in a process of its own."""
-    rounds = []
+    rounds: list[dict[str, Any]] = []
     for _ in range(size.rounds):
-        servers.call(plant.forget_reports)
-        servers.call(plant.forget_statements)
+        servers.call(emulated_servers.forget_reports)
+        servers.call(emulated_servers.forget_statements)
         with Worker() as carrier:
             found = carrier.call(transfer, environment, size.runs, batch_size)
             found["peak_mb"] = carrier.peak_mb()
-        found["requests"] = servers.call(plant.requests)["total"]
-        found["longest_statement_s"] = servers.call(plant.longest_statement_s)
+        found["requests"] = servers.call(emulated_servers.requests)["total"]
+        found["longest_statement_s"] = servers.call(emulated_servers.longest_statement_s)
         rounds.append(found)
     best = min(rounds, key=lambda found: float(found["seconds"]))
-    return {"batch_size": batch_size} | best | {"peak_mb": max(each["peak_mb"] for each in rounds)}
+    return {"batch_size": batch_size} | best | {"peak_mb": max(found["peak_mb"] for found in rounds)}
 
 
 def _rate(servers: Worker, sender: Worker, concurrency: int, size: Size) -> float:
     reports = min(size.trips * concurrency, size.runs)
-    servers.call(plant.forget_reports)
+    servers.call(emulated_servers.forget_reports)
     return float(sender.call(upload.submitted, reports, concurrency)) / reports
 
 
@@ -148,7 +147,7 @@ def transfer(environment: dict[str, str], runs: int, batch_size: int) -> dict[st
     kept, wats_connection, staged_bytes = upload.Kept(), upload.connection(), 0
     with tempfile.TemporaryDirectory() as folder, VteSource(settings) as source:
         began_s, began_cpu_s = time.perf_counter(), _cpu_s()
-        slices = plan(source, settings, Interval(plant.START, plant.START + timedelta(seconds=runs))).slices
+        slices = plan(source, settings, Interval(*emulated_servers.first(runs))).slices
         for part in slices:
             place = UPath(folder) / part.name
             staging = Staging(place)

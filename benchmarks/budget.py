@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from sandbox.airflow_stack import AirflowStack
-from sandbox.plant import Plant
+from sandbox.environment import SandboxEnvironment
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 BACKFILL = "vte_wats_backfill"
@@ -23,11 +23,14 @@ BACKFILL = "vte_wats_backfill"
 def main(runs: int, a_minute: int) -> None:
     """Carry history and print what arrived."""
     now_at = datetime.now(UTC)
-    with tempfile.TemporaryDirectory(prefix="vte-wats-budget-") as home, Plant(requests_per_minute=a_minute) as plant:
-        plant.floor.load(
-            plant.db, start=now_at - timedelta(days=3), end=now_at - timedelta(days=1), runs=runs, steps=10
+    with (
+        tempfile.TemporaryDirectory(prefix="vte-wats-budget-") as home,
+        SandboxEnvironment(requests_per_minute=a_minute) as environment,
+    ):
+        environment.floor.load(
+            environment.db, start=now_at - timedelta(days=3), end=now_at - timedelta(days=1), runs=runs, steps=10
         )
-        settings = plant.floor.settings(storage_path=f"file://{home}/storage", settle_delay_s=0)
+        settings = environment.floor.settings(storage_path=f"file://{home}/storage", settle_delay_s=0)
         with AirflowStack(
             home=Path(home) / "airflow",
             dags_folder=REPOSITORY / "dags",
@@ -37,7 +40,7 @@ def main(runs: int, a_minute: int) -> None:
                 "PYTHONPATH": str(REPOSITORY / "plugins"),
             },
             pools={"wats_api": 1, "vte_wats_state": 1},
-            connections=plant.connections,
+            connections=environment.connections,
             variables={"vte_wats": json.dumps(settings)},
         ) as airflow:
             airflow.unpause(BACKFILL)
@@ -46,13 +49,14 @@ def main(runs: int, a_minute: int) -> None:
             while airflow.runs(BACKFILL)[0].state in ("queued", "running"):
                 time.sleep(1)
             state = airflow.wait_for_run(BACKFILL, run_id, timeout_s=60)
-    times = sorted(one.at.timestamp() for one in plant.wats.log)
+    log = environment.wats.log
+    times = sorted(request.at.timestamp() for request in log)
     seconds = times[-1] - times[0]
     minutes = [sum(1 for at in times if 60 * n <= at - times[0] < 60 * (n + 1)) for n in range(int(seconds // 60))]
-    kinds = Counter(f"{one.method} {one.path.rpartition('/')[2]}" for one in plant.wats.log)
+    kinds = Counter(f"{request.method} {request.path.rpartition('/')[2]}" for request in log)
     sys.stdout.write(
         f"{runs} runs {state}: {len(times)} requests in {seconds:.0f} s, {a_minute} a minute allowed, {minutes} used; "
-        f"worst minute {plant.wats.log.requests_in_worst_minute()}; refused {len(plant.wats.log.find(status=429))}; "
+        f"worst minute {log.requests_in_worst_minute()}; refused {len(log.find(status=429))}; "
         f"{dict(kinds)}\n"
     )
 

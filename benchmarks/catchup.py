@@ -15,11 +15,13 @@ from sandbox.airflow_stack import AirflowStack
 
 def measure(max_active_runs: int, intervals: int) -> dict[str, Any]:
     """Let a real Airflow catch up so many intervals without a run; return seconds, tasks and statements of each."""
-    from sandbox.plant import Plant  # the measured processes import this module, too, and their memory counts
+    from sandbox.environment import (
+        SandboxEnvironment,  # the measured processes import this module, too, and their memory counts
+    )
 
     began_at = datetime.fromtimestamp(time.time() // 300 * 300, UTC) - timedelta(minutes=5 * intervals)
-    with tempfile.TemporaryDirectory(prefix="vte-wats-catchup-") as home, Plant() as plant:
-        settings = plant.floor.settings(storage_path=f"file://{home}/storage", settle_delay_s=0)
+    with tempfile.TemporaryDirectory(prefix="vte-wats-catchup-") as home, SandboxEnvironment() as environment:
+        settings = environment.floor.settings(storage_path=f"file://{home}/storage", settle_delay_s=0)
         with AirflowStack(
             home=Path(home) / "airflow",
             dags_folder=REPOSITORY / "dags",
@@ -29,10 +31,10 @@ def measure(max_active_runs: int, intervals: int) -> dict[str, Any]:
                 "AIRFLOW__VTE_WATS__MAX_ACTIVE_RUNS": str(max_active_runs),
             },
             pools={"wats_api": 1, "vte_wats_state": 1},
-            connections=plant.connections,
+            connections=environment.connections,
             variables={"vte_wats": json.dumps(settings)},
         ) as airflow:
-            plant.vte.log.clear()
+            environment.vte.log.clear()
             airflow.unpause(SYNC)
             while len(ended := [run for run in airflow.runs(SYNC) if run.end]) < intervals:
                 time.sleep(0.5)
@@ -40,7 +42,7 @@ def measure(max_active_runs: int, intervals: int) -> dict[str, Any]:
             if {run.state for run in ended} != {"success"}:
                 raise RuntimeError("an interval failed")
             executed = [one for one in airflow.task_instances(SYNC, ended[0].run_id) if one.state == "success"]
-            reads = sum(1 for entry in plant.vte.log if entry.sql.startswith("SELECT"))
+            reads = sum(1 for entry in environment.vte.log if entry.sql.startswith("SELECT"))
             return {
                 "max_active_runs": max_active_runs,
                 "intervals": len(ended),

@@ -7,11 +7,10 @@ import os
 import tempfile
 import time
 from dataclasses import dataclass
-from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from benchmarks import plant
+from benchmarks import emulated_servers
 from benchmarks.measure import Goal, Worker, best_of
 
 TITLE = "Extraction"
@@ -38,14 +37,14 @@ def measure(size: Size = FULL) -> dict[str, Any]:
     """Return seconds per reader and latency, statements per slice, and the memory of few and of many runs."""
     latencies = []
     with Worker() as servers:
-        os.environ |= servers.call(plant.open_plant, size.runs, size.steps)
+        os.environ |= servers.call(emulated_servers.start, size.runs, size.steps)
         with Worker() as reader:
             reader.call(prepare, size.slice_runs)
-            before = servers.call(plant.statements)
+            before = servers.call(emulated_servers.statements)
             read, slices = reader.call(count, size.runs)
-            statements = servers.call(plant.statements) - before
+            statements = servers.call(emulated_servers.statements) - before
             for latency_ms in size.latencies_ms:
-                servers.call(plant.delay, vte_ms=latency_ms)
+                servers.call(emulated_servers.delay, vte_ms=latency_ms)
                 contenders = {
                     "ours": partial(reader.call, ours, size.runs),
                     "fetchall": partial(reader.call, fetchall, size.runs),
@@ -69,7 +68,7 @@ def measure(size: Size = FULL) -> dict[str, Any]:
 def _peak_mb(runs: int, size: Size) -> float:
     """Read and map so many runs in a process of its own; return the most memory it held."""
     with Worker() as servers:
-        os.environ |= servers.call(plant.open_plant, runs, size.steps)
+        os.environ |= servers.call(emulated_servers.start, runs, size.steps)
         with Worker() as reader:
             reader.call(prepare, size.slice_runs)
             reader.call(read_and_map, runs)
@@ -172,7 +171,7 @@ def _slices(source: Any, runs: int) -> Any:
     from vte_wats.intervals.interval import Interval
     from vte_wats.sync.plan import plan
 
-    return plan(source, _prepared["settings"], Interval(plant.START, plant.START + timedelta(seconds=runs))).slices
+    return plan(source, _prepared["settings"], Interval(*emulated_servers.first(runs))).slices
 
 
 def _read(runs: int, *, mapping: bool) -> tuple[int, int, float]:

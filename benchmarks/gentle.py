@@ -20,14 +20,14 @@ START = datetime(2026, 3, 2, 6, tzinfo=UTC)
 
 
 def serve(pipe: Connection) -> None:
-    """Serve a plant with one slice of runs; answer each word with what was sent since."""
-    from sandbox.plant import Plant
+    """Serve an environment with one slice of runs; answer each word with what was sent since."""
+    from sandbox.environment import SandboxEnvironment
 
-    with Plant(timezone="UTC") as plant:
-        plant.floor.load(plant.db, start=START, end=START + timedelta(hours=1), runs=RUNS, steps=STEPS)
-        pipe.send((plant.environment, plant.floor.settings()))
+    with SandboxEnvironment(timezone="UTC") as environment:
+        environment.floor.load(environment.db, start=START, end=START + timedelta(hours=1), runs=RUNS, steps=STEPS)
+        pipe.send((environment.environment_variables, environment.floor.settings()))
         while pipe.recv():
-            pipe.send([(entry.sql, entry.rows, entry.duration_s) for entry in plant.vte.log])
+            pipe.send([(entry.sql, entry.rows, entry.duration_s) for entry in environment.vte.log])
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from benchmarks import plant
+from benchmarks import emulated_servers
 from benchmarks.measure import Goal, Worker, best_of, timed
 
 TITLE = "Mapping and serialising"
@@ -33,7 +33,7 @@ def measure(size: Size = FULL) -> dict[str, Any]:
     lengths = []
     for steps, runs in size.runs_by_steps:
         with Worker() as servers, Worker() as mapper:
-            environment = servers.call(plant.open_plant, runs, steps)
+            environment = servers.call(emulated_servers.start, runs, steps)
             mapper.call(prepare, environment, runs)
             contenders = {
                 "ours": partial(mapper.call, ours),
@@ -103,7 +103,7 @@ def prepare(environment: dict[str, str], runs: int) -> None:
 
     os.environ |= environment
     settings = Settings.model_validate_json(environment["AIRFLOW_VAR_VTE_WATS"])
-    begin = plant.START.replace(tzinfo=None)
+    begin = emulated_servers.START.replace(tzinfo=None)
     with VteSource(settings) as source:
         read = list(source.runs_between([LocalRange(begin, begin + timedelta(seconds=runs))]))
     bodies = [map_run(run, settings).body for run in read]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from benchmarks import batches, catchup, plant
+from benchmarks import batches, catchup, emulated_servers
 from benchmarks.airflow import SYNC, Site, Watch, finished, now, site
 from benchmarks.measure import Goal, Worker
 
@@ -61,10 +61,10 @@ def measure(size: Size = FULL) -> dict[str, Any]:
                 here.set(batch_size=batch_size)
                 at = begin + (3 + turn) * APART
                 kinds.append(_carried(here, "peak", at, runs=size.peak_runs, steps=size.steps, batch_size=batch_size))
-        here.servers.call(plant.forget_reports)
-        environment = here.servers.call(plant.environment)
+        here.servers.call(emulated_servers.forget_reports)
+        environment = here.servers.call(emulated_servers.environment_variables)
         with Worker() as carrier:
-            alone = carrier.call(batches.carry, environment, size.peak_runs, _default_batch_size())
+            alone = carrier.call(batches.transfer, environment, size.peak_runs, _default_batch_size())
     return {
         "steps": size.steps,
         "idle_cpu_per_s": idle,
@@ -94,13 +94,13 @@ def _carried(
     """Commit runs of one interval, trigger its sync at once, measure until the last report and until all is done."""
     interval = (from_at, from_at + INTERVAL)
     if runs:
-        here.servers.call(plant.load, runs, steps, *interval)
-    here.servers.call(plant.forget_requests)
+        here.servers.call(emulated_servers.load, runs, steps, *interval)
+    here.servers.call(emulated_servers.forget_requests)
     cpu_s, began_s = here.cpu_s(), time.time()
     run_id = here.airflow.trigger(SYNC, interval=interval)
     finished(here.airflow, SYNC, run_id)
     seconds, cpu_s = time.time() - began_s, here.cpu_s() - cpu_s
-    posted = here.servers.call(plant.posts)
+    posted = here.servers.call(emulated_servers.posts)
     if posted["reports"] != runs:
         raise AssertionError(f"{runs} runs were committed, {posted['reports']} reports were posted")
     return {

@@ -9,13 +9,13 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from benchmarks import plant
+from benchmarks import emulated_servers
 from benchmarks.measure import Goal, Worker, best_of
 
 TITLE = "Upload"
@@ -48,11 +48,11 @@ def measure(size: Size = FULL) -> dict[str, Any]:
     reports = max(each for _, each in size.reports_by_latency_ms)
     latencies = []
     with Worker() as servers:
-        environment = servers.call(plant.open_plant, reports, size.steps)
+        environment = servers.call(emulated_servers.start, reports, size.steps)
         with Worker() as sender:
             sender.call(prepare, environment, reports)
             for (latency_ms, each), looped in zip(size.reports_by_latency_ms, size.loop_reports, strict=True):
-                servers.call(plant.delay, wats_ms=latency_ms)
+                servers.call(emulated_servers.delay, wats_ms=latency_ms)
                 contenders = {
                     "ours": partial(_sent, servers, sender, verb, each),
                     "posts": partial(_sent, servers, sender, our_posts, each),
@@ -67,9 +67,9 @@ def measure(size: Size = FULL) -> dict[str, Any]:
 
 def _sent(servers: Worker, sender: Worker, contender: Callable[[int], float], reports: int) -> float:
     """Let a contender send so many reports to an empty WATS; raise when they are not there afterwards."""
-    servers.call(plant.forget_reports)
+    servers.call(emulated_servers.forget_reports)
     seconds = float(sender.call(contender, reports))
-    stored = servers.call(plant.requests)["reports"]
+    stored = servers.call(emulated_servers.requests)["reports"]
     if stored != reports:
         raise AssertionError(f"{contender.__name__} sent {reports} reports, and WATS holds {stored}")
     return seconds
@@ -83,8 +83,8 @@ def _under_a_budget(size: Size) -> dict[str, Any]:
     reports = max(size.budget_reports, size.budget_loop_reports)
     found: dict[str, Any] = {"per_minute": size.budget_per_minute}
     with Worker() as servers:
-        environment = servers.call(plant.open_plant, reports, size.steps, size.budget_per_minute * 11 // 10)
-        servers.call(plant.delay, wats_ms=20)
+        environment = servers.call(emulated_servers.start, reports, size.steps, size.budget_per_minute * 11 // 10)
+        servers.call(emulated_servers.delay, wats_ms=20)
         with Worker() as sender:
             sender.call(prepare, environment, reports)
             for name, contender, each in (
@@ -92,7 +92,7 @@ def _under_a_budget(size: Size) -> dict[str, Any]:
                 ("loop", paced_loop, size.budget_loop_reports),
             ):
                 seconds = _sent(servers, sender, partial_named(contender, size.budget_per_minute), each)
-                found[name] = {"reports": each, "seconds": seconds} | servers.call(plant.requests)
+                found[name] = {"reports": each, "seconds": seconds} | servers.call(emulated_servers.requests)
     return found
 
 
@@ -203,7 +203,7 @@ def prepare(environment: dict[str, str], runs: int, batch_size: int | None = Non
     folder = tempfile.TemporaryDirectory()
     slices = []
     with VteSource(settings) as source:
-        for part in plan(source, settings, Interval(plant.START, plant.START + timedelta(seconds=runs))).slices:
+        for part in plan(source, settings, Interval(*emulated_servers.first(runs))).slices:
             staging = Staging(UPath(folder.name) / part.name)
             extract(source, staging, part, settings)
             map_runs(staging, settings)
@@ -225,21 +225,21 @@ def connection(requests_per_minute: int = NO_BUDGET, concurrency: int = 8) -> An
 
 
 class Kept:
-    """The memory of the budget between two sessions of this process; a ``rate_limiter.Memory``."""
+    """The use of the budget between two sessions of this process; a ``rate_limiter.BudgetStore``."""
 
     def __init__(self, budget_per_minute: int | None = None) -> None:
         from vte_wats.wats.rate_limiter import BudgetUsage
 
         now_s, each = time.time(), budget_per_minute or 0
-        self.spent = BudgetUsage(answered=tuple((now_s - 60 + 60 * (n + 1) / each, 1) for n in range(each)))
+        self.usage = BudgetUsage(answered=tuple((now_s - 60 + 60 * (n + 1) / each, 1) for n in range(each)))
 
-    def recall(self) -> Any:
-        """Return what was spent."""
-        return self.spent
+    def load(self) -> Any:
+        """Return what was used."""
+        return self.usage
 
-    def remember(self, spent: Any) -> None:
+    def save(self, usage: Any) -> None:
         """Keep it."""
-        self.spent = spent
+        self.usage = usage
 
 
 def verb(reports: int) -> float:
@@ -370,7 +370,7 @@ def _loop(reports: int, throttle: Callable[[], object]) -> float:
     here = connection()
     models = [UUTReport.model_validate_json(report.body) for report in _prepared["reports"][:reports]]
     throttle()  # the client takes up the limiter when it is made
-    api = pyWATS(base_url=here.url, token=here.token.get_secret_value())
+    api = pyWATS(base_url=here.url, token=here.token.get_secret_value())  # type: ignore[call-arg]  # a stale stub
     try:
         began_s = time.perf_counter()
         for model in models:

@@ -8,7 +8,7 @@ import signal
 import threading
 from datetime import UTC, datetime, timedelta
 
-from sandbox.plant import Plant
+from sandbox.environment import SandboxEnvironment
 
 
 def main() -> None:
@@ -24,14 +24,18 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
     now_at = datetime.now(UTC)
-    plant = Plant(seed=given.seed, timezone=given.timezone, vte_port=given.vte_port, wats_port=given.wats_port)
-    plant.floor.load(plant.db, start=now_at - timedelta(hours=2), end=now_at, runs=given.runs, oddities=True)
-    with plant, plant.floor.live(plant.db, every_s=5.0):
-        for name, value in plant.environment.items():
+    start_at = now_at - timedelta(hours=2)
+    environment = SandboxEnvironment(
+        seed=given.seed, timezone=given.timezone, vte_port=given.vte_port, wats_port=given.wats_port
+    )
+    environment.floor.load(environment.db, start=start_at, end=now_at, runs=given.runs, oddities=True)
+    with environment, environment.floor.live(environment.db, every_s=5.0):
+        for name, value in environment.environment_variables.items():
             print(f"export {name}={shlex.quote(value)}")
-        print(f"export AIRFLOW__VTE_WATS__START_DATE={(now_at - timedelta(hours=2)).isoformat(timespec='seconds')}")
+        print(f"export AIRFLOW__VTE_WATS__START_DATE={start_at.isoformat(timespec='seconds')}")
         print(
-            f"# SQL Server {plant.vte.host}:{plant.vte.port}, received reports {plant.wats.url}, Ctrl-C ends",
+            f"# SQL Server {environment.vte.host}:{environment.vte.port}, received reports {environment.wats.url}, "
+            "Ctrl-C ends",
             flush=True,
         )
         ended.wait()

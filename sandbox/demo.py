@@ -21,7 +21,7 @@ from types import FrameType
 from zoneinfo import ZoneInfo
 
 from sandbox.airflow_stack import AirflowStack, DagRun
-from sandbox.plant import Plant
+from sandbox.environment import SandboxEnvironment
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 PID_FILE = REPOSITORY / ".demo.pid"
@@ -74,12 +74,12 @@ def main() -> int:
 def _demo(home: Path, *, once: bool) -> int:
     now_at = datetime.now(UTC)
     began_at = datetime.fromtimestamp(now_at.timestamp() // 300 * 300, UTC) - INTERVALS * INTERVAL
-    plant = Plant()
-    loaded = plant.floor.load(plant.db, start=began_at, end=now_at, runs=HISTORY_RUNS, oddities=True)
+    environment = SandboxEnvironment()
+    loaded = environment.floor.load(environment.db, start=began_at, end=now_at, runs=HISTORY_RUNS, oddities=True)
     print(f"A floor of {loaded.runs} runs since {began_at:%H:%M} UTC is in SQL Server, every oddity among them.")
     with (
-        plant,
-        plant.floor.live(plant.db, every_s=5.0),
+        environment,
+        environment.floor.live(environment.db, every_s=5.0),
         AirflowStack(
             home=home / "airflow",
             dags_folder=REPOSITORY / "dags",
@@ -90,17 +90,17 @@ def _demo(home: Path, *, once: bool) -> int:
                 "PYTHONPATH": str(REPOSITORY / "plugins"),
             },
             pools={"wats_api": 1, "vte_wats_state": 1},
-            connections=plant.connections,
-            variables={"vte_wats": json.dumps(plant.floor.settings(storage_path=f"file://{home}/storage"))},
+            connections=environment.connections,
+            variables={"vte_wats": json.dumps(environment.floor.settings(storage_path=f"file://{home}/storage"))},
         ) as airflow,
     ):
         print(f"Airflow:           {airflow.url}  (user {airflow.user}, password {airflow.password})")
         print(f"Status page:       {airflow.url}/plugin/vte_wats")
-        print(f"Reports in WATS:   {plant.wats.url}")
+        print(f"Reports in WATS:   {environment.wats.url}")
         airflow.unpause(SYNC)
         airflow.unpause(MONITOR)
         finished = _wait_for_catchup(airflow)
-        verdict = _check(plant, airflow, home / "storage")
+        verdict = _check(environment, airflow, home / "storage")
         _print_table(verdict, finished, airflow)
         if not once:
             print(f"{verdict}\nThe station goes on testing and Airflow goes on syncing; Ctrl-C ends the demo.")
@@ -152,22 +152,22 @@ def _failure(airflow: AirflowStack, run: DagRun) -> str:
     return "\n".join(log[-3000:] for log in logs)
 
 
-def _check(plant: Plant, airflow: AirflowStack, storage: Path) -> Verdict:
+def _check(environment: SandboxEnvironment, airflow: AirflowStack, storage: Path) -> Verdict:
     """Compare every due run of VTE with WATS and the dead letters, after one comparison by Airflow itself.
 
     The five-minute sync reads back ten minutes; runs with a clock in 1970 or from yesterday are the daily comparison's.
     """
     last_sync = datetime.fromisoformat(json.loads(airflow.variable("vte_wats_state") or "{}")["lastSync"])
-    due_until = last_sync.astimezone(ZoneInfo(plant.floor.timezone)).replace(tzinfo=None)
-    rows = plant.db.query('SELECT CAST("Index_GUID" AS VARCHAR), "Timestamp" FROM "IndexData"')
+    due_until = last_sync.astimezone(ZoneInfo(environment.floor.timezone)).replace(tzinfo=None)
+    rows = environment.db.query('SELECT CAST("Index_GUID" AS VARCHAR), "Timestamp" FROM "IndexData"')
     due = {guid.lower() for guid, timestamp in rows if timestamp < due_until}
     run_id = airflow.trigger(RECONCILE, conf={"days": 0})
     airflow.unpause(RECONCILE)
     if airflow.wait_for_run(RECONCILE, run_id, timeout_s=PATIENCE_S) != "success":
         raise RuntimeError(f"the comparison of VTE and WATS failed, see {RECONCILE} in Airflow")
-    received = Counter(_source_id(report).removeprefix("VTE:") for report in plant.wats.store.reports())
+    received = Counter(_source_id(report).removeprefix("VTE:") for report in environment.wats.store.reports())
     letters = {path.stem: json.loads(path.read_text())["signature"] for path in storage.glob("dead_letters/*.json")}
-    strangers = received.keys() - _runs_by_now(plant)
+    strangers = received.keys() - _runs_by_now(environment)
     twice = {guid for guid, reports in received.items() if reports > 1} | (received.keys() & letters.keys())
     return Verdict(
         vte=len(due),
@@ -179,8 +179,8 @@ def _check(plant: Plant, airflow: AirflowStack, storage: Path) -> Verdict:
     )
 
 
-def _runs_by_now(plant: Plant) -> set[str]:
-    return {guid.lower() for (guid,) in plant.db.query('SELECT CAST("Index_GUID" AS VARCHAR) FROM "IndexData"')}
+def _runs_by_now(environment: SandboxEnvironment) -> set[str]:
+    return {guid.lower() for (guid,) in environment.db.query('SELECT CAST("Index_GUID" AS VARCHAR) FROM "IndexData"')}
 
 
 def _source_id(report: dict[str, list[dict[str, str]]]) -> str:

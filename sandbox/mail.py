@@ -9,7 +9,7 @@ from typing import Any, Self
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from sandbox.airflow_stack.ports import free_ports
+from sandbox.airflow_stack.tcp_ports import free_ports
 
 
 class MailCatcher:

@@ -21,7 +21,7 @@ from uuid import UUID
 
 import pyarrow as pa
 
-from sandbox.floor.factory import Floor
+from sandbox.factory_data.factory import Floor
 from sandbox.vte.database import NAME, SCHEMA
 
 GRANT_READ_ONLY = Path(__file__).resolve().parents[1] / "include" / "sql" / "grant_read_only.sql"
@@ -40,7 +40,7 @@ class Connection(Protocol):
 
 
 class SqlServerStore:
-    """A SQL Server database as the floor writes to it (``sandbox.floor.store.Store``)."""
+    """A SQL Server database as the floor writes to it (``sandbox.factory_data.target_database.TargetDatabase``)."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -182,7 +182,7 @@ def _connect(host: str, port: int, login: str, password: str, database: str) -> 
     deadline = time.monotonic() + START_TIMEOUT_S
     while True:
         try:
-            return pymssql.connect(  # type: ignore[no-any-return]
+            return pymssql.connect(
                 server=host,
                 port=str(port),
                 user=login,

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from sandbox.airflow_stack.errors import StackError
 from sandbox.airflow_stack.guard import Guard
-from sandbox.airflow_stack.sessions import kill_sessions
+from sandbox.airflow_stack.process_sessions import kill_sessions
+from sandbox.airflow_stack.stack_errors import StackError
 
 LOG_TAIL_LINES = 40
 

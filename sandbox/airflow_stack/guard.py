@@ -15,10 +15,10 @@ from contextlib import suppress
 from pathlib import Path
 
 if __package__:
-    from sandbox.airflow_stack.sessions import kill_sessions, session_members
+    from sandbox.airflow_stack.process_sessions import kill_sessions, session_members
 else:  # started as a plain file, so that no caller's import path matters
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-    from sandbox.airflow_stack.sessions import kill_sessions, session_members
+    from sandbox.airflow_stack.process_sessions import kill_sessions, session_members
 
 GRACE_S = 5.0
 

@@ -15,11 +15,11 @@ import sys
 import time
 from pathlib import Path
 
-import psycopg2  # type: ignore[import-untyped]
+import psycopg2  # type: ignore[import-untyped]  # it ships no types
 
 from sandbox.airflow_stack.component import Component
-from sandbox.airflow_stack.errors import StackError
 from sandbox.airflow_stack.guard import Guard
+from sandbox.airflow_stack.stack_errors import StackError
 
 START_TIMEOUT_S = 30.0
 SETTINGS = {

@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 
 from sandbox.airflow_stack.component import Component
-from sandbox.airflow_stack.errors import StackError
 from sandbox.airflow_stack.guard import Guard
+from sandbox.airflow_stack.stack_errors import StackError
 
 PROGRAM = "redis-server"
 START_TIMEOUT_S = 30.0

@@ -14,16 +14,16 @@ from types import TracebackType
 from typing import Any, Self
 
 import httpx
-from celery import Celery
+from celery import Celery  # type: ignore[import-untyped]  # it ships no types
 
+from sandbox.airflow_stack.airflow_api import DagRun, ImportFailure, RestClient, TaskInstance, wait_for_run
 from sandbox.airflow_stack.component import Component, wait_all
 from sandbox.airflow_stack.configuration import StackFolders, airflow_environment
-from sandbox.airflow_stack.errors import AirflowApiError, StackError
 from sandbox.airflow_stack.guard import Guard
-from sandbox.airflow_stack.ports import free_ports
 from sandbox.airflow_stack.postgres import Postgres
 from sandbox.airflow_stack.redis import Redis
-from sandbox.airflow_stack.rest import DagRun, ImportFailure, RestClient, TaskInstance, wait_for_run
+from sandbox.airflow_stack.stack_errors import AirflowApiError, StackError
+from sandbox.airflow_stack.tcp_ports import free_ports
 
 log = logging.getLogger(__name__)
 

@@ -3,7 +3,7 @@
 import argparse
 import os
 
-from sandbox.wats.server import WatsServer
+from sandbox.wats.wats_server import WatsServer
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -6,10 +6,10 @@ from typing import Any
 from fastapi import APIRouter, HTTPException
 from pydantic import BaseModel, ConfigDict, Field
 
-from sandbox.wats.faults import Fault, FaultKind, Faults
+from sandbox.wats.report_store import Process, ReportStore
 from sandbox.wats.request_log import RequestBudget, RequestLog
-from sandbox.wats.settings import RetryAfterForm, ServerSettings
-from sandbox.wats.store import Process, ReportStore
+from sandbox.wats.server_settings import RetryAfterForm, ServerSettings
+from sandbox.wats.wats_faults import Fault, FaultKind, Faults
 
 
 class FaultIn(BaseModel):

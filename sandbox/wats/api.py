@@ -9,29 +9,29 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
-from sandbox.wats.answers import Answer, as_response, json_answer, message_answer
 from sandbox.wats.odata import ODataError, parse_query
-from sandbox.wats.settings import ServerSettings
-from sandbox.wats.store import ReportStore
+from sandbox.wats.report_store import ReportStore
+from sandbox.wats.responses import WatsResponse, as_fastapi, json_response, message_response
+from sandbox.wats.server_settings import ServerSettings
 
 
-def query_headers(store: ReportStore, settings: ServerSettings, query_string: bytes) -> Answer:
+def query_headers(store: ReportStore, settings: ServerSettings, query_string: bytes) -> WatsResponse:
     """Answer `Report/Query/Header` for an undecoded query string."""
     try:
         parameters = parse_qsl(query_string.decode("ascii"), keep_blank_values=True, errors="strict")
     except ValueError:
-        return message_answer(400, "The query string is not valid UTF-8.")
+        return message_response(400, "The query string is not valid UTF-8.")
     try:
         query = parse_query(
             parameters, quoted_guids_only=settings.quoted_guids_only, max_nodes=settings.max_filter_nodes
         )
     except ODataError as exc:
-        return message_answer(400, f"The query specified in the URI is not valid. {exc}")
-    return json_answer(store.headers(query))
+        return message_response(400, f"The query specified in the URI is not valid. {exc}")
+    return json_response(store.headers(query))
 
 
 def create_api(store: ReportStore, settings: ServerSettings) -> APIRouter:
-    """Return the routes, in lower case: IIS ignores the case of a path, and the gate in front lowers it."""
+    """Return the routes, in lower case: IIS ignores the case of a path, and the middleware in front lowers it."""
     api = APIRouter(prefix="/api")
 
     @api.get("/app/version")
@@ -58,7 +58,7 @@ def create_api(store: ReportStore, settings: ServerSettings) -> APIRouter:
 
     @api.get("/report/query/header")
     async def header(request: Request) -> Response:
-        return as_response(query_headers(store, settings, request.scope["query_string"]))
+        return as_fastapi(query_headers(store, settings, request.scope["query_string"]))
 
     @api.get("/report/query/headerbymiscinfo")
     async def header_by_misc_info(
@@ -70,14 +70,14 @@ def create_api(store: ReportStore, settings: ServerSettings) -> APIRouter:
         found = store.headers_by_misc_info(
             description=description, data=data, serial_number=serial_number, process_code=process_code
         )
-        return as_response(json_answer(found))
+        return as_fastapi(json_response(found))
 
     @api.get("/report/wsjf/{report_id}")
     async def wsjf(report_id: UUID) -> Response:
         """Return the report as it was sent, whatever level of detail is asked for."""
         body = store.find_body(str(report_id))
         if body is None:
-            return as_response(message_answer(404, f"Report {report_id} was not found."))
+            return as_fastapi(message_response(404, f"Report {report_id} was not found."))
         return Response(body, media_type="application/json")
 
     return api
@@ -89,12 +89,12 @@ def add_errors(app: FastAPI) -> None:
     async def refused(_request: Request, exc: Exception) -> Response:
         assert isinstance(exc, RequestValidationError)
         first = exc.errors()[0]
-        return as_response(message_answer(400, f"{first['loc'][-1]}: {first['msg']}"))
+        return as_fastapi(message_response(400, f"{first['loc'][-1]}: {first['msg']}"))
 
     async def not_found(request: Request, exc: Exception) -> Response:
         assert isinstance(exc, HTTPException)
         text = f"No HTTP resource was found that matches the request URI '{request.url.path}'."
-        return as_response(message_answer(exc.status_code, text if exc.status_code == 404 else str(exc.detail)))
+        return as_fastapi(message_response(exc.status_code, text if exc.status_code == 404 else str(exc.detail)))
 
     app.add_exception_handler(RequestValidationError, refused)
     app.add_exception_handler(HTTPException, not_found)

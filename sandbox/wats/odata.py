@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import TypeAlias
 from uuid import UUID
 
-from sandbox.wats.instants import ticks_of
+from sandbox.wats.odata_datetimes import ticks_of
 
 TOP_DEFAULT = 10
 TOP_MAX = 10_000

@@ -11,11 +11,11 @@ from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from sandbox.wats.answers import LOGIN_PAGE
 from sandbox.wats.odata import HeaderQuery
+from sandbox.wats.report_store import ReportStore
 from sandbox.wats.reports import RESULT_WORDS, Wsjf, attachments_of, walk_steps
 from sandbox.wats.request_log import RequestLog
-from sandbox.wats.store import ReportStore
+from sandbox.wats.responses import LOGIN_PAGE
 
 PAGE_SIZE = 50
 _SHOWN_AT_MOST = 500

@@ -14,7 +14,7 @@ from uuid import UUID
 
 from pydantic_core import from_json
 
-from sandbox.wats.instants import ticks_of
+from sandbox.wats.odata_datetimes import ticks_of
 
 Wsjf: TypeAlias = dict[str, Any]
 """A parsed report or a part of one."""

@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, FrameLocator, Page, sync_playwright
 
 from sandbox.airflow_stack import AirflowStack
-from sandbox.plant import Plant
+from sandbox.environment import SandboxEnvironment
 from tests.waiting import wait_until
 
 SYNC, RECONCILE, MONITOR, BACKFILL = (f"vte_wats_{kind}" for kind in ("sync", "reconcile", "monitor", "backfill"))
@@ -26,7 +26,7 @@ IMAGES = Path(__file__).parents[2] / "docs" / "images"
 class Site:
     """A plant and the Airflow that syncs it, without a guard band: what an interval leaves, stays a gap."""
 
-    def __init__(self, plant: Plant, airflow: AirflowStack, began_at: datetime) -> None:
+    def __init__(self, plant: SandboxEnvironment, airflow: AirflowStack, began_at: datetime) -> None:
         self.plant, self.airflow, self.began_at = plant, airflow, began_at
 
     def runs(self, state: str) -> list[str]:
@@ -74,7 +74,7 @@ def site(browser: Browser, tmp_path_factory: pytest.TempPathFactory, repository:
     del browser  # without one nothing is started
     home = tmp_path_factory.mktemp("site")
     began_at = datetime.fromtimestamp(time.time() // 300 * 300, UTC) - INTERVALS * timedelta(minutes=5)
-    plant = Plant()
+    plant = SandboxEnvironment()
     ended_at = began_at + INTERVALS * timedelta(minutes=5)  # what the clock goes on to has only what a test loads
     plant.floor.load(plant.db, start=began_at, end=ended_at, runs=60, steps=3)
     settings = plant.floor.settings(storage_path=f"file://{home}/storage", settle_delay_s=0, guard_band_s=0)

@@ -19,8 +19,8 @@ import psycopg2
 import pytest
 
 from sandbox.airflow_stack import AirflowStack
+from sandbox.environment import READER_PASSWORD, SandboxEnvironment
 from sandbox.mail import MailCatcher, forms_of
-from sandbox.plant import READER_PASSWORD, Plant
 from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1500)]
@@ -44,7 +44,7 @@ with DAG("reads_wats", schedule=[Asset("vte_wats_reports")]):
 class Floor:
     """A plant, a mail server and an Airflow between them."""
 
-    def __init__(self, plant: Plant, mail: MailCatcher, airflow: AirflowStack, storage: Path) -> None:
+    def __init__(self, plant: SandboxEnvironment, mail: MailCatcher, airflow: AirflowStack, storage: Path) -> None:
         self.plant, self.mail, self.airflow, self.storage = plant, mail, airflow, storage
 
     def check(self, times: int = 1) -> None:
@@ -86,7 +86,7 @@ def floor(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Iterato
     shutil.copytree(repository / "dags", dags, ignore=shutil.ignore_patterns("__pycache__"))
     (dags / "reads_wats.py").write_text(CONSUMER, encoding="utf-8")
     began_at = datetime.fromtimestamp(time.time() // 60 * 60, UTC) - timedelta(minutes=OLD_INTERVALS)
-    plant = Plant()
+    plant = SandboxEnvironment()
     alerts = {"recipients": ["ops@factory.example"], "failed_syncs_per_hour": 59, "min_free_mb": 1}
     settings = plant.floor.settings(storage_path=f"file://{home}/storage", settle_delay_s=0, alerts=alerts)
     with (

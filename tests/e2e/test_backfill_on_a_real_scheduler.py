@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from sandbox.airflow_stack import AirflowStack
-from sandbox.plant import Plant
+from sandbox.environment import SandboxEnvironment
 from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
@@ -26,7 +26,7 @@ LONG_AGO = timedelta(days=30)
 class Site:
     """A plant with history, and an Airflow whose sync began a quarter of an hour ago."""
 
-    def __init__(self, plant: Plant, airflow: AirflowStack, began_at: datetime) -> None:
+    def __init__(self, plant: SandboxEnvironment, airflow: AirflowStack, began_at: datetime) -> None:
         self.plant, self.airflow, self.began_at = plant, airflow, began_at
 
     def backfill(self, expected: str = "success", **form: Any) -> str:
@@ -74,7 +74,7 @@ class Site:
 def site(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Iterator[Site]:
     home = tmp_path_factory.mktemp("site")
     began_at = datetime.fromtimestamp(time.time() // 300 * 300, UTC) - timedelta(minutes=15)
-    plant = Plant(requests_per_minute=BUDGET)
+    plant = SandboxEnvironment(requests_per_minute=BUDGET)
     settings = plant.floor.settings(storage_path=f"file://{home}/storage", settle_delay_s=0)
     with (
         plant,

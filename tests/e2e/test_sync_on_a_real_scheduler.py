@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from sandbox.airflow_stack import AirflowStack
-from sandbox.plant import Plant
+from sandbox.environment import SandboxEnvironment
 from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
@@ -25,7 +25,7 @@ RUNS = 40
 class Site:
     """A plant and an Airflow that syncs it, and what a test asks about both."""
 
-    def __init__(self, plant: Plant, airflow: AirflowStack, storage: Path) -> None:
+    def __init__(self, plant: SandboxEnvironment, airflow: AirflowStack, storage: Path) -> None:
         self.plant, self.airflow, self.storage = plant, airflow, storage
 
     def sync(self, expected: str = "success", **conf: bool) -> dict[str, int]:
@@ -64,7 +64,7 @@ class Site:
 def site(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Iterator[Site]:
     home = tmp_path_factory.mktemp("site")
     began_at = datetime.fromtimestamp(time.time() // 300 * 300, UTC) - timedelta(minutes=15)
-    plant = Plant()
+    plant = SandboxEnvironment()
     plant.floor.load(plant.db, start=began_at, end=datetime.now(UTC), runs=RUNS, steps=6)
     settings = plant.floor.settings(storage_path=f"file://{home}/storage", settle_delay_s=0)
     with (

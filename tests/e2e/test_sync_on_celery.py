@@ -15,9 +15,9 @@ from celery import Celery
 
 from sandbox.airflow_stack import AirflowStack, TaskInstance
 from sandbox.airflow_stack import redis as broker
-from sandbox.airflow_stack.sessions import session_members
-from sandbox.plant import Plant
-from sandbox.wats.faults import Fault
+from sandbox.airflow_stack.process_sessions import session_members
+from sandbox.environment import SandboxEnvironment
+from sandbox.wats.wats_faults import Fault
 from tests.waiting import wait_until
 
 pytestmark = [
@@ -34,7 +34,7 @@ POST = "/api/Report/WSJF"
 class Site:
     """A plant, an Airflow of several workers that syncs it, and what a test asks about both."""
 
-    def __init__(self, plant: Plant, airflow: AirflowStack, storage: Path) -> None:
+    def __init__(self, plant: SandboxEnvironment, airflow: AirflowStack, storage: Path) -> None:
         self.plant, self.airflow, self.storage = plant, airflow, storage
 
     def load(self, runs: int) -> None:
@@ -80,7 +80,7 @@ class Site:
 def site(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Iterator[Site]:
     home = tmp_path_factory.mktemp("cluster")
     began_at = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=15)
-    plant = Plant()
+    plant = SandboxEnvironment()
     settings = plant.floor.settings(storage_path=f"file://{home}/storage", settle_delay_s=0, batch_size=20)
     with (
         plant,
@@ -131,7 +131,7 @@ def stalled(site: Site) -> Stalled:
     return Stalled(run_id, at_work, process, idle)
 
 
-def patient(plant: Plant) -> dict[str, dict[str, Any]]:
+def patient(plant: SandboxEnvironment) -> dict[str, dict[str, Any]]:
     """Return the plant's connections; requests to WATS wait longer than any test."""
     connections = plant.connections
     connections["wats_default"]["extra"]["timeout_s"] = 600

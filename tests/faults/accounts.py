@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from sandbox.wats.store import Cause
+from sandbox.wats.report_store import Cause
 from tests.faults.content import Tables, differences
 from tests.faults.site import Site
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cryptography.fernet import Fernet, InvalidToken
 
-from sandbox.plant import READER_PASSWORD
+from sandbox.environment import READER_PASSWORD
 from tests.faults.site import Site
 
 

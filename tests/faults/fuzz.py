@@ -27,8 +27,8 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from upath import UPath
 
-from sandbox.plant import Plant
-from sandbox.wats.store import Cause
+from sandbox.environment import SandboxEnvironment
+from sandbox.wats.report_store import Cause
 from tests.faults.content import Tables, clean, differences, refusal
 from vte_wats.config.settings import Settings
 from vte_wats.domain.errors import VteWatsError
@@ -208,7 +208,10 @@ class Verdict:
 
 def fuzz(runs: int, number: int) -> Verdict:
     """Carry a fuzzed database from VTE to WATS, twice, and compare every run."""
-    with tempfile.TemporaryDirectory(prefix="vte-wats-fuzz-") as folder, Plant(seed=number, timezone=ZONE) as plant:
+    with (
+        tempfile.TemporaryDirectory(prefix="vte-wats-fuzz-") as folder,
+        SandboxEnvironment(seed=number, timezone=ZONE) as plant,
+    ):
         plant.db.insert_rows(tables_of(runs, number))
         with _environment(plant):
             now_at = datetime.now(UTC)
@@ -254,7 +257,7 @@ def _transfer(folder: UPath, now_at: datetime, time: str) -> tuple[Counter[str],
     return counts, raised
 
 
-def _compared(plant: Plant, folder: UPath, counts: Counter[str], now_at: datetime) -> Iterator[str]:
+def _compared(plant: SandboxEnvironment, folder: UPath, counts: Counter[str], now_at: datetime) -> Iterator[str]:
     """Compare every run of the database with its report or its letter; nothing here comes from the product's mapping."""
     tables, store = Tables(plant.db.query), plant.wats.store
     letters = {str(one.index_guid): one for one in DeadLetters(folder)}
@@ -303,10 +306,10 @@ def _is_due(row: Row, now_at: datetime) -> bool:
 
 
 @contextmanager
-def _environment(plant: Plant) -> Iterator[None]:
+def _environment(plant: SandboxEnvironment) -> Iterator[None]:
     """Let hooks find the plant's connections where Airflow looks first."""
     before = dict(os.environ)
-    os.environ.update(plant.environment)
+    os.environ.update(plant.environment_variables)
     try:
         yield
     finally:

@@ -22,13 +22,13 @@ import psycopg2
 
 from sandbox.airflow_stack import AirflowStack
 from sandbox.airflow_stack.component import Component
-from sandbox.airflow_stack.errors import StackError
-from sandbox.airflow_stack.sessions import session_members
+from sandbox.airflow_stack.process_sessions import session_members
 from sandbox.airflow_stack.stack import COMMANDS
+from sandbox.airflow_stack.stack_errors import StackError
+from sandbox.environment import SandboxEnvironment
 from sandbox.mail import MailCatcher
-from sandbox.plant import Plant
 from sandbox.sqlserver import faults as vte_faults
-from sandbox.wats import faults as wats_faults
+from sandbox.wats import wats_faults
 from sandbox.wats.request_log import Request
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -57,7 +57,7 @@ class Story:
 class Site:
     """One plant, one Airflow. :meth:`fresh` empties both databases between cases; the watermark goes on."""
 
-    def __init__(self, plant: Plant, airflow: AirflowStack, mail: MailCatcher, home: Path) -> None:
+    def __init__(self, plant: SandboxEnvironment, airflow: AirflowStack, mail: MailCatcher, home: Path) -> None:
         self.plant, self.airflow, self.mail, self.home = plant, airflow, mail, home
         self.storage = home / "storage"
         self.zone = ZoneInfo(plant.floor.timezone)
@@ -401,7 +401,7 @@ def _escaped(run_id: str) -> str:
     return run_id.replace(":", "%3A").replace("+", "%2B").replace(".", "%2E")
 
 
-def _connections(plant: Plant) -> dict[str, dict[str, Any]]:
+def _connections(plant: SandboxEnvironment) -> dict[str, dict[str, Any]]:
     connections = plant.connections
     connections["vte_default"]["extra"] = {"timeout": TIMEOUT_S, "login_timeout": TIMEOUT_S}
     connections["wats_default"]["extra"] = {
@@ -421,7 +421,7 @@ def open_site(home: Path, seed: int, *, live: bool = False) -> Iterator[Site]:
     """
     began_at = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(minutes=15)
     with (
-        Plant(seed=seed) as plant,
+        SandboxEnvironment(seed=seed) as plant,
         MailCatcher() as mail,
         AirflowStack(
             home=home / "airflow",

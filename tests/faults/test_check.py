@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from sandbox.plant import Plant
+from sandbox.environment import SandboxEnvironment
 from tests.faults.content import Tables, differences
 from tests.faults.mutations import MUTATIONS
 from vte_wats.config.settings import parse_settings
@@ -25,8 +25,8 @@ Report = dict[str, Any]
 @pytest.fixture(scope="module")
 def compared() -> tuple[Report, Callable[[Report], list[str]]]:
     """A right report, and the comparison with the rows it was made from."""
-    with Plant() as plant, pytest.MonkeyPatch.context() as patch:
-        for name, text in plant.environment.items():
+    with SandboxEnvironment() as plant, pytest.MonkeyPatch.context() as patch:
+        for name, text in plant.environment_variables.items():
             patch.setenv(name, text)
         end = datetime(2026, 3, 2, 10, tzinfo=UTC)
         plant.floor.load(plant.db, start=end - timedelta(minutes=9), end=end, runs=1, steps=40)

@@ -16,12 +16,12 @@ import pytest
 from airflow.providers.microsoft.mssql.hooks.mssql import MsSqlHook
 from airflow.sdk import Connection
 
-from sandbox.plant import READER, READER_PASSWORD, WRITER_PASSWORD
+from sandbox.environment import READER, READER_PASSWORD, WRITER_PASSWORD
 from sandbox.seed_sql_server import SqlServerStore
 from sandbox.sqlserver.database import Database
 from sandbox.sqlserver.server import Login, SqlServer
 from sandbox.vte.database import NAME, SCHEMA, open_database
-from sandbox.wats.server import WatsServer
+from sandbox.wats.wats_server import WatsServer
 from tests.integration.in_process import bag, site  # noqa: F401 -- fixtures
 
 

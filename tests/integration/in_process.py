@@ -14,7 +14,7 @@ from airflow.models.variable import Variable
 from airflow.utils.db import initdb
 from airflow.utils.session import create_session
 
-from sandbox.plant import Plant
+from sandbox.environment import SandboxEnvironment
 
 STATE, HISTORY, PROGRESS = "vte_wats_state", "vte_wats_history", "vte_wats_backfill"
 DEFAULTS = {"accept_identity": False, "dry_run": False, "force": False}  # DAG.test keeps what a run before was given
@@ -24,7 +24,7 @@ BEGIN_AT = datetime(2026, 3, 2, tzinfo=UTC)  # the start date of the tests
 class Site:
     """The DAGs that carry runs against a plant, run task by task."""
 
-    def __init__(self, plant: Plant, bag: DagBag) -> None:
+    def __init__(self, plant: SandboxEnvironment, bag: DagBag) -> None:
         self.plant, self._bag = plant, bag
         self.refusal = ""
         for dag_id in ("vte_wats_sync", "vte_wats_reconcile", "vte_wats_backfill"):
@@ -70,10 +70,10 @@ def site(bag, tmp_path, monkeypatch) -> Iterator[Site]:
         session.query(DagRun).delete()
     for name in (STATE, HISTORY, PROGRESS):
         Variable.delete(name)
-    plant = Plant()
+    plant = SandboxEnvironment()
     plant.floor.load(plant.db, start=BEGIN_AT, end=BEGIN_AT + timedelta(minutes=15), runs=9, steps=2)
     with plant:
-        for name, value in plant.environment.items():
+        for name, value in plant.environment_variables.items():
             monkeypatch.setenv(name, value)
         settings = plant.floor.settings(storage_path=f"file://{tmp_path}")
         monkeypatch.setenv("AIRFLOW_VAR_VTE_WATS", json.dumps(settings))

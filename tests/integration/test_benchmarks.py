@@ -16,7 +16,7 @@ pytestmark = pytest.mark.timeout(600)
 
 @pytest.fixture(autouse=True)
 def _environment() -> Iterator[None]:
-    """Leave no connection to a plant that is gone to the tests after."""
+    """Leave no connection to a environment that is gone to the tests after."""
     before = dict(os.environ)
     yield
     for name in os.environ.keys() - before.keys():

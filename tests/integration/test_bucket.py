@@ -19,7 +19,7 @@ from airflow.models.variable import Variable
 from airflow.utils.session import create_session
 from upath import UPath
 
-from sandbox.plant import Plant
+from sandbox.environment import SandboxEnvironment
 from tests.bucket import CONN_ID, Bucket
 from tests.integration.in_process import BEGIN_AT, STATE
 from tests.unit.builders import a_run, a_settings, guid_of
@@ -162,27 +162,27 @@ def test_a_place_that_cannot_be_opened_stops_with_what_is_missing(place, reason)
 
 
 @pytest.fixture
-def plant(bag, place, monkeypatch) -> Iterator[Plant]:
+def plant(bag, place, monkeypatch) -> Iterator[SandboxEnvironment]:
     with create_session() as session:
         session.query(DagRun).delete()
     Variable.delete(STATE)
-    with Plant() as plant:
-        for name, value in plant.environment.items():
+    with SandboxEnvironment() as plant:
+        for name, value in plant.environment_variables.items():
             monkeypatch.setenv(name, value)
         monkeypatch.setenv("AIRFLOW_VAR_VTE_WATS", json.dumps(plant.floor.settings(storage_path=place)))
         yield plant
 
 
-def load(plant: Plant, runs: int, oddities: tuple[str, ...] = ()) -> None:
+def load(plant: SandboxEnvironment, runs: int, oddities: tuple[str, ...] = ()) -> None:
     end = BEGIN_AT + timedelta(minutes=4)
     plant.floor.load(plant.db, start=BEGIN_AT, end=end, runs=runs, steps=5, oddities=list(oddities))
 
 
-def in_vte(plant: Plant) -> set[UUID]:
+def in_vte(plant: SandboxEnvironment) -> set[UUID]:
     return {UUID(guid) for guid in plant.source}
 
 
-def in_wats(plant: Plant) -> dict[UUID, int]:
+def in_wats(plant: SandboxEnvironment) -> dict[UUID, int]:
     return {UUID(guid): count for guid, count in plant.receipts.items()}
 
 

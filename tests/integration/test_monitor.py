@@ -18,8 +18,8 @@ from airflow.sdk import Variable as SdkVariable
 from airflow.utils.session import create_session
 from upath import UPath
 
+from sandbox.environment import READER_PASSWORD, SandboxEnvironment
 from sandbox.mail import MailCatcher, forms_of
-from sandbox.plant import READER_PASSWORD, Plant
 from tests.bucket import AWAY
 from tests.unit.builders import a_run
 from vte_wats.alerting.missed_deadline import MissedDeadline
@@ -40,7 +40,9 @@ BEGIN_AT = datetime(2026, 3, 2, tzinfo=UTC)  # the start date of the tests
 class Monitored:
     """A plant, a mail server, and the DAGs, run task by task in this process."""
 
-    def __init__(self, plant: Plant, mail: MailCatcher, bag: DagBag, storage: str, monkeypatch: Any) -> None:
+    def __init__(
+        self, plant: SandboxEnvironment, mail: MailCatcher, bag: DagBag, storage: str, monkeypatch: Any
+    ) -> None:
         self.plant, self.mail, self.storage = plant, mail, storage
         self._bag, self._monkeypatch = bag, monkeypatch
         for one in bag.dags["vte_wats_sync"].tasks:
@@ -96,10 +98,10 @@ def monitored(bag, tmp_path, monkeypatch) -> Iterator[Monitored]:
         session.query(DagRun).delete()
     for name in VARIABLES:
         Variable.delete(name)
-    plant = Plant()
+    plant = SandboxEnvironment()
     plant.floor.load(plant.db, start=BEGIN_AT, end=BEGIN_AT + timedelta(minutes=15), runs=9, steps=2)
     with plant, MailCatcher() as mail:
-        for name, value in plant.environment.items():
+        for name, value in plant.environment_variables.items():
             monkeypatch.setenv(name, value)
         monkeypatch.setenv("AIRFLOW_CONN_SMTP_DEFAULT", json.dumps(mail.connection))
         one = Monitored(plant, mail, bag, f"file://{tmp_path}", monkeypatch)

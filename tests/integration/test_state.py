@@ -15,7 +15,7 @@ from airflow.models.taskinstance import TaskInstance
 from airflow.models.variable import Variable
 from airflow.utils.session import create_session
 
-from sandbox.plant import Plant
+from sandbox.environment import SandboxEnvironment
 from tests.integration.in_process import BEGIN_AT, STATE, Site
 
 
@@ -56,7 +56,7 @@ def refused(site: Site, words: str, **given: Any) -> bool:
 def test_another_server_stops_until_it_is_accepted(site, monkeypatch):
     assert site.sync(5) == "success"
     before = site.state
-    moved = Plant()
+    moved = SandboxEnvironment()
     moved.vte._around = replace(moved.vte._around, server_name="FLOOR-2")
     with moved:
         monkeypatch.setenv("AIRFLOW_CONN_VTE_DEFAULT", json.dumps(moved.connections["vte_default"]))

@@ -200,12 +200,12 @@ def test_health_says_the_same_to_the_log(ask, caplog):
 
 def test_health_keeps_the_text_of_a_wrong_option_to_the_log(ask, monkeypatch, caplog):
     caplog.set_level(logging.WARNING)
-    monkeypatch.setenv("AIRFLOW__VTE_WATS__SITES", "Plant 7")
+    monkeypatch.setenv("AIRFLOW__VTE_WATS__SITES", "SandboxEnvironment 7")
     answer = ask("health", None)
     assert answer.status_code == 503
-    assert "Plant 7" not in answer.text
+    assert "SandboxEnvironment 7" not in answer.text
     assert "VW924" in caplog.text
-    assert "Plant 7" in caplog.text
+    assert "SandboxEnvironment 7" in caplog.text
 
 
 def test_health_asks_the_database_once_whatever_a_year_has_left(ask, airflow):

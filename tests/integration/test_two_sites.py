@@ -14,7 +14,7 @@ from airflow.models.variable import Variable
 from airflow.utils.db import initdb
 from airflow.utils.session import create_session
 
-from sandbox.plant import Plant
+from sandbox.environment import SandboxEnvironment
 from tests.integration.in_process import BEGIN_AT
 
 NAMES = ("oslo", "bergen")
@@ -23,7 +23,7 @@ NAMES = ("oslo", "bergen")
 class Sites:
     """Both plants, and the DAGs that serve them."""
 
-    def __init__(self, plants: dict[str, Plant], bag: DagBag, storage: Path) -> None:
+    def __init__(self, plants: dict[str, SandboxEnvironment], bag: DagBag, storage: Path) -> None:
         self.plants, self._bag, self._storage = plants, bag, storage
 
     def run(self, kind: str, name: str, at: datetime | None = None, **conf) -> str:
@@ -64,7 +64,7 @@ def sites(repository, tmp_path, monkeypatch) -> Iterator[Sites]:
     assert bag.import_errors == {}
     for dag in bag.dags.values():
         dag.deadline = None  # as in in_process.py
-    plants = {name: Plant(seed=number, timezone="Europe/Oslo") for number, name in enumerate(NAMES)}
+    plants = {name: SandboxEnvironment(seed=number, timezone="Europe/Oslo") for number, name in enumerate(NAMES)}
     with plants["oslo"], plants["bergen"]:
         for name, plant in plants.items():
             plant.floor.load(plant.db, start=BEGIN_AT, end=BEGIN_AT + timedelta(minutes=4), runs=8, steps=2)

@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 import pytest
 from upath import UPath
 
-from sandbox.plant import READER, READER_PASSWORD
+from sandbox.environment import READER, READER_PASSWORD
 from sandbox.sqlserver.server import Login, SqlServer
 from sandbox.vte.database import NAME, SCHEMA, open_database
 from tests.integration.conftest import hook_to

@@ -26,8 +26,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from pywats.core.async_client import AsyncHttpClient
 
-from sandbox.wats.faults import Fault, FaultKind
-from sandbox.wats.server import WatsServer
+from sandbox.wats.wats_faults import Fault, FaultKind
+from sandbox.wats.wats_server import WatsServer
 from vte_wats.config.settings import ExistenceCheck
 from vte_wats.domain.errors import FatalError, RejectedError, RetriableError
 from vte_wats.domain.report import NaturalKey, Report

@@ -16,9 +16,8 @@ import pytest
 import yaml
 from airflow.configuration import conf
 
-from sandbox import seed_sql_server
-from sandbox.compose import answers
-from sandbox.floor.factory import Floor
+from sandbox import seed_airflow, seed_sql_server
+from sandbox.factory_data.factory import Floor
 from vte_wats.config.dag_options import OPTIONS
 from vte_wats.config.settings import parse_settings
 from vte_wats.config.sites import Site
@@ -198,9 +197,9 @@ def test_sandbox_programs_accept_the_arguments_that_compose_gives():
 
 
 def test_sandbox_answers_are_those_of_the_floor_and_pass_validation():
-    assert Floor(1).settings(alerts=answers.SETTINGS["alerts"]) == answers.SETTINGS
-    parse_settings(json.dumps(answers.SETTINGS))
-    connections = answers.connections("vte-password", "wats-password")
+    assert Floor(1).settings(alerts=seed_airflow.SETTINGS["alerts"]) == seed_airflow.SETTINGS
+    parse_settings(json.dumps(seed_airflow.SETTINGS))
+    connections = seed_airflow.connections("vte-password", "wats-password")
     assert set(connections) == {"vte_default", "wats_default", "smtp_default"}
     wats = {"extra": None, **connections["wats_default"]}
     WatsConnection.parse("wats_default", **{k: wats[k] for k in ("host", "port", "login", "password", "extra")})

@@ -15,8 +15,8 @@ import pytest
 
 from sandbox.airflow_stack import AirflowStack, StackError
 from sandbox.airflow_stack.guard import Guard
-from sandbox.airflow_stack.ports import is_listening
 from sandbox.airflow_stack.redis import Redis
+from sandbox.airflow_stack.tcp_ports import is_listening
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.e2e

@@ -6,7 +6,7 @@ import pytest
 import sqlglot
 from sqlglot import exp
 
-from tests.sandbox.floor_store import SCHEMA, FloorStore, schema_tables
+from tests.sandbox.in_memory_vte import SCHEMA, InMemoryVte, schema_tables
 
 TEXT = SCHEMA.read_text(encoding="utf-8")
 
@@ -97,7 +97,7 @@ def test_the_master_guids_have_the_names_that_runs_refer_to_them_by():
 def test_test_data_has_no_key_that_an_extraction_could_lean_on(table):
     body = re.search(rf"CREATE TABLE \[dbo\]\.\[{table}\] \((.*?)\n\);", TEXT, re.DOTALL)[1]
     assert not re.search(r"\b(PRIMARY|UNIQUE|IDENTITY|ROWVERSION)\b", body, re.IGNORECASE)
-    store = FloorStore()
+    store = InMemoryVte()
     row = {"Index_GUID": "0b80becc-cc50-4a06-b859-378ab9025f5c", "TestStepNumber": 1}
     store.insert_rows({table: [row, row]})
     assert store.value(f'SELECT count(*) FROM "{table}"') == 2

@@ -12,7 +12,7 @@ import sqlglot
 from sqlglot import exp
 
 from sandbox import seed_sql_server
-from sandbox.floor.factory import Floor
+from sandbox.factory_data.factory import Floor
 from sandbox.seed_sql_server import SqlServerStore, batches, furnish, insert, literal, prepare
 from sandbox.sqlserver.database import Database
 from sandbox.sqlserver.server import Login, SqlServer

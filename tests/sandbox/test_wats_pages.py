@@ -11,7 +11,7 @@ import pytest
 
 from sandbox.wats.example import example_report
 from sandbox.wats.pages import lines_of
-from sandbox.wats.server import WatsServer
+from sandbox.wats.wats_server import WatsServer
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>{{7*7}}&amp;"

@@ -20,7 +20,7 @@ from pywats.domains.report.report_models.uut.uut_info import UUTInfo
 from pywats.models import UURReport, UUTReport
 from pywats.shared.enums import CompOp
 
-from sandbox.wats.server import WatsServer
+from sandbox.wats.wats_server import WatsServer
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 SAMPLES = Path(__file__).resolve().parents[3] / "shared" / "wats" / "wsjf"

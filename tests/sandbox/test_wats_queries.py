@@ -12,7 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sandbox.wats.example import example_report
-from sandbox.wats.instants import text_of_ticks, ticks_of
 from sandbox.wats.odata import (
     COLUMNS_BY_NAME,
     Comparison,
@@ -28,8 +27,9 @@ from sandbox.wats.odata import (
     parse_filter,
     to_sql,
 )
-from sandbox.wats.server import WatsServer
-from sandbox.wats.store import DEFAULT_PROCESSES, ReportStore
+from sandbox.wats.odata_datetimes import text_of_ticks, ticks_of
+from sandbox.wats.report_store import DEFAULT_PROCESSES, ReportStore
+from sandbox.wats.wats_server import WatsServer
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 IDS = [example_report(number)["id"] for number in range(1, 31)]

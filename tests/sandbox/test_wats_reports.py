@@ -8,8 +8,8 @@ import httpx
 import pytest
 
 from sandbox.wats.example import example_report
-from sandbox.wats.server import WatsServer
-from sandbox.wats.store import DEFAULT_PROCESSES, Cause, Process
+from sandbox.wats.report_store import DEFAULT_PROCESSES, Cause, Process
+from sandbox.wats.wats_server import WatsServer
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 

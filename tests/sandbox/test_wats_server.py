@@ -15,9 +15,9 @@ import httpx
 import pytest
 
 from sandbox.wats.example import example_report
-from sandbox.wats.faults import Fault, FaultKind
-from sandbox.wats.server import WatsServer
-from sandbox.wats.store import DEFAULT_PROCESSES
+from sandbox.wats.report_store import DEFAULT_PROCESSES
+from sandbox.wats.wats_faults import Fault, FaultKind
+from sandbox.wats.wats_server import WatsServer
 
 REPORT = example_report()
 POST = "/api/Report/WSJF"

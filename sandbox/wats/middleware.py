@@ -1,4 +1,4 @@
-"""The gate in front of the application: IIS's limits, credentials, budget, log, latency and the scripted faults.
+"""The middleware in front of the application: IIS's limits, credentials, budget, log, latency and the scripted faults.
 
 It speaks ASGI and, for faults of the connection, takes hold of uvicorn's transport: a reset is a real RST on the wire.
 Posted reports are answered here without entering FastAPI, because benchmarks post thousands of them.
@@ -23,29 +23,29 @@ from uuid import NAMESPACE_OID, UUID, uuid4, uuid5
 from pydantic_core import to_json
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from sandbox.wats.answers import (
-    LOGIN_PAGE,
-    Answer,
-    html_answer,
-    insert_result,
-    json_answer,
-    message_answer,
-    not_found_by_iis,
-)
-from sandbox.wats.faults import Fault, FaultKind, Faults
+from sandbox.wats.report_store import ReportStore
 from sandbox.wats.reports import ReportRefusedError, parse_report
 from sandbox.wats.request_log import Request, RequestBudget, RequestLog
-from sandbox.wats.settings import RetryAfterForm, ServerSettings
-from sandbox.wats.store import ReportStore
+from sandbox.wats.responses import (
+    LOGIN_PAGE,
+    WatsResponse,
+    html_response,
+    insert_result,
+    json_response,
+    message_response,
+    not_found_by_iis,
+)
+from sandbox.wats.server_settings import RetryAfterForm, ServerSettings
+from sandbox.wats.wats_faults import Fault, FaultKind, Faults
 
 _POST_PATH = "/api/report/wsjf"
 _PARTIAL_FLUSH_S = 0.05
-_DRIP_PIECES = 20
+_DRIP_PARTS = 20
 _DEAF_S = 30.0
 
 
-class Gate:
-    """ASGI application that lets requests under `/api` through to `app` only if nothing speaks against it."""
+class WatsMiddleware:
+    """ASGI application that lets requests under `/api` through to `app` only if nothing refuses them."""
 
     def __init__(
         self,
@@ -101,38 +101,38 @@ class Gate:
         self._log.add(request)
         headers = dict(scope["headers"])
         try:
-            answer = self._refusal(scope, headers, body)
+            response = self._refusal(scope, headers, body)
             fault = None
-            if answer is None:
+            if response is None:
                 fault = self._faults.strike(request.method, target, body)
                 if self._settings.latency_s > 0:
                     await self._pause(self._settings.latency_s)
                 if fault is None:
-                    answer = await self._answer(scope, body, request)
+                    response = await self._respond(scope, body, request)
             if fault is not None:
                 request.fault = str(fault.kind)
                 await self._spoil(fault, request, body, scope=scope, receive=receive, send=send)
-            elif answer is not None:
-                request.status = answer.status
-                await _send(send, answer)
+            elif response is not None:
+                request.status = response.status
+                await _send(send, response)
         finally:
             request.duration_s = time.perf_counter() - began
 
     # ------------------------------------------------------------------------------------------------- admission
-    def _refusal(self, scope: Scope, headers: dict[bytes, bytes], body: bytes) -> Answer | None:
+    def _refusal(self, scope: Scope, headers: dict[bytes, bytes], body: bytes) -> WatsResponse | None:
         if len(scope["query_string"]) > self._settings.max_query_string_chars:
             return not_found_by_iis()
         if len(body) > self._settings.max_body_size_bytes:
-            return message_answer(413, f"The request body exceeds {self._settings.max_body_size_bytes} bytes.")
+            return message_response(413, f"The request body exceeds {self._settings.max_body_size_bytes} bytes.")
         scheme, _, token = headers.get(b"authorization", b"").partition(b" ")
         if scheme.lower() != b"basic" or not hmac.compare_digest(token.strip(), self._credentials):
             challenge = {"WWW-Authenticate": 'Basic realm="WATS"'}
-            return message_answer(401, "Authorization has been denied for this request.", challenge)
+            return message_response(401, "Authorization has been denied for this request.", challenge)
         wait_s = self._budget.wait_s()
         if wait_s is not None:
-            return message_answer(429, "Too many requests.", {"Retry-After": self._retry_after(wait_s)})
+            return message_response(429, "Too many requests.", {"Retry-After": self._retry_after(wait_s)})
         if b"content-encoding" in headers and headers[b"content-encoding"] != b"identity":
-            return message_answer(415, "Content-Encoding is not supported.")
+            return message_response(415, "Content-Encoding is not supported.")
         return None
 
     def _retry_after(self, wait_s: float) -> str:
@@ -142,10 +142,10 @@ class Gate:
         return str(seconds)
 
     # --------------------------------------------------------------------------------------------------- answers
-    async def _answer(
+    async def _respond(
         self, scope: Scope, body: bytes, request: Request, quarantine_reason: str | None = None
-    ) -> Answer:
-        """Carry the request out."""
+    ) -> WatsResponse:
+        """Process the request."""
         path = scope["path"].lower().rstrip("/")
         if request.method == "POST" and path == _POST_PATH:
             return self._post_report(body, request, quarantine_reason)
@@ -153,7 +153,7 @@ class Gate:
             request.report_id = path.rpartition("/")[2]
         return await _collected(self._app, {**scope, "path": path, "raw_path": path.encode()}, body)
 
-    def _post_report(self, body: bytes, request: Request, quarantine_reason: str | None) -> Answer:
+    def _post_report(self, body: bytes, request: Request, quarantine_reason: str | None) -> WatsResponse:
         try:
             report = parse_report(body)
             if isinstance(report.get("id"), str):
@@ -163,7 +163,7 @@ class Gate:
                     body = to_json(report)
             received = self._store.receive_parsed(report, body, quarantine_reason=quarantine_reason)
         except ReportRefusedError as exc:
-            return message_answer(400, str(exc))
+            return message_response(400, str(exc))
         return insert_result(received.id, received.number, in_array=self._settings.answers_with_array)
 
     # ---------------------------------------------------------------------------------------------------- faults
@@ -171,10 +171,10 @@ class Gate:
         self, fault: Fault, request: Request, body: bytes, *, scope: Scope, receive: Receive, send: Send
     ) -> None:
         """Answer as the fault says. A request that is invalid anyway gets its refusal."""
-        usual: Answer | None = None
+        usual: WatsResponse | None = None
         if fault.takes_effect:
             reason = fault.reason if fault.kind is FaultKind.QUARANTINE else None
-            usual = await self._answer(scope, body, request, reason)
+            usual = await self._respond(scope, body, request, reason)
         else:
             request.report_id = _report_id(scope, body)
         match fault.kind:
@@ -185,22 +185,22 @@ class Gate:
                 _transport(receive).close()
                 return
             case FaultKind.RESET_INSIDE:
-                answer = usual or json_answer({})
-                request.status = answer.status
-                await self._send_half(send, answer)
+                response = usual or json_response({})
+                request.status = response.status
+                await self._send_half(send, response)
                 _reset(receive)
                 return
             case FaultKind.STORE_THEN_TIMEOUT | FaultKind.STALL:
                 if not await self._held(receive, fault.delay_s):
                     return
             case FaultKind.DRIP:
-                answer = usual or json_answer({})
-                request.status = answer.status
-                await self._drip(send, answer, 1.0 if fault.delay_s is None else fault.delay_s)
+                response = usual or json_response({})
+                request.status = response.status
+                await self._drip(send, response, 1.0 if fault.delay_s is None else fault.delay_s)
                 return
-        answer = _spoilt(fault, usual, request.report_id)
-        request.status = answer.status
-        await _send(send, answer)
+        response = _spoilt(fault, usual, request.report_id)
+        request.status = response.status
+        await _send(send, response)
 
     async def _ignore(self, fault: Fault, scope: Scope, receive: Receive) -> None:
         """Leave a request unread; the server's own buffers fill up, and then the client can write no more."""
@@ -228,44 +228,46 @@ class Gate:
             _transport(receive).close()
         return not done
 
-    async def _send_half(self, send: Send, answer: Answer) -> None:
-        await send(_start(answer))
-        await send({"type": "http.response.body", "body": answer.body[: len(answer.body) // 2], "more_body": True})
+    async def _send_half(self, send: Send, response: WatsResponse) -> None:
+        await send(_start(response))
+        await send({"type": "http.response.body", "body": response.body[: len(response.body) // 2], "more_body": True})
         await self._pause(_PARTIAL_FLUSH_S)
 
-    async def _drip(self, send: Send, answer: Answer, delay_s: float) -> None:
-        await send(_start(answer))
-        size = max(1, -(-len(answer.body) // _DRIP_PIECES))
-        pieces = [answer.body[at : at + size] for at in range(0, len(answer.body), size)]
-        for piece in pieces:
-            await self._pause(delay_s / len(pieces))
-            await send({"type": "http.response.body", "body": piece, "more_body": True})
+    async def _drip(self, send: Send, response: WatsResponse, delay_s: float) -> None:
+        await send(_start(response))
+        size = max(1, -(-len(response.body) // _DRIP_PARTS))
+        parts = [response.body[at : at + size] for at in range(0, len(response.body), size)]
+        for part in parts:
+            await self._pause(delay_s / len(parts))
+            await send({"type": "http.response.body", "body": part, "more_body": True})
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-def _spoilt(fault: Fault, usual: Answer | None, report_id: str | None) -> Answer:
+def _spoilt(fault: Fault, usual: WatsResponse | None, report_id: str | None) -> WatsResponse:
     """Return the answer of a fault that leaves the connection whole."""
     match fault.kind:
         case FaultKind.STATUS | FaultKind.STORE_THEN_STATUS:
             headers = {} if fault.retry_after is None else {"Retry-After": str(fault.retry_after)}
-            return message_answer(fault.status, fault.message or f"Scripted fault {fault.status}.", headers)
+            return message_response(fault.status, fault.message or f"Scripted fault {fault.status}.", headers)
         case FaultKind.HTML:
-            return html_answer(LOGIN_PAGE)
+            return html_response(LOGIN_PAGE)
         case FaultKind.REDIRECT:
-            return html_answer(b"", 302, {"Location": fault.location})
+            return html_response(b"", 302, {"Location": fault.location})
         case FaultKind.EMPTY_200:
-            return Answer(200, b"")
+            return WatsResponse(200, b"")
         case FaultKind.JSON_200:
-            return json_answer(fault.json)
+            return json_response(fault.json)
         case FaultKind.WRONG_ID:
             return insert_result(str(uuid4()), 1)
         case FaultKind.NO_STORE:
             return insert_result(report_id or str(uuid4()), 1)
         case FaultKind.TRUNCATED_JSON:
-            answer = usual or json_answer({})
-            return Answer(answer.status, answer.body[: len(answer.body) // 2], answer.content_type, answer.headers)
+            response = usual or json_response({})
+            return WatsResponse(
+                response.status, response.body[: len(response.body) // 2], response.content_type, response.headers
+            )
         case _:
-            return usual or json_answer({})
+            return usual or json_response({})
 
 
 def _report_id(scope: Scope, body: bytes) -> str | None:
@@ -283,34 +285,34 @@ def _report_id(scope: Scope, body: bytes) -> str | None:
 # -------------------------------------------------------------------------------------------------------------- ASGI
 async def _whole_body(receive: Receive) -> bytes | None:
     """Return the request's body, or None if the client left before it was complete."""
-    pieces: list[bytes] = []
+    parts: list[bytes] = []
     while True:
         message = await receive()
         if message["type"] != "http.request":
             return None
-        pieces.append(message.get("body", b""))
+        parts.append(message.get("body", b""))
         if not message.get("more_body", False):
-            return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-def _start(answer: Answer) -> Message:
-    headers = {"Content-Type": answer.content_type, **answer.headers, "Content-Length": str(len(answer.body))}
+def _start(response: WatsResponse) -> Message:
+    headers = {"Content-Type": response.content_type, **response.headers, "Content-Length": str(len(response.body))}
     return {
         "type": "http.response.start",
-        "status": answer.status,
+        "status": response.status,
         "headers": [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()],
     }
 
 
-async def _send(send: Send, answer: Answer) -> None:
-    await send(_start(answer))
-    await send({"type": "http.response.body", "body": answer.body})
+async def _send(send: Send, response: WatsResponse) -> None:
+    await send(_start(response))
+    await send({"type": "http.response.body", "body": response.body})
 
 
-async def _collected(app: ASGIApp, scope: Scope, body: bytes) -> Answer:
-    """Run the application on an already received body and return its whole answer."""
+async def _collected(app: ASGIApp, scope: Scope, body: bytes) -> WatsResponse:
+    """Run the application on an already received body and return its whole response."""
     start: dict[str, Any] = {}
-    pieces: list[bytes] = []
+    parts: list[bytes] = []
 
     async def receive() -> Message:
         return {"type": "http.request", "body": body, "more_body": False}
@@ -319,13 +321,13 @@ async def _collected(app: ASGIApp, scope: Scope, body: bytes) -> Answer:
         if message["type"] == "http.response.start":
             start.update(message)
         else:
-            pieces.append(message.get("body", b""))
+            parts.append(message.get("body", b""))
 
     await app(scope, receive, send)
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in start["headers"]}
     headers.pop("content-length", None)
     content_type = headers.pop("content-type", "text/plain")
-    return Answer(start["status"], b"".join(pieces), content_type, headers)
+    return WatsResponse(start["status"], b"".join(parts), content_type, headers)
 
 
 async def _gone(receive: Receive) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.floor.factory import Floor
-from tests.sandbox.floor_store import FloorStore
+from sandbox.factory_data.factory import Floor
+from tests.sandbox.in_memory_vte import InMemoryVte
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -39,7 +39,7 @@ class _Clock:
 def test_a_live_station_commits_the_header_first_and_the_steps_in_a_transaction_of_their_own():
     looked = threading.Event()
 
-    class Waiting(FloorStore):
+    class Waiting(InMemoryVte):
         def insert_rows(self, rows):
             if STEP_TABLES & rows.keys():
                 looked.wait(60)
@@ -62,7 +62,7 @@ def test_a_live_station_commits_the_header_first_and_the_steps_in_a_transaction_
 
 
 def test_a_live_station_keeps_committing_runs_that_end_now():
-    store, clock = FloorStore(), _Clock()
+    store, clock = InMemoryVte(), _Clock()
     station = Floor(seed=5).live(store, every_s=0.02, clock=clock, child_delay_s=0.01, oddity_rate=0)
     with station:
         _until(lambda: len(station.committed) >= 10)
@@ -76,7 +76,7 @@ def test_a_live_station_keeps_committing_runs_that_end_now():
 
 
 def test_stopping_a_live_station_leaves_no_header_without_its_steps():
-    store = FloorStore()
+    store = InMemoryVte()
     station = Floor(seed=5).live(store, every_s=0.02, child_delay_s=60, oddity_rate=0).start()
     try:
         _until(lambda: len(station.committed) >= 3)
@@ -88,7 +88,7 @@ def test_stopping_a_live_station_leaves_no_header_without_its_steps():
 
 
 def test_a_live_station_draws_the_oddities_it_is_given_and_says_which():
-    store = FloorStore()
+    store = InMemoryVte()
     station = Floor(seed=5).live(
         store, every_s=0.02, child_delay_s=0.01, oddity_rate=1, oddities=["blank_serial", "no_steps"]
     )
@@ -103,7 +103,7 @@ def test_a_live_station_draws_the_oddities_it_is_given_and_says_which():
 
 
 def test_slow_steps_come_long_after_the_others():
-    store = FloorStore()
+    store = InMemoryVte()
     station = Floor(seed=5).live(
         store, every_s=60, child_delay_s=0.02, oddity_rate=1, oddities=["header_long_before_steps"]
     )
@@ -115,7 +115,7 @@ def test_slow_steps_come_long_after_the_others():
 
 def test_wrong_clocks_are_drawn_only_when_named():
     floor = Floor(seed=5)
-    drawn = floor.live(FloorStore()).oddities
+    drawn = floor.live(InMemoryVte()).oddities
     assert set(floor.oddities) - set(drawn) == {
         "future_by_minutes",
         "future_by_years",
@@ -123,11 +123,11 @@ def test_wrong_clocks_are_drawn_only_when_named():
         "clock_reset_to_2000",
     }
     with pytest.raises(ValueError, match="no such oddity"):
-        floor.live(FloorStore(), oddities=["no such thing"])
+        floor.live(InMemoryVte(), oddities=["no such thing"])
 
 
 def test_a_live_station_works_on_when_the_store_refuses_once():
-    class Refusing(FloorStore):
+    class Refusing(InMemoryVte):
         refusals = 1
 
         def insert_rows(self, rows):
@@ -145,7 +145,7 @@ def test_a_live_station_works_on_when_the_store_refuses_once():
 
 
 def test_live_runs_go_on_after_a_bulk_load_of_the_same_floor():
-    store, floor = FloorStore(), Floor(seed=5)
+    store, floor = InMemoryVte(), Floor(seed=5)
     floor.load(store, start=NOON - timedelta(hours=1), end=NOON, runs=100, oddities=True)
     loaded = store.value('SELECT count(*) FROM "IndexData"')
     with floor.live(store, every_s=0.02, child_delay_s=0.01) as station:
@@ -155,9 +155,9 @@ def test_live_runs_go_on_after_a_bulk_load_of_the_same_floor():
 
 def test_a_live_station_never_keeps_the_process_alive():
     code = (
-        "from sandbox.floor.factory import Floor\n"
-        "from tests.sandbox.floor_store import FloorStore\n"
-        "Floor(seed=5).live(FloorStore(), every_s=600).start()\n"
+        "from sandbox.factory_data.factory import Floor\n"
+        "from tests.sandbox.in_memory_vte import InMemoryVte\n"
+        "Floor(seed=5).live(InMemoryVte(), every_s=600).start()\n"
     )
     finished = subprocess.run(
         [sys.executable, "-c", code],

@@ -13,11 +13,11 @@ from random import Random
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sandbox.floor.masters import Masters
-from sandbox.floor.measurements import NUMERIC, OTHER, TEXT, Catalogue
-from sandbox.floor.products import UNMAPPED_TESTPLAN
-from sandbox.floor.runs import ERROR, FAILED, TERMINATED, Flow, index_row, uut_row
-from sandbox.floor.wall_clock import clock_changes, to_tick, wall_clock
+from sandbox.factory_data.masters import Masters
+from sandbox.factory_data.measurements import NUMERIC, OTHER, TEXT, Catalogue
+from sandbox.factory_data.products import UNMAPPED_TESTPLAN
+from sandbox.factory_data.runs import ERROR, FAILED, TERMINATED, Flow, index_row, uut_row
+from sandbox.factory_data.wall_clock import clock_changes, to_tick, wall_clock
 
 Row = dict[str, Any]
 

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from sandbox.floor.factory import Floor
-from tests.sandbox.floor_store import FloorStore
+from sandbox.factory_data.factory import Floor
+from tests.sandbox.in_memory_vte import InMemoryVte
 
 # The clocks go back in Oslo within this range; a plain number of runs keeps them company.
 START, END = datetime(2025, 10, 25, 12, tzinfo=UTC), datetime(2025, 10, 26, 12, tzinfo=UTC)
@@ -45,7 +45,7 @@ class Odd:
 
 
 def load(names, **arguments):
-    store = FloorStore()
+    store = InMemoryVte()
     arguments = {"start": START, "end": END, "runs": 0, **arguments}
     summary = Floor(seed=11).load(store, oddities=names, **arguments)
     return store, {name: Odd(store, guids) for name, guids in summary.guids_by_oddity.items()}

@@ -1,4 +1,4 @@
-"""Complete HTTP answers as plain values: made by the routes, sent or spoilt by the gate."""
+"""Complete HTTP answers as plain values: made by the routes, sent or spoilt by the middleware."""
 
 import json
 from dataclasses import dataclass, field
@@ -18,41 +18,41 @@ LOGIN_PAGE = b"""<!DOCTYPE html>
 
 
 @dataclass(frozen=True)
-class Answer:
+class WatsResponse:
     status: int
     body: bytes
     content_type: str = _JSON
     headers: dict[str, str] = field(default_factory=dict)
 
 
-def json_answer(content: Any, status: int = 200) -> Answer:
-    return Answer(status, to_json(content))
+def json_response(content: Any, status: int = 200) -> WatsResponse:
+    return WatsResponse(status, to_json(content))
 
 
-def message_answer(status: int, message: str, headers: dict[str, str] | None = None) -> Answer:
+def message_response(status: int, message: str, headers: dict[str, str] | None = None) -> WatsResponse:
     """Answer with `{"message": …}`, as WATS words its refusals."""
-    return Answer(status, json.dumps({"message": message}).encode(), headers=headers or {})
+    return WatsResponse(status, json.dumps({"message": message}).encode(), headers=headers or {})
 
 
-def html_answer(body: bytes, status: int = 200, headers: dict[str, str] | None = None) -> Answer:
-    return Answer(status, body, _HTML, headers or {})
+def html_response(body: bytes, status: int = 200, headers: dict[str, str] | None = None) -> WatsResponse:
+    return WatsResponse(status, body, _HTML, headers or {})
 
 
-def not_found_by_iis() -> Answer:
+def not_found_by_iis() -> WatsResponse:
     """Return IIS's own page for a query string beyond its limit, which never reaches WATS."""
     text = (
         "<!DOCTYPE html><html><head><title>404 - File or directory not found.</title></head><body>"
         "<h1>HTTP Error 404.15 - Not Found</h1><p>The request filtering module is configured to deny a request where"
         " the query string is too long.</p></body></html>"
     )
-    return html_answer(text.encode(), 404)
+    return html_response(text.encode(), 404)
 
 
-def insert_result(report_id: str, number: int, *, in_array: bool = False) -> Answer:
+def insert_result(report_id: str, number: int, *, in_array: bool = False) -> WatsResponse:
     """Return InsertReportResult, by itself or in an array of one."""
     result = f'{{"ID":"{report_id}","uuid":"{report_id}","Report_ID":{number}}}'
-    return Answer(200, (f"[{result}]" if in_array else result).encode())
+    return WatsResponse(200, (f"[{result}]" if in_array else result).encode())
 
 
-def as_response(answer: Answer) -> Response:
+def as_fastapi(answer: WatsResponse) -> Response:
     return Response(answer.body, answer.status, answer.headers, answer.content_type)

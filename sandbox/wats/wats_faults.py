@@ -27,15 +27,15 @@ class FaultKind(StrEnum):
     """Stored; answered after `delay_s`, or never."""
     STORE_THEN_RESET = "store_then_reset"
     RESET = "reset"
-    """Connection reset instead of an answer."""
+    """Connection reset instead of an response."""
     CLOSE = "close"
-    """Connection closed in good order instead of an answer."""
+    """Connection closed in good order instead of an response."""
     RESET_INSIDE = "reset_inside"
     """Half the answer, then a reset."""
     STALL = "stall"
     """The usual answer, `delay_s` late; never when that is None."""
     DRIP = "drip"
-    """The usual answer in small pieces, spread over `delay_s`."""
+    """The usual answer in small parts, spread over `delay_s`."""
     DEAF = "deaf"
     """The body is never read, for `delay_s`; then the connection is reset. Matches no `body`."""
     TRUNCATED_JSON = "truncated_json"
@@ -82,7 +82,7 @@ class Fault:
 
     @property
     def takes_effect(self) -> bool:
-        """Whether the request is carried out although its answer is spoilt."""
+        """Whether the request takes effect although its answer is spoilt."""
         return self.kind in _STORES if self.store is None else self.store
 
     def matches(self, method: str, target: str, body: bytes | None) -> bool:

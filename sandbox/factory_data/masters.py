@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sandbox.floor.products import PRODUCTS, SITES, UNMAPPED_TESTPLAN
-from sandbox.floor.seeds import guid, random_for
+from sandbox.factory_data.products import PRODUCTS, SITES, UNMAPPED_TESTPLAN
+from sandbox.factory_data.seeds import guid, random_for
 
 OPERATORS = tuple(f"op{number:02d}" for number in range(1, 10))
 

@@ -14,11 +14,11 @@ from types import TracebackType
 from typing import Self
 from zoneinfo import ZoneInfo
 
-from sandbox.floor.masters import Masters
-from sandbox.floor.measurements import Catalogue
-from sandbox.floor.oddities import ODDITIES, Bench, RunRows
-from sandbox.floor.runs import Flow, index_row, uut_row
-from sandbox.floor.store import Store
+from sandbox.factory_data.masters import Masters
+from sandbox.factory_data.measurements import Catalogue
+from sandbox.factory_data.oddities import ODDITIES, Bench, RunRows
+from sandbox.factory_data.runs import Flow, index_row, uut_row
+from sandbox.factory_data.target_database import TargetDatabase
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ class LiveStation:
     in ``refused``; the station goes on.
     """
 
-    store: Store
+    store: TargetDatabase
     random: Random
     masters: Masters
     zone: ZoneInfo

@@ -9,11 +9,11 @@ from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 
-from sandbox.floor.masters import Masters
-from sandbox.floor.measurements import STEP_SCHEMAS, Catalogue
-from sandbox.floor.oddities import ODDITIES, Bench, RunRows
-from sandbox.floor.runs import Flow, index_row, uut_row
-from sandbox.floor.store import Store
+from sandbox.factory_data.masters import Masters
+from sandbox.factory_data.measurements import STEP_SCHEMAS, Catalogue
+from sandbox.factory_data.oddities import ODDITIES, Bench, RunRows
+from sandbox.factory_data.runs import Flow, index_row, uut_row
+from sandbox.factory_data.target_database import TargetDatabase
 
 _RUNS_AT_ONCE = 2_000
 
@@ -74,7 +74,7 @@ class Load:
     steps: int | None
     oddities: Sequence[str]
 
-    def write(self, store: Store) -> LoadSummary:
+    def write(self, store: TargetDatabase) -> LoadSummary:
         steps = self._write_plain(store) if self.runs else 0
         odd = self._odd_runs()
         every = [run for runs in odd.values() for run in runs]
@@ -86,7 +86,7 @@ class Load:
             {name: tuple(run.guid for run in runs) for name, runs in odd.items()},
         )
 
-    def _write_plain(self, store: Store) -> int:
+    def _write_plain(self, store: TargetDatabase) -> int:
         flow = Flow(self.random, self.masters, self.zone, self.steps)
         catalogue = Catalogue(self.steps)
         ends = sorted(self._ends())
@@ -121,7 +121,7 @@ class Load:
         return {name: ODDITIES[name].make(bench) for name in self.oddities}
 
 
-def _write_odd(store: Store, runs: Sequence[RunRows]) -> None:
+def _write_odd(store: TargetDatabase, runs: Sequence[RunRows]) -> None:
     uuts = [run.uut for run in runs if run.uut is not None]
     store.insert_arrow("UutData", pa.Table.from_pylist(uuts, _UUT_SCHEMA))
     store.insert_arrow("IndexData", pa.Table.from_pylist([run.index for run in runs], _INDEX_SCHEMA))

@@ -6,9 +6,9 @@ from random import Random
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sandbox.floor.products import SERIAL, NumericStep, OtherStep, Step, TextStep, recipes
-from sandbox.floor.runs import Run
-from sandbox.floor.seeds import normals, uniforms
+from sandbox.factory_data.products import SERIAL, NumericStep, OtherStep, Step, TextStep, recipes
+from sandbox.factory_data.runs import Run
+from sandbox.factory_data.seeds import normals, uniforms
 
 NUMERIC, TEXT, OTHER = "TestDataNumeric", "TestDataText", "TestDataOther"
 

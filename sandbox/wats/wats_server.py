@@ -16,13 +16,13 @@ from fastapi import FastAPI
 
 from sandbox.wats.admin import create_admin
 from sandbox.wats.api import add_errors, create_api
-from sandbox.wats.faults import Faults
-from sandbox.wats.gate import Gate
-from sandbox.wats.instants import now_utc
+from sandbox.wats.middleware import WatsMiddleware
+from sandbox.wats.odata_datetimes import now_utc
 from sandbox.wats.pages import create_pages
+from sandbox.wats.report_store import DEFAULT_PROCESSES, Process, ReportStore
 from sandbox.wats.request_log import RequestBudget, RequestLog
-from sandbox.wats.settings import RetryAfterForm, ServerSettings
-from sandbox.wats.store import DEFAULT_PROCESSES, Process, ReportStore
+from sandbox.wats.server_settings import RetryAfterForm, ServerSettings
+from sandbox.wats.wats_faults import Faults
 
 _START_TIMEOUT_S = 60.0
 _STOP_TIMEOUT_S = 60.0
@@ -70,7 +70,7 @@ class WatsServer:
         self.faults = Faults()
         self.log = RequestLog(log_capacity)
         self.budget = RequestBudget(requests_per_minute, clock)
-        self._gate = Gate(
+        self._middleware = WatsMiddleware(
             self._create_app(),
             store=self.store,
             settings=self.settings,
@@ -115,7 +115,7 @@ class WatsServer:
         if self.is_running:
             return
         listener = self.listen()
-        server = _Server(self._config(), self._gate)
+        server = _Server(self._config(), self._middleware)
         thread = threading.Thread(target=server.run, args=([listener],), name=f"wats-{self.port}", daemon=True)
         thread.start()
         if not server.ready.wait(_START_TIMEOUT_S):
@@ -149,7 +149,7 @@ class WatsServer:
         """Serve in this thread until a signal ends the process."""
         listener = self.listen()
         try:
-            _Server(self._config(), self._gate).run([listener])
+            _Server(self._config(), self._middleware).run([listener])
         finally:
             self.store.close()
 
@@ -169,7 +169,7 @@ class WatsServer:
 
     def _config(self) -> uvicorn.Config:
         return uvicorn.Config(
-            self._gate,
+            self._middleware,
             lifespan="off",
             ws="none",
             proxy_headers=False,
@@ -193,16 +193,16 @@ class WatsServer:
 class _Server(uvicorn.Server):
     """uvicorn that tells when it is ready and ends on request from another thread."""
 
-    def __init__(self, config: uvicorn.Config, gate: Gate) -> None:
+    def __init__(self, config: uvicorn.Config, middleware: WatsMiddleware) -> None:
         super().__init__(config)
         self.ready = threading.Event()
-        self._gate = gate
+        self._middleware = middleware
         self._loop: asyncio.AbstractEventLoop | None = None
         self._wake = asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         self._loop = asyncio.get_running_loop()
-        self._gate.open()
+        self._middleware.open()
         await super().startup(sockets)
         self.ready.set()
 
@@ -215,7 +215,7 @@ class _Server(uvicorn.Server):
                 await asyncio.wait_for(self._wake.wait(), 0.1)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._gate.stop()
+        self._middleware.stop()
         await super().shutdown(sockets)
 
     def stop(self) -> None:

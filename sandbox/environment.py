@@ -1,14 +1,14 @@
-"""A whole plant on two sockets: a VTE database with a floor that fills it, and a WATS that receives."""
+"""The emulated servers of one factory: a VTE database that a floor fills, and a WATS that receives its reports."""
 
 from __future__ import annotations
 
 import json
 from typing import Any, Self
 
-from sandbox.floor.factory import Floor
+from sandbox.factory_data.factory import Floor
 from sandbox.sqlserver.server import Login, SqlServer
 from sandbox.vte.database import NAME, open_database
-from sandbox.wats.server import WatsServer
+from sandbox.wats.wats_server import WatsServer
 
 READER = "vte_adapter_readonly"
 # Passwords of emulated servers that listen on the loopback interface alone.
@@ -16,7 +16,7 @@ READER_PASSWORD = "vte-reader-sandbox"  # noqa: S105
 WRITER_PASSWORD = "vte-station-sandbox"  # noqa: S105
 
 
-class Plant:
+class SandboxEnvironment:
     """Both servers, running within a ``with`` block, and what an Airflow must know to reach them."""
 
     def __init__(
@@ -74,7 +74,7 @@ class Plant:
         }
 
     @property
-    def environment(self) -> dict[str, str]:
+    def environment_variables(self) -> dict[str, str]:
         """The same connections and the settings for this floor as environment variables of an Airflow."""
         lines = {f"AIRFLOW_CONN_{name.upper()}": json.dumps(fields) for name, fields in self.connections.items()}
         return lines | {"AIRFLOW_VAR_VTE_WATS": json.dumps(self.floor.settings())}

@@ -13,8 +13,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from sandbox.floor.factory import Floor
-from tests.sandbox.floor_store import FloorStore
+from sandbox.factory_data.factory import Floor
+from tests.sandbox.in_memory_vte import InMemoryVte
 
 ROOT = Path(__file__).parents[2]
 START, END = datetime(2026, 3, 10, 6, tzinfo=UTC), datetime(2026, 3, 11, 6, tzinfo=UTC)
@@ -47,14 +47,14 @@ def digest(seed):
 @pytest.fixture(scope="module")
 def loaded():
     """A day of 4,000 runs without oddities."""
-    store = FloorStore()
+    store = InMemoryVte()
     summary = Floor(seed=7).load(store, start=START, end=END, runs=4_000)
     return store, summary
 
 
 def test_one_seed_gives_one_floor_in_every_process():
     elsewhere = subprocess.run(
-        [sys.executable, "-c", "from tests.sandbox.test_floor_generator import digest; print(digest(3))"],
+        [sys.executable, "-c", "from tests.sandbox.test_factory_data import digest; print(digest(3))"],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "1", "TZ": "Asia/Tokyo"},
         capture_output=True,
@@ -66,7 +66,7 @@ def test_one_seed_gives_one_floor_in_every_process():
 
 
 def test_a_second_load_of_one_floor_brings_other_runs():
-    store, floor = FloorStore(), Floor(seed=7)
+    store, floor = InMemoryVte(), Floor(seed=7)
     for _ in range(2):
         floor.load(store, start=START, end=END, runs=50)
     assert store.value('SELECT count(*) FROM "IndexData"') == 100
@@ -238,7 +238,7 @@ def test_every_timestamp_is_one_that_sql_server_holds(loaded):
 
 @pytest.mark.parametrize("timezone", ["Europe/Oslo", "America/New_York", "Asia/Kathmandu"])
 def test_timestamps_are_the_wall_clock_of_the_zone_within_the_range(timezone):
-    store = FloorStore()
+    store = InMemoryVte()
     Floor(seed=7, timezone=timezone).load(store, start=START, end=START + timedelta(hours=2), runs=100)
     first, last = (at.astimezone(ZoneInfo(timezone)).replace(tzinfo=None) for at in (START, START + timedelta(hours=2)))
     found = store.rows('SELECT min("Timestamp") AS first, max("Timestamp") AS last FROM "IndexData"')[0]
@@ -248,7 +248,7 @@ def test_timestamps_are_the_wall_clock_of_the_zone_within_the_range(timezone):
 
 @pytest.mark.parametrize("steps", [0, 1, 7, 50, 301])
 def test_a_fixed_number_of_steps_is_kept_by_every_run(steps):
-    store = FloorStore()
+    store = InMemoryVte()
     summary = Floor(seed=7).load(store, start=START, end=END, runs=200, steps=steps)
     assert summary.steps == 200 * steps
     counts = store.rows(
@@ -258,7 +258,7 @@ def test_a_fixed_number_of_steps_is_kept_by_every_run(steps):
 
 
 def test_quiet_days_have_few_runs():
-    store = FloorStore()
+    store = InMemoryVte()
     Floor(seed=7).load(store, start=datetime(2026, 3, 9, tzinfo=UTC), end=datetime(2026, 3, 16, tzinfo=UTC), runs=3_000)
     per_day = {
         row["day"]: row["n"]
@@ -290,7 +290,7 @@ def test_the_settings_map_every_ordinary_test_plan(loaded):
 )
 def test_a_range_that_makes_no_sense_is_refused(start, end):
     with pytest.raises(ValueError, match="aware and in this order"):
-        Floor(seed=7).load(FloorStore(), start=start, end=end)
+        Floor(seed=7).load(InMemoryVte(), start=start, end=end)
 
 
 def test_bulk_writes_whole_columns_and_says_how_fast(capsys):

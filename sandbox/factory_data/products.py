@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from itertools import cycle, islice
 
-from sandbox.floor.seeds import random_for
+from sandbox.factory_data.seeds import random_for
 
 SERIAL = "{serial}"
 

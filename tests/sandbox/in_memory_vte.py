@@ -30,7 +30,7 @@ def schema_tables(text: str) -> dict[str, dict[str, str]]:
     }
 
 
-class FloorStore:
+class InMemoryVte:
     """Takes what the floor writes; primary keys refuse doubles as the real ones do."""
 
     def __init__(self) -> None:

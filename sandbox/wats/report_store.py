@@ -13,8 +13,8 @@ from uuid import UUID
 
 from pydantic_core import from_json
 
-from sandbox.wats.instants import text_of_ticks, ticks_of_datetime
 from sandbox.wats.odata import COLUMNS, HeaderQuery, Kind
+from sandbox.wats.odata_datetimes import text_of_ticks, ticks_of_datetime
 from sandbox.wats.reports import RESULT_WORDS, ReportHeader, Wsjf, attachments_of, header_of, parse_report
 
 _SCHEMA = """

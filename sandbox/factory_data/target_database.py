@@ -6,7 +6,7 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 
-class Store(Protocol):
+class TargetDatabase(Protocol):
     """A database with the VTE tables. GUIDs come as canonical lower-case text, times as naive wall-clock time."""
 
     def insert_arrow(self, table: str, rows: pa.Table) -> object:

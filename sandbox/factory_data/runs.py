@@ -7,10 +7,10 @@ from random import Random
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sandbox.floor.masters import OPERATORS, Masters
-from sandbox.floor.products import PRODUCTS, SITES, Product, Recipe, Testplan, recipes
-from sandbox.floor.seeds import guid
-from sandbox.floor.wall_clock import to_real, wall_clock
+from sandbox.factory_data.masters import OPERATORS, Masters
+from sandbox.factory_data.products import PRODUCTS, SITES, Product, Recipe, Testplan, recipes
+from sandbox.factory_data.seeds import guid
+from sandbox.factory_data.wall_clock import to_real, wall_clock
 
 PASSED, FAILED, ERROR, TERMINATED = 1, 0, 2, 3
 

@@ -7,16 +7,16 @@ from typing import Any
 from weakref import ReferenceType, ref
 from zoneinfo import ZoneInfo
 
-from sandbox.floor.bulk import Load, LoadSummary
-from sandbox.floor.live import LiveStation
-from sandbox.floor.masters import Masters
-from sandbox.floor.oddities import ODDITIES
-from sandbox.floor.products import PROCESS_MAP
-from sandbox.floor.seeds import random_for
-from sandbox.floor.store import Store
+from sandbox.factory_data.bulk import Load, LoadSummary
+from sandbox.factory_data.live import LiveStation
+from sandbox.factory_data.masters import Masters
+from sandbox.factory_data.oddities import ODDITIES
+from sandbox.factory_data.products import PROCESS_MAP
+from sandbox.factory_data.seeds import random_for
+from sandbox.factory_data.target_database import TargetDatabase
 
 # Which floors' master data each database has.
-_furnished: list[tuple[ReferenceType[Store], int]] = []
+_furnished: list[tuple[ReferenceType[TargetDatabase], int]] = []
 
 
 def _utc_now() -> datetime:
@@ -48,7 +48,7 @@ class Floor:
 
     def load(
         self,
-        db: Store,
+        db: TargetDatabase,
         *,
         start: datetime,
         end: datetime,
@@ -80,7 +80,7 @@ class Floor:
 
     def live(
         self,
-        db: Store,
+        db: TargetDatabase,
         *,
         every_s: float = 5.0,
         clock: Callable[[], datetime] = _utc_now,
@@ -119,7 +119,7 @@ class Floor:
             raise ValueError(f"no such oddity: {', '.join(unknown)}. There are: {', '.join(ODDITIES)}")
         return list(oddities)
 
-    def _furnish(self, db: Store) -> None:
+    def _furnish(self, db: TargetDatabase) -> None:
         if not any(known() is db and seed == self.seed for known, seed in _furnished):
             db.insert_rows(self.master_rows())
             _furnished.append((ref(db), self.seed))

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from sandbox.airflow_stack.errors import AirflowApiError, StackError
+from sandbox.airflow_stack.stack_errors import AirflowApiError, StackError
 
 PAGE_SIZE = 100
 FINISHED_STATES = frozenset({"success", "failed"})
