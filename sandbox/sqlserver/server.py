@@ -31,8 +31,8 @@ class SqlServer:
     """Serves one database on host:port; port 0 takes a free one, which `port` is once the server is started.
 
     `clock` returns the server's moment in aware UTC; `timezone` is where the server stands, so that GETDATE() is wall
-    time there. `latency_s` is added before every response and may be changed at any time. `log` has one entry per
-    request, oldest first.
+    time there. `latency_s` is added before every response. Clock, latency and server name may be changed at any time.
+    `log` has one entry per request, oldest first.
     """
 
     def __init__(
@@ -54,6 +54,7 @@ class SqlServer:
         self.log: list[LogEntry] = []
         self.latency_s = latency_s
         self.clock = clock or _now
+        self.server_name = server_name
         zone = ZoneInfo(timezone)
         self._context = ServerContext(
             database=database,
@@ -61,9 +62,9 @@ class SqlServer:
             faults=self.faults,
             note=self._note,
             latency_s=lambda: self.latency_s,
-            clock=self.clock,
+            clock=lambda: self.clock(),  # noqa: PLW0108 - looked up at every call, because it may be changed
             to_local=lambda moment: moment.astimezone(zone),
-            server_name=server_name,
+            server_name=lambda: self.server_name,
         )
         self._lock = threading.Lock()
         self._sockets: dict[int, socket.socket] = {}

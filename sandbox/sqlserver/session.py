@@ -66,7 +66,7 @@ class ServerContext:
     latency_s: Callable[[], float]
     clock: Callable[[], datetime]
     to_local: Callable[[datetime], datetime]
-    server_name: str
+    server_name: Callable[[], str]
 
 
 class _Done(Protocol):
@@ -128,7 +128,7 @@ class Session:
         if problems:
             self._entry.error = problems[0].number
             self._context.note(self._entry)
-            stream.write(*(tokens.error(problem, self._context.server_name) for problem in problems))
+            stream.write(*(tokens.error(problem, self._context.server_name()) for problem in problems))
             stream.write(tokens.done(tokens.DONE_ERROR))
             stream.end_message()
             return False
@@ -149,7 +149,7 @@ class Session:
             can_write=known.can_write,
             app_name=request.app_name,
             host_name=request.host_name,
-            server_name=self._context.server_name,
+            server_name=self._context.server_name(),
             spid=self._spid,
             logins=frozenset(self._context.logins),
             to_local=self._context.to_local,
@@ -160,7 +160,7 @@ class Session:
     def _welcome(self, request: login.LoginRequest) -> None:
         self._execution = Execution(self._context.database, self._identity)
         opened = self._execution.use(request.database or "master")
-        name = self._context.server_name
+        name = self._context.server_name()
         stream = self._stream
         stream.write(
             tokens.env_database(opened.new, "master"),
@@ -307,7 +307,7 @@ class Session:
     def _write(self, outcome: Outcome) -> None:
         self._next_statement()
         assert self._execution
-        stream, name = self._stream, self._context.server_name
+        stream, name = self._stream, self._context.server_name()
         if isinstance(outcome, Affected):
             counted = 0 if self._execution.options.no_count else tokens.DONE_COUNT
             self._entry.rows += outcome.count
@@ -337,7 +337,7 @@ class Session:
         self._entry.error = problem.number
         self._next_statement()
         rolled_back = self._execution.failed(problem)
-        self._stream.write(tokens.error(problem, self._context.server_name))
+        self._stream.write(tokens.error(problem, self._context.server_name()))
         if rolled_back is not None:
             self._write_transaction(rolled_back)
         if not self._in_procedure:

@@ -5,32 +5,35 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from urllib.parse import unquote, urlsplit
 from uuid import UUID, uuid4
 
-import pymssql
 import pytest
 from airflow.providers.microsoft.mssql.hooks.mssql import MsSqlHook
 from airflow.sdk import Connection
 
 from sandbox.environment import READER, READER_PASSWORD, WRITER_PASSWORD
-from sandbox.seed_sql_server import SqlServerStore
 from sandbox.sqlserver.database import Database
 from sandbox.sqlserver.server import Login, SqlServer
-from sandbox.vte.database import NAME, SCHEMA, open_database
+from sandbox.vte.database import NAME, open_database
 from sandbox.wats.wats_server import WatsServer
 from tests.integration.in_process import bag, site  # noqa: F401 -- fixtures
+from tests.integration.real_server import (  # noqa: F401 -- fixtures
+    Served,
+    _reaches_the_real_server,
+    real,
+    real_database,
+)
 
-
-@dataclass(frozen=True)
-class Served:
-    """A VTE database that can be written to here and read through ``connection``."""
-
-    store: Any
-    connection: dict[str, Any]
+# Master tables by the column of a run that refers to them.
+MASTERS = {
+    "Product_GUID": "Products",
+    "Testplan_GUID": "Testplans",
+    "TestplanRevision_GUID": "TestplanRevisions",
+    "Testsystem_GUID": "TestSystems",
+    "User_GUID": "Users",
+}
 
 
 @pytest.fixture
@@ -50,29 +53,6 @@ def vte(database: Database) -> Iterator[SqlServer]:
 def emulated(database: Database, vte: SqlServer) -> Served:
     fields = {"conn_type": "mssql", "host": vte.host, "port": vte.port, "schema": NAME}
     return Served(database, fields | {"login": READER, "password": READER_PASSWORD})
-
-
-@pytest.fixture
-def real() -> Iterator[Served]:
-    """A database of its own on the SQL Server of VTE_TEST_MSSQL_URI, dropped at the end."""
-    uri = os.environ.get("VTE_TEST_MSSQL_URI")
-    if not uri:
-        pytest.skip("no real SQL Server: set VTE_TEST_MSSQL_URI=mssql://login:password@host:1433")
-    server, name = urlsplit(uri), f"vte_wats_test_{uuid4().hex}"
-    login, password = unquote(server.username or ""), unquote(server.password or "")
-    fields = {"server": server.hostname, "port": str(server.port or 1433), "user": login, "password": password}
-    with pymssql.connect(**fields, database="master", autocommit=True) as master:
-        SqlServerStore(master).run_script(f"CREATE DATABASE [{name}]")
-        try:
-            with pymssql.connect(**fields, database=name, autocommit=True) as connection:
-                store = SqlServerStore(connection)
-                store.run_script(SCHEMA.read_text(encoding="utf-8"))
-                conn = {"conn_type": "mssql", "host": server.hostname, "port": server.port or 1433, "schema": name}
-                yield Served(store, conn | {"login": login, "password": password})
-        finally:
-            SqlServerStore(master).run_script(
-                f"ALTER DATABASE [{name}] SET SINGLE_USER WITH ROLLBACK IMMEDIATE; DROP DATABASE [{name}]"
-            )
 
 
 @pytest.fixture(params=["emulated", pytest.param("real", marks=pytest.mark.mssql)])
@@ -108,7 +88,11 @@ def hook_to(fields: dict[str, Any]) -> MsSqlHook:
 
 @pytest.fixture
 def add_run(served: Served) -> Callable[..., UUID]:
-    """Commit one run: ``add_run(timestamp, serial, numeric=[…], text=[…], other=[…], **columns)``."""
+    """Commit one run: ``add_run(timestamp, serial, numeric=[…], text=[…], other=[…], **columns)``.
+
+    Master rows that it refers to are written with it, the first time.
+    """
+    written: set[UUID] = set()
 
     def add(timestamp: datetime, serial: str | None = "SN1", **given: Any) -> UUID:
         guid, unit = uuid4(), uuid4()
@@ -124,7 +108,13 @@ def add_run(served: Served) -> Callable[..., UUID]:
             "ProductName": "PSU-100",
             "TestplanName": "PSU final",
         } | given
-        rows = {"UutData": [{"Uut_GUID": unit, "Serial": serial}], "IndexData": [header]}
+        rows: dict[str, list[dict[str, Any]]] = {
+            table: [{column: given[column]}]
+            for column, table in MASTERS.items()
+            if given.get(column) is not None and given[column] not in written
+        }
+        written.update(given[column] for column in MASTERS if given.get(column) is not None)
+        rows |= {"UutData": [{"Uut_GUID": unit, "Serial": serial}], "IndexData": [header]}
         for name, table in (("numeric", "TestDataNumeric"), ("text", "TestDataText"), ("other", "TestDataOther")):
             if steps[name]:
                 rows[table] = [{"Index_GUID": guid} | step for step in steps[name]]

@@ -57,7 +57,7 @@ def test_another_server_stops_until_it_is_accepted(site, monkeypatch):
     assert site.sync(5) == "success"
     before = site.state
     moved = SandboxEnvironment()
-    moved.vte._around = replace(moved.vte._around, server_name="FLOOR-2")
+    moved.vte.server_name = "FLOOR-2"
     with moved:
         monkeypatch.setenv("AIRFLOW_CONN_VTE_DEFAULT", json.dumps(moved.connections["vte_default"]))
         assert refused(site, "another database than the one synced so far: VTE9_3 on FLOOR-2", minute=10)
@@ -138,7 +138,7 @@ def test_the_daily_comparison_begins_no_state(site):
 
 def test_the_skew_of_the_clocks_is_in_the_state(site, caplog):
     ahead = timedelta(minutes=2)
-    site.plant.vte._around = replace(site.plant.vte._around, clock=lambda: datetime.now(UTC) + ahead)
+    site.plant.vte.clock = lambda: datetime.now(UTC) + ahead
     assert site.sync(5) == "success"
     assert site.state["clock_skew_s"] == pytest.approx(120, abs=2)
     assert caplog.text.count("SQL Server's clock differs from Airflow's by +1") == 1

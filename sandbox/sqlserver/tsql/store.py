@@ -27,6 +27,7 @@ class Store:
         self.catalog = Catalog()
         self.principals: set[tuple[str, str]] = set()  # ("login" or "user", name in lower case)
         self.defining = threading.RLock()
+        self._in_file = path is not None
         self._transactions = itertools.count(1)
         self._connection = duckdb.connect(str(path) if path is not None else ":memory:")
         self._connection.execute("SET default_collation = 'nocase'")
@@ -55,7 +56,9 @@ class Store:
         return next(self._transactions)
 
     def save_catalog(self) -> None:
-        """Write the catalog into the database, so that a file knows its types again."""
+        """Write the catalog into the database file, if there is one, so that it knows its types again."""
+        if not self._in_file:
+            return
         cursor = self._connection.cursor()
         with transaction(cursor):
             cursor.execute(f"DELETE FROM {_CATALOG_TABLE}")

@@ -35,7 +35,7 @@ CREATE TABLE [dbo].[Steps] (
     [StepNumber] int NULL,
     [StepName] nvarchar(255) NULL,
     [Reading] float NULL,
-    CONSTRAINT [FK_Numeric] FOREIGN KEY ([Run_GUID]) REFERENCES [dbo].[Runs] ([Run_GUID])
+    CONSTRAINT [FK_Steps_Runs] FOREIGN KEY ([Run_GUID]) REFERENCES [dbo].[Runs] ([Run_GUID])
 );
 GO
 CREATE NONCLUSTERED INDEX [IX_Runs_Timestamp] ON [dbo].[Runs] ([Timestamp] DESC) INCLUDE ([Result]);
