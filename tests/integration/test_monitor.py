@@ -269,7 +269,7 @@ def test_a_missed_deadline_is_one_mail_an_outage_and_none_for_what_was_carried(m
 def test_the_monitor_leaves_a_deadline_that_has_just_passed_to_its_callback(monitored, minutes, mails):
     due_at = datetime.now(UTC) - timedelta(minutes=minutes)
     times = {"interval": Interval(due_at, due_at), "until_at": due_at, "due_at": due_at}
-    Variable.set(SITE.deadline_variable, MissedDeadline(run_id="r", run_state="running", **times).model_dump_json())
+    Variable.set(SITE.deadline_variable, MissedDeadline(dag_run_id="r", run_state="running", **times).model_dump_json())
     assert len(monitored.check()) == mails
     noted = MissedDeadline.model_validate_json(Variable.get(SITE.deadline_variable))
     assert (noted.notified_at is not None) == bool(mails)
@@ -278,7 +278,7 @@ def test_the_monitor_leaves_a_deadline_that_has_just_passed_to_its_callback(moni
 def test_what_is_missed_while_a_mail_is_on_its_way_is_not_forgotten(monitored, monkeypatch):
     due_at = datetime.now(UTC) - timedelta(minutes=5)
     missed = MissedDeadline(
-        run_id="r", interval=Interval(due_at, due_at), until_at=due_at, due_at=due_at, run_state="running"
+        dag_run_id="r", interval=Interval(due_at, due_at), until_at=due_at, due_at=due_at, run_state="running"
     )
     longer = missed.model_copy(update={"until_at": due_at + timedelta(minutes=4)})
     Variable.set(SITE.deadline_variable, missed.model_dump_json())

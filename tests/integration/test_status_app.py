@@ -306,7 +306,7 @@ def test_the_monitors_findings_are_told_with_what_to_do(ask):
 def test_a_backfill_shows_how_far_it_is(ask):
     keep()
     progress = Progress(
-        run_id="manual__1", asked="2025", dry_run=False, force=False, runs=100, parts=2, part=1, slices={"s1": 25},
+        dag_run_id="manual__1", asked="2025", dry_run=False, force=False, runs=100, parts=2, part=1, slices={"s1": 25},
         estimate_s=999, started_at=ago(10), updated_at=ago(5),
     )  # fmt: skip
     Variable.set("vte_wats_backfill", progress.model_dump_json())

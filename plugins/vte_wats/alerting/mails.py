@@ -110,7 +110,7 @@ def _missed(context: AlertContext) -> str:
 def late(missed: MissedDeadline, context: AlertContext) -> Notification:
     """Return the mail about an interval whose sync missed its deadline."""
     from_at, to_at = (at.astimezone(context.zone) for at in (missed.interval.from_at, missed.interval.to_at))
-    failure = context.failure if context.failure and context.failure.run_id == missed.run_id else None
+    failure = context.failure if context.failure and context.failure.dag_run_id == missed.dag_run_id else None
     why = (
         f"{failure.task_id} failed: {failure.reason}"
         if failure

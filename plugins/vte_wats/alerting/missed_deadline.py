@@ -15,7 +15,7 @@ class MissedDeadline(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    run_id: str
+    dag_run_id: str
     interval: Interval = Field(description="The data interval.")
     due_at: Instant
     run_state: str = Field(description="What Airflow said of the run when its deadline had passed.")

@@ -15,7 +15,7 @@ class TaskFailure(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     dag_id: str
-    run_id: str
+    dag_run_id: str
     task_id: str
     map_index: int
     try_number: int
@@ -31,4 +31,4 @@ def one_line(reason: str) -> str:
 
 def replaces(new: TaskFailure, before: TaskFailure | None) -> bool:
     """Tell whether a failure says more than the one noted before: settle only fails after another task of its run."""
-    return before is None or before.run_id != new.run_id or new.task_id != "settle"
+    return before is None or before.dag_run_id != new.dag_run_id or new.task_id != "settle"

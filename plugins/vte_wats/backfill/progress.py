@@ -15,12 +15,13 @@ from vte_wats.domain.outcome import Outcome
 class Progress(BaseModel):
     """What the Variable ``vte_wats_backfill`` holds: the backfill that is running, or the last one.
 
-    ``run_id`` is the DAG run it started with; it may take several. Runs are those that were there when it was planned.
+    ``dag_run_id`` is the DAG run it started with; it may take several. Runs are those that were there when it was
+    planned.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    run_id: str
+    dag_run_id: str
     asked: str = Field(description="What is transferred, in words.")
     dry_run: bool
     force: bool

@@ -37,7 +37,7 @@ def links_for(site: Site, failure: TaskFailure | None = None, run_id: str | None
         ("Airflow: the sync", dag) if run_id is None else ("Airflow: this run", f"{dag}/runs/{quote(run_id)}"),
     ]
     if failure is not None:
-        run = f"{base}/dags/{failure.dag_id}/runs/{quote(failure.run_id)}"
+        run = f"{base}/dags/{failure.dag_id}/runs/{quote(failure.dag_run_id)}"
         mapped = f"/mapped/{failure.map_index}" if failure.map_index >= 0 else ""
         log = f"{run}/tasks/{failure.task_id}{mapped}?try_number={failure.try_number}"
         links.append(("Log of the failed task", log))

@@ -28,7 +28,7 @@ def first_dag_run_id(context: Any) -> str:
 def read_progress(context: Any, site: Site) -> Progress | None:
     """Return how far this backfill is; ``None`` when the Variable is about another one, or about none."""
     progress = Variables(site).load(BACKFILL)
-    return progress if progress is not None and progress.run_id == first_dag_run_id(context) else None
+    return progress if progress is not None and progress.dag_run_id == first_dag_run_id(context) else None
 
 
 def change_progress(context: Any, site: Site, change: Callable[[Progress], Progress]) -> Progress | None:

@@ -192,7 +192,7 @@ def _progress(context: Any, site: Site, request: Request, course: BackfillCourse
 
     runs = sum(part.runs for part in course.parts)
     return Progress(
-        run_id=first_dag_run_id(context),
+        dag_run_id=first_dag_run_id(context),
         asked=str(request),
         dry_run=context["params"]["dry_run"],
         force=context["params"]["force"],

@@ -18,7 +18,7 @@ def save_failure(site: Site) -> Callable[[Any], None]:
         ti = context["ti"]
         failure = TaskFailure(
             dag_id=ti.dag_id,
-            run_id=ti.run_id,
+            dag_run_id=ti.run_id,
             task_id=ti.task_id,
             map_index=ti.map_index if ti.map_index is not None else -1,
             try_number=ti.try_number,

@@ -102,7 +102,7 @@ def _save_and_notify(site: Site, since_at: datetime, context: Mapping[str, Any])
     due_at = context["deadline"]["deadline_time"]
     interval = Interval(*(in_utc(datetime.fromisoformat(run[f"data_interval_{edge}"])) for edge in ("start", "end")))
     missed = MissedDeadline(
-        run_id=run["dag_run_id"],
+        dag_run_id=run["dag_run_id"],
         interval=interval,
         due_at=due_at if isinstance(due_at, datetime) else datetime.fromisoformat(due_at),
         run_state=run["state"],
@@ -114,7 +114,7 @@ def _save_and_notify(site: Site, since_at: datetime, context: Mapping[str, Any])
     outage = outage_of(missed, variables.load(MISSED_DEADLINE), state, delay_s)
     variables.save(MISSED_DEADLINE, outage)
     if outage.notified_at is not None:
-        return f"the same outage as {outage.run_id}, people are notified already"
+        return f"the same outage as {outage.dag_run_id}, people are notified already"
     alerts, zone = parse_alerts(variables.settings_text(), site.settings_variable)
     monitor_state = variables.load(MONITOR_STATE) or MonitorState()
     return notify_missed_deadline(alerts, alert_context(site, zone, monitor_state, state))
@@ -137,7 +137,7 @@ def notify_missed_deadline(alerts: AlertSettings, context: AlertContext, *, left
         return "nothing to report"
     if left_behind and missed.due_at > context.now_at - _CALLBACK_TAKES:
         return "its callback reports it"
-    message = late(missed, replace(context, links=links_for(context.site, context.failure, missed.run_id)))
+    message = late(missed, replace(context, links=links_for(context.site, context.failure, missed.dag_run_id)))
     if not channels(alerts):
         log.warning("%s nobody is notified, for no recipients are set: %s", VW906, message.subject)
     elif alerts.are_quiet(context.now_at.astimezone(context.zone).time()):

@@ -151,7 +151,7 @@ def _backfill(site: Site, progress: Progress | None) -> Backfill | None:
     if progress is None:
         return None
     return Backfill(
-        dag_run=DagRunLink(dag_id=site.dag_id("backfill"), run_id=progress.run_id),
+        dag_run=DagRunLink(dag_id=site.dag_id("backfill"), run_id=progress.dag_run_id),
         asked=progress.asked,
         runs=progress.runs,
         transferred=progress.transferred,

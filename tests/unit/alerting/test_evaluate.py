@@ -181,7 +181,7 @@ def test_durations_are_told_as_people_say_them(seconds, words):
 def a_miss(minute: int, **fields) -> MissedDeadline:
     to_at = NOW + timedelta(minutes=minute)
     given = {
-        "run_id": f"scheduled__{minute}",
+        "dag_run_id": f"scheduled__{minute}",
         "interval": Interval(to_at - timedelta(minutes=5), to_at),
         "due_at": to_at + timedelta(minutes=10),
         "run_state": "failed",
@@ -194,10 +194,14 @@ def test_deadlines_missed_in_a_row_are_one_outage_until_a_sync_settles_again():
     first = outage_of(a_miss(0), None, covered(NOW - timedelta(minutes=5)), 60)
     notified = first.model_copy(update={"notified_at": NOW})
     second = outage_of(a_miss(5), notified, covered(NOW - timedelta(minutes=5)), 60)
-    assert (second.run_id, second.notified_at, second.until_at) == (notified.run_id, NOW, NOW + timedelta(minutes=5))
+    assert (second.dag_run_id, second.notified_at, second.until_at) == (
+        notified.dag_run_id,
+        NOW,
+        NOW + timedelta(minutes=5),
+    )
     settled = covered(NOW + timedelta(minutes=14))
     again = outage_of(a_miss(20), second, settled, 60)
-    assert (again.run_id, again.notified_at) == ("scheduled__20", None)
+    assert (again.dag_run_id, again.notified_at) == ("scheduled__20", None)
 
 
 def test_an_interval_counts_as_carried_when_all_of_it_less_the_settle_delay_is_covered():
@@ -214,8 +218,10 @@ def test_a_later_sync_that_leaves_a_hole_before_it_does_not_carry_an_interval_bu
     assert not is_over(a_miss(10), gap, 0)
 
 
-def a_failure(task_id: str, run_id: str = "r1") -> TaskFailure:
-    return TaskFailure(dag_id="d", run_id=run_id, task_id=task_id, map_index=-1, try_number=1, at=NOW, reason="why")
+def a_failure(task_id: str, dag_run_id: str = "r1") -> TaskFailure:
+    return TaskFailure(
+        dag_id="d", dag_run_id=dag_run_id, task_id=task_id, map_index=-1, try_number=1, at=NOW, reason="why"
+    )
 
 
 def test_settle_does_not_hide_the_reason_it_failed_for():

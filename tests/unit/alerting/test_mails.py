@@ -30,7 +30,7 @@ STATE = State(
 )
 FAILURE = TaskFailure(
     dag_id="vte_wats_sync",
-    run_id="scheduled__x",
+    dag_run_id="scheduled__x",
     task_id="transfer.upload",
     map_index=3,
     try_number=4,
@@ -101,7 +101,7 @@ def test_the_mail_that_it_is_solved_tells_what_was_missed():
 
 def test_the_late_mail_names_interval_deadline_and_reason():
     missed = MissedDeadline(
-        run_id="scheduled__x",
+        dag_run_id="scheduled__x",
         interval=Interval(NOW - timedelta(minutes=15), NOW - timedelta(minutes=10)),
         due_at=NOW,
         run_state="failed",
@@ -114,7 +114,7 @@ def test_the_late_mail_names_interval_deadline_and_reason():
     for text in both(message):
         assert "2026-03-02 13:15 to 13:20 (Europe/Oslo)" in text
         assert "the run is failed" in text
-    other = late(missed.model_copy(update={"run_id": "another"}), an_alert_context())
+    other = late(missed.model_copy(update={"dag_run_id": "another"}), an_alert_context())
     assert "no task has failed; the run is failed" in other.subject
 
 

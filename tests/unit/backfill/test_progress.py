@@ -11,7 +11,7 @@ NOW_AT = datetime(2026, 6, 16, 12, 0, 0, 500_000, tzinfo=UTC)
 
 
 def a_progress(**fields):
-    started = {"run_id": "manual__1", "asked": "June", "dry_run": False, "force": False, "runs": 1_000, "parts": 2}
+    started = {"dag_run_id": "manual__1", "asked": "June", "dry_run": False, "force": False, "runs": 1_000, "parts": 2}
     return Progress(**started, estimate_s=600, started_at=NOW_AT, updated_at=NOW_AT, **fields)
 
 
