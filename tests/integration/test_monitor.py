@@ -25,7 +25,7 @@ from tests.unit.builders import a_run
 from vte_wats.alerting.missed_deadline import MissedDeadline
 from vte_wats.alerting.monitor_state import MonitorState
 from vte_wats.config.sites import Site
-from vte_wats.orchestration.notifiers import sending as really_sending
+from vte_wats.orchestration.notifiers import sender as real_sender
 from vte_wats.orchestration.sync_deadline import deadline_missed
 from vte_wats.state.coverage import CoveredInterval, State
 from vte_wats.storage.dead_letters import DeadLetterKind, DeadLetters
@@ -205,7 +205,7 @@ def test_dead_letters_and_held_groups_are_told(monitored):
     monitored.set(dead_letters_per_hour=3)
     subjects = monitored.check(2)
     assert sorted(subject.partition(";")[0] for subject in subjects) == [
-        "PROBLEM: 1 runs wait for a setting: unmapped test plan '<b>A</b>'",
+        "PROBLEM: 1 run waits for a setting: unmapped test plan '<b>A</b>'",
         "PROBLEM: 3 dead letters in the last hour",
     ]
     assert all("<b>A" not in forms_of(mail)[1] for mail in monitored.mail.mails)
@@ -270,7 +270,7 @@ def test_the_monitor_leaves_a_deadline_that_has_just_passed_to_its_callback(moni
     Variable.set(SITE.deadline_variable, MissedDeadline(run_id="r", run_state="running", **times).model_dump_json())
     assert len(monitored.check()) == mails
     noted = MissedDeadline.model_validate_json(Variable.get(SITE.deadline_variable))
-    assert (noted.told_at is not None) == bool(mails)
+    assert (noted.notified_at is not None) == bool(mails)
 
 
 def test_what_is_missed_while_a_mail_is_on_its_way_is_not_forgotten(monitored, monkeypatch):
@@ -281,8 +281,8 @@ def test_what_is_missed_while_a_mail_is_on_its_way_is_not_forgotten(monitored, m
     longer = missed.model_copy(update={"until_at": due_at + timedelta(minutes=4)})
     Variable.set(SITE.deadline_variable, missed.model_dump_json())
 
-    def sending(alerts: Any) -> Any:
-        send = really_sending(alerts)
+    def sender(alerts: Any) -> Any:
+        send = real_sender(alerts)
 
         def slowly(message: Any) -> None:
             send(message)
@@ -291,11 +291,11 @@ def test_what_is_missed_while_a_mail_is_on_its_way_is_not_forgotten(monitored, m
         return slowly
 
     with monkeypatch.context() as patched:
-        patched.setattr("vte_wats.orchestration.notifiers.sending", sending)
+        patched.setattr("vte_wats.orchestration.notifiers.sender", sender)
         assert len(monitored.check()) == 1
     noted = MissedDeadline.model_validate_json(Variable.get(SITE.deadline_variable))
     assert noted.until_at == longer.until_at
-    assert noted.told_at is not None
+    assert noted.notified_at is not None
 
 
 def test_a_missed_deadline_that_cannot_be_told_is_told_by_the_monitor_once(monitored):

@@ -34,15 +34,15 @@ def shelf(storage) -> Shelf:
 
 
 def test_without_a_folder_there_are_no_letters(shelf):
-    assert shelf.index.letters().model_dump() == {"listed": 0, "read": 0, "unreadable": 0, "groups": []}
+    assert shelf.index.groups().model_dump() == {"listed": 0, "read": 0, "unreadable": 0, "groups": []}
 
 
 def test_letters_are_grouped_by_reason_with_the_latest_as_examples(shelf):
     for number in range(1, 9):
         shelf.put(number, hours=number)
     shelf.put(20, "held", serial="SN-held", product=VteProduct(name="<b>PN</b>"))
-    found = shelf.index.letters()
-    assert [(group.signature, group.kind, group.letters) for group in found.groups] == [
+    found = shelf.index.groups()
+    assert [(group.signature, group.kind, group.dead_letters) for group in found.groups] == [
         ("bad", "dead", 8),
         ("held", "held", 1),
     ]
@@ -59,11 +59,11 @@ def test_letters_are_grouped_by_reason_with_the_latest_as_examples(shelf):
 def test_what_changes_is_seen_at_the_next_look(shelf):
     shelf.put(1)
     shelf.put(2)
-    assert shelf.index.letters().groups[0].letters == 2
+    assert shelf.index.groups().groups[0].dead_letters == 2
     shelf.letters.remove(guid_of(1))
     shelf.put(2, "worse", hours=100)
-    groups = shelf.index.letters().groups
-    assert [(group.signature, group.letters, group.examples[0].attempts) for group in groups] == [("worse", 1, 2)]
+    groups = shelf.index.groups().groups
+    assert [(group.signature, group.dead_letters, group.examples[0].attempts) for group in groups] == [("worse", 1, 2)]
 
 
 def test_a_look_reads_no_more_new_letters_than_allowed_and_none_twice(storage, shelf, monkeypatch):
@@ -74,11 +74,11 @@ def test_a_look_reads_no_more_new_letters_than_allowed_and_none_twice(storage, s
     monkeypatch.setattr(fs_class, "cat_file", lambda self, path, **k: read.append(path) or original(self, path, **k))
     for number in range(1, 8):
         shelf.put(number)
-    progress = [(found.read, found.listed) for found in (index.letters() for _ in range(4))]
+    progress = [(found.read, found.listed) for found in (index.groups() for _ in range(4))]
     assert progress == [(3, 7), (6, 7), (7, 7), (7, 7)]
     assert len(read) == len(set(read)) == 7
     shelf.put(5, hours=1, reason="it is bad still")
-    assert index.letters().groups[0].examples[0].attempts == 2
+    assert index.groups().groups[0].examples[0].attempts == 2
 
 
 def test_only_the_beginning_of_a_letter_is_read(shelf):
@@ -91,7 +91,7 @@ def test_only_the_beginning_of_a_letter_is_read(shelf):
         sizes.append(len(original(path, **bounds))) or original(path, **bounds)
     )
     try:
-        assert shelf.index.letters().groups[0].examples[0].serial == "SN-1"
+        assert shelf.index.groups().groups[0].examples[0].serial == "SN-1"
     finally:
         del shelf.index._folder.fs.cat_file
     assert sizes == [4_096]
@@ -99,7 +99,7 @@ def test_only_the_beginning_of_a_letter_is_read(shelf):
 
 def test_a_reason_longer_than_the_beginning_is_read_whole(shelf):
     shelf.put(1, reason="long " * 2_000)
-    group = shelf.index.letters().groups[0]
+    group = shelf.index.groups().groups[0]
     assert (group.signature, len(group.examples[0].reason)) == ("bad", 10_000)
 
 
@@ -107,5 +107,5 @@ def test_a_file_that_is_no_letter_is_counted_and_stops_nothing(storage, shelf):
     shelf.put(1)
     (storage / "dead_letters" / "notes.json").write_text("not a letter")
     (storage / "dead_letters" / "half.part").write_text("{")
-    found = shelf.index.letters()
-    assert (found.listed, found.read, found.unreadable, found.groups[0].letters) == (2, 2, 1, 1)
+    found = shelf.index.groups()
+    assert (found.listed, found.read, found.unreadable, found.groups[0].dead_letters) == (2, 2, 1, 1)

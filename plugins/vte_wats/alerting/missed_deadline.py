@@ -1,4 +1,4 @@
-"""Deadlines: which missed one is news, and which belongs to an outage that was told already."""
+"""Missed deadlines: which one is news, and which belongs to an outage that people were notified of already."""
 
 from __future__ import annotations
 
@@ -18,20 +18,21 @@ class MissedDeadline(BaseModel):
     from_at: Instant
     to_at: Instant
     due_at: Instant
-    run_state: str = Field(description="What Airflow said of the run when its deadline had passed.")
+    run_state: str = Field(description="The state of the DAG run when its deadline had passed.")
     until_at: Instant = Field(description="The end of the last interval that missed its deadline in this outage.")
-    told_at: Instant | None = Field(None, description="When people were told; null: they are at the next check.")
+    notified_at: Instant | None = Field(None, description="When people were notified; null: at the next check.")
 
 
 def is_transferred(missed: MissedDeadline, state: State | None, settle_delay_s: int) -> bool:
-    """Tell whether all of an interval has been covered, by its own sync or by the guard band of a later one."""
+    """Return whether all of an interval has been covered, by its own sync or by the guard band of a later one."""
     delay = timedelta(seconds=settle_delay_s)
-    stretches = () if state is None else state.coverage
-    return any(one.from_at <= missed.from_at - delay and missed.to_at - delay <= one.to_at for one in stretches)
+    from_at, to_at = missed.from_at - delay, missed.to_at - delay
+    coverage = () if state is None else state.coverage
+    return any(interval.from_at <= from_at and to_at <= interval.to_at for interval in coverage)
 
 
 def is_over(outage: MissedDeadline, state: State | None, settle_delay_s: int) -> bool:
-    """Tell whether a sync has settled that reached as far as the last interval of an outage."""
+    """Return whether a sync has settled that reached as far as the last interval of an outage."""
     if state is None or not state.coverage:
         return False
     return bool(state.coverage[-1].to_at >= outage.until_at - timedelta(seconds=settle_delay_s))
@@ -40,7 +41,7 @@ def is_over(outage: MissedDeadline, state: State | None, settle_delay_s: int) ->
 def outage_of(
     missed: MissedDeadline, before: MissedDeadline | None, state: State | None, settle_delay_s: int
 ) -> MissedDeadline:
-    """Return the outage that a missed deadline belongs to: the one before, when nothing was settled since."""
+    """Return the outage that a missed deadline belongs to: the last one, when nothing was settled since."""
     if before is None or is_over(before, state, settle_delay_s):
         return missed
     return before.model_copy(update={"until_at": max(before.until_at, missed.until_at)})

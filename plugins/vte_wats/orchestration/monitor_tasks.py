@@ -34,38 +34,35 @@ _UNREACHABLE = (VteWatsError, AirflowNotFoundException)  # the latter: there is 
 @task(retries=0)
 def watch(site_name: str, sync_schedule: str) -> dict[str, Any]:
     """Look at everything once, and tell people what changed."""
-    from vte_wats.alerting import notify
-    from vte_wats.alerting.evaluate import remembered
-    from vte_wats.alerting.evaluate import watch as observe
+    from vte_wats.alerting.evaluate import evaluate, with_measures
     from vte_wats.alerting.monitor_state import MonitorState
+    from vte_wats.alerting.notify import notify_due, with_observations
     from vte_wats.config.settings import parse_alerts
     from vte_wats.orchestration.alert_context import alert_context
-    from vte_wats.orchestration.notifiers import sending, ways_in_words
+    from vte_wats.orchestration.notifiers import channels, sender
     from vte_wats.orchestration.sync_deadline import tell_missed
 
     site = Site(site_name)
     alerts, zone = parse_alerts(Variable.get(site.settings_variable, default=None), site.settings_variable)
     measures = measure(site, sync_schedule, read_dag_settings().start_date)
     before = MonitorState.parse(Variable.get(site.alerts_variable, default=None))
-    monitor_state = remembered(before, measures)
-    monitor_state = notify.taken_in(
-        monitor_state, observe(site, measures, monitor_state, alerts), alerts, measures.now_at
+    monitor_state = with_measures(before, measures)
+    monitor_state = with_observations(
+        monitor_state, evaluate(site, measures, monitor_state, alerts), alerts, measures.now_at
     )
     around = alert_context(site, zone, monitor_state, measures.state)
-    ways = ways_in_words(alerts)
+    names, send = channels(alerts), sender(alerts)
 
     def save(monitor_state: MonitorState) -> None:
         Variable.set(site.alerts_variable, monitor_state.to_json())
 
-    monitor_state = notify.tell(alerts, around, ways, sending(alerts), save)
+    monitor_state = notify_due(alerts, around, names, send, save)
     save(monitor_state)
     tell_missed(alerts, around, left_behind=True)
-    if alerts.summary_at is not None and ways:
-        monitor_state = summarise(
-            site, alerts.summary_at, replace(around, monitor_state=monitor_state), sending(alerts)
-        )
+    if alerts.summary_at is not None and names:
+        monitor_state = summarise(site, alerts.summary_at, replace(around, monitor_state=monitor_state), send)
         save(monitor_state)
-    if not ways:
+    if not names:
         log.warning(
             "%s nobody is told of anything: set alerts.recipients in Variable %s", VW901, site.settings_variable
         )
@@ -99,7 +96,7 @@ def _measured_with(measures: Measures, site: Site, settings: Settings) -> Measur
     measures = replace(measures, clock_skew_limit_s=settings.clock_skew_limit_s)
     storage = storage_of(site, settings)
     try:
-        measures = replace(measures, letters=tuple(DeadLetters(storage).heads()))
+        measures = replace(measures, dead_letters=tuple(DeadLetters(storage).heads()))
         if storage.protocol in ("", "file"):
             existing = next(folder for folder in (storage, *storage.parents) if folder.exists())
             measures = replace(measures, free_mb=shutil.disk_usage(existing.path).free // 1_000_000)

@@ -1,7 +1,7 @@
-"""The ways to people: mail through smtp_default, and any Apprise target, both as Airflow's notifiers.
+"""The channels to people: mail through smtp_default, and any Apprise target, both as Airflow's notifiers.
 
-A message goes out as it is, never as a template: product names and error texts are data. A way that fails raises, where
-Airflow's own notifiers would only log, or not notice at all.
+A message goes out as it is, never as a template: product names and error texts are data. A channel that fails raises,
+where Airflow's own notifiers would only log, or not notice at all.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ from airflow.providers.apprise.notifications.apprise import AppriseNotifier
 from airflow.providers.smtp.hooks.smtp import SmtpHook
 from airflow.providers.smtp.notifications.smtp import SmtpNotifier
 
-from vte_wats.alerting.notification import Notification
+from vte_wats.alerting.mails import Notification
 from vte_wats.config.alert_settings import AlertSettings
 from vte_wats.domain.errors import RetriableError
+from vte_wats.domain.wording import count
 from vte_wats.messages import VW601, VW909
 
 log = logging.getLogger(__name__)
@@ -43,7 +44,7 @@ class _TwoFormsHook(SmtpHook):
     ) -> tuple[EmailMessage, list[str]]:
         mail = EmailMessage(policy=_SEVEN_BIT)
         mail["Subject"], mail["From"], mail["To"] = subject, mail_from, ", ".join(to)
-        mail["Date"], mail["Notification-ID"] = format_datetime(localtime()), make_msgid(domain="vte-wats")
+        mail["Date"], mail["Message-ID"] = format_datetime(localtime()), make_msgid(domain="vte-wats")
         mail["Auto-Submitted"] = "auto-generated"
         mail.set_content(self._text)
         mail.add_alternative(html_content, subtype="html")
@@ -82,7 +83,7 @@ class TargetNotifier(AppriseNotifier):
         super().__init__(title=message.subject, body=message.text, apprise_conn_id=conn_id)
 
     def notify(self, context: Any) -> None:
-        """Send it, and look at the answer, which Airflow's own hook leaves out."""
+        """Send it, and check the answer, which Airflow's own hook does not."""
         del context
         targets = apprise.Apprise()
         self.hook.set_config_from_conn(self.hook.get_connection(self.apprise_conn_id), targets)
@@ -92,14 +93,14 @@ class TargetNotifier(AppriseNotifier):
             raise ValueError(f"a target of connection {self.apprise_conn_id} refused the message or cannot be reached")
 
 
-def ways_in_words(alerts: AlertSettings) -> tuple[str, ...]:
-    """Return who is told, without addresses."""
-    mail = (f"mail to {len(alerts.recipients)} recipients",) if alerts.recipients else ()
+def channels(alerts: AlertSettings) -> tuple[str, ...]:
+    """Return who is notified, without addresses."""
+    mail = (f"mail to {count(len(alerts.recipients), 'recipient')}",) if alerts.recipients else ()
     return mail + ((f"connection {alerts.apprise_connection}",) if alerts.apprise_connection else ())
 
 
-def sending(alerts: AlertSettings) -> Callable[[Notification], None]:
-    """Return what sends a message on every way; it raises RetriableError when not one of them took it."""
+def sender(alerts: AlertSettings) -> Callable[[Notification], None]:
+    """Return what sends a message to every channel; it raises RetriableError when all of them failed."""
 
     def send(message: Notification) -> None:
         notifiers: list[SmtpNotifier | AppriseNotifier] = []
@@ -113,8 +114,8 @@ def sending(alerts: AlertSettings) -> Callable[[Notification], None]:
                 notifier.notify({})
             except Exception as exc:  # noqa: BLE001 -- whatever keeps a message from going; SMTP alone has dozens
                 problems.append(f"{type(notifier).__name__}: {type(exc).__name__}: {exc}")
-                log.error("%s one way failed: %s", VW909, problems[-1])  # noqa: TRY400 -- the text says it, a stack says no more
+                log.error("%s one channel failed: %s", VW909, problems[-1])  # noqa: TRY400 -- the text says it, a stack says no more
         if len(problems) == len(notifiers):
-            raise RetriableError(VW601, "" + "; ".join(problems))
+            raise RetriableError(VW601, "; ".join(problems))
 
     return send

@@ -113,7 +113,7 @@ def _note_and_tell(site: Site, since_at: datetime, context: Mapping[str, Any]) -
         return "carried by another sync meanwhile"
     outage = outage_of(missed, read_missed(site), state, delay_s)
     Variable.set(site.deadline_variable, outage.model_dump_json(indent=1))
-    if outage.told_at is not None:
+    if outage.notified_at is not None:
         return f"the same outage as {outage.run_id}, told already"
     alerts, zone = parse_alerts(Variable.get(site.settings_variable, default=None), site.settings_variable)
     monitor_state = MonitorState.parse(Variable.get(site.alerts_variable, default=None))
@@ -130,21 +130,21 @@ def tell_missed(alerts: AlertSettings, around: AlertContext, *, left_behind: boo
     from vte_wats.alerting.mails import late
     from vte_wats.domain.errors import RetriableError
     from vte_wats.orchestration.alert_context import links_for
-    from vte_wats.orchestration.notifiers import sending, ways_in_words
+    from vte_wats.orchestration.notifiers import channels, sender
 
     missed = read_missed(around.site)
-    if missed is None or missed.told_at is not None:
+    if missed is None or missed.notified_at is not None:
         return "nothing to tell"
     if left_behind and missed.due_at > around.now_at - _CALLBACK_TAKES:
         return "its callback tells"
     message = late(missed, replace(around, links=links_for(around.site, around.failure, missed.run_id)))
-    if not ways_in_words(alerts):
+    if not channels(alerts):
         log.warning("%s nobody is told, for no recipients are set: %s", VW906, message.subject)
     elif alerts.are_quiet(around.now_at.astimezone(around.zone).time()):
         return "quiet hours: told when they end"
     else:
         try:
-            sending(alerts)(message)
+            sender(alerts)(message)
         except RetriableError as exc:
             log.error("%s not told, tried again at the next check: %s (%s)", VW907, message.subject, exc)  # noqa: TRY400
             return f"not sent, the monitor tries again: {exc}"
@@ -152,7 +152,7 @@ def tell_missed(alerts: AlertSettings, around: AlertContext, *, left_behind: boo
     known = read_missed(around.site) or missed  # another deadline may have been missed while the mail was on its way
     Variable.set(
         around.site.deadline_variable,
-        known.model_copy(update={"told_at": datetime.now(UTC)}).model_dump_json(indent=1),
+        known.model_copy(update={"notified_at": datetime.now(UTC)}).model_dump_json(indent=1),
     )
     return f"told: {message.subject}"
 

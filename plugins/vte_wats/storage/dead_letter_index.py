@@ -55,7 +55,7 @@ class Group(BaseModel):
 
     signature: str
     kind: DeadLetterKind
-    letters: int
+    dead_letters: int
     first_at: datetime
     last_at: datetime
     examples: list[Example] = Field(description="The latest of them.")
@@ -85,7 +85,7 @@ class DeadLetterIndex:
         self._seen: dict[str, _Seen] = {}
         self._lock = Lock()
 
-    def letters(self) -> DeadLetterGroups:
+    def groups(self) -> DeadLetterGroups:
         """Return the groups, the largest first. Failures of the file system leave as OSError."""
         with self._lock:
             listed = dict(self._list())
@@ -132,7 +132,7 @@ def _grouped(summaries: list[DeadLetterSummary]) -> list[Group]:
         Group(
             signature=signature,
             kind=kind,
-            letters=len(ones),
+            dead_letters=len(ones),
             first_at=min(one.first_at for one in ones),
             last_at=max(one.last_at for one in ones),
             examples=[
@@ -149,4 +149,4 @@ def _grouped(summaries: list[DeadLetterSummary]) -> list[Group]:
         )
         for (signature, kind), ones in members.items()
     ]
-    return sorted(groups, key=lambda group: (-group.letters, group.signature))
+    return sorted(groups, key=lambda group: (-group.dead_letters, group.signature))
