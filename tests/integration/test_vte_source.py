@@ -54,7 +54,7 @@ def test_a_run_comes_complete_with_its_steps_of_all_three_tables(hook, add_run):
 
 
 @pytest.mark.parametrize(
-    ("sql_type", "value", "told"),
+    ("sql_type", "value", "expected"),
     [
         ("float", 3.5, "3.5"),
         ("int", 42, "42"),
@@ -65,7 +65,7 @@ def test_a_run_comes_complete_with_its_steps_of_all_three_tables(hook, add_run):
         ("nvarchar(max)", "Ω", "Ω"),
     ],
 )
-def test_an_other_value_of_any_type_a_site_may_have_is_told_as_text(sql_type, value, told):
+def test_an_other_value_of_any_type_a_site_may_have_is_read_as_text(sql_type, value, expected):
     schema = SCHEMA.read_text(encoding="utf-8")
     theirs = schema.replace("[TestResult] varbinary(max)", f"[TestResult] {sql_type}")
     assert theirs != schema
@@ -77,7 +77,7 @@ def test_an_other_value_of_any_type_a_site_may_have_is_told_as_text(sql_type, va
         fields = {"conn_type": "mssql", "host": server.host, "port": server.port, "schema": NAME}
         with VteSource(site(), hook_to(fields | {"login": READER, "password": READER_PASSWORD})) as source:
             (read,) = source.runs_between([HOUR])
-    assert [(one.kind, one.value) for one in read.steps] == [(StepKind.OTHER, told)]
+    assert [(step.kind, step.value) for step in read.steps] == [(StepKind.OTHER, expected)]
 
 
 def test_a_range_is_half_open_and_ties_at_its_edge_stay_together(hook, add_run):
@@ -231,8 +231,8 @@ def test_equal_steps_come_in_one_order_however_they_were_written(hook, add_run):
     add_run(NOON, numeric=steps)
     add_run(NOON, numeric=steps[::-1])
     with VteSource(site(), hook) as source:
-        one, other = source.runs_between([HOUR])
-    assert one.steps == other.steps
+        first, second = source.runs_between([HOUR])
+    assert first.steps == second.steps
 
 
 def test_a_site_with_other_names_is_read_by_overrides(hook, add_run):
@@ -244,14 +244,14 @@ def test_a_site_with_other_names_is_read_by_overrides(hook, add_run):
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "reason"),
     [
         ({"column_overrides": {"IndexData": {"table": "Runs"}}}, "a table does not exist"),
         ({"column_overrides": {"IndexData": {"columns": {"Info1": "Information"}}}}, "a column does not exist"),
     ],
 )
-def test_a_name_that_does_not_exist_is_fatal_and_says_where_to_change_it(hook, settings, told):
-    with VteSource(site(**settings), hook) as source, pytest.raises(FatalError, match=told) as raised:
+def test_a_name_that_does_not_exist_is_fatal_and_says_where_to_change_it(hook, settings, reason):
+    with VteSource(site(**settings), hook) as source, pytest.raises(FatalError, match=reason) as raised:
         list(source.runs_between([HOUR]))
     assert "column_overrides" in str(raised.value)
 
