@@ -208,7 +208,10 @@ class Verdict:
 
 def fuzz(runs: int, number: int) -> Verdict:
     """Carry a fuzzed database from VTE to WATS, twice, and compare every run."""
-    with tempfile.TemporaryDirectory(prefix="vte-wats-fuzz-") as folder, SandboxEnvironment(seed=number, timezone=ZONE) as plant:
+    with (
+        tempfile.TemporaryDirectory(prefix="vte-wats-fuzz-") as folder,
+        SandboxEnvironment(seed=number, timezone=ZONE) as plant,
+    ):
         plant.db.insert_rows(tables_of(runs, number))
         with _environment(plant):
             now_at = datetime.now(UTC)
