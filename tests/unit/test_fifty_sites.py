@@ -13,7 +13,7 @@ HOURLY = Fleet(sites=2, runs_a_day=2_400, steps=10, peak=1.0, interval_min=60, g
 
 
 def found(fleet: Fleet, name: str, unit: str) -> Line:
-    return next(one for one in lines(fleet) if (one.name, one.unit) == (name, unit))
+    return next(line for line in lines(fleet) if (line.name, line.unit) == (name, unit))
 
 
 @pytest.mark.parametrize(
@@ -40,9 +40,9 @@ def test_the_guard_band_is_read_again_and_posted_once():
 
 
 def test_every_remedy_brings_what_it_is_for_below_its_limit():
-    assert [one.name for one in lines(AS_INSTALLED) if one.load > 1]
-    assert [(one.name, one.load) for one in lines(REMEDIED) if one.load > 1] == []
-    assert all(one.remedy for one in lines(AS_INSTALLED) if one.limit)
+    assert [line.name for line in lines(AS_INSTALLED) if line.load > 1]
+    assert [(line.name, line.load) for line in lines(REMEDIED) if line.load > 1] == []
+    assert all(line.remedy for line in lines(AS_INSTALLED) if line.limit)
 
 
 def test_it_starts_from_the_defaults_of_the_package():
