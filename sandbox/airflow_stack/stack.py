@@ -57,7 +57,7 @@ class AirflowStack:
     database, so that tasks may write them; an ``AIRFLOW_VAR_`` or ``AIRFLOW_CONN_`` of the same name in ``env`` hides
     them. ``template_folder`` keeps a migrated database between stacks: the first stack fills it, later ones copy it.
 
-    When the block ends, by whatever way, every process of the stack has ended; when this process is killed, a guard
+    However the block ends, every process of the stack has ended; when this process is killed, a guard
     ends them. Nothing is written outside ``home`` and ``template_folder``, compiled modules excepted.
     """
 
@@ -138,7 +138,7 @@ class AirflowStack:
 
     def start(self) -> None:
         """Bring everything up; return when the API answers, heartbeats are fresh and the DAG files are parsed."""
-        began = time.monotonic()
+        started = time.monotonic()
         self.folders.create()
         self._write_password()
         self._guard.start()
@@ -170,13 +170,13 @@ class AirflowStack:
         self._timed("healthy", self._wait_for_heartbeats)
         self._timed("parsed", self._wait_for_dags)
         self._check_alive()
-        self.seconds["boot"] = time.monotonic() - began
+        self.seconds["boot"] = time.monotonic() - started
         log.info("Airflow is up at %s after %.1f s", self.url, self.seconds["boot"])
 
     def stop(self) -> None:
         """End every process; calling it again does nothing."""
         atexit.unregister(self.stop)
-        began = time.monotonic()
+        started = time.monotonic()
         components = list(self._components.values())
         for component in components:
             component.ask_to_stop()
@@ -189,12 +189,12 @@ class AirflowStack:
             self._redis.stop()
         self._guard.stop()
         self._api.close()
-        self.seconds["stop"] = time.monotonic() - began
+        self.seconds["stop"] = time.monotonic() - started
 
     @property
     def pids(self) -> dict[str, int]:
         """Process ids of what runs now, by component, ``postgres`` and ``redis`` included."""
-        pids = {name: each.pid for name, each in self._components.items()} | {"postgres": self._postgres.pid}
+        pids = {name: component.pid for name, component in self._components.items()} | {"postgres": self._postgres.pid}
         if self._redis is not None:
             pids["redis"] = self._redis.pid
         return {name: pid for name, pid in pids.items() if pid is not None}
@@ -284,7 +284,7 @@ class AirflowStack:
         return self._api.xcom(dag_id, run_id, task_id, key=key, map_index=map_index)
 
     def variable(self, name: str) -> str | None:
-        """Return its text, or None. Airflow writes JSON anew, and masks fields whose names sound secret."""
+        """Return its text, or None. Airflow formats JSON again, and masks fields whose names sound secret."""
         return self._api.variable(name)
 
     def set_variable(self, name: str, text: str) -> None:
@@ -374,7 +374,7 @@ class AirflowStack:
 
         Celery workers write none; they answer the broker.
         """
-        alive = {name for name, each in self._components.items() if each.is_alive}
+        alive = {name for name, component in self._components.items() if component.is_alive}
         workers, parts = alive & self._workers.keys(), sorted(alive - self._workers.keys() - {"api-server"})
 
         def fresh() -> bool:
@@ -406,7 +406,7 @@ class AirflowStack:
         while time.monotonic() < deadline:
             self._components["dag-processor"].check_alive()
             files = {self._dags_folder / name for name in self._api.dag_files()}
-            files |= {self._dags_folder / each.filename for each in self._api.import_errors()}
+            files |= {self._dags_folder / failure.filename for failure in self._api.import_errors()}
             if files != seen:
                 seen, last_change = files, time.monotonic()
             if expected <= seen or (seen and time.monotonic() - last_change > PARSE_SETTLED_S):
@@ -421,16 +421,16 @@ class AirflowStack:
         except AirflowApiError as error:
             if error.status_code != HTTPStatus.NOT_FOUND:
                 raise
-            failures = "\n".join(f"{each.filename}: {each.stack_trace}" for each in self.import_errors())
+            failures = "\n".join(f"{failure.filename}: {failure.stack_trace}" for failure in self.import_errors())
             raise StackError(f"There is no DAG {dag_id!r}. Import errors: {failures or 'none'}") from error
 
     def _wait_until(self, what: str, condition: Callable[[], bool]) -> None:
-        """Wait for a condition; whatever part of the stack ends meanwhile, or just before, is an error at once."""
+        """Wait for a condition; a part of the stack that ends meanwhile, or just before, is an error at once."""
         deadline = time.monotonic() + START_TIMEOUT_S
         while not condition():
             self._check_alive()
             if time.monotonic() > deadline:
-                tails = "\n".join(each.log_tail() for each in self._components.values())
+                tails = "\n".join(component.log_tail() for component in self._components.values())
                 raise StackError(f"Waited {START_TIMEOUT_S:g} s in vain for {what}.\n{tails}")
             time.sleep(0.1)
         self._check_alive()
@@ -443,11 +443,11 @@ class AirflowStack:
             component.check_alive()
 
     def _timed(self, name: str, step: Callable[[], None]) -> None:
-        began = time.monotonic()
+        started = time.monotonic()
         try:
             step()
         finally:
-            self.seconds[name] = time.monotonic() - began
+            self.seconds[name] = time.monotonic() - started
 
 
 def _worker(number: int, slots: int) -> tuple[str, ...]:
