@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from tests.repository.words import replaced_words
-from vte_wats.alerting.conditions import Kind
+from vte_wats.alerting.monitor_state import Kind
 from vte_wats.backfill.progress import Progress
 from vte_wats.config.settings import Settings, parse_settings
 from vte_wats.vte.sql_errors import SQL_ERRORS
