@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from http import HTTPStatus
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -453,7 +454,7 @@ class AirflowStack:
 def _worker(number: int, slots: int) -> tuple[str, ...]:
     name = WORKER.format(number=number)
     options = {"--celery-hostname": name, "--concurrency": str(slots), "--pid": f"{name}.pid"}
-    return (*AIRFLOW, "celery", "worker", "--skip-serve-logs", *(part for pair in options.items() for part in pair))
+    return (*AIRFLOW, "celery", "worker", "--skip-serve-logs", *chain.from_iterable(options.items()))
 
 
 def _answering(celery: Celery) -> set[str]:

@@ -8,6 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
+from more_itertools import chunked
 
 from sandbox.factory_data.masters import Masters
 from sandbox.factory_data.measurements import STEP_SCHEMAS, Catalogue
@@ -89,10 +90,9 @@ class Load:
     def _write_plain(self, store: TargetDatabase) -> int:
         flow = Flow(self.random, self.masters, self.zone, self.steps)
         catalogue = Catalogue(self.steps)
-        ends = sorted(self._ends())
         written = 0
-        for begin in range(0, self.runs, _RUNS_AT_ONCE):
-            runs = [flow.next_run(ended_at) for ended_at in ends[begin : begin + _RUNS_AT_ONCE]]
+        for ends in chunked(sorted(self._ends()), _RUNS_AT_ONCE):
+            runs = [flow.next_run(ended_at) for ended_at in ends]
             uuts = [uut_row(run, self.masters) for run in runs if run.is_first]
             if uuts:
                 store.insert_arrow("UutData", pa.Table.from_pylist(uuts, _UUT_SCHEMA))

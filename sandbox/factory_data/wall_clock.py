@@ -1,6 +1,8 @@
 """The clocks on the station walls: naive local time, in steps of 1/300 s as SQL Server's ``datetime`` holds."""
 
+import math
 import struct
+from bisect import bisect_left
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -29,16 +31,17 @@ def clock_changes(zone: ZoneInfo, start: datetime, end: datetime) -> Iterator[tu
     while day < end:
         following = min(day + timedelta(days=1), end.astimezone(UTC))
         if _offset(zone, day) != _offset(zone, following):
-            before, after = day, following
-            while after - before > timedelta(seconds=1):
-                middle = before + (after - before) / 2
-                if _offset(zone, middle) == _offset(zone, day):
-                    before = middle
-                else:
-                    after = middle
-            change = (after + timedelta(milliseconds=500)).replace(microsecond=0)
-            yield change, _offset(zone, following) - _offset(zone, day)
+            yield _change(zone, day, following), _offset(zone, following) - _offset(zone, day)
         day = following
+
+
+def _change(zone: ZoneInfo, before: datetime, after: datetime) -> datetime:
+    """Return the first whole second between two times that has the offset of the later one."""
+    seconds = range(math.floor(before.timestamp()), math.ceil(after.timestamp()))
+    found = bisect_left(
+        seconds, 1, key=lambda second: int(_offset(zone, datetime.fromtimestamp(second, UTC)) != _offset(zone, before))
+    )
+    return datetime.fromtimestamp(seconds.start + found, UTC)
 
 
 def _offset(zone: ZoneInfo, at: datetime) -> timedelta:

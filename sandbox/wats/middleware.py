@@ -20,6 +20,7 @@ from typing import Any
 from urllib.parse import unquote_plus
 from uuid import NAMESPACE_OID, UUID, uuid4, uuid5
 
+from more_itertools import sliced
 from pydantic_core import to_json
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -236,7 +237,7 @@ class WatsMiddleware:
     async def _drip(self, send: Send, response: WatsResponse, delay_s: float) -> None:
         await send(_start(response))
         size = max(1, -(-len(response.body) // _DRIP_PARTS))
-        parts = [response.body[at : at + size] for at in range(0, len(response.body), size)]
+        parts = list(sliced(response.body, size))
         for part in parts:
             await self._pause(delay_s / len(parts))
             await send({"type": "http.response.body", "body": part, "more_body": True})

@@ -531,11 +531,11 @@ def parse_query(
         where.append(sql)
         values.extend(bound)
     if (report_type := given.pop("reporttype", None)) is not None:
-        letter = _REPORT_TYPES.get(report_type.lower())
-        if letter is None:
+        kind = _REPORT_TYPES.get(report_type.lower())
+        if kind is None:
             raise ODataError(f"reportType '{report_type}' is not one of U, T, R.")
         where.append("report_type = ?")
-        values.append(letter)
+        values.append(kind)
     top = _whole_number("$top", given.pop("$top", str(TOP_DEFAULT)))
     if top > TOP_MAX:
         raise ODataError(f"The limit of '{TOP_MAX}' for Top query has been exceeded. The value was '{top}'.")

@@ -196,7 +196,7 @@ def test_sandbox_programs_accept_the_arguments_that_compose_gives():
     assert SERVICES["wats"]["command"][:3] == ["python", "-m", "sandbox.wats"]
 
 
-def test_sandbox_answers_are_those_of_the_floor_and_pass_validation():
+def test_sandbox_settings_are_those_of_the_floor_and_pass_validation():
     assert Floor(1).settings(alerts=seed_airflow.SETTINGS["alerts"]) == seed_airflow.SETTINGS
     parse_settings(json.dumps(seed_airflow.SETTINGS))
     connections = seed_airflow.connections("vte-password", "wats-password")
