@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+PID_FILE ?= .demo.pid
 # Processes that share the tests: on two cores two wait for an Airflow of their own while the third computes.
 WORKERS ?= 3
 RELEASE := vte-wats-$(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
@@ -46,7 +47,7 @@ docs: $(READY) ## Write the generated pages of docs/
 test: $(READY) ## All tests: unit, sandbox, integration, end to end on a real Airflow
 	AIRFLOW_HOME=$(VENV)/airflow $(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder --durations=10 --cov --cov-report=term:skip-covered --cov-fail-under=90
 
-screenshots: $(READY) ## The pictures of docs/images, by the browser tests
+screenshots: $(READY) ## The screenshots of docs/images, by the browser tests
 	AIRFLOW_HOME=$(VENV)/airflow VTE_WATS_SCREENSHOTS=1 $(BIN)/python -m pytest -q tests/browser
 
 test-mssql: $(READY) ## The source tests against a real SQL Server named by VTE_TEST_MSSQL_URI
@@ -57,7 +58,7 @@ faults: $(READY) ## Every failure we know, on a real Airflow; writes docs/reliab
 	@$(BIN)/python -m tests.faults.run
 
 demo: $(READY) ## Two hours of a factory into WATS, on this machine only (ONCE=1 ends with a verdict)
-	@$(BIN)/python -m sandbox.demo $(if $(ONCE),--once)
+	@$(BIN)/python -m sandbox.demo --pid-file $(PID_FILE) $(if $(ONCE),--once)
 
 sandbox: $(READY) ## Both emulated servers alone, for an Airflow of your own
 	@$(BIN)/python -m sandbox
@@ -79,7 +80,7 @@ lock: $(READY) ## Resolve requirements*.txt into the lock files again
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --upgrade requirements-dev.txt -o requirements-dev.lock
 
 down: ## End a demo that is still running
-	@if [ -f .demo.pid ]; then kill -INT "$$(cat .demo.pid)" 2>/dev/null || true; while kill -0 "$$(cat .demo.pid 2>/dev/null)" 2>/dev/null; do sleep 0.2; done; rm -f .demo.pid; else echo "no demo is running"; fi
+	@if [ -f $(PID_FILE) ]; then kill -TERM "$$(cat $(PID_FILE))" 2>/dev/null || true; while kill -0 "$$(cat $(PID_FILE) 2>/dev/null)" 2>/dev/null; do sleep 0.2; done; rm -f $(PID_FILE); else echo "no demo is running"; fi
 
 clean: ## Remove the environment and every cache
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info plugins/*.egg-info .coverage dist

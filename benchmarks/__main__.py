@@ -7,8 +7,9 @@ import os
 import sys
 import tempfile
 
-from benchmarks import TABLES, backlog, page
+from benchmarks import backlog, page
 from benchmarks.measure import machine
+from benchmarks.tables import TABLES
 
 
 def main() -> int:

@@ -40,9 +40,9 @@ class Site:
     storage: Path
     settings: dict[str, Any]
 
-    def set(self, **answers: Any) -> None:
+    def set(self, **settings: Any) -> None:
         """Change settings of the site."""
-        self.settings.update(answers)
+        self.settings.update(settings)
         self.airflow.set_variable("vte_wats", json.dumps(self.settings))
 
     def cpu_s(self) -> float:
@@ -87,7 +87,7 @@ def site(runs: int, steps: int, requests_per_minute: int, *, wats_ms: float = 20
             plugins_folder=REPOSITORY / "plugins",
             env={
                 "AIRFLOW__VTE_WATS__START_DATE": (emulated_servers.START - timedelta(days=1)).isoformat(),
-                "AIRFLOW__VTE_WATS__SCHEDULE": "0 0 1 1 *",  # its first interval has not even begun
+                "AIRFLOW__VTE_WATS__SCHEDULE": "0 0 1 1 *",  # its first interval has not started yet
                 "AIRFLOW__VTE_WATS__RETRIES": "0",
             },
             pools={"wats_api": 1, "vte_wats_state": 1},
@@ -131,7 +131,7 @@ class Watch:
         self.staged_mb = 0.0
 
     def __enter__(self) -> Self:
-        """Begin to look."""
+        """Start looking."""
         self._thread.start()
         return self
 
@@ -181,8 +181,8 @@ def finished(airflow: AirflowStack, dag_id: str, run_id: str) -> None:
     """Wait for a DAG run; raise when it fails, with the log of what failed."""
     if airflow.wait_for_run(dag_id, run_id, timeout_s=PATIENCE_S) == "success":
         return
-    failed = [one for one in airflow.task_instances(dag_id, run_id) if one.state == "failed"]
-    told = "\n".join(
-        airflow.task_log(dag_id, run_id, one.task_id, one.map_index, one.try_number)[-3000:] for one in failed[:2]
+    failed = [task for task in airflow.task_instances(dag_id, run_id) if task.state == "failed"]
+    logs = "\n".join(
+        airflow.task_log(dag_id, run_id, task.task_id, task.map_index, task.try_number)[-3000:] for task in failed[:2]
     )
-    raise RuntimeError(f"{run_id} of {dag_id} failed: {[one.task_id for one in failed]}\n{told}")
+    raise RuntimeError(f"{run_id} of {dag_id} failed: {[task.task_id for task in failed]}\n{logs}")

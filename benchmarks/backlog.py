@@ -15,7 +15,7 @@ TITLE = "Backlog"
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How many runs of how many steps there are to be carried."""
+    """How many runs of how many steps the backlog has."""
 
     runs: int = 10_000
     steps: int = 50
@@ -27,7 +27,7 @@ TINY = Size(runs=8, steps=3, batch_size=4)
 
 
 def measure(size: Size = FULL) -> dict[str, Any]:
-    """Carry a backlog; return what it took, under the number of its runs."""
+    """Transfer a backlog; return what it took, under the number of its runs."""
     with site(size.runs, size.steps, requests_per_minute=1_000_000) as here:
         here.airflow.unpause(BACKFILL)
         statements = here.servers.call(emulated_servers.statements)
@@ -39,7 +39,7 @@ def measure(size: Size = FULL) -> dict[str, Any]:
             parts = _all_parts(here)
         asked = here.servers.call(emulated_servers.requests)
         if asked["reports"] != size.runs:
-            raise AssertionError(f"{size.runs} runs were to be carried, WATS holds {asked['reports']}")
+            raise AssertionError(f"{size.runs} runs were to be transferred, WATS holds {asked['reports']}")
         return {
             str(size.runs): {
                 "steps": size.steps,
@@ -57,7 +57,7 @@ def measure(size: Size = FULL) -> dict[str, Any]:
 
 
 def _all_parts(here: Site) -> list[str]:
-    """Wait for the DAG run and for those that go on from it."""
+    """Wait for the DAG run and for those that it triggers."""
     done: list[str] = []
     while waiting := [run.run_id for run in here.airflow.runs(BACKFILL) if run.run_id not in done]:
         for run_id in waiting:
@@ -67,7 +67,7 @@ def _all_parts(here: Site) -> list[str]:
 
 
 def goals(result: dict[str, Any]) -> list[Goal]:
-    """Return what was aimed at: the customer's pace, and memory that does not grow with the backlog."""
+    """Return what was aimed at: the customer's rate, and memory that does not grow with the backlog."""
     few, many = min(result, key=int), max(result, key=int)
     found = [Goal(f"runs an hour, backlog of {int(few):,}", "at least 1,000", _per_hour(result, few), 1_000)]
     if many == few:
@@ -86,12 +86,13 @@ def _per_hour(result: dict[str, Any], runs: str) -> float:
 def page(result: dict[str, Any]) -> list[str]:
     """Return the table."""
     rows = []
-    for runs, one in sorted(result.items(), key=lambda item: int(item[0])):
+    for runs, backlog in sorted(result.items(), key=lambda item: int(item[0])):
         rows.append(
-            f"| {int(runs):,} × {one['steps']} | {_per_hour(result, runs):,.0f} | {one['peak_task_mb']:.0f} MB | "
-            f"{one['tasks']:,} in {one['dag_runs']} | {one['cpu_s'] / int(runs) * 1e3:.1f} ms | "
-            f"{one['xcom']['total_bytes'] / 1e3:,.0f} kB | {one['xcom']['largest_bytes'] / 1e3:.1f} kB | "
-            f"{one['staged_mb']:.0f} MB | {one['statements']:,} | {one['requests'] / int(runs):.3f} |"
+            f"| {int(runs):,} × {backlog['steps']} | {_per_hour(result, runs):,.0f} | "
+            f"{backlog['peak_task_mb']:.0f} MB | {backlog['tasks']:,} in {backlog['dag_runs']} | "
+            f"{backlog['cpu_s'] / int(runs) * 1e3:.1f} ms | "
+            f"{backlog['xcom']['total_bytes'] / 1e3:,.0f} kB | {backlog['xcom']['largest_bytes'] / 1e3:.1f} kB | "
+            f"{backlog['staged_mb']:.0f} MB | {backlog['statements']:,} | {backlog['requests'] / int(runs):.3f} |"
         )
     return [
         (

@@ -39,28 +39,34 @@ def measure(size: Size = FULL) -> dict[str, Any]:
         environment = servers.call(emulated_servers.start, size.runs, size.steps)
         servers.call(emulated_servers.delay, vte_ms=1, wats_ms=20)
         batches = [_batch(servers, environment, batch_size, size) for batch_size in size.batch_sizes]
-        lanes = []
+        concurrency = []
         with Worker() as sender:
             sender.call(upload.prepare, environment, size.runs)
             for latency_ms in size.latencies_ms:
                 servers.call(emulated_servers.delay, wats_ms=latency_ms)
                 contenders = {
-                    str(each): partial(_rate, servers, sender, each, size) for each in size.concurrencies
-                }  # fmt: skip
+                    str(requests): partial(_rate, servers, sender, requests, size) for requests in size.concurrencies
+                }
                 per_report_s = best_of(size.rounds, contenders)
-                lanes.append({"latency_ms": latency_ms, "seconds_per_report": per_report_s})
-    return {"runs": size.runs, "steps": size.steps, "rounds": size.rounds, "batches": batches, "lanes": lanes}
+                concurrency.append({"latency_ms": latency_ms, "seconds_per_report": per_report_s})
+    return {
+        "runs": size.runs,
+        "steps": size.steps,
+        "rounds": size.rounds,
+        "batches": batches,
+        "concurrency": concurrency,
+    }
 
 
 def _batch(servers: Worker, environment: dict[str, str], batch_size: int, size: Size) -> dict[str, Any]:
-    """Carry all runs in slices of this size; the best of some rounds, each in a process of its own."""
+    """Transfer all runs in slices of this size; the best of some rounds, each in a process of its own."""
     rounds: list[dict[str, Any]] = []
     for _ in range(size.rounds):
         servers.call(emulated_servers.forget_reports)
         servers.call(emulated_servers.forget_statements)
-        with Worker() as carrier:
-            found = carrier.call(transfer, environment, size.runs, batch_size)
-            found["peak_mb"] = carrier.peak_mb()
+        with Worker() as worker:
+            found = worker.call(transfer, environment, size.runs, batch_size)
+            found["peak_mb"] = worker.peak_mb()
         found["requests"] = servers.call(emulated_servers.requests)["total"]
         found["longest_statement_s"] = servers.call(emulated_servers.longest_statement_s)
         rounds.append(found)
@@ -76,7 +82,7 @@ def _rate(servers: Worker, sender: Worker, concurrency: int, size: Size) -> floa
 
 def goals(result: dict[str, Any]) -> list[Goal]:
     """Return what was aimed at: no lock for longer than 2 s, whatever the batch size."""
-    longest_s = max(one["longest_statement_s"] for one in result["batches"])
+    longest_s = max(batch["longest_statement_s"] for batch in result["batches"])
     return [Goal("longest statement, seconds", "at most 2", longest_s, 2, at_most=True)]
 
 
@@ -84,27 +90,27 @@ def page(result: dict[str, Any]) -> list[str]:
     """Return both tables."""
     first = result["batches"][0]
     rows = [
-        f"| {one['batch_size']:,} | **{first['seconds'] / one['seconds']:.2f}** | {one['slices']} | "
-        f"{3 * one['slices'] + 2} | {one['seconds'] / result['runs'] * 1e3:.2f} | "
-        f"{one['requests'] / result['runs']:.3f} | {60 * one['requests'] / one['slices'] / BUDGET:.0f} s | "
-        f"{one['peak_mb']:.0f} MB | {one['staged_bytes'] / one['slices'] / 1e6:.1f} MB | "
-        f"{one['longest_statement_s']:.2f} s |"
-        for one in result["batches"]
+        f"| {batch['batch_size']:,} | **{first['seconds'] / batch['seconds']:.2f}** | {batch['slices']} | "
+        f"{3 * batch['slices'] + 2} | {batch['seconds'] / result['runs'] * 1e3:.2f} | "
+        f"{batch['requests'] / result['runs']:.3f} | {60 * batch['requests'] / batch['slices'] / BUDGET:.0f} s | "
+        f"{batch['peak_mb']:.0f} MB | {batch['staged_bytes'] / batch['slices'] / 1e6:.1f} MB | "
+        f"{batch['longest_statement_s']:.2f} s |"
+        for batch in result["batches"]
     ]
-    lanes = []
-    for one in result["lanes"]:
-        alone_s = one["seconds_per_report"]["1"]
-        lanes += [
-            f"| {one['latency_ms']} ms | {each} | **{alone_s / seconds:.1f}** | {1 / seconds:,.0f} | "
-            f"{alone_s / seconds / int(each):.0%} |"
-            for each, seconds in one["seconds_per_report"].items()
+    concurrency_rows = []
+    for measured in result["concurrency"]:
+        alone_s = measured["seconds_per_report"]["1"]
+        concurrency_rows += [
+            f"| {measured['latency_ms']} ms | {requests} | **{alone_s / seconds:.1f}** | {1 / seconds:,.0f} | "
+            f"{alone_s / seconds / int(requests):.0%} |"
+            for requests, seconds in measured["seconds_per_report"].items()
         ]
     return [
         (
             f"{result['runs']:,} runs × {result['steps']} steps read, mapped and uploaded by the verbs in one "
             f"process, without Airflow; VTE 1 ms and WATS 20 ms away; best of {result['rounds']}. *Slot held* is "
-            f"how long one slice keeps the only slot of `wats_api` at {BUDGET} requests a minute: so long the "
-            "live sync may have to wait."
+            f"how long one slice keeps the only slot of `wats_api` at {BUDGET} requests a minute: the live "
+            "sync may have to wait that long."
         ),
         "",
         (
@@ -118,11 +124,11 @@ def page(result: dict[str, Any]) -> list[str]:
         "",
         "| latency | concurrency | × alone | reports/s | of the ideal |",
         "|---:|---:|---:|---:|---:|",
-        *lanes,
+        *concurrency_rows,
     ]
 
 
-# ---------------------------------------------------------------------- what runs in the carrier's process
+# ---------------------------------------------------------------------- what runs in the worker's process
 def transfer(environment: dict[str, str], runs: int, batch_size: int) -> dict[str, Any]:
     """Plan, then extract, map and upload slice by slice; return seconds and what was staged."""
     import json
@@ -144,7 +150,7 @@ def transfer(environment: dict[str, str], runs: int, batch_size: int) -> dict[st
     os.environ |= environment
     answers = json.loads(environment["AIRFLOW_VAR_VTE_WATS"])
     settings = Settings.model_validate(answers | {"batch_size": batch_size})
-    kept, wats_connection, staged_bytes = upload.Kept(), upload.connection(), 0
+    kept, wats_connection, staged_bytes = upload.KeptUsage(), upload.connection(), 0
     with tempfile.TemporaryDirectory() as folder, VteSource(settings) as source:
         began_s, began_cpu_s = time.perf_counter(), _cpu_s()
         slices = plan(source, settings, Interval(*emulated_servers.first(runs))).slices
@@ -153,7 +159,7 @@ def transfer(environment: dict[str, str], runs: int, batch_size: int) -> dict[st
             staging = Staging(place)
             extract(source, staging, part, settings)
             map_runs(staging, settings)
-            upload.transfer(staging, UPath(folder), part.name, wats_connection, kept, settings=settings)
+            upload.upload_slice(staging, UPath(folder), part.name, wats_connection, kept, settings=settings)
             staged_bytes += sum(file.stat().st_size for file in place.iterdir())
         seconds, cpu_s = time.perf_counter() - began_s, _cpu_s() - began_cpu_s
     return {"seconds": seconds, "cpu_s": cpu_s, "slices": len(slices), "staged_bytes": staged_bytes}

@@ -21,7 +21,7 @@ BACKFILL = "vte_wats_backfill"
 
 
 def main(runs: int, a_minute: int) -> None:
-    """Carry history and print what arrived."""
+    """Transfer history and print what arrived."""
     now_at = datetime.now(UTC)
     with (
         tempfile.TemporaryDirectory(prefix="vte-wats-budget-") as home,

@@ -88,4 +88,4 @@ def forget_requests() -> None:
 def posts() -> dict[str, float]:
     """Return how many reports were posted since the log was emptied, and when the last one came (since 1970)."""
     stored = _environments[-1].wats.log.find(method="POST", status=200)
-    return {"reports": len(stored), "last_at_s": max((one.at.timestamp() for one in stored), default=0.0)}
+    return {"reports": len(stored), "last_at_s": max((request.at.timestamp() for request in stored), default=0.0)}

@@ -79,12 +79,12 @@ def goals(result: dict[str, Any]) -> list[Goal]:
     """Return what was aimed at."""
     found = [
         Goal(
-            f"extraction against fetchall, {one['latency_ms']} ms",
+            f"extraction against fetchall, {latency['latency_ms']} ms",
             "at least 0.8",
-            one["seconds"]["fetchall"] / one["seconds"]["ours"],
+            latency["seconds"]["fetchall"] / latency["seconds"]["ours"],
             0.8,
         )
-        for one in result["latencies"]
+        for latency in result["latencies"]
     ]
     near = result["latencies"][1]
     loop = near["seconds"]["loop"] / result["loop_runs"] / (near["seconds"]["ours"] / result["runs"])
@@ -111,11 +111,11 @@ def page(result: dict[str, Any]) -> list[str]:
         "loop": "one pair of queries per run",
     }
     rows = []
-    for one in result["latencies"]:
-        per_run = {name: seconds / _runs(name, result) for name, seconds in one["seconds"].items()}
-        for name, told in names.items():
+    for latency in result["latencies"]:
+        per_run = {name: seconds / _runs(name, result) for name, seconds in latency["seconds"].items()}
+        for name, label in names.items():
             rows.append(
-                f"| {one['latency_ms']} ms | {told} | **{per_run['fetchall'] / per_run[name]:.2f}** | "
+                f"| {latency['latency_ms']} ms | {label} | **{per_run['fetchall'] / per_run[name]:.2f}** | "
                 f"{per_run['loop'] / per_run[name]:.1f} | {per_run[name] * 1e3:.2f} | "
                 f"{(result['steps'] + 1) / per_run[name]:,.0f} |"
             )
@@ -124,7 +124,7 @@ def page(result: dict[str, Any]) -> list[str]:
         (
             f"{result['runs']:,} runs × {result['steps']} steps in slices of {result['slice_runs']}; best of "
             f"{result['rounds']}; the loop over {result['loop_runs']} of the runs. A query per run costs the "
-            "server, too: it understands and plans each one."
+            "server, too: it parses and plans each of them."
         ),
         "",
         "| latency | reader | × fetchall | × loop | ms per run | rows/s |",
@@ -197,7 +197,7 @@ def _read(runs: int, *, mapping: bool) -> tuple[int, int, float]:
 
 
 def count(runs: int) -> tuple[int, int]:
-    """Read once, and tell how many runs and slices there were."""
+    """Read once, and return how many runs and slices there were."""
     return _read(runs, mapping=False)[:2]
 
 
@@ -235,13 +235,13 @@ def one_pair_per_run(runs: int) -> float:
 
     settings, cursor = _prepared["settings"], _prepared["cursor"]
     with VteSource(settings) as source:
-        ranges = [one for part in _slices(source, runs) for one in part.ranges]
+        ranges = [time_range for part in _slices(source, runs) for time_range in part.ranges]
     began_s = time.perf_counter()
     condition, binds = in_ranges([type(ranges[0])(ranges[0].from_local, ranges[-1].to_local)])
     cursor.execute(statement("select_run_keys", settings, ranges=condition), binds)
     for guid, *_ in cursor.fetchall()[:runs]:
-        one, named = among_guids([guid])
+        condition, named = among_guids([guid])
         for name in ("select_runs", "select_steps"):
-            cursor.execute(statement(name, settings, selection=one), named)
+            cursor.execute(statement(name, settings, selection=condition), named)
             cursor.fetchall()
     return time.perf_counter() - began_s

@@ -1,4 +1,4 @@
-"""Fifty sites with a hundred thousand runs a day each: what that asks of everything involved, and what gives in first.
+"""Fifty sites with a hundred thousand runs a day each: what that asks of every part, and what reaches its limit first.
 
 Pure arithmetic from what one site costs; nothing is started. Prints the assumptions and two tables and
 writes them into docs/scaling.md: ``python -m benchmarks.fifty_sites``.
@@ -29,7 +29,7 @@ class Fleet:
     """Of one run."""
     peak: float = 2.0
     """The busiest hour against the mean one."""
-    letter_share: float = 0.001
+    dead_letter_share: float = 0.001
     """Runs that become a dead letter, and stay one for a year."""
 
     interval_min: int = 5
@@ -44,7 +44,7 @@ class Fleet:
     airflows: int = 1
     """Airflow installations, each with a metadata database of its own."""
     retention_days: int = 365
-    """Age at which ``airflow db clean`` removes what Airflow remembers; a year stands for never."""
+    """Age at which ``airflow db clean`` removes what Airflow keeps; a year stands for never."""
 
     # One interval of one site ---------------------------------------------------------------------------------------
 
@@ -100,7 +100,7 @@ class Measured:
     """With indexes."""
     staged_bytes: int = 3_200
     """Runs and reports of one run, compressed."""
-    letter_bytes: int = 22_000
+    dead_letter_bytes: int = 22_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,9 +161,9 @@ def lines(fleet: Fleet, measured: Measured | None = None) -> Iterator[Line]:
         "`airflow db clean` after 30 days, larger slices",
     )  # fmt: skip
     yield line("staging written", "GB a day", f.read_runs * m.staged_bytes * f.intervals / 1e9)
-    letters = f.runs_a_day * f.letter_share
-    yield line("dead letters", "a day", letters)
-    yield line("dead letters after a year", "GB", letters * 365 * m.letter_bytes / 1e9)
+    dead_letters = f.runs_a_day * f.dead_letter_share
+    yield line("dead letters", "a day", dead_letters)
+    yield line("dead letters after a year", "GB", dead_letters * 365 * m.dead_letter_bytes / 1e9)
 
 
 AS_INSTALLED = Fleet()
@@ -179,20 +179,20 @@ def page() -> str:
         f"{_short(new.all_sites)} | {_limit(new)} |"
         for old, new in zip(before, after, strict=True)
     ]
-    worst = sorted((one for one in before if one.load > 1), key=lambda one: -one.load)
+    worst = sorted((line for line in before if line.load > 1), key=lambda line: -line.load)
     breaks = [
-        f"{number}. **{one.name}** ({one.unit}): {one.load:.1f} times what there is. Remedy: {one.remedy}."
-        for number, one in enumerate(worst, 1)
+        f"{number}. **{line.name}** ({line.unit}): {line.load:.1f} times what there is. Remedy: {line.remedy}."
+        for number, line in enumerate(worst, 1)
     ]
     load = (
         f"{f.sites} sites with {f.runs_a_day:,} runs a day of {f.steps} steps "
         f"each, all to {f.wats_servers} WATS, by one "
         f"Airflow. Rates are those of the busiest hour, {f.peak:g} times the "
-        f"mean. {f.letter_share:.1%} of the runs become "
+        f"mean. {f.dead_letter_share:.1%} of the runs become "
         f"dead letters. A guard band of {f.guard_band_min} minutes is read again every {f.interval_min}."
     )
-    ways = (
-        f"*As installed*: {_way(AS_INSTALLED)}, nothing cleaned for a year. *Remedied*: {_way(REMEDIED)}, "
+    setups = (
+        f"*As installed*: {_setup(AS_INSTALLED)}, nothing cleaned for a year. *Remedied*: {_setup(REMEDIED)}, "
         f"`airflow db clean` after {REMEDIED.retention_days} days."
     )
     m = measured
@@ -201,17 +201,17 @@ def page() -> str:
         f"keys a query, {m.statements_a_slice} statements "
         f"a slice, {m.tasks_a_minute:g} task instances a minute on two cores, "
         f"{m.staged_bytes:,} bytes of staging a run, "
-        f"{m.letter_bytes:,} a dead letter. From table 5 of the [benchmarks](benchmarks.md): {m.task_core_s:g} "
-        f"core-seconds a task instance and {m.run_core_s * 1e3:g} ms a run beside, {m.api_calls:g} calls of the API "
-        f"server and {m.rows:g} rows of {m.row_bytes:g} bytes a task instance."
+        f"{m.dead_letter_bytes:,} a dead letter. From table 5 of the [benchmarks](benchmarks.md): {m.task_core_s:g} "
+        f"core-seconds a task instance and {m.run_core_s * 1e3:g} ms a run in addition, {m.api_calls:g} calls of the "
+        f"API server and {m.rows:g} rows of {m.row_bytes:g} bytes a task instance."
     )
     head = "| what | unit | one site | as installed | of the limit | remedied | of the limit |"
     table = "\n".join([head, "|---|---|---:|---:|---:|---:|---:|", *rows])
     first = "Where it breaks first, as installed:\n\n" + "\n".join(breaks)
-    return "\n\n".join([*map(_wrapped, (load, ways)), table, first, _wrapped(found)])
+    return "\n\n".join([*map(_wrapped, (load, setups)), table, first, _wrapped(found)])
 
 
-def _way(fleet: Fleet) -> str:
+def _setup(fleet: Fleet) -> str:
     budget = f"{fleet.requests_per_minute:,} requests a minute"
     return f"`batch_size` {fleet.batch_size:,}, {budget}, {fleet.airflow_cores} cores"
 
@@ -224,8 +224,8 @@ def _short(value: float) -> str:
     return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
 
 
-def _limit(one: Line) -> str:
-    return f"{one.load:.0%}" if one.limit else ""
+def _limit(line: Line) -> str:
+    return f"{line.load:.0%}" if line.limit else ""
 
 
 def written(text: str) -> str:

@@ -48,13 +48,13 @@ def goals(result: dict[str, Any]) -> list[Goal]:
     """Return what was aimed at, for each length of a run."""
     return [
         Goal(
-            f"mapping against pyWATS alone, {one['steps']} steps",
+            f"mapping against pyWATS alone, {length['steps']} steps",
             "at most 1.15",
-            one["seconds"]["ours"] / one["seconds"]["pywats"],
+            length["seconds"]["ours"] / length["seconds"]["pywats"],
             1.15,
             at_most=True,
         )
-        for one in result["lengths"]
+        for length in result["lengths"]
     ]
 
 
@@ -66,20 +66,20 @@ def page(result: dict[str, Any]) -> list[str]:
         "models": "pyWATS alone: constructors, dump",
     }
     rows = []
-    for one in result["lengths"]:
-        seconds = one["seconds"]
+    for length in result["lengths"]:
+        seconds = length["seconds"]
         rows += [
-            f"| {one['steps']} | {told} | **{seconds['ours'] / seconds[name]:.2f}** | "
-            f"{seconds[name] / one['runs'] * 1e3:.3f} | {one['runs'] / seconds[name]:,.0f} |"
-            for name, told in names.items()
+            f"| {length['steps']} | {label} | **{seconds['ours'] / seconds[name]:.2f}** | "
+            f"{seconds[name] / length['runs'] * 1e3:.3f} | {length['runs'] / seconds[name]:,.0f} |"
+            for name, label in names.items()
         ]
     return [
         (
             "pyWATS alone builds the very documents that the mapping makes, compared value by value, from values "
             "that lie ready: names cut, limits judged, verdicts known. Once with the calls its documentation "
-            "shows, once with the constructors under them, which spare the way through the sequence and the ring "
-            "of parent and step that the garbage collector must find; the mapping uses these. Best of "
-            f"{result['rounds']}."
+            "shows, once with the constructors that these calls use. The constructors skip the sequence object and the "
+            "circular references of parent and step that the garbage collector must find; the mapping uses them. "
+            f"Best of {result['rounds']}."
         ),
         "",
         "| steps | contender | ours ÷ this | ms per run | runs/s |",
@@ -108,8 +108,8 @@ def prepare(environment: dict[str, str], runs: int) -> None:
         read = list(source.runs_between([LocalRange(begin, begin + timedelta(seconds=runs))]))
     bodies = [map_run(run, settings).body for run in read]
     values = [_values(body) for body in bodies]
-    for each, body in zip(values, bodies, strict=True):
-        for built in (_by_calls(each), _by_models(each)):
+    for document, body in zip(values, bodies, strict=True):
+        for built in (_by_calls(document), _by_models(document)):
             if json.loads(built) != _unmarked(body):
                 raise AssertionError(f"pyWATS alone builds another document: {built[:500]}")
     _prepared.update(settings=settings, runs=read, values=values)
@@ -136,7 +136,7 @@ def pywats_models() -> float:
 def _unmarked(body: str) -> dict[str, Any]:
     """Return a document without the hash that the mapping puts in after the dump."""
     document: dict[str, Any] = json.loads(body)
-    document["miscInfos"] = [one for one in document["miscInfos"] if one["description"] != "source_hash"]
+    document["miscInfos"] = [info for info in document["miscInfos"] if info["description"] != "source_hash"]
     return document
 
 
@@ -180,17 +180,17 @@ def _by_calls(values: dict[str, Any]) -> str:
     from pywats.domains.report.report_models import Attachment
     from pywats.domains.report.report_models.common_types import SequenceCallInfo, StepStatus
 
-    report, told = _header(values), values["root"]
+    report, source = _header(values), values["root"]
     root = report.root
-    root.name, root.status = told["name"], StepStatus(told["status"])
-    root.sequence = SequenceCallInfo(**told["seqCall"])
-    for step in told["steps"]:
+    root.name, root.status = source["name"], StepStatus(source["status"])
+    root.sequence = SequenceCallInfo(**source["seqCall"])
+    for step in source["steps"]:
         common = {"name": step["name"], "status": step["status"], "report_text": step["reportText"]}
         if "numericMeas" in step:
-            (one,) = step["numericMeas"]
+            (measured,) = step["numericMeas"]
             root.add_numeric_step(
-                value=one["value"], unit=one["unit"], comp_op=one["compOp"], low_limit=one["lowLimit"],
-                high_limit=one["highLimit"], **common,
+                value=measured["value"], unit=measured["unit"], comp_op=measured["compOp"],
+                low_limit=measured["lowLimit"], high_limit=measured["highLimit"], **common,
             )  # fmt: skip
         elif "stringMeas" in step:
             root.add_string_step(value=step["stringMeas"][0]["value"], **common)
@@ -206,12 +206,12 @@ def _by_models(values: dict[str, Any]) -> str:
     from pywats.domains.report.report_models.misc_info import MiscInfo
     from pywats.domains.report.report_models.uut.steps import SequenceCall
 
-    told = values["root"]
+    source = values["root"]
     root = SequenceCall(
-        name=told["name"], status=StepStatus(told["status"]), sequence=SequenceCallInfo(**told["seqCall"])
+        name=source["name"], status=StepStatus(source["status"]), sequence=SequenceCallInfo(**source["seqCall"])
     )
-    root.steps.extend(map(_step_model, told["steps"]))
-    infos = [MiscInfo(description=one["description"], string_value=one["text"]) for one in values["miscInfos"]]
+    root.steps.extend(map(_step_model, source["steps"]))
+    infos = [MiscInfo(description=info["description"], string_value=info["text"]) for info in values["miscInfos"]]
     report = _header(values, misc_infos=infos, root=root)
     return str(report.model_dump_json(by_alias=True, exclude_none=True))
 
@@ -224,10 +224,10 @@ def _step_model(step: dict[str, Any]) -> Any:
 
     common = {"name": step["name"], "status": step["status"], "report_text": step["reportText"]}
     if "numericMeas" in step:
-        (one,) = step["numericMeas"]
+        (measured,) = step["numericMeas"]
         number = NumericMeasurement(
-            value=one["value"], unit=one["unit"], comp_op=one["compOp"], low_limit=one["lowLimit"],
-            high_limit=one["highLimit"], status=step["status"],
+            value=measured["value"], unit=measured["unit"], comp_op=measured["compOp"], low_limit=measured["lowLimit"],
+            high_limit=measured["highLimit"], status=step["status"],
         )  # fmt: skip
         return NumericStep(measurement=number, **common)
     if "stringMeas" in step:

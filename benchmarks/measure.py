@@ -50,7 +50,7 @@ def best_of(rounds: int, contenders: Mapping[str, Contender]) -> dict[str, float
     for _ in range(rounds):
         for name, contender in contenders.items():
             seconds[name].append(contender())
-    return {name: min(each) for name, each in seconds.items()}
+    return {name: min(times) for name, times in seconds.items()}
 
 
 def timed(work: Callable[[], object]) -> float:
@@ -64,7 +64,7 @@ def timed(work: Callable[[], object]) -> float:
 class Worker:
     """A process of its own for the length of a ``with`` block; runs one function after the other.
 
-    It has the environment of the moment it was started, and a memory that can be told apart from ours.
+    It has the environment of the moment it was started, and a memory that is measured apart from ours.
     """
 
     def __enter__(self) -> Self:
@@ -105,7 +105,7 @@ def _work(pipe: Connection) -> None:
             os._exit(0)  # servers that still listen end with it
         try:
             pipe.send((True, function(*arguments, **named)))
-        except Exception:  # noqa: BLE001 -- told to the caller
+        except Exception:  # noqa: BLE001 -- raised in the caller
             pipe.send((False, traceback.format_exc()))
 
 

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from benchmarks import TABLES
 from benchmarks.measure import Goal
+from benchmarks.tables import TABLES
 
 RESULTS = Path(__file__).with_name("results.json")
 FINDINGS = Path(__file__).with_name("findings.md")
@@ -15,10 +15,10 @@ PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 
 INTRODUCTION = """# Benchmarks
 
-Written by `make bench` from `benchmarks/results.json`; `make bench ONLY=upload` measures one table anew. Seconds differ
-from machine to machine and from hour to hour. The ratios were measured side by side: all contenders of a table in one
-run, in turn, the best time of each. VTE and WATS are the emulated servers, in a process of their own, with the latency
-of a network added to every answer."""
+Written by `make bench` from `benchmarks/results.json`; `make bench ONLY=upload` measures one table again. Seconds
+differ from machine to machine and from hour to hour. The ratios were measured side by side: all contenders of a table
+in one run, in turn, the best time of each. VTE and WATS are the emulated servers, in a process of their own, with the
+latency of a network added to every answer."""
 
 
 def read_results() -> dict[str, Any]:

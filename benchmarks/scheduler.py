@@ -21,9 +21,9 @@ APART = timedelta(minutes=30)  # further than the guard band reaches
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """Runs of the peak and of an ordinary interval; the peak is carried once per batch size.
+    """Runs of the peak and of an ordinary interval; the peak is transferred once per batch size.
 
-    So many empty ``intervals`` are caught up, each time with one of the ``max_active_runs``.
+    ``intervals`` empty ones are caught up, once for each of the ``max_active_runs``.
     """
 
     peak_runs: int = 1_000
@@ -50,9 +50,9 @@ def measure(size: Size = FULL) -> dict[str, Any]:
         before_s = here.cpu_s()
         time.sleep(size.idle_s)
         idle = (here.cpu_s() - before_s) / size.idle_s
-        kinds = [_carried(here, "empty", begin + APART)]
+        kinds = [_transferred(here, "empty", begin + APART)]
         for turn in range(3):  # the last one has its neighbours' runs in the guard band, as in every hour
-            ordinary = _carried(
+            ordinary = _transferred(
                 here, "ordinary", begin + 2 * APART + turn * INTERVAL, runs=size.few_runs, steps=size.steps
             )
         kinds.append(ordinary)
@@ -60,18 +60,20 @@ def measure(size: Size = FULL) -> dict[str, Any]:
             for turn, batch_size in enumerate(size.batch_sizes):
                 here.set(batch_size=batch_size)
                 at = begin + (3 + turn) * APART
-                kinds.append(_carried(here, "peak", at, runs=size.peak_runs, steps=size.steps, batch_size=batch_size))
+                kinds.append(
+                    _transferred(here, "peak", at, runs=size.peak_runs, steps=size.steps, batch_size=batch_size)
+                )
         here.servers.call(emulated_servers.forget_reports)
         environment = here.servers.call(emulated_servers.environment_variables)
-        with Worker() as carrier:
-            alone = carrier.call(batches.transfer, environment, size.peak_runs, _default_batch_size())
+        with Worker() as worker:
+            alone = worker.call(batches.transfer, environment, size.peak_runs, _default_batch_size())
     return {
         "steps": size.steps,
         "idle_cpu_per_s": idle,
         "kinds": kinds,
         "costs": costs,
         "verbs_alone": alone,
-        "empty": [catchup.measure(each, size.intervals) for each in size.max_active_runs],
+        "empty": [catchup.measure(max_active_runs, size.intervals) for max_active_runs in size.max_active_runs],
     }
 
 
@@ -88,7 +90,7 @@ def _counted(here: Site) -> Iterator[dict[str, float]]:
     found["task_mb"], found["slot_mb"] = watch.peak_mb, watch.slot_mb
 
 
-def _carried(
+def _transferred(
     here: Site, kind: str, from_at: datetime, *, runs: int = 0, steps: int = 0, batch_size: int = 0
 ) -> dict[str, Any]:
     """Commit runs of one interval, trigger its sync at once, measure until the last report and until all is done."""
@@ -123,7 +125,7 @@ def goals(result: dict[str, Any]) -> list[Goal]:
 
 
 def _default_peak(result: dict[str, Any]) -> dict[str, Any]:
-    peaks: dict[int, dict[str, Any]] = {one["batch_size"]: one for one in result["kinds"] if one["kind"] == "peak"}
+    peaks: dict[int, dict[str, Any]] = {kind["batch_size"]: kind for kind in result["kinds"] if kind["kind"] == "peak"}
     return peaks.get(_default_batch_size()) or next(iter(peaks.values()))
 
 
@@ -136,9 +138,9 @@ def _default_batch_size() -> int:
 def page(result: dict[str, Any]) -> list[str]:
     """Return the table and Airflow's share."""
     rows = [
-        f"| {_told(one)} | {one['tasks']} | {_seconds(one['last_report_s'])} | {one['seconds']:.1f} s | "
-        f"{one['cpu_s']:.1f} s |"
-        for one in result["kinds"]
+        f"| {_label(kind)} | {kind['tasks']} | {_seconds(kind['last_report_s'])} | {kind['seconds']:.1f} s | "
+        f"{kind['cpu_s']:.1f} s |"
+        for kind in result["kinds"]
     ]
     alone, peak = result["verbs_alone"], _default_peak(result)
     return [
@@ -172,22 +174,22 @@ def page(result: dict[str, Any]) -> list[str]:
         "| max_active_runs | intervals a minute | seconds each | tasks each | statements each |",
         "|---:|---:|---:|---:|---:|",
         *[
-            f"| {one['max_active_runs']} | {60 / one['seconds_each']:.0f} | {one['seconds_each']:.2f} | "
-            f"{one['tasks']} | {one['statements']:.1f} |"
-            for one in result["empty"]
+            f"| {empty['max_active_runs']} | {60 / empty['seconds_each']:.0f} | {empty['seconds_each']:.2f} | "
+            f"{empty['tasks']} | {empty['statements']:.1f} |"
+            for empty in result["empty"]
         ],
     ]
 
 
 def _cost_of_a_task(result: dict[str, Any]) -> str:
-    """Tell what one task instance costs; the CPU from how the same peak costs more in smaller slices."""
-    peaks, costs = [one for one in result["kinds"] if one["kind"] == "peak"], result["costs"]
+    """Say what one task instance costs; the CPU from how the same peak costs more in smaller slices."""
+    peaks, costs = [kind for kind in result["kinds"] if kind["kind"] == "peak"], result["costs"]
     task_s, run_s = _cpu_of_a_task_and_a_run(peaks)
-    tasks = sum(one["tasks"] for one in peaks)
+    tasks = sum(peak["tasks"] for peak in peaks)
     return (
         f"- One task instance takes {task_s:.2f} CPU s, Airflow's part included, and each run {run_s * 1e3:.1f} ms "
-        f"beside; {costs['api_calls'] / tasks:.0f} calls of the API server; {costs['rows'] / tasks:.1f} rows and "
-        f"{costs['bytes'] / tasks / 1e3:.1f} kB in the database. Resident it has {costs['task_mb']:.0f} MB "
+        f"more; {costs['api_calls'] / tasks:.0f} calls of the API server; {costs['rows'] / tasks:.1f} rows and "
+        f"{costs['bytes'] / tasks / 1e3:.1f} kB in the database. It holds {costs['task_mb']:.0f} MB "
         f"at most; with the process that watches it, and pages that others use too counted in parts, "
         f"{costs['slot_mb']:.0f} MB."
     )
@@ -195,14 +197,14 @@ def _cost_of_a_task(result: dict[str, Any]) -> str:
 
 def _cpu_of_a_task_and_a_run(peaks: list[dict[str, Any]]) -> tuple[float, float]:
     """Lay a line through CPU seconds over task instances: its slope is a task's, the rest is the runs'."""
-    slope, rest = statistics.linear_regression([one["tasks"] for one in peaks], [one["cpu_s"] for one in peaks])
+    slope, rest = statistics.linear_regression([peak["tasks"] for peak in peaks], [peak["cpu_s"] for peak in peaks])
     return slope, rest / peaks[0]["runs"]
 
 
-def _told(one: dict[str, Any]) -> str:
-    if one["kind"] == "peak":
-        return f"peak of {one['runs']:,} runs, batch size {one['batch_size']:,}"
-    return f"five minutes with {one['runs']} runs" if one["runs"] else "five minutes without a run"
+def _label(kind: dict[str, Any]) -> str:
+    if kind["kind"] == "peak":
+        return f"peak of {kind['runs']:,} runs, batch size {kind['batch_size']:,}"
+    return f"five minutes with {kind['runs']} runs" if kind["runs"] else "five minutes without a run"
 
 
 def _seconds(seconds: float | None) -> str:

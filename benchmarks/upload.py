@@ -45,21 +45,21 @@ TINY = Size(
 
 def measure(size: Size = FULL) -> dict[str, Any]:
     """Return seconds per contender and latency, and what a budget lets through."""
-    reports = max(each for _, each in size.reports_by_latency_ms)
+    most = max(reports for _, reports in size.reports_by_latency_ms)
     latencies = []
     with Worker() as servers:
-        environment = servers.call(emulated_servers.start, reports, size.steps)
+        environment = servers.call(emulated_servers.start, most, size.steps)
         with Worker() as sender:
-            sender.call(prepare, environment, reports)
-            for (latency_ms, each), looped in zip(size.reports_by_latency_ms, size.loop_reports, strict=True):
+            sender.call(prepare, environment, most)
+            for (latency_ms, reports), looped in zip(size.reports_by_latency_ms, size.loop_reports, strict=True):
                 servers.call(emulated_servers.delay, wats_ms=latency_ms)
                 contenders = {
-                    "ours": partial(_sent, servers, sender, verb, each),
-                    "posts": partial(_sent, servers, sender, our_posts, each),
-                    "raw": partial(_sent, servers, sender, raw_posts, each),
+                    "ours": partial(_sent, servers, sender, verb, reports),
+                    "posts": partial(_sent, servers, sender, our_posts, reports),
+                    "raw": partial(_sent, servers, sender, raw_posts, reports),
                     "loop": partial(_sent, servers, sender, obvious_loop, looped),
                 }
-                counts = {"ours": each, "posts": each, "raw": each, "loop": looped}
+                counts = {"ours": reports, "posts": reports, "raw": reports, "loop": looped}
                 seconds = best_of(size.rounds, contenders)
                 latencies.append({"latency_ms": latency_ms, "reports": counts, "seconds": seconds})
     return {"rounds": size.rounds, "steps": size.steps, "latencies": latencies, "budget": _under_a_budget(size)}
@@ -87,27 +87,32 @@ def _under_a_budget(size: Size) -> dict[str, Any]:
         servers.call(emulated_servers.delay, wats_ms=20)
         with Worker() as sender:
             sender.call(prepare, environment, reports)
-            for name, contender, each in (
-                ("ours", paced_verb, size.budget_reports),
-                ("loop", paced_loop, size.budget_loop_reports),
+            for name, contender, count in (
+                ("ours", budgeted_verb, size.budget_reports),
+                ("loop", budgeted_loop, size.budget_loop_reports),
             ):
-                seconds = _sent(servers, sender, partial_named(contender, size.budget_per_minute), each)
-                found[name] = {"reports": each, "seconds": seconds} | servers.call(emulated_servers.requests)
+                seconds = _sent(servers, sender, partial_named(contender, size.budget_per_minute), count)
+                found[name] = {"reports": count, "seconds": seconds} | servers.call(emulated_servers.requests)
     return found
 
 
 def goals(result: dict[str, Any]) -> list[Goal]:
     """Return what was aimed at: the speed of raw posts, and several loops' worth."""
     found = [
-        Goal(f"posts against raw posts, {one['latency_ms']} ms", "at least 0.9", _against(one, "posts", "raw"), 0.9)
-        for one in result["latencies"]
+        Goal(
+            f"posts against raw posts, {latency['latency_ms']} ms",
+            "at least 0.9",
+            _against(latency, "posts", "raw"),
+            0.9,
+        )
+        for latency in result["latencies"]
     ]
     far = result["latencies"][-1]
-    paced = _per_minute(result["budget"])
+    per_minute = _per_minute(result["budget"])
     return [
         *found,
         Goal(f"upload against the loop, {far['latency_ms']} ms", "at least 6", _against(far, "ours", "loop"), 6),
-        Goal("upload against the loop, under a budget", "at least 1.9", paced["ours"] / paced["loop"], 1.9),
+        Goal("upload against the loop, under a budget", "at least 1.9", per_minute["ours"] / per_minute["loop"], 1.9),
         Goal("use of the budget", "at least 0.97", _use(result["budget"], "ours"), 0.97),
     ]
 
@@ -130,17 +135,17 @@ def page(result: dict[str, Any]) -> list[str]:
         "loop": "pyWATS loop: ask, then `submit_report`",
     }
     rows = []
-    for one in result["latencies"]:
-        rate = {name: one["reports"][name] / seconds for name, seconds in one["seconds"].items()}
+    for latency in result["latencies"]:
+        rate = {name: latency["reports"][name] / seconds for name, seconds in latency["seconds"].items()}
         rows += [
-            f"| {one['latency_ms']} ms | {told} | **{rate[name] / rate['raw']:.2f}** | "
+            f"| {latency['latency_ms']} ms | {label} | **{rate[name] / rate['raw']:.2f}** | "
             f"{rate[name] / rate['loop']:.1f} | {rate[name]:,.0f} |"
-            for name, told in names.items()
+            for name, label in names.items()
         ]
     budget = result["budget"]
-    paced = _per_minute(budget)
+    per_minute = _per_minute(budget)
     for_budget = [
-        f"| {names[name]} | **{paced[name] / paced['loop']:.2f}** | {paced[name]:,.0f} | "
+        f"| {names[name]} | **{per_minute[name] / per_minute['loop']:.2f}** | {per_minute[name]:,.0f} | "
         f"{budget[name]['total'] / budget[name]['reports']:.2f} | {_use(budget, name):.1%} | "
         f"{budget[name]['worst_minute']} | {budget[name]['refused']} |"
         for name in ("ours", "loop")
@@ -224,14 +229,14 @@ def connection(requests_per_minute: int = NO_BUDGET, concurrency: int = 8) -> An
     )
 
 
-class Kept:
-    """The use of the budget between two sessions of this process; a ``rate_limiter.BudgetStore``."""
+class KeptUsage:
+    """The usage of the budget between two sessions of this process; a ``rate_limiter.BudgetStore``."""
 
     def __init__(self, budget_per_minute: int | None = None) -> None:
         from vte_wats.wats.rate_limiter import BudgetUsage
 
-        now_s, each = time.time(), budget_per_minute or 0
-        self.usage = BudgetUsage(answered=tuple((now_s - 60 + 60 * (n + 1) / each, 1) for n in range(each)))
+        now_s, used = time.time(), budget_per_minute or 0
+        self.usage = BudgetUsage(answered=tuple((now_s - 60 + 60 * (n + 1) / used, 1) for n in range(used)))
 
     def load(self) -> Any:
         """Return what was used."""
@@ -244,26 +249,28 @@ class Kept:
 
 def verb(reports: int) -> float:
     """Upload slice by slice with a session each, as the tasks do."""
-    return _verb(reports, connection(), Kept())
+    return _verb(reports, connection(), KeptUsage())
 
 
-def paced_verb(budget_per_minute: int, reports: int) -> float:
+def budgeted_verb(budget_per_minute: int, reports: int) -> float:
     """Upload under a budget, of which the minute before has used everything."""
-    return _verb(reports, connection(budget_per_minute), Kept(budget_per_minute))
+    return _verb(reports, connection(budget_per_minute), KeptUsage(budget_per_minute))
 
 
-def _verb(reports: int, wats_connection: Any, budget_store: Kept) -> float:
+def _verb(reports: int, wats_connection: Any, budget_store: KeptUsage) -> float:
     from upath import UPath
 
     slices = _the_first(reports)
     storage = UPath(_prepared["folder"].name)
     began_s = time.perf_counter()
     for number, staging in enumerate(slices):
-        transfer(staging, storage, str(number), wats_connection, budget_store, settings=_prepared["settings"])
+        upload_slice(staging, storage, str(number), wats_connection, budget_store, settings=_prepared["settings"])
     return time.perf_counter() - began_s
 
 
-def transfer(staging: Any, storage: Any, name: str, wats_connection: Any, budget_store: Kept, *, settings: Any) -> None:
+def upload_slice(
+    staging: Any, storage: Any, name: str, wats_connection: Any, budget_store: KeptUsage, *, settings: Any
+) -> None:
     """Upload one slice with a session of its own, as the task does."""
     from vte_wats.storage.dead_letters import DeadLetters
     from vte_wats.storage.in_flight_keys import InFlightKeys
@@ -274,11 +281,11 @@ def transfer(staging: Any, storage: Any, name: str, wats_connection: Any, budget
     options = UploadOptions(datetime.now(UTC))
     with (
         WatsSession(wats_connection, budget_store=budget_store) as wats,
-        InFlightKeys(storage, name, options.now_at) as claims,
+        InFlightKeys(storage, name, options.now_at) as keys,
     ):
-        letters = DeadLetters(storage)
+        dead_letters = DeadLetters(storage)
         read = sum(1 for _ in staging.read(RUNS))
-        upload(staging, wats, letters, settings, options, read=read, in_flight=claims, read_again=lambda _: [])
+        upload(staging, wats, dead_letters, settings, options, read=read, in_flight=keys, read_again=lambda _: [])
 
 
 def _the_first(reports: int) -> list[Any]:
@@ -310,9 +317,9 @@ def submitted(reports: int, concurrency: int) -> float:
     """Post so many reports with so many requests in flight."""
     from vte_wats.wats.client import WatsSession
 
-    with WatsSession(connection(concurrency=concurrency), budget_store=Kept()) as wats:
+    with WatsSession(connection(concurrency=concurrency), budget_store=KeptUsage()) as wats:
         began_s = time.perf_counter()
-        failures = [one.error for one in wats.submit(_prepared["reports"][:reports]) if one.error is not None]
+        failures = [sent.error for sent in wats.submit(_prepared["reports"][:reports]) if sent.error is not None]
         seconds = time.perf_counter() - began_s
     if failures:
         raise failures[0]
@@ -350,7 +357,7 @@ def obvious_loop(reports: int) -> float:
     return _loop(reports, lambda: configure_throttling(enabled=False))
 
 
-def paced_loop(budget_per_minute: int, reports: int) -> float:
+def budgeted_loop(budget_per_minute: int, reports: int) -> float:
     """Run the same loop under pyWATS's own limiter, of which the minute before has used everything."""
     from pywats.core.throttle import configure_throttling
 

@@ -19,8 +19,7 @@ import sqlglot
 from pydantic import BaseModel
 from sqlglot import exp
 
-from vte_wats.alerting.conditions import Condition
-from vte_wats.alerting.monitor_state import MonitorState, ServerCheck, Waiting
+from vte_wats.alerting.monitor_state import Condition, MonitorState, ServerCheck, Waiting
 from vte_wats.config.alert_settings import AlertSettings, QuietHours
 from vte_wats.config.dag_options import OPTIONS
 from vte_wats.config.settings import PartRevision, Settings, TableOverride

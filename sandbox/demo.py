@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import logging
 import os
@@ -29,17 +30,17 @@ SYNC, RECONCILE, MONITOR = "vte_wats_sync", "vte_wats_reconcile", "vte_wats_moni
 INTERVAL = timedelta(minutes=5)
 INTERVALS = 24
 HISTORY_RUNS = 600
-PATIENCE_S = 900.0
+TIMEOUT_S = 900.0
 OUTCOMES = ("uploaded", "unchanged", "replaced", "dead", "held")
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The accounts of one check, over every run that is due: older than the watermark when the check began."""
+    """The counts of one check, over every run that is due: older than the watermark when the check started."""
 
     vte: int
     wats: int
-    letters: dict[str, str]
+    dead_letters: dict[str, str]
     missing: list[str]
     duplicates: list[str]
     still_to_come: int
@@ -47,24 +48,29 @@ class Verdict:
     @property
     def balances(self) -> bool:
         """Whether every due run is in WATS once or a dead letter, and nowhere else."""
-        return not self.missing and not self.duplicates and self.vte == self.wats + len(self.letters)
+        return not self.missing and not self.duplicates and self.vte == self.wats + len(self.dead_letters)
 
     def __str__(self) -> str:
         return (
-            f"demo: vte={self.vte} wats={self.wats} dead={len(self.letters)} "
+            f"demo: vte={self.vte} wats={self.wats} dead={len(self.dead_letters)} "
             f"missing={len(self.missing)} duplicates={len(self.duplicates)}"
         )
 
 
 def main() -> int:
-    """Run the demo; return 0 when the accounts balance."""
+    """Run the demo; return 0 when the counts balance."""
     arguments = argparse.ArgumentParser(prog="python -m sandbox.demo", description=__doc__)
     arguments.add_argument("--once", action="store_true", help="end with a verdict instead of staying")
-    once = arguments.parse_args().once
+    arguments.add_argument("--pid-file", type=Path, default=PID_FILE, help="where `make down` finds its process id")
+    given = arguments.parse_args()
+    once: bool = given.once
     logging.disable(logging.WARNING)
-    signal.signal(signal.SIGTERM, _interrupt)
+    assert isinstance(sys.stdout, io.TextIOWrapper)
+    sys.stdout.reconfigure(line_buffering=True)
+    for number in (signal.SIGINT, signal.SIGTERM):  # a script starts what runs in the background with SIGINT ignored
+        signal.signal(number, _interrupt)
     try:
-        with _temporary_home() as home:
+        with _temporary_home(given.pid_file) as home:
             return _demo(home, once=once)
     except KeyboardInterrupt:
         print("\nThe demo has ended; nothing of it is left behind.")
@@ -73,10 +79,10 @@ def main() -> int:
 
 def _demo(home: Path, *, once: bool) -> int:
     now_at = datetime.now(UTC)
-    began_at = datetime.fromtimestamp(now_at.timestamp() // 300 * 300, UTC) - INTERVALS * INTERVAL
+    start_at = datetime.fromtimestamp(now_at.timestamp() // 300 * 300, UTC) - INTERVALS * INTERVAL
     environment = SandboxEnvironment()
-    loaded = environment.floor.load(environment.db, start=began_at, end=now_at, runs=HISTORY_RUNS, oddities=True)
-    print(f"A floor of {loaded.runs} runs since {began_at:%H:%M} UTC is in SQL Server, every oddity among them.")
+    loaded = environment.floor.load(environment.db, start=start_at, end=now_at, runs=HISTORY_RUNS, oddities=True)
+    print(f"A floor of {loaded.runs} runs since {start_at:%H:%M} UTC is in SQL Server, every oddity among them.")
     with (
         environment,
         environment.floor.live(environment.db, every_s=5.0),
@@ -85,7 +91,7 @@ def _demo(home: Path, *, once: bool) -> int:
             dags_folder=REPOSITORY / "dags",
             plugins_folder=REPOSITORY / "plugins",
             env={
-                "AIRFLOW__VTE_WATS__START_DATE": began_at.isoformat(),
+                "AIRFLOW__VTE_WATS__START_DATE": start_at.isoformat(),
                 "AIRFLOW__VTE_WATS__RETRY_DELAY_S": "5",
                 "PYTHONPATH": str(REPOSITORY / "plugins"),
             },
@@ -103,18 +109,20 @@ def _demo(home: Path, *, once: bool) -> int:
         verdict = _check(environment, airflow, home / "storage")
         _print_table(verdict, finished, airflow)
         if not once:
-            print(f"{verdict}\nThe station goes on testing and Airflow goes on syncing; Ctrl-C ends the demo.")
+            print(
+                f"{verdict}\nThe station keeps testing and Airflow keeps syncing; Ctrl-C or `make down` ends the demo."
+            )
             _follow(airflow, finished)
-    print(verdict, flush=True)
+    print(verdict)
     return 0 if verdict.balances else 1
 
 
 def _wait_for_catchup(airflow: AirflowStack) -> dict[str, dict[str, int]]:
     finished: dict[str, dict[str, int]] = {}
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + TIMEOUT_S
     while len(finished) < INTERVALS:
         if time.monotonic() > deadline:
-            raise TimeoutError(f"only {len(finished)} of {INTERVALS} intervals were done after {PATIENCE_S:.0f} s")
+            raise TimeoutError(f"only {len(finished)} of {INTERVALS} intervals were done after {TIMEOUT_S:.0f} s")
         _report_new(airflow, finished)
         time.sleep(0.5)
     return finished
@@ -134,7 +142,7 @@ def _report_new(airflow: AirflowStack, finished: dict[str, dict[str, int]]) -> N
             counts = airflow.xcom(SYNC, run.run_id, "settle") or {}
             finished[run.run_id] = {outcome: counts.get(outcome, 0) for outcome in OUTCOMES}
             text = ", ".join(f"{runs} {outcome}" for outcome, runs in finished[run.run_id].items() if runs)
-            print(f"[{len(finished):2}] {_interval(run)}  {text or 'nothing to do'}", flush=True)
+            print(f"[{len(finished):2}] {_interval(run)}  {text or 'nothing to do'}")
 
 
 def _interval(run: DagRun) -> str:
@@ -145,9 +153,9 @@ def _interval(run: DagRun) -> str:
 
 def _failure(airflow: AirflowStack, run: DagRun) -> str:
     logs = [
-        airflow.task_log(SYNC, run.run_id, one.task_id, one.map_index, one.try_number)
-        for one in airflow.task_instances(SYNC, run.run_id)
-        if one.state == "failed"
+        airflow.task_log(SYNC, run.run_id, task.task_id, task.map_index, task.try_number)
+        for task in airflow.task_instances(SYNC, run.run_id)
+        if task.state == "failed"
     ]
     return "\n".join(log[-3000:] for log in logs)
 
@@ -163,24 +171,30 @@ def _check(environment: SandboxEnvironment, airflow: AirflowStack, storage: Path
     due = {guid.lower() for guid, timestamp in rows if timestamp < due_until}
     run_id = airflow.trigger(RECONCILE, conf={"days": 0})
     airflow.unpause(RECONCILE)
-    if airflow.wait_for_run(RECONCILE, run_id, timeout_s=PATIENCE_S) != "success":
+    if airflow.wait_for_run(RECONCILE, run_id, timeout_s=TIMEOUT_S) != "success":
         raise RuntimeError(f"the comparison of VTE and WATS failed, see {RECONCILE} in Airflow")
     received = Counter(_source_id(report).removeprefix("VTE:") for report in environment.wats.store.reports())
-    letters = {path.stem: json.loads(path.read_text())["signature"] for path in storage.glob("dead_letters/*.json")}
-    strangers = received.keys() - _runs_by_now(environment)
-    twice = {guid for guid, reports in received.items() if reports > 1} | (received.keys() & letters.keys())
+    dead_letters = {
+        path.stem: json.loads(path.read_text())["signature"] for path in storage.glob("dead_letters/*.json")
+    }
+    unknown = received.keys() - _runs_by_now(environment)
+    twice = {guid for guid, reports in received.items() if reports > 1} | (received.keys() & dead_letters.keys())
     return Verdict(
         vte=len(due),
         wats=len(due & received.keys()),
-        letters={guid: reason for guid, reason in letters.items() if guid in due},
-        missing=sorted(due - received.keys() - letters.keys()),
-        duplicates=sorted(twice | strangers),
+        dead_letters={guid: reason for guid, reason in dead_letters.items() if guid in due},
+        missing=sorted(due - received.keys() - dead_letters.keys()),
+        duplicates=sorted(twice | unknown),
         still_to_come=len(rows) - len(due),
     )
 
 
 def _runs_by_now(environment: SandboxEnvironment) -> set[str]:
     return {guid.lower() for (guid,) in environment.db.query('SELECT CAST("Index_GUID" AS VARCHAR) FROM "IndexData"')}
+
+
+def _signature(dead_letter: Path) -> str:
+    return str(json.loads(dead_letter.read_text(encoding="utf-8"))["signature"])
 
 
 def _source_id(report: dict[str, list[dict[str, str]]]) -> str:
@@ -196,25 +210,25 @@ def _print_table(verdict: Verdict, finished: dict[str, dict[str, int]], airflow:
         ("of them in WATS", verdict.wats),
         ("read again, unchanged", totals["unchanged"]),
         ("replaced, steps came later", totals["replaced"]),
-        ("dead letters and held runs", len(verdict.letters)),
+        ("dead letters and held runs", len(verdict.dead_letters)),
         ("missing", len(verdict.missing)),
         ("duplicates", len(verdict.duplicates)),
         ("newer runs, next interval's", verdict.still_to_come),
     ]:
         print(f"  {name:<28}{value:>6}")
-    for reason, runs in Counter(verdict.letters.values()).most_common():
+    for reason, runs in Counter(verdict.dead_letters.values()).most_common():
         print(f"    {runs:>4} × {reason}")
 
 
 @contextmanager
-def _temporary_home() -> Iterator[Path]:
+def _temporary_home(pid_file: Path) -> Iterator[Path]:
     home = Path(tempfile.mkdtemp(prefix="vte-wats-"))
-    PID_FILE.write_text(str(os.getpid()))
+    pid_file.write_text(str(os.getpid()))
     try:
         yield home
     finally:
         shutil.rmtree(home, ignore_errors=True)
-        PID_FILE.unlink(missing_ok=True)
+        pid_file.unlink(missing_ok=True)
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

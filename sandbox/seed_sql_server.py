@@ -129,7 +129,7 @@ def prepare(server: SqlServerStore, database: str) -> None:
 
 
 def furnish(store: SqlServerStore, database: str, adapter_password: str) -> bool:
-    """Create the tables and the read-only login; tell whether the database is still without runs."""
+    """Create the tables and the read-only login; return whether the database is still without runs."""
     if store.scalar("SELECT COUNT(*) FROM sys.tables WHERE name = 'IndexData'") == 0:
         store.run_script(SCHEMA.read_text(encoding="utf-8"))
     store.run_script(

@@ -69,7 +69,7 @@ class Component:
                 os.kill(self._process.pid, self._stop_signal)
 
     def stop(self, *, grace_s: float) -> None:
-        """Ask it to stop, and after the grace end whatever is left of its session."""
+        """Ask it to stop, and after the grace period end whatever is left of its session."""
         self.ask_to_stop()
         self.wait(timeout_s=grace_s)
         self.kill()

@@ -144,9 +144,9 @@ def airflow_environment(
 
 
 def _bytecode_folder(folders: StackFolders) -> Path:
-    """Choose where compiled modules go for a caller who wants none beside the sources.
+    """Choose where compiled modules go for a caller who wants none next to the sources.
 
-    Without any, every component compiles Airflow anew, which is more than half of its start.
+    Without any, every component compiles Airflow again, which is more than half of its start.
     """
     environment_folder = Path(sys.prefix)
     shared = os.access(environment_folder, os.W_OK) and sys.prefix != sys.base_prefix

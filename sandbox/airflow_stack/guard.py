@@ -40,10 +40,10 @@ class Guard:
         )
 
     def add(self, session_id: int, stop_signal: signal.Signals) -> None:
-        self._tell(f"add {session_id} {stop_signal.value}")
+        self._send(f"add {session_id} {stop_signal.value}")
 
     def remove(self, session_id: int) -> None:
-        self._tell(f"remove {session_id}")
+        self._send(f"remove {session_id}")
 
     def stop(self) -> None:
         if self._process is not None and self._process.stdin is not None:
@@ -52,7 +52,7 @@ class Guard:
             self._process.wait()
             self._process = None
 
-    def _tell(self, line: str) -> None:
+    def _send(self, line: str) -> None:
         if self._process is not None and self._process.stdin is not None:
             with suppress(BrokenPipeError):
                 self._process.stdin.write(line + "\n")

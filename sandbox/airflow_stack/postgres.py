@@ -99,7 +99,7 @@ class Postgres:
         shutil.copytree(self._folder, unfinished)
         try:
             unfinished.rename(target)
-        except OSError:  # somebody else was faster
+        except OSError:  # another process was faster
             shutil.rmtree(unfinished)
 
     def _create(self) -> None:

@@ -1,22 +1,23 @@
 """The stack: PostgreSQL and Airflow's components, started in order, owned until the end of a ``with`` block."""
 
 import atexit
+import fcntl
 import json
 import logging
 import secrets
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import datetime
+from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import httpx
 from celery import Celery  # type: ignore[import-untyped]  # it ships no types
 
-from sandbox.airflow_stack.airflow_api import DagRun, ImportFailure, RestClient, TaskInstance, wait_for_run
+from sandbox.airflow_stack.airflow_api import AirflowApi, DagRun, ImportFailure, TaskInstance, wait_for_run
 from sandbox.airflow_stack.component import Component, wait_all
 from sandbox.airflow_stack.configuration import StackFolders, airflow_environment
 from sandbox.airflow_stack.guard import Guard
@@ -57,7 +58,7 @@ class AirflowStack:
     database, so that tasks may write them; an ``AIRFLOW_VAR_`` or ``AIRFLOW_CONN_`` of the same name in ``env`` hides
     them. ``template_folder`` keeps a migrated database between stacks: the first stack fills it, later ones copy it.
 
-    When the block ends, by whatever way, every process of the stack has ended; when this process is killed, a guard
+    However the block ends, every process of the stack has ended; when this process is killed, a guard
     ends them. Nothing is written outside ``home`` and ``template_folder``, compiled modules excepted.
     """
 
@@ -119,7 +120,7 @@ class AirflowStack:
         )
         self._env: dict[str, str] = {}
         self._components: dict[str, Component] = {}
-        self._client = RestClient(self.url, user=self.user, password=self.password)
+        self._api = AirflowApi(self.url, user=self.user, password=self.password)
         self.seconds: dict[str, float] = {}
 
     def __enter__(self) -> Self:
@@ -138,26 +139,14 @@ class AirflowStack:
 
     def start(self) -> None:
         """Bring everything up; return when the API answers, heartbeats are fresh and the DAG files are parsed."""
-        began = time.monotonic()
+        started = time.monotonic()
         self.folders.create()
         self._write_password()
         self._guard.start()
-        self._timed("postgres", self._postgres.start)
         if self._redis is not None:
             self._timed("redis", self._redis.start)
-        self._env = airflow_environment(
-            folders=self.folders,
-            dags_folder=self._dags_folder,
-            plugins_folder=self._plugins_folder,
-            database_url=self._postgres.url,
-            broker_url=self._redis.url if self._redis is not None else None,
-            port=self._port,
-            user=self.user,
-            parallelism=self._parallelism,
-            paused_at_creation=self._paused_at_creation,
-            overrides=self._overrides,
-        )
-        self._timed("migrate", self._migrate)
+        with _alone_until_filled(self._template):
+            self._open_database()
         for name in self._commands:
             self._components[name] = self._component(name)
         early = [name for name in self._commands if name != "scheduler" or self._paused_at_creation]
@@ -170,13 +159,13 @@ class AirflowStack:
         self._timed("healthy", self._wait_for_heartbeats)
         self._timed("parsed", self._wait_for_dags)
         self._check_alive()
-        self.seconds["boot"] = time.monotonic() - began
+        self.seconds["boot"] = time.monotonic() - started
         log.info("Airflow is up at %s after %.1f s", self.url, self.seconds["boot"])
 
     def stop(self) -> None:
         """End every process; calling it again does nothing."""
         atexit.unregister(self.stop)
-        began = time.monotonic()
+        started = time.monotonic()
         components = list(self._components.values())
         for component in components:
             component.ask_to_stop()
@@ -188,13 +177,13 @@ class AirflowStack:
         if self._redis is not None:
             self._redis.stop()
         self._guard.stop()
-        self._client.close()
-        self.seconds["stop"] = time.monotonic() - began
+        self._api.close()
+        self.seconds["stop"] = time.monotonic() - started
 
     @property
     def pids(self) -> dict[str, int]:
         """Process ids of what runs now, by component, ``postgres`` and ``redis`` included."""
-        pids = {name: each.pid for name, each in self._components.items()} | {"postgres": self._postgres.pid}
+        pids = {name: component.pid for name, component in self._components.items()} | {"postgres": self._postgres.pid}
         if self._redis is not None:
             pids["redis"] = self._redis.pid
         return {name: pid for name, pid in pids.items() if pid is not None}
@@ -247,56 +236,70 @@ class AirflowStack:
         interval: tuple[datetime, datetime] | None = None,
     ) -> str:
         """Create a manual run and return its id; without a logical date or an interval it has no data interval."""
-        return self._client.trigger(dag_id, conf=conf or {}, logical_date=logical_date, interval=interval)
+        return self._api.trigger(dag_id, conf=conf or {}, logical_date=logical_date, interval=interval)
 
     def wait_for_run(self, dag_id: str, run_id: str, timeout_s: float) -> str:
         """Return the final state of a run; StackError names the tasks that kept it from ending in time."""
-        return wait_for_run(self._client, dag_id, run_id, timeout_s=timeout_s)
+        return wait_for_run(self._api, dag_id, run_id, timeout_s=timeout_s)
 
     def runs(self, dag_id: str) -> list[DagRun]:
         """Return every run of a DAG, the earliest due first."""
-        return self._client.runs(dag_id)
+        return self._api.runs(dag_id)
 
     def task_instances(self, dag_id: str, run_id: str) -> list[TaskInstance]:
         """Return the task instances of a run, by task id, then by map index."""
-        return self._client.task_instances(dag_id, run_id)
+        return self._api.task_instances(dag_id, run_id)
 
     def clear(self, dag_id: str, run_id: str, *, only_failed: bool = False) -> None:
         """Let tasks of a run run again: all of them, or those that failed."""
-        self._client.clear(dag_id, run_id, only_failed=only_failed)
+        self._api.clear(dag_id, run_id, only_failed=only_failed)
+
+    def fail_run(self, dag_id: str, run_id: str) -> None:
+        """End a run, and the tasks that it still runs, as failed."""
+        self._api.fail_run(dag_id, run_id)
+
+    def backfill(
+        self, dag_id: str, start: datetime, end: datetime, *, reprocess: str = "none", max_active_runs: int = 1
+    ) -> None:
+        """Start Airflow's own backfill of a range; ``reprocess`` is ``none``, ``failed`` or ``completed``."""
+        self._api.backfill(dag_id, start, end, reprocess=reprocess, max_active_runs=max_active_runs)
+
+    def extra_links(self, dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> dict[str, str]:
+        """Return the addresses behind a task's buttons by their names."""
+        return self._api.extra_links(dag_id, run_id, task_id, map_index=map_index)
 
     def xcom(self, dag_id: str, run_id: str, task_id: str, key: str = "return_value", map_index: int = -1) -> Any:
         """Return the value as Python's plain types, or None where there is none."""
-        return self._client.xcom(dag_id, run_id, task_id, key=key, map_index=map_index)
+        return self._api.xcom(dag_id, run_id, task_id, key=key, map_index=map_index)
 
     def variable(self, name: str) -> str | None:
-        """Return its text, or None. Airflow writes JSON anew, and masks fields whose names sound secret."""
-        return self._client.variable(name)
+        """Return its text, or None. Airflow formats JSON again, and masks fields whose names sound secret."""
+        return self._api.variable(name)
 
     def set_variable(self, name: str, text: str) -> None:
-        self._client.set_variable(name, text)
+        self._api.set_variable(name, text)
 
     def set_connection(self, conn_id: str, fields: Mapping[str, Any]) -> None:
         """Store or replace a connection, given in Airflow's JSON form; ``extra`` may be an object."""
-        self._client.set_connection(conn_id, fields)
+        self._api.set_connection(conn_id, fields)
 
     def set_pool(self, name: str, slots: int) -> None:
-        self._client.set_pool(name, slots)
+        self._api.set_pool(name, slots)
 
     def task_log(self, dag_id: str, run_id: str, task_id: str, map_index: int = -1, try_number: int = 1) -> str:
         """Return one line per event: time, level, message, then the fields."""
-        return self._client.task_log(dag_id, run_id, task_id, map_index=map_index, try_number=try_number)
+        return self._api.task_log(dag_id, run_id, task_id, map_index=map_index, try_number=try_number)
 
     def command(self, *arguments: str) -> None:
         """Run one command of Airflow's command line to its end; raise StackError when it fails."""
         self._run_once(f"airflow-{arguments[0]}", (*AIRFLOW, *arguments))
 
     def import_errors(self) -> list[ImportFailure]:
-        return self._client.import_errors()
+        return self._api.import_errors()
 
     def test_connection(self, conn_id: str) -> tuple[bool, str]:
         """Let the API server run the hook's own test of a stored connection."""
-        return self._client.test_connection(conn_id)
+        return self._api.test_connection(conn_id)
 
     def component_log(self, name: str) -> str:
         """Return the whole log of a component, ``postgres`` included."""
@@ -321,12 +324,27 @@ class AirflowStack:
         self.folders.passwords.touch(mode=0o600)
         self.folders.passwords.write_text(json.dumps({self.user: self.password}), encoding="utf-8")
 
+    def _open_database(self) -> None:
+        self._timed("postgres", self._postgres.start)
+        self._env = airflow_environment(
+            folders=self.folders,
+            dags_folder=self._dags_folder,
+            plugins_folder=self._plugins_folder,
+            database_url=self._postgres.url,
+            broker_url=self._redis.url if self._redis is not None else None,
+            port=self._port,
+            user=self.user,
+            parallelism=self._parallelism,
+            paused_at_creation=self._paused_at_creation,
+            overrides=self._overrides,
+        )
+        self._timed("migrate", self._migrate)
+
     def _migrate(self) -> None:
         if self._template is not None and self._template.exists():
             return
         self._run_once("migrate", MIGRATE)
         if self._template is not None:
-            self._template.parent.mkdir(parents=True, exist_ok=True)
             self._postgres.stop()
             self._postgres.save_template(self._template)
             self._postgres.start()
@@ -353,18 +371,18 @@ class AirflowStack:
         self._wait_until("the API", self._database_is_healthy)
 
     def _database_is_healthy(self) -> bool:
-        return bool(self._health().get("metadatabase", {}).get("status") == "healthy")
+        return bool(self._api.health().get("metadatabase", {}).get("status") == "healthy")
 
     def _wait_for_heartbeats(self, *, newer_than: float = 0.0) -> None:
         """Wait for a healthy heartbeat of every running component, written after the given Unix time.
 
         Celery workers write none; they answer the broker.
         """
-        alive = {name for name, each in self._components.items() if each.is_alive}
+        alive = {name for name, component in self._components.items() if component.is_alive}
         workers, parts = alive & self._workers.keys(), sorted(alive - self._workers.keys() - {"api-server"})
 
         def fresh() -> bool:
-            health = self._health()
+            health = self._api.health()
             return all(_is_fresh(health.get(part.replace("-", "_")) or {}, newer_than) for part in parts)
 
         self._wait_until(f"heartbeats of {', '.join(parts)}", fresh)
@@ -372,19 +390,13 @@ class AirflowStack:
             with Celery(broker=self._redis.url) as celery:
                 self._wait_until(f"answers of {', '.join(sorted(workers))}", lambda: workers <= _answering(celery))
 
-    def _health(self) -> dict[str, Any]:
-        try:
-            return self._client.health()
-        except httpx.HTTPError:
-            return {}
-
     def _store_contents(self) -> None:
         for name, slots in self._pools.items():
-            self._client.set_pool(name, slots)
+            self._api.set_pool(name, slots)
         for name, text in self._variables.items():
-            self._client.set_variable(name, text)
+            self._api.set_variable(name, text)
         for conn_id, fields in self._connections.items():
-            self._client.set_connection(conn_id, fields)
+            self._api.set_connection(conn_id, fields)
 
     def _wait_for_dags(self) -> None:
         """Wait until every file that may hold a DAG shows a DAG or an import error, or until nothing new comes."""
@@ -397,8 +409,8 @@ class AirflowStack:
         last_change = time.monotonic()
         while time.monotonic() < deadline:
             self._components["dag-processor"].check_alive()
-            files = {self._dags_folder / each["fileloc"] for each in self._client.dags()}
-            files |= {self._dags_folder / each.filename for each in self._client.import_errors()}
+            files = {self._dags_folder / name for name in self._api.dag_files()}
+            files |= {self._dags_folder / failure.filename for failure in self._api.import_errors()}
             if files != seen:
                 seen, last_change = files, time.monotonic()
             if expected <= seen or (seen and time.monotonic() - last_change > PARSE_SETTLED_S):
@@ -409,20 +421,20 @@ class AirflowStack:
 
     def _set_paused(self, dag_id: str, *, is_paused: bool) -> None:
         try:
-            self._client.set_paused(dag_id, is_paused=is_paused)
+            self._api.set_paused(dag_id, is_paused=is_paused)
         except AirflowApiError as error:
-            if error.status_code != httpx.codes.NOT_FOUND:
+            if error.status_code != HTTPStatus.NOT_FOUND:
                 raise
-            failures = "\n".join(f"{each.filename}: {each.stack_trace}" for each in self.import_errors())
+            failures = "\n".join(f"{failure.filename}: {failure.stack_trace}" for failure in self.import_errors())
             raise StackError(f"There is no DAG {dag_id!r}. Import errors: {failures or 'none'}") from error
 
     def _wait_until(self, what: str, condition: Callable[[], bool]) -> None:
-        """Wait for a condition; whatever part of the stack ends meanwhile, or just before, is an error at once."""
+        """Wait for a condition; a part of the stack that ends meanwhile, or just before, is an error at once."""
         deadline = time.monotonic() + START_TIMEOUT_S
         while not condition():
             self._check_alive()
             if time.monotonic() > deadline:
-                tails = "\n".join(each.log_tail() for each in self._components.values())
+                tails = "\n".join(component.log_tail() for component in self._components.values())
                 raise StackError(f"Waited {START_TIMEOUT_S:g} s in vain for {what}.\n{tails}")
             time.sleep(0.1)
         self._check_alive()
@@ -435,11 +447,23 @@ class AirflowStack:
             component.check_alive()
 
     def _timed(self, name: str, step: Callable[[], None]) -> None:
-        began = time.monotonic()
+        started = time.monotonic()
         try:
             step()
         finally:
-            self.seconds[name] = time.monotonic() - began
+            self.seconds[name] = time.monotonic() - started
+
+
+@contextmanager
+def _alone_until_filled(template: Path | None) -> Iterator[None]:
+    """Let the first of several stacks fill the template while the others wait; once it is there nobody waits."""
+    if template is None or template.exists():
+        yield
+        return
+    template.parent.mkdir(parents=True, exist_ok=True)
+    with template.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _worker(number: int, slots: int) -> tuple[str, ...]:

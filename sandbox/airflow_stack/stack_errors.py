@@ -1,5 +1,5 @@
 class StackError(RuntimeError):
-    """Part of the stack did not come up or went away; the message carries the last lines of its log."""
+    """Part of the stack did not come up or went away; the message holds the last lines of its log."""
 
 
 class AirflowApiError(StackError):

@@ -3,18 +3,18 @@ import socket
 
 def free_ports(count: int) -> list[int]:
     """Return distinct TCP ports that nobody listens on at 127.0.0.1 right now."""
-    sockets = [socket.socket() for _ in range(count)]
+    listeners = [socket.socket() for _ in range(count)]
     try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
+        for listener in listeners:
+            listener.bind(("127.0.0.1", 0))
+        return [listener.getsockname()[1] for listener in listeners]
     finally:
-        for each in sockets:
-            each.close()
+        for listener in listeners:
+            listener.close()
 
 
 def is_listening(port: int, *, timeout_s: float = 0.5) -> bool:
-    """Tell whether something accepts connections on this port of 127.0.0.1."""
+    """Whether something accepts connections on this port of 127.0.0.1."""
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=timeout_s):
             return True

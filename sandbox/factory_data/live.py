@@ -44,8 +44,8 @@ class LiveStation:
 
     ``clock`` gives the aware time that Timestamps are made of; waiting goes by real time. A share ``oddity_rate`` of
     the runs is odd, drawn from ``oddities``. Each header is one transaction, its steps are another one
-    ``child_delay_s`` later. ``stop`` commits the steps that are still due. What the store refuses is logged and kept
-    in ``refused``; the station goes on.
+    ``child_delay_s`` later. ``stop`` commits the steps that are still due. What the database refuses is logged and kept
+    in ``refused``; the station continues.
     """
 
     store: TargetDatabase
@@ -75,7 +75,7 @@ class LiveStation:
         return {name: tuple(run.guid for run in self.committed if run.oddity == name) for name in sorted(names)}
 
     def start(self) -> Self:
-        """Begin to work, in a thread that never keeps the process alive."""
+        """Start working, in a thread that never keeps the process alive."""
         if self._thread is None:
             atexit.register(self.stop)  # a thread inside a C library when the interpreter goes would crash it
             self._stopped.clear()
@@ -91,7 +91,7 @@ class LiveStation:
         self._stopped.set()
         self._thread.join(_STOP_TIMEOUT_S)
         if self._thread.is_alive():
-            logger.warning("live station: the store did not answer for %s s, left behind", _STOP_TIMEOUT_S)
+            logger.warning("live station: no answer of the database for %s s, its thread is left", _STOP_TIMEOUT_S)
         self._thread = None
 
     def __enter__(self) -> Self:
@@ -118,7 +118,7 @@ class LiveStation:
     def _attempt(self, commit: Callable[[], None]) -> None:
         try:
             commit()
-        except Exception as error:  # noqa: BLE001 - whatever the store says, a station goes on testing
+        except Exception as error:  # noqa: BLE001 - a station goes on testing whatever the database answers
             logger.warning("live station: %s", error)
             self.refused.append(error)
 

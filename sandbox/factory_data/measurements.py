@@ -40,7 +40,7 @@ _UNJUDGED_OTHER_SHARE = 0.5
 
 
 class Catalogue:
-    """Every step of every recipe as columns. A run's steps are a stretch of them, so rows come by ``take``."""
+    """Every step of every recipe as columns. A run's steps are a range of them, so rows come by ``take``."""
 
     def __init__(self, steps: int | None = None) -> None:
         self._first: list[int] = []
@@ -106,7 +106,7 @@ class Catalogue:
                 pc.take(guids, pc.take(run_of, text)),
                 [
                     self._answers(text_row, text_failing, own_serials, random),
-                    # A wrong text has no limit to be judged by: it always carries its verdict.
+                    # A wrong text has no limit to be judged by: it always has its verdict.
                     pc.if_else(
                         text_failing,
                         pa.scalar(0, pa.int32()),

@@ -1,7 +1,7 @@
 """Everything a real floor does that a test database never shows, each by name.
 
-An oddity takes plain runs from the bench and spoils them in one way. Those that only swap values of a header are listed
-in one table; each other one is a function, whose name is the oddity's name.
+An oddity takes plain runs from the bench and changes one thing about them. Those that only swap values of a header
+are listed in one table; every other oddity is a function of its name.
 """
 
 import struct
@@ -233,7 +233,7 @@ def equal_timestamp_pair(bench: Bench) -> list[RunRows]:
     return [first, second]
 
 
-@_oddity("150 runs that all carry one Timestamp.")
+@_oddity("150 runs that all have the same Timestamp.")
 def equal_timestamp_burst(bench: Bench) -> list[RunRows]:
     runs = [bench.run() for _ in range(150)]
     for run in runs:
@@ -309,7 +309,7 @@ def header_long_before_steps(bench: Bench) -> list[RunRows]:
     return [run]
 
 
-@_oddity("One TestStepNumber with four numeric rows, and another with a numeric, a text and an opaque row.")
+@_oddity("One TestStepNumber with four numeric rows, and another with a numeric, a text and a binary row.")
 def several_rows_of_one_step(bench: Bench) -> list[RunRows]:
     run = bench.run()
     numeric = run.steps[NUMERIC]
@@ -320,7 +320,7 @@ def several_rows_of_one_step(bench: Bench) -> list[RunRows]:
     return [run]
 
 
-@_oddity("Three steps of one name, told apart by their numbers alone.")
+@_oddity("Three steps of one name that differ only in their numbers.")
 def repeated_step_names(bench: Bench) -> list[RunRows]:
     run = bench.run()
     for row in run.steps[NUMERIC][:3]:
@@ -407,7 +407,7 @@ def inverted_limits(bench: Bench) -> list[RunRows]:
     return [run]
 
 
-@_oddity("A numeric, a text and an opaque step whose TestResult is NULL.")
+@_oddity("A numeric, a text and a binary step whose TestResult is NULL.")
 def null_step_results(bench: Bench) -> list[RunRows]:
     run = bench.run()
     for rows in run.steps.values():
@@ -415,7 +415,7 @@ def null_step_results(bench: Bench) -> list[RunRows]:
     return [run]
 
 
-@_oddity("No step carries a verdict; one value is out of its limits, and the run failed.")
+@_oddity("No step has a verdict; one value is out of its limits, and the run failed.")
 def null_step_result_types(bench: Bench) -> list[RunRows]:
     run = bench.run()
     for rows in run.steps.values():
@@ -441,7 +441,7 @@ def extreme_values(bench: Bench) -> list[RunRows]:
     return [run]
 
 
-@_oddity("A PNG picture in TestDataOther.")
+@_oddity("A PNG image in TestDataOther.")
 def other_png(bench: Bench) -> list[RunRows]:
     return [_with_content(bench, _png(24, 16))]
 
@@ -451,12 +451,12 @@ def other_utf8_text(bench: Bench) -> list[RunRows]:
     return [_with_content(bench, "line 1: 23,5 °C\r\nline 2: Ø 測試 🛰\r\n".encode())]
 
 
-@_oddity("Bytes of length nought in TestDataOther, which is not NULL.")
+@_oddity("Zero bytes in TestDataOther, which is not NULL.")
 def other_empty(bench: Bench) -> list[RunRows]:
     return [_with_content(bench, b"")]
 
 
-@_oddity("One megabyte of opaque bytes in TestDataOther.")
+@_oddity("One megabyte of binary data in TestDataOther.")
 def other_one_megabyte(bench: Bench) -> list[RunRows]:
     return [_with_content(bench, b"\xff\x00" + bench.random.randbytes(1024 * 1024 - 2))]
 

@@ -72,7 +72,7 @@ Step = NumericStep | TextStep | OtherStep
 class Testplan:
     """A test plan. Its variant is the rating of the part under test; older revisions have looser limits."""
 
-    __test__ = False  # not a test, whatever pytest reads into the name
+    __test__ = False  # not a test, although pytest reads the name so
 
     name: str
     revisions: tuple[str, ...]
@@ -127,7 +127,7 @@ def recipes(steps: int | None) -> dict[tuple[str, str, str], Recipe]:
 
 
 def _resized(listed: tuple[Step, ...], steps: int) -> tuple[Step, ...]:
-    """Cut or repeat to ``steps`` steps, beginning with one that can fail; repetitions say which pass they are."""
+    """Cut or repeat to ``steps`` steps, beginning with one that can fail; repetitions are numbered."""
     first = next(index for index, step in enumerate(listed) if step.can_fail)
     turned = listed[first:] + listed[:first]
     return tuple(

@@ -42,7 +42,7 @@ class Run:
     """One executed test before it becomes rows.
 
     ``step_count`` steps of the recipe were run; ``failing`` is the index of the one that failed, or -1.
-    ``timestamp_local`` is the end of the test. ``is_first`` tells that the unit was not tested before.
+    ``timestamp_local`` is the end of the test. ``is_first`` says that the unit was not tested before.
     """
 
     index_guid: str
@@ -65,7 +65,7 @@ class Run:
 class Flow:
     """Units in the order they come to the stations.
 
-    Calls to :meth:`next_run` come with rising times. A unit goes on when it passed, comes back some minutes after it
+    Calls to :meth:`next_run` come with rising times. A unit moves on when it passed, comes back some minutes after it
     failed, and is never in two tests at once.
     """
 

@@ -1,4 +1,4 @@
-"""Faults as data: what the server was told to do wrong, where, and how often."""
+"""Faults as data: what the server shall do wrong, where, and how often."""
 
 from __future__ import annotations
 

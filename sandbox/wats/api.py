@@ -74,7 +74,7 @@ def create_api(store: ReportStore, settings: ServerSettings) -> APIRouter:
 
     @api.get("/report/wsjf/{report_id}")
     async def wsjf(report_id: UUID) -> Response:
-        """Return the report as it was sent, whatever level of detail is asked for."""
+        """Return the report as it was sent, at any level of detail."""
         body = store.find_body(str(report_id))
         if body is None:
             return as_fastapi(message_response(404, f"Report {report_id} was not found."))

@@ -111,7 +111,7 @@ class WatsMiddleware:
                     response = await self._respond(scope, body, request)
             if fault is not None:
                 request.fault = str(fault.kind)
-                await self._spoil(fault, request, body, scope=scope, receive=receive, send=send)
+                await self._fail_as_scripted(fault, request, body, scope=scope, receive=receive, send=send)
             elif response is not None:
                 request.status = response.status
                 await _send(send, response)
@@ -167,7 +167,7 @@ class WatsMiddleware:
         return insert_result(received.id, received.number, in_array=self._settings.answers_with_array)
 
     # ---------------------------------------------------------------------------------------------------- faults
-    async def _spoil(
+    async def _fail_as_scripted(
         self, fault: Fault, request: Request, body: bytes, *, scope: Scope, receive: Receive, send: Send
     ) -> None:
         """Answer as the fault says. A request that is invalid anyway gets its refusal."""
@@ -198,7 +198,7 @@ class WatsMiddleware:
                 request.status = response.status
                 await self._drip(send, response, 1.0 if fault.delay_s is None else fault.delay_s)
                 return
-        response = _spoilt(fault, usual, request.report_id)
+        response = _altered(fault, usual, request.report_id)
         request.status = response.status
         await _send(send, response)
 
@@ -243,7 +243,7 @@ class WatsMiddleware:
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-def _spoilt(fault: Fault, usual: WatsResponse | None, report_id: str | None) -> WatsResponse:
+def _altered(fault: Fault, usual: WatsResponse | None, report_id: str | None) -> WatsResponse:
     """Return the answer of a fault that leaves the connection whole."""
     match fault.kind:
         case FaultKind.STATUS | FaultKind.STORE_THEN_STATUS:

@@ -81,7 +81,7 @@ def _gauge(value: object, low: object, high: object) -> Gauge | None:
 
 
 def _measured(measurement: Wsjf) -> dict[str, Any]:
-    """Return what a line shows of one measurement. An upper limit shows as one wherever the report carries it."""
+    """Return what a line shows of one measurement. An upper limit shows as one wherever the report has it."""
     comparison = measurement.get("compOp") or ""
     low, high = measurement.get("lowLimit"), measurement.get("highLimit")
     if comparison.upper() in _UPPER_ONLY and high is None:

@@ -305,7 +305,7 @@ class ReportStore:
         return body
 
     def receive_counts(self) -> dict[str, int]:
-        """Return for each stored id how often it was received; a replaced report's count passes to its successor."""
+        """Return for each stored id how often it was received; its successor takes over a replaced report's count."""
         return dict(self._all("SELECT uuid, receive_count FROM reports ORDER BY time_stamp"))
 
     def quarantined(self) -> list[Quarantined]:

@@ -1,8 +1,7 @@
 """What a WSJF report must look like to be accepted, and the header that WATS makes of it.
 
 The rules are those of the public interface and of its published limits. Where the real server's verdict is not known
-(a start without UTC offset, a measured text over 100 characters), this one refuses: a sender is better told here than
-surprised later.
+(a start without UTC offset, a measured text over 100 characters), this one refuses: better here than in production.
 """
 
 import math

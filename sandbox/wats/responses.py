@@ -1,4 +1,4 @@
-"""Complete HTTP answers as plain values: made by the routes, sent or spoilt by the middleware."""
+"""Complete HTTP answers as plain values: made by the routes, sent or altered by the middleware."""
 
 import json
 from dataclasses import dataclass, field

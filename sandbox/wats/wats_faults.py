@@ -1,4 +1,4 @@
-"""Failures the server is told to produce, as data."""
+"""Failures that the server is set to produce, as data."""
 
 import threading
 from dataclasses import asdict, dataclass
@@ -7,7 +7,7 @@ from typing import Any
 
 
 class FaultKind(StrEnum):
-    """What goes wrong. Kinds named `store_then_…`, and those that only spoil the answer, do store the report first."""
+    """What goes wrong. Kinds named `store_then_…`, and those that only alter the answer, do store the report first."""
 
     STATUS = "status"
     """Any status code, with optional Retry-After and message."""
@@ -82,11 +82,11 @@ class Fault:
 
     @property
     def takes_effect(self) -> bool:
-        """Whether the request takes effect although its answer is spoilt."""
+        """Whether the request takes effect although its answer is altered."""
         return self.kind in _STORES if self.store is None else self.store
 
     def matches(self, method: str, target: str, body: bytes | None) -> bool:
-        """Tell whether a request is meant; `body` is None as long as it has not been read."""
+        """Whether a request is meant; `body` is None as long as it has not been read."""
         return (
             (self.kind is FaultKind.DEAF) == (body is None)
             and (self.method is None or self.method.upper() == method)

@@ -191,7 +191,7 @@ class WatsServer:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn that tells when it is ready and ends on request from another thread."""
+    """uvicorn that reports when it is ready and ends on request from another thread."""
 
     def __init__(self, config: uvicorn.Config, middleware: WatsMiddleware) -> None:
         super().__init__(config)
@@ -207,7 +207,7 @@ class _Server(uvicorn.Server):
         self.ready.set()
 
     async def main_loop(self) -> None:
-        """Tick like uvicorn, but wake at once when told to stop."""
+        """Tick like uvicorn, but wake at once when asked to stop."""
         counter = 0
         while not await self.on_tick(counter):
             counter = (counter + 1) % 864_000

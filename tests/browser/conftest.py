@@ -26,8 +26,8 @@ IMAGES = Path(__file__).parents[2] / "docs" / "images"
 class Site:
     """A plant and the Airflow that syncs it, without a guard band: what an interval leaves, stays a gap."""
 
-    def __init__(self, plant: SandboxEnvironment, airflow: AirflowStack, began_at: datetime) -> None:
-        self.plant, self.airflow, self.began_at = plant, airflow, began_at
+    def __init__(self, plant: SandboxEnvironment, airflow: AirflowStack, started_at: datetime) -> None:
+        self.plant, self.airflow, self.started_at = plant, airflow, started_at
 
     def runs(self, state: str) -> list[str]:
         return [run.run_id for run in self.airflow.runs(SYNC) if run.state == state]
@@ -75,10 +75,10 @@ def site(
 ) -> Iterator[Site]:
     del browser  # without one nothing is started
     home = tmp_path_factory.mktemp("site")
-    began_at = datetime.fromtimestamp(time.time() // 300 * 300, UTC) - INTERVALS * timedelta(minutes=5)
+    started_at = datetime.fromtimestamp(time.time() // 300 * 300, UTC) - INTERVALS * timedelta(minutes=5)
     plant = SandboxEnvironment()
-    ended_at = began_at + INTERVALS * timedelta(minutes=5)  # what the clock goes on to has only what a test loads
-    plant.floor.load(plant.db, start=began_at, end=ended_at, runs=60, steps=3)
+    ended_at = started_at + INTERVALS * timedelta(minutes=5)  # what the clock goes on to has only what a test loads
+    plant.floor.load(plant.db, start=started_at, end=ended_at, runs=60, steps=3)
     settings = plant.floor.settings(storage_path=f"file://{home}/storage", settle_delay_s=0, guard_band_s=0)
     with (
         plant,
@@ -88,7 +88,7 @@ def site(
             dags_folder=repository / "dags",
             plugins_folder=repository / "plugins",
             env={
-                "AIRFLOW__VTE_WATS__START_DATE": began_at.isoformat(),
+                "AIRFLOW__VTE_WATS__START_DATE": started_at.isoformat(),
                 "AIRFLOW__VTE_WATS__RETRIES": "0",
                 "AIRFLOW__VTE_WATS__MAX_ACTIVE_RUNS": "1",  # so that an outage leaves one gap
             },
@@ -98,7 +98,7 @@ def site(
         ) as airflow,
     ):
         assert airflow.import_errors() == []
-        yield Site(plant, airflow, began_at)
+        yield Site(plant, airflow, started_at)
 
 
 @pytest.fixture(scope="module")

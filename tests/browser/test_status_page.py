@@ -37,7 +37,7 @@ def gaps(page: Page):
 
 
 def test_without_a_login_the_page_and_its_data_are_refused(site):
-    for path in ("page", "page/page.js", "api/status", "api/letters", "api/openapi.json"):
+    for path in ("page", "page/page.js", "api/status", "api/dead-letters", "api/openapi.json"):
         answer = httpx.get(f"{site.airflow.url}/vte-wats/{path}", trust_env=False)
         assert answer.status_code == 401, path
         assert "vte" not in answer.text.lower()
@@ -55,11 +55,11 @@ def test_health_is_open_and_fails_before_the_first_sync(site):
 
 
 def test_an_empty_site_says_what_to_do(page):
-    expect(page.locator("#word")).to_have_text("stopped")
+    expect(page.locator("#status")).to_have_text("stopped")
     expect(page.locator("#reason")).to_have_text("The sync is paused in Airflow.")
     expect(page.locator("#coverage")).to_have_text("Nothing has been synced yet.")
     expect(page.locator("#recent")).to_contain_text("Unpause vte_wats_sync")
-    expect(page.locator("#letters")).to_contain_text("None")
+    expect(page.locator("#dead-letters")).to_contain_text("None")
     assert_accessible(page)
 
 
@@ -72,7 +72,7 @@ def test_a_gap_appears_when_wats_goes_down_and_closes_when_its_run_is_cleared(si
     wait_until(lambda: len(site.runs("success")) >= 2, "two syncs")
     site.plant.wats.stop()
     wait_until(lambda: site.runs("failed"), "a sync to fail")
-    expect(frame.locator("#word")).to_have_text("degraded")
+    expect(frame.locator("#status")).to_have_text("degraded")
     expect(frame.locator("#reason")).to_contain_text("The last sync did not succeed")
     site.plant.wats.start()
     wait_until(lambda: len(site.runs("success")) + len(site.runs("failed")) >= INTERVALS, "every interval to end")
@@ -88,7 +88,7 @@ def test_a_gap_appears_when_wats_goes_down_and_closes_when_its_run_is_cleared(si
     outer.reload()
     frame.locator("main[aria-busy=false]").wait_for()
     expect(frame.locator("#gaps li")).to_have_count(0)
-    expect(frame.locator("#word")).to_have_text("ok")
+    expect(frame.locator("#status")).to_have_text("ok")
 
 
 def test_a_cleared_run_counts_once_in_the_history(site):
@@ -116,22 +116,23 @@ def test_the_numbers_move_by_themselves(site, page):
     site.sync()
     expect(figure(page, "Runs uploaded")).not_to_have_text(before)
     expect(page.locator("#recent tbody tr").first).to_contain_text("success")
+    expect(page.locator("#recent tbody tr").first.locator("a")).to_have_text(re.compile(r"\d\d:\d\d"))
     expect(figure(page, "Upload time")).to_have_text(re.compile(r"\d+ ms|\d\.\d s"))
     expect(page.locator("#chart rect.uploaded").first).to_be_attached()
 
 
-def test_the_monitor_tells_versions_and_round_trips(site, page):
-    expect(page.locator("#reach")).to_contain_text("not checked yet")
+def test_the_monitor_shows_versions_and_round_trips(site, page):
+    expect(page.locator("#connections")).to_contain_text("not checked yet")
     run_id = site.airflow.trigger(MONITOR)
     site.airflow.unpause(MONITOR)
     assert site.airflow.wait_for_run(MONITOR, run_id, timeout_s=240) == "success"
-    expect(page.locator("#reach .badge.ok")).to_have_count(2)
-    expect(page.locator("#reach")).to_contain_text("SQL Server")
-    expect(page.locator("#reach")).not_to_contain_text("not checked yet")
+    expect(page.locator("#connections .badge.ok")).to_have_count(2)
+    expect(page.locator("#connections")).to_contain_text("SQL Server")
+    expect(page.locator("#connections")).not_to_contain_text("not checked yet")
     site.airflow.pause(MONITOR)
 
 
-def test_a_comparison_shows_what_it_carried(site, page):
+def test_a_comparison_is_listed_with_its_state(site, page):
     run_id = site.airflow.trigger(RECONCILE, conf={"days": 0})
     site.airflow.unpause(RECONCILE)
     assert site.airflow.wait_for_run(RECONCILE, run_id, timeout_s=240) == "success"
@@ -141,7 +142,7 @@ def test_a_comparison_shows_what_it_carried(site, page):
 # Dead letters
 
 
-def test_a_dead_letter_is_driven_again_from_the_page(site, page):
+def test_a_dead_letter_is_redriven_from_the_page(site, page):
     loaded = site.load(runs=4, oddities=("blank_serial",))
     site.sync()
     group = page.locator("details.group").filter(has_text="serial is blank")
@@ -152,11 +153,11 @@ def test_a_dead_letter_is_driven_again_from_the_page(site, page):
         site.plant.db.query('UPDATE "UutData" SET "Serial" = ? WHERE "Uut_GUID" = ?', [f"SN-CORRECTED-{number}", unit])
     group.locator("summary").click()
     site.airflow.unpause(BACKFILL)
-    group.get_by_role("button", name="Drive again").click()
+    group.get_by_role("button", name="Redrive").click()
     expect(page.locator("#confirm-text")).to_contain_text("serial is blank")
     page.get_by_role("button", name="Cancel").click()
     expect(page.locator("dialog")).not_to_be_visible()
-    group.get_by_role("button", name="Drive again").click()
+    group.get_by_role("button", name="Redrive").click()
     page.locator("#confirm-yes").click()
     expect(page.locator("#redriven a")).to_be_visible()
     expect(group).to_have_count(0, timeout=300_000)
@@ -212,9 +213,9 @@ def test_nothing_serious_stands_in_the_way_of_a_screen_reader(page, scheme):
 def assert_accessible(page: Page) -> None:
     found = Axe().run(page).response["violations"]
     assert [
-        (one["id"], one["help"], [node["html"][:200] for node in one["nodes"]])
-        for one in found
-        if one["impact"] in ("serious", "critical")
+        (violation["id"], violation["help"], [node["html"][:200] for node in violation["nodes"]])
+        for violation in found
+        if violation["impact"] in ("serious", "critical")
     ] == []
 
 
@@ -245,7 +246,7 @@ def test_when_airflow_does_not_answer_the_page_says_so_and_comes_back(site, page
     expect(page.locator("#trouble")).to_be_hidden()
 
 
-def test_a_login_that_ended_is_told(page):
+def test_a_login_that_ended_is_reported(page):
     page.route("**/vte-wats/api/status**", lambda route: route.fulfill(status=401, body="{}"))
     expect(page.locator("#trouble")).to_contain_text("Sign in to Airflow again")
 
@@ -254,8 +255,8 @@ def test_a_late_answer_of_another_site_is_not_shown(site, page):
     """Of two sites the one that is looked at is shown, also when the other one's answer comes last."""
     real = page.request.get(f"{site.airflow.url}/vte-wats/api/sites").json()[0]
     status = page.request.get(f"{site.airflow.url}/vte-wats/api/status").json()
-    standing = {"word": "stopped", "reason": "The other site stands still."}
-    other = real | {"site": "other", "standing": standing}
+    assessment = {"status": "stopped", "reason": "The other site has stopped."}
+    other = real | {"site": "other", "assessment": assessment}
     late: list[Route] = []
 
     def keep(route: Route) -> None:
@@ -267,7 +268,7 @@ def test_a_late_answer_of_another_site_is_not_shown(site, page):
         wait_until(lambda: page.wait_for_timeout(50) or late, "the question for the other site")
 
     page.route("**/vte-wats/api/sites", lambda route: route.fulfill(json=[real, other]))
-    page.route(re.compile(r"/api/(history|letters)\?.*site=other"), lambda route: route.abort())
+    page.route(re.compile(r"/api/(history|dead-letters)\?.*site=other"), lambda route: route.abort())
     page.route(re.compile(r"/api/status\?site=other"), keep)
     page.reload()
     page.locator("main[aria-busy=false]").wait_for()
@@ -276,13 +277,13 @@ def test_a_late_answer_of_another_site_is_not_shown(site, page):
     look_at_the_other()
     with page.expect_response(lambda answer: "/api/status" in answer.url and "other" not in answer.url):
         page.select_option("#site", real["site"])
-    late[0].fulfill(json=status | {"site": "other", "standing": standing})
+    late[0].fulfill(json=status | {"site": "other", "assessment": assessment})
     page.wait_for_timeout(500)
-    assert reason.text_content() != standing["reason"]
+    assert reason.text_content() != assessment["reason"]
 
     look_at_the_other()
-    late[0].fulfill(json=status | {"site": "other", "standing": standing})
-    expect(reason).to_have_text(standing["reason"])
+    late[0].fulfill(json=status | {"site": "other", "assessment": assessment})
+    expect(reason).to_have_text(assessment["reason"])
     page.unroute_all(behavior="ignoreErrors")
 
 
@@ -309,15 +310,15 @@ def test_a_year_of_data_looks_right(site, page, framed):
     assert page.evaluate("document.documentElement.scrollWidth") <= 1360
     assert_accessible(page)
     if "VTE_WATS_SCREENSHOTS" in os.environ:  # make screenshots
-        take_pictures(page)
+        take_screenshots(page)
         whole = a_year_of_coverage(now_at).model_copy(
             update={"coverage": (Interval(from_at=now_at - timedelta(days=400), to_at=now_at),)}
         )
         site.airflow.set_variable("vte_wats_state", whole.model_dump_json(by_alias=True))
-        take_picture_inside_airflow(*framed)
+        take_screenshot_inside_airflow(*framed)
 
 
-def take_picture_inside_airflow(outer: Page, frame: FrameLocator) -> None:
+def take_screenshot_inside_airflow(outer: Page, frame: FrameLocator) -> None:
     outer.set_viewport_size({"width": 1280, "height": 960})
     outer.reload()
     frame.locator("#chart rect.uploaded").first.wait_for()
@@ -325,7 +326,7 @@ def take_picture_inside_airflow(outer: Page, frame: FrameLocator) -> None:
     outer.screenshot(path=IMAGES / "status.png")
 
 
-def take_pictures(page: Page) -> None:
+def take_screenshots(page: Page) -> None:
     IMAGES.mkdir(exist_ok=True)
     page.emulate_media(color_scheme="dark")
     page.set_viewport_size({"width": 1180, "height": 1420})
@@ -362,7 +363,9 @@ def a_year_of_history(now_at: datetime) -> History:
         shares = {20: 0.2, 30: 0.45, 50: 0.25, 100: 0.08, 300: 0.02}
         latency_ms = {edge: int(uploaded * share) for edge, share in shares.items() if int(uploaded * share)}
         return Tally(
-            outcomes={one: runs for one, runs in counts.items() if runs}, requests=uploaded + 30, latency_ms=latency_ms
+            outcomes={outcome: runs for outcome, runs in counts.items() if runs},
+            requests=uploaded + 30,
+            latency_ms=latency_ms,
         )
 
     hour_at = now_at.replace(minute=0, second=0)

@@ -132,16 +132,7 @@ def test_catching_up_old_intervals_tells_nobody(floor):
 
 def test_a_live_interval_has_a_deadline_and_a_backfill_of_old_ones_has_none(floor):
     begin = datetime.now(UTC) - timedelta(hours=3)
-    body = {
-        "dag_id": SYNC,
-        "from_date": begin.isoformat(),
-        "to_date": (begin + timedelta(minutes=8)).isoformat(),
-        "max_active_runs": 1,
-        "run_backwards": False,
-        "dag_run_conf": {},
-        "reprocess_behavior": "none",
-    }
-    floor.airflow._client._call("POST", "/api/v2/backfills", json=body)
+    floor.airflow.backfill(SYNC, begin, begin + timedelta(minutes=8))
     with_deadline = "SELECT count(*) FROM deadline d JOIN dag_run r ON r.id = d.dagrun_id WHERE r.run_type = '%s'"
     wait_until(
         lambda: floor.query("SELECT count(*) FROM dag_run WHERE run_type = 'backfill'")[0][0] >= 8,
@@ -220,10 +211,8 @@ def test_every_upload_has_a_button_that_leads_to_a_report_in_wats(floor):
             for t in floor.airflow.task_instances(SYNC, one.run_id)
         )
     )
-    path = f"/api/v2/dags/{SYNC}/dagRuns/{run.run_id}/taskInstances/transfer.upload/links?map_index=0"
-    answer = floor.airflow._client._call("GET", path.replace("+", "%2B"))
-    links = answer if isinstance(answer, dict) else answer.json()
-    (address,) = links["extra_links"].values()
+    links = floor.airflow.extra_links(SYNC, run.run_id, "transfer.upload", map_index=0)
+    (address,) = links.values()
     guid = address.rpartition("/")[2]
     assert address.startswith(floor.plant.wats.url)
     assert guid in floor.plant.receipts

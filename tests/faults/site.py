@@ -159,24 +159,11 @@ class Site:
 
     def start_interval(self, from_at: datetime, to_at: datetime) -> str:
         """Trigger the sync of one data interval; return the run's id."""
-        body = {
-            "logical_date": from_at.isoformat(),
-            "data_interval_start": from_at.isoformat(),
-            "data_interval_end": to_at.isoformat(),
-        }
-        return str(self.airflow._client._call("POST", f"/api/v2/dags/{SYNC}/dagRuns", json=body)["dag_run_id"])
+        return self.airflow.trigger(SYNC, interval=(from_at, to_at))
 
     def backfill(self, from_at: datetime, to_at: datetime) -> None:
         """Let Airflow's own backfill go over intervals that were synced already."""
-        body = {
-            "dag_id": SYNC,
-            "from_date": from_at.isoformat(),
-            "to_date": to_at.isoformat(),
-            "reprocess_behavior": "completed",
-            "max_active_runs": 3,
-            "dag_run_conf": {},
-        }
-        self.airflow._client._call("POST", "/api/v2/backfills", json=body)
+        self.airflow.backfill(SYNC, from_at, to_at, reprocess="completed", max_active_runs=3)
 
     def busy_with(self, run_type: str, *states: str) -> bool:
         """Whether a sync of that type is queued or running, or in one of these states."""
@@ -242,8 +229,7 @@ class Site:
         for dag_id in (SYNC, RECONCILE):
             for run in self.airflow.runs(dag_id):
                 if run.state in ("queued", "running"):
-                    path = f"/api/v2/dags/{dag_id}/dagRuns/{run.run_id}"
-                    self.airflow._client._call("PATCH", path, json={"state": "failed"})
+                    self.airflow.fail_run(dag_id, run.run_id)
 
     def failure(self, run_id: str, dag_id: str = SYNC) -> str:
         """Return why tasks failed, a line of its log each."""

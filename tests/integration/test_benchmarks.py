@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from benchmarks import TABLES
+from benchmarks.tables import TABLES
 
 pytestmark = pytest.mark.timeout(600)
 

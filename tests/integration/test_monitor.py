@@ -27,7 +27,7 @@ from vte_wats.alerting.monitor_state import MonitorState
 from vte_wats.config.sites import Site
 from vte_wats.domain.outcome import DeadLetterKind
 from vte_wats.intervals.interval import Interval
-from vte_wats.orchestration.notifiers import sender as really_sending
+from vte_wats.orchestration.notifiers import sender as real_sender
 from vte_wats.orchestration.sync_deadline import deadline_missed
 from vte_wats.state.coverage import State
 from vte_wats.storage.dead_letters import DeadLetters
@@ -127,7 +127,7 @@ def test_when_all_is_well_it_remembers_what_it_found_and_tells_nobody(monitored)
     assert abs(monitor_state.clock_skew_s) < 30
     assert monitor_state.free_mb > 0
     assert monitor_state.failed_syncs == 0
-    assert monitor_state.channels == ("mail to 1 recipients",)
+    assert monitor_state.channels == ("mail to 1 recipient",)
     assert monitor_state.conditions == {}
     assert monitor_state.covered_until is not None
 
@@ -209,7 +209,7 @@ def test_dead_letters_and_held_groups_are_told(monitored):
     monitored.set(dead_letters_per_hour=3)
     subjects = monitored.check(2)
     assert sorted(subject.partition(";")[0] for subject in subjects) == [
-        "PROBLEM: 1 runs wait for a setting: unmapped test plan '<b>A</b>'",
+        "PROBLEM: 1 run waits for a setting: unmapped test plan '<b>A</b>'",
         "PROBLEM: 3 dead letters in the last hour",
     ]
     assert all("<b>A" not in forms_of(mail)[1] for mail in monitored.mail.mails)
@@ -230,7 +230,7 @@ def test_without_recipients_it_says_so_and_does_not_fail(monitored, caplog):
     monitored.set(recipients=[])
     monitored.plant.wats.stop()
     assert monitored.check(2) == []
-    assert "nobody is told of anything: set alerts.recipients in Variable vte_wats" in caplog.text
+    assert "nobody is notified of anything: set alerts.recipients in Variable vte_wats" in caplog.text
     assert monitored.monitor_state.channels == ()
 
 
@@ -286,7 +286,7 @@ def test_what_is_missed_while_a_mail_is_on_its_way_is_not_forgotten(monitored, m
     Variable.set(SITE.deadline_variable, missed.model_dump_json())
 
     def sender(alerts: Any) -> Any:
-        send = really_sending(alerts)
+        send = real_sender(alerts)
 
         def slowly(message: Any) -> None:
             send(message)
@@ -295,7 +295,7 @@ def test_what_is_missed_while_a_mail_is_on_its_way_is_not_forgotten(monitored, m
         return slowly
 
     with monkeypatch.context() as patched:
-        patched.setattr("vte_wats.orchestration.notifiers.sending", sender)
+        patched.setattr("vte_wats.orchestration.notifiers.sender", sender)
         assert len(monitored.check()) == 1
     noted = MissedDeadline.model_validate_json(Variable.get(SITE.deadline_variable))
     assert noted.until_at == longer.until_at

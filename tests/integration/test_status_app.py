@@ -23,8 +23,7 @@ from upath import UPath
 
 from tests.bucket import AWAY
 from tests.unit.builders import a_run
-from vte_wats.alerting.conditions import Condition
-from vte_wats.alerting.monitor_state import MonitorState, ServerCheck, Waiting
+from vte_wats.alerting.monitor_state import Condition, MonitorState, ServerCheck, Waiting
 from vte_wats.backfill.progress import Progress
 from vte_wats.domain.outcome import DeadLetterKind, Outcome
 from vte_wats.domain.run import VteProduct
@@ -98,7 +97,7 @@ def keep(state: State | None = None, history: History | None = None) -> None:
     begin = ago(60 * 24 * 400)
     done = (Interval(from_at=begin, to_at=ago(5)),)
     state = state or State(since_at=begin, coverage=done, totals={Outcome.UPLOADED: 9})
-    history = history or History(settled_at=ago(1), interval_s=300, letters=2, newest_at=ago(2))
+    history = history or History(settled_at=ago(1), interval_s=300, dead_letters=2, newest_at=ago(2))
     Variable.set("vte_wats_state", state.model_dump_json(by_alias=True))
     Variable.set("vte_wats_history", history.model_dump_json(by_alias=True, exclude_defaults=True))
 
@@ -135,7 +134,7 @@ def a_year() -> History:
         ("api/status?site=oslo", 401, 404, 404),
         ("api/history?span=year", 401, 200, 200),
         ("api/history?span=century", 401, 422, 422),
-        ("api/letters", 401, 200, 200),
+        ("api/dead-letters", 401, 200, 200),
         ("api/openapi.json", 401, 200, 200),
         ("openapi.json", 404, 404, 404),
         ("docs", 404, 404, 404),
@@ -168,9 +167,11 @@ def test_the_page_loads_nothing_from_elsewhere_and_may_be_framed_by_airflow_alon
 def test_the_openapi_document_names_the_models(ask):
     document = ask("api/openapi.json").json()
     assert set(document["paths"]) == {
-        "/health", "/api/sites", "/api/status", "/api/history", "/api/letters", "/api/redrive",
+        "/health", "/api/sites", "/api/status", "/api/history", "/api/dead-letters", "/api/redrive",
     }  # fmt: skip
-    assert {"Health", "SiteStatus", "Past", "Letters", "Redriven"} <= document["components"]["schemas"].keys()
+    assert {"Health", "SiteStatus", "HistoryChart", "DeadLetterGroups", "StartedRedrive"} <= document["components"][
+        "schemas"
+    ].keys()
 
 
 # Health
@@ -198,12 +199,12 @@ def test_health_says_the_same_to_the_log(ask, caplog):
 
 def test_health_keeps_the_text_of_a_wrong_option_to_the_log(ask, monkeypatch, caplog):
     caplog.set_level(logging.WARNING)
-    monkeypatch.setenv("AIRFLOW__VTE_WATS__SITES", "SandboxEnvironment 7")
+    monkeypatch.setenv("AIRFLOW__VTE_WATS__SITES", "Plant 7")
     answer = ask("health", None)
     assert answer.status_code == 503
-    assert "SandboxEnvironment 7" not in answer.text
+    assert "Plant 7" not in answer.text
     assert "VW924" in caplog.text
-    assert "SandboxEnvironment 7" in caplog.text
+    assert "Plant 7" in caplog.text
 
 
 def test_health_asks_the_database_once_whatever_a_year_has_left(ask, airflow):
@@ -231,14 +232,14 @@ class statements:  # noqa: N801 -- reads as a verb
         self.sent.append(statement)
 
 
-# What it tells
+# What it says
 
 
 def test_a_site_that_never_synced_says_so(ask):
     status = SiteStatus.model_validate(ask("api/status").json())
-    assert status.standing.reason == "The sync is paused in Airflow."
-    assert (status.coverage, status.recent, status.letters) == (None, [], 0)
-    assert ask("api/letters").json()["groups"] == []
+    assert status.assessment.reason == "The sync is paused in Airflow."
+    assert (status.coverage, status.recent, status.dead_letters) == (None, [], 0)
+    assert ask("api/dead-letters").json()["groups"] == []
     assert all(point["read"] == 0 for point in ask("api/history").json()["points"])
 
 
@@ -252,14 +253,14 @@ def test_a_damaged_state_is_named_and_nothing_breaks(ask):
     assert ask("health", None).status_code == 503
 
 
-def test_wrong_settings_are_told_where_the_letters_are(ask, monkeypatch):
+def test_wrong_settings_are_shown_where_the_dead_letters_are(ask, monkeypatch):
     monkeypatch.setenv("AIRFLOW_VAR_VTE_WATS", "{}")
-    answer = ask("api/letters")
+    answer = ask("api/dead-letters")
     assert answer.status_code == 503
     assert "source_timezone: required" in answer.json()["detail"]
 
 
-def test_the_status_tells_lag_waiting_runs_and_the_gap_with_its_dag_run(ask):
+def test_the_status_has_lag_waiting_runs_and_the_gap_with_its_dag_run(ask):
     begin = ago(60 * 24)
     state = State(
         since_at=begin,
@@ -271,11 +272,11 @@ def test_the_status_tells_lag_waiting_runs_and_the_gap_with_its_dag_run(ask):
     run_id = interval("failed", ago(60), ago(40))
     status = SiteStatus.model_validate(ask("api/status").json())
     assert (status.lag.last_sync, status.lag.runs_waiting, status.lag.newest_at) == (ago(60), 4, ago(2))
-    gap = next(piece for piece in status.coverage.pieces if piece.kind == "gap")
+    gap = next(segment for segment in status.coverage.segments if segment.kind == "gap")
     assert (gap.from_at, gap.to_at, gap.dag_run.run_id) == (ago(60), ago(40), run_id)
 
 
-def test_the_monitors_findings_are_told_with_what_to_do(ask):
+def test_open_conditions_are_shown_with_what_to_do(ask):
     keep()
     monitor_state = MonitorState(
         checked_at=ago(0),
@@ -295,7 +296,7 @@ def test_the_monitors_findings_are_told_with_what_to_do(ask):
         4.5,
     )
     assert (status.connectivity.wats.ok, status.connectivity.wats.problem) == (False, f"refused {HOSTILE}")
-    assert [(one.key, one.advice) for one in status.conditions] == [("wats", "check WATS")]
+    assert [(condition.key, condition.advice) for condition in status.conditions] == [("wats", "check WATS")]
     assert status.lag.runs_waiting == 17
     assert ask("health", None).json()["status"] == "degraded"
     assert ask("health", None).status_code == 200
@@ -341,24 +342,28 @@ def test_what_a_status_costs_does_not_depend_on_how_much_there_is(ask, airflow):
 # Dead letters
 
 
-def test_a_bucket_that_is_away_is_told_where_the_letters_are(ask, monkeypatch):
-    monkeypatch.setenv("AIRFLOW_CONN_LETTERS", json.dumps(AWAY))
-    answers = {"source_timezone": "Europe/Oslo", "process_map": {"*": 100}, "storage_path": "s3://letters@vte-wats/x"}
+def test_a_bucket_that_is_away_is_shown_where_the_dead_letters_are(ask, monkeypatch):
+    monkeypatch.setenv("AIRFLOW_CONN_DEAD_LETTERS", json.dumps(AWAY))
+    answers = {
+        "source_timezone": "Europe/Oslo",
+        "process_map": {"*": 100},
+        "storage_path": "s3://dead_letters@vte-wats/x",
+    }
     monkeypatch.setenv("AIRFLOW_VAR_VTE_WATS", json.dumps(answers))
-    answer = ask("api/letters")
+    answer = ask("api/dead-letters")
     assert answer.status_code == 503
     assert answer.json()["detail"].startswith("Dead letters cannot be read: ")
 
 
-def letter(storage: Path, number: int = 1, signature: str = "serial is blank", **run) -> None:
+def dead_letter(storage: Path, number: int = 1, signature: str = "serial is blank", **run) -> None:
     DeadLetters(UPath(storage)).put(a_run(number, **run), DeadLetterKind.DEAD, "because", signature, ago(0))
 
 
 def test_dead_letters_come_in_groups_with_examples(ask, storage):
-    letter(storage, 1, product=VteProduct(name=HOSTILE))
-    letter(storage, 2)
-    letter(storage, 3, HOSTILE)
-    found = ask("api/letters").json()
+    dead_letter(storage, 1, product=VteProduct(name=HOSTILE))
+    dead_letter(storage, 2)
+    dead_letter(storage, 3, HOSTILE)
+    found = ask("api/dead-letters").json()
     assert [(group["signature"], group["dead_letters"]) for group in found["groups"]] == [
         ("serial is blank", 2),
         (HOSTILE, 1),
@@ -386,7 +391,7 @@ OURS = {CSRF_HEADER: "redrive"}
         "anonymous", "viewer", "no header", "foreign origin", "opaque origin", "cross-site", "same-site", "page", "tool",
     ],
 )  # fmt: skip
-def test_a_group_is_driven_again_by_who_may_trigger_and_by_nobody_elses_page(ask, user, headers, status):
+def test_a_group_is_redriven_by_who_may_trigger_and_by_nobody_elses_page(ask, user, headers, status):
     answer = ask("api/redrive", user, "POST", json={"signature": "serial is blank"}, headers=headers)
     assert answer.status_code == status
     with create_session() as session:

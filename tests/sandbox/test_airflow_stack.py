@@ -72,7 +72,7 @@ BROKEN_DAG_FILE = "from airflow.sdk import DAG\nraise RuntimeError('broken on pu
 
 
 def processes_of(home):
-    """Every process that works in, or was told about, this folder."""
+    """Every process that works in this folder or has it in its arguments."""
     found = []
     for process in psutil.process_iter():
         try:
@@ -135,13 +135,13 @@ def test_a_mapped_task_shows_its_instances_values_and_log(stack):
     run = stack.runs("intervals")[0]
     tasks = stack.task_instances("intervals", run.run_id)
 
-    assert [(each.task_id, each.map_index, each.state) for each in tasks] == [
+    assert [(task.task_id, task.map_index, task.state) for task in tasks] == [
         ("plan", -1, "success"),
         ("settle", -1, "success"),
         ("square", 0, "success"),
         ("square", 1, "success"),
     ]
-    assert [each.rendered_map_index for each in tasks if each.task_id == "square"] == ["number 1", "number 2"]
+    assert [task.rendered_map_index for task in tasks if task.task_id == "square"] == ["number 1", "number 2"]
     assert stack.xcom("intervals", run.run_id, "square", map_index=1) == 4
     assert stack.xcom("intervals", run.run_id, "plan") == [1, 2]
     assert stack.xcom("intervals", run.run_id, "plan", key="nothing") is None
@@ -192,7 +192,7 @@ def test_a_run_interrupted_by_a_killed_scheduler_is_finished_by_the_next(stack):
     stack.unpause("sleepy")
     run_id = stack.trigger("sleepy")
     wait_until(
-        lambda: [each.state for each in stack.task_instances("sleepy", run_id)] == ["running"],
+        lambda: [task.state for task in stack.task_instances("sleepy", run_id)] == ["running"],
         "the task to run",
         timeout_s=60,
     )

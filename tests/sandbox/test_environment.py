@@ -1,4 +1,4 @@
-"""Both servers together, as `python -m sandbox` starts them for an Airflow of somebody's own."""
+"""Both servers together, as `python -m sandbox` starts them for an Airflow that runs elsewhere."""
 
 from __future__ import annotations
 

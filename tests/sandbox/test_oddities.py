@@ -225,8 +225,8 @@ def test_an_oddity_can_be_had_alone(name):
 def test_all_oddities_together_come_on_top_of_the_plain_runs(together):
     store, odd = together
     assert set(odd) == set(NAMES)
-    assert store.value('SELECT count(*) FROM "IndexData"') == 30 + sum(len(one.guids) for one in odd.values())
-    assert all(len(one.guids) <= 3 for name, one in odd.items() if name != "equal_timestamp_burst")
+    assert store.value('SELECT count(*) FROM "IndexData"') == 30 + sum(len(group.guids) for group in odd.values())
+    assert all(len(group.guids) <= 3 for name, group in odd.items() if name != "equal_timestamp_burst")
 
 
 def test_a_floor_has_no_oddities_unless_asked():
@@ -252,8 +252,8 @@ def test_the_hour_that_spring_leaves_out_is_written_by_a_clock_that_was_not_put_
 def test_odd_runs_lie_in_the_range_unless_they_are_about_time(odd):
     elsewhere = {
         name
-        for name, one in odd.items()
-        if not all(START.replace(tzinfo=None) <= at < END_LOCAL for at in one.timestamps)
+        for name, group in odd.items()
+        if not all(START.replace(tzinfo=None) <= at < END_LOCAL for at in group.timestamps)
     }
     assert elsewhere == {
         "late_by_days",

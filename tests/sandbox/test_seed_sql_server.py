@@ -53,10 +53,10 @@ def inserted(statements: list[str]) -> dict[str, int]:
     rows: dict[str, int] = {}
     for statement in statements:
         for parsed in sqlglot.parse(statement, read="tsql"):
-            for one in parsed.find_all(exp.Insert) if parsed else ():
-                table = one.this.this.name
-                rows[table] = rows.get(table, 0) + len(one.expression.expressions)
-                assert all(len(row.expressions) == len(one.this.expressions) for row in one.expression.expressions)
+            for found in parsed.find_all(exp.Insert) if parsed else ():
+                table = found.this.this.name
+                rows[table] = rows.get(table, 0) + len(found.expression.expressions)
+                assert all(len(row.expressions) == len(found.this.expressions) for row in found.expression.expressions)
     return rows
 
 

@@ -24,7 +24,7 @@ POST = "/api/Report/WSJF"
 
 
 class Clock:
-    """A clock that moves only when told to."""
+    """A clock that moves only when it is set."""
 
     def __init__(self):
         self.now = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -263,8 +263,8 @@ def on_the_wire(wats, report=REPORT):
     with socket.create_connection((wats.host, wats.port), timeout=10) as connection:
         connection.sendall(head.encode() + body)
         try:
-            while piece := connection.recv(65536):
-                received += piece
+            while part := connection.recv(65536):
+                received += part
         except ConnectionResetError as exc:
             return received, exc
     return received, None
@@ -306,7 +306,7 @@ def test_after_a_reset_the_next_connection_is_served(wats, client):
     assert client.post(POST, json=REPORT).status_code == 200
 
 
-def test_a_dripping_answer_arrives_in_pieces_and_whole(wats):
+def test_a_dripping_answer_arrives_in_parts_and_whole(wats):
     wats.faults.add(Fault("drip", delay_s=0.8))
     connection = http.client.HTTPConnection(wats.host, wats.port, timeout=10)
     connection.request("POST", POST, json.dumps(REPORT), {"Authorization": f"Basic {wats.token}"})
@@ -326,7 +326,7 @@ def test_a_deaf_server_reads_no_body(wats):
         pytest.raises(httpx.WriteTimeout),
     ):
         client.post(POST, content=b" " * 20_000_000)
-    assert [(one.fault, one.body_size_bytes) for one in wats.log] == [("deaf", 0)]
+    assert [(request.fault, request.body_size_bytes) for request in wats.log] == [("deaf", 0)]
 
 
 def test_a_fault_strikes_only_what_it_matches(wats, client):
@@ -410,10 +410,10 @@ def test_reports_in_a_file_outlive_the_server(tmp_path):
 
 
 def test_two_servers_live_side_by_side():
-    with WatsServer() as one, WatsServer() as other:
-        assert one.port != other.port
-        httpx.post(one.url + POST, json=REPORT, headers={"Authorization": f"Basic {one.token}"})
-        assert (len(one.store), len(other.store)) == (1, 0)
+    with WatsServer() as first, WatsServer() as second:
+        assert first.port != second.port
+        httpx.post(first.url + POST, json=REPORT, headers={"Authorization": f"Basic {first.token}"})
+        assert (len(first.store), len(second.store)) == (1, 0)
 
 
 def test_many_clients_at_once_lose_and_double_nothing(wats):
@@ -488,12 +488,12 @@ def test_another_process_can_read_the_reports_and_the_log(wats, client, admin):
     client.post(POST, json=REPORT)
     client.post(POST, json=example_report(2, sn=REPORT["sn"]))
     client.post(POST, json=example_report(3))
-    told = admin.get("reports").json()
-    assert [(entry["id"], entry["receiveCount"], entry["sourceHash"]) for entry in told["ids"]] == [
+    listed = admin.get("reports").json()
+    assert [(entry["id"], entry["receiveCount"], entry["sourceHash"]) for entry in listed["ids"]] == [
         (example_report(2)["id"], 3, "hash-2"),
         (example_report(3)["id"], 1, "hash-3"),
     ]
-    assert (told["reports"], told["overwritten_same_id"], told["overwritten_natural_key"]) == (2, 1, 1)
+    assert (listed["reports"], listed["overwritten_same_id"], listed["overwritten_natural_key"]) == (2, 1, 1)
     assert [entry["cause"] for entry in admin.get("overwrites").json()] == ["same_id", "natural_key"]
     log = admin.get("log", params={"limit": 1}).json()
     assert (log["total"], log["requests_in_worst_minute"], len(log["requests"])) == (4, 4, 1)

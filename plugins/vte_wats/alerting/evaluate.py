@@ -1,6 +1,6 @@
-"""Watch: from what was measured to one observation per condition. Pure; the limits come from the settings.
+"""From what was measured to one observation per condition. Pure; the limits come from the settings.
 
-What only follows from VTE or WATS being away is not observed while they are: one cause, one mail.
+What only follows from VTE or WATS being away is not judged while they are away: one cause, one mail.
 """
 
 from __future__ import annotations
@@ -11,22 +11,21 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from vte_wats.alerting.conditions import Kind, Observation, Verdict
-from vte_wats.alerting.durations import in_words
-from vte_wats.alerting.monitor_state import MonitorState, ServerCheck, Waiting
+from vte_wats.alerting.monitor_state import Kind, MonitorState, Observation, ServerCheck, Verdict, Waiting
 from vte_wats.config.alert_settings import AlertSettings
 from vte_wats.config.sites import Site
 from vte_wats.domain.outcome import DeadLetterKind
+from vte_wats.domain.wording import count, duration
 from vte_wats.state.coverage import State
 from vte_wats.storage.dead_letters import DeadLetterHeader
 
-# A condition with a limit closes below this part of it, so that a value near the limit does not open and close it.
+# A condition with a limit closes below this share of it, so that a value near the limit does not open and close it.
 _CLOSES_BELOW = 0.8
 
 
 @dataclass(frozen=True, slots=True)
 class Measures:
-    """What one check found out; ``None`` where it could not be told.
+    """What one check found out; ``None`` where it could not be measured.
 
     ``setup_problem`` is the empty text when settings and state can be read.
     """
@@ -40,14 +39,14 @@ class Measures:
     clock_skew_s: float | None = None
     clock_skew_limit_s: int = 60
     failed_syncs: int | None = None
-    letters: tuple[DeadLetterHeader, ...] | None = None
+    dead_letters: tuple[DeadLetterHeader, ...] | None = None
     free_mb: int | None = None
 
 
 def with_measures(monitor_state: MonitorState, measures: Measures) -> MonitorState:
-    """Return the memory with what was measured, conditions left as they are."""
+    """Return the state with what was measured, conditions left as they are."""
     covered_until = measures.state.coverage[-1].to_at if measures.state and measures.state.coverage else None
-    # While a server is away the clock of progress stands still: a sync needs time once the server is back.
+    # While a server is away, no progress is expected: a sync needs time once the server is back.
     moved = monitor_state.progress_at is None or covered_until != monitor_state.covered_until or _is_away(measures)
     return monitor_state.model_copy(
         update={
@@ -65,7 +64,7 @@ def with_measures(monitor_state: MonitorState, measures: Measures) -> MonitorSta
 
 
 def evaluate(site: Site, measures: Measures, monitor_state: MonitorState, limits: AlertSettings) -> list[Observation]:
-    """Return one observation per condition; ``memory`` is that of :func:`remembered`."""
+    """Return one observation per condition; ``monitor_state`` is that of :func:`with_measures`."""
     return [
         _setup(measures),
         _server_check(
@@ -81,7 +80,7 @@ def evaluate(site: Site, measures: Measures, monitor_state: MonitorState, limits
         _lag(measures, limits),
         _failed_syncs(measures, limits),
         _dead_letters(measures, limits),
-        _letter_age(measures, limits),
+        _dead_letter_age(measures, limits),
         _clock_skew(measures),
         _disk(measures, limits),
         *_held(measures, monitor_state),
@@ -101,21 +100,21 @@ def _server_check(kind: Kind, name: str, check: ServerCheck | None, advice: str)
         return Observation(kind, Verdict.UNKNOWN)
     if check.ok:
         return Observation(kind, Verdict.GOOD)
-    reason = re.sub(rf"^(VW\d+ )?{name}: ", r"\1", check.problem or "")  # the summary has said whom it is about
+    reason = re.sub(rf"^(VW\d+ )?{name}: ", r"\1", check.problem or "")  # the summary names the server already
     return Observation(kind, Verdict.BAD, f"{name} does not answer", advice, reason)
 
 
 def _no_progress(measures: Measures, monitor_state: MonitorState, limits: AlertSettings) -> Observation:
     if _is_away(measures) or measures.waiting is None or monitor_state.progress_at is None:
         return Observation(Kind.NO_PROGRESS, Verdict.UNKNOWN)
-    still_s = (measures.now_at - monitor_state.progress_at).total_seconds()
-    if not measures.waiting.runs or still_s < limits.no_progress_s:
+    still = measures.now_at - monitor_state.progress_at
+    if not measures.waiting.runs or still < timedelta(seconds=limits.no_progress_s):
         return Observation(Kind.NO_PROGRESS, Verdict.GOOD)
     return Observation(
         Kind.NO_PROGRESS,
         Verdict.BAD,
-        f"no sync has finished for {in_words(still_s)}, and {measures.waiting.runs} runs are waiting in VTE",
-        "see whether the sync DAG is paused, then open its last run: the first red task says why",
+        f"no sync has finished for {duration(still)}, and {_are_waiting(measures.waiting.runs)} in VTE",
+        "see whether the sync DAG is paused, then open its last DAG run: the first red task says why",
     )
 
 
@@ -123,8 +122,9 @@ def _lag(measures: Measures, limits: AlertSettings) -> Observation:
     if _is_away(measures) or measures.waiting is None:
         return Observation(Kind.LAG, Verdict.UNKNOWN)
     waiting = measures.waiting
-    summary = f"lastSync is {in_words(waiting.lag_s)} behind; {waiting.runs} runs are waiting in VTE"
-    advice = "a hole keeps lastSync back: clear the oldest failed run of the sync DAG; else it is catching up"
+    lag = duration(timedelta(seconds=waiting.lag_s))
+    summary = f"lastSync is {lag} behind; {_are_waiting(waiting.runs)} in VTE"
+    advice = "a gap keeps lastSync back: clear the oldest failed DAG run of the sync; without one it is catching up"
     value = waiting.lag_s if waiting.runs else 0.0
     return _against(Kind.LAG, value, limits.lag_limit_s, summary, advice)
 
@@ -136,37 +136,38 @@ def _failed_syncs(measures: Measures, limits: AlertSettings) -> Observation:
         Kind.FAILED_SYNCS,
         measures.failed_syncs,
         limits.failed_syncs_per_hour,
-        f"{measures.failed_syncs} intervals of the last hour failed",
-        "open the failed runs, mend what the first red task says, then clear them",
+        f"{count(measures.failed_syncs, 'interval')} of the last hour failed",
+        "open the failed DAG runs, fix what the first red task says, then clear them",
     )
 
 
 def _dead_letters(measures: Measures, limits: AlertSettings) -> Observation:
-    if measures.letters is None:
+    if measures.dead_letters is None:
         return Observation(Kind.DEAD_LETTERS, Verdict.UNKNOWN)
     since_at = measures.now_at - timedelta(hours=1)
-    new = [head for head in measures.letters if head.kind is DeadLetterKind.DEAD and head.first_at >= since_at]
+    new = [head for head in measures.dead_letters if head.kind is DeadLetterKind.DEAD and head.first_at >= since_at]
     return _against(
         Kind.DEAD_LETTERS,
         len(new),
         limits.dead_letters_per_hour,
-        f"{len(new)} dead letters in the last hour; most often: {_most_often(new)}",
+        f"{count(len(new), 'dead letter')} in the last hour; most often: {_most_often(new)}",
         "correct the runs in VTE, then trigger the backfill DAG with the signature as dead_letters",
     )
 
 
-def _letter_age(measures: Measures, limits: AlertSettings) -> Observation:
-    if measures.letters is None:
+def _dead_letter_age(measures: Measures, limits: AlertSettings) -> Observation:
+    if measures.dead_letters is None:
         return Observation(Kind.DEAD_LETTER_AGE, Verdict.UNKNOWN)
-    before_at = measures.now_at - timedelta(days=limits.dead_letter_days)
-    old = [head for head in measures.letters if head.kind is DeadLetterKind.DEAD and head.first_at < before_at]
+    days = limits.dead_letter_days
+    before_at = measures.now_at - timedelta(days=days)
+    old = [head for head in measures.dead_letters if head.kind is DeadLetterKind.DEAD and head.first_at < before_at]
     if not old:
         return Observation(Kind.DEAD_LETTER_AGE, Verdict.GOOD)
     return Observation(
         Kind.DEAD_LETTER_AGE,
         Verdict.BAD,
-        f"{len(old)} dead letters are older than {limits.dead_letter_days} days; most often: {_most_often(old)}",
-        "correct the runs in VTE and drive the letters again, or remove their files if the runs may stay out of WATS",
+        f"{count(len(old), 'dead letter')} older than {count(days, 'day')}; most often: {_most_often(old)}",
+        "correct the runs in VTE and redrive them, or remove their files if the runs may stay out of WATS",
     )
 
 
@@ -177,7 +178,7 @@ def _clock_skew(measures: Measures) -> Observation:
         Kind.CLOCK_SKEW,
         abs(measures.clock_skew_s),
         measures.clock_skew_limit_s + 1,
-        f"SQL Server's clock is {measures.clock_skew_s:+.0f} s off Airflow's",
+        f"SQL Server's clock differs from Airflow's by {measures.clock_skew_s:+.0f} s",
         "set both by the same time server",
     )
 
@@ -191,22 +192,22 @@ def _disk(measures: Measures, limits: AlertSettings) -> Observation:
         Kind.DISK,
         Verdict.BAD if measures.free_mb < limits.min_free_mb else Verdict.UNKNOWN,
         f"{measures.free_mb} MB are free where staging lies, less than {limits.min_free_mb}",
-        "make room: staging of failed runs is kept until they are cleared and succeed",
+        "make room: staging of failed DAG runs is kept until they are cleared and succeed",
     )
 
 
 def _held(measures: Measures, monitor_state: MonitorState) -> Iterator[Observation]:
-    """One condition per group: what is held for the same reason waits for the same answer."""
+    """Yield one observation per group: runs that are held for the same reason wait for the same setting."""
     known = {key for key in monitor_state.conditions if key.startswith(f"{Kind.HELD}:")}
-    if measures.letters is None:
+    if measures.dead_letters is None:
         return
-    groups = Counter(head.signature for head in measures.letters if head.kind is DeadLetterKind.HELD)
+    groups = Counter(head.signature for head in measures.dead_letters if head.kind is DeadLetterKind.HELD)
     for signature, runs in sorted(groups.items()):
         yield Observation(
             f"{Kind.HELD}:{signature}",
             Verdict.BAD,
-            f"{runs} runs wait for a setting: {signature}",
-            "extend the setting or WATS; the runs then go through by themselves",
+            f"{count(runs, 'run')} {'waits' if runs == 1 else 'wait'} for a setting: {signature}",
+            "extend the setting or WATS; the runs are then uploaded without further action",
         )
     for key in sorted(known - {f"{Kind.HELD}:{signature}" for signature in groups}):
         yield Observation(key, Verdict.GOOD)
@@ -223,5 +224,9 @@ def _is_away(measures: Measures) -> bool:
 
 
 def _most_often(heads: Iterable[DeadLetterHeader]) -> str:
-    counted = Counter(head.signature for head in heads).most_common(1)
-    return f"{counted[0][0]} ({counted[0][1]})" if counted else "-"
+    most_common = Counter(head.signature for head in heads).most_common(1)
+    return f"{most_common[0][0]} ({most_common[0][1]})" if most_common else "-"
+
+
+def _are_waiting(runs: int) -> str:
+    return f"{count(runs, 'run')} {'is' if runs == 1 else 'are'} waiting"

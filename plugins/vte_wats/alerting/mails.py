@@ -1,28 +1,78 @@
-"""Which mails there are, and what each of them says. Pure: what is known goes in, a message comes out."""
+"""Which mails there are, what each of them says, and its two forms. Pure: what is known goes in, a message comes out.
+
+Every mail has a subject that says it all and fits one screen, in plain text and in HTML. The two templates lay out what
+they are given; texts from outside reach them as values, and the HTML one escapes every value.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
+from enum import StrEnum
+from functools import cache
 from zoneinfo import ZoneInfo
 
-from vte_wats.alerting.conditions import Condition, NoticeKind
-from vte_wats.alerting.durations import in_words
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+
 from vte_wats.alerting.missed_deadline import MissedDeadline
-from vte_wats.alerting.monitor_state import MonitorState
-from vte_wats.alerting.notification import Content, Notification, Table, Tone
+from vte_wats.alerting.monitor_state import Condition, MonitorState, NoticeKind
 from vte_wats.alerting.task_failure import TaskFailure
 from vte_wats.config.sites import Site
 from vte_wats.domain.outcome import Outcome
+from vte_wats.domain.wording import count, duration
 from vte_wats.state.coverage import State
 
-_MOST_ROWS = 15
+_MAX_ROWS = 15
+_SUBJECT_LENGTH = 150
+_VALUE_LENGTH = 400
+_CELL_LENGTH = 60  # in the plain text, where columns are aligned by spaces
+
+
+class Tone(StrEnum):
+    """The colour of the bar above the headline."""
+
+    BAD = "#c62828"
+    LATE = "#e07b00"
+    GOOD = "#2e7d32"
+    PLAIN = "#1565c0"
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows under a heading row; every cell is text."""
+
+    heads: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class MailContent:
+    """What a mail says: headline, facts by label, a table, what to do, and (label, address) of where to look."""
+
+    sender: str
+    subject: str
+    tone: Tone
+    headline: str
+    facts: Sequence[tuple[str, str]]
+    footer: str
+    advice: str | None = None
+    links: Sequence[tuple[str, str]] = ()
+    table: Table | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Notification:
+    """What is sent: the subject, and the same content twice."""
+
+    subject: str
+    text: str
+    html: str
 
 
 @dataclass(frozen=True, slots=True)
 class AlertContext:
-    """What every mail can tell about the site at the moment it is written. ``links`` are (label, address)."""
+    """What every mail can say about the site at the moment it is written. ``links`` are (label, address)."""
 
     site: Site
     now_at: datetime
@@ -34,76 +84,81 @@ class AlertContext:
 
     @property
     def sender(self) -> str:
-        """What begins every subject."""
+        """The beginning of every subject."""
         return f"vte-wats {self.site.name}".strip()
 
     @property
     def footer(self) -> str:
-        """What ends every mail."""
+        """The end of every mail."""
         where = f"Variable {self.site.settings_variable}, group alerts"
         return f"From {self.site.dag_id('monitor')} in Airflow. Recipients and limits: {where}."
 
-    def notified(self, at: datetime) -> str:
-        """Return a moment as the people of the site read it."""
+    def local_time(self, at: datetime) -> str:
+        """Return a time as the people of the site read it."""
         return f"{at.astimezone(self.zone):%Y-%m-%d %H:%M:%S} ({self.zone.key})"
 
-    def standing(self) -> Iterator[tuple[str, str]]:
+    def progress(self) -> Iterator[tuple[str, str]]:
         """Yield how far the sync is and what failed last."""
         waiting = self.monitor_state.waiting
         if self.state is not None:
-            behind = in_words((self.now_at - self.state.last_sync).total_seconds())
-            yield "lastSync", f"{self.notified(self.state.last_sync)}, {behind} ago"
+            last_sync = self.state.last_sync
+            yield "lastSync", f"{self.local_time(last_sync)}, {duration(self.now_at - last_sync)} ago"
         if waiting is not None:
-            yield "Waiting in VTE", f"{waiting.runs} runs not carried yet"
+            yield "Waiting in VTE", f"{count(waiting.runs, 'run')} not transferred yet"
         if self.failure is not None:
-            yield "Last failure", f"{self.failure.task_id}, {self.notified(self.failure.at)}: {self.failure.reason}"
+            yield "Last failure", f"{self.failure.task_id}, {self.local_time(self.failure.at)}: {self.failure.reason}"
 
 
 def notice(kind: NoticeKind, conditions: Sequence[Condition], context: AlertContext) -> Notification:
     """Return the mail about conditions of one kind that open, stay open or close together."""
     first = conditions[0]
-    assert first.opened_at is not None  # noqa: S101 -- what is due has been opened
+    opened_at = min(condition.opened_at for condition in conditions if condition.opened_at is not None)
+    closed = [condition.closed_at for condition in conditions if condition.closed_at is not None]
+    ended_at = max(closed, default=context.now_at)
+    lasted = duration(ended_at - opened_at)
     what = first.summary + (f" (and {len(conditions) - 1} more)" if len(conditions) > 1 else "")
     why = f": {first.reason}" if first.reason else ""
-    opened_at = min(one.opened_at for one in conditions if one.opened_at is not None)
-    ended_at = max((one.closed_at for one in conditions if one.closed_at is not None), default=context.now_at)
-    lasted = in_words((ended_at - opened_at).total_seconds())
+    since = ("Since", context.local_time(opened_at))
     facts = [("Reason", first.reason)] if first.reason else []
     match kind:
         case NoticeKind.OPENED:
-            headline, subject, tone = f"PROBLEM: {what}", f"PROBLEM: {what}{why}", Tone.BAD
-            facts.append(("Since", context.notified(opened_at)))
+            headline, tone = f"PROBLEM: {what}", Tone.BAD
+            facts += [since]
         case NoticeKind.REMINDER:
             headline, tone = f"STILL OPEN after {lasted}: {what}", Tone.LATE
-            subject = f"{headline}{why}"
-            facts += [("Since", context.notified(opened_at)), ("Open for", lasted)]
+            facts += [since, ("Open for", lasted)]
         case NoticeKind.CLOSED:
-            headline = subject = f"SOLVED after {lasted}: {what}"
-            tone = Tone.GOOD
-            facts = [("Began", context.notified(opened_at)), ("Ended", context.notified(ended_at)), ("Lasted", lasted)]
-            facts.append(("Missed meanwhile", _missed(context)))
-    facts += [("Also", one.summary) for one in conditions[1:_MOST_ROWS]]
-    return Content(
-        sender=context.sender,
-        subject=subject,
-        tone=tone,
-        headline=headline,
-        facts=[*facts, *context.standing()],
-        advice=() if kind is NoticeKind.CLOSED else [first.advice],
-        links=context.links,
-        footer=context.footer,
-    ).notification()
+            headline, tone, why = f"SOLVED after {lasted}: {what}", Tone.GOOD, ""
+            facts = [
+                ("Started", context.local_time(opened_at)),
+                ("Ended", context.local_time(ended_at)),
+                ("Lasted", lasted),
+                ("Missed meanwhile", _missed_meanwhile(context.monitor_state)),
+            ]
+    facts += [("Also", condition.summary) for condition in conditions[1:_MAX_ROWS]]
+    return render(
+        MailContent(
+            sender=context.sender,
+            subject=headline + why,
+            tone=tone,
+            headline=headline,
+            facts=[*facts, *context.progress()],
+            advice=None if kind is NoticeKind.CLOSED else first.advice,
+            links=context.links,
+            footer=context.footer,
+        )
+    )
 
 
-def _missed(context: AlertContext) -> str:
-    waiting, failed = context.monitor_state.waiting, context.monitor_state.failed_syncs
+def _missed_meanwhile(monitor_state: MonitorState) -> str:
+    waiting, failed = monitor_state.waiting, monitor_state.failed_syncs
     if waiting is None:
         return "not known yet: VTE could not be asked"
     parts = []
     if failed:
-        parts.append(f"{failed} intervals of the last hour failed")
+        parts.append(f"{count(failed, 'interval')} of the last hour failed")
     if waiting.runs:
-        parts.append(f"{waiting.runs} runs are still to be carried")
+        parts.append(f"{count(waiting.runs, 'run')} still to be transferred")
     return "; ".join(parts) or "nothing: every run is in WATS or a dead letter"
 
 
@@ -114,66 +169,110 @@ def late(missed: MissedDeadline, context: AlertContext) -> Notification:
     why = (
         f"{failure.task_id} failed: {failure.reason}"
         if failure
-        else f"no task has failed; the run is {missed.run_state}"
+        else f"no task has failed; the DAG run is {missed.run_state}"
     )
     facts = [
         ("Interval", f"{from_at:%Y-%m-%d %H:%M} to {to_at:%H:%M} ({context.zone.key})"),
-        ("Due", context.notified(missed.due_at)),
-        ("Late by", f"{in_words((context.now_at - missed.due_at).total_seconds())}; the run is {missed.run_state}"),
+        ("Due", context.local_time(missed.due_at)),
+        ("Late by", f"{duration(context.now_at - missed.due_at)}; the DAG run is {missed.run_state}"),
         ("Why", why),
     ]
-    return Content(
-        sender=context.sender,
-        subject=f"LATE: the sync of {to_at:%H:%M} missed its deadline; {why}",
-        tone=Tone.LATE,
-        headline=f"The sync of the interval until {to_at:%H:%M} missed its deadline",
-        facts=[*facts, *replace(context, failure=None if failure else context.failure).standing()],
-        advice=["mend what the failed task says; later intervals carry these runs too, or clear the failed run"],
-        links=context.links,
-        footer=f"One mail an outage: further intervals that miss their deadline send none. {context.footer}",
-    ).notification()
+    others = replace(context, failure=None if failure else context.failure)
+    return render(
+        MailContent(
+            sender=context.sender,
+            subject=f"LATE: the sync of {to_at:%H:%M} missed its deadline; {why}",
+            tone=Tone.LATE,
+            headline=f"The sync of the interval until {to_at:%H:%M} missed its deadline",
+            facts=[*facts, *others.progress()],
+            advice="fix what the failed task says; later intervals transfer these runs, too, or clear the DAG run",
+            links=context.links,
+            footer=f"One mail per outage: further intervals that miss their deadline send none. {context.footer}",
+        )
+    )
 
 
 def summary(
     day: date,
     counts: Mapping[tuple[str, str], int],
     outcomes: Mapping[Outcome, int],
-    letters: Mapping[str, int],
+    dead_letters: Mapping[str, int],
     context: AlertContext,
 ) -> Notification:
-    """Return the daily mail. ``counts`` are the day's runs in VTE by (product, result), ``letters`` those there now."""
-    products = sorted({product for product, _ in counts})
-    results = sorted({result for _, result in counts})
-    by_size = sorted(products, key=lambda product: -sum(counts.get((product, result), 0) for result in results))
-    rows = [
-        [product or "(none)", *(str(counts.get((product, result), 0)) for result in results)]
-        for product in by_size[:_MOST_ROWS]
-    ]
-    if len(by_size) > _MOST_ROWS:
-        rest = by_size[_MOST_ROWS:]
-        left = [str(sum(counts.get((product, result), 0) for product in rest)) for result in results]
-        rows.append([f"{len(rest)} more products", *left])
+    """Return the daily mail. ``counts`` are the day's runs in VTE by (product, result), ``dead_letters`` those now."""
     total = sum(counts.values())
     gaps = len(context.state.gaps()) if context.state is not None else 0
-    transferred = ", ".join(f"{outcomes.get(one, 0)} {one.value}" for one in Outcome)
-    waiting = ", ".join(f"{runs} {kind}" for kind, runs in sorted(letters.items())) or "none"
-    is_fine = not gaps and not letters and not any(one.is_open for one in context.monitor_state.conditions.values())
-    return Content(
-        sender=context.sender,
-        subject=f"{day.isoformat()}: {total} runs tested, " + ("all carried" if is_fine else "something is open"),
-        tone=Tone.PLAIN,
-        headline=f"{total} runs were tested on {day.isoformat()}",
-        facts=[
-            ("Since the last one", transferred),
-            ("Letters there now", waiting),
-            ("Gaps", f"{gaps} in the covered time" if gaps else "none"),
-            (
-                "Open now",
-                "; ".join(one.summary for one in context.monitor_state.conditions.values() if one.is_open) or "nothing",
-            ),
-            *context.standing(),
-        ],
-        table=Table(["Product", *results], rows) if rows else None,
-        links=context.links,
-        footer=context.footer,
-    ).notification()
+    open_now = [condition.summary for _, condition in context.monitor_state.open_conditions()]
+    is_fine = not gaps and not dead_letters and not open_now
+    tested = f"{count(total, 'run')} tested"
+    return render(
+        MailContent(
+            sender=context.sender,
+            subject=f"{day.isoformat()}: {tested}, {'all transferred' if is_fine else 'something is open'}",
+            tone=Tone.PLAIN,
+            headline=f"{tested} on {day.isoformat()}",
+            facts=[
+                ("Since the last summary", ", ".join(f"{outcomes.get(outcome, 0)} {outcome}" for outcome in Outcome)),
+                ("Dead letters now", ", ".join(f"{n} {kind}" for kind, n in sorted(dead_letters.items())) or "none"),
+                ("Gaps", f"{gaps} in the covered time" if gaps else "none"),
+                ("Open now", "; ".join(open_now) or "nothing"),
+                *context.progress(),
+            ],
+            table=_by_product(counts) if counts else None,
+            links=context.links,
+            footer=context.footer,
+        )
+    )
+
+
+def _by_product(counts: Mapping[tuple[str, str], int]) -> Table:
+    """Return a row for each product, the most tested first; what does not fit on one screen is one row."""
+    results = sorted({result for _, result in counts})
+    runs = {
+        product: [counts.get((product, result), 0) for result in results]
+        for product in sorted({product for product, _ in counts})
+    }
+    by_size = sorted(runs.items(), key=lambda entry: -sum(entry[1]))
+    rows = [[product or "(none)", *map(str, numbers)] for product, numbers in by_size[:_MAX_ROWS]]
+    if rest := by_size[_MAX_ROWS:]:
+        sums = [sum(column) for column in zip(*(numbers for _, numbers in rest), strict=True)]
+        rows.append([f"{len(rest)} more products", *map(str, sums)])
+    return Table(["Product", *results], rows)
+
+
+def render(content: MailContent) -> Notification:
+    """Return both forms of a mail."""
+    subject = _cut(f"[{content.sender}] {content.subject}", _SUBJECT_LENGTH)
+    values = {
+        "content": content,
+        "subject": subject,
+        "label_width": max((len(label) for label, _ in content.facts), default=0),
+    }
+    text, html = (_templates().get_template(f"mail.{form}.j2").render(values) for form in ("txt", "html"))
+    return Notification(subject, text, html)
+
+
+@cache
+def _templates() -> Environment:
+    templates = Environment(
+        loader=PackageLoader("vte_wats.alerting"),
+        autoescape=select_autoescape(["html.j2"]),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    templates.filters |= {"cut": _cut, "aligned": _aligned}
+    return templates
+
+
+def _cut(text: str, length: int = _VALUE_LENGTH) -> str:
+    """Return one line of at most this length; control characters would end a header or a line."""
+    flat = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return flat if len(flat) <= length else flat[: length - 1] + "…"
+
+
+def _aligned(table: Table) -> list[str]:
+    rows = [[_cut(cell, _CELL_LENGTH) for cell in row] for row in (table.heads, *table.rows)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

@@ -1,4 +1,4 @@
-"""Deadlines: which missed one is news, and which belongs to an outage that was told already."""
+"""Missed deadlines: which one is news, and which belongs to an outage that people were notified of already."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ class MissedDeadline(BaseModel):
     dag_run_id: str
     interval: Interval = Field(description="The data interval.")
     due_at: Instant
-    run_state: str = Field(description="What Airflow said of the run when its deadline had passed.")
+    run_state: str = Field(description="The state of the DAG run when its deadline had passed.")
     until_at: Instant = Field(description="The end of the last interval that missed its deadline in this outage.")
-    notified_at: Instant | None = Field(None, description="When people were told; null: they are at the next check.")
+    notified_at: Instant | None = Field(None, description="When people were notified; null: at the next check.")
 
 
 def is_transferred(missed: MissedDeadline, state: State | None, settle_delay_s: int) -> bool:
-    """Tell whether all of an interval has been covered, by its own sync or by the guard band of a later one."""
+    """Return whether all of an interval has been covered, by its own sync or by the guard band of a later one."""
     needed = missed.interval.shifted(-timedelta(seconds=settle_delay_s))
     return state is not None and any(covered.covers(needed) for covered in state.coverage)
 
 
 def is_over(outage: MissedDeadline, state: State | None, settle_delay_s: int) -> bool:
-    """Tell whether a sync has settled that reached as far as the last interval of an outage."""
+    """Return whether a sync has settled that reached as far as the last interval of an outage."""
     if state is None or not state.coverage:
         return False
     return bool(state.coverage[-1].to_at >= outage.until_at - timedelta(seconds=settle_delay_s))
@@ -39,7 +39,7 @@ def is_over(outage: MissedDeadline, state: State | None, settle_delay_s: int) ->
 def outage_of(
     missed: MissedDeadline, before: MissedDeadline | None, state: State | None, settle_delay_s: int
 ) -> MissedDeadline:
-    """Return the outage that a missed deadline belongs to: the one before, when nothing was settled since."""
+    """Return the outage that a missed deadline belongs to: the last one, when nothing was settled since."""
     if before is None or is_over(before, state, settle_delay_s):
         return missed
     return before.model_copy(update={"until_at": max(before.until_at, missed.until_at)})

@@ -1,13 +1,130 @@
-"""What the monitor remembers between two checks: the Variable ``vte_wats_alerts``, which the status page reads, too."""
+"""What the monitor keeps between two checks: the Variable ``vte_wats_alerts``, which the status page reads, too.
+
+Each condition is a pure state machine: it opens and closes only after several checks in a row agree. Whether something
+is wrong and whether people were notified are kept apart: after a mail that could not be sent, people still count as not
+notified, and the mail is due again at the next check.
+"""
 
 from __future__ import annotations
 
-from datetime import date
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from enum import StrEnum
+from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from vte_wats.alerting.conditions import Condition, Kind
 from vte_wats.intervals.interval import Instant
+
+
+class Kind(StrEnum):
+    """What can be wrong. A held group's condition is ``held:`` and its signature."""
+
+    SETUP = "setup"
+    VTE = "vte"
+    WATS = "wats"
+    NO_PROGRESS = "no_progress"
+    LAG = "lag"
+    FAILED_SYNCS = "failed_syncs"
+    DEAD_LETTERS = "dead_letters"
+    DEAD_LETTER_AGE = "dead_letter_age"
+    CLOCK_SKEW = "clock_skew"
+    DISK = "disk"
+    HELD = "held"
+
+
+class Verdict(StrEnum):
+    """The result of one check. ``UNKNOWN``: it could not be measured, or lies between the two limits."""
+
+    BAD = "bad"
+    GOOD = "good"
+    UNKNOWN = "unknown"
+
+
+class NoticeKind(StrEnum):
+    """Why a mail is sent."""
+
+    OPENED = "opened"
+    REMINDER = "reminder"
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """One check of one condition. ``summary`` is one short line, ``reason`` the error's text, ``advice`` what to do."""
+
+    key: str
+    verdict: Verdict
+    summary: str = ""
+    advice: str = ""
+    reason: str = ""
+
+    @property
+    def kind(self) -> Kind:
+        """The condition without the group."""
+        return Kind(self.key.partition(":")[0])
+
+
+class Condition(BaseModel):
+    """What is kept of one condition between two checks.
+
+    An episode lasts from ``opened_at`` until people were notified of its end. ``turned_at`` is the first of the
+    ``streak`` checks in a row that contradict the present state.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    streak: int = Field(0, description="Checks in a row that contradict the present state.")
+    turned_at: Instant | None = Field(None, description="The first of them.")
+    opened_at: Instant | None = Field(None, description="When the episode started; null: it is closed.")
+    closed_at: Instant | None = Field(None, description="When it ended, until people were notified of that.")
+    notified_at: Instant | None = Field(None, description="When people were last notified.")
+    summary: str = Field("", description="What is wrong, in one line.")
+    advice: str = Field("", description="What to do about it.")
+    reason: str = Field("", description="The reason, where one is known.")
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is wrong now, as far as enough checks agree."""
+        return self.opened_at is not None and self.closed_at is None
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether there is nothing to keep."""
+        return self.opened_at is None and not self.streak
+
+    def observed(self, observation: Observation, now_at: datetime, confirm_checks: int) -> Self:
+        """Return the condition after one more check.
+
+        What opens again before people were notified of its end is the same episode: nothing is sent twice.
+        """
+        if observation.verdict is Verdict.UNKNOWN:
+            return self
+        is_bad = observation.verdict is Verdict.BAD
+        texts = {name: getattr(observation, name) for name in ("summary", "advice", "reason")} if is_bad else {}
+        if is_bad is self.is_open:
+            return self.model_copy(update={"streak": 0, "turned_at": None} | texts)
+        streak, turned_at = self.streak + 1, self.turned_at or now_at
+        if streak < confirm_checks:
+            return self.model_copy(update={"streak": streak, "turned_at": turned_at})
+        edges = {"opened_at": self.opened_at or turned_at, "closed_at": None} if is_bad else {"closed_at": turned_at}
+        return self.model_copy(update={"streak": 0, "turned_at": None} | edges | texts)
+
+    def due(self, now_at: datetime, reminder_s: float) -> NoticeKind | None:
+        """Return which mail is due now."""
+        if self.opened_at is None:
+            return None
+        if self.notified_at is None:
+            return NoticeKind.OPENED
+        if self.closed_at is not None:
+            return NoticeKind.CLOSED
+        return NoticeKind.REMINDER if now_at - self.notified_at >= timedelta(seconds=reminder_s) else None
+
+    def notified(self, kind: NoticeKind, now_at: datetime) -> Self:
+        """Return the condition after people were notified; an episode that ended is then forgotten."""
+        if kind is NoticeKind.CLOSED:
+            return type(self)(streak=self.streak, turned_at=self.turned_at)
+        return self.model_copy(update={"notified_at": now_at})
 
 
 class ServerCheck(BaseModel):
@@ -44,16 +161,39 @@ class MonitorState(BaseModel):
     free_mb: int | None = Field(None, description="Free megabytes where staging lies; null in a bucket.")
     failed_syncs: int | None = Field(None, description="Intervals of the last hour that failed.")
     covered_until: Instant | None = Field(None, description="The end of coverage, to notice progress.")
-    progress_at: Instant | None = Field(None, description="When the end of coverage was seen to move last.")
-    channels: tuple[str, ...] = Field((), description="Who is told, in words; empty: nobody, the log alone.")
+    progress_at: Instant | None = Field(None, description="When the end of coverage was last seen to move.")
+    channels: tuple[str, ...] = Field((), description="Who is notified, without addresses; empty: only the log.")
     conditions: dict[str, Condition] = Field(default_factory=dict, description="What is open or on its way there.")
     summary_day: date | None = Field(None, description="The day that the last summary was about.")
     summary_totals: dict[str, int] = Field(default_factory=dict, description="The totals at the last summary.")
 
     def with_conditions(self, conditions: dict[str, Condition]) -> MonitorState:
-        """Return the memory with these conditions, blank ones and kinds that no longer exist left out."""
-        kept = {key: one for key, one in conditions.items() if not one.is_blank and _is_known(key)}
+        """Return the state with these conditions, without blank ones and without kinds that no longer exist."""
+        kept = {key: condition for key, condition in conditions.items() if not condition.is_blank and _is_known(key)}
         return self.model_copy(update={"conditions": kept})
+
+    def open_conditions(self) -> list[tuple[str, Condition]]:
+        """Return what is wrong now by its key, the oldest first."""
+        found = [
+            (condition.opened_at, key, condition)
+            for key, condition in self.conditions.items()
+            if condition.opened_at is not None and condition.is_open
+        ]
+        return [(key, condition) for _, key, condition in sorted(found, key=lambda entry: entry[0])]
+
+    def to_json(self) -> str:
+        """Return the Variable's text."""
+        return self.model_dump_json(indent=1)
+
+    @classmethod
+    def parse(cls, text: str | None) -> MonitorState:
+        """Read the Variable's text; without one, or with a damaged one, everything is observed again."""
+        if text is None:
+            return cls()
+        try:
+            return cls.model_validate_json(text)
+        except ValueError:
+            return cls()
 
 
 def _is_known(key: str) -> bool:

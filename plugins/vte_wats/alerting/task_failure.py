@@ -30,5 +30,5 @@ def one_line(reason: str) -> str:
 
 
 def replaces(new: TaskFailure, before: TaskFailure | None) -> bool:
-    """Tell whether a failure says more than the one noted before: settle only fails after another task of its run."""
+    """Return whether a failure says more than the last one: settle only fails after another task of its DAG run."""
     return before is None or before.dag_run_id != new.dag_run_id or new.task_id != "settle"

@@ -1,4 +1,4 @@
-"""What the mails of a site can tell beside their subject, and where they lead in the Airflow UI."""
+"""What the mails of a site can say beside their subject, and where their links lead in the Airflow UI."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from vte_wats.state.coverage import State
 
 
 def alert_context(site: Site, zone: ZoneInfo, monitor_state: MonitorState, state: State | None) -> AlertContext:
-    """Return what is known now."""
+    """Return what is known of the site now."""
     failure = Variables(site).load(LAST_FAILURE)
     return AlertContext(site, datetime.now(UTC), zone, monitor_state, state, failure, links_for(site, failure))
 
 
 def links_for(site: Site, failure: TaskFailure | None = None, run_id: str | None = None) -> list[tuple[str, str]]:
-    """Return (label, address) of the sync DAG, or one run of it, and of the task that failed.
+    """Return (label, address) of the sync DAG, or one DAG run of it, and of the task that failed.
 
     There are none when the deployment does not say where its UI is.
     """
@@ -34,11 +34,11 @@ def links_for(site: Site, failure: TaskFailure | None = None, run_id: str | None
     dag = f"{base}/dags/{site.dag_id('sync')}"
     links = [
         page,
-        ("Airflow: the sync", dag) if run_id is None else ("Airflow: this run", f"{dag}/runs/{quote(run_id)}"),
+        ("Airflow: the sync", dag) if run_id is None else ("Airflow: this DAG run", f"{dag}/runs/{quote(run_id)}"),
     ]
     if failure is not None:
-        run = f"{base}/dags/{failure.dag_id}/runs/{quote(failure.dag_run_id)}"
+        dag_run = f"{base}/dags/{failure.dag_id}/runs/{quote(failure.dag_run_id)}"
         mapped = f"/mapped/{failure.map_index}" if failure.map_index >= 0 else ""
-        log = f"{run}/tasks/{failure.task_id}{mapped}?try_number={failure.try_number}"
+        log = f"{dag_run}/tasks/{failure.task_id}{mapped}?try_number={failure.try_number}"
         links.append(("Log of the failed task", log))
     return links

@@ -96,7 +96,7 @@ def _measured_with(measures: Measures, site: Site, settings: Settings) -> Measur
     measures = replace(measures, clock_skew_limit_s=settings.clock_skew_limit_s)
     storage = storage_of(site, settings)
     try:
-        measures = replace(measures, letters=tuple(DeadLetters(storage).headers()))
+        measures = replace(measures, dead_letters=tuple(DeadLetters(storage).headers()))
         if storage.protocol in ("", "file"):
             existing = next(folder for folder in (storage, *storage.parents) if folder.exists())
             measures = replace(measures, free_mb=shutil.disk_usage(existing.path).free // 1_000_000)

@@ -19,9 +19,10 @@ from airflow.providers.apprise.notifications.apprise import AppriseNotifier
 from airflow.providers.smtp.hooks.smtp import SmtpHook
 from airflow.providers.smtp.notifications.smtp import SmtpNotifier
 
-from vte_wats.alerting.notification import Notification
+from vte_wats.alerting.mails import Notification
 from vte_wats.config.alert_settings import AlertSettings
 from vte_wats.domain.errors import RetriableError
+from vte_wats.domain.wording import count
 from vte_wats.messages import VW601, VW909
 
 log = logging.getLogger(__name__)
@@ -82,7 +83,7 @@ class TargetNotifier(AppriseNotifier):
         super().__init__(title=message.subject, body=message.text, apprise_conn_id=conn_id)
 
     def notify(self, context: Any) -> None:
-        """Send it, and look at the answer, which Airflow's own hook leaves out."""
+        """Send it, and check the answer, which Airflow's own hook does not."""
         del context
         targets = apprise.Apprise()
         self.hook.set_config_from_conn(self.hook.get_connection(self.apprise_conn_id), targets)
@@ -94,12 +95,12 @@ class TargetNotifier(AppriseNotifier):
 
 def channels(alerts: AlertSettings) -> tuple[str, ...]:
     """Return who is notified, without addresses."""
-    mail = (f"mail to {len(alerts.recipients)} recipients",) if alerts.recipients else ()
+    mail = (f"mail to {count(len(alerts.recipients), 'recipient')}",) if alerts.recipients else ()
     return mail + ((f"connection {alerts.apprise_connection}",) if alerts.apprise_connection else ())
 
 
 def sender(alerts: AlertSettings) -> Callable[[Notification], None]:
-    """Return what sends a message to every channel; it raises RetriableError when not one of them took it."""
+    """Return what sends a message to every channel; it raises RetriableError when all of them failed."""
 
     def send(message: Notification) -> None:
         notifiers: list[SmtpNotifier | AppriseNotifier] = []

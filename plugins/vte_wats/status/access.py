@@ -18,12 +18,12 @@ from vte_wats.config.sites import Site
 from vte_wats.domain.errors import FatalError
 from vte_wats.orchestration.dag_defaults import read_sites
 
-# A page of another origin cannot send a header of its own without asking first, and nobody answers it.
+# A page of another origin cannot send its own header without a preflight request, which is never answered.
 CSRF_HEADER = "X-VTE-WATS"
 
 
 def all_sites() -> tuple[Site, ...]:
-    """Return the sites of this deployment; a wrong option is as loud here as in the DAG files."""
+    """Return the sites of this deployment; a wrong option is an error here as in the DAG files."""
     try:
         return read_sites()
     except FatalError as exc:
@@ -42,9 +42,9 @@ def named_site(
     sites: ReadableSites, site: Annotated[str, Query(description="The site's name; empty for the only one.")] = ""
 ) -> Site:
     """Return the site that is asked about; one the user may not see does not exist for them."""
-    for one in sites:
-        if one.name == site:
-            return one
+    for readable in sites:
+        if readable.name == site:
+            return readable
     if not sites:
         raise HTTPException(status.HTTP_403_FORBIDDEN, "You may not look at the DAG runs of any site.")
     raise HTTPException(status.HTTP_404_NOT_FOUND, "There is no such site.")
@@ -54,12 +54,12 @@ NamedSite = Annotated[Site, Depends(named_site)]
 
 
 def may_redrive(site: Site, user: BaseUser) -> bool:
-    """Tell whether the user may trigger the DAG that drives letters again."""
+    """Return whether the user may trigger the DAG that redrives dead letters."""
     return _may("POST", redrive_dag(site), user)
 
 
 def redrive_dag(site: Site) -> str:
-    """Return the DAG that drives dead letters again."""
+    """Return the DAG that redrives dead letters."""
     return site.dag_id("backfill")
 
 

@@ -1,4 +1,4 @@
-"""What the status page is told: the JSON below ``/vte-wats/api``. Times are UTC, durations say their unit."""
+"""What the status page gets: the JSON below ``/vte-wats/api``. Times are UTC, durations say their unit."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from pydantic import BaseModel, Field
 
+from vte_wats.alerting.monitor_state import ServerCheck
 from vte_wats.domain.outcome import Outcome
 from vte_wats.health import Assessment
 from vte_wats.intervals.interval import Instant
@@ -22,7 +23,7 @@ class SiteSummary(BaseModel):
     """One site in the list of sites."""
 
     site: str = Field(description="Its name; empty when there is only one.")
-    standing: Assessment
+    assessment: Assessment
     last_sync: Instant | None
 
 
@@ -33,11 +34,11 @@ class Lag(BaseModel):
     behind_s: int | None = Field(description="Seconds between lastSync and now.")
     newest_at: Instant | None = Field(description="The newest run that was seen in VTE.")
     runs_waiting: int = Field(description="Runs that were seen in VTE and are not done.")
-    seen_until_at: Instant | None = Field(description="Up to when VTE was looked at for it.")
+    seen_until_at: Instant | None = Field(description="When VTE was last asked for it.")
 
 
-class PieceKind(StrEnum):
-    """What became of a piece of time."""
+class SegmentKind(StrEnum):
+    """Whether an interval is done, and if not, why."""
 
     COMPLETE = "complete"
     RUNNING = "running"
@@ -45,22 +46,22 @@ class PieceKind(StrEnum):
     GAP = "gap"
 
 
-class Piece(BaseModel):
-    """A piece of the last fourteen days. A gap names the oldest DAG run that left it, and how many did."""
+class Segment(BaseModel):
+    """One interval of the last fourteen days. A gap names the oldest DAG run that left it, and how many did."""
 
-    kind: PieceKind
+    kind: SegmentKind
     from_at: Instant
     to_at: Instant
     dag_run: DagRunLink | None = None
     dag_runs: int = 0
 
 
-class Coverage(BaseModel):
-    """The last fourteen days: ascending pieces without holes between them, from the beginning of the sync on."""
+class CoverageChart(BaseModel):
+    """The last fourteen days, from the start of the sync on: ascending segments that touch each other."""
 
     from_at: Instant
     to_at: Instant
-    pieces: list[Piece]
+    segments: list[Segment]
 
 
 class Uploads(BaseModel):
@@ -74,12 +75,12 @@ class Uploads(BaseModel):
 class Budget(BaseModel):
     """The requests to WATS."""
 
-    last_minute: int = Field(description="Requests of the last minute, by the uploads' own account.")
+    last_minute: int = Field(description="Requests of the last minute, as the uploads counted them.")
     per_minute: int | None = Field(description="What the connection allows; null before the first upload.")
 
 
-class TransferredBy(BaseModel):
-    """One DAG run with what it carried; ``counts`` is empty until its accounts balance."""
+class DagRunSummary(BaseModel):
+    """One DAG run with the outcomes of its runs; ``counts`` is empty until they add up to the runs it read."""
 
     dag_run: DagRunLink
     dag: str = Field(description="sync, reconcile or backfill.")
@@ -91,25 +92,16 @@ class TransferredBy(BaseModel):
     counts: dict[Outcome, int]
 
 
-class ServerCheck(BaseModel):
-    """One of the two servers at the monitor's last check."""
-
-    ok: bool
-    version: str | None
-    round_trip_ms: float | None
-    problem: str | None
-
-
 class Connectivity(BaseModel):
-    """Both servers; null where nothing was checked yet."""
+    """Both servers at the monitor's last check; null where nothing was checked yet."""
 
     checked_at: Instant | None
     vte: ServerCheck | None
     wats: ServerCheck | None
 
 
-class Condition(BaseModel):
-    """What the monitor holds for wrong now."""
+class OpenCondition(BaseModel):
+    """A condition that the monitor has open now."""
 
     key: str
     summary: str
@@ -135,25 +127,25 @@ class SiteStatus(BaseModel):
 
     site: str
     now_at: Instant
-    standing: Assessment
+    assessment: Assessment
     lag: Lag
-    coverage: Coverage | None
+    coverage: CoverageChart | None
     uploads: Uploads
     budget: Budget
     totals: dict[Outcome, int]
     redriven: int
-    letters: int = Field(description="Dead letters and held runs when something was settled last.")
-    conditions: list[Condition]
+    dead_letters: int = Field(description="Dead letters and held runs when something was settled last.")
+    conditions: list[OpenCondition]
     connectivity: Connectivity
-    recent: list[TransferredBy]
-    comparisons: list[TransferredBy]
+    recent: list[DagRunSummary]
+    comparisons: list[DagRunSummary]
     backfill: Backfill | None
-    may_redrive: bool = Field(description="Whether the one who asks may trigger the DAG that drives letters again.")
+    may_redrive: bool = Field(description="Whether this user may trigger the DAG that redrives dead letters.")
     problem: str | None = Field(None, description="What could not be read of the stored state, if anything.")
 
 
 class Span(StrEnum):
-    """How much of the past a chart shows."""
+    """How much of the history a chart shows."""
 
     DAY = "day"
     FORTNIGHT = "fortnight"
@@ -172,21 +164,21 @@ class Point(BaseModel):
     p95_ms: float | None
 
 
-class Past(BaseModel):
-    """A chart's points: ascending, of equal length, empty ones included."""
+class HistoryChart(BaseModel):
+    """Points: ascending, of equal length, empty ones included."""
 
     span: Span
     points: list[Point]
 
 
 class RedriveRequest(BaseModel):
-    """Which dead letters to drive again."""
+    """Which dead letters to redrive."""
 
     signature: str = Field(min_length=1, max_length=2_000)
 
 
-class Redriven(BaseModel):
-    """The DAG run that carries them; it waits while its DAG is paused."""
+class StartedRedrive(BaseModel):
+    """The DAG run that redrives them; it waits while its DAG is paused."""
 
     dag_run: DagRunLink
     is_paused: bool

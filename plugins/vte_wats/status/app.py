@@ -18,12 +18,11 @@ from fastapi.responses import FileResponse
 from vte_wats.health import Health, ProbeStatus, health
 from vte_wats.messages import VW924
 from vte_wats.status.access import NamedSite, ReadableSites, all_sites, may_redrive, refuse_other_origins
-from vte_wats.status.api_models import Past, Redriven, RedriveRequest, SiteStatus, SiteSummary, Span
-from vte_wats.status.dead_letter_groups import letters_of
-from vte_wats.status.history_chart import past
+from vte_wats.status.api_models import HistoryChart, RedriveRequest, SiteStatus, SiteSummary, Span, StartedRedrive
+from vte_wats.status.charts import history_chart
+from vte_wats.status.dead_letter_groups import dead_letter_groups, redrive
 from vte_wats.status.site_reader import read_site, read_stored
 from vte_wats.status.site_summary import site_status, site_summary
-from vte_wats.status.start_redrive import redrive
 from vte_wats.storage.dead_letter_index import DeadLetterGroups
 
 log = logging.getLogger(__name__)
@@ -48,7 +47,7 @@ def create_app() -> FastAPI:
     """Build the application. Its own documentation pages are left out: they load scripts from elsewhere."""
     app = FastAPI(
         title="VTE → WATS",
-        description="How the carrying of test runs from VTE into WATS stands.",
+        description="The state of the transfer of test runs from VTE to WATS.",
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
@@ -65,11 +64,11 @@ def create_app() -> FastAPI:
 
 @without_login.get("/health", responses={status.HTTP_503_SERVICE_UNAVAILABLE: {"model": Health}})
 def get_health(session: SessionDep, response: Response) -> Health:
-    """Tell a load balancer or an uptime probe how it stands, without a login: numbers only, from what is stored."""
+    """Return the state for a load balancer or an uptime probe, without a login: numbers only, from what is stored."""
     try:
         sites = all_sites()
     except HTTPException as exc:
-        log.warning("%s /health cannot tell: %s", VW924, exc.detail)
+        log.warning("%s /health cannot be answered: %s", VW924, exc.detail)
         raise HTTPException(exc.status_code, "The option sites is wrong; the log says how.") from None
     found = health(list(read_stored(session, sites).values()), datetime.now(UTC))
     log.info("%s", found)
@@ -87,7 +86,7 @@ def get_page() -> FileResponse:
 
 @with_login.get("/page/{name}", include_in_schema=False)
 def get_page_file(name: str) -> FileResponse:
-    """Return what the page is made of."""
+    """Return a file that the page loads."""
     if name not in _FILES:
         raise HTTPException(status.HTTP_404_NOT_FOUND)
     return FileResponse(_PAGE / name, media_type=_FILES[name], headers=_HEADERS)
@@ -102,24 +101,24 @@ def get_sites(sites: ReadableSites, session: SessionDep) -> list[SiteSummary]:
 
 @with_login.get("/api/status")
 def get_status(site: NamedSite, user: GetUserDep, session: SessionDep) -> SiteStatus:
-    """Tell everything about one site but its history and its dead letters."""
+    """Return everything about one site but its history and its dead letters."""
     now_at = datetime.now(UTC)
     return site_status(site, read_site(session, site, now_at), now_at, may_redrive=may_redrive(site, user))
 
 
 @with_login.get("/api/history")
-def get_history(site: NamedSite, session: SessionDep, span: Span = Span.DAY) -> Past:
-    """Return what was settled in the past, as points of a chart."""
-    return past(read_stored(session, [site])[site].history, span, datetime.now(UTC))
+def get_history(site: NamedSite, session: SessionDep, span: Span = Span.DAY) -> HistoryChart:
+    """Return what was settled, as points of a chart."""
+    return history_chart(read_stored(session, [site])[site].history, span, datetime.now(UTC))
 
 
-@with_login.get("/api/letters")
-def get_letters(site: NamedSite) -> DeadLetterGroups:
+@with_login.get("/api/dead-letters")
+def get_dead_letters(site: NamedSite) -> DeadLetterGroups:
     """Return the dead letters and held runs in groups."""
-    return letters_of(site)
+    return dead_letter_groups(site)
 
 
 @with_login.post("/api/redrive", status_code=status.HTTP_202_ACCEPTED, dependencies=[Depends(refuse_other_origins)])
-def post_redrive(body: RedriveRequest, site: NamedSite, user: GetUserDep, session: SessionDep) -> Redriven:
-    """Drive a group of dead letters again. Needs the header ``X-VTE-WATS`` and the right to trigger the DAG."""
+def post_redrive(body: RedriveRequest, site: NamedSite, user: GetUserDep, session: SessionDep) -> StartedRedrive:
+    """Redrive a group of dead letters. Needs the header ``X-VTE-WATS`` and the right to trigger the DAG."""
     return redrive(site, body.signature, user, session)

@@ -14,18 +14,17 @@ from airflow.models.dag import DagModel
 from airflow.models.dagrun import DagRun
 from airflow.models.variable import Variable
 from airflow.models.xcom import XComModel
+from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from vte_wats.alerting.conditions import Condition
 from vte_wats.alerting.monitor_state import MonitorState
 from vte_wats.backfill.progress import Progress
 from vte_wats.config.sites import Site
-from vte_wats.domain.errors import FatalError
 from vte_wats.health import Stored
-from vte_wats.orchestration.variables import BACKFILL, BUDGET_USAGE, HISTORY, MONITOR_STATE, STATE, StoredVariable
+from vte_wats.state.coverage import State
 from vte_wats.state.history import History
-from vte_wats.status.coverage_chart import SHOWN
+from vte_wats.status.charts import SHOWN
 from vte_wats.wats.rate_limiter import BudgetUsage
 
 KINDS = ("sync", "reconcile", "backfill")
@@ -34,11 +33,14 @@ COMPARISONS = 5
 _MOST_UNFINISHED = 5_000  # fourteen days of five-minute intervals are 4,032
 
 _T = TypeVar("_T")
-_SHOWN_VARIABLES = (STATE, HISTORY, MONITOR_STATE, BUDGET_USAGE, BACKFILL)
+_STATE = TypeAdapter(State)
+_HISTORY = TypeAdapter(History)
+_USAGE = TypeAdapter(BudgetUsage)
+_PROGRESS = TypeAdapter(Progress)
 
 
 @dataclass(frozen=True, slots=True)
-class DagRunSeen:
+class DagRunSnapshot:
     """One DAG run, and what its settle task returned; an empty mapping until then."""
 
     dag_id: str
@@ -54,33 +56,33 @@ class DagRunSeen:
 
     @property
     def key(self) -> tuple[str, str]:
-        """What names it."""
+        """Its identity."""
         return self.dag_id, self.run_id
 
 
 @dataclass(frozen=True, slots=True)
-class SiteSeen:
+class SiteSnapshot:
     """Everything stored about one site. ``problem`` names what could not be read."""
 
     stored: Stored
     monitor_state: MonitorState
-    spent: BudgetUsage
+    budget_usage: BudgetUsage
     backfill: Progress | None
     is_paused: bool
-    unfinished: Sequence[DagRunSeen]
-    recent: Sequence[DagRunSeen]
-    comparisons: Sequence[DagRunSeen]
+    unfinished: Sequence[DagRunSnapshot]
+    recent: Sequence[DagRunSnapshot]
+    comparisons: Sequence[DagRunSnapshot]
     problem: str | None
 
 
 def read_stored(session: Session, sites: Iterable[Site]) -> dict[Site, Stored]:
-    """Read what a judgement of the sites needs, with one statement."""
+    """Read what an assessment of the sites needs, with one statement."""
     sites = tuple(sites)
     texts = _texts(session, sites)
     return {site: _stored(site, texts, []) for site in sites}
 
 
-def read_site(session: Session, site: Site, now_at: datetime) -> SiteSeen:
+def read_site(session: Session, site: Site, now_at: datetime) -> SiteSnapshot:
     """Read everything about one site."""
     problems: list[str] = []
     texts = _texts(session, [site])
@@ -98,11 +100,11 @@ def read_site(session: Session, site: Site, now_at: datetime) -> SiteSeen:
     returned = _returned(session, [*recent, *comparisons])
     if paused is None:
         problems.append(f"There is no DAG {sync}; see Airflow's import errors.")
-    return SiteSeen(
+    return SiteSnapshot(
         stored=_stored(site, texts, problems),
-        monitor_state=_parsed(MONITOR_STATE, site, texts, problems) or MonitorState(),
-        spent=_parsed(BUDGET_USAGE, site, texts, problems) or BudgetUsage(),
-        backfill=_parsed(BACKFILL, site, texts, problems),
+        monitor_state=MonitorState.parse(texts.get(site.alerts_variable)),
+        budget_usage=_parsed(_USAGE, site.budget_variable, texts, problems) or BudgetUsage(),
+        backfill=_parsed(_PROGRESS, site.backfill_variable, texts, problems),
         is_paused=bool(paused),
         unfinished=unfinished,
         recent=[replace(run, settled=returned.get(run.key, {})) for run in recent],
@@ -112,35 +114,39 @@ def read_site(session: Session, site: Site, now_at: datetime) -> SiteSeen:
 
 
 def _texts(session: Session, sites: Iterable[Site]) -> dict[str, str | None]:
-    keys = [variable.name_of(site) for site in sites for variable in _SHOWN_VARIABLES]
+    keys = [
+        key
+        for site in sites
+        for key in (
+            site.state_variable,
+            site.history_variable,
+            site.alerts_variable,
+            site.budget_variable,
+            site.backfill_variable,
+        )
+    ]
     return {found.key: found.val for found in session.scalars(select(Variable).where(Variable.key.in_(keys)))}
 
 
 def _stored(site: Site, texts: Mapping[str, str | None], problems: list[str]) -> Stored:
-    history = _parsed(HISTORY, site, texts, problems) or History()
-    monitor_state = _parsed(MONITOR_STATE, site, texts, []) or MonitorState()
-    wrong = sorted((known for known in monitor_state.conditions.values() if known.is_open), key=_opened_at)
-    return Stored(_parsed(STATE, site, texts, problems), history, tuple(known.summary for known in wrong))
+    history = _parsed(_HISTORY, site.history_variable, texts, problems)
+    monitor_state = MonitorState.parse(texts.get(site.alerts_variable))
+    summaries = tuple(condition.summary for _, condition in monitor_state.open_conditions())
+    return Stored(_parsed(_STATE, site.state_variable, texts, problems), history or History(), summaries)
 
 
-def _opened_at(condition: Condition) -> float:
-    return condition.opened_at.timestamp() if condition.opened_at else 0.0
-
-
-def _parsed(
-    variable: StoredVariable[_T], site: Site, texts: Mapping[str, str | None], problems: list[str]
-) -> _T | None:
-    name = variable.name_of(site)
+def _parsed(kind: TypeAdapter[_T], key: str, texts: Mapping[str, str | None], problems: list[str]) -> _T | None:
+    text = texts.get(key)
+    if text is None:
+        return None
     try:
-        found = variable.parse(site, texts.get(name))
-    except FatalError:
-        found = None
-    if found is None and texts.get(name) is not None:
-        problems.append(f"The Variable {name} is damaged.")
-    return found
+        return kind.validate_json(text)
+    except ValidationError:
+        problems.append(f"The Variable {key} is damaged.")
+        return None
 
 
-def _runs(session: Session, dag_ids: Sequence[str], *conditions: Any, limit: int) -> list[DagRunSeen]:
+def _runs(session: Session, dag_ids: Sequence[str], *conditions: Any, limit: int) -> list[DagRunSnapshot]:
     """Return the latest DAG runs."""
     columns = (
         DagRun.dag_id,
@@ -156,10 +162,10 @@ def _runs(session: Session, dag_ids: Sequence[str], *conditions: Any, limit: int
     found = session.execute(
         select(*columns).where(DagRun.dag_id.in_(dag_ids), *conditions).order_by(DagRun.run_after.desc()).limit(limit)
     )
-    return [DagRunSeen(*row) for row in found]
+    return [DagRunSnapshot(*row) for row in found]
 
 
-def _returned(session: Session, runs: Iterable[DagRunSeen]) -> dict[tuple[str, str], Mapping[str, Any]]:
+def _returned(session: Session, runs: Iterable[DagRunSnapshot]) -> dict[tuple[str, str], Mapping[str, Any]]:
     """Return what the settle tasks of these runs returned."""
     keys = {run.key for run in runs}
     found = session.execute(

@@ -5,79 +5,75 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
-from vte_wats.alerting.monitor_state import MonitorState
-from vte_wats.alerting.monitor_state import ServerCheck as FoundServerCheck
 from vte_wats.backfill.progress import Progress
 from vte_wats.config.sites import Site
 from vte_wats.domain.outcome import Outcome
-from vte_wats.health import standing
+from vte_wats.health import assess
 from vte_wats.state.coverage import State
 from vte_wats.state.history import History, quantile_ms
 from vte_wats.status.api_models import (
     Backfill,
     Budget,
-    Condition,
     Connectivity,
     DagRunLink,
+    DagRunSummary,
     Lag,
-    ServerCheck,
+    OpenCondition,
     SiteStatus,
     SiteSummary,
-    TransferredBy,
     Uploads,
 )
-from vte_wats.status.coverage_chart import Unfinished, picture
-from vte_wats.status.site_reader import KINDS, DagRunSeen, SiteSeen
+from vte_wats.status.charts import Unfinished, coverage_chart
+from vte_wats.status.site_reader import KINDS, DagRunSnapshot, SiteSnapshot
 from vte_wats.wats.rate_limiter import BudgetUsage
 
 _AT_WORK = frozenset({"queued", "running"})
 
 
-def site_summary(site: Site, seen: SiteSeen, now_at: datetime) -> SiteSummary:
+def site_summary(site: Site, snapshot: SiteSnapshot, now_at: datetime) -> SiteSummary:
     """Return one line of the list of sites."""
-    state = seen.stored.state
+    state = snapshot.stored.state
     return SiteSummary(
         site=site.name,
-        standing=standing(seen.stored, now_at, is_paused=seen.is_paused, is_running=_is_running(seen)),
+        assessment=assess(snapshot.stored, now_at, is_paused=snapshot.is_paused, is_running=_is_running(snapshot)),
         last_sync=state and state.last_sync,
     )
 
 
-def site_status(site: Site, seen: SiteSeen, now_at: datetime, *, may_redrive: bool) -> SiteStatus:
+def site_status(site: Site, snapshot: SiteSnapshot, now_at: datetime, *, may_redrive: bool) -> SiteStatus:
     """Return everything about one site but its history and its dead letters."""
-    state, history = seen.stored.state, seen.stored.history
+    state, history, monitor_state = snapshot.stored.state, snapshot.stored.history, snapshot.monitor_state
     return SiteStatus(
         site=site.name,
         now_at=now_at,
-        standing=site_summary(site, seen, now_at).standing,
-        lag=_lag(seen, now_at),
-        coverage=state and picture(state, _unfinished(state, seen), now_at),
+        assessment=site_summary(site, snapshot, now_at).assessment,
+        lag=_lag(snapshot, now_at),
+        coverage=state and coverage_chart(state, _unfinished(state, snapshot), now_at),
         uploads=_uploads(history, now_at),
-        budget=_budget(seen, now_at),
+        budget=_budget(snapshot, now_at),
         totals=state.totals if state else {},
         redriven=state.redriven if state else 0,
-        letters=history.dead_letters,
-        conditions=_conditions(seen.monitor_state),
-        connectivity=Connectivity(
-            checked_at=seen.monitor_state.checked_at,
-            vte=_server_check(seen.monitor_state.vte),
-            wats=_server_check(seen.monitor_state.wats),
-        ),
-        recent=[_transferred_by(site, run) for run in seen.recent],
-        comparisons=[_transferred_by(site, run) for run in seen.comparisons],
-        backfill=_backfill(site, seen.backfill),
+        dead_letters=history.dead_letters,
+        conditions=[
+            OpenCondition(key=key, summary=condition.summary, advice=condition.advice, opened_at=condition.opened_at)
+            for key, condition in monitor_state.open_conditions()
+        ],
+        connectivity=Connectivity(checked_at=monitor_state.checked_at, vte=monitor_state.vte, wats=monitor_state.wats),
+        recent=[_dag_run_summary(site, run) for run in snapshot.recent],
+        comparisons=[_dag_run_summary(site, run) for run in snapshot.comparisons],
+        backfill=_backfill(site, snapshot.backfill),
         may_redrive=may_redrive,
-        problem=seen.problem,
+        problem=snapshot.problem,
     )
 
 
-def _is_running(seen: SiteSeen) -> bool:
-    return any(run.state in _AT_WORK for run in seen.unfinished)
+def _is_running(snapshot: SiteSnapshot) -> bool:
+    return any(run.state in _AT_WORK for run in snapshot.unfinished)
 
 
-def _lag(seen: SiteSeen, now_at: datetime) -> Lag:
-    """Tell the lag by whoever looked at VTE last: a plan, or the monitor, which also sees what was never planned."""
-    state, history, monitor_state = seen.stored.state, seen.stored.history, seen.monitor_state
+def _lag(snapshot: SiteSnapshot, now_at: datetime) -> Lag:
+    """Return the lag as of the last look at VTE: a plan's, or the monitor's, which also sees what was never planned."""
+    state, history, monitor_state = snapshot.stored.state, snapshot.stored.history, snapshot.monitor_state
     waiting, seen_until_at = history.runs_waiting(state) if state else 0, history.seen_until_at
     if (
         monitor_state.waiting
@@ -94,22 +90,6 @@ def _lag(seen: SiteSeen, now_at: datetime) -> Lag:
     )
 
 
-def _server_check(found: FoundServerCheck | None) -> ServerCheck | None:
-    if found is None:
-        return None
-    return ServerCheck(ok=found.ok, version=found.version, round_trip_ms=found.round_trip_ms, problem=found.problem)
-
-
-def _conditions(monitor_state: MonitorState) -> list[Condition]:
-    """Return what is open, the oldest first."""
-    found = [
-        Condition(key=key, summary=one.summary, advice=one.advice, opened_at=one.opened_at)
-        for key, one in monitor_state.conditions.items()
-        if one.is_open and one.opened_at is not None
-    ]
-    return sorted(found, key=lambda one: one.opened_at)
-
-
 def _recent_hours(now_at: datetime) -> datetime:
     return now_at.astimezone(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=1)
 
@@ -121,22 +101,21 @@ def _uploads(history: History, now_at: datetime) -> Uploads:
     )
 
 
-def _last_minute(spent: BudgetUsage, now_at: datetime) -> int:
+def _last_minute(usage: BudgetUsage, now_at: datetime) -> int:
     since_s = now_at.timestamp() - 60
-    return sum(requests for answered_at_s, requests in spent.answered if answered_at_s > since_s)
+    return sum(requests for answered_at_s, requests in usage.answered if answered_at_s > since_s)
 
 
-def _budget(seen: SiteSeen, now_at: datetime) -> Budget:
-    history = seen.stored.history
+def _budget(snapshot: SiteSnapshot, now_at: datetime) -> Budget:
     return Budget(
-        last_minute=_last_minute(seen.spent, now_at),
-        per_minute=history.budget_per_minute,
+        last_minute=_last_minute(snapshot.budget_usage, now_at),
+        per_minute=snapshot.stored.history.budget_per_minute,
     )
 
 
-def _unfinished(state: State, seen: SiteSeen) -> Iterator[Unfinished]:
+def _unfinished(state: State, snapshot: SiteSnapshot) -> Iterator[Unfinished]:
     """Yield what the unfinished syncs are responsible for; one without an interval covers all since lastSync."""
-    for run in seen.unfinished:
+    for run in snapshot.unfinished:
         if run.from_at is None or run.to_at is None:
             from_at, to_at = state.last_sync, run.due_at
             if run.state not in _AT_WORK:
@@ -162,9 +141,9 @@ def _backfill(site: Site, progress: Progress | None) -> Backfill | None:
     )
 
 
-def _transferred_by(site: Site, run: DagRunSeen) -> TransferredBy:
+def _dag_run_summary(site: Site, run: DagRunSnapshot) -> DagRunSummary:
     ended_at, started_at = run.ended_at, run.started_at
-    return TransferredBy(
+    return DagRunSummary(
         dag_run=DagRunLink(dag_id=run.dag_id, run_id=run.run_id),
         dag=next(kind for kind in KINDS if run.dag_id == site.dag_id(kind)),
         state=run.state,

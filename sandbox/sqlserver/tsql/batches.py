@@ -1,7 +1,7 @@
 """A T-SQL batch cut into its statements, with or without semicolons between them.
 
 sqlglot's tokenizer finds the words; the cutting is done here because T-SQL needs no separator between statements and
-because sqlglot does not tell some names apart that SQL Server does (real and float, SYSDATETIME and GETDATE).
+because sqlglot takes some names for one that SQL Server does not (real and float, SYSDATETIME and GETDATE).
 """
 
 from __future__ import annotations

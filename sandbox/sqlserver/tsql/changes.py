@@ -8,13 +8,15 @@ from dataclasses import dataclass, replace
 from sqlglot import exp
 
 from sandbox.sqlserver.errors import SqlServerError, statement_not_emulated, syntax, unknown_column
-from sandbox.sqlserver.sql_types import BINARY, MAX, UNICODE, nvarchar
+from sandbox.sqlserver.sql_types import BINARY, MAX, nvarchar
 from sandbox.sqlserver.tsql.catalog import Column, Table, quoted
 from sandbox.sqlserver.tsql.conversions import Value, convert, quote
 from sandbox.sqlserver.tsql.expressions import ExpressionCompiler
 from sandbox.sqlserver.tsql.queries import QueryCompiler
 from sandbox.sqlserver.tsql.scope import Scope, Source
 from sandbox.sqlserver.tsql.system_views import View
+
+_TRUNCATED = "String or binary data would be truncated."
 
 
 @dataclass(frozen=True)
@@ -141,12 +143,17 @@ def assignable(value: Value, column: Column) -> str:
     kind = column.kind
     if kind.length == MAX or value.kind is None or not (kind.is_text or kind.name in BINARY):
         return convert(value, kind).sql
-    wide = replace(kind, length=MAX) if kind.name in BINARY else nvarchar(MAX)
-    sql = convert(value, wide).sql
-    if value.text is not None and kind.name in UNICODE and value.kind.is_text and "\x00" not in value.text:
-        sql = quote(value.text.rstrip(" ") if len(value.text) > kind.length else value.text)
+    if value.text is not None and kind.is_text and value.kind.is_text and "\x00" not in value.text:
+        return quote(_fitting(value.text, kind.length))
+    sql = convert(value, replace(kind, length=MAX) if kind.name in BINARY else nvarchar(MAX)).sql
     length = f"octet_length({sql})" if kind.name in BINARY else f"length(rtrim({sql}, ' '))"
-    return (
-        f"CASE WHEN {length} > {kind.length} THEN error('tsql-8152:String or binary data would be truncated.') "
-        f"ELSE {sql} END"
-    )
+    return f"CASE WHEN {length} > {kind.length} THEN error('tsql-8152:{_TRUNCATED}') ELSE {sql} END"
+
+
+def _fitting(text: str, length: int) -> str:
+    """Return a literal without the trailing blanks that are too many; its length is known before anything runs."""
+    if len(text) <= length:
+        return text
+    if len(text.rstrip(" ")) > length:
+        raise SqlServerError(8152, _TRUNCATED, aborts_transaction=True)
+    return text.rstrip(" ")

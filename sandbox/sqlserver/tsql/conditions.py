@@ -91,7 +91,7 @@ def _in(compiler: Compiler, node: exp.Expr) -> str:
     for each in node.expressions:
         here, right = meet(left, compiler.value(each))
         if here.sql != left.sql:
-            return "(" + " OR ".join(compare("=", left, compiler.value(one)) for one in node.expressions) + ")"
+            return "(" + " OR ".join(compare("=", left, compiler.value(term)) for term in node.expressions) + ")"
         terms.append(compared(right))
     return f"({compared(left)} IN ({', '.join(terms)}))"
 
@@ -128,30 +128,30 @@ def like_to_regex(pattern: str, escape: str | None) -> str:
     parts: list[str] = []
     index = 0
     while index < len(pattern):
-        letter = pattern[index]
-        if escape and letter == escape and index + 1 < len(pattern):
+        character = pattern[index]
+        if escape and character == escape and index + 1 < len(pattern):
             index += 1
             parts.append(_literally(pattern[index]))
-        elif letter == "%":
+        elif character == "%":
             parts.append(".*")
-        elif letter == "_":
+        elif character == "_":
             parts.append(".")
-        elif letter == "[" and "]" in pattern[index + 1 :]:
+        elif character == "[" and "]" in pattern[index + 1 :]:
             end = pattern.index("]", index + 1)
             content = pattern[index + 1 : end]
             negated = content.startswith("^")
             members = content[1:] if negated else content
-            inside = "".join("-" if one == "-" else _literally(one) for one in members)
+            inside = "".join("-" if member == "-" else _literally(member) for member in members)
             parts.append(f"[{'^' if negated else ''}{inside}]" if inside else "[^\\s\\S]")
             index = end
         else:
-            parts.append(_literally(letter))
+            parts.append(_literally(character))
         index += 1
     return "".join(parts)
 
 
-def _literally(letter: str) -> str:
-    return letter if letter.isalnum() or ord(letter) > 127 else f"\\x{ord(letter):02x}"
+def _literally(character: str) -> str:
+    return character if character.isalnum() or ord(character) > 127 else f"\\x{ord(character):02x}"
 
 
 def _compared_by(operator: str) -> ConditionRule:

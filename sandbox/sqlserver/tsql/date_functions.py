@@ -72,7 +72,7 @@ def _date_diff(compiler: Compiler, node: exp.Expr) -> Value:
     first, last = (
         f"CAST({each.sql} AS TIMESTAMP)" if (each.kind or DATE).name != "time" else each.sql for each in (start, end)
     )
-    if unit == "week":  # weeks of SQL Server begin on Sunday, whatever DATEFIRST says
+    if unit == "week":  # weeks of SQL Server start on Sunday, whatever DATEFIRST says
         first, last = (f"({each} + INTERVAL 1 DAY)" for each in (first, last))
     return Value(f"CAST(date_diff('{unit}', {first}, {last}) AS {kind.storage})", kind)
 

@@ -17,7 +17,7 @@ from sandbox.sqlserver.tsql.conversions import Value
 
 @dataclass(frozen=True)
 class SessionFacts:
-    """What functions and @@variables tell about the connection, the server and the moment."""
+    """What functions and @@variables say about the connection, the server and the moment."""
 
     utc: datetime
     local: datetime

@@ -1,7 +1,6 @@
 """Faults of the emulated SQL Server: armed as data, seen by real clients."""
 
 import threading
-import time
 
 import pymssql
 import pytds
@@ -106,18 +105,16 @@ def test_a_connection_dropped_after_the_result_fails_the_next_statement_at_the_l
 @pytest.mark.parametrize("after_rows", [0, 5000])
 def test_a_stall_outlasts_the_clients_timeout(server, after_rows):
     server.faults.add(Fault(kind="stall", seconds=300, match="Steps", after_rows=after_rows))
-    started = time.monotonic()
     count, number = read_until_it_breaks(server, timeout=1)
     assert number in LOST
     assert count <= after_rows
-    assert time.monotonic() - started < 100
 
 
 def test_a_stall_within_the_timeout_only_takes_time(server):
-    server.faults.add(Fault(kind="stall", seconds=0.3, match="Steps", after_rows=100))
-    started = time.monotonic()
+    stall = server.faults.add(Fault(kind="stall", seconds=0.1, match="Steps", after_rows=100))
     assert len(rows(server, STEPS)) == 20_000
-    assert time.monotonic() - started >= 0.3
+    assert server.faults.struck[-1] is stall
+    assert server.log[-1].duration_s >= stall.seconds
 
 
 def test_a_refused_connection_is_closed_at_once(server):

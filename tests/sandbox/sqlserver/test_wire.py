@@ -126,7 +126,7 @@ def test_attention_while_a_result_leaves_ends_it_between_two_rows(client):
     client.send_batch(
         "SELECT REPLICATE(CAST('x' AS varchar(max)), 100000) AS w FROM (VALUES (1),(2),(3),(4),(5),(6),(7),(8),(9),(0)) a(i) CROSS JOIN (VALUES (1),(2),(3),(4),(5),(6),(7),(8),(9),(0)) b(i) CROSS JOIN (VALUES (1),(2),(3),(4),(5),(6),(7),(8),(9),(0)) c(i)"
     )
-    assert client.sock.recv(1, 0x2)  # MSG_PEEK: the answer has begun
+    assert client.sock.recv(1, 0x2)  # MSG_PEEK: the answer has started
     client.send(0x06, b"")
     answer = client.answer()
     row = b"\xd1" + struct.pack("<QI", 100_000, 100_000) + b"x" * 100_000 + b"\x00" * 4

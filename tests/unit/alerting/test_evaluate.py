@@ -8,12 +8,16 @@ from uuid import uuid4
 
 import pytest
 
-from vte_wats.alerting.conditions import Condition, Kind, Observation, Verdict
-from vte_wats.alerting.durations import in_words
 from vte_wats.alerting.evaluate import Measures, evaluate, with_measures
-from vte_wats.alerting.missed_deadline import MissedDeadline, is_over, is_transferred, outage_of
-from vte_wats.alerting.monitor_state import MonitorState, ServerCheck, Waiting
-from vte_wats.alerting.task_failure import TaskFailure, one_line, replaces
+from vte_wats.alerting.monitor_state import (
+    Condition,
+    Kind,
+    MonitorState,
+    Observation,
+    ServerCheck,
+    Verdict,
+    Waiting,
+)
 from vte_wats.config.alert_settings import AlertSettings
 from vte_wats.config.sites import Site
 from vte_wats.domain.outcome import DeadLetterKind
@@ -33,7 +37,7 @@ FINE = Measures(
     waiting=Waiting(runs=5, newest_local="2026-03-02T12:59:00", lag_s=120),
     clock_skew_s=0.4,
     failed_syncs=0,
-    letters=(),
+    dead_letters=(),
     free_mb=50_000,
 )
 
@@ -57,7 +61,7 @@ def seen(
     measures: Measures, monitor_state: MonitorState | None = None, limits: AlertSettings = LIMITS
 ) -> dict[str, Observation]:
     monitor_state = with_measures(monitor_state or MonitorState(), measures)
-    return {one.key: one for one in evaluate(SITE, measures, monitor_state, limits)}
+    return {observation.key: observation for observation in evaluate(SITE, measures, monitor_state, limits)}
 
 
 def verdict(key: str, monitor_state: MonitorState | None = None, **found) -> Verdict:
@@ -65,7 +69,7 @@ def verdict(key: str, monitor_state: MonitorState | None = None, **found) -> Ver
 
 
 def test_when_all_is_well_every_condition_is_good():
-    assert {one.verdict for one in seen(FINE).values()} == {Verdict.GOOD}
+    assert {observation.verdict for observation in seen(FINE).values()} == {Verdict.GOOD}
     assert set(seen(FINE)) == set(Kind) - {Kind.HELD}
 
 
@@ -91,13 +95,13 @@ def test_when_all_is_well_every_condition_is_good():
         (Kind.DISK, {"free_mb": 1_100}, Verdict.UNKNOWN),
         (Kind.DISK, {"free_mb": 1_250}, Verdict.GOOD),
         (Kind.DISK, {"free_mb": None}, Verdict.UNKNOWN),
-        (Kind.DEAD_LETTERS, {"letters": (a_head(DeadLetterKind.DEAD),) * 3}, Verdict.BAD),
-        (Kind.DEAD_LETTERS, {"letters": (a_head(DeadLetterKind.DEAD, age=timedelta(hours=2)),) * 3}, Verdict.GOOD),
-        (Kind.DEAD_LETTERS, {"letters": (a_head(DeadLetterKind.HELD),) * 3}, Verdict.GOOD),
-        (Kind.DEAD_LETTERS, {"letters": None}, Verdict.UNKNOWN),
-        (Kind.DEAD_LETTER_AGE, {"letters": (a_head(DeadLetterKind.DEAD, age=timedelta(days=15)),)}, Verdict.BAD),
-        (Kind.DEAD_LETTER_AGE, {"letters": (a_head(DeadLetterKind.DEAD, age=timedelta(days=13)),)}, Verdict.GOOD),
-        (Kind.DEAD_LETTER_AGE, {"letters": (a_head(DeadLetterKind.HELD, age=timedelta(days=15)),)}, Verdict.GOOD),
+        (Kind.DEAD_LETTERS, {"dead_letters": (a_head(DeadLetterKind.DEAD),) * 3}, Verdict.BAD),
+        (Kind.DEAD_LETTERS, {"dead_letters": (a_head(DeadLetterKind.DEAD, age=timedelta(hours=2)),) * 3}, Verdict.GOOD),
+        (Kind.DEAD_LETTERS, {"dead_letters": (a_head(DeadLetterKind.HELD),) * 3}, Verdict.GOOD),
+        (Kind.DEAD_LETTERS, {"dead_letters": None}, Verdict.UNKNOWN),
+        (Kind.DEAD_LETTER_AGE, {"dead_letters": (a_head(DeadLetterKind.DEAD, age=timedelta(days=15)),)}, Verdict.BAD),
+        (Kind.DEAD_LETTER_AGE, {"dead_letters": (a_head(DeadLetterKind.DEAD, age=timedelta(days=13)),)}, Verdict.GOOD),
+        (Kind.DEAD_LETTER_AGE, {"dead_letters": (a_head(DeadLetterKind.HELD, age=timedelta(days=15)),)}, Verdict.GOOD),
     ],
 )
 def test_each_condition_has_its_limit(key, found, expected):
@@ -113,7 +117,7 @@ def test_no_progress_counts_from_when_coverage_was_last_seen_to_move():
     assert seen(moved, monitor_state)[Kind.NO_PROGRESS].verdict is Verdict.GOOD
 
 
-def test_after_an_outage_a_sync_has_its_time_before_anybody_is_told_of_no_progress():
+def test_after_an_outage_a_sync_has_its_time_before_anybody_is_notified_of_no_progress():
     monitor_state = with_measures(MonitorState(), replace(FINE, state=covered(NOW)))
     for minutes in (60, 120, 180):
         monitor_state = with_measures(
@@ -151,86 +155,25 @@ def test_what_only_follows_from_an_outage_is_not_judged_while_it_lasts(key, away
     assert seen(replace(bad, **away), monitor_state)[key].verdict is Verdict.UNKNOWN
 
 
-def test_each_held_group_is_a_condition_and_is_good_once_its_letters_are_gone():
+def test_each_held_group_is_a_condition_and_is_good_once_its_dead_letters_are_gone():
     groups = (a_head(DeadLetterKind.HELD, "unmapped test plan 'A'"),) * 2 + (a_head(DeadLetterKind.HELD, "code 7"),)
-    found = seen(replace(FINE, letters=groups))
+    found = seen(replace(FINE, dead_letters=groups))
     assert found["held:unmapped test plan 'A'"].summary == "2 runs wait for a setting: unmapped test plan 'A'"
     assert found["held:code 7"].verdict is Verdict.BAD
     monitor_state = MonitorState(conditions={"held:code 7": Condition(opened_at=NOW, notified_at=NOW)})
-    assert seen(replace(FINE, letters=groups[:2]), monitor_state)["held:code 7"].verdict is Verdict.GOOD
-    assert "held:code 7" not in seen(replace(FINE, letters=None), monitor_state)
+    assert seen(replace(FINE, dead_letters=groups[:2]), monitor_state)["held:code 7"].verdict is Verdict.GOOD
+    assert "held:code 7" not in seen(replace(FINE, dead_letters=None), monitor_state)
 
 
 @pytest.mark.parametrize(
-    ("seconds", "words"),
+    ("key", "found", "summary"),
     [
-        (0, "0 seconds"),
-        (-5, "0 seconds"),
-        (1, "1 second"),
-        (59.6, "1 minute"),
-        (125, "2 minutes 5 seconds"),
-        (3_600, "1 hour"),
-        (3_605, "1 hour"),
-        (90_000, "1 day 1 hour"),
+        (Kind.LAG, {"waiting": Waiting(runs=1, lag_s=7_500)}, "lastSync is 2 hours and 5 minutes behind; 1 run is waiting in VTE"),
+        (Kind.LAG, {"waiting": Waiting(runs=1_200, lag_s=86_700)}, "lastSync is 1 day behind; 1,200 runs are waiting in VTE"),
+        (Kind.DEAD_LETTER_AGE, {"dead_letters": (a_head(DeadLetterKind.DEAD, age=timedelta(days=15)),)}, "1 dead letter older than 14 days; most often: serial is blank (1)"),
+        (Kind.HELD + ":code 7", {"dead_letters": (a_head(DeadLetterKind.HELD, "code 7"),)}, "1 run waits for a setting: code 7"),
     ],
-)
-def test_durations_are_told_as_people_say_them(seconds, words):
-    assert in_words(seconds) == words
-
-
-def a_miss(minute: int, **fields) -> MissedDeadline:
-    to_at = NOW + timedelta(minutes=minute)
-    given = {
-        "dag_run_id": f"scheduled__{minute}",
-        "interval": Interval(to_at - timedelta(minutes=5), to_at),
-        "due_at": to_at + timedelta(minutes=10),
-        "run_state": "failed",
-        "until_at": to_at,
-    }
-    return MissedDeadline(**given | fields)
-
-
-def test_deadlines_missed_in_a_row_are_one_outage_until_a_sync_settles_again():
-    first = outage_of(a_miss(0), None, covered(NOW - timedelta(minutes=5)), 60)
-    notified = first.model_copy(update={"notified_at": NOW})
-    second = outage_of(a_miss(5), notified, covered(NOW - timedelta(minutes=5)), 60)
-    assert (second.dag_run_id, second.notified_at, second.until_at) == (
-        notified.dag_run_id,
-        NOW,
-        NOW + timedelta(minutes=5),
-    )
-    settled = covered(NOW + timedelta(minutes=14))
-    again = outage_of(a_miss(20), second, settled, 60)
-    assert (again.dag_run_id, again.notified_at) == ("scheduled__20", None)
-
-
-def test_an_interval_counts_as_carried_when_all_of_it_less_the_settle_delay_is_covered():
-    assert is_transferred(a_miss(0), covered(NOW - timedelta(seconds=60)), 60)
-    assert not is_transferred(a_miss(0), covered(NOW - timedelta(seconds=61)), 60)
-    assert not is_transferred(a_miss(0), None, 60)
-    assert not is_transferred(a_miss(0), State(since_at=NOW), 60)
-
-
-def test_a_later_sync_that_leaves_a_hole_before_it_does_not_carry_an_interval_but_ends_the_outage():
-    gap = State(since_at=NOW, coverage=(Interval(from_at=NOW, to_at=NOW + timedelta(minutes=5)),))
-    assert not is_transferred(a_miss(0), gap, 0)
-    assert is_over(a_miss(0), gap, 0)
-    assert not is_over(a_miss(10), gap, 0)
-
-
-def a_failure(task_id: str, dag_run_id: str = "r1") -> TaskFailure:
-    return TaskFailure(
-        dag_id="d", dag_run_id=dag_run_id, task_id=task_id, map_index=-1, try_number=1, at=NOW, reason="why"
-    )
-
-
-def test_settle_does_not_hide_the_reason_it_failed_for():
-    assert not replaces(a_failure("settle"), a_failure("transfer.upload"))
-    assert replaces(a_failure("settle", "r2"), a_failure("transfer.upload"))
-    assert replaces(a_failure("settle"), None)
-    assert replaces(a_failure("transfer.upload"), a_failure("plan"))
-
-
-def test_a_reason_is_one_line_that_fits_a_mail():
-    assert one_line("a\n  b\tc") == "a b c"
-    assert len(one_line("x" * 10_000)) == 500
+    ids=["one run", "many runs", "one dead letter", "one held run"],
+)  # fmt: skip
+def test_a_summary_counts_and_measures_in_plain_english(key, found, summary):
+    assert seen(replace(FINE, **found))[key].summary == summary

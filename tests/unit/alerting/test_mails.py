@@ -11,11 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vte_wats.alerting.conditions import Condition, NoticeKind
-from vte_wats.alerting.mails import AlertContext, late, notice, summary
+from vte_wats.alerting.mails import AlertContext, Notification, late, notice, summary
 from vte_wats.alerting.missed_deadline import MissedDeadline
-from vte_wats.alerting.monitor_state import MonitorState, Waiting
-from vte_wats.alerting.notification import Notification
+from vte_wats.alerting.monitor_state import Condition, MonitorState, NoticeKind, Waiting
 from vte_wats.alerting.task_failure import TaskFailure
 from vte_wats.config.sites import Site
 from vte_wats.domain.outcome import Outcome
@@ -79,20 +77,20 @@ def test_the_subject_says_what_and_since_when():
     )
 
 
-def test_both_forms_tell_how_far_it_is_why_it_fails_and_what_to_do():
+def test_both_forms_say_how_far_it_is_why_it_fails_and_what_to_do():
     for text in both(notice(NoticeKind.OPENED, [a_condition(advice="check the token")], an_alert_context())):
         assert "2026-03-02 13:18:00 (Europe/Oslo)" in text
         assert "12 minutes ago" in text
-        assert "120 runs not carried yet" in text
+        assert "120 runs not transferred yet" in text
         assert "transfer.upload" in text
         assert FAILURE.reason in text
         assert "What to do: check the token" in " ".join(text.split())
 
 
-def test_the_mail_that_it_is_solved_tells_what_was_missed():
+def test_the_mail_that_it_is_solved_says_what_was_missed():
     closed = a_condition(closed_at=NOW)
     for text in both(notice(NoticeKind.CLOSED, [closed], an_alert_context())):
-        assert "2 intervals of the last hour failed; 120 runs are still to be carried" in text
+        assert "2 intervals of the last hour failed; 120 runs still to be transferred" in text
         assert "12 minutes" in text
     nothing = an_alert_context(monitor_state=MonitorState(waiting=Waiting(runs=0, lag_s=60)))
     assert "nothing: every run is in WATS or a dead letter" in notice(NoticeKind.CLOSED, [closed], nothing).text
@@ -113,19 +111,19 @@ def test_the_late_mail_names_interval_deadline_and_reason():
     )
     for text in both(message):
         assert "2026-03-02 13:15 to 13:20 (Europe/Oslo)" in text
-        assert "the run is failed" in text
+        assert "the DAG run is failed" in text
     other = late(missed.model_copy(update={"dag_run_id": "another"}), an_alert_context())
-    assert "no task has failed; the run is failed" in other.subject
+    assert "no task has failed; the DAG run is failed" in other.subject
 
 
-def a_summary(counts: dict[tuple[str, str], int], letters: dict[str, int] | None = None, **fields) -> Notification:
+def a_summary(counts: dict[tuple[str, str], int], dead_letters: dict[str, int] | None = None, **fields) -> Notification:
     outcomes = {Outcome.UPLOADED: 90, Outcome.DEAD: 1}
-    return summary(date(2026, 3, 1), counts, outcomes, letters or {}, an_alert_context(**fields))
+    return summary(date(2026, 3, 1), counts, outcomes, dead_letters or {}, an_alert_context(**fields))
 
 
 def test_the_summary_counts_by_product_and_result_and_says_whether_something_is_open():
     message = a_summary({("PSU 48V", "Passed"): 80, ("PSU 48V", "Failed"): 3, ("RF amp", "Passed"): 8})
-    assert message.subject == "[vte-wats] 2026-03-01: 91 runs tested, all carried"
+    assert message.subject == "[vte-wats] 2026-03-01: 91 runs tested, all transferred"
     assert re.search(r"^PSU 48V\s+3\s+80$", message.text, re.MULTILINE)
     assert re.search(r"^RF amp\s+0\s+8$", message.text, re.MULTILINE)
     assert "90 uploaded, 0 unchanged, 0 replaced, 1 dead, 0 held" in message.text

@@ -1,6 +1,6 @@
 // The status page: fetches the JSON under api/ and draws it. Every text goes in as text, never as markup.
 
-const STATUS_S = 10, LETTERS_S = 30, HISTORY_S = 60, UNREAD_S = 1;
+const STATUS_S = 10, DEAD_LETTERS_S = 30, HISTORY_S = 60, UNREAD_S = 1;
 const OUTCOMES = ["uploaded", "replaced", "unchanged", "dead", "held"];
 const SPANS = { day: "24 hours", fortnight: "14 days", year: "Year" };
 const HOUR = 3600e3, DAY = 24 * HOUR;
@@ -8,7 +8,7 @@ const ROOT = new URL("../", document.baseURI); // where Airflow's own pages begi
 
 const $ = (id) => document.getElementById(id);
 const number = new Intl.NumberFormat("en");
-const shown = { site: "", span: "day", hidden: new Set(), status: null, past: null, letters: null, updatedAt: null };
+const shown = { site: "", span: "day", hidden: new Set(), status: null, history: null, deadLetters: null, updatedAt: null };
 
 // Elements ------------------------------------------------------------------------------------------------------------
 
@@ -24,18 +24,18 @@ const el = (tag, attributes, ...children) => fill(document.createElement(tag), a
 const svg = (tag, attributes, ...children) =>
   fill(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
 
-// Draws a section anew when what it shows has changed, and keeps what is open in it and where the keyboard is.
+// Draws a section again when what it shows has changed, and keeps what is open in it and where the keyboard is.
 const drawn = new Map();
 function draw(id, data, make) {
   const text = JSON.stringify(data);
   if (drawn.get(id) === text) return;
   drawn.set(id, text);
-  const place = $(id);
-  const open = new Set([...place.querySelectorAll("details[open]")].map((one) => one.dataset.key));
-  const focused = place.contains(document.activeElement) ? document.activeElement.dataset.key : undefined;
-  place.replaceChildren(...[make(data)].flat());
-  for (const one of place.querySelectorAll("details")) if (open.has(one.dataset.key)) one.open = true;
-  if (focused) [...place.querySelectorAll("[data-key]")].find((one) => one.dataset.key === focused)?.focus();
+  const section = $(id);
+  const open = new Set([...section.querySelectorAll("details[open]")].map((details) => details.dataset.key));
+  const focused = section.contains(document.activeElement) ? document.activeElement.dataset.key : undefined;
+  section.replaceChildren(...[make(data)].flat());
+  for (const details of section.querySelectorAll("details")) if (open.has(details.dataset.key)) details.open = true;
+  if (focused) [...section.querySelectorAll("[data-key]")].find((element) => element.dataset.key === focused)?.focus();
 }
 
 // Inside Airflow the page is in a frame that may not navigate; a link of Airflow's own document may.
@@ -56,7 +56,7 @@ const runLink = (dagRun, text, key) => el("a", { href: address(dagRun), on: { cl
 
 // Words ---------------------------------------------------------------------------------------------------------------
 
-const count = (n, thing) => `${number.format(n)} ${thing}${n === 1 ? "" : "s"}`;
+const count = (n, noun, plural = `${noun}s`) => `${number.format(n)} ${n === 1 ? noun : plural}`;
 const dayAndTime = new Intl.DateTimeFormat(undefined, { day: "2-digit", month: "short", hour: "2-digit", minute: "2-digit", hour12: false });
 const time = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hour12: false });
 const timeAndSecond = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
@@ -80,17 +80,17 @@ function duration(seconds) {
 }
 const milliseconds = (ms) => (ms === null ? "–" : ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`);
 
-// Standing and tiles --------------------------------------------------------------------------------------------------
+// Assessment and tiles ------------------------------------------------------------------------------------------------
 
-function drawStanding({ standing, conditions, problem }) {
-  $("standing").className = `standing ${standing.word}`;
-  if ($("word").textContent !== standing.word) $("word").textContent = standing.word;
-  if ($("reason").textContent !== standing.reason) $("reason").textContent = standing.reason;
+function drawAssessment({ assessment, conditions, problem }) {
+  $("assessment").className = `assessment ${assessment.status}`;
+  if ($("status").textContent !== assessment.status) $("status").textContent = assessment.status;
+  if ($("reason").textContent !== assessment.reason) $("reason").textContent = assessment.reason;
   $("conditions").hidden = !conditions.length && !problem;
   draw("conditions", { conditions, problem }, () => [
     ...(problem ? [el("li", {}, problem)] : []),
-    ...conditions.map((one) =>
-      el("li", {}, el("div", {}, one.summary), el("div", { class: "quiet" }, `since ${when(one.opened_at)} · ${one.advice}`))),
+    ...conditions.map((condition) => el("li", {}, el("div", {}, condition.summary),
+      el("div", { class: "quiet" }, `since ${when(condition.opened_at)} · ${condition.advice}`))),
   ]);
 }
 
@@ -100,9 +100,8 @@ const tile = (name, figure, small, ...notes) =>
     ...notes.map((note) => el("dd", typeof note === "string" ? { class: "note" } : {}, note)));
 
 function drawTiles(status) {
-  const { lag, uploads, budget, totals, letters, redriven } = status;
-  const inWats = (totals.uploaded ?? 0);
-  draw("tiles", { lag, uploads, budget, totals, letters, redriven }, () => {
+  const { lag, uploads, budget, totals, dead_letters, redriven } = status;
+  draw("tiles", { lag, uploads, budget, totals, dead_letters, redriven }, () => {
     const share = budget.per_minute ? Math.min(1, budget.last_minute / budget.per_minute) : 0;
     const bar = el("span");
     bar.style.width = `${(share * 100).toFixed(1)}%`;
@@ -111,9 +110,9 @@ function drawTiles(status) {
         lag.last_sync ? `in WATS up to ${when(lag.last_sync)}` : "nothing synced yet",
         lag.newest_at ? `newest run in VTE ${when(lag.newest_at)}` : "no run seen in VTE yet"),
       tile("Runs waiting", number.format(lag.runs_waiting), null, lag.seen_until_at ? `VTE seen up to ${when(lag.seen_until_at)}` : ""),
-      tile("Runs uploaded", number.format(inWats), null,
+      tile("Runs uploaded", number.format(totals.uploaded ?? 0), null,
         `${number.format(totals.replaced ?? 0)} replaced, ${number.format(totals.unchanged ?? 0)} read again`),
-      tile("Dead letters", number.format(letters), null, redriven ? `${number.format(redriven)} went through later` : "runs that are not in WATS"),
+      tile("Dead letters", number.format(dead_letters), null, redriven ? `${number.format(redriven)} were uploaded later` : "runs that are not in WATS"),
       tile("Upload time, p50", milliseconds(uploads.p50_ms), null,
         `p95 ${milliseconds(uploads.p95_ms)}`, uploads.reports ? `${count(uploads.reports, "report")} lately` : "none lately"),
       tile("Budget of WATS", budget.per_minute ? `${Math.round(share * 100)} %` : "–", null,
@@ -126,63 +125,62 @@ function drawTiles(status) {
 
 // Coverage ------------------------------------------------------------------------------------------------------------
 
-const KINDS = { complete: "complete", running: "running", waiting: "waiting", gap: "gap" };
-
 function drawCoverage(coverage) {
   const width = Math.max(260, $("coverage").clientWidth);
   const shape = coverage && { ...coverage, to_at: coverage.to_at.slice(0, 16), width,
-    pieces: coverage.pieces.map((piece) => ({ ...piece, to_at: piece.to_at.slice(0, 16) })) };
-  draw("coverage", shape, () => (coverage ? coveragePicture(coverage, width) : el("p", { class: "empty" }, "Nothing has been synced yet.")));
-  const gaps = (coverage?.pieces ?? []).filter((piece) => piece.kind === "gap").reverse();
+    segments: coverage.segments.map((segment) => ({ ...segment, to_at: segment.to_at.slice(0, 16) })) };
+  draw("coverage", shape, () => (coverage ? coverageChart(coverage, width) : el("p", { class: "empty" }, "Nothing has been synced yet.")));
+  const gaps = (coverage?.segments ?? []).filter((segment) => segment.kind === "gap").reverse();
   draw("gaps", gaps, () => (gaps.length ? gapList(gaps) : []));
 }
 
-function coveragePicture(coverage, width) {
+function coverageChart(coverage, width) {
   const label = width < 480 ? 52 : 84, row = 17, bar = 12, top = 4, bottom = 20;
   const days = daysUntil(new Date(coverage.to_at));
   const height = top + days.length * row + bottom;
-  const x = (day, at) => label + ((Math.min(Math.max(at, day.begins), day.ends) - day.begins) / (day.ends - day.begins)) * (width - label);
-  const gaps = coverage.pieces.filter((piece) => piece.kind === "gap").length;
-  const picture = svg("svg", { viewBox: `0 0 ${width} ${height}`, height, role: "group",
+  const x = (day, at) => label + ((Math.min(Math.max(at, day.start), day.end) - day.start) / (day.end - day.start)) * (width - label);
+  const gaps = coverage.segments.filter((segment) => segment.kind === "gap").length;
+  const chart = svg("svg", { viewBox: `0 0 ${width} ${height}`, height, role: "group",
     "aria-label": `Coverage since ${when(coverage.from_at)}: ${gaps ? count(gaps, "gap") : "no gaps"}` });
   days.forEach((day, index) => {
     const y = top + index * row;
-    picture.append(svg("text", { x: 0, y: y + bar - 2 }, dayName.format(day.begins).slice(0, width < 480 ? 6 : 12)));
-    picture.append(svg("rect", { class: "track", x: label, y, width: width - label, height: bar, rx: 3 }));
+    chart.append(svg("text", { x: 0, y: y + bar - 2 }, dayName.format(day.start).slice(0, width < 480 ? 6 : 12)));
+    chart.append(svg("rect", { class: "track", x: label, y, width: width - label, height: bar, rx: 3 }));
     const order = { complete: 0, waiting: 1, running: 2, gap: 3 };
-    const pieces = coverage.pieces.filter((one) => new Date(one.from_at) < day.ends && new Date(one.to_at) > day.begins);
-    for (const piece of pieces.sort((one, other) => order[one.kind] - order[other.kind])) picture.append(pieceShape(piece, day, x, y, bar));
+    const segments = coverage.segments.filter((segment) => new Date(segment.from_at) < day.end && new Date(segment.to_at) > day.start);
+    segments.sort((left, right) => order[left.kind] - order[right.kind]);
+    chart.append(...segments.map((segment) => segmentShape(segment, day, x, y, bar)));
   });
   for (const hour of [0, 6, 12, 18, 24]) {
     const at = label + (hour / 24) * (width - label);
-    picture.append(svg("text", { x: at, y: height - 5, "text-anchor": hour === 24 ? "end" : hour ? "middle" : "start" }, `${String(hour).padStart(2, "0")}:00`));
+    chart.append(svg("text", { x: at, y: height - 5, "text-anchor": hour === 24 ? "end" : hour ? "middle" : "start" }, `${String(hour).padStart(2, "0")}:00`));
   }
-  return picture;
+  return chart;
 }
 
-function pieceShape(piece, day, x, y, height) {
-  const left = x(day, new Date(piece.from_at)), natural = x(day, new Date(piece.to_at)) - left;
-  const width = piece.kind === "complete" || piece.kind === "waiting" ? natural : Math.max(3, natural); // a gap is never too thin to see
-  const text = `${KINDS[piece.kind]} ${range(piece.from_at, piece.to_at)}`;
-  const shape = svg("rect", { class: piece.kind, x: left.toFixed(1), y, width: Math.max(0.5, width).toFixed(1), height, rx: 2 },
+function segmentShape(segment, day, x, y, height) {
+  const left = x(day, new Date(segment.from_at)), natural = x(day, new Date(segment.to_at)) - left;
+  const width = segment.kind === "complete" || segment.kind === "waiting" ? natural : Math.max(3, natural); // a gap is never too thin to see
+  const text = `${segment.kind} ${range(segment.from_at, segment.to_at)}`;
+  const shape = svg("rect", { class: segment.kind, x: left.toFixed(1), y, width: Math.max(0.5, width).toFixed(1), height, rx: 2 },
     svg("title", {}, text));
-  if (!piece.dag_run || piece.kind !== "gap") return shape;
-  return svg("a", { href: address(piece.dag_run), "aria-label": `${text}: open the DAG run that left it`, on: { click: follow },
-    "data-key": `${piece.from_at}/${day.begins.getTime()}` }, shape);
+  if (!segment.dag_run || segment.kind !== "gap") return shape;
+  return svg("a", { href: address(segment.dag_run), "aria-label": `${text}: open the DAG run that left it`, on: { click: follow },
+    "data-key": `${segment.from_at}/${day.start.getTime()}` }, shape);
 }
 
 function daysUntil(end) {
   return [...Array(14).keys()].map((back) => {
-    const begins = new Date(end.getFullYear(), end.getMonth(), end.getDate() - back);
-    return { begins, ends: new Date(end.getFullYear(), end.getMonth(), end.getDate() - back + 1) };
+    const start = new Date(end.getFullYear(), end.getMonth(), end.getDate() - back);
+    return { start, end: new Date(end.getFullYear(), end.getMonth(), end.getDate() - back + 1) };
   });
 }
 
 function gapList(gaps) {
-  const few = gaps.slice(0, 8);
-  const more = gaps.length - few.length;
+  const latest = gaps.slice(0, 8);
+  const more = gaps.length - latest.length;
   return el("ul", { "aria-label": "Gaps" },
-    ...few.map((gap) => el("li", {}, range(gap.from_at, gap.to_at), " · ", gap.dag_run
+    ...latest.map((gap) => el("li", {}, range(gap.from_at, gap.to_at), " · ", gap.dag_run
       ? runLink(gap.dag_run, gap.dag_runs > 1 ? `the first of ${gap.dag_runs} DAG runs that left it` : "the DAG run that left it", `gap ${gap.from_at}`)
       : "no DAG run of the last 14 days left it")),
     more ? el("li", { class: "quiet" }, `and ${count(more, "older gap")}`) : null);
@@ -190,52 +188,52 @@ function gapList(gaps) {
 
 // The chart -----------------------------------------------------------------------------------------------------------
 
-function drawChart(past) {
-  if (!past) return;
+function drawHistory(history) {
+  if (!history) return;
   const width = Math.max(260, $("chart").clientWidth);
-  const sums = Object.fromEntries(OUTCOMES.map((one) => [one, past.points.reduce((sum, point) => sum + (point.outcomes[one] ?? 0), 0)]));
+  const sums = Object.fromEntries(OUTCOMES.map((outcome) => [outcome, history.points.reduce((sum, point) => sum + (point.outcomes[outcome] ?? 0), 0)]));
   draw("outcomes", { sums, hidden: [...shown.hidden] }, () => [
-    ...OUTCOMES.map((one) => el("button", { type: "button", "aria-pressed": String(!shown.hidden.has(one)), "data-key": one,
-      on: { click: () => { shown.hidden.has(one) ? shown.hidden.delete(one) : shown.hidden.add(one); drawChart(shown.past); } } },
-      el("i", { class: `swatch ${one}` }), `${one} `, el("b", {}, number.format(sums[one])))),
-    el("span", { class: "quiet" }, `of ${number.format(past.points.reduce((sum, point) => sum + point.read, 0))} read`),
+    ...OUTCOMES.map((outcome) => el("button", { type: "button", "aria-pressed": String(!shown.hidden.has(outcome)), "data-key": outcome,
+      on: { click: () => { shown.hidden.has(outcome) ? shown.hidden.delete(outcome) : shown.hidden.add(outcome); drawHistory(shown.history); } } },
+      el("i", { class: `swatch ${outcome}` }), `${outcome} `, el("b", {}, number.format(sums[outcome])))),
+    el("span", { class: "quiet" }, `of ${number.format(history.points.reduce((sum, point) => sum + point.read, 0))} read`),
   ]);
-  draw("chart", { past, width, hidden: [...shown.hidden] }, () =>
-    past.points.some((point) => point.read) ? chartPicture(past, width) : el("p", { class: "empty" }, "No runs were read in this time."));
-  drawTable(past);
+  draw("chart", { history, width, hidden: [...shown.hidden] }, () =>
+    history.points.some((point) => point.read) ? historyChart(history, width) : el("p", { class: "empty" }, "No runs were read in this time."));
+  drawTable(history);
 }
 
-function chartPicture(past, width) {
+function historyChart(history, width) {
   const left = 44, top = 8, plot = 150, bottom = 22, height = top + plot + bottom;
-  const visible = OUTCOMES.filter((one) => !shown.hidden.has(one));
-  const tall = past.points.map((point) => visible.reduce((sum, one) => sum + (point.outcomes[one] ?? 0), 0));
-  const ceiling = niceCeiling(Math.max(1, ...tall));
-  const step = (width - left) / past.points.length, gap = step > 8 ? 2 : 1;
+  const visible = OUTCOMES.filter((outcome) => !shown.hidden.has(outcome));
+  const sums = history.points.map((point) => visible.reduce((sum, outcome) => sum + (point.outcomes[outcome] ?? 0), 0));
+  const ceiling = niceCeiling(Math.max(1, ...sums));
+  const step = (width - left) / history.points.length, gap = step > 8 ? 2 : 1;
   const y = (value) => top + plot - (value / ceiling) * plot;
-  const picture = svg("svg", { viewBox: `0 0 ${width} ${height}`, height, role: "img",
-    "aria-label": `Runs over the last ${SPANS[past.span].toLowerCase()}; the table below has the numbers` });
+  const chart = svg("svg", { viewBox: `0 0 ${width} ${height}`, height, role: "img",
+    "aria-label": `Runs over the last ${SPANS[history.span].toLowerCase()}; the table below has the numbers` });
   for (const value of [0, ceiling / 2, ceiling]) {
-    picture.append(svg("line", { class: "grid", x1: left, x2: width, y1: y(value), y2: y(value) }));
-    picture.append(svg("text", { x: left - 8, y: y(value) + 4, "text-anchor": "end" }, short(value)));
+    chart.append(svg("line", { class: "grid", x1: left, x2: width, y1: y(value), y2: y(value) }));
+    chart.append(svg("text", { x: left - 8, y: y(value) + 4, "text-anchor": "end" }, short(value)));
   }
-  past.points.forEach((point, index) => {
+  history.points.forEach((point, index) => {
     const x = left + index * step;
     const bars = svg("g", {}, svg("title", {}, pointText(point)));
     let below = 0;
-    for (const one of visible) {
-      const runs = point.outcomes[one] ?? 0;
+    for (const outcome of visible) {
+      const runs = point.outcomes[outcome] ?? 0;
       if (!runs) continue;
-      const high = Math.max(one === "dead" || one === "held" ? 2 : 0.5, y(below) - y(below + runs)); // never too thin to see
-      bars.append(svg("rect", { class: one, x: (x + gap / 2).toFixed(1), y: (y(below) - high).toFixed(1), width: Math.max(1, step - gap).toFixed(1), height: high.toFixed(1) }));
+      const high = Math.max(outcome === "dead" || outcome === "held" ? 2 : 0.5, y(below) - y(below + runs)); // never too thin to see
+      bars.append(svg("rect", { class: outcome, x: (x + gap / 2).toFixed(1), y: (y(below) - high).toFixed(1), width: Math.max(1, step - gap).toFixed(1), height: high.toFixed(1) }));
       below += runs;
     }
-    picture.append(bars);
+    chart.append(bars);
   });
-  const every = Math.ceil(past.points.length / (width < 480 ? 4 : 8));
-  past.points.forEach((point, index) => {
-    if (index % every === 0) picture.append(svg("text", { x: left + index * step, y: height - 6 }, axisText(past.span, new Date(point.from_at))));
+  const labelEvery = Math.ceil(history.points.length / (width < 480 ? 4 : 8));
+  history.points.forEach((point, index) => {
+    if (index % labelEvery === 0) chart.append(svg("text", { x: left + index * step, y: height - 6 }, axisText(history.span, new Date(point.from_at))));
   });
-  return picture;
+  return chart;
 }
 
 function niceCeiling(value) {
@@ -245,17 +243,18 @@ function niceCeiling(value) {
 const short = (value) => (value >= 1e6 ? `${value / 1e6} M` : value >= 1e4 ? `${value / 1e3} k` : number.format(value));
 const axisDay = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
 const axisText = (span, at) => (span === "day" ? time.format(at) : axisDay.format(at));
+const outcomeCounts = (counts) => OUTCOMES.filter((outcome) => counts[outcome]).map((outcome) => `${number.format(counts[outcome])} ${outcome}`);
 const pointText = (point) => [range(point.from_at, point.to_at),
-  ...OUTCOMES.filter((one) => point.outcomes[one]).map((one) => `${number.format(point.outcomes[one])} ${one}`),
+  ...outcomeCounts(point.outcomes),
   point.p95_ms === null ? "" : `upload p50 ${milliseconds(point.p50_ms)}, p95 ${milliseconds(point.p95_ms)}`].filter(Boolean).join("\n");
 
-function drawTable(past) {
+function drawTable(history) {
   const body = $("chart-table").querySelector("div");
-  const rows = past.points.filter((point) => point.read).reverse();
+  const rows = history.points.filter((point) => point.read).reverse();
   body.replaceChildren(el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Runs as a table" }, el("table", {},
-    el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "Time"), ...["read", ...OUTCOMES, "p50", "p95"].map((one) => el("th", { class: "number", scope: "col" }, one)))),
+    el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "Time"), ...["read", ...OUTCOMES, "p50", "p95"].map((heading) => el("th", { class: "number", scope: "col" }, heading)))),
     el("tbody", {}, ...rows.map((point) => el("tr", {}, el("td", {}, range(point.from_at, point.to_at)), amount(point.read),
-      ...OUTCOMES.map((one) => amount(point.outcomes[one] ?? 0)),
+      ...OUTCOMES.map((outcome) => amount(point.outcomes[outcome] ?? 0)),
       el("td", { class: "number" }, milliseconds(point.p50_ms)), el("td", { class: "number" }, milliseconds(point.p95_ms))))))));
 }
 const amount = (n) => el("td", { class: n ? "number" : "number zero" }, number.format(n));
@@ -268,37 +267,37 @@ function drawSpans() {
 
 // Dead letters --------------------------------------------------------------------------------------------------------
 
-function drawLetters(letters, mayRedrive) {
-  $("letters-count").textContent = letters.read < letters.listed
-    ? `${number.format(letters.read)} of ${number.format(letters.listed)} looked at so far` : letters.listed ? count(letters.listed, "run") : "";
-  draw("letters", { letters, mayRedrive }, () => [
-    ...(letters.groups.length ? letters.groups.map((group) => letterGroup(group, mayRedrive))
-      : [el("p", { class: "empty" }, letters.listed ? "Looking at them …" : "None: every run that was read is in WATS.")]),
-    ...(letters.unreadable ? [el("p", { class: "quiet" }, `${count(letters.unreadable, "file")} in the folder cannot be read as dead letters.`)] : []),
+function drawDeadLetters(deadLetters, mayRedrive) {
+  $("dead-letters-count").textContent = deadLetters.read < deadLetters.listed
+    ? `${number.format(deadLetters.read)} of ${number.format(deadLetters.listed)} read so far` : deadLetters.listed ? count(deadLetters.listed, "run") : "";
+  draw("dead-letters", { deadLetters, mayRedrive }, () => [
+    ...(deadLetters.groups.length ? deadLetters.groups.map((group) => deadLetterGroup(group, mayRedrive))
+      : [el("p", { class: "empty" }, deadLetters.listed ? "Reading them …" : "None: every run that was read is in WATS.")]),
+    ...(deadLetters.unreadable ? [el("p", { class: "quiet" }, `${count(deadLetters.unreadable, "file")} in the folder cannot be read as dead letters.`)] : []),
   ]);
 }
 
-function letterGroup(group, mayRedrive) {
+function deadLetterGroup(group, mayRedrive) {
   const more = group.dead_letters - group.examples.length;
-  const button = el("button", { type: "button", disabled: !mayRedrive, "data-key": `again ${group.kind} ${group.signature}`,
-    on: { click: () => askToRedrive(group) } }, "Drive again");
+  const button = el("button", { type: "button", disabled: !mayRedrive, "data-key": `redrive ${group.kind} ${group.signature}`,
+    on: { click: () => askToRedrive(group) } }, "Redrive");
   return el("details", { class: "group", "data-key": `${group.kind} ${group.signature}` },
-    el("summary", { "data-key": `open ${group.kind} ${group.signature}` }, el("span", { class: "many" }, number.format(group.dead_letters)),
+    el("summary", { "data-key": `open ${group.kind} ${group.signature}` }, el("span", { class: "total" }, number.format(group.dead_letters)),
       el("span", { class: "signature" }, group.signature),
       el("span", { class: `badge ${group.kind}` }, group.kind)),
     el("div", { class: "body" },
       el("p", { class: "quiet" }, `first ${when(group.first_at)}, last ${when(group.last_at)}`,
-        group.kind === "held" ? " · waits for a setting and goes through by itself once it is there" : ""),
-      el("ul", { class: "examples" }, ...group.examples.map((one) => el("li", {},
-        el("div", {}, one.product ?? "no product", " · ", one.serial || "no serial", ` · ${count(one.attempts, "try").replace("trys", "tries")}`),
-        el("div", {}, one.reason), el("code", {}, one.index_guid))), more > 0 ? el("li", { class: "quiet" }, `and ${count(more, "more run")}`) : null),
+        group.kind === "held" ? " · waits for a setting and is uploaded automatically once it is there" : ""),
+      el("ul", { class: "examples" }, ...group.examples.map((example) => el("li", {},
+        el("div", {}, example.product ?? "no product", " · ", example.serial || "no serial", ` · ${count(example.attempts, "try", "tries")}`),
+        el("div", {}, example.reason), el("code", {}, example.index_guid))), more > 0 ? el("li", { class: "quiet" }, `and ${count(more, "more run")}`) : null),
       el("div", { class: "actions" }, button,
         mayRedrive ? null : el("span", { class: "quiet" }, "You may not trigger the DAG that does it."))));
 }
 
 function askToRedrive(group) {
   const dialog = $("confirm");
-  $("confirm-text").textContent = `${count(group.dead_letters, "run")} with “${group.signature}” will be read from VTE anew and carried. Those that are still wrong stay dead letters.`;
+  $("confirm-text").textContent = `${count(group.dead_letters, "run")} with “${group.signature}” will be read from VTE again and transferred. Those that are still wrong stay dead letters.`;
   $("confirm-no").onclick = () => dialog.close();
   $("confirm-yes").onclick = async () => { dialog.close(); await redrive(group.signature); };
   dialog.showModal();
@@ -308,18 +307,24 @@ async function redrive(signature) {
   const answer = await ask(`api/redrive?site=${encodeURIComponent(shown.site)}`, {
     method: "POST", body: JSON.stringify({ signature }), headers: { "Content-Type": "application/json", "X-VTE-WATS": "redrive" } });
   if (!answer) return;
-  $("redriven").replaceChildren(answer.is_paused ? `Waits until ${answer.dag_run.dag_id} is unpaused: ` : "On its way: ", runLink(answer.dag_run, "DAG run", "redriven"));
+  $("redriven").replaceChildren(answer.is_paused ? `Waits until ${answer.dag_run.dag_id} is unpaused: ` : "Started: ", runLink(answer.dag_run, "DAG run", "redriven"));
   refreshStatus();
 }
 
 // Connections, backfill, runs -----------------------------------------------------------------------------------------
 
-function drawReach({ checked_at, vte, wats }) {
+function drawConnections({ checked_at, vte, wats }) {
   $("checked").textContent = checked_at ? `checked ${when(checked_at)}` : "";
-  draw("reach", { vte, wats }, () => [["VTE", vte, "SQL Server "], ["WATS", wats, ""]].map(([name, one, product]) => el("div", { class: "reach" },
-    el("strong", {}, name),
-    el("span", { class: "about" }, one ? (one.ok ? (one.version ? `${product}${one.version}` : "answers") : (one.problem ?? "does not answer")) : "not checked yet"),
-    one ? el("span", { class: `badge ${one.ok ? "ok" : "failed"}` }, one.ok ? (one.round_trip_ms === null ? "ok" : milliseconds(one.round_trip_ms)) : "away") : "")));
+  draw("connections", { vte, wats }, () => [connectionLine("VTE", vte, "SQL Server "), connectionLine("WATS", wats, "")]);
+}
+
+function connectionLine(name, check, product) {
+  if (!check) return el("div", { class: "line" }, el("strong", {}, name), el("span", { class: "details" }, "not checked yet"), "");
+  const answer = check.version ? `${product}${check.version}` : "answers";
+  const roundTrip = check.round_trip_ms === null ? "ok" : milliseconds(check.round_trip_ms);
+  return el("div", { class: "line" }, el("strong", {}, name),
+    el("span", { class: "details" }, check.ok ? answer : (check.problem ?? "does not answer")),
+    el("span", { class: `badge ${check.ok ? "ok" : "failed"}` }, check.ok ? roundTrip : "away"));
 }
 
 function drawBackfill(backfill) {
@@ -331,7 +336,7 @@ function drawBackfill(backfill) {
     bar.style.width = `${(share * 100).toFixed(1)}%`;
     return [
       el("p", {}, backfill.asked, backfill.dry_run ? " (dry run)" : ""),
-      el("div", { class: "meter", role: "meter", "aria-label": "Runs carried", "aria-valuemin": 0, "aria-valuemax": backfill.runs, "aria-valuenow": backfill.transferred }, bar),
+      el("div", { class: "meter", role: "meter", "aria-label": "Runs transferred", "aria-valuemin": 0, "aria-valuemax": backfill.runs, "aria-valuenow": backfill.transferred }, bar),
       el("p", { class: "quiet" }, `${number.format(backfill.transferred)} of ${count(backfill.runs, "run")} · `,
         backfill.ended_at ? `ended ${when(backfill.ended_at)}` : `${duration(backfill.remaining_s)} to go`, " · ",
         runLink(backfill.dag_run, "DAG run", "backfill")),
@@ -340,31 +345,31 @@ function drawBackfill(backfill) {
 }
 
 const outcomeText = (counts) => {
-  const parts = OUTCOMES.filter((one) => counts[one]).map((one) => `${number.format(counts[one])} ${one}`);
+  const parts = outcomeCounts(counts);
   return parts.length ? parts.join(", ") : "nothing to do";
 };
 
 function drawComparisons(comparisons) {
   draw("comparisons", comparisons, () => comparisons.length
-    ? comparisons.map((one) => el("div", { class: "reach" },
-      runLink(one.dag_run, one.begun_at ? when(one.begun_at) : "queued", one.dag_run.run_id),
-      el("span", { class: "about" }, one.state === "success" ? comparisonText(one.counts) : ""),
-      el("span", { class: `badge ${one.state}` }, one.state)))
+    ? comparisons.map((comparison) => el("div", { class: "line" },
+      runLink(comparison.dag_run, comparison.started_at ? when(comparison.started_at) : "queued", comparison.dag_run.run_id),
+      el("span", { class: "details" }, comparison.state === "success" ? comparisonText(comparison.counts) : ""),
+      el("span", { class: `badge ${comparison.state}` }, comparison.state)))
     : el("p", { class: "empty" }, "None yet. vte_wats_reconcile compares VTE with WATS once a day."));
 }
-const comparisonText = (counts) => (Object.keys(counts).length ? `carried: ${outcomeText(counts)}` : "nothing was missing in WATS");
+const comparisonText = (counts) => (Object.keys(counts).length ? `transferred: ${outcomeText(counts)}` : "nothing was missing in WATS");
 
 function drawRecent(recent) {
   draw("recent", recent, () => recent.length ? el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Last DAG runs" }, el("table", {},
-    el("thead", {}, el("tr", {}, ...["Begun", "DAG", "Interval", "State", "Took"].map((one) => el("th", { scope: "col" }, one)),
-      ...OUTCOMES.map((one) => el("th", { class: "number", scope: "col" }, one)))),
+    el("thead", {}, el("tr", {}, ...["Started", "DAG", "Interval", "State", "Took"].map((heading) => el("th", { scope: "col" }, heading)),
+      ...OUTCOMES.map((outcome) => el("th", { class: "number", scope: "col" }, outcome)))),
     el("tbody", {}, ...recent.map((run) => el("tr", {},
-      el("td", {}, runLink(run.dag_run, run.begun_at ? when(run.begun_at) : "queued", run.dag_run.run_id)),
+      el("td", {}, runLink(run.dag_run, run.started_at ? when(run.started_at) : "queued", run.dag_run.run_id)),
       el("td", {}, run.dag),
       el("td", {}, run.from_at && run.to_at && run.from_at !== run.to_at ? range(run.from_at, run.to_at) : "–"),
       el("td", {}, el("span", { class: `badge ${run.state}` }, run.state)),
       el("td", {}, run.took_s === null ? "–" : duration(run.took_s)),
-      ...OUTCOMES.map((one) => amount(run.counts[one] ?? 0)))))))
+      ...OUTCOMES.map((outcome) => amount(run.counts[outcome] ?? 0)))))))
     : el("p", { class: "empty" }, "No DAG run yet. Unpause vte_wats_sync in Airflow."));
 }
 
@@ -393,46 +398,46 @@ function trouble(text) {
   return null;
 }
 
-const about = (extra) => new URLSearchParams({ site: shown.site, ...extra });
+const query = (extra) => new URLSearchParams({ site: shown.site, ...extra });
 
 async function refreshStatus() {
-  const status = await ask(`api/status?${about()}`);
+  const status = await ask(`api/status?${query()}`);
   if (!status || status.site !== shown.site) return;
   const before = shown.status;
   shown.status = status;
   shown.updatedAt = new Date();
-  drawStanding(status);
+  drawAssessment(status);
   drawTiles(status);
   drawCoverage(status.coverage);
-  drawReach(status.connectivity);
+  drawConnections(status.connectivity);
   drawBackfill(status.backfill);
   drawComparisons(status.comparisons);
   drawRecent(status.recent);
   drawUpdated();
   $("main").setAttribute("aria-busy", "false");
   if (before && JSON.stringify(before.totals) !== JSON.stringify(status.totals)) refreshHistory();
-  if (before && before.letters !== status.letters) refreshLetters();
+  if (before && before.dead_letters !== status.dead_letters) refreshDeadLetters();
 }
 
 async function refreshHistory() {
   const { span, site } = shown;
-  const past = await ask(`api/history?${about({ span })}`);
-  if (!past || span !== shown.span || site !== shown.site) return;
-  shown.past = past;
-  drawChart(past);
+  const history = await ask(`api/history?${query({ span })}`);
+  if (!history || span !== shown.span || site !== shown.site) return;
+  shown.history = history;
+  drawHistory(history);
 }
 
-async function refreshLetters() {
+async function refreshDeadLetters() {
   const { site } = shown;
-  const letters = await ask(`api/letters?${about()}`);
-  if (!letters || site !== shown.site) return;
-  shown.letters = letters;
-  drawLetters(letters, shown.status?.may_redrive ?? false);
+  const deadLetters = await ask(`api/dead-letters?${query()}`);
+  if (!deadLetters || site !== shown.site) return;
+  shown.deadLetters = deadLetters;
+  drawDeadLetters(deadLetters, shown.status?.may_redrive ?? false);
 }
 
 const drawUpdated = () => { if (shown.updatedAt) $("updated").textContent = `updated ${timeAndSecond.format(shown.updatedAt)}`; };
 
-function every(seconds, work) {
+function repeat(seconds, work) {
   const turn = async () => {
     if (!document.hidden) await work();
     setTimeout(turn, 1000 * (typeof seconds === "function" ? seconds() : seconds));
@@ -444,15 +449,15 @@ async function chooseSite() {
   const sites = await ask("api/sites");
   if (!sites) return false;
   const asked = new URLSearchParams(location.search).get("site");
-  shown.site = sites.find((one) => one.site === asked)?.site ?? sites[0]?.site ?? "";
+  shown.site = sites.find((candidate) => candidate.site === asked)?.site ?? sites[0]?.site ?? "";
   if (sites.length > 1) {
     $("site-picker").hidden = false;
-    $("site").replaceChildren(...sites.map((one) => el("option", { value: one.site, selected: one.site === shown.site }, `${one.site}: ${one.standing.word}`)));
+    $("site").replaceChildren(...sites.map(({ site, assessment }) => el("option", { value: site, selected: site === shown.site }, `${site}: ${assessment.status}`)));
     $("site").onchange = () => {
       shown.site = $("site").value;
-      history.replaceState(null, "", `?${about()}`);
+      window.history.replaceState(null, "", `?${query()}`);
       $("redriven").replaceChildren();
-      refreshStatus(); refreshHistory(); refreshLetters();
+      refreshStatus(); refreshHistory(); refreshDeadLetters();
     };
   }
   return true;
@@ -463,25 +468,25 @@ function followTheme() {
   let outer;
   try { outer = window.parent === window ? null : window.parent.document.documentElement; } catch { outer = null; }
   if (!outer) return;
-  const take = () => {
+  const apply = () => {
     const dark = outer.classList.contains("dark"), light = outer.classList.contains("light");
     document.documentElement.classList.toggle("dark", dark);
     document.documentElement.classList.toggle("light", light && !dark);
   };
-  take();
-  new MutationObserver(take).observe(outer, { attributes: true, attributeFilter: ["class"] });
+  apply();
+  new MutationObserver(apply).observe(outer, { attributes: true, attributeFilter: ["class"] });
 }
 
-async function begin() {
+async function start() {
   followTheme();
   $("zone").textContent = `Times are those of ${Intl.DateTimeFormat().resolvedOptions().timeZone}. The page refreshes itself every ${STATUS_S} seconds; nothing on it asks VTE or WATS.`;
   drawSpans();
   while (!(await chooseSite())) await new Promise((resolve) => setTimeout(resolve, 1000 * STATUS_S));
   await refreshStatus();
-  every(HISTORY_S, refreshHistory);
-  every(() => (shown.letters && shown.letters.read < shown.letters.listed ? UNREAD_S : LETTERS_S), refreshLetters);
-  setTimeout(() => every(STATUS_S, refreshStatus), 1000 * STATUS_S);
-  new ResizeObserver(() => { if (shown.status) drawCoverage(shown.status.coverage); drawChart(shown.past); }).observe($("main"));
+  repeat(HISTORY_S, refreshHistory);
+  repeat(() => (shown.deadLetters && shown.deadLetters.read < shown.deadLetters.listed ? UNREAD_S : DEAD_LETTERS_S), refreshDeadLetters);
+  setTimeout(() => repeat(STATUS_S, refreshStatus), 1000 * STATUS_S);
+  new ResizeObserver(() => { if (shown.status) drawCoverage(shown.status.coverage); drawHistory(shown.history); }).observe($("main"));
 }
 
-begin();
+start();

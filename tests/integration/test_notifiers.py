@@ -10,18 +10,21 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 from sandbox.mail import MailCatcher, forms_of
-from vte_wats.alerting.notification import Content, Tone
+from vte_wats.alerting.mails import MailContent, Tone, render
 from vte_wats.config.alert_settings import AlertSettings
 from vte_wats.domain.errors import RetriableError
 from vte_wats.orchestration.notifiers import channels, sender
 
-MESSAGE = Content(
-    sender="vte-wats",
-    subject="PROBLEM: Prüfplatz «Ø» 測試 {{ dag }} %s",
-    tone=Tone.BAD,
-    headline="A very long line of text " * 60,
-    facts=[("lastSync", "12:00 – Köln {{ conn.wats_default.password }}")],
-).notification()
+MESSAGE = render(
+    MailContent(
+        sender="vte-wats",
+        subject="PROBLEM: Prüfplatz «Ø» 測試 {{ dag }} %s",
+        tone=Tone.BAD,
+        headline="A very long line of text " * 60,
+        facts=[("lastSync", "12:00 – Köln {{ conn.wats_default.password }}")],
+        footer="From vte_wats_monitor",
+    )
+)
 MAIL = AlertSettings(recipients=("one@factory.example", "two@factory.example"))
 
 
@@ -60,14 +63,14 @@ def mail(monkeypatch) -> Iterator[MailCatcher]:
 
 def test_a_mail_arrives_once_in_both_forms_unaltered(mail):
     sender(MAIL)(MESSAGE)
-    (one,) = mail.mails
-    assert one["subject"] == MESSAGE.subject
-    assert one["from"] == "vte-wats@factory.example"
-    assert one["to"] == "one@factory.example, two@factory.example"
-    assert one["date"]
-    assert one["message-id"]
-    assert one.get_content_type() == "multipart/alternative"
-    assert tuple(form.replace("\r\n", "\n") for form in forms_of(one)) == (MESSAGE.text, MESSAGE.html)
+    (received,) = mail.mails
+    assert received["subject"] == MESSAGE.subject
+    assert received["from"] == "vte-wats@factory.example"
+    assert received["to"] == "one@factory.example, two@factory.example"
+    assert received["date"]
+    assert received["message-id"]
+    assert received.get_content_type() == "multipart/alternative"
+    assert tuple(form.replace("\r\n", "\n") for form in forms_of(received)) == (MESSAGE.text, MESSAGE.html)
 
 
 def test_nothing_in_a_message_is_a_template(mail, webhook):
@@ -96,11 +99,11 @@ def test_a_mail_server_that_refuses_is_a_failure(mail):
     assert mail.refused
 
 
-def test_one_way_that_works_is_enough(mail, webhook, caplog):
+def test_one_channel_that_works_is_enough(mail, webhook, caplog):
     mail.refuses = True
     sender(AlertSettings(recipients=("a@x.example",), apprise_connection="apprise_hook"))(MESSAGE)
     assert len(webhook.posted) == 1
-    assert "one way failed: MailNotifier" in caplog.text
+    assert "one channel failed: MailNotifier" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -125,7 +128,7 @@ def test_a_mail_connection_without_a_sender_says_what_to_set(mail, monkeypatch):
         sender(MAIL)(MESSAGE)
 
 
-def test_the_ways_in_words_name_no_address():
+def test_the_channels_name_no_address():
     both = AlertSettings(recipients=("a@x.example",), apprise_connection="apprise_hook")
-    assert channels(both) == ("mail to 1 recipients", "connection apprise_hook")
+    assert channels(both) == ("mail to 1 recipient", "connection apprise_hook")
     assert channels(AlertSettings()) == ()
