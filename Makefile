@@ -4,6 +4,8 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 PID_FILE ?= .demo.pid
+# Processes that share the tests: on two cores two wait for an Airflow of their own while the third computes.
+WORKERS ?= 3
 RELEASE := vte-wats-$(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 
 .DEFAULT_GOAL := help
@@ -43,7 +45,7 @@ docs: $(READY) ## Write the generated pages of docs/
 	AIRFLOW_HOME=$(VENV)/airflow $(BIN)/python docs/generate.py
 
 test: $(READY) ## All tests: unit, sandbox, integration, end to end on a real Airflow
-	AIRFLOW_HOME=$(VENV)/airflow $(BIN)/python -m pytest --cov --cov-report=term:skip-covered --cov-fail-under=90
+	AIRFLOW_HOME=$(VENV)/airflow $(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder --durations=10 --cov --cov-report=term:skip-covered --cov-fail-under=90
 
 screenshots: $(READY) ## The screenshots of docs/images, by the browser tests
 	AIRFLOW_HOME=$(VENV)/airflow VTE_WATS_SCREENSHOTS=1 $(BIN)/python -m pytest -q tests/browser

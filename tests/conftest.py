@@ -18,6 +18,17 @@ if TYPE_CHECKING:
 
     from tests.bucket import Bucket
 
+# Files that start an Airflow, the longest first: they wait for most of their time, and what only computes runs beside them.
+LONGEST_FIRST = (
+    "tests/e2e/test_alerts_on_a_real_scheduler.py",
+    "tests/faults/test_matrix.py",
+    "tests/e2e/test_backfill_on_a_real_scheduler.py",
+    "tests/browser/test_status_page.py",
+    "tests/e2e/test_sync_on_a_real_scheduler.py",
+    "tests/e2e/test_sync_on_celery.py",
+    "tests/sandbox/test_airflow_stack.py",
+)
+
 # A busy machine is no failure: what a test says never depends on how long it took.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
@@ -64,9 +75,21 @@ def bucket_storage(bucket: Bucket) -> UPath:
     return storage_of(Site(), a_settings(storage_path=bucket.a_place()))
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _airflow_home() -> Iterator[None]:
-    yield
+@pytest.fixture(scope="session")
+def empty_metadata(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the first Airflow of a test session leaves its empty database for all later ones, also those of other workers."""
+    folder = tmp_path_factory.getbasetemp()
+    return (folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / "empty-metadata"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first, so that the workers of pytest-xdist end together."""
+    place = {name: number for number, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: place.get(item.location[0], len(place)))
+
+
+def pytest_unconfigure() -> None:
+    """Remove the Airflow home of this process; pytest-xdist's main process has one too."""
     shutil.rmtree(_HOME, ignore_errors=True)
 
 

@@ -1,13 +1,14 @@
 """The stack: PostgreSQL and Airflow's components, started in order, owned until the end of a ``with`` block."""
 
 import atexit
+import fcntl
 import json
 import logging
 import secrets
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from http import HTTPStatus
 from itertools import chain
@@ -143,22 +144,10 @@ class AirflowStack:
         self.folders.create()
         self._write_password()
         self._guard.start()
-        self._timed("postgres", self._postgres.start)
         if self._redis is not None:
             self._timed("redis", self._redis.start)
-        self._env = airflow_environment(
-            folders=self.folders,
-            dags_folder=self._dags_folder,
-            plugins_folder=self._plugins_folder,
-            database_url=self._postgres.url,
-            broker_url=self._redis.url if self._redis is not None else None,
-            port=self._port,
-            user=self.user,
-            parallelism=self._parallelism,
-            paused_at_creation=self._paused_at_creation,
-            overrides=self._overrides,
-        )
-        self._timed("migrate", self._migrate)
+        with _alone_until_filled(self._template):
+            self._open_database()
         for name in self._commands:
             self._components[name] = self._component(name)
         early = [name for name in self._commands if name != "scheduler" or self._paused_at_creation]
@@ -336,12 +325,27 @@ class AirflowStack:
         self.folders.passwords.touch(mode=0o600)
         self.folders.passwords.write_text(json.dumps({self.user: self.password}), encoding="utf-8")
 
+    def _open_database(self) -> None:
+        self._timed("postgres", self._postgres.start)
+        self._env = airflow_environment(
+            folders=self.folders,
+            dags_folder=self._dags_folder,
+            plugins_folder=self._plugins_folder,
+            database_url=self._postgres.url,
+            broker_url=self._redis.url if self._redis is not None else None,
+            port=self._port,
+            user=self.user,
+            parallelism=self._parallelism,
+            paused_at_creation=self._paused_at_creation,
+            overrides=self._overrides,
+        )
+        self._timed("migrate", self._migrate)
+
     def _migrate(self) -> None:
         if self._template is not None and self._template.exists():
             return
         self._run_once("migrate", MIGRATE)
         if self._template is not None:
-            self._template.parent.mkdir(parents=True, exist_ok=True)
             self._postgres.stop()
             self._postgres.save_template(self._template)
             self._postgres.start()
@@ -449,6 +453,18 @@ class AirflowStack:
             step()
         finally:
             self.seconds[name] = time.monotonic() - started
+
+
+@contextmanager
+def _alone_until_filled(template: Path | None) -> Iterator[None]:
+    """Let the first of several stacks fill the template while the others wait; once it is there nobody waits."""
+    if template is None or template.exists():
+        yield
+        return
+    template.parent.mkdir(parents=True, exist_ok=True)
+    with template.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _worker(number: int, slots: int) -> tuple[str, ...]:

@@ -70,7 +70,9 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def site(browser: Browser, tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Iterator[Site]:
+def site(
+    browser: Browser, tmp_path_factory: pytest.TempPathFactory, repository: Path, empty_metadata: Path
+) -> Iterator[Site]:
     del browser  # without one nothing is started
     home = tmp_path_factory.mktemp("site")
     started_at = datetime.fromtimestamp(time.time() // 300 * 300, UTC) - INTERVALS * timedelta(minutes=5)
@@ -82,6 +84,7 @@ def site(browser: Browser, tmp_path_factory: pytest.TempPathFactory, repository:
         plant,
         AirflowStack(
             home=home / "airflow",
+            template_folder=empty_metadata,
             dags_folder=repository / "dags",
             plugins_folder=repository / "plugins",
             env={

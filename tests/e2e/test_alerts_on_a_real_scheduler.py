@@ -80,7 +80,7 @@ class Floor:
 
 
 @pytest.fixture(scope="module")
-def floor(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Iterator[Floor]:
+def floor(tmp_path_factory: pytest.TempPathFactory, repository: Path, empty_metadata: Path) -> Iterator[Floor]:
     home = tmp_path_factory.mktemp("alerts")
     dags = home / "dags"
     shutil.copytree(repository / "dags", dags, ignore=shutil.ignore_patterns("__pycache__"))
@@ -94,6 +94,7 @@ def floor(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Iterato
         MailCatcher() as mail,
         AirflowStack(
             home=home / "airflow",
+            template_folder=empty_metadata,
             dags_folder=dags,
             plugins_folder=repository / "plugins",
             components=("api-server", "scheduler", "dag-processor", "triggerer"),

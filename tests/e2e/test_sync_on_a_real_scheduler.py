@@ -61,7 +61,7 @@ class Site:
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Iterator[Site]:
+def site(tmp_path_factory: pytest.TempPathFactory, repository: Path, empty_metadata: Path) -> Iterator[Site]:
     home = tmp_path_factory.mktemp("site")
     began_at = datetime.fromtimestamp(time.time() // 300 * 300, UTC) - timedelta(minutes=15)
     plant = SandboxEnvironment()
@@ -71,6 +71,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Iterator
         plant,
         AirflowStack(
             home=home / "airflow",
+            template_folder=empty_metadata,
             dags_folder=repository / "dags",
             plugins_folder=repository / "plugins",
             env={

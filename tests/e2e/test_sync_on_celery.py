@@ -77,7 +77,7 @@ class Site:
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Iterator[Site]:
+def site(tmp_path_factory: pytest.TempPathFactory, repository: Path, empty_metadata: Path) -> Iterator[Site]:
     home = tmp_path_factory.mktemp("cluster")
     began_at = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=15)
     plant = SandboxEnvironment()
@@ -86,6 +86,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Iterator
         plant,
         AirflowStack(
             home=home / "airflow",
+            template_folder=empty_metadata,
             dags_folder=repository / "dags",
             plugins_folder=repository / "plugins",
             workers=len(WORKERS),

@@ -89,7 +89,7 @@ def _play(cases: Sequence[Case], home: Path, seed: int, jobs: int) -> tuple[list
     def work(name: str, queue: deque[Case], *, is_live: bool) -> None:
         if not queue:
             return
-        with open_site(home / name, seed, live=is_live) as site:
+        with open_site(home / name, seed, template=home / "empty-metadata", live=is_live) as site:
             while True:
                 try:
                     case = queue.popleft()

@@ -400,7 +400,7 @@ def _connections(plant: SandboxEnvironment) -> dict[str, dict[str, Any]]:
 
 
 @contextmanager
-def open_site(home: Path, seed: int, *, live: bool = False) -> Iterator[Site]:
+def open_site(home: Path, seed: int, *, template: Path, live: bool = False) -> Iterator[Site]:
     """Start a plant and an Airflow whose schedule never strikes: every sync is one that a case triggers.
 
     On a ``live`` site it strikes every minute, and the DAGs are paused.
@@ -411,6 +411,7 @@ def open_site(home: Path, seed: int, *, live: bool = False) -> Iterator[Site]:
         MailCatcher() as mail,
         AirflowStack(
             home=home / "airflow",
+            template_folder=template,
             dags_folder=REPOSITORY / "dags",
             plugins_folder=REPOSITORY / "plugins",
             env={

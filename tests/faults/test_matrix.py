@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -16,8 +17,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    with open_site(tmp_path_factory.mktemp("faults"), SEED) as opened:
+def site(tmp_path_factory: pytest.TempPathFactory, empty_metadata: Path) -> Iterator[Site]:
+    with open_site(tmp_path_factory.mktemp("faults"), SEED, template=empty_metadata) as opened:
         yield opened
 
 

@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 import pytest
 from airflow.providers.microsoft.mssql.hooks.mssql import MsSqlHook
 from airflow.sdk import Connection
+from airflow.utils.db import initdb
 
 from sandbox.environment import READER, READER_PASSWORD, WRITER_PASSWORD
 from sandbox.sqlserver.database import Database
@@ -34,6 +35,12 @@ MASTERS = {
     "Testsystem_GUID": "TestSystems",
     "User_GUID": "Users",
 }
+
+
+@pytest.fixture(scope="session")
+def metadata() -> None:
+    """Airflow's own database, made once; each test removes what would be in its way."""
+    initdb()
 
 
 @pytest.fixture

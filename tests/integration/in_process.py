@@ -11,7 +11,6 @@ import pytest
 from airflow.dag_processing.dagbag import DagBag
 from airflow.models.dagrun import DagRun
 from airflow.models.variable import Variable
-from airflow.utils.db import initdb
 from airflow.utils.session import create_session
 
 from sandbox.environment import SandboxEnvironment
@@ -56,8 +55,7 @@ class Site:
 
 
 @pytest.fixture(scope="module")
-def bag(repository) -> DagBag:
-    initdb()
+def bag(repository, metadata) -> DagBag:
     bag = DagBag(dag_folder=str(repository / "dags"))
     for dag in bag.dags.values():
         dag.deadline = None  # DAG.test looks a deadline up in the database and has none there

@@ -16,7 +16,6 @@ from airflow.dag_processing.bundles.manager import DagBundlesManager
 from airflow.dag_processing.dagbag import BundleDagBag, sync_bag_to_db
 from airflow.models.dagrun import DagRun
 from airflow.models.variable import Variable
-from airflow.utils.db import initdb
 from airflow.utils.session import create_session
 from fastapi.testclient import TestClient
 from sqlalchemy import event
@@ -53,7 +52,7 @@ def ago(minutes: float) -> datetime:
 
 
 @pytest.fixture(scope="module")
-def airflow(tmp_path_factory, repository) -> Iterator[TestClient]:
+def airflow(tmp_path_factory, metadata) -> Iterator[TestClient]:
     """Airflow's own application with the plugin mounted, an admin and a viewer."""
     passwords = tmp_path_factory.mktemp("auth") / "passwords.json"
     passwords.write_text(json.dumps(PASSWORDS))
@@ -61,7 +60,6 @@ def airflow(tmp_path_factory, repository) -> Iterator[TestClient]:
         patch.setenv("AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS", "admin:admin,vic:viewer")
         patch.setenv("AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE", str(passwords))
         patch.setenv("AIRFLOW__API_AUTH__JWT_SECRET", "a secret of these tests, long enough for HMAC with SHA-512" * 2)
-        initdb()
         DagBundlesManager().sync_bundles_to_db()
         bundle = next(iter(DagBundlesManager().get_all_dag_bundles()))
         sync_bag_to_db(BundleDagBag(bundle.path, bundle_path=bundle.path, bundle_name=bundle.name), bundle.name, None)

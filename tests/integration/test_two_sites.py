@@ -11,7 +11,6 @@ import pytest
 from airflow.dag_processing.dagbag import DagBag
 from airflow.models.dagrun import DagRun
 from airflow.models.variable import Variable
-from airflow.utils.db import initdb
 from airflow.utils.session import create_session
 
 from sandbox.environment import SandboxEnvironment
@@ -53,8 +52,7 @@ def variables(ending: str) -> dict[str, str]:
 
 
 @pytest.fixture
-def sites(repository, tmp_path, monkeypatch) -> Iterator[Sites]:
-    initdb()
+def sites(repository, metadata, tmp_path, monkeypatch) -> Iterator[Sites]:
     monkeypatch.setenv("AIRFLOW__VTE_WATS__SITES", ", ".join(NAMES))
     monkeypatch.setenv("AIRFLOW__VTE_WATS__RETRIES", "0")
     with create_session() as session:

@@ -85,7 +85,7 @@ def processes_of(home):
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory):
+def stack(tmp_path_factory, empty_metadata):
     folder = tmp_path_factory.mktemp("stack")
     (folder / "dags").mkdir()
     (folder / "plugins").mkdir()
@@ -95,6 +95,7 @@ def stack(tmp_path_factory):
     start = now - timedelta(minutes=15 + now.minute % 5, seconds=now.second, microseconds=now.microsecond)
     stack = AirflowStack(
         home=folder / "home",
+        template_folder=empty_metadata,
         dags_folder=folder / "dags",
         plugins_folder=folder / "plugins",
         env={"STACK_TEST_START": start.isoformat()},
