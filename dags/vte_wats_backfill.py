@@ -1,10 +1,10 @@
-"""### History, named runs and dead letters, when somebody asks for it
+"""### History, named runs and dead letters, on request
 
-Trigger it with **from** and **to**, or with **guids**, or with **dead_letters**: one of the three. **plan** refuses a wrong
-form with the reason, counts the runs, and cuts them into slices; the rest is as in `vte_wats_sync`, behind it in every
-queue. What is more than one DAG run transfers continues in the next, which this one triggers at its end.
+Trigger it with **from** and **to**, or with **guids**, or with **dead_letters**: one of the three. **plan** refuses a
+wrong form with the reason, counts the runs, and cuts them into slices; the rest is as in `vte_wats_sync`, which goes
+first in every queue. When it is more than one DAG run processes, **next_part** starts the next at the end.
 
-How far it is and how long it will take stands in the log of **upload** and **trigger_next_part**, and in the Variable
+How far it is and how long it will take is in the log of **upload** and **trigger_next_part**, and in the Variable
 `vte_wats_backfill`. With **dry_run** nothing is posted: the log of **trigger_next_part** and its XCom `summary` say what
 would be shortened, rejected or held, with examples.
 
@@ -13,10 +13,10 @@ would be shortened, rejected or held, with examples.
 | plan failed: *field(s) of the form are wrong* | nothing was started | trigger it again with what the message asks for |
 | plan or extract failed | VTE cannot be read | as in `vte_wats_sync` |
 | upload failed | WATS is away, or rejects many runs for one reason | fix it, then clear the failed tasks: it continues where it was |
-| the run stays *queued* | another backfill is running, or the DAG is paused | wait, or unpause it |
-| fewer runs than planned | named runs are not in VTE | look at the GUIDs |
+| the DAG run stays *queued* | another backfill is running, or the DAG is paused | wait, or unpause it |
+| fewer runs than planned | named runs are not in VTE | check the GUIDs |
 
-Transferring anything again is always safe: a report's id is the run's `Index_GUID`. Time that is done is added to the
+It is always safe to transfer anything again: a report's id is the run's `Index_GUID`. Time that is done is added to the
 coverage, so a backfill closes the gap that a failed interval left.
 """
 

@@ -1,15 +1,15 @@
 """### Every two minutes: does everything work, and who has to know?
 
-**watch** asks VTE and WATS one small question each, and checks lastSync, the failed intervals of the last hour, the
-dead letters, both clocks and the free space. What changed goes out as one mail when a condition opens, a reminder while
-it stays open, and one mail when it closes. What it found stands in the Variable `vte_wats_alerts`.
+**watch** asks VTE and WATS one small question each, and looks at lastSync, the failed intervals of the last hour, the
+dead letters, both clocks and the free space. It sends one mail when a condition opens, a reminder while it stays open,
+and one mail when it closes. What it found is in the Variable `vte_wats_alerts`.
 
 | you see | it means | do |
 |---|---|---|
 | watch is red: *setting(s) are wrong* | the group `alerts` of the Variable `vte_wats` has mistakes, so nobody can be notified | correct each named field |
 | watch warns: *nobody is notified* | no recipients are set | set `alerts.recipients`, and the connection `smtp_default` |
 | watch logs: *not sent, tried again* | the mail server or the target refused | fix `smtp_default`; the next check sends what is due |
-| a mail came | the subject says what; the mail says what to do | do it; the mail that it is solved comes by itself |
+| a mail came | the subject says what; the mail says what to do | do it; a mail follows by itself when it is solved |
 
 It is safe to clear, to pause and to trigger at any time.
 """

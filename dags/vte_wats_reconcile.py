@@ -1,22 +1,22 @@
 """### Once a day: is every run of VTE in WATS?
 
-The five-minute sync reads by time, ten minutes back. A station that was offline for a day, or whose clock was reset to
-1970, commits rows that no such window sees. **plan** lists the run keys of the last `days` days and of all that is dated
-before 2002, where reset clocks start, **compare** asks WATS for them a few seconds at a time, **plan_missing** makes
-slices of what is missing; the rest is as in `vte_wats_sync`. Held runs are tried again too, so that they go through once
-the setting they waited for is there. Last, **verify** takes `sample` runs at random and compares their reports in WATS
-with VTE value by value.
+The five-minute sync reads by time, ten minutes back. A station that was offline for a day, or whose clock showed 1970,
+commits rows that no such window sees. **plan** lists the run keys of the last `days` days and of everything dated
+before 2002, where clocks fall back to. **compare** asks WATS for them, a few seconds at a time. **plan_missing** makes
+slices of what is missing; the rest is as in `vte_wats_sync`. Held runs are tried again too, so that they go through as
+soon as the setting they waited for is there. Last, **verify** takes `sample` runs at random and compares their reports
+in WATS with VTE, value by value.
 
 | you see | it means | do |
 |---|---|---|
 | plan_missing found nothing | every run is in WATS or a dead letter | nothing |
-| runs were uploaded | they came later than the guard band, or an interval failed; the log of plan_missing tells the former apart, and the state counts them (`late_arrivals`) | raise `guard_band_s` as it says if it happens daily |
+| runs were uploaded | they came later than the guard band, or an interval failed; the log of plan_missing says which, and the state counts the late ones (`late_arrivals`) | if it happens daily, raise `guard_band_s` as the log says |
 | compare or upload failed | as in `vte_wats_sync` | as there |
-| verify failed | a report in WATS says something else than its run | its message names run, field and both values; find out who changed it, then `vte_wats_backfill` with the run and **force** |
+| verify failed | a report in WATS differs from its run | its message names run, field and both values; find out who changed it, then trigger `vte_wats_backfill` with the run and **force** |
 | verify counts *outdated* | the run changed in VTE after its upload | `vte_wats_backfill` for the run or its day replaces the report |
 
-Trigger it with **days** = 0 to compare the whole database, for instance after a restore. Named runs and dead letters are
-transferred again by `vte_wats_backfill`.
+Trigger it with **days** = 0 to compare the whole database, for instance after a restore. To transfer named runs or dead
+letters again, trigger `vte_wats_backfill`.
 """
 
 from __future__ import annotations

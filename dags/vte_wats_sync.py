@@ -2,18 +2,18 @@
 
 **plan** asks VTE how many runs each second of the interval holds and cuts it into slices of about `batch_size` runs.
 For every slice **extract** reads the runs, **map_runs** makes WATS reports of them, **upload** posts what WATS does not
-have yet. Once the settings have changed, held runs are tried again. **settle** balances the accounts; only then does
+have yet. After a change of the settings, held runs are tried again. **settle** balances the accounts; only then does
 `lastSync` (Variable `vte_wats_state`) move.
 
 | you see | it means | do |
 |---|---|---|
 | plan or extract failed | VTE cannot be read: network, login, a missing table or column | read the last line of its log: it names the setting or connection; clear the task |
 | upload failed | WATS is away, refuses the token, or rejects many runs for one reason | fix it, then clear the failed tasks: what is in WATS is skipped |
-| plan failed: another database or WATS, a lost or older state | `vte_wats_state` does not belong to what was found | follow one of the choices in its message; one of them is a trigger with **accept_identity** |
+| plan failed: another database or WATS, a lost or older state | `vte_wats_state` does not belong to what was found | follow the choice in its message that fits; one of them is a trigger with **accept_identity** |
 | settle failed, all else green | runs and outcomes do not balance | keep the staging folder, report it |
 | a run is missing in WATS | it is a dead letter, or waits for a setting | look into the `dead_letters` folder: each file says why |
 
-Clearing or re-running any interval is always safe: a report's id is the run's `Index_GUID`, so nothing is doubled.
+It is always safe to clear or re-run an interval: a report's id is the run's `Index_GUID`, so nothing is doubled.
 Trigger with **dry_run** to see what would happen, with **force** to post unchanged reports again. A trigger without a
 logical date syncs from `lastSync` to now.
 """

@@ -1,4 +1,4 @@
-"""The DAGs that carry runs against a plant, run task by task in this process; the metadata database is a file of SQLite."""
+"""The DAGs that transfer runs, on a plant, task by task in this process; the metadata database is a file of SQLite."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ BEGIN_AT = datetime(2026, 3, 2, tzinfo=UTC)  # the start date of the tests
 
 
 class Site:
-    """The DAGs that carry runs against a plant, run task by task."""
+    """The DAGs that transfer runs, on a plant, task by task."""
 
     def __init__(self, plant: SandboxEnvironment, bag: DagBag) -> None:
         self.plant, self._bag = plant, bag
         self.refusal = ""
         for dag_id in ("vte_wats_sync", "vte_wats_reconcile", "vte_wats_backfill"):
             dag = bag.dags[dag_id]
-            for one in dag.tasks:
-                one.retries = 0
+            for task in dag.tasks:
+                task.retries = 0
             dag.get_task("plan").on_failure_callback = [self._note_refusal]
 
     def sync(self, minute: int | None = None, dag_id: str = "vte_wats_sync", **conf: Any) -> str:

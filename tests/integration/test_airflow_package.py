@@ -75,11 +75,11 @@ def test_the_sync_covers_explicit_five_minute_intervals_and_catches_up(bag):
 
 def test_every_task_retries_three_times_with_growing_waits_by_the_errors_class(bag):
     for dag_id in ("vte_wats_sync", "vte_wats_reconcile"):
-        for one in bag.dags[dag_id].tasks:
-            assert one.retries == 3
-            assert one.retry_exponential_backoff == 2.0
-            assert one.max_retry_delay == timedelta(minutes=10)
-            assert isinstance(one.retry_policy, SyncRetryPolicy)
+        for task in bag.dags[dag_id].tasks:
+            assert task.retries == 3
+            assert task.retry_exponential_backoff == 2.0
+            assert task.max_retry_delay == timedelta(minutes=10)
+            assert isinstance(task.retry_policy, SyncRetryPolicy)
 
 
 def test_uploads_share_one_pool_and_the_state_has_one_writer(bag):
@@ -90,10 +90,12 @@ def test_uploads_share_one_pool_and_the_state_has_one_writer(bag):
 
 
 def test_the_live_sync_goes_before_everything_else_that_waits_for_a_slot(bag):
-    lanes = {dag_id: {(one.priority_weight, one.weight_rule) for one in dag.tasks} for dag_id, dag in bag.dags.items()}
-    ((live, rule),) = lanes["vte_wats_sync"]
-    ((reconcile, _),) = lanes["vte_wats_reconcile"]
-    ((backfill, _),) = lanes["vte_wats_backfill"]
+    found = {
+        dag_id: {(task.priority_weight, task.weight_rule) for task in dag.tasks} for dag_id, dag in bag.dags.items()
+    }
+    ((live, rule),) = found["vte_wats_sync"]
+    ((reconcile, _),) = found["vte_wats_reconcile"]
+    ((backfill, _),) = found["vte_wats_backfill"]
     assert live > reconcile > backfill
     assert "absolute" in str(rule).lower()
 

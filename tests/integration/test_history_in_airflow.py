@@ -50,10 +50,10 @@ def test_reading_the_guard_band_again_counts_as_unchanged(site):
     assert sum(counts(site).values()) == sum(site.state["totals"].values())
 
 
-def test_an_outage_leaves_the_runs_that_were_seen_waiting_until_they_are_carried(site):
+def test_an_outage_leaves_the_runs_that_were_seen_waiting_until_they_are_transferred(site):
     site.plant.wats.stop()
     assert site.sync(10) == "failed"
-    waiting = sum(one["runs"] for one in site.history["waiting"])
+    waiting = sum(seen["runs"] for seen in site.history["waiting"])
     assert waiting > 0
     assert "hours" not in site.history
     site.plant.wats.start()
@@ -76,17 +76,17 @@ def test_a_dry_run_leaves_no_history(site):
     assert Variable.get(HISTORY, default_var=None) is None
 
 
-def test_a_damaged_history_begins_anew_and_stops_nothing(site, caplog):
+def test_a_damaged_history_starts_again_and_stops_nothing(site, caplog):
     Variable.set(HISTORY, '{"hours": 3}')
     assert site.sync(10) == "success"
     assert counts(site)["uploaded"] > 0
-    assert "vte_wats_history is damaged and begins anew" in caplog.text
+    assert "the Variable vte_wats_history is damaged" in caplog.text
 
 
 def test_the_number_of_dead_letters_is_kept(site):
     site.plant.db.query("""UPDATE "UutData" SET "Serial" = ''""")
     assert site.sync(10) == "success"
-    assert site.history["letters"] == counts(site)["dead"] > 0
+    assert site.history["dead_letters"] == counts(site)["dead"] > 0
 
 
 # Metrics, over a real socket
@@ -136,6 +136,6 @@ def test_an_outage_shows_in_the_metrics(site, statsd):
     site.plant.wats.stop()
     assert site.sync(10) == "failed"
     metrics = received(statsd)
-    assert metrics["airflow.vte_wats.runs_waiting"] == f"{sum(one['runs'] for one in site.history['waiting'])}|g"
+    assert metrics["airflow.vte_wats.runs_waiting"] == f"{sum(seen['runs'] for seen in site.history['waiting'])}|g"
     assert int(metrics["airflow.vte_wats.requests"].removesuffix("|c")) > 0
     assert "airflow.vte_wats.runs.uploaded" not in metrics

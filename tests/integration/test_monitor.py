@@ -1,4 +1,4 @@
-"""The monitor against real servers on sockets: what it finds, whom it tells, and what it leaves in its Variable."""
+"""The monitor against real servers on sockets: what it finds, whom it notifies, and what it leaves in its Variable."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ class Monitored:
     ) -> None:
         self.plant, self.mail, self.storage = plant, mail, storage
         self._bag, self._monkeypatch = bag, monkeypatch
-        for one in bag.dags["vte_wats_sync"].tasks:
-            one.retries = 0
+        for task in bag.dags["vte_wats_sync"].tasks:
+            task.retries = 0
 
     def set(self, text: str | None = None, **alerts: Any) -> None:
         """Write the settings: recipients and what a test wants beside them, or a whole text."""
@@ -104,12 +104,12 @@ def monitored(bag, tmp_path, monkeypatch) -> Iterator[Monitored]:
         for name, value in plant.environment_variables.items():
             monkeypatch.setenv(name, value)
         monkeypatch.setenv("AIRFLOW_CONN_SMTP_DEFAULT", json.dumps(mail.connection))
-        one = Monitored(plant, mail, bag, f"file://{tmp_path}", monkeypatch)
-        one.set()
-        yield one
+        monitored = Monitored(plant, mail, bag, f"file://{tmp_path}", monkeypatch)
+        monitored.set()
+        yield monitored
 
 
-def test_when_all_is_well_it_remembers_what_it_found_and_tells_nobody(monitored):
+def test_when_all_is_well_it_saves_what_it_found_and_notifies_nobody(monitored):
     assert monitored.sync(5) == "success"
     assert monitored.check(3) == []
     monitor_state = monitored.monitor_state
@@ -143,7 +143,7 @@ def test_wats_down_is_one_mail_and_wats_up_another_that_says_how_long(monitored)
         assert "Missed meanwhile" in form
 
 
-def test_vte_down_is_told_with_the_reason_and_without_the_password(monitored):
+def test_vte_down_is_reported_with_the_reason_and_without_the_password(monitored):
     monitored.plant.vte.stop()
     (opened,) = monitored.check(3)
     assert opened.startswith("PROBLEM: VTE does not answer: ")
@@ -151,29 +151,29 @@ def test_vte_down_is_told_with_the_reason_and_without_the_password(monitored):
     assert all(READER_PASSWORD not in form for form in forms_of(monitored.mail.mails[-1]))
 
 
-def test_a_connection_that_does_not_exist_is_told(monitored, monkeypatch):
+def test_a_connection_that_does_not_exist_is_reported(monitored, monkeypatch):
     monkeypatch.delenv("AIRFLOW_CONN_WATS_DEFAULT")
     (opened,) = monitored.check(2)
     assert opened.startswith("PROBLEM: WATS does not answer: ")
     assert "wats_default" in opened
 
 
-def test_settings_that_are_wrong_are_told_to_the_recipients_in_them(monitored):
+def test_settings_that_are_wrong_are_reported_to_the_recipients_in_them(monitored):
     monitored.set(json.dumps({"source_timezone": "Oslo", "alerts": {"recipients": ["ops@factory.example"]}}))
     (opened,) = monitored.check(2)
     assert opened.startswith("PROBLEM: nothing can run: VW103 2 setting(s) are wrong")
 
 
-def test_a_bucket_that_is_away_is_told(monitored, monkeypatch):
-    monkeypatch.setenv("AIRFLOW_CONN_LETTERS", json.dumps(AWAY))
-    monitored.storage = "s3://letters@vte-wats/x"
+def test_a_bucket_that_is_away_is_reported(monitored, monkeypatch):
+    monkeypatch.setenv("AIRFLOW_CONN_BUCKET", json.dumps(AWAY))
+    monitored.storage = "s3://bucket@vte-wats/x"
     monitored.set(summary_at="00:00")
     (opened,) = monitored.check(2)
     assert opened.startswith("PROBLEM: nothing can run: VW902 the storage cannot be read: ")
     assert monitored.monitor_state.vte.ok
 
 
-def test_lag_is_told_with_the_runs_that_wait_and_closes_once_they_are_carried(monitored):
+def test_lag_is_reported_with_the_runs_that_wait_and_closes_once_they_are_transferred(monitored):
     assert monitored.sync(5) == "success"
     monitored.set(lag_limit_s=3_600)
     (opened,) = monitored.check(2)
@@ -189,23 +189,23 @@ def test_lag_is_told_with_the_runs_that_wait_and_closes_once_they_are_carried(mo
     assert monitored.check(2)[0].startswith("SOLVED after ")
 
 
-def test_what_was_carried_behind_a_hole_does_not_wait(monitored):
+def test_what_was_transferred_behind_a_gap_does_not_wait(monitored):
     assert monitored.sync(5) == "success"
     state = State.model_validate_json(Variable.get(SITE.state_variable))
     behind = Interval(from_at=BEGIN_AT + timedelta(minutes=9), to_at=datetime.now(UTC))
-    holed = state.model_copy(update={"coverage": (*state.coverage, behind)})
-    Variable.set(SITE.state_variable, holed.model_dump_json(by_alias=True))
+    with_gap = state.model_copy(update={"coverage": (*state.coverage, behind)})
+    Variable.set(SITE.state_variable, with_gap.model_dump_json(by_alias=True))
     monitored.check()
     assert monitored.monitor_state.waiting.runs > 0
     assert "2026-03-02T01:04:00" <= monitored.monitor_state.waiting.newest_local < "2026-03-02T01:09:00"
 
 
-def test_dead_letters_and_held_groups_are_told(monitored):
-    letters = DeadLetters(UPath(monitored.storage))
+def test_dead_letters_and_held_groups_are_reported(monitored):
+    dead_letters = DeadLetters(UPath(monitored.storage))
     now_at = datetime.now(UTC)
     for number in range(3):
-        letters.put(a_run(number), DeadLetterKind.DEAD, "serial must not be blank", "serial is blank", now_at)
-    letters.put(a_run(10), DeadLetterKind.HELD, "no process", "unmapped test plan '<b>A</b>'", now_at)
+        dead_letters.put(a_run(number), DeadLetterKind.DEAD, "serial must not be blank", "serial is blank", now_at)
+    dead_letters.put(a_run(10), DeadLetterKind.HELD, "no process", "unmapped test plan '<b>A</b>'", now_at)
     monitored.set(dead_letters_per_hour=3)
     subjects = monitored.check(2)
     assert sorted(subject.partition(";")[0] for subject in subjects) == [
@@ -213,7 +213,7 @@ def test_dead_letters_and_held_groups_are_told(monitored):
         "PROBLEM: 3 dead letters in the last hour",
     ]
     assert all("<b>A" not in forms_of(mail)[1] for mail in monitored.mail.mails)
-    letters.remove(a_run(10).index_guid)
+    dead_letters.remove(a_run(10).index_guid)
     assert [subject.partition(" after")[0] for subject in monitored.check(2)] == ["SOLVED"]
 
 
@@ -243,10 +243,10 @@ def test_the_summary_comes_once_a_day_with_the_counts_of_the_day_before(monitore
     (subject,) = monitored.check(3)
     assert "7 runs tested" in subject
     assert monitored.monitor_state.summary_day is not None
-    assert re.search(r"Letters there now +none", forms_of(monitored.mail.mails[-1])[0])
+    assert re.search(r"Dead letters now +none", forms_of(monitored.mail.mails[-1])[0])
 
 
-def test_the_failed_task_is_noted_and_told(monitored):
+def test_the_failed_task_is_saved_and_reported(monitored):
     monitored.plant.wats.stop()
     assert monitored.sync(5) == "failed"
     noted = json.loads(Variable.get(SITE.failure_variable))
@@ -256,14 +256,14 @@ def test_the_failed_task_is_noted_and_told(monitored):
     assert noted["reason"][:60] in " ".join(forms_of(monitored.mail.mails[-1])[0].split())
 
 
-def test_a_missed_deadline_is_one_mail_an_outage_and_none_for_what_was_carried(monitored):
+def test_a_missed_deadline_is_one_mail_an_outage_and_none_for_what_was_transferred(monitored):
     assert monitored.sync(5) == "success"
-    assert monitored.miss(5) == "carried by another sync meanwhile"
-    assert monitored.miss(10).startswith("told: [vte-wats] LATE: the sync of ")
-    assert monitored.miss(15) == "the same outage as scheduled__10, told already"
+    assert monitored.miss(5) == "transferred by another sync meanwhile"
+    assert monitored.miss(10).startswith("sent: [vte-wats] LATE: the sync of ")
+    assert monitored.miss(15) == "the same outage as scheduled__10, people are notified already"
     assert monitored.check() == []
     assert monitored.sync(15) == "success"
-    assert monitored.miss(20).startswith("told: ")
+    assert monitored.miss(20).startswith("sent: ")
     assert len(monitored.mail.mails) == 2
 
 
@@ -302,7 +302,7 @@ def test_what_is_missed_while_a_mail_is_on_its_way_is_not_forgotten(monitored, m
     assert noted.notified_at is not None
 
 
-def test_a_missed_deadline_that_cannot_be_told_is_told_by_the_monitor_once(monitored):
+def test_a_missed_deadline_that_cannot_be_reported_is_reported_by_the_monitor_once(monitored):
     monitored.mail.refuses = True
     assert monitored.miss(5).startswith("not sent, the monitor tries again: ")
     monitored.mail.refuses = False

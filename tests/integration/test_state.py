@@ -34,7 +34,7 @@ def test_the_first_sync_names_source_and_target_and_the_next_ones_go_on(site):
 def test_an_empty_interval_costs_two_tasks_and_extends_coverage(site):
     assert site.sync(60) == "success"
     with create_session() as session:
-        states = {one.task_id: str(one.state) for one in session.query(TaskInstance)}
+        states = {task.task_id: str(task.state) for task in session.query(TaskInstance)}
     ran = {task_id for task_id, state in states.items() if state == "success"}
     assert ran == {"plan", "settle"}
     assert {states[task_id] for task_id in states.keys() - ran} == {"skipped"}
@@ -46,7 +46,7 @@ def stored() -> str | None:
 
 
 def refused(site: Site, words: str, **given: Any) -> bool:
-    """Sync, and tell whether plan stopped with these words and left the state alone."""
+    """Sync; return whether plan stopped with these words and left the state alone."""
     before = stored()
     ended = site.sync(**given)
     assert words in site.refusal
@@ -82,13 +82,13 @@ def test_another_wats_stops(site, monkeypatch):
     assert refused(site, "another WATS than the one synced to so far: localhost; so far 127.0.0.1", minute=10)
 
 
-def test_a_lost_state_stops_and_begins_anew_when_accepted(site):
+def test_a_lost_state_stops_and_starts_again_when_accepted(site):
     assert site.sync(5) == "success"
-    began = site.state["started"]
+    started = site.state["started"]
     Variable.delete(STATE)
     assert refused(site, "vte_wats_state is lost", minute=10)
     assert site.sync(accept_identity=True) == "success"
-    assert site.state["started"] > began
+    assert site.state["started"] > started
     assert datetime.now(UTC) - datetime.fromisoformat(site.state["lastSync"]) < timedelta(minutes=30)
     assert site.state["totals"]["unchanged"] > 0
     assert site.sync(15) == "success"
@@ -130,7 +130,7 @@ def test_a_dry_run_leaves_no_trace_that_a_later_sync_would_miss(site):
     assert site.sync(10) == "success"
 
 
-def test_the_daily_comparison_begins_no_state(site):
+def test_the_daily_comparison_starts_no_state(site):
     assert site.sync(dag_id="vte_wats_reconcile", days=0) == "success"
     assert stored() is None
     assert site.sync(5) == "success"
@@ -169,7 +169,7 @@ def test_what_the_comparison_finds_too_late_is_counted_beyond_the_guard_band(sit
         )
     assert site.sync(dag_id="vte_wats_reconcile", days=0) == "success"
     assert site.state["late_arrivals"]["late"] == {"1800": 1}
-    assert site.sync(dag_id="vte_wats_reconcile", days=0) == "success"  # dead letters by now, for want of a serial
+    assert site.sync(dag_id="vte_wats_reconcile", days=0) == "success"  # dead letters by now: they have no serial
     assert site.state["late_arrivals"]["late"] == {"1800": 1}
 
 
@@ -179,7 +179,7 @@ def test_the_daily_comparison_finds_runs_of_clocks_that_fell_back(site, tmp_path
     row = {"Index_GUID": reset, "Timestamp": datetime(2000, 1, 1, 0, 3), "Result": 1}
     site.plant.db.insert_rows({"IndexData": [row]})
     assert site.sync(dag_id="vte_wats_reconcile", days=7) == "success"
-    assert (tmp_path / "dead_letters" / f"{reset}.json").exists()  # for want of a serial
+    assert (tmp_path / "dead_letters" / f"{reset}.json").exists()  # it has no serial
 
 
 def test_settings_that_change_during_a_sync_give_held_runs_a_try_at_the_next(site, bag, monkeypatch):
@@ -197,7 +197,7 @@ def test_settings_that_change_during_a_sync_give_held_runs_a_try_at_the_next(sit
     assert site.state["settings_hash"] != before
 
 
-def test_a_letter_that_goes_is_counted_in_the_state(site):
+def test_a_dead_letter_that_is_removed_is_counted_in_the_state(site):
     site.plant.db.query('UPDATE "UutData" SET "Serial" = NULL')
     assert site.sync(10) == "success"
     dead = site.state["totals"]["dead"]
@@ -209,7 +209,7 @@ def test_a_letter_that_goes_is_counted_in_the_state(site):
     assert (site.state["totals"]["uploaded"], site.state["redriven"]) == (dead, dead)
 
 
-def test_a_state_that_disappears_during_a_sync_is_not_begun_again(site, bag):
+def test_a_state_that_disappears_during_a_sync_is_not_started_again(site, bag):
     assert site.sync(5) == "success"
     plan = bag.dags["vte_wats_sync"].get_task("plan")
     plan.on_success_callback = [lambda _: Variable.delete(STATE)]

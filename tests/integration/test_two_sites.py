@@ -34,21 +34,21 @@ class Sites:
         """Sync the interval that ends then."""
         return self.run("sync", name, BEGIN_AT + timedelta(minutes=minute))
 
-    def letters(self, name: str) -> set[str]:
+    def dead_letters(self, name: str) -> set[str]:
         return {path.stem for path in (self._storage / name).glob("dead_letters/*.json")}
 
     def folders(self) -> set[str]:
         return {path.name for path in self._storage.iterdir()} if self._storage.exists() else set()
 
     def everything_of(self, name: str) -> tuple[object, ...]:
-        """All that a site leaves behind: its Variables, its letters, what its WATS was sent."""
+        """All that a site leaves behind: its Variables, its dead letters, what its WATS was sent."""
         plant = self.plants[name]
-        return variables(name), self.letters(name), plant.receipts, len(list(plant.wats.log))
+        return variables(name), self.dead_letters(name), plant.receipts, len(list(plant.wats.log))
 
 
 def variables(ending: str) -> dict[str, str]:
     with create_session() as session:
-        return {one.key: one.get_val() for one in session.query(Variable) if one.key.endswith(ending)}
+        return {stored.key: stored.get_val() for stored in session.query(Variable) if stored.key.endswith(ending)}
 
 
 @pytest.fixture
@@ -98,15 +98,15 @@ def test_one_site_fails_and_the_other_goes_on(sites):
     assert sites.plants["bergen"].receipts == dict.fromkeys(sites.plants["bergen"].source, 1)
 
 
-def test_dead_letters_are_kept_and_driven_again_by_site(sites):
+def test_dead_letters_are_kept_and_redriven_by_site(sites):
     for name, plant in sites.plants.items():
         plant.db.query('UPDATE "UutData" SET "Serial" = \'\'')
         assert sites.sync(name, 5) == "success"
-        assert sites.letters(name) == sites.plants[name].source
+        assert sites.dead_letters(name) == sites.plants[name].source
         plant.db.query('UPDATE "UutData" SET "Serial" = "Uut_GUID"')
     before = sites.everything_of("bergen")
     assert sites.run("backfill", "oslo", dead_letters="all") == "success"
-    assert sites.letters("oslo") == set()
+    assert sites.dead_letters("oslo") == set()
     assert sites.plants["oslo"].receipts == dict.fromkeys(sites.plants["oslo"].source, 1)
     assert sites.everything_of("bergen") == before
 

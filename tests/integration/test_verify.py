@@ -27,7 +27,7 @@ def compare(site: Site, **conf: int) -> str:
 
 
 @pytest.fixture
-def told(bag) -> list[str]:
+def reasons(bag) -> list[str]:
     """What verify failed with."""
     messages: list[str] = []
     verify = bag.dags[RECONCILE].get_task("verify")
@@ -43,16 +43,16 @@ def test_reports_equal_their_runs_after_a_sync(site):
     assert verified() == {"equal": reports, "outdated": 0, "altered": 0, "absent": 9 - reports}
 
 
-def test_a_report_that_was_altered_in_wats_fails_the_comparison_by_name(site, told):
+def test_a_report_that_was_altered_in_wats_fails_the_comparison_by_name(site, reasons):
     assert site.sync(15) == "success"
     report = site.plant.wats.store.reports()[0]
     report["result"] = "P" if report["result"] == "F" else "F"
     site.plant.wats.store.receive(json.dumps(report).encode())
     assert compare(site) == "failed"
-    assert "1 of " in told[0]
-    assert report["id"] in told[0]
-    assert "result: " in told[0]
-    assert "vte_wats_backfill" in told[0]
+    assert "1 of " in reasons[0]
+    assert report["id"] in reasons[0]
+    assert "result: " in reasons[0]
+    assert "vte_wats_backfill" in reasons[0]
 
 
 def test_a_sample_of_none_asks_wats_nothing_about_content(site):
@@ -60,7 +60,7 @@ def test_a_sample_of_none_asks_wats_nothing_about_content(site):
     assert compare(site, sample=0) == "success"
     assert site.plant.wats.log.find("GET", "/api/Report/Wsjf/") == []
     with create_session() as session:
-        states = {one.task_id: str(one.state) for one in session.query(TaskInstance).filter_by(dag_id=RECONCILE)}
+        states = {task.task_id: str(task.state) for task in session.query(TaskInstance).filter_by(dag_id=RECONCILE)}
     assert states["verify"] == "success"
 
 

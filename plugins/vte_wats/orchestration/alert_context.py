@@ -22,7 +22,7 @@ def alert_context(site: Site, zone: ZoneInfo, monitor_state: MonitorState, state
     return AlertContext(site, datetime.now(UTC), zone, monitor_state, state, failure, links_for(site, failure))
 
 
-def links_for(site: Site, failure: TaskFailure | None = None, run_id: str | None = None) -> list[tuple[str, str]]:
+def links_for(site: Site, failure: TaskFailure | None = None, dag_run_id: str | None = None) -> list[tuple[str, str]]:
     """Return (label, address) of the sync DAG, or one DAG run of it, and of the task that failed.
 
     There are none when the deployment does not say where its UI is.
@@ -34,7 +34,9 @@ def links_for(site: Site, failure: TaskFailure | None = None, run_id: str | None
     dag = f"{base}/dags/{site.dag_id('sync')}"
     links = [
         page,
-        ("Airflow: the sync", dag) if run_id is None else ("Airflow: this DAG run", f"{dag}/runs/{quote(run_id)}"),
+        ("Airflow: the sync", dag)
+        if dag_run_id is None
+        else ("Airflow: this DAG run", f"{dag}/runs/{quote(dag_run_id)}"),
     ]
     if failure is not None:
         dag_run = f"{base}/dags/{failure.dag_id}/runs/{quote(failure.dag_run_id)}"

@@ -44,7 +44,7 @@ BACKFILL_FORM = {
         format="date-time",
         title="To",
         section="A time range",
-        description="The instant before which they end.",
+        description="The first instant after them.",
     ),
     "guids": Param(
         [],
@@ -68,7 +68,7 @@ BACKFILL_FORM = {
         maximum=1_000,
         title="Batch size",
         section="How",
-        description="Runs a slice aims at; empty: the setting batch_size.",
+        description="Runs per slice, about; empty: the setting batch_size.",
     ),
     **transfer_params(dry_run="Read, map and compare, but post nothing.", section="How"),
 }
@@ -82,11 +82,11 @@ class TriggerNextPart(TriggerDagRunOperator):
 
 @task
 def plan(site_name: str, slices_per_part: int) -> list[dict[str, Any]]:
-    """Plan the whole backfill when it starts, and the part of this DAG run; refuse a wrong form before all that."""
+    """Plan the whole backfill when it starts, and the part of this DAG run; refuse a wrong form first."""
     from vte_wats.backfill.request import read_request
     from vte_wats.orchestration.backfill_progress import change_progress, read_progress
     from vte_wats.orchestration.handover import BackfillCourse, Handover, Planned
-    from vte_wats.orchestration.resources import open_source, read_settings, storage_of
+    from vte_wats.orchestration.resources import open_vte, read_settings, storage_of
     from vte_wats.orchestration.variables import BACKFILL, Variables
     from vte_wats.orchestration.verified_state import verified_state
     from vte_wats.storage.dead_letters import DeadLetters
@@ -99,18 +99,18 @@ def plan(site_name: str, slices_per_part: int) -> list[dict[str, Any]]:
     request = read_request(context["params"], now_at, settings)
     settings = settings.model_copy(update={"batch_size": request.batch_size})
     dead_letters = DeadLetters(storage_of(site, settings))
-    with open_source(site, settings) as source:
-        state = verified_state(context, site, source.identity(), settings)
+    with open_vte(site, settings) as vte:
+        state = verified_state(context, site, vte.identity(), settings)
         continued = (context["dag_run"].conf or {}).get(CONTINUED)
         if continued:
             course = BackfillCourse.model_validate(continued)
         else:
-            parts = _parts(request, source, dead_letters, settings, slices_per_part * request.batch_size)
+            parts = _parts(request, vte, dead_letters, settings, slices_per_part * request.batch_size)
             course = BackfillCourse(parts=tuple(parts), number=1)
         if course.number == 1 or read_progress(context, site) is None:
             Variables(site).save(BACKFILL, _progress(context, site, request, course, now_at))
         part = course.parts[course.number - 1]
-        planned = None if request.window is None else plan_window(source, settings, part.window)
+        planned = None if request.window is None else plan_window(vte, settings, part.window)
     window = None if planned is None else planned.window
     Handover(planned=Planned.by(context, state, settings, window), course=course).push(context)
     progress = change_progress(context, site, lambda known: known.with_part(course.number, now_at))
@@ -165,14 +165,14 @@ def _form(context: Any) -> dict[str, Any]:
 
 
 def _parts(
-    request: Request, source: RunSource, dead_letters: DeadLetters, settings: Settings, runs_per_part: int
+    request: Request, vte: RunSource, dead_letters: DeadLetters, settings: Settings, runs_per_part: int
 ) -> Sequence[Part]:
     from vte_wats.backfill.request import parts_of_guids, parts_of_time
     from vte_wats.intervals.dst import local_ranges
 
     if request.window is None:
         return parts_of_guids(_named(request, dead_letters, starts=True), runs_per_part)
-    hours = list(source.run_hours(local_ranges(request.window, settings.zone)))
+    hours = list(vte.run_hours(local_ranges(request.window, settings.zone)))
     return parts_of_time(request.window, hours, settings.zone, runs_per_part)
 
 

@@ -45,7 +45,7 @@ def dag_arguments(site: Site, options: DagOptions, docstring: str | None) -> dic
 
 
 def task_arguments(site: Site, options: DagOptions, priority: Priority) -> dict[str, Any]:
-    """Return the ``default_args`` of a DAG: its priority, how often a failed task is tried again, and who notes why."""
+    """Return the ``default_args`` of a DAG: its priority, its further tries, and the callback that saves a failure."""
     failed = save_failure(site)
     return {
         "retries": options.retries,

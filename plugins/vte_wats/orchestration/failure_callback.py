@@ -1,4 +1,4 @@
-"""Saving why a task failed, where the mails find it: the reason of the last failure of a site."""
+"""The callback of every failed try: it saves the reason of a site's last failure, where the mails find it."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from vte_wats.alerting.task_failure import TaskFailure, one_line, replaces
 from vte_wats.config.sites import Site
-from vte_wats.orchestration.variables import LAST_FAILURE, Variables
 
 
 def save_failure(site: Site) -> Callable[[Any], None]:
-    """Return the callback for failed tries of the site's tasks."""
+    """Return the callback for failed tries of the site's tasks; it imports when it runs, not at parsing."""
 
     def failed(context: Any) -> None:
+        from vte_wats.alerting.task_failure import TaskFailure, one_line, replaces
+        from vte_wats.orchestration.variables import LAST_FAILURE, Variables
+
         ti = context["ti"]
         failure = TaskFailure(
             dag_id=ti.dag_id,

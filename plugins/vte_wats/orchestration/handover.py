@@ -26,7 +26,7 @@ class _Model(BaseModel):
 
 
 class BackfillCourse(_Model):
-    """Every part of a backfill, and the number of the one that this DAG run transfers, from 1."""
+    """Every part of a backfill, and the number of the part that this DAG run processes, from 1."""
 
     parts: tuple[Part, ...]
     number: int
@@ -54,7 +54,7 @@ class Planned(_Model):
         window: Interval | None = None,
         snapshot: PlanSnapshot | None = None,
     ) -> Self:
-        """Return what the plan of the DAG run at hand leaves."""
+        """Return what the plan of this DAG run leaves."""
         return cls(
             state=state.model_copy(update={"coverage": (), "totals": {}, "settled": ()}),
             settings_hash=settings.fingerprint,
@@ -65,7 +65,7 @@ class Planned(_Model):
 
 
 class Handover(_Model):
-    """What one task leaves for the tasks behind it, and for later DAG runs."""
+    """What one task leaves for the tasks after it, and for later DAG runs."""
 
     planned: Planned | None = Field(None, description="Left by plan.")
     coverage: State | None = Field(None, description="Left by reconcile's plan: the coverage as it was then.")
@@ -76,7 +76,7 @@ class Handover(_Model):
     receipt: Mapping[str, Any] | None = Field(None, description="Left by settle: what State.receipt gave.")
 
     def push(self, context: Any) -> None:
-        """Leave it under the task at hand; a later try of the task replaces it."""
+        """Leave it under the task that is running; a later try of the task replaces it."""
         plain = self.model_dump(mode="json", by_alias=True, exclude_defaults=True)
         context["ti"].xcom_push(key=KEY, value=plain)
 

@@ -1,6 +1,6 @@
 """What a site measures of itself, through Airflow's own StatsD or OpenTelemetry. docs/metrics.md lists the names.
 
-StatsD knows no tags, so that a named site's metrics carry its name in theirs: ``vte_wats_oslo.runs.uploaded``.
+StatsD knows no tags, so a named site's metrics have its name in theirs: ``vte_wats_oslo.runs.uploaded``.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def transferred(site: Site, counts: Mapping[str, Any]) -> None:
 
 
 def settled(site: Site, state: State, history: History, now_at: datetime) -> None:
-    """Tell how far behind the site is, and how long the uploads of the last hours took."""
+    """Send how far behind the site is, and how long the uploads of the last hours took."""
     stats.gauge(_name(site, "lag_s"), max(0.0, (now_at - state.last_sync).total_seconds()))
     stats.gauge(_name(site, "runs_waiting"), history.runs_waiting(state))
     stats.gauge(_name(site, "gaps"), len(state.gaps()))

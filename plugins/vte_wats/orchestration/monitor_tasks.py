@@ -86,7 +86,7 @@ def measure(site: Site, sync_schedule: str, since_at: datetime) -> Measures:
         state = read_state(site, since_at)
     except VteWatsError as exc:
         return replace(measures, setup_problem=str(exc))
-    return _source(replace(measures, state=state), site, settings, since_at)
+    return _vte(replace(measures, state=state), site, settings, since_at)
 
 
 def _measured_with(measures: Measures, site: Site, settings: Settings) -> Measures:
@@ -107,20 +107,20 @@ def _measured_with(measures: Measures, site: Site, settings: Settings) -> Measur
     return measures
 
 
-def _source(measures: Measures, site: Site, settings: Settings, since_at: datetime) -> Measures:
+def _vte(measures: Measures, site: Site, settings: Settings, since_at: datetime) -> Measures:
     from vte_wats.alerting.monitor_state import ServerCheck, Waiting
     from vte_wats.intervals.dst import local_ranges
     from vte_wats.intervals.wall_clock import merge_ranges
-    from vte_wats.orchestration.resources import open_source
+    from vte_wats.orchestration.resources import open_vte
     from vte_wats.state.coverage import State
 
     state = measures.state or State(since_at=since_at)
     left = state.left_to_do(measures.now_at - timedelta(seconds=settings.settle_delay_s))
-    ranges = merge_ranges([one for window in left for one in local_ranges(window, settings.zone)])
+    ranges = merge_ranges([local for interval in left for local in local_ranges(interval, settings.zone)])
     try:
-        with open_source(site, settings) as source:
+        with open_vte(site, settings) as vte:
             asked_s, asked_at = time.perf_counter(), datetime.now(UTC)
-            found = source.waiting_runs(ranges)
+            found = vte.waiting_runs(ranges)
             took_s = time.perf_counter() - asked_s
     except _UNREACHABLE as exc:
         return replace(measures, vte=ServerCheck(ok=False, problem=_first_line(exc)))
@@ -148,16 +148,16 @@ def _wats(site: Site) -> ServerCheck:
 
 
 def _failed_syncs(site: Site, sync_schedule: str, now_at: datetime) -> int:
-    """Count the scheduled intervals of the last hour whose run failed; the API is asked by their logical dates."""
+    """Count the scheduled intervals of the last hour whose DAG run failed; the API is asked by their logical dates."""
     from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
     ends = croniter(sync_schedule, now_at)
     since_at = now_at - timedelta(hours=1)
-    begins: list[datetime] = []
-    while len(begins) < 61 and (started_at := ends.get_prev(datetime)) > since_at:
-        begins.append(started_at.astimezone(UTC))
+    starts: list[datetime] = []
+    while len(starts) < 61 and (started_at := ends.get_prev(datetime)) > since_at:
+        starts.append(started_at.astimezone(UTC))
     return (
-        RuntimeTaskInstance.get_dr_count(site.dag_id("sync"), logical_dates=begins, states=["failed"]) if begins else 0
+        RuntimeTaskInstance.get_dr_count(site.dag_id("sync"), logical_dates=starts, states=["failed"]) if starts else 0
     )
 
 
@@ -172,45 +172,46 @@ def summarise(site: Site, summary_at: str, around: AlertContext, send: Any) -> M
         return monitor_state
     totals = {outcome.value: runs for outcome, runs in (around.state.totals if around.state else {}).items()}
     try:
-        counts, letters = _day(site, day, around.zone)
+        counts, dead_letters = _day(site, day, around.zone)
         since = {
-            one: max(0, totals.get(one.value, 0) - monitor_state.summary_totals.get(one.value, 0)) for one in Outcome
+            outcome: max(0, totals.get(outcome.value, 0) - monitor_state.summary_totals.get(outcome.value, 0))
+            for outcome in Outcome
         }
-        send(summary(day, counts, since, letters, around))
+        send(summary(day, counts, since, dead_letters, around))
     except Exception as exc:  # noqa: BLE001 -- VTE, the storage or the mail server is away, each in its own words
         log.error("%s the summary of %s is tried again at the next check: %s", VW903, day, exc)  # noqa: TRY400
         return monitor_state
     return monitor_state.model_copy(update={"summary_day": day, "summary_totals": totals})
 
 
-def day_to_sum_up(local: datetime, summary_at: str, told: date | None) -> date | None:
-    """Return the day whose summary is due at a wall-clock time, ``None`` when ``told`` is that day.
+def day_to_sum_up(local: datetime, summary_at: str, summed_up: date | None) -> date | None:
+    """Return the day whose summary is due at a wall-clock time, ``None`` when ``summed_up`` is that day.
 
     Until the hour has come, the summary that was due yesterday counts: no check may have come between that hour and
     midnight. The first summary of all waits for its hour.
     """
     has_come = f"{local:%H:%M}" >= summary_at
     day = local.date() - timedelta(days=1 if has_come else 2)
-    return None if told == day or (told is None and not has_come) else day
+    return None if summed_up == day or (summed_up is None and not has_come) else day
 
 
 def _day(site: Site, day: Any, zone: ZoneInfo) -> tuple[dict[tuple[str, str], int], dict[str, int]]:
-    """Return the day's runs in VTE by product and result, and how many letters there are of each kind."""
+    """Return the day's runs in VTE by product and result, and how many dead letters there are of each kind."""
     from vte_wats.intervals.dst import local_ranges
-    from vte_wats.orchestration.resources import open_source, read_settings, storage_of
+    from vte_wats.orchestration.resources import open_vte, read_settings, storage_of
     from vte_wats.storage.dead_letters import DeadLetters
     from vte_wats.sync.plan import window_of
 
     settings = read_settings(site)
-    begins_at = datetime(day.year, day.month, day.day, tzinfo=zone)
-    window = window_of(begins_at, begins_at + timedelta(days=1), 0, 0)
+    starts_at = datetime(day.year, day.month, day.day, tzinfo=zone)
+    window = window_of(starts_at, starts_at + timedelta(days=1), 0, 0)
     counts: Counter[tuple[str, str]] = Counter()
-    with open_source(site, settings) as source:
-        for (product, code), runs in source.day_counts(local_ranges(window, zone)).items():
+    with open_vte(site, settings) as vte:
+        for (product, code), runs in vte.day_counts(local_ranges(window, zone)).items():
             result = settings.result_codes.get(code) if code is not None else None
             counts[product, result.value if result else f"code {code}"] += runs
-    letters = Counter(head.kind.value for head in DeadLetters(storage_of(site, settings)).headers())
-    return dict(counts), dict(letters)
+    dead_letters = Counter(header.kind.value for header in DeadLetters(storage_of(site, settings)).headers())
+    return dict(counts), dict(dead_letters)
 
 
 def _first_line(exc: Exception) -> str:

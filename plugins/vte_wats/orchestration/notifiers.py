@@ -33,7 +33,7 @@ _SEVEN_BIT = SMTP.clone(cte_type="7bit", linesep="\n", max_line_length=200)
 
 
 class _TwoFormsHook(SmtpHook):
-    """Airflow's hook, whose mails carry the plain text beside the HTML."""
+    """Airflow's hook, whose mails hold the plain text beside the HTML."""
 
     def __init__(self, text: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -114,7 +114,7 @@ def sender(alerts: AlertSettings) -> Callable[[Notification], None]:
                 notifier.notify({})
             except Exception as exc:  # noqa: BLE001 -- whatever keeps a message from going; SMTP alone has dozens
                 problems.append(f"{type(notifier).__name__}: {type(exc).__name__}: {exc}")
-                log.error("%s one channel failed: %s", VW909, problems[-1])  # noqa: TRY400 -- the text says it, a stack says no more
+                log.error("%s one channel failed: %s", VW909, problems[-1])  # noqa: TRY400 -- the text says it, a stack adds nothing
         if len(problems) == len(notifiers):
             raise RetriableError(VW601, "; ".join(problems))
 

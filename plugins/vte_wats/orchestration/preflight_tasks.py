@@ -13,27 +13,27 @@ from vte_wats.config.sites import Site
 log = logging.getLogger(__name__)
 
 
-@task
-def vte(site_name: str) -> dict[str, Any]:
+@task(task_id="vte")
+def examine_vte(site_name: str) -> dict[str, Any]:
     """Examine the source database, and fail when something is wrong with it."""
-    from vte_wats.orchestration.resources import open_source, read_settings
+    from vte_wats.orchestration.resources import open_vte, read_settings
     from vte_wats.preflight import examine, report
 
     site = Site(site_name)
     settings = read_settings(site)
-    with open_source(site, settings) as source:
-        identity, server_now_at = source.identity()
+    with open_vte(site, settings) as vte:
+        identity, server_now_at = vte.identity()
         skew_s = (server_now_at - datetime.now(UTC)).total_seconds()
-        return report(examine(identity, source.facts(), skew_s, settings), log)
+        return report(examine(identity, vte.facts(), skew_s, settings), log)
 
 
-@task
-def wats(site_name: str) -> dict[str, Any]:
+@task(task_id="wats")
+def examine_wats(site_name: str) -> dict[str, Any]:
     """Examine WATS, and fail when it does not know a process that the settings name."""
     from vte_wats.orchestration.resources import open_wats, read_settings
     from vte_wats.preflight import examine_processes, report
 
     site = Site(site_name)
     settings = read_settings(site)
-    with open_wats(site, settings) as session:
-        return report(examine_processes(session.process_codes(), settings), log)
+    with open_wats(site, settings) as wats:
+        return report(examine_processes(wats.process_codes(), settings), log)

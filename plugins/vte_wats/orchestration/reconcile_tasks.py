@@ -18,7 +18,7 @@ def plan(site_name: str) -> list[str]:
     from vte_wats.intervals.dst import local_ranges
     from vte_wats.intervals.wall_clock import everything_until, with_reset_clocks
     from vte_wats.orchestration.handover import Handover, Planned
-    from vte_wats.orchestration.resources import open_source, read_settings
+    from vte_wats.orchestration.resources import open_vte, read_settings
     from vte_wats.orchestration.task_context import staging
     from vte_wats.orchestration.verified_state import verified_state
     from vte_wats.reconcile.compare import sample_of
@@ -33,9 +33,9 @@ def plan(site_name: str) -> list[str]:
     window = window_of(now_at - timedelta(days=days), now_at, 0, settings.settle_delay_s)
     recent = with_reset_clocks(local_ranges(window, settings.zone))
     ranges = recent if days else everything_until(window.to_at, settings.zone)
-    with open_source(site, settings) as source:
-        state = verified_state(context, site, source.identity(), settings)
-        batches = stage_keys(source, lambda name: staging(site, settings, name), ranges)
+    with open_vte(site, settings) as vte:
+        state = verified_state(context, site, vte.identity(), settings)
+        batches = stage_keys(vte, lambda name: staging(site, settings, name), ranges)
     guids = (guid for name in batches for guid in staged_guids(staging(site, settings, name)))
     sample = sample_of(guids, context["params"]["sample"], context["dag_run"].run_id)
     # The coverage as it is now: whatever is done meanwhile says nothing about this comparison.
@@ -84,7 +84,7 @@ def plan_missing(site_name: str, batches: Any) -> list[dict[str, Any]]:
 def verify(site_name: str) -> dict[str, int]:
     """Compare the sampled runs with their reports in WATS, value by value."""
     from vte_wats.orchestration.handover import Handover
-    from vte_wats.orchestration.resources import open_source, open_wats, read_settings, storage_of
+    from vte_wats.orchestration.resources import open_vte, open_wats, read_settings, storage_of
     from vte_wats.orchestration.task_context import staging
     from vte_wats.reconcile.compare import refuse_altered
     from vte_wats.reconcile.compare import verify as verify_sample
@@ -101,8 +101,8 @@ def verify(site_name: str) -> dict[str, int]:
     if not sample:
         return {"equal": 0, "outdated": 0, "altered": 0, "absent": 0}
     staged = staging(site, settings, "sample")
-    with open_source(site, settings) as source:
-        extract(source, staged, Slice("sample", len(sample), guids=sample), settings)
+    with open_vte(site, settings) as vte:
+        extract(vte, staged, Slice("sample", len(sample), guids=sample), settings)
     map_runs(staged, settings)
     with open_wats(site, settings) as wats:
         found = verify_sample(staged, wats)

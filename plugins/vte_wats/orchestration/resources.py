@@ -35,15 +35,15 @@ def read_settings(site: Site) -> Settings:
     return parse_settings(Variables(site).settings_text(), site.settings_variable)
 
 
-def open_source(site: Site, settings: Settings) -> VteSource:
-    """Return VTE, to be entered with ``with``; nothing is dialled before."""
+def open_vte(site: Site, settings: Settings) -> VteSource:
+    """Return VTE, to be entered with ``with``; it connects then."""
     from vte_wats.vte.reader import VteSource
 
     return VteSource(settings, site=site)
 
 
 def open_wats(site: Site, settings: Settings) -> AbstractContextManager[Wats]:
-    """Return WATS, to be entered with ``with``; nothing is dialled before. Only a task in the site's pool may do so."""
+    """Return WATS, to be entered with ``with``; it connects then. Only a task in the site's pool may do so."""
     from vte_wats.wats.hook import WatsHook
 
     return WatsHook(site.wats_connection).session(settings.existence_check, BudgetVariable(site))
@@ -75,7 +75,7 @@ def storage_of(site: Site, settings: Settings) -> UPath:
 
 
 def wats_connection(site: Site) -> WatsConnection:
-    """Return the site's connection to WATS, validated; nothing is dialled."""
+    """Return the site's connection to WATS, validated; it does not connect."""
     from vte_wats.wats.hook import WatsHook
 
     return WatsHook(site.wats_connection).read_connection()

@@ -1,4 +1,4 @@
-"""Which failure of a task is worth another try: the error's class says it, Airflow only carries it out."""
+"""Which failure of a task is worth another try: the error's class decides, Airflow follows."""
 
 from __future__ import annotations
 

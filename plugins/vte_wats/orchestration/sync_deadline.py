@@ -33,7 +33,7 @@ _CALLBACK_TAKES = timedelta(minutes=2)
 
 @dataclass(eq=False)
 class SyncDue(BaseDeadlineReference):
-    """The end of a scheduled run's interval; no deadline for any other run, nor for one that is created late.
+    """The end of a scheduled DAG run's interval; no deadline for any other, nor for one that is created late.
 
     Catchup creates its runs late and ``backfill create`` makes another type, so old intervals alert nobody.
     """
@@ -52,7 +52,7 @@ class SyncDue(BaseDeadlineReference):
         return cls(latest_s=reference_data["latest_s"])
 
     def _evaluate_with(self, *, session: Session, dag_id: str, run_id: str) -> datetime | None:
-        """Return when the count begins; runs in the scheduler, right after the run was created."""
+        """Return when the time starts to count; the scheduler asks right after it created the DAG run."""
         from airflow.models.dagrun import DagRun
         from sqlalchemy import select
 

@@ -13,7 +13,7 @@ from vte_wats.config.sites import Site
 def plan(site_name: str) -> list[dict[str, Any]]:
     """Cut the data interval, or the time since lastSync, into slices."""
     from vte_wats.orchestration.handover import Handover, Planned
-    from vte_wats.orchestration.resources import open_source, read_settings, storage_of
+    from vte_wats.orchestration.resources import open_vte, read_settings, storage_of
     from vte_wats.orchestration.task_context import interval_to_sync
     from vte_wats.orchestration.verified_state import verified_state
     from vte_wats.state.late_arrivals import measured
@@ -25,8 +25,8 @@ def plan(site_name: str) -> list[dict[str, Any]]:
     settings = read_settings(site)
     from_at, to_at = interval_to_sync(context, site)
     window = window_of(from_at, to_at, settings.guard_band_s, settings.settle_delay_s)
-    with open_source(site, settings) as source:
-        identity, times = source.identity_and_run_counts(ranges_to_read(window, settings))
+    with open_vte(site, settings) as vte:
+        identity, times = vte.identity_and_run_counts(ranges_to_read(window, settings))
     state = verified_state(context, site, (identity, times.server_now_at), settings)
     planned = plan_seen(times, settings, window)
     late_arrivals = measured(state.late_arrivals, planned.window, planned.seconds, settings)

@@ -1,4 +1,4 @@
-"""What a task asks Airflow about the DAG run at hand."""
+"""What a task asks Airflow about its DAG run."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def staging(site: Site, settings: Settings, slice_name: str) -> Staging:
-    """Return the staging of one slice of the DAG run at hand."""
+    """Return the staging of one slice of this DAG run."""
     context = get_current_context()
     storage: UPath = storage_of(site, settings)
     return staging_of(storage, context["dag"].dag_id, context["dag_run"].run_id, slice_name)
@@ -51,9 +51,9 @@ def uploads_that_succeeded(context: Any, planned: int, task_id: str) -> list[dic
     """
     from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
-    run_id = context["dag_run"].run_id
+    dag_run_id = context["dag_run"].run_id
     states = RuntimeTaskInstance.get_task_states(
-        dag_id=context["dag"].dag_id, run_ids=[run_id], task_group_id=task_id.partition(".")[0]
-    ).get(run_id, {})
+        dag_id=context["dag"].dag_id, run_ids=[dag_run_id], task_group_id=task_id.partition(".")[0]
+    ).get(dag_run_id, {})
     succeeded = [index for index in range(planned) if states.get(f"{task_id}_{index}") == "success"]
     return list(context["ti"].xcom_pull(task_ids=task_id, map_indexes=succeeded)) if succeeded else []

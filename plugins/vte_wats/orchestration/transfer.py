@@ -60,7 +60,7 @@ def transfer(site: Site, part: dict[str, Any], *, shows_progress: bool) -> Any:
 @task(map_index_template="{{ slice_label }}")
 def extract(site_name: str, part: dict[str, Any]) -> dict[str, Any]:
     """Read the slice's runs from VTE into staging."""
-    from vte_wats.orchestration.resources import open_source, read_settings
+    from vte_wats.orchestration.resources import open_vte, read_settings
     from vte_wats.orchestration.task_context import staging
     from vte_wats.sync.extract import extract as extract_slice
     from vte_wats.sync.slices import Slice
@@ -69,8 +69,8 @@ def extract(site_name: str, part: dict[str, Any]) -> dict[str, Any]:
     settings = read_settings(site)
     a_slice = Slice.from_xcom(part)
     get_current_context()["slice_label"] = a_slice.label  # type: ignore[typeddict-unknown-key]
-    with open_source(site, settings) as source:
-        read = extract_slice(source, staging(site, settings, a_slice.name), a_slice, settings)
+    with open_vte(site, settings) as vte:
+        read = extract_slice(vte, staging(site, settings, a_slice.name), a_slice, settings)
     return {"slice": a_slice.name, "label": a_slice.label, "read": read}
 
 
@@ -133,13 +133,13 @@ def upload(site_name: str, mapped: dict[str, Any], *, shows_progress: bool) -> d
 
 
 def _reader(site: Site, settings: Settings) -> ReadAgain:
-    """Return what reads runs from VTE once more; nothing is dialled unless it is asked."""
-    from vte_wats.orchestration.resources import open_source
+    """Return what reads runs from VTE again; it connects only when it is asked."""
+    from vte_wats.orchestration.resources import open_vte
     from vte_wats.sync.map_runs import read_again
 
     def reader(guids: Sequence[UUID]) -> list[Report | Refusal]:
-        with open_source(site, settings) as source:
-            return read_again(source, settings, guids)
+        with open_vte(site, settings) as vte:
+            return read_again(vte, settings, guids)
 
     return reader
 

@@ -77,6 +77,7 @@ BUDGET_USAGE: StoredVariable[BudgetUsage] = StoredVariable(
     TypeAdapter(BudgetUsage),
     VW112,
     lambda _: "Delete it a minute after the last request to WATS: it holds what was sent in that minute, nothing else",
+    compact=True,
 )
 MISSED_DEADLINE: StoredVariable[MissedDeadline] = StoredVariable(
     lambda site: site.deadline_variable, TypeAdapter(MissedDeadline), VW908

@@ -88,10 +88,10 @@ def documented(repository: Path) -> dict[str, str]:
 
 def mapped(repository: Path, name: str) -> tuple[str, dict[str, str]]:
     """Apply the exporter's mapping as it does: the first expression that matches the whole name."""
-    for one in yaml.safe_load((repository / "docs/statsd-mapping.yaml").read_text())["mappings"]:
-        if found := re.fullmatch(one["match"], f"airflow.{name}"):
+    for rule in yaml.safe_load((repository / "docs/statsd-mapping.yaml").read_text())["mappings"]:
+        if found := re.fullmatch(rule["match"], f"airflow.{name}"):
             fill = lambda text, found=found: re.sub(r"\$(\d)", lambda group: found[int(group[1])], text)  # noqa: E731
-            return fill(one["name"]), {label: fill(text) for label, text in one["labels"].items()}
+            return fill(rule["name"]), {label: fill(text) for label, text in rule["labels"].items()}
     raise AssertionError(f"{name} is in no mapping")
 
 

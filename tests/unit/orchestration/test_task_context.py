@@ -15,7 +15,7 @@ HOUR = timedelta(hours=1)
 
 
 @pytest.mark.parametrize(
-    ("interval_at", "started_at", "begins_at"),
+    ("interval_at", "started_at", "starts_at"),
     [
         (TICK, TICK - timedelta(minutes=57), TICK - timedelta(minutes=57)),  # Airflow's first interval: the next tick
         (TICK, TICK - timedelta(seconds=1), TICK - timedelta(seconds=1)),
@@ -25,7 +25,7 @@ HOUR = timedelta(hours=1)
         (TICK - 5 * HOUR, TICK, TICK - 5 * HOUR),  # a backfill of what lies before the start date
     ],
 )
-def test_the_first_interval_reaches_back_to_a_start_date_between_two_ticks(interval_at, started_at, begins_at):
+def test_the_first_interval_reaches_back_to_a_start_date_between_two_ticks(interval_at, started_at, starts_at):
     dag = SimpleNamespace(start_date=started_at)
     context = {"data_interval_start": interval_at, "data_interval_end": interval_at + HOUR, "dag": dag}
-    assert interval_to_sync(context, Site()) == (begins_at, interval_at + HOUR)
+    assert interval_to_sync(context, Site()) == (starts_at, interval_at + HOUR)

@@ -1,38 +1,153 @@
-"""What the tasks that use WATS leave to one another, over Variables that know no lock."""
+"""Every Variable by its definition: what is written comes back, and what is damaged stops or starts over."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
+from vte_wats.alerting.conditions import Condition
+from vte_wats.alerting.missed_deadline import MissedDeadline
+from vte_wats.alerting.monitor_state import MonitorState
+from vte_wats.alerting.task_failure import TaskFailure
+from vte_wats.backfill.progress import Progress
 from vte_wats.config.sites import Site
 from vte_wats.domain.errors import FatalError, RetriableError
+from vte_wats.domain.outcome import Outcome
+from vte_wats.intervals.interval import Interval
 from vte_wats.orchestration import variables as variables_module
-from vte_wats.orchestration.variables import BudgetVariable
+from vte_wats.orchestration.variables import (
+    BACKFILL,
+    BUDGET_USAGE,
+    HISTORY,
+    LAST_FAILURE,
+    MISSED_DEADLINE,
+    MONITOR_STATE,
+    STATE,
+    BudgetVariable,
+    Variables,
+)
+from vte_wats.state.coverage import State
+from vte_wats.state.history import History
 from vte_wats.wats.rate_limiter import BudgetUsage
+
+NOW_AT = datetime(2026, 6, 1, tzinfo=UTC)
 
 USAGE = BudgetUsage(((1_790_000_000.25, 3), (1_790_000_000.5, 1)), 50, 1_790_000_060.0)
 
 
-class Variables:
+class FakeVariables:
     """Airflow's Variables, in memory."""
 
     def __init__(self):
         self.texts = {}
+        self.descriptions = {}
 
     def get(self, key, default=None):
         return self.texts.get(key, default)
 
     def set(self, key, value, description=None):
-        assert description
         self.texts[key] = value
+        self.descriptions[key] = description
 
 
 @pytest.fixture
 def variables(monkeypatch):
     """Stand in for Airflow, which lets only a task at its Variables."""
-    kept = Variables()
+    kept = FakeVariables()
     monkeypatch.setattr(variables_module, "Variable", kept)
     return kept
+
+
+A_STATE = State(since_at=NOW_AT, totals={Outcome.UPLOADED: 3}, syncs=2, started_at=NOW_AT)
+CASES = [
+    (STATE, A_STATE, "vte_wats_state"),
+    (HISTORY, History(dead_letters=4, settled_at=NOW_AT), "vte_wats_history"),
+    (MONITOR_STATE, MonitorState(checked_at=NOW_AT, conditions={"vte": Condition(streak=1)}), "vte_wats_alerts"),
+    (
+        MISSED_DEADLINE,
+        MissedDeadline(
+            dag_run_id="scheduled__1",
+            interval=Interval(NOW_AT, NOW_AT),
+            due_at=NOW_AT,
+            run_state="failed",
+            until_at=NOW_AT,
+        ),
+        "vte_wats_deadline",
+    ),
+    (
+        LAST_FAILURE,
+        TaskFailure(
+            dag_id="d", dag_run_id="r", task_id="plan", map_index=-1, try_number=1, at=NOW_AT, reason="no such login"
+        ),
+        "vte_wats_failure",
+    ),
+    (
+        BACKFILL,
+        Progress(
+            dag_run_id="manual__1",
+            asked="June",
+            dry_run=False,
+            force=False,
+            runs=9,
+            parts=1,
+            estimate_s=5,
+            started_at=NOW_AT,
+            updated_at=NOW_AT,
+        ),
+        "vte_wats_backfill",
+    ),
+    (BUDGET_USAGE, USAGE, "vte_wats_budget"),
+]
+EACH = pytest.mark.parametrize(("variable", "value", "name"), CASES, ids=[name for _, _, name in CASES])
+STOPS = (STATE, BUDGET_USAGE)
+DAMAGED = ["", "{", "[]", '"a text"', "null", '{"since": "soon", "counted": 3, "conditions": 3, "answered": 3}']
+
+
+@EACH
+def test_what_is_written_comes_back_under_the_sites_own_name(variables, variable, value, name):
+    Variables(Site("oslo")).save(variable, value)
+    assert list(variables.texts) == [f"{name}_oslo"]
+    assert Variables(Site("oslo")).load(variable) == value
+    assert Variables(Site()).load(variable) is None
+
+
+@EACH
+@pytest.mark.parametrize("text", DAMAGED)
+def test_a_damaged_variable_stops_what_depends_on_it_and_starts_over_elsewhere(
+    variables, caplog, variable, value, name, text
+):
+    del value
+    variables.texts[name] = text
+    if variable in STOPS:
+        with pytest.raises(FatalError, match=f"{variable.damaged} the Variable {name} is damaged: "):
+            Variables(Site()).load(variable)
+    else:
+        assert Variables(Site()).load(variable) is None
+        assert f"{variable.damaged} the Variable {name} is damaged: " in caplog.text
+
+
+@EACH
+def test_a_variable_is_replaced_only_while_it_holds_the_text_that_was_read(variables, variable, value, name):
+    site_variables = Variables(Site())
+    site_variables.save(variable, value)
+    _, text = site_variables.load_with_text(variable)
+    text = site_variables.replace(variable, value, text)
+    variables.texts[name] = "written by another task"
+    with pytest.raises(RetriableError, match=f"it wrote the Variable {name}"):
+        site_variables.replace(variable, value, text)
+    assert variables.texts[name] == "written by another task"
+
+
+# The budget, over Variables that know no lock
+
+
+@pytest.mark.usefixtures("variables")
+def test_a_person_sees_that_the_budget_is_not_theirs_to_write(variables):
+    budget = BudgetVariable(Site())
+    budget.load()
+    budget.save(USAGE)
+    assert "leave it alone" in variables.descriptions["vte_wats_budget"]
 
 
 @pytest.mark.usefixtures("variables")
