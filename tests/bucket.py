@@ -10,7 +10,7 @@ from uuid import uuid4
 import boto3
 from moto.server import ThreadedMotoServer
 
-CONN_ID = "letters_store"
+CONN_ID = "dead_letters_store"
 REGION = "eu-north-1"
 KEYS = {"login": "AKIAEMULATED", "password": "emulated-secret-key"}
 
@@ -66,4 +66,4 @@ class Bucket:
         """Return the keys below a ``storage_path``, without it."""
         prefix = place.partition(f"@{self.name}/")[2] + "/"
         pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=prefix)
-        return [one["Key"].removeprefix(prefix) for page in pages for one in page.get("Contents", ())]
+        return [content["Key"].removeprefix(prefix) for page in pages for content in page.get("Contents", ())]

@@ -109,7 +109,7 @@ def header_of(report: Wsjf) -> ReportHeader:
     process_code = _integer(report, "processCode", required=True)
     result = report.get("result")
     if not isinstance(result, str) or result not in _RESULTS:
-        raise ReportRefusedError("result", f"must be one of the letters P F D E T, not {_shown(result)}")
+        raise ReportRefusedError("result", f"must be one of P F D E T, not {_shown(result)}")
     start_ticks = _instant(report, "start", required=True)
     if "startUTC" in report:
         _instant(report, "startUTC")
@@ -320,7 +320,7 @@ def check_step(step: Wsjf, depth: int) -> None:
     _status(step)
     group = step.get("group")
     if group is not None and (not isinstance(group, str) or group not in _GROUPS):
-        raise ReportRefusedError("group", f"must be one of the letters S M C, not {_shown(group)}")
+        raise ReportRefusedError("group", f"must be one of S M C, not {_shown(group)}")
     if "reportText" in step:
         _text(step, "reportText", MAX_COMMENT)
     if "errorMessage" in step:
@@ -359,7 +359,7 @@ def _sequence_call(call: object) -> None:
 def _status(part: Wsjf) -> None:
     status = part.get("status")
     if not isinstance(status, str) or status not in _STATUSES:
-        raise ReportRefusedError("status", f"must be one of the letters P F D E T S, not {_shown(status)}")
+        raise ReportRefusedError("status", f"must be one of P F D E T S, not {_shown(status)}")
 
 
 def _measurements(step: Wsjf, field: str) -> None:

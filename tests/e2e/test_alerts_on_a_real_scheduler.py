@@ -60,7 +60,11 @@ class Floor:
 
     def done(self) -> list[Any]:
         """The scheduled runs that succeeded, oldest first."""
-        return [one for one in self.airflow.runs(SYNC) if one.run_type == "scheduled" and one.state == "success"]
+        return [
+            known_run
+            for known_run in self.airflow.runs(SYNC)
+            if known_run.run_type == "scheduled" and known_run.state == "success"
+        ]
 
     def stored(self, name: str) -> dict[str, Any]:
         return json.loads(self.airflow.variable(name) or "{}")
@@ -76,7 +80,9 @@ class Floor:
 
     def subjects(self, since: int = 0) -> Counter[str]:
         """Count the mails by the first word of their subject."""
-        return Counter(one.removeprefix("[vte-wats] ").split()[0].rstrip(":") for one in self.mail.subjects[since:])
+        return Counter(
+            subject.removeprefix("[vte-wats] ").split()[0].rstrip(":") for subject in self.mail.subjects[since:]
+        )
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +125,7 @@ def floor(tmp_path_factory: pytest.TempPathFactory, repository: Path, empty_meta
 
 
 def is_live(floor: Floor) -> bool:
-    """Tell whether the interval that ended last has been carried."""
+    """Tell whether the interval that ended last has been transferred."""
     done = floor.done()
     return bool(done) and done[-1].data_interval_end > datetime.now(UTC) - timedelta(seconds=75)
 
@@ -185,30 +191,30 @@ def test_dags_of_others_run_when_wats_holds_something_new_and_only_then(floor):
     floor.load()
     run_id = floor.airflow.trigger(SYNC)
     assert floor.airflow.wait_for_run(SYNC, run_id, timeout_s=240) == "success"
-    wait_until(lambda: [one for one in floor.airflow.runs("reads_wats") if one.state == "success"], "the other DAG")
+    wait_until(lambda: [wat for wat in floor.airflow.runs("reads_wats") if wat.state == "success"], "the other DAG")
     extras = [
         extra
-        for one in floor.airflow.runs("reads_wats")
-        for extra in floor.airflow.xcom("reads_wats", one.run_id, "look") or []
+        for reader in floor.airflow.runs("reads_wats")
+        for extra in floor.airflow.xcom("reads_wats", reader.run_id, "look") or []
     ]
     assert sum(extra["uploaded"] for extra in extras) >= 4
     events = floor.query("SELECT source_run_id FROM asset_event")
     uploading = {
-        one.run_id
-        for one in floor.airflow.runs(SYNC)
-        if one.state == "success" and (floor.airflow.xcom(SYNC, one.run_id, "settle") or {}).get("uploaded")
+        item.run_id
+        for item in floor.airflow.runs(SYNC)
+        if item.state == "success" and (floor.airflow.xcom(SYNC, item.run_id, "settle") or {}).get("uploaded")
     }
     assert {run_id for (run_id,) in events} == uploading
-    assert len(uploading) < len([one for one in floor.airflow.runs(SYNC) if one.state == "success"])
+    assert len(uploading) < len([found_run for found_run in floor.airflow.runs(SYNC) if found_run.state == "success"])
 
 
 def test_every_upload_has_a_button_that_leads_to_a_report_in_wats(floor):
     run = next(
-        one
-        for one in floor.done()[::-1]
+        entry
+        for entry in floor.done()[::-1]
         if any(
             t.task_id == "transfer.upload" and t.map_index == 0 and t.state == "success"
-            for t in floor.airflow.task_instances(SYNC, one.run_id)
+            for t in floor.airflow.task_instances(SYNC, entry.run_id)
         )
     )
     links = floor.airflow.extra_links(SYNC, run.run_id, "transfer.upload", map_index=0)

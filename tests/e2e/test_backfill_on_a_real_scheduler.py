@@ -1,4 +1,4 @@
-"""History, named runs and dead letters on a real Airflow: what is carried, what survives, and who goes first."""
+"""History, named runs and dead letters on a real Airflow: what is transferred, what survives, and who goes first."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ class Site:
 
     def await_parts(self, run_id: str, expected: str = "success") -> None:
         wait_until(
-            lambda: (parts := self.parts(run_id)) and not {one.state for one in parts} & {"queued", "running"},
+            lambda: (parts := self.parts(run_id)) and not {part.state for part in parts} & {"queued", "running"},
             "the last part to end",
             timeout_s=600,
         )
-        assert [one.state for one in self.parts(run_id)][-1] == expected, self.log(run_id, "plan")
+        assert [found_part.state for found_part in self.parts(run_id)][-1] == expected, self.log(run_id, "plan")
 
     def parts(self, run_id: str) -> list[Any]:
-        return [one for one in self.airflow.runs(BACKFILL) if one.run_id.startswith(run_id)]
+        return [found_run for found_run in self.airflow.runs(BACKFILL) if found_run.run_id.startswith(run_id)]
 
     def log(self, run_id: str, task_id: str) -> str:
         return self.airflow.task_log(BACKFILL, run_id, task_id)
@@ -100,8 +100,8 @@ def site(tmp_path_factory: pytest.TempPathFactory, repository: Path, empty_metad
         yield Site(plant, airflow, began_at)
 
 
-def stretch(age: timedelta, hours: float = 3) -> dict[str, str]:
-    """Return the form's edges of a stretch around the hour that ended so long ago."""
+def interval(age: timedelta, hours: float = 3) -> dict[str, str]:
+    """Return the form's edges of an interval around the hour that ended so long ago."""
     middle = datetime.now(UTC) - age - timedelta(minutes=30)
     reach = timedelta(hours=hours / 2)
     return {"from": (middle - reach).isoformat(), "to": (middle + reach).isoformat()}
@@ -112,8 +112,8 @@ def test_the_preflight_reports_on_vte_and_wats(site):
     site.airflow.unpause("vte_wats_preflight")
     assert site.airflow.wait_for_run("vte_wats_preflight", run_id, timeout_s=240) == "success"
     findings = {name: site.airflow.xcom("vte_wats_preflight", run_id, name)["findings"] for name in ("vte", "wats")}
-    assert "reads snapshots: takes no locks and waits for none" in [one["text"] for one in findings["vte"]]
-    assert [one["level"] for one in findings["wats"]] == ["good"]
+    assert "reads snapshots: takes no locks and waits for none" in [finding["text"] for finding in findings["vte"]]
+    assert [wat["level"] for wat in findings["wats"]] == ["good"]
     assert "on IndexData starts with Timestamp" in site.airflow.task_log("vte_wats_preflight", run_id, "vte")
 
 
@@ -124,7 +124,7 @@ def test_a_wrong_form_is_refused_with_the_reasons_before_anything_is_read(site):
     log = site.log(run_id, "plan")
     assert "from and to beside dead_letters: choose one of them" in log
     assert "nothing was started" in log
-    assert not any(one.task_id.startswith("transfer") and one.state == "success" for one in tasks(site, run_id))
+    assert not any(task.task_id.startswith("transfer") and task.state == "success" for task in tasks(site, run_id))
 
 
 def tasks(site: Site, run_id: str) -> list[Any]:
@@ -134,30 +134,30 @@ def tasks(site: Site, run_id: str) -> list[Any]:
 def test_a_dry_run_counts_estimates_and_shows_what_mapping_would_do(site):
     odd = ("blank_serial", "unmapped_testplan", "overlong_texts")
     loaded = site.load(LONG_AGO, 40, oddities=odd)
-    run_id = site.backfill(**stretch(LONG_AGO), dry_run=True)
+    run_id = site.backfill(**interval(LONG_AGO), dry_run=True)
     summary = site.airflow.xcom(BACKFILL, run_id, "trigger_next_part", key="summary")
     assert (summary["runs"], summary["transferred"]) == (len(loaded), len(loaded))
     assert summary["estimate_s"] >= len(loaded) * 60 // BUDGET
     assert summary["preview"]["dead"]["serial is blank"]["examples"][0] in loaded
-    assert sum(one["runs"] for one in summary["preview"]["held"].values()) >= 1
-    assert sum(one["runs"] for one in summary["preview"]["shortened"].values()) >= 1
+    assert sum(found_entry["runs"] for found_entry in summary["preview"]["held"].values()) >= 1
+    assert sum(entry["runs"] for entry in summary["preview"]["shortened"].values()) >= 1
     assert "held: 2 runs" in site.log(run_id, "trigger_next_part")
     assert not loaded & site.plant.receipts.keys()
     assert site.progress["ended_at"]
 
 
-def test_a_stretch_goes_on_from_part_to_part_and_becomes_coverage_without_moving_last_sync(site):
+def test_an_interval_goes_on_from_part_to_part_and_becomes_coverage_without_moving_last_sync(site):
     site.sync()
     last_sync = site.state["lastSync"]
-    form = stretch(LONG_AGO)
+    form = interval(LONG_AGO)
     run_id = site.backfill(**form, batch_size=4)
     assert len(site.parts(run_id)) >= 2
     due = {guid for guid in site.plant.source if guid not in site.plant.receipts}
-    letters = {one["kind"] for one in dead_letters(site).values()}
+    kinds = {dead_letter["kind"] for dead_letter in dead_letters(site).values()}
     assert due == dead_letters(site).keys()
-    assert letters == {"dead", "held"}
+    assert kinds == {"dead", "held"}
     assert set(site.plant.receipts.values()) == {1}
-    covered = [(one["from"], one["to"]) for one in site.state["coverage"]]
+    covered = [(item["from"], item["to"]) for item in site.state["coverage"]]
     begin, end = (datetime.fromisoformat(form[edge]).replace(microsecond=0) for edge in ("from", "to"))
     assert any(datetime.fromisoformat(a) <= begin and end <= datetime.fromisoformat(b) for a, b in covered)
     assert site.state["lastSync"] >= last_sync
@@ -171,7 +171,7 @@ def dead_letters(site: Site) -> dict[str, dict]:
     return {path.stem: json.loads(path.read_text()) for path in storage.glob("dead_letters/*.json")}
 
 
-def test_named_runs_are_carried_and_one_that_is_not_in_vte_is_told(site):
+def test_named_runs_are_transferred_and_one_that_is_not_in_vte_is_reported(site):
     loaded = site.load(timedelta(days=60), 6)
     unknown = "00000000-0000-0000-0000-00000000dead"
     run_id = site.backfill(guids=[*sorted(loaded)[:3], unknown])
@@ -183,7 +183,7 @@ def test_named_runs_are_carried_and_one_that_is_not_in_vte_is_told(site):
 def test_a_backfill_goes_on_after_the_scheduler_and_all_its_tasks_were_killed(site):
     age = timedelta(days=45)
     loaded = site.load(age, 60)
-    run_id = site.airflow.trigger(BACKFILL, conf={**stretch(age), "batch_size": 5})
+    run_id = site.airflow.trigger(BACKFILL, conf={**interval(age), "batch_size": 5})
     wait_until(lambda: len(loaded & site.plant.receipts.keys()) >= 10, "ten reports")
     site.airflow.kill_component("scheduler")
     assert not loaded <= site.plant.receipts.keys()
@@ -193,7 +193,7 @@ def test_a_backfill_goes_on_after_the_scheduler_and_all_its_tasks_were_killed(si
     assert site.progress["transferred"] == len(loaded)
 
 
-def test_airflows_own_backfill_carries_intervals_from_before_the_start_date(site):
+def test_airflows_own_backfill_transfers_intervals_from_before_the_start_date(site):
     end = site.began_at - timedelta(hours=2)
     before = site.plant.source
     site.plant.floor.load(site.plant.db, start=end - timedelta(minutes=14), end=end, runs=12, steps=3)
@@ -207,7 +207,7 @@ def test_airflows_own_backfill_carries_intervals_from_before_the_start_date(site
     site.airflow.command("backfill", "create", "--dag-id", SYNC, *edges, "--max-active-runs", "2")
 
     def transferred() -> list[str]:
-        return [one.state for one in site.airflow.runs(SYNC) if one.run_type == "backfill"]
+        return [run.state for run in site.airflow.runs(SYNC) if run.run_type == "backfill"]
 
     wait_until(lambda: len(transferred()) == 3 and set(transferred()) <= {"success", "failed"}, "three intervals")
     assert transferred() == ["success"] * 3
@@ -220,7 +220,7 @@ def test_ten_thousand_runs_of_history_leave_the_live_sync_its_place(site):
     age, size = timedelta(days=90), 1_000
     history = site.load(age, 10_000, steps=2)
     site.plant.wats.log.clear()
-    run_id = site.airflow.trigger(BACKFILL, conf={**stretch(age), "batch_size": size})
+    run_id = site.airflow.trigger(BACKFILL, conf={**interval(age), "batch_size": size})
     wait_until(lambda: site.progress["dag_run_id"] == run_id and site.progress["transferred"] > 0, "a slice of history")
     waited = []
     for _ in range(3):
@@ -240,8 +240,10 @@ def test_ten_thousand_runs_of_history_leave_the_live_sync_its_place(site):
 
 def posts_of_history_before(site: Site, sync_id: str, live: set[str]) -> int:
     """Count the reports that arrived after the live ones were mapped and before the first of them did."""
-    mapped = [one for one in site.airflow.task_instances(SYNC, sync_id) if one.task_id == "transfer.map_runs"]
-    ready_at = max(one.end for one in mapped)
-    posts = [one for one in site.plant.wats.log if one.method == "POST"]
-    first_at = min(one.at for one in posts if one.report_id in live)
-    return sum(1 for one in posts if ready_at <= one.at < first_at)
+    mapped = [
+        instance for instance in site.airflow.task_instances(SYNC, sync_id) if instance.task_id == "transfer.map_runs"
+    ]
+    ready_at = max(known_entry.end for known_entry in mapped)
+    posts = [request for request in site.plant.wats.log if request.method == "POST"]
+    first_at = min(found_post.at for found_post in posts if found_post.report_id in live)
+    return sum(1 for post in posts if ready_at <= post.at < first_at)

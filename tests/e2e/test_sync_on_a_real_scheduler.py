@@ -37,13 +37,13 @@ class Site:
 
     def failure(self, run_id: str) -> str:
         return "\n".join(
-            self.airflow.task_log(SYNC, run_id, one.task_id, one.map_index, one.try_number)[-2000:]
-            for one in self.airflow.task_instances(SYNC, run_id)
-            if one.state == "failed"
+            self.airflow.task_log(SYNC, run_id, instance.task_id, instance.map_index, instance.try_number)[-2000:]
+            for instance in self.airflow.task_instances(SYNC, run_id)
+            if instance.state == "failed"
         )
 
     @property
-    def letters(self) -> dict[str, dict]:
+    def dead_letters(self) -> dict[str, dict]:
         return {path.stem: json.loads(path.read_text()) for path in self.storage.glob("dead_letters/*.json")}
 
     @property
@@ -97,7 +97,7 @@ def _three_intervals_since(began_at: datetime) -> str:
     return " ".join(",".join(map(str, values)) for values in fields) + " *"
 
 
-def test_catchup_carries_the_fresh_runs_of_every_interval(site):
+def test_catchup_transfers_the_fresh_runs_of_every_interval(site):
     wait_until(lambda: len(done_intervals(site)) >= 3, "three intervals")
     zone = ZoneInfo(site.plant.floor.timezone)
     until = datetime.fromisoformat(site.last_sync).astimezone(zone).replace(tzinfo=None)
@@ -131,7 +131,11 @@ def test_a_run_already_uploaded_is_skipped_with_one_line_that_names_it(site):
 
 
 def tries(site: Site, run_id: str) -> int:
-    return next(one.try_number for one in site.airflow.task_instances(SYNC, run_id) if one.task_id == "transfer.upload")
+    return next(
+        found_instance.try_number
+        for found_instance in site.airflow.task_instances(SYNC, run_id)
+        if found_instance.task_id == "transfer.upload"
+    )
 
 
 def test_a_late_run_is_picked_up_by_the_guard_band(site):
@@ -157,23 +161,23 @@ def test_a_run_whose_steps_came_later_is_replaced_under_the_same_id(site):
 def test_a_bad_run_becomes_a_dead_letter_while_the_rest_goes_on(site):
     loaded = site.load(minutes_ago=0, runs=4, oddities=("blank_serial", "unmapped_testplan"))
     counts = site.sync()
-    letters = {guid: letter for guid, letter in site.letters.items() if guid in loaded}
-    assert {letter["kind"] for letter in letters.values()} == {"dead", "held"}
+    dead_letters = {guid: dead_letter for guid, dead_letter in site.dead_letters.items() if guid in loaded}
+    assert {dead_letter["kind"] for dead_letter in dead_letters.values()} == {"dead", "held"}
     assert counts["dead"] >= 1
     assert counts["held"] >= 1
-    assert loaded - letters.keys() <= site.plant.receipts.keys()
-    assert not letters.keys() & site.plant.receipts.keys()
+    assert loaded - dead_letters.keys() <= site.plant.receipts.keys()
+    assert not dead_letters.keys() & site.plant.receipts.keys()
 
 
 def test_a_held_run_goes_through_by_itself_once_the_setting_is_there(site):
-    held = {guid for guid, letter in site.letters.items() if letter["kind"] == "held"}
+    held = {guid for guid, dead_letter in site.dead_letters.items() if dead_letter["kind"] == "held"}
     assert held
     settings = json.loads(site.airflow.variable("vte_wats"))
     settings["process_map"]["*"] = 100
     site.airflow.set_variable("vte_wats", json.dumps(settings))
     site.sync()
     assert held <= site.plant.receipts.keys()
-    assert not held & site.letters.keys()
+    assert not held & site.dead_letters.keys()
 
 
 def test_wats_down_leaves_the_watermark_and_wats_up_again_loses_nothing(site):
@@ -219,13 +223,17 @@ def test_a_run_older_than_every_window_is_found_by_the_daily_comparison(site):
 
 
 def test_a_dead_letter_goes_through_once_its_run_is_corrected_and_driven_again(site):
-    guid, letter = next((g, one) for g, one in site.letters.items() if one["signature"] == "serial is blank")
+    guid, dead_letter = next(
+        (g, dead_letter)
+        for g, dead_letter in site.dead_letters.items()
+        if dead_letter["signature"] == "serial is blank"
+    )
     unit = site.plant.db.query('SELECT "Uut_GUID" FROM "IndexData" WHERE "Index_GUID" = ?', [guid])[0][0]
     site.plant.db.query('UPDATE "UutData" SET "Serial" = ? WHERE "Uut_GUID" = ?', ["SN-CORRECTED", unit])
-    run_id = site.airflow.trigger("vte_wats_backfill", conf={"dead_letters": letter["signature"]})
+    run_id = site.airflow.trigger("vte_wats_backfill", conf={"dead_letters": dead_letter["signature"]})
     site.airflow.unpause("vte_wats_backfill")
     assert site.airflow.wait_for_run("vte_wats_backfill", run_id, timeout_s=240) == "success"
-    assert guid not in site.letters
+    assert guid not in site.dead_letters
     assert site.plant.wats.store.report(guid)["sn"] == "SN-CORRECTED"
 
 
@@ -237,6 +245,6 @@ def test_both_connections_answer_the_test_button(site):
 
 def test_at_the_end_every_run_is_in_wats_once_or_a_dead_letter(site):
     site.sync()
-    assert site.plant.receipts.keys() | site.letters.keys() == site.plant.source
-    assert not site.plant.receipts.keys() & site.letters.keys()
+    assert site.plant.receipts.keys() | site.dead_letters.keys() == site.plant.source
+    assert not site.plant.receipts.keys() & site.dead_letters.keys()
     assert site.plant.wats.store.quarantined() == []

@@ -49,7 +49,7 @@ class Site:
         return self.airflow.wait_for_run(SYNC, run_id, timeout_s=480)
 
     @property
-    def letters(self) -> list[Path]:
+    def dead_letters(self) -> list[Path]:
         return list(self.storage.glob("dead_letters/*"))
 
     def done_by(self, worker: str, run_id: str, since: int = 0) -> set[str]:
@@ -61,18 +61,26 @@ class Site:
         return self.airflow.component_log(worker)
 
     def uploads(self, run_id: str) -> list[TaskInstance]:
-        return [one for one in self.airflow.task_instances(SYNC, run_id) if one.task_id == "transfer.upload"]
+        return [
+            found_instance
+            for found_instance in self.airflow.task_instances(SYNC, run_id)
+            if found_instance.task_id == "transfer.upload"
+        ]
 
     def everything_is_mapped(self, run_id: str) -> bool:
-        mapped = [one.state for one in self.airflow.task_instances(SYNC, run_id) if one.task_id == "transfer.map_runs"]
+        mapped = [
+            instance.state
+            for instance in self.airflow.task_instances(SYNC, run_id)
+            if instance.task_id == "transfer.map_runs"
+        ]
         return bool(mapped) and set(mapped) == {"success"}
 
     def upload_under_way(self, run_id: str) -> tuple[str, int] | None:
         """Return the worker and the process of the upload of this run that Airflow holds for running, while both live."""
-        for one in self.uploads(run_id):
+        for known_upload in self.uploads(run_id):
             for worker in WORKERS:
-                if one.state == "running" and one.pid in session_members(self.airflow.pids[worker]):
-                    return worker, one.pid
+                if known_upload.state == "running" and known_upload.pid in session_members(self.airflow.pids[worker]):
+                    return worker, known_upload.pid
         return None
 
 
@@ -159,7 +167,7 @@ def shares_of_a_sync_by(site: Site, workers: tuple[str, ...], attempts: int = 6)
     pytest.fail(f"in {attempts} syncs a worker of {workers} had no task; the last shares: {shares}")
 
 
-def test_fresh_runs_reach_wats_and_both_workers_carry_them(site):
+def test_fresh_runs_reach_wats_and_both_workers_transfer_them(site):
     shares = shares_of_a_sync_by(site, WORKERS)
     assert set.union(*shares) == {"plan", "transfer.extract", "transfer.map_runs", "transfer.upload", "settle"}
 
@@ -172,7 +180,7 @@ def test_a_task_that_the_broker_hands_out_again_while_it_runs_is_left_alone(site
     )
     assert site.upload_under_way(stalled.run_id) == (stalled.at_work, stalled.process)
     assert set(site.plant.receipts.values()) == {1}
-    states = {one.state for one in site.uploads(stalled.run_id)}
+    states = {found_upload.state for found_upload in site.uploads(stalled.run_id)}
     assert "running" in states
     assert states <= {None, "scheduled", "queued", "running", "success"}  # neither failed nor tried again
 
@@ -184,9 +192,9 @@ def test_a_worker_that_dies_in_an_upload_loses_nothing_and_the_other_one_finishe
     site.plant.wats.faults.clear()
     assert site.end_sync(stalled.run_id) == "success"
     assert site.plant.receipts == dict.fromkeys(site.plant.source, 1)
-    assert site.letters == []
+    assert site.dead_letters == []
     assert "transfer.upload" in site.done_by(stalled.idle, stalled.run_id, since)
-    assert max(one.try_number for one in site.uploads(stalled.run_id)) == 2
+    assert max(upload.try_number for upload in site.uploads(stalled.run_id)) == 2
     assert stalled.at_work not in site.airflow.pids
 
 

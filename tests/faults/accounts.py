@@ -14,7 +14,7 @@ from tests.faults.site import Site
 class Explained:
     """What a case says will be there at its end; everything else is an error.
 
-    ``dead`` and ``held`` are the runs that must have a letter. ``again`` are the runs whose report may have been
+    ``dead`` and ``held`` are the runs that must have a dead letter. ``again`` are the runs whose report may have been
     received more than once, with the most receipts that the case explains. ``not_due`` are runs that no window reaches.
     """
 
@@ -30,7 +30,7 @@ class Accounts:
 
     runs: int
     reports: int
-    letters: int
+    dead_letters: int
     lost: int
     doubled: int
     altered: int
@@ -38,15 +38,15 @@ class Accounts:
 
 
 def balance(site: Site, explained: Explained) -> Accounts:
-    """Compare every run of the source with WATS and the letters, and every report with the rows it stands for."""
+    """Compare every run of the source with WATS and the dead letters, and every report with the rows it stands for."""
     tables = Tables(site.plant.db.query)
     store = site.plant.wats.store
     receipts = site.plant.receipts
-    letters = site.letters
+    dead_letters = site.dead_letters
     due = tables.runs.keys() - explained.not_due
-    lost = due - receipts.keys() - letters.keys()
-    both = receipts.keys() & letters.keys()
-    strangers = (receipts.keys() | letters.keys()) - due
+    lost = due - receipts.keys() - dead_letters.keys()
+    both = receipts.keys() & dead_letters.keys()
+    impostor_servers = (receipts.keys() | dead_letters.keys()) - due
     too_often = {guid for guid, count in receipts.items() if count > explained.again.get(guid, 1)}
     overwritten = store.overwrites(Cause.NATURAL_KEY)
     altered: dict[str, list[str]] = {}
@@ -63,29 +63,29 @@ def balance(site: Site, explained: Explained) -> Accounts:
     wrong = [
         *_lines("lost", lost),
         *_lines("in WATS and a dead letter", both),
-        *_lines("not of this source", strangers),
+        *_lines("not of this source", impostor_servers),
         *_lines("received more often than explained", too_often),
-        *_lines("overwritten by natural key", (one.old_id for one in overwritten)),
-        *_lines("in quarantine", (one.id for one in store.quarantined())),
-        *_lines("should be a dead letter", explained.dead - _of_kind(letters, "dead")),
-        *_lines("should be held", explained.held - _of_kind(letters, "held")),
-        *_lines("a letter nobody explains", letters.keys() - explained.dead - explained.held),
+        *_lines("overwritten by natural key", (found_entry.old_id for found_entry in overwritten)),
+        *_lines("in quarantine", (entry.id for entry in store.quarantined())),
+        *_lines("should be a dead letter", explained.dead - _of_kind(dead_letters, "dead")),
+        *_lines("should be held", explained.held - _of_kind(dead_letters, "held")),
+        *_lines("a dead letter nobody explains", dead_letters.keys() - explained.dead - explained.held),
         *(f"altered: {guid}: {'; '.join(found[:3])}" for guid, found in altered.items()),
         *site.violations,
     ]
     return Accounts(
         runs=len(due),
         reports=len(receipts),
-        letters=len(letters),
+        dead_letters=len(dead_letters),
         lost=len(lost),
-        doubled=len(too_often | both | strangers) + len(overwritten),
+        doubled=len(too_often | both | impostor_servers) + len(overwritten),
         altered=len(altered),
         wrong=tuple(wrong),
     )
 
 
-def _of_kind(letters: Mapping[str, Mapping[str, object]], kind: str) -> frozenset[str]:
-    return frozenset(guid for guid, letter in letters.items() if letter["kind"] == kind)
+def _of_kind(dead_letters: Mapping[str, Mapping[str, object]], kind: str) -> frozenset[str]:
+    return frozenset(guid for guid, dead_letter in dead_letters.items() if dead_letter["kind"] == kind)
 
 
 def _lines(what: str, guids: Iterable[str]) -> list[str]:

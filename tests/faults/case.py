@@ -14,7 +14,7 @@ Play = Callable[[Site, Random], Explained]
 
 @dataclass(frozen=True)
 class Case:
-    """One way things go wrong. ``play`` begins with a fresh site and ends with all faults mended.
+    """One way things go wrong. ``play`` begins with a fresh site and ends with all faults fixed.
 
     ``short`` cases are part of the shortened matrix. ``live`` ones need a site whose schedule strikes every minute; the
     DAGs are paused when they begin and when they end.
@@ -32,17 +32,17 @@ class Case:
         return self.name.partition(".")[0]
 
 
-def until_mended(break_it: Callable[[Site], object], *, runs: int = 6, again: int = 1) -> Play:
-    """Everything fails until the cause is mended and the operator clears what failed."""
+def until_fixed(break_it: Callable[[Site], object], *, runs: int = 6, again: int = 1) -> Play:
+    """Everything fails until the cause is fixed and the operator clears what failed."""
 
     def play(site: Site, random: Random) -> Explained:
         guids = site.load(runs)
         break_it(site)
         run_id = site.sync("failed")
-        letters = site.letters
-        site.mend()
-        if letters:
-            site.violations.append(f"{len(letters)} dead letters for a failure that is no property of the runs")
+        dead_letters = site.dead_letters
+        site.fix()
+        if dead_letters:
+            site.violations.append(f"{len(dead_letters)} dead letters for a failure that is no property of the runs")
         site.clear_failed(run_id)
         return Explained(again=dict.fromkeys(guids, again))
 
@@ -51,11 +51,11 @@ def until_mended(break_it: Callable[[Site], object], *, runs: int = 6, again: in
 
 def stopping(break_it: Callable[[Site], object]) -> Play:
     """A failure that only a person can end: nothing is tried again, nothing sent after it, nothing buried for it."""
-    mended = until_mended(break_it, runs=40)
+    fixed = until_fixed(break_it, runs=40)
 
     def play(site: Site, random: Random) -> Explained:
-        explained = mended(site, random)
-        refused = [one for one in site.posts if one.fault]
+        explained = fixed(site, random)
+        refused = [post for post in site.posts if post.fault]
         if len(refused) > CONCURRENCY:
             site.violations.append(f"{len(refused)} reports were sent although the first answer said stop")
         if site.story.tries[UPLOAD] > 2:

@@ -51,7 +51,7 @@ def _killed_while_wats_stalls(path: str, after: int = 0, *, stored: bool = False
         run_id = site.start_sync()
         site.wait_for_wats_fault(number)
         site.kill_task(run_id, UPLOAD)
-        site.mend()
+        site.fix()
         site.end_sync(run_id, "success")
         return Explained(again=dict.fromkeys(guids, 2 if stored else 1))
 
@@ -209,7 +209,7 @@ def _scheduler_killed(site: Site, random: Random) -> Explained:
     run_id = site.start_sync()
     site.wait_for_wats_fault(number)
     site.airflow.kill_component("scheduler")
-    site.mend()
+    site.fix()
     site.airflow.start_component("scheduler")
     site.end_sync(run_id, "success")
     return Explained(again=dict.fromkeys(guids, 2))
@@ -236,7 +236,7 @@ def _cleared_while_running(site: Site, random: Random) -> Explained:
     site.wait_for_wats_fault(number)
     site.story.states.append("all cleared while running")
     site.airflow.clear(SYNC, run_id)
-    site.mend()
+    site.fix()
     site.end_sync(run_id, "success")
     return Explained(again=dict.fromkeys(guids, 3))
 
@@ -304,7 +304,7 @@ def _in_the_way(place: Callable[[Site], Path]) -> Play:
 
 
 def _read_only(folder: str) -> Play:
-    """A folder is there and may only be read, as after a disk that failed was mounted anew."""
+    """A folder is there and may only be read, as after a disk that failed was mounted again."""
 
     def play(site: Site, random: Random) -> Explained:
         guids = site.load(6, oddities=("blank_serial",))
@@ -352,7 +352,7 @@ def _disk_full(name: str) -> Play:
     return play
 
 
-def _no_room_for_the_letter(site: Site, random: Random) -> Explained:
+def _no_room_for_the_dead_letter(site: Site, random: Random) -> Explained:
     site.load(6, oddities=("blank_serial",))
     (dead,) = site.loaded.guids_by_oddity["blank_serial"]
     folder = site.storage / "dead_letters"
@@ -445,7 +445,7 @@ CASES = (
     Case("airflow.database-away", "Airflow's database stands still for six seconds", _metadata_away),
     Case("airflow.database-gone", "Airflow's database is stopped for four seconds and started again", _metadata_gone),
     Case("airflow.staging-read-only", "the staging folder may only be read", _read_only("staging")),
-    Case("airflow.letters-read-only", "the folder of dead letters may only be read", _read_only("dead_letters")),
+    Case("airflow.dead-letters-read-only", "the folder of dead letters may only be read", _read_only("dead_letters")),
     Case("airflow.claims-read-only", "the folder of claimed natural keys may only be read", _read_only("uploading")),
     Case("airflow.cleared", "everything is cleared after a success", _cleared_when_done, short=True),
     Case("airflow.cleared-running", "everything is cleared in mid upload", _cleared_while_running),
@@ -456,12 +456,12 @@ CASES = (
         short=True,
     ),
     Case(
-        "airflow.letters-unwritable",
+        "airflow.dead-letters-unwritable",
         "the folder of dead letters cannot be made",
         _in_the_way(lambda site: site.storage / "dead_letters"),
     ),
     Case("airflow.disk-full-extract", "no room for the staged runs", _disk_full("runs.jsonl.gz")),
     Case("airflow.disk-full-map", "no room for the staged reports", _disk_full("reports.jsonl.gz")),
     Case("airflow.disk-full-upload", "no room for what the upload achieved", _disk_full("outcomes.jsonl.gz")),
-    Case("airflow.disk-full-letter", "no room for a dead letter", _no_room_for_the_letter, short=True),
+    Case("airflow.disk-full-dead-letter", "no room for a dead letter", _no_room_for_the_dead_letter, short=True),
 )

@@ -48,15 +48,15 @@ def _held_go_through(site: Site, random: Random) -> Explained:
     """Held runs wait for a setting and go by themselves once it is there."""
     site.load(6, oddities=("unmapped_testplan", "unlisted_result_code"))
     site.sync()
-    if site.letters.keys() != _named(site, HELD):
-        site.violations.append(f"held are {sorted(site.letters)}")
+    if site.dead_letters.keys() != _named(site, HELD):
+        site.violations.append(f"held are {sorted(site.dead_letters)}")
     site.set(
         process_map=site.settings["process_map"] | {"*": 100},
         result_codes={"1": "Passed", "0": "Failed", "2": "Error", "3": "Terminated", "7": "Passed"},
     )
     site.sync()
-    if site.letters:
-        site.violations.append(f"still held: {sorted(site.letters)}")
+    if site.dead_letters:
+        site.violations.append(f"still held: {sorted(site.dead_letters)}")
     site.set(process_map=site.settings["process_map"])
     site.plant.db.query('UPDATE "IndexData" SET "Result" = 1 WHERE "Result" = 7')  # the check knows no code 7
     return Explained()
@@ -93,7 +93,7 @@ def _refused_then_accepted(site: Site, random: Random) -> Explained:
 
 
 def _lost_state(site: Site, random: Random) -> Explained:
-    """Somebody deletes the state: the sync stops, begins anew when told to, and uploads nothing twice."""
+    """Somebody deletes the state: the sync stops, begins again when asked to, and uploads nothing twice."""
     site.load(12)
     site.sync()
     with site.metadata() as cursor:
@@ -102,7 +102,7 @@ def _lost_state(site: Site, random: Random) -> Explained:
 
 
 def _older_state(site: Site, random: Random) -> Explained:
-    """Somebody restores an older state: what was done since is looked at again when told to, and left as it is."""
+    """Somebody restores an older state: what was done since is looked at again when asked to, and left as it is."""
     site.load(12)
     older = site.airflow.variable(STATE) or "{}"
     site.sync()
@@ -139,7 +139,7 @@ def _from_the_future(state: dict[str, Any]) -> None:
 
 
 def _of_another_wats(site: Site, random: Random) -> Explained:
-    """The connection leads to another WATS, which is meant: the sync stops, and goes on when told to."""
+    """The connection leads to another WATS, which is meant: the sync stops, and goes on when asked to."""
     state = site.state
     site.airflow.set_variable(STATE, json.dumps(state | {"target": "old.wats.example"}))
     return _refused_then_accepted(site, random)
@@ -154,7 +154,7 @@ def _regressed(site: Site, random: Random) -> Explained:
 
 
 def _wrong_settings(site: Site, random: Random) -> Explained:
-    """A setting is wrong: one clear stop, and on once it is mended."""
+    """A setting is wrong: one clear stop, and on once it is fixed."""
     site.load(6)
     site.airflow.set_variable("vte_wats", json.dumps(site.settings | {"source_timezone": "Europe/Olso"}))
     run_id = site.sync("failed")
@@ -164,7 +164,7 @@ def _wrong_settings(site: Site, random: Random) -> Explained:
 
 
 def _storm(runs: int, faults: int) -> Play:
-    """Many faults at once, drawn from the seed, while a thousand runs go through; then all is mended."""
+    """Many faults at once, drawn from the seed, while a thousand runs go through; then all is fixed."""
 
     def play(site: Site, random: Random) -> Explained:
         guids = site.load(runs)
@@ -174,7 +174,7 @@ def _storm(runs: int, faults: int) -> Play:
         for _ in range(STORM_SYNCS):  # with what is left of the faults: a new sync looks back over the failed one
             if site.end_sync(site.start_sync()) == "success":
                 break
-        site.mend()
+        site.fix()
         site.sync()
         if site.strikes < faults:
             site.violations.append(f"only {site.strikes} strikes of {faults} faults")
@@ -231,7 +231,7 @@ CASES = (
     ),
     Case(
         "state.restored-database",
-        "the database was made anew since the state was written",
+        "the database was made again since the state was written",
         _foreign(
             lambda state: state["source"].update(created_local="2020-01-01T00:00:00"), "restored or created again"
         ),

@@ -42,7 +42,7 @@ def _gap(site: Site, random: Random) -> Explained:
         run_id = site.start_interval(*interval)
         state = site.airflow.wait_for_run(SYNC, run_id, timeout_s=240)
         site.story.states.append(state)
-        site.mend()
+        site.fix()
         if state != ("failed" if number == 1 else "success"):
             site.violations.append(f"interval {number + 1} ended as {state}")
         failed = run_id if number == 1 else failed
@@ -51,7 +51,7 @@ def _gap(site: Site, random: Random) -> Explained:
     site._watermark = site.last_sync
     site.clear_failed(failed)
     if site.last_sync != _instant(last_to):
-        site.violations.append(f"lastSync is {site.last_sync} after the hole was filled")
+        site.violations.append(f"lastSync is {site.last_sync} after the gap was filled")
     return Explained()
 
 
@@ -92,16 +92,18 @@ def _twins_side_by_side(site: Site, random: Random) -> Explained:
         )
     site.break_wats("stall", path="serialnumber in", delay_s=30.0, times=3)
     run_id = site.sync()
-    uploads = [one for one in site.airflow.task_instances(SYNC, run_id) if one.task_id == "transfer.upload"]
-    moments = sorted((one.start, one.end) for one in uploads if one.start and one.end)
+    uploads = [
+        instance for instance in site.airflow.task_instances(SYNC, run_id) if instance.task_id == "transfer.upload"
+    ]
+    moments = sorted((upload.start, upload.end) for upload in uploads if upload.start and upload.end)
     if not any(first[1] > second[0] for first, second in pairwise(moments)):
         site.violations.append("no two uploads ran at the same time, so the case shows nothing")
-    dead = frozenset(site.letters)
+    dead = frozenset(site.dead_letters)
     if not dead or not dead <= twins:
         site.violations.append(f"dead letters are {sorted(dead)}")
     for guid in dead:
         (other,) = twins - {guid}
-        if other not in site.letters[guid]["reason"]:
+        if other not in site.dead_letters[guid]["reason"]:
             site.violations.append("a dead letter does not name the other run")
     return Explained(dead=dead)
 
@@ -145,18 +147,22 @@ def _backfill(site: Site, random: Random) -> Explained:
     site.wait_until(lambda: not site.busy_with("backfill"), "the backfill to end", timeout_s=300)
     site.airflow.pause(SYNC)  # what is queued stays so
     site.wait_until(lambda: not site.busy_with("scheduled", "running"), "the syncs to end", timeout_s=300)
-    runs = [one for one in site.airflow.runs(SYNC) if one.start and one.start > begin_at and one.state != "queued"]
-    again = [one for one in runs if one.run_type == "backfill"]
+    runs = [
+        known_run
+        for known_run in site.airflow.runs(SYNC)
+        if known_run.start and known_run.start > begin_at and known_run.state != "queued"
+    ]
+    again = [found_run for found_run in runs if found_run.run_type == "backfill"]
     site.story.states.append(f"{len(runs) - len(again)} scheduled, {len(again)} by backfill")
     if not again:
         site.violations.append("the backfill ran nothing")
-    if failed := [one.run_id for one in runs if one.state != "success"]:
+    if failed := [run.run_id for run in runs if run.state != "success"]:
         site.violations.append(f"not every sync succeeded: {failed}")
     return Explained(again=dict.fromkeys(site.plant.source, 4))
 
 
 CASES = (
-    Case("lane.hole", "an interval fails between two that succeed", _gap, short=True),
+    Case("lane.gap", "an interval fails between two that succeed", _gap, short=True),
     Case("lane.out-of-order", "three intervals at once, the first ends last", _out_of_order),
     Case(
         "lane.twins", "two runs that WATS takes for one, uploaded at the same moment", _twins_side_by_side, short=True

@@ -8,7 +8,7 @@ from random import Random
 from typing import Any
 
 from tests.faults.accounts import Explained
-from tests.faults.case import Case, Play, passing, until_mended
+from tests.faults.case import Case, Play, passing, until_fixed
 from tests.faults.site import TIMEOUT_S, Site
 
 PLAN = r"COUNT_BIG"
@@ -98,9 +98,9 @@ def _whole(at: datetime) -> datetime:
 
 
 CASES = (
-    Case("sql.refused", "every connection is refused", until_mended(_all("refuse")), short=True),
+    Case("sql.refused", "every connection is refused", until_fixed(_all("refuse")), short=True),
     Case("sql.refused-once", "two connections are refused", passing(_some("refuse", times=2))),
-    Case("sql.login", "the login is refused", until_mended(_all("login_failed"))),
+    Case("sql.login", "the login is refused", until_fixed(_all("login_failed"))),
     Case(
         "sql.starting", "SQL Server is starting (18401), twice", passing(_some("login_failed", times=2, number=18401))
     ),
@@ -152,7 +152,7 @@ CASES = (
     ),
     Case("sql.drop-after-login", "the connection drops just after the login, twice", passing(_some("drop", times=2))),
     Case("sql.restart", "SQL Server restarts while steps are read", _restart),
-    Case("sql.permission", "a table may not be read (229)", until_mended(_all("error", number=229, match=HEADERS))),
+    Case("sql.permission", "a table may not be read (229)", until_fixed(_all("error", number=229, match=HEADERS))),
     Case("sql.committed-while-planning", "runs are committed while the seconds are counted", _during_the_read(PLAN)),
     Case(
         "sql.committed-while-reading",

@@ -8,9 +8,9 @@ from random import Random
 from typing import Any
 
 from tests.faults.accounts import Explained
-from tests.faults.case import Case, Play, passing, stopping, until_mended
+from tests.faults.case import Case, Play, passing, stopping, until_fixed
+from tests.faults.impostor_servers import NO_SUCH_NAME, a_full_house, an_untrusted_server
 from tests.faults.site import WATS_TIMEOUT_S, Site
-from tests.faults.strangers import NO_SUCH_NAME, a_full_house, an_untrusted_server
 
 POST = "/api/report/wsjf"
 QUERY = "query/header"
@@ -77,14 +77,14 @@ def _unseen(kind: str) -> Play:
     return play
 
 
-def _letter_redriven(site: Site, random: Random) -> Explained:
+def _dead_letter_redriven(site: Site, random: Random) -> Explained:
     """A dead letter goes away by itself when its run reaches WATS after all."""
     guids = site.load(6)
     site.break_wats("status", status=400, method="POST", body=guids[0])
     site.sync()
-    if guids[0] not in site.letters:
+    if guids[0] not in site.dead_letters:
         site.violations.append("the refused run is no dead letter")
-    site.mend()
+    site.fix()
     site.sync()
     return Explained()
 
@@ -98,7 +98,7 @@ def _elsewhere(address: Callable[[Site], AbstractContextManager[str]]) -> Play:
             site.redirect_uploads(host)
             run_id = site.running
             site.end_sync(run_id, "failed")
-        if site.posts or site.letters:
+        if site.posts or site.dead_letters:
             site.violations.append("something was posted or buried although WATS was never reached")
         site.connect()
         site.clear_failed(run_id)
@@ -125,7 +125,7 @@ def _by_source_id(site: Site, random: Random) -> Explained:
     site.break_wats("store_then_reset", method="POST", path=POST, times=4)
     site.break_wats("status", path="HeaderByMiscInfo", status=503, times=3)
     site.sync()
-    asked = sum(1 for one in site.plant.wats.log if "headerbymiscinfo" in one.path.lower())
+    asked = sum(1 for wat in site.plant.wats.log if "headerbymiscinfo" in wat.path.lower())
     if asked < len(guids):
         site.violations.append(f"{asked} questions by misc info for {len(guids)} runs")
     before = len(site.posts)
@@ -148,8 +148,8 @@ CASES = (
     Case("wats.refused", "WATS is down; it is up again when the operator clears the sync", _away, short=True),
     Case("wats.restart", "WATS restarts while reports are posted", _away_between_tries),
     Case("wats.400-one", "400 for one report", _refused_for_good(400), short=True),
-    Case("wats.400-all", "400 for every report", until_mended(_posts("status", status=400), runs=30), short=True),
-    Case("wats.400-mended", "400 for one report, which WATS takes later", _letter_redriven),
+    Case("wats.400-all", "400 for every report", until_fixed(_posts("status", status=400), runs=30), short=True),
+    Case("wats.400-fixed", "400 for one report, which WATS takes later", _dead_letter_redriven),
     Case(
         "wats.401",
         "the token is refused from the fourth report on",
@@ -177,7 +177,7 @@ CASES = (
         passing(_one("store_then_status", times=3, status=500), again=2),
     ),
     Case("wats.502", "502 three times", passing(_some("status", times=3, status=502))),
-    Case("wats.503-long", "503 for longer than all tries", until_mended(_posts("status", status=503))),
+    Case("wats.503-long", "503 for longer than all tries", until_fixed(_posts("status", status=503))),
     Case(
         "wats.503-queries",
         "503 for the question what is there, four times",
@@ -207,7 +207,7 @@ CASES = (
         "the connection is reset inside the answer, three times",
         passing(_one("reset_inside", times=3), again=2),
     ),
-    Case("wats.html", "a login page instead of the answer", until_mended(_posts("html"))),
+    Case("wats.html", "a login page instead of the answer", until_fixed(_posts("html"))),
     Case(
         "wats.html-queries",
         "a login page instead of what is there, three times",

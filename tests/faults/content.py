@@ -1,4 +1,4 @@
-"""What a report must say, read anew from the VTE tables: nothing here comes from the product's own mapping."""
+"""What a report must say, read again from the VTE tables: nothing here comes from the product's own mapping."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Query = Callable[..., list[tuple[Any, ...]]]
 
 
 def clean(text: str | None) -> str:
-    """Return a text as XML can carry it."""
+    """Return a text as XML can transfer it."""
     return "" if text is None else text.translate(_SHOWN).strip()
 
 
@@ -97,12 +97,12 @@ def differences(run: Row, steps: list[Row], report: Report, *, zone: ZoneInfo, p
     start_at, starts = datetime.fromisoformat(report["start"]).astimezone(UTC), sorted(_starts(run, zone))
     if start_at not in starts:
         lines.append(f"start: {starts} became {start_at}")
-    told = (infos.get("start_ambiguous") or "").partition(" ")[0]
-    if told != ("" if len(starts) == 1 else "earlier" if start_at == starts[0] else "later"):
-        lines.append(f"start_ambiguous: {told!r} is said of {start_at} among {starts}")
+    reported = (infos.get("start_ambiguous") or "").partition(" ")[0]
+    if reported != ("" if len(starts) == 1 else "earlier" if start_at == starts[0] else "later"):
+        lines.append(f"start_ambiguous: {reported!r} is said of {start_at} among {starts}")
     wanted, received = Counter(map(_wanted, steps)), Counter(_received(report))
-    lines += [f"missing in the report: {one}" for one in wanted - received]
-    lines += [f"not in VTE: {one}" for one in received - wanted]
+    lines += [f"missing in the report: {known_entry}" for known_entry in wanted - received]
+    lines += [f"not in VTE: {found_entry}" for found_entry in received - wanted]
     numbers = [row["TestStepNumber"] for row in steps if row["TestStepNumber"] is not None]
     if len(set(numbers)) == len(numbers) == len(steps):
         in_order = [_wanted(row) for row in sorted(steps, key=lambda row: row["TestStepNumber"])]
@@ -112,7 +112,7 @@ def differences(run: Row, steps: list[Row], report: Report, *, zone: ZoneInfo, p
 
 
 def refusal(run: Row, steps: list[Row], *, processes: dict[str, int]) -> str | None:
-    """Tell whether a run must become a letter by itself, and of which kind: ``dead``, ``held`` or None."""
+    """Tell whether a run must become a dead letter by itself, and of which kind: ``dead``, ``held`` or None."""
     serial, part = clean(run["Serial"]), clean(run["ProductName"]) or clean(run["MasterProduct"])
     for text in (serial, part):
         if not text or len(text.encode("utf-16-le")) > 2 * LONGEST:
@@ -183,7 +183,7 @@ def _wanted(row: Row) -> tuple[object, ...]:
 
 
 def _text(content: bytes) -> str | None:
-    """Return what bytes say as text: UTF-8, UTF-16 with a mark or of Latin letters; None for a file."""
+    """Return what bytes say as text: UTF-8, UTF-16 with a mark or of Latin dead letters; None for a file."""
     if content.startswith((b"\x89PNG", b"\xff\xd8\xff", b"%PDF-", b"PK\x03\x04")):
         return None
     latin = len(content) % 2 == 0 and set(content[1::2]) <= {0}
@@ -193,7 +193,7 @@ def _text(content: bytes) -> str | None:
         except UnicodeDecodeError:
             continue
         if encoding != "utf-16-le" or latin:
-            controls = {one for one in text if one < " " or "\x7f" <= one <= "\x9f" or one in "\ufffe\uffff"}
+            controls = {entry for entry in text if entry < " " or "\x7f" <= entry <= "\x9f" or entry in "\ufffe\uffff"}
             if text and controls <= set("\t\r\n"):
                 return text
     return None

@@ -167,20 +167,22 @@ def tables_of(runs: int, number: int) -> dict[str, list[Row]]:
         "TestSystems": [{"Testsystem_GUID": _guid("station", n), "Name": f"Station {n}"} for n in range(STATIONS)],
         **{name: [] for name in ("UutData", "IndexData", "TestDataNumeric", "TestDataText", "TestDataOther")},
     }
-    for n, one in enumerate(drawn(run_strategy(number), runs, number)):
+    for n, found_run in enumerate(drawn(run_strategy(number), runs, number)):
         guid, unit = _guid("run", n), _guid("unit", n)
-        rows["UutData"].append({"Uut_GUID": unit, "Serial": f"SN-{n}" if one["serial"] == "its own" else one["serial"]})
+        rows["UutData"].append(
+            {"Uut_GUID": unit, "Serial": f"SN-{n}" if found_run["serial"] == "its own" else found_run["serial"]}
+        )
         keys = {"product": "Product_GUID", "testplan": "Testplan_GUID", "station": "Testsystem_GUID"}
         links = {
-            column: _guid("plan" if name == "testplan" else name, one[name])
+            column: _guid("plan" if name == "testplan" else name, found_run[name])
             for name, column in keys.items()
-            if one[name] is not None
+            if found_run[name] is not None
         }
         rows["IndexData"].append(
-            {"Index_GUID": guid, "Uut_GUID": unit} | dict.fromkeys(keys.values()) | links | one["header"]
+            {"Index_GUID": guid, "Uut_GUID": unit} | dict.fromkeys(keys.values()) | links | found_run["header"]
         )
         for table in ("TestDataNumeric", "TestDataText", "TestDataOther"):
-            rows[table] += [{"Index_GUID": guid} | row for row in one[table]]
+            rows[table] += [{"Index_GUID": guid} | row for row in found_run[table]]
     return rows
 
 
@@ -201,13 +203,13 @@ class Verdict:
 
     def __str__(self) -> str:
         return (
-            f"{self.runs} runs: {self.reports} reports, {self.dead} dead and {self.held} held letters, {self.not_due} "
+            f"{self.runs} runs: {self.reports} reports, {self.dead} dead and {self.held} held dead letters, {self.not_due} "
             f"in the future; {len(self.wrong)} wrong"
         )
 
 
 def fuzz(runs: int, number: int) -> Verdict:
-    """Carry a fuzzed database from VTE to WATS, twice, and compare every run."""
+    """Transfer a fuzzed database from VTE to WATS, twice, and compare every run."""
     with (
         tempfile.TemporaryDirectory(prefix="vte-wats-fuzz-") as folder,
         SandboxEnvironment(seed=number, timezone=ZONE) as plant,
@@ -216,10 +218,10 @@ def fuzz(runs: int, number: int) -> Verdict:
         with _environment(plant):
             now_at = datetime.now(UTC)
             counts, raised = _transfer(UPath(folder), now_at, "first")
-            posted = sum(1 for one in plant.wats.log if one.method == "POST")
+            posted = sum(1 for request in plant.wats.log if request.method == "POST")
             again, raised_again = _transfer(UPath(folder), now_at, "second")
         wrong = [*raised, *raised_again, *_compared(plant, UPath(folder), counts, now_at)]
-        if sum(1 for one in plant.wats.log if one.method == "POST") != posted:
+        if sum(1 for wat in plant.wats.log if wat.method == "POST") != posted:
             wrong.append("the second time something was posted")
         if again["unchanged"] != counts["uploaded"]:
             wrong.append(f"the second time {again['unchanged']} of {counts['uploaded']} reports were unchanged")
@@ -231,7 +233,7 @@ def fuzz(runs: int, number: int) -> Verdict:
 def _transfer(folder: UPath, now_at: datetime, time: str) -> tuple[Counter[str], list[str]]:
     """Run the verbs as the DAG does; return the outcomes, and what was raised that is no outcome."""
     site = Settings(source_timezone=ZONE, process_map=PROCESSES)
-    letters, counts, raised = DeadLetters(folder), Counter[str](), []
+    dead_letters, counts, raised = DeadLetters(folder), Counter[str](), []
     ranges = everything_until(now_at, site.zone)
     with VteSource(site) as source, WatsHook().session() as wats:
         named = [guid for guid, _ in source.run_keys(ranges)]
@@ -244,7 +246,7 @@ def _transfer(folder: UPath, now_at: datetime, time: str) -> tuple[Counter[str],
                 with InFlightKeys(folder, part.name, now_at) as claims:
                     reader = partial(read_again, source, staging, site)
                     outcomes = upload(
-                        staging, wats, letters, site, options, read=read, in_flight=claims, read_again=reader
+                        staging, wats, dead_letters, site, options, read=read, in_flight=claims, read_again=reader
                     )
             except VteWatsError as error:
                 raised.append(f"{part.name}: {type(error).__name__}: {error}")
@@ -258,31 +260,31 @@ def _transfer(folder: UPath, now_at: datetime, time: str) -> tuple[Counter[str],
 
 
 def _compared(plant: SandboxEnvironment, folder: UPath, counts: Counter[str], now_at: datetime) -> Iterator[str]:
-    """Compare every run of the database with its report or its letter; nothing here comes from the product's mapping."""
+    """Compare every run of the database with its report or its dead letter; nothing here comes from the product's mapping."""
     tables, store = Tables(plant.db.query), plant.wats.store
-    letters = {str(one.index_guid): one for one in DeadLetters(folder)}
+    dead_letters = {str(deadletter.index_guid): deadletter for deadletter in DeadLetters(folder)}
     receipts = plant.receipts
     due = {guid for guid, row in tables.runs.items() if _is_due(row, now_at)}
     if (
         counts["read"] != len(due)
         or counts["uploaded"] != len(receipts)
-        or counts["dead"] + counts["held"] != len(letters)
+        or counts["dead"] + counts["held"] != len(dead_letters)
     ):
-        yield f"accounts do not balance: {dict(counts)}, {len(due)} due, {len(receipts)} reports, {len(letters)} letters"
-    if due != receipts.keys() | letters.keys() or receipts.keys() & letters.keys():
-        yield "runs, reports and letters do not match"
+        yield f"accounts do not balance: {dict(counts)}, {len(due)} due, {len(receipts)} reports, {len(dead_letters)} dead letters"
+    if due != receipts.keys() | dead_letters.keys() or receipts.keys() & dead_letters.keys():
+        yield "runs, reports and dead letters do not match"
     if store.overwrites(Cause.NATURAL_KEY) or store.quarantined() or max(receipts.values(), default=1) > 1:
         yield "a report was overwritten, received twice or put into quarantine"
     zone, twins = ZoneInfo(ZONE), _twins(tables, due)
     for guid in sorted(due):
         run, steps = tables.runs[guid], tables.steps[guid]
         expected = refusal(run, steps, processes=PROCESSES) or ("dead" if guid in twins else None)
-        found = letters[guid].kind.value if guid in letters else None
+        found = dead_letters[guid].kind.value if guid in dead_letters else None
         if guid in twins and expected == "dead" and found is None:
             continue  # one of several may have gone first
         if expected != found:
-            told = letters[guid].reason if guid in letters else "it is in WATS"
-            yield f"{guid} should be {expected or 'in WATS'}: {told}"
+            reported = dead_letters[guid].reason if guid in dead_letters else "it is in WATS"
+            yield f"{guid} should be {expected or 'in WATS'}: {reported}"
         elif found is None:
             for line in differences(run, steps, store.report(guid), zone=zone, processes=PROCESSES):
                 yield f"{guid} altered: {line}"
@@ -339,8 +341,8 @@ def main() -> int:
     arguments = parser.parse_args()
     logging.disable(logging.CRITICAL)
     verdict = fuzz(arguments.runs, arguments.seed)
-    told = f"{verdict}\n" + "".join(f"  {line[:400]}\n" for line in verdict.wrong[:40])
-    sys.stdout.write(json.dumps(asdict(verdict)) if arguments.json else told)
+    reported = f"{verdict}\n" + "".join(f"  {line[:400]}\n" for line in verdict.wrong[:40])
+    sys.stdout.write(json.dumps(asdict(verdict)) if arguments.json else reported)
     return 1 if verdict.wrong else 0
 
 

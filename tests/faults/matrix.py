@@ -43,7 +43,7 @@ def selected(pattern: str = "*", *, short: bool = False) -> tuple[Case, ...]:
     return tuple(
         case
         for case in CASES
-        if (case.short or not short) and any(fnmatch.fnmatchcase(case.name, one) for one in pattern.split(","))
+        if (case.short or not short) and any(fnmatch.fnmatchcase(case.name, entry) for entry in pattern.split(","))
     )
 
 

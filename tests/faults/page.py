@@ -23,9 +23,9 @@ _HEAD = """\
 # Reliability
 
 What was broken on purpose, and what became of the runs. A real Airflow (scheduler, API server, PostgreSQL, processes of
-their own for every task) syncs an emulated SQL Server and an emulated WATS, both on real sockets; a fault is told to
+their own for every task) syncs an emulated SQL Server and an emulated WATS, both on real sockets; a fault is given to
 the emulated server, a process is killed with SIGKILL, a folder is made unusable. Where a case needs a person, the
-failed tasks are cleared once the cause is mended, as the table shows.
+failed tasks are cleared once the cause is fixed, as the table shows.
 
 Every case ends with the same check, which shares no code with the product:
 
@@ -33,7 +33,7 @@ Every case ends with the same check, which shares no code with the product:
 - each report was received once. Where an answer was lost after the report was stored, or its steps came later, it may
   have been received again under the same id: that is an overwriting by the same run, and still one report;
 - serial, part, process, result, start, station, and each step's value, limits, unit and status are those of the rows;
-- no report was overwritten by another run, none is in quarantine, and exactly the expected runs have letters;
+- no report was overwritten by another run, none is in quarantine, and exactly the expected runs have dead letters;
 - `lastSync` stays where it was while a sync fails, and moves on after a success.
 
 Time is scaled so that the whole can be run at any time: statements and requests time out after four seconds instead of
@@ -46,13 +46,15 @@ same, a failed interval that is cleared.
 def page(results: Results, cases: Sequence[Case], bugs: Sequence[Mutation], seed: int) -> str:
     """Return the page."""
     played = {case: results.played[case.name] for case in cases if case.name in results.played}
-    accounts = [one.accounts for one in played.values()]
-    lost, doubled, altered = (sum(getattr(one, name) for one in accounts) for name in ("lost", "doubled", "altered"))
-    failed = [case.name for case, one in played.items() if one.accounts.wrong]
+    accounts = [known_entry.accounts for known_entry in played.values()]
+    lost, doubled, altered = (
+        sum(getattr(found_account, name) for found_account in accounts) for name in ("lost", "doubled", "altered")
+    )
+    failed = [case.name for case, found_entry in played.items() if found_entry.accounts.wrong]
     missing = [case.name for case in cases if case not in played]
     parts = [
         _HEAD,
-        f"**{len(played)} cases, {sum(one.runs for one in accounts):,} runs: {lost} lost, {doubled} doubled, {altered} "
+        f"**{len(played)} cases, {sum(account.runs for account in accounts):,} runs: {lost} lost, {doubled} doubled, {altered} "
         f"altered.** Seed {seed}. "
         + (f"Cases that failed: {', '.join(failed)}." if failed else "No case failed.")
         + (f" Not played yet: {', '.join(missing)}." if missing else "")
@@ -60,18 +62,18 @@ def page(results: Results, cases: Sequence[Case], bugs: Sequence[Mutation], seed
         (
             "*What happened* shows how each attempt of the sync ended, and the tasks that took more than one try (a "
             "cleared task's tries go on counting). *Strikes* counts the requests and connections that an emulated "
-            "server spoilt as told; it is 0 where a server is stopped, a process killed, a disk full or a Variable "
+            "server spoilt as scripted; it is 0 where a server is stopped, a process killed, a disk full or a Variable "
             "damaged. *Played* is the day; `make faults` plays all, `python -m tests.faults.run --cases … --keep` some.\n"
         ),
     ]
     for group, title in _GROUPS.items():
         parts.append(f"## {title}\n")
         parts.append(
-            "| case | what goes wrong | what happened | strikes | runs | reports | letters | lost | doubled | altered "
+            "| case | what goes wrong | what happened | strikes | runs | reports | dead letters | lost | doubled | altered "
             "| played |"
         )
         parts.append("| --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |")
-        parts += [_line(case, one) for case, one in played.items() if case.group == group]
+        parts += [_line(case, entry) for case, entry in played.items() if case.group == group]
         parts.append("")
     parts += [*_fuzzed(results), *_secrets(results), *_bugs(results, bugs)]
     return "\n".join(parts) + "\n"
@@ -86,7 +88,7 @@ def _fuzzed(results: Results) -> Iterator[str]:
         "Any text, any number, any NULL, as hypothesis draws them: a database of "
         f"{one.runs + one.not_due:,} runs went through extract, map and upload over the real wires, then once more. "
         f"{one.reports:,} became reports, {one.dead:,} dead letters, {one.held:,} are held, {one.not_due:,} lie in the "
-        "future and wait. Each report was compared field by field with its rows, each letter with what the rows forbid; "
+        "future and wait. Each report was compared field by field with its rows, each dead letter with what the rows forbid; "
         "the second time nothing was posted. "
         + (f"**Wrong: {one.wrong[0]}**" if one.wrong else "Nothing was wrong, and nothing was raised.")
         + f" Played {day}.\n"
@@ -122,6 +124,6 @@ def _bugs(results: Results, bugs: Sequence[Mutation]) -> Iterator[str]:
 def _line(case: Case, one: Played) -> str:
     accounts = one.accounts
     happened = f"**failed**: {accounts.wrong[0][:120]}" if accounts.wrong else one.happened
-    counts = (accounts.runs, accounts.reports, accounts.letters, accounts.lost, accounts.doubled, accounts.altered)
+    counts = (accounts.runs, accounts.reports, accounts.dead_letters, accounts.lost, accounts.doubled, accounts.altered)
     numbers = " | ".join(map(str, (one.strikes, *counts)))
     return f"| `{case.name}` | {case.what} | {happened} | {numbers} | {one.day} |"

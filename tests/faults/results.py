@@ -48,7 +48,10 @@ class Results:
             return cls()
         plain = json.loads(PATH.read_text(encoding="utf-8"))
         return cls(
-            {name: Played(**one | {"accounts": Accounts(**one["accounts"])}) for name, one in plain["played"].items()},
+            {
+                name: Played(**known_entry | {"accounts": Accounts(**known_entry["accounts"])})
+                for name, known_entry in plain["played"].items()
+            },
             plain["fuzzed"] and (plain["fuzzed"][0], fuzz.Verdict(**plain["fuzzed"][1])),
             {name: (day, caught) for name, (day, caught) in plain["bugs"].items()},
             plain["leaked"] and tuple(plain["leaked"]),
@@ -57,14 +60,15 @@ class Results:
     def save(self) -> None:
         """Write the file, a line per case."""
         cases = ",\n".join(
-            f"  {json.dumps(name)}: {json.dumps(asdict(one))}" for name, one in sorted(self.played.items())
+            f"  {json.dumps(name)}: {json.dumps(asdict(found_entry))}"
+            for name, found_entry in sorted(self.played.items())
         )
         rest = {
             "fuzzed": self.fuzzed and (self.fuzzed[0], asdict(self.fuzzed[1])),
             "bugs": self.bugs,
             "leaked": self.leaked,
         }
-        lines = ",\n".join(f" {json.dumps(name)}: {json.dumps(one)}" for name, one in rest.items())
+        lines = ",\n".join(f" {json.dumps(name)}: {json.dumps(entry)}" for name, entry in rest.items())
         PATH.write_text(f'{{\n "played": {{\n{cases}\n }},\n{lines}\n}}\n', encoding="utf-8")
 
     def note(self, outcome: Outcome) -> None:
@@ -73,4 +77,4 @@ class Results:
 
     def note_bugs(self, verdicts: Sequence[Verdict]) -> None:
         """Take over which deliberate bugs were caught; those that are no more are forgotten."""
-        self.bugs = {one.mutation.name: (today(), one.caught) for one in verdicts}
+        self.bugs = {verdict.mutation.name: (today(), verdict.caught) for verdict in verdicts}

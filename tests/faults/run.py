@@ -69,9 +69,15 @@ def main() -> int:
     if whole or arguments.keep:
         results.save()
         PAGE.write_text(page(results, CASES, MUTATIONS, arguments.seed), encoding="utf-8")
-    good = all(one.passed for one in outcomes) and not leaked and all(verdict.caught for verdict in verdicts)
+    good = (
+        all(known_outcome.passed for known_outcome in outcomes)
+        and not leaked
+        and all(verdict.caught for verdict in verdicts)
+    )
     good = good and not (whole and results.fuzzed and results.fuzzed[1].wrong)
-    lost, doubled, altered = (sum(getattr(one.accounts, name) for one in outcomes) for name in _COUNTS)
+    lost, doubled, altered = (
+        sum(getattr(found_outcome.accounts, name) for found_outcome in outcomes) for name in _COUNTS
+    )
     say(f"{len(cases)} cases in {time.monotonic() - began:.0f} s: {lost} lost, {doubled} doubled, {altered} altered")
     return 0 if good else 1
 

@@ -71,9 +71,9 @@ class Site:
 
     # -- a case begins ------------------------------------------------------------------------------------------------
     def fresh(self) -> None:
-        """Begin a case with an empty source, an empty WATS, no letters, no faults and the usual settings."""
+        """Begin a case with an empty source, an empty WATS, no dead letters, no faults and the usual settings."""
         self.story, self.violations, self.armed = Story(), [], 0
-        self.mend()
+        self.fix()
         self._struck_before = len(self.plant.vte.faults.struck)
         for table in RESULT_TABLES:
             self.plant.db.query(f'DELETE FROM "{table}"')
@@ -98,7 +98,7 @@ class Site:
     def load_between(
         self, from_at: datetime, to_at: datetime, *, runs: int, steps: int | None = 6, oddities: Any = ()
     ) -> list[str]:
-        """Commit runs that ended within a stretch of time; return their GUIDs."""
+        """Commit runs that ended within an interval of time; return their GUIDs."""
         before = self.plant.source
         oddities = oddities if isinstance(oddities, bool) else list(oddities)
         self.loaded = self.plant.floor.load(
@@ -117,7 +117,7 @@ class Site:
         self.armed += 1
         return self.plant.vte.faults.add(vte_faults.Fault(kind, **how))
 
-    def mend(self) -> None:
+    def fix(self) -> None:
         """End every fault."""
         self.plant.wats.faults.clear()
         self.plant.vte.faults.clear()
@@ -134,8 +134,10 @@ class Site:
         """Wait until a sync has ended, note what happened, and see that lastSync did what it must."""
         state = self.airflow.wait_for_run(dag_id, run_id, timeout_s=PATIENCE_S)
         self.story.states.append(state)
-        for one in self.airflow.task_instances(dag_id, run_id):
-            self.story.tries[one.task_id] = max(self.story.tries.get(one.task_id, 0), one.try_number)
+        for found_instance in self.airflow.task_instances(dag_id, run_id):
+            self.story.tries[found_instance.task_id] = max(
+                self.story.tries.get(found_instance.task_id, 0), found_instance.try_number
+            )
         after = self.last_sync
         if dag_id == SYNC and state == "failed" and after != self._watermark:
             self.violations.append(f"lastSync moved from {self._watermark} to {after} while the sync failed")
@@ -152,7 +154,7 @@ class Site:
         return run_id
 
     def clear_failed(self, run_id: str, expected: str = "success") -> None:
-        """Do what the operator does once the cause is mended."""
+        """Do what the operator does once the cause is fixed."""
         self.story.states.append("cleared")
         self.airflow.clear(SYNC, run_id, only_failed=True)
         self.end_sync(run_id, expected)
@@ -201,7 +203,7 @@ class Site:
         self.airflow.unpause(MONITOR)
         self.airflow.wait_for_run(MONITOR, self.airflow.trigger(MONITOR), timeout_s=PATIENCE_S)
         self.airflow.pause(MONITOR)
-        self.mend()
+        self.fix()
 
     def connect(self, host: str | None = None, **options: Any) -> None:
         """Write the connection to WATS: the usual one, or with another address or other options."""
@@ -224,7 +226,7 @@ class Site:
 
     def give_up(self) -> None:
         """End whatever a case that went wrong left under way, so that the next one has Airflow for itself."""
-        self.mend()
+        self.fix()
         self.restart_what_ended()
         for dag_id in (SYNC, RECONCILE):
             for run in self.airflow.runs(dag_id):
@@ -234,16 +236,16 @@ class Site:
     def failure(self, run_id: str, dag_id: str = SYNC) -> str:
         """Return why tasks failed, a line of its log each."""
         texts = []
-        for one in self.airflow.task_instances(dag_id, run_id):
-            if one.state == "failed":
-                log = self.airflow.task_log(dag_id, run_id, one.task_id, one.map_index, one.try_number)
-                told = re.findall(r"""'exc_value': ['"](.{0,300})""", log) or log.splitlines()[-1:]
-                texts.append(f"{one.task_id}: {told[0][:300]}")
+        for instance in self.airflow.task_instances(dag_id, run_id):
+            if instance.state == "failed":
+                log = self.airflow.task_log(dag_id, run_id, instance.task_id, instance.map_index, instance.try_number)
+                reported = re.findall(r"""'exc_value': ['"](.{0,300})""", log) or log.splitlines()[-1:]
+                texts.append(f"{instance.task_id}: {reported[0][:300]}")
         return " | ".join(texts)
 
     # -- what is there ------------------------------------------------------------------------------------------------
     @property
-    def letters(self) -> dict[str, dict[str, Any]]:
+    def dead_letters(self) -> dict[str, dict[str, Any]]:
         """The dead letters by GUID."""
         return {path.stem: json.loads(path.read_text()) for path in self.storage.glob("dead_letters/*.json")}
 
@@ -269,17 +271,17 @@ class Site:
     def strikes(self) -> int:
         """How many requests and connections a fault has struck in this case."""
         vte = len(self.plant.vte.faults.struck) - self._struck_before
-        return vte + sum(1 for one in self.plant.wats.log if one.fault)
+        return vte + sum(1 for wat in self.plant.wats.log if wat.fault)
 
     @property
     def posts(self) -> list[Request]:
         """Every report that was posted, oldest first."""
-        return [one for one in self.plant.wats.log if one.method == "POST"]
+        return [request for request in self.plant.wats.log if request.method == "POST"]
 
     @property
     def spoilt(self) -> Counter[str]:
         """How many posts of each run had their answer spoilt: so often may a report have been sent again."""
-        return Counter(one.report_id for one in self.posts if one.fault and one.report_id)
+        return Counter(post.report_id for post in self.posts if post.fault and post.report_id)
 
     # -- force --------------------------------------------------------------------------------------------------------
     @contextmanager
@@ -332,7 +334,7 @@ class Site:
 
         def there() -> bool:
             tasks = self.airflow.task_instances(SYNC, run_id)
-            return any(one.task_id == task_id and one.state == state for one in tasks)
+            return any(found_task.task_id == task_id and found_task.state == state for found_task in tasks)
 
         self.wait_until(there, f"{task_id} to be {state}")
 
@@ -346,7 +348,7 @@ class Site:
                     "SELECT id FROM task_instance WHERE run_id = %s AND task_id = %s AND state = 'running'",
                     (run_id, task_id),
                 )
-                titles = {f"airflow worker -- {one}" for (one,) in cursor.fetchall()}
+                titles = {f"airflow worker -- {entry}" for (entry,) in cursor.fetchall()}
             for pid in session_members(scheduler):
                 with suppress(psutil.Error):
                     process = psutil.Process(pid)
@@ -373,7 +375,8 @@ class Site:
     def wait_for_vte_fault(self, fault: vte_faults.Fault) -> None:
         """Wait until a fault of SQL Server has struck."""
         self.wait_until(
-            lambda: any(one is fault for one in self.plant.vte.faults.struck), "the fault of SQL Server to strike"
+            lambda: any(found_fault is fault for found_fault in self.plant.vte.faults.struck),
+            "the fault of SQL Server to strike",
         )
 
     def staging(self, run_id: str, slice_name: str = "s0001") -> Path:

@@ -10,7 +10,7 @@ from tests.faults.run import SEED
 pytestmark = pytest.mark.slow
 
 
-def test_whatever_a_database_holds_becomes_a_report_that_says_it_or_a_letter():
+def test_whatever_a_database_holds_becomes_a_report_that_says_it_or_a_dead_letter():
     verdict = fuzz(400, SEED)
     assert verdict.wrong == ()
     assert verdict.reports > 200

@@ -25,7 +25,7 @@ def _environment() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("name", TABLES)
-def test_a_table_is_measured_and_told(name):
+def test_a_table_is_measured_and_reported(name):
     table = TABLES[name]
     result = json.loads(json.dumps(table.measure(table.TINY)))
     goals = table.goals(result)

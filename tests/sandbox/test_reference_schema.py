@@ -71,7 +71,7 @@ def test_the_documented_columns_are_exact(table):
 
 
 @pytest.mark.parametrize("table", MASTERS)
-def test_master_tables_carry_their_guid_and_their_name(table):
+def test_master_tables_transfer_their_guid_and_their_name(table):
     assert schema_tables(TEXT)[table].keys() >= set(MASTERS[table])
 
 

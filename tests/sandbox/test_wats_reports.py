@@ -85,7 +85,7 @@ def test_posting_an_id_again_overwrites_the_report_and_counts_the_receipt(wats, 
     assert (overwrite.cause, overwrite.same_content) == (Cause.SAME_ID, False)
 
 
-def test_an_equal_repetition_is_told_from_a_changed_one(wats, client):
+def test_an_equal_repetition_is_distinguished_from_a_changed_one(wats, client):
     post(client, example_report())
     post(client, example_report())
     assert [overwrite.same_content for overwrite in wats.store.overwrites()] == [True]
@@ -165,7 +165,7 @@ REFUSED = {
     "step name of 101": ((*STEP, "name"), "x" * 101, "root.steps[1].name"),
     "step without type": ((*STEP, "stepType"), ..., "root.steps[1].stepType"),
     "step status as a word": ((*STEP, "status"), "Passed", "root.steps[1].status"),
-    "step status of a small letter": ((*STEP, "status"), "p", "root.steps[1].status"),
+    "step status of a small dead letter": ((*STEP, "status"), "p", "root.steps[1].status"),
     "unknown group": ((*STEP, "group"), "Q", "root.steps[1].group"),
     "steps that are no list": ((*STEP, "steps"), {"a": 1}, "root.steps[1].steps"),
     "step that is no object": (STEP, 7, "root.steps[1]"),

@@ -206,7 +206,7 @@ def test_some_faults_answer_200_although_nothing_is_stored(wats, client, fault, 
     assert len(wats.store) == 0
 
 
-def test_a_fault_can_be_told_to_store_after_all(wats, client):
+def test_a_fault_can_be_made_to_store_after_all(wats, client):
     wats.faults.add(Fault("wrong_id", store=True))
     assert client.post(POST, json=REPORT).json()["ID"] != REPORT["id"]
     assert wats.store.ids() == [REPORT["id"]]

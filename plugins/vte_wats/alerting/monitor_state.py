@@ -181,20 +181,6 @@ class MonitorState(BaseModel):
         ]
         return [(key, condition) for _, key, condition in sorted(found, key=lambda entry: entry[0])]
 
-    def to_json(self) -> str:
-        """Return the Variable's text."""
-        return self.model_dump_json(indent=1)
-
-    @classmethod
-    def parse(cls, text: str | None) -> MonitorState:
-        """Read the Variable's text; without one, or with a damaged one, everything is observed again."""
-        if text is None:
-            return cls()
-        try:
-            return cls.model_validate_json(text)
-        except ValueError:
-            return cls()
-
 
 def _is_known(key: str) -> bool:
     return key.partition(":")[0] in set(Kind)

@@ -14,15 +14,15 @@ from airflow.models.dag import DagModel
 from airflow.models.dagrun import DagRun
 from airflow.models.variable import Variable
 from airflow.models.xcom import XComModel
-from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from vte_wats.alerting.monitor_state import MonitorState
 from vte_wats.backfill.progress import Progress
 from vte_wats.config.sites import Site
+from vte_wats.domain.errors import FatalError
 from vte_wats.health import Stored
-from vte_wats.state.coverage import State
+from vte_wats.orchestration.variables import BACKFILL, BUDGET_USAGE, HISTORY, MONITOR_STATE, STATE, StoredVariable
 from vte_wats.state.history import History
 from vte_wats.status.charts import SHOWN
 from vte_wats.wats.rate_limiter import BudgetUsage
@@ -33,10 +33,7 @@ COMPARISONS = 5
 _MOST_UNFINISHED = 5_000  # fourteen days of five-minute intervals are 4,032
 
 _T = TypeVar("_T")
-_STATE = TypeAdapter(State)
-_HISTORY = TypeAdapter(History)
-_USAGE = TypeAdapter(BudgetUsage)
-_PROGRESS = TypeAdapter(Progress)
+_SHOWN_VARIABLES = (STATE, HISTORY, MONITOR_STATE, BUDGET_USAGE, BACKFILL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +99,9 @@ def read_site(session: Session, site: Site, now_at: datetime) -> SiteSnapshot:
         problems.append(f"There is no DAG {sync}; see Airflow's import errors.")
     return SiteSnapshot(
         stored=_stored(site, texts, problems),
-        monitor_state=MonitorState.parse(texts.get(site.alerts_variable)),
-        budget_usage=_parsed(_USAGE, site.budget_variable, texts, problems) or BudgetUsage(),
-        backfill=_parsed(_PROGRESS, site.backfill_variable, texts, problems),
+        monitor_state=_parsed(MONITOR_STATE, site, texts, problems) or MonitorState(),
+        budget_usage=_parsed(BUDGET_USAGE, site, texts, problems) or BudgetUsage(),
+        backfill=_parsed(BACKFILL, site, texts, problems),
         is_paused=bool(paused),
         unfinished=unfinished,
         recent=[replace(run, settled=returned.get(run.key, {})) for run in recent],
@@ -114,36 +111,28 @@ def read_site(session: Session, site: Site, now_at: datetime) -> SiteSnapshot:
 
 
 def _texts(session: Session, sites: Iterable[Site]) -> dict[str, str | None]:
-    keys = [
-        key
-        for site in sites
-        for key in (
-            site.state_variable,
-            site.history_variable,
-            site.alerts_variable,
-            site.budget_variable,
-            site.backfill_variable,
-        )
-    ]
+    keys = [variable.name_of(site) for site in sites for variable in _SHOWN_VARIABLES]
     return {found.key: found.val for found in session.scalars(select(Variable).where(Variable.key.in_(keys)))}
 
 
 def _stored(site: Site, texts: Mapping[str, str | None], problems: list[str]) -> Stored:
-    history = _parsed(_HISTORY, site.history_variable, texts, problems)
-    monitor_state = MonitorState.parse(texts.get(site.alerts_variable))
+    history = _parsed(HISTORY, site, texts, problems)
+    monitor_state = _parsed(MONITOR_STATE, site, texts, []) or MonitorState()
     summaries = tuple(condition.summary for _, condition in monitor_state.open_conditions())
-    return Stored(_parsed(_STATE, site.state_variable, texts, problems), history or History(), summaries)
+    return Stored(_parsed(STATE, site, texts, problems), history or History(), summaries)
 
 
-def _parsed(kind: TypeAdapter[_T], key: str, texts: Mapping[str, str | None], problems: list[str]) -> _T | None:
-    text = texts.get(key)
-    if text is None:
-        return None
+def _parsed(
+    variable: StoredVariable[_T], site: Site, texts: Mapping[str, str | None], problems: list[str]
+) -> _T | None:
+    name = variable.name_of(site)
     try:
-        return kind.validate_json(text)
-    except ValidationError:
-        problems.append(f"The Variable {key} is damaged.")
-        return None
+        found = variable.parse(site, texts.get(name))
+    except FatalError:
+        found = None
+    if found is None and texts.get(name) is not None:
+        problems.append(f"The Variable {name} is damaged.")
+    return found
 
 
 def _runs(session: Session, dag_ids: Sequence[str], *conditions: Any, limit: int) -> list[DagRunSnapshot]:

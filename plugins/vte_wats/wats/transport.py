@@ -35,7 +35,7 @@ _VERBOSE_LOGGERS = ("httpx", "httpcore", "pywats")
 class PlainHttpClient(AsyncHttpClient):
     """pyWATS's client without a cache, rate limit, retry or circuit breaker of its own, and without redirects.
 
-    It keeps one HTTP/1.1 connection and carries one request at a time.
+    It keeps one HTTP/1.1 connection and holds one request at a time.
     """
 
     def __init__(self, connection: WatsConnection, *, verification: ssl.SSLContext | bool) -> None:

@@ -18,7 +18,7 @@ DONE = 0xFD
 DONE_PROC = 0xFE
 DONE_IN_PROC = 0xFF
 
-# The code that DONE carries for the statement it ends.
+# The code that DONE holds for the statement it ends.
 COMMANDS = {"SELECT": 0xC1, "INSERT": 0xC3, "DELETE": 0xC4, "UPDATE": 0xC5}
 PROGRAM_NAME = "Microsoft SQL Server"
 VERSION = bytes((16, 0)) + struct.pack(">H", 1000)

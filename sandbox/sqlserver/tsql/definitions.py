@@ -33,14 +33,14 @@ from sandbox.sqlserver.tsql.type_rules import type_of
 
 @dataclass
 class Definitions:
-    """Carries out definitions on one connection; the caller lets in one at a time."""
+    """Takes out definitions on one connection; the caller lets in one at a time."""
 
     catalog: Catalog
     cursor: duckdb.DuckDBPyConnection
     queries: QueryCompiler
 
     def run(self, node: exp.Expr) -> None:
-        """Carry the statement out; what is not emulated is an error naming it."""
+        """Take the statement out; what is not emulated is an error naming it."""
         if isinstance(node, exp.Create):
             self._create(node)
         elif isinstance(node, exp.Alter):

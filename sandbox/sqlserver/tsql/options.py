@@ -30,7 +30,7 @@ class SessionOptions:
     no_count: bool = False
 
     def set(self, words: Sequence[str]) -> None:
-        """Carry out a SET statement, given as its words in upper case."""
+        """Take out a SET statement, given as its words in upper case."""
         if tuple(words[1:4]) == ("TRANSACTION", "ISOLATION", "LEVEL"):
             level = " ".join(words[4:])
             if level not in _LEVELS:

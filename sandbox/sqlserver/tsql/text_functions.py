@@ -64,7 +64,7 @@ def _replace(compiler: Compiler, node: exp.Expr) -> Value:
     if old.text is None:
         raise not_emulated("REPLACE of a text that is not a literal")
     kind = (nvarchar if (value.kind or INT).name in {"nvarchar", "nchar"} else varchar)(4000)
-    pattern = quote("".join("\\" + letter if not letter.isalnum() else letter for letter in old.text))
+    pattern = quote("".join("\\" + character if not character.isalnum() else character for character in old.text))
     return Value(f"regexp_replace({value.sql}, {pattern}, replace({new.sql}, '\\', '\\\\'), 'gi')", kind)
 
 

@@ -44,7 +44,7 @@ def test_the_answer_to_prelogin_says_that_there_is_no_encryption(server):
     assert len(options[0]) == 6
 
 
-def test_a_client_that_insists_on_encryption_is_told_so_and_left(server):
+def test_a_client_that_insists_on_encryption_gets_the_reason_and_is_left(server):
     with RawClient(server, log_in=False) as raw:
         raw.send(0x12, bytes.fromhex("00000b00060100110001ff" + "00" * 6 + "01"))
         assert b"\x02" in raw.answer()
@@ -107,7 +107,7 @@ def test_every_statement_of_a_batch_gets_its_done_and_only_the_last_says_no_more
     )
 
 
-def test_an_error_token_carries_number_state_class_text_and_server(client):
+def test_an_error_token_transfers_number_state_class_text_and_server(client):
     answer = client.batch("SELECT 1 FROM nosuch")
     token, length, number, state, severity, characters = struct.unpack_from("<BHiBBH", answer)
     assert (token, number, state, severity) == (0xAA, 208, 1, 16)
