@@ -123,7 +123,7 @@ def test_when_all_is_well_it_remembers_what_it_found_and_tells_nobody(monitored)
     assert abs(monitor_state.clock_skew_s) < 30
     assert monitor_state.free_mb > 0
     assert monitor_state.failed_syncs == 0
-    assert monitor_state.ways == ("mail to 1 recipients",)
+    assert monitor_state.channels == ("mail to 1 recipient",)
     assert monitor_state.conditions == {}
     assert monitor_state.covered_until is not None
 
@@ -227,7 +227,7 @@ def test_without_recipients_it_says_so_and_does_not_fail(monitored, caplog):
     monitored.plant.wats.stop()
     assert monitored.check(2) == []
     assert "nobody is told of anything: set alerts.recipients in Variable vte_wats" in caplog.text
-    assert monitored.monitor_state.ways == ()
+    assert monitored.monitor_state.channels == ()
 
 
 def test_the_summary_comes_once_a_day_with_the_counts_of_the_day_before(monitored):
@@ -239,7 +239,7 @@ def test_the_summary_comes_once_a_day_with_the_counts_of_the_day_before(monitore
     (subject,) = monitored.check(3)
     assert "7 runs tested" in subject
     assert monitored.monitor_state.summary_day is not None
-    assert re.search(r"Letters there now +none", forms_of(monitored.mail.mails[-1])[0])
+    assert re.search(r"Dead letters now +none", forms_of(monitored.mail.mails[-1])[0])
 
 
 def test_the_failed_task_is_noted_and_told(monitored):
