@@ -122,7 +122,7 @@ def test_a_wrong_form_is_refused_with_the_reasons_before_anything_is_read(site):
         "failed", **{"from": "2026-03-02T06:00:00Z", "to": "2026-03-01T06:00:00Z"}, dead_letters="all"
     )
     log = site.log(run_id, "plan")
-    assert "from and to beside dead_letters: choose one of them" in log
+    assert "from and to, dead_letters are given: choose one of them" in log
     assert "nothing was started" in log
     assert not any(task.task_id.startswith("transfer") and task.state == "success" for task in tasks(site, run_id))
 
