@@ -34,7 +34,7 @@ class Site:
 
     def sync(self) -> None:
         run_id = self.airflow.trigger(SYNC)
-        assert self.airflow.wait_for_run(SYNC, run_id, timeout_s=240) == "success"
+        assert self.airflow.wait_for_run(SYNC, run_id, timeout_s=600) == "success"
 
     def load(self, runs: int = 5, oddities: tuple[str, ...] = ()) -> set[str]:
         """Commit runs of the last minute at most, after all that was read, before the second that is not over yet."""

@@ -19,7 +19,7 @@ from vte_wats.intervals.interval import Interval
 from vte_wats.state.coverage import State
 from vte_wats.state.history import History, Tally
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
 
 expect.set_options(timeout=90_000)
 HOSTILE = """<img src=x onerror="document.title='taken over'">"""
@@ -95,7 +95,7 @@ def test_a_cleared_run_counts_once_in_the_history(site):
     before = days_of(site)
     run_id = site.runs("success")[0]
     site.airflow.clear(SYNC, run_id)
-    assert site.airflow.wait_for_run(SYNC, run_id, timeout_s=240) == "success"
+    assert site.airflow.wait_for_run(SYNC, run_id, timeout_s=600) == "success"
     assert sum(outcomes.get(Outcome.UPLOADED, 0) for outcomes in before.values()) > 0
     assert days_of(site) == before
 
@@ -125,7 +125,7 @@ def test_the_monitor_shows_versions_and_round_trips(site, page):
     expect(page.locator("#connections")).to_contain_text("not checked yet")
     run_id = site.airflow.trigger(MONITOR)
     site.airflow.unpause(MONITOR)
-    assert site.airflow.wait_for_run(MONITOR, run_id, timeout_s=240) == "success"
+    assert site.airflow.wait_for_run(MONITOR, run_id, timeout_s=600) == "success"
     expect(page.locator("#connections .badge.ok")).to_have_count(2)
     expect(page.locator("#connections")).to_contain_text("SQL Server")
     expect(page.locator("#connections")).not_to_contain_text("not checked yet")
@@ -135,7 +135,7 @@ def test_the_monitor_shows_versions_and_round_trips(site, page):
 def test_a_comparison_is_listed_with_its_state(site, page):
     run_id = site.airflow.trigger(RECONCILE, conf={"days": 0})
     site.airflow.unpause(RECONCILE)
-    assert site.airflow.wait_for_run(RECONCILE, run_id, timeout_s=240) == "success"
+    assert site.airflow.wait_for_run(RECONCILE, run_id, timeout_s=600) == "success"
     expect(page.locator("#comparisons .badge.success")).to_have_count(1)
 
 

@@ -23,7 +23,7 @@ from sandbox.environment import READER_PASSWORD, SandboxEnvironment
 from sandbox.mail import MailCatcher, forms_of
 from tests.waiting import wait_until
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(2400)]
 
 SYNC, MONITOR = "vte_wats_sync", "vte_wats_monitor"
 DEADLINE_S = 80
@@ -51,7 +51,7 @@ class Floor:
         """Let the monitor look."""
         for _ in range(times):
             run_id = self.airflow.trigger(MONITOR)
-            assert self.airflow.wait_for_run(MONITOR, run_id, timeout_s=240) == "success"
+            assert self.airflow.wait_for_run(MONITOR, run_id, timeout_s=600) == "success"
 
     def load(self) -> None:
         """Commit runs that ended just now."""
@@ -190,7 +190,7 @@ def test_dags_of_others_run_when_wats_holds_something_new_and_only_then(floor):
     wait_until(lambda: is_live(floor), "a sync in time")
     floor.load()
     run_id = floor.airflow.trigger(SYNC)
-    assert floor.airflow.wait_for_run(SYNC, run_id, timeout_s=240) == "success"
+    assert floor.airflow.wait_for_run(SYNC, run_id, timeout_s=600) == "success"
     wait_until(lambda: [wat for wat in floor.airflow.runs("reads_wats") if wat.state == "success"], "the other DAG")
     extras = [
         extra

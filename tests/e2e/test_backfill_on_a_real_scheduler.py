@@ -15,7 +15,7 @@ from sandbox.airflow_stack import AirflowStack
 from sandbox.environment import SandboxEnvironment
 from tests.waiting import wait_until
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
 
 SYNC, BACKFILL = "vte_wats_sync", "vte_wats_backfill"
 BUDGET = 6_000  # requests a minute
@@ -51,7 +51,7 @@ class Site:
 
     def sync(self) -> str:
         run_id = self.airflow.trigger(SYNC)
-        assert self.airflow.wait_for_run(SYNC, run_id, timeout_s=240) == "success"
+        assert self.airflow.wait_for_run(SYNC, run_id, timeout_s=600) == "success"
         return run_id
 
     def load(self, age: timedelta, runs: int, *, steps: int = 3, oddities: tuple[str, ...] = ()) -> set[str]:
@@ -110,7 +110,7 @@ def interval(age: timedelta, hours: float = 3) -> dict[str, str]:
 def test_the_preflight_reports_on_vte_and_wats(site):
     run_id = site.airflow.trigger("vte_wats_preflight")
     site.airflow.unpause("vte_wats_preflight")
-    assert site.airflow.wait_for_run("vte_wats_preflight", run_id, timeout_s=240) == "success"
+    assert site.airflow.wait_for_run("vte_wats_preflight", run_id, timeout_s=600) == "success"
     findings = {name: site.airflow.xcom("vte_wats_preflight", run_id, name)["findings"] for name in ("vte", "wats")}
     assert "reads snapshots: takes no locks and waits for none" in [finding["text"] for finding in findings["vte"]]
     assert [wat["level"] for wat in findings["wats"]] == ["good"]

@@ -16,7 +16,7 @@ from sandbox.airflow_stack import AirflowStack
 from sandbox.environment import SandboxEnvironment
 from tests.waiting import wait_until
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
 
 SYNC = "vte_wats_sync"
 RUNS = 40
@@ -31,7 +31,7 @@ class Site:
     def sync(self, expected: str = "success", **conf: bool) -> dict[str, int]:
         """Trigger a sync from the watermark to now; return the counts of its settle task."""
         run_id = self.airflow.trigger(SYNC, conf=conf)
-        state = self.airflow.wait_for_run(SYNC, run_id, timeout_s=180)
+        state = self.airflow.wait_for_run(SYNC, run_id, timeout_s=600)
         assert state == expected, self.failure(run_id)
         return self.airflow.xcom(SYNC, run_id, "settle") or {}
 
@@ -116,7 +116,7 @@ def test_a_second_sync_uploads_nothing(site):
     before = site.plant.receipts
     run_id = done_intervals(site)[-1]
     site.airflow.clear(SYNC, run_id)
-    assert site.airflow.wait_for_run(SYNC, run_id, timeout_s=180) == "success"
+    assert site.airflow.wait_for_run(SYNC, run_id, timeout_s=600) == "success"
     counts = site.airflow.xcom(SYNC, run_id, "settle")
     assert counts["unchanged"] > 0
     assert counts["uploaded"] == counts["replaced"] == 0
@@ -186,11 +186,11 @@ def test_wats_down_leaves_the_watermark_and_wats_up_again_loses_nothing(site):
     waiting = site.load(minutes_ago=0)
     site.plant.wats.stop()
     site_run = site.airflow.trigger(SYNC)
-    assert site.airflow.wait_for_run(SYNC, site_run, timeout_s=240) == "failed"
+    assert site.airflow.wait_for_run(SYNC, site_run, timeout_s=600) == "failed"
     assert site.last_sync == watermark
     site.plant.wats.start()
     site.airflow.clear(SYNC, site_run, only_failed=True)
-    assert site.airflow.wait_for_run(SYNC, site_run, timeout_s=240) == "success"
+    assert site.airflow.wait_for_run(SYNC, site_run, timeout_s=600) == "success"
     assert waiting <= site.plant.receipts.keys()
     assert site.last_sync > watermark
 
@@ -200,7 +200,7 @@ def test_a_dry_run_posts_nothing_and_moves_nothing(site):
     site.load(minutes_ago=0)
     before, watermark = site.plant.receipts, site.last_sync
     run_id = site.airflow.trigger(SYNC, conf={"dry_run": True})
-    assert site.airflow.wait_for_run(SYNC, run_id, timeout_s=180) == "success"
+    assert site.airflow.wait_for_run(SYNC, run_id, timeout_s=600) == "success"
     assert site.airflow.xcom(SYNC, run_id, "settle")["uploaded"] == 5
     assert site.plant.receipts == before
     assert site.last_sync == watermark
@@ -218,7 +218,7 @@ def test_a_run_older_than_every_window_is_found_by_the_daily_comparison(site):
     ancient = site.load(minutes_ago=60 * 24 * 365 * 20)
     run_id = site.airflow.trigger("vte_wats_reconcile", conf={"days": 0})
     site.airflow.unpause("vte_wats_reconcile")
-    assert site.airflow.wait_for_run("vte_wats_reconcile", run_id, timeout_s=240) == "success"
+    assert site.airflow.wait_for_run("vte_wats_reconcile", run_id, timeout_s=600) == "success"
     assert ancient <= site.plant.receipts.keys()
 
 
@@ -232,7 +232,7 @@ def test_a_dead_letter_goes_through_once_its_run_is_corrected_and_driven_again(s
     site.plant.db.query('UPDATE "UutData" SET "Serial" = ? WHERE "Uut_GUID" = ?', ["SN-CORRECTED", unit])
     run_id = site.airflow.trigger("vte_wats_backfill", conf={"dead_letters": dead_letter["signature"]})
     site.airflow.unpause("vte_wats_backfill")
-    assert site.airflow.wait_for_run("vte_wats_backfill", run_id, timeout_s=240) == "success"
+    assert site.airflow.wait_for_run("vte_wats_backfill", run_id, timeout_s=600) == "success"
     assert guid not in site.dead_letters
     assert site.plant.wats.store.report(guid)["sn"] == "SN-CORRECTED"
 

@@ -22,7 +22,7 @@ from tests.waiting import wait_until
 
 pytestmark = [
     pytest.mark.e2e,
-    pytest.mark.timeout(900),
+    pytest.mark.timeout(1800),
     pytest.mark.skipif(not broker.is_installed(), reason=f"no {broker.PROGRAM}: apt-get install {broker.PROGRAM}"),
 ]
 

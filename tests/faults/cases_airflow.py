@@ -220,7 +220,7 @@ def _cleared_when_done(site: Site, random: Random) -> Explained:
     run_id = site.sync()
     site.story.states.append("all cleared")
     site.airflow.clear(SYNC, run_id)
-    if site.airflow.wait_for_run(SYNC, run_id, timeout_s=120) != "success":
+    if site.airflow.wait_for_run(SYNC, run_id, timeout_s=600) != "success":
         site.violations.append("the cleared sync failed")
     counts = site.airflow.xcom(SYNC, run_id, "settle") or {}
     if counts.get("uploaded") or counts.get("replaced"):

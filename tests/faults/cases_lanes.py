@@ -40,7 +40,7 @@ def _gap(site: Site, random: Random) -> Explained:
         if number == 1:
             site.break_wats("status", status=403, method="POST", path=POST)
         run_id = site.start_interval(*interval)
-        state = site.airflow.wait_for_run(SYNC, run_id, timeout_s=240)
+        state = site.airflow.wait_for_run(SYNC, run_id, timeout_s=600)
         site.story.states.append(state)
         site.fix()
         if state != ("failed" if number == 1 else "success"):
@@ -63,9 +63,9 @@ def _out_of_order(site: Site, random: Random) -> Explained:
     site.break_vte("deadlock", match=rf"{STEPS}[\s\S]*{local}", times=3)
     first, *others = [site.start_interval(*interval) for interval in intervals]
     for run_id in reversed(others):
-        site.story.states.append(site.airflow.wait_for_run(SYNC, run_id, timeout_s=240))
+        site.story.states.append(site.airflow.wait_for_run(SYNC, run_id, timeout_s=600))
     before = site.last_sync
-    site.story.states.append(site.airflow.wait_for_run(SYNC, first, timeout_s=240))
+    site.story.states.append(site.airflow.wait_for_run(SYNC, first, timeout_s=600))
     if set(site.story.states[1:]) != {"success"}:
         site.violations.append("not every sync succeeded")
     if before != _instant(first_from):
@@ -121,7 +121,7 @@ def _two_schedulers(site: Site, random: Random) -> Explained:
         runs = [site.start_interval(*interval) for interval in intervals]
         site.wait_for_wats_fault(number)
         site.airflow.kill_component("scheduler")
-        site.story.states += [site.airflow.wait_for_run(SYNC, run_id, timeout_s=240) for run_id in runs]
+        site.story.states += [site.airflow.wait_for_run(SYNC, run_id, timeout_s=600) for run_id in runs]
         site.airflow.start_component("scheduler")
     finally:
         second.stop(grace_s=60)
@@ -143,10 +143,10 @@ def _backfill(site: Site, random: Random) -> Explained:
         site.load(10)
         time.sleep(10)
     loaded_at = _instant(datetime.now(UTC).replace(microsecond=0))
-    site.wait_until(lambda: (site.last_sync or "") > loaded_at, "lastSync to pass what was written", timeout_s=300)
-    site.wait_until(lambda: not site.busy_with("backfill"), "the backfill to end", timeout_s=300)
+    site.wait_until(lambda: (site.last_sync or "") > loaded_at, "lastSync to pass what was written", timeout_s=600)
+    site.wait_until(lambda: not site.busy_with("backfill"), "the backfill to end", timeout_s=600)
     site.airflow.pause(SYNC)  # what is queued stays so
-    site.wait_until(lambda: not site.busy_with("scheduled", "running"), "the syncs to end", timeout_s=300)
+    site.wait_until(lambda: not site.busy_with("scheduled", "running"), "the syncs to end", timeout_s=600)
     runs = [
         known_run
         for known_run in site.airflow.runs(SYNC)

@@ -13,7 +13,7 @@ from tests.faults.matrix import run_case, selected
 from tests.faults.run import SEED
 from tests.faults.site import Site, open_site
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
 
 
 @pytest.fixture(scope="module")
