@@ -15,7 +15,7 @@ from sandbox.environment import READER, READER_PASSWORD
 from sandbox.sqlserver.server import Login, SqlServer
 from sandbox.vte.database import NAME, SCHEMA, open_database
 from tests.integration.conftest import hook_to
-from vte_wats.config.settings import AmbiguousTime, Settings
+from vte_wats.config.settings import Settings
 from vte_wats.domain.errors import FatalError
 from vte_wats.domain.run import StepKind
 from vte_wats.domain.source import StationTime
@@ -127,7 +127,7 @@ def test_a_run_of_the_repeated_hour_is_judged_by_its_neighbours_over_the_wire(ho
     )
     with VteSource(site(), hook) as source:
         assert extract(source, staging, part, site()) == 1
-    assert staged_folds(staging) == {guid: AmbiguousTime.LATER}
+    assert staged_folds(staging) == {guid: 1}
 
 
 def test_the_identity_names_server_database_and_the_columns_that_are_read(hook, connection):
