@@ -172,15 +172,15 @@ def test_a_header_is_complete_wherever_the_beginning_of_the_file_ends():
 
 def test_a_header_is_read_from_the_beginning_of_a_large_dead_letter_alone(storage, dead_letters, monkeypatch):
     put(dead_letters, info1="x" * 1_000_000)
-    fs_class, sizes = type(storage.fs), []
-    original = fs_class.cat_file
+    file_system, sizes = storage.fs, []
+    original = file_system.cat_file
 
-    def noted(self, path, **bounds):
-        content = original(self, path, **bounds)
+    def noted(path, **bounds):
+        content = original(path, **bounds)
         sizes.append(len(content))
         return content
 
-    monkeypatch.setattr(fs_class, "cat_file", noted)
+    monkeypatch.setattr(file_system, "cat_file", noted)  # of the instance: a bucket's calls do not go through the class
     assert [header.signature for header in dead_letters.headers()] == ["bad"]
     assert sizes == [4_096]
 
