@@ -6,9 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from vte_wats.alerting.conditions import Condition
 from vte_wats.alerting.missed_deadline import MissedDeadline
-from vte_wats.alerting.monitor_state import MonitorState
+from vte_wats.alerting.monitor_state import Condition, MonitorState
 from vte_wats.alerting.task_failure import TaskFailure
 from vte_wats.backfill.progress import Progress
 from vte_wats.config.sites import Site
