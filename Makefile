@@ -23,7 +23,7 @@ $(READY): requirements-dev.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-check: $(READY) ## Lint, format, types, SQL, import rules, docs, words, unit tests (under 30 s)
+check: $(READY) ## Lint, format, types, SQL, import rules, docs, words, unit tests (about a minute)
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target check-code check-unit
 
 check-code: $(READY)
