@@ -8,6 +8,8 @@ from typing import Any
 from airflow.sdk import TriggerRule, get_current_context, task
 
 from vte_wats.config.sites import Site
+from vte_wats.domain.errors import FatalError
+from vte_wats.messages import VW501
 
 LATE_FROM = "plan_missing"
 
@@ -97,8 +99,9 @@ def verify(site_name: str) -> dict[str, int]:
     site = Site(site_name)
     settings = read_settings(site)
     left = Handover.pull(context, "plan")
-    sample = left.sample if left else ()
-    if not sample:
+    if left is None:
+        raise FatalError(VW501, "the sample that plan drew is lost, so nothing was compared; the log of plan says why")
+    if not (sample := left.sample):
         return {"equal": 0, "outdated": 0, "altered": 0, "absent": 0}
     staged = staging(site, settings, "sample")
     with open_vte(site, settings) as vte:
