@@ -107,6 +107,21 @@ class Transport:
         known: Sequence[str] = (),
         absent: int | None = None,
     ) -> Response:
+        answer = await self.exchange(method, route, query=query, body=body)
+        failure = failure_of_status(answer.status_code)
+        if failure is not None and answer.status_code != absent:
+            text = self.without_token(server_message(answer.data))
+            reason = f"HTTP {answer.status_code}: {text}" if text else f"HTTP {answer.status_code}"
+            wait_s = retry_after_s(answer.headers)
+            if wait_s is None and answer.status_code == _TOO_MANY_REQUESTS:
+                wait_s = _DEFAULT_PAUSE_S
+            raise as_error(failure, f"{method} {self.where(route)}", reason, retry_after_s=wait_s, known=known)
+        return answer
+
+    async def exchange(
+        self, method: str, route: str, *, query: Mapping[str, str] | None = None, body: bytes | None = None
+    ) -> Response:
+        """Send one request and return its answer, whatever the status; only no answer at all is raised."""
         where = f"{method} {self.where(route)}"
         timeout_s = self._connection.timeout_s
         try:
@@ -119,15 +134,7 @@ class Transport:
         except TimeoutError as exc:
             raise as_error(failure_of_exception(exc), where, f"within {timeout_s:g} s") from exc
         except PyWATSError as exc:  # it says little; what the transport raised is its context
-            raise as_error(failure_of_exception(exc), where, self._without_token(_name_and_text(exc))) from exc
-        failure = failure_of_status(answer.status_code)
-        if failure is not None and answer.status_code != absent:
-            text = self._without_token(server_message(answer.data))
-            reason = f"HTTP {answer.status_code}: {text}" if text else f"HTTP {answer.status_code}"
-            wait_s = retry_after_s(answer.headers)
-            if wait_s is None and answer.status_code == _TOO_MANY_REQUESTS:
-                wait_s = _DEFAULT_PAUSE_S
-            raise as_error(failure, where, reason, retry_after_s=wait_s, known=known)
+            raise as_error(failure_of_exception(exc), where, self.without_token(_name_and_text(exc))) from exc
         return answer
 
     @contextmanager
@@ -148,7 +155,8 @@ class Transport:
         """Trust is loaded once for all clients, when it is first needed."""
         return _verification(self._connection)
 
-    def _without_token(self, text: str) -> str:
+    def without_token(self, text: str) -> str:
+        """Return a text in which nobody can read the token."""
         return text.replace(self._token.get_secret_value(), "***")
 
 
