@@ -127,6 +127,27 @@ VW113 = Message(
     "the pool has more slots than the connection's concurrent_tasks",
     "give the pool of WATS that many slots, one by default",
 )
+VW114 = Message(
+    "VW114",
+    Follows.STOPS,
+    "the connection … does not exist",
+    "Airflow does not know how to reach VTE or WATS",
+    "create the connection with the id that the message names",
+)
+VW115 = Message(
+    "VW115",
+    Follows.STOPS,
+    "the client to WATS cannot be opened",
+    "a variable of the environment about proxies or certificates cannot be used",
+    "correct the variable that the message names, where Airflow's tasks run",
+)
+VW116 = Message(
+    "VW116",
+    Follows.STOPS,
+    "N field(s) of the VTE connection are wrong",
+    "host, port, database or an extra field is wrong",
+    "correct each named field of the connection",
+)
 # VW2.. VTE, beside its table
 VW299 = Message(
     "VW299",
@@ -545,6 +566,20 @@ VW926 = Message(
     "the Variable is damaged: the state of the monitor",
     "somebody changed it by hand",
     "nothing; every condition is observed again",
+)
+VW927 = Message(
+    "VW927",
+    Follows.WARNS,
+    "Airflow does not say how many syncs failed",
+    "its API did not answer the monitor",
+    "nothing, unless it continues: then see the log of the API server",
+)
+VW928 = Message(
+    "VW928",
+    Follows.WARNS,
+    "an error that the product does not know",
+    "something keeps VTE, WATS or the storage from being checked",
+    "the kind of the error names it; report it with the log of the monitor",
 )
 
 MESSAGES: tuple[Message, ...] = tuple(value for value in tuple(globals().values()) if isinstance(value, Message))
