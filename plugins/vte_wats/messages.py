@@ -157,6 +157,13 @@ VW299 = Message(
     "report it with the message; clear the task once the cause is fixed",
 )
 # VW3.. WATS, beside its table
+VW345 = Message(
+    "VW345",
+    Follows.WARNS,
+    "the Variable … with the profile of WATS is damaged",
+    "it holds something else than the acceptance run writes",
+    "run the acceptance again, or delete it; without a profile nothing is assumed of WATS",
+)
 VW391 = Message(
     "VW391",
     Follows.AGAIN,
