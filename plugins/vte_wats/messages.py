@@ -391,6 +391,70 @@ VW601 = Message(
     "every channel failed",
     "fix smtp_default or the Apprise connection; the next check sends it",
 )
+# VW62.. files, and what comes back from Airflow
+VW620 = Message(
+    "VW620",
+    Follows.STOPS,
+    "a file of staging is missing or damaged",
+    "somebody removed or changed it, or the disk failed; a link, a pipe or a folder counts as damaged, too",
+    "clear the task that writes it, extract or map_runs, with the tasks after it: nothing is lost or doubled",
+)
+VW621 = Message(
+    "VW621",
+    Follows.WARNS,
+    "a file in the folder uploading is damaged and left out",
+    "somebody changed it; the natural keys that it held are not compared",
+    "remove the file",
+)
+VW622 = Message(
+    "VW622",
+    Follows.WARNS,
+    "what an earlier try of an upload achieved cannot be read",
+    "the file outcomes of the slice is damaged",
+    "nothing: WATS is asked about each run again",
+)
+VW623 = Message(
+    "VW623",
+    Follows.STOPS,
+    "the plan of the backfill cannot be found",
+    "the file with its parts was removed, or the DAG run was triggered with a reference that somebody wrote by hand",
+    "trigger vte_wats_backfill again with the form; runs that are in WATS are skipped",
+)
+VW624 = Message(
+    "VW624",
+    Follows.STOPS,
+    "a part of a backfill found fewer runs than planned",
+    "a GUID was mistyped, or runs were deleted in VTE after they were planned; the other runs are transferred",
+    "look for the GUIDs in the log of extract; if they were deleted on purpose, mark the task as success",
+)
+VW625 = Message(
+    "VW625",
+    Follows.STOPS,
+    "uploads are marked success, but left no result",
+    "somebody marked a failed task by hand: nobody knows what became of its runs",
+    "clear the named tasks with the tasks after them; runs that are in WATS are skipped",
+)
+VW626 = Message(
+    "VW626",
+    Follows.WARNS,
+    "a value in XCom has another shape and counts as none",
+    "another version of the package wrote it, somebody changed it, or the XCom backend lost its file",
+    "nothing, unless a task fails for it: then clear the task that the message names",
+)
+VW627 = Message(
+    "VW627",
+    Follows.STOPS,
+    "the Variable cannot be read: it was encrypted with another Fernet key",
+    "AIRFLOW__CORE__FERNET_KEY is not the one that wrote it",
+    "set both keys, the newer one first, separated by a comma; then run airflow rotate-fernet-key",
+)
+VW628 = Message(
+    "VW628",
+    Follows.STOPS,
+    "a task's value from XCom is lost",
+    "the task before it left nothing that can be read, or was marked success by hand",
+    "clear the task that the message names, with the tasks after it",
+)
 # VW9.. warnings: the sync goes on
 VW901 = Message(
     "VW901",
