@@ -16,6 +16,7 @@ from croniter import croniter
 
 from vte_wats.config.sites import Site
 from vte_wats.domain.errors import VteWatsError
+from vte_wats.domain.redaction import redact
 from vte_wats.messages import VW901, VW902, VW903, VW927, VW928
 from vte_wats.orchestration.dag_defaults import read_dag_options
 
@@ -180,7 +181,7 @@ def summarise(site: Site, summary_at: str, around: AlertContext, send: Any) -> M
         }
         send(summary(day, counts, since, dead_letters, around))
     except Exception as exc:  # noqa: BLE001 -- VTE, the storage or the mail server is away, each in its own words
-        log.error("%s the summary of %s is tried again at the next check: %s", VW903, day, exc)  # noqa: TRY400
+        log.error("%s the summary of %s is tried again at the next check: %s", VW903, day, _first_line(exc))  # noqa: TRY400
         return monitor_state
     return monitor_state.model_copy(update={"summary_day": day, "summary_totals": totals})
 
@@ -217,5 +218,5 @@ def _day(site: Site, day: Any, zone: ZoneInfo) -> tuple[dict[tuple[str, str], in
 
 def _first_line(exc: Exception) -> str:
     """Return the first line of an error of ours; of any other its kind as well, for its text alone says little."""
-    text = str(exc).partition("\n")[0]
+    text = redact(str(exc)).partition("\n")[0]
     return text if isinstance(exc, VteWatsError) else f"{VW928} {type(exc).__name__}: {text}"

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit, urlunsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
 from vte_wats.domain.errors import FatalError
+from vte_wats.domain.redaction import shown
 from vte_wats.messages import VW108
 
 _PROBE = 2
@@ -141,7 +142,7 @@ class WatsConnection(WatsOptions):
         except ValidationError as exc:
             mistakes += [
                 f"{'.'.join(map(str, m['loc'])) or 'extra'}: {m['msg'].removeprefix('Value error, ')}"
-                + ("" if m["type"] == "extra_forbidden" or not m["loc"] else f", given {m['input']!r}")
+                + ("" if m["type"] == "extra_forbidden" or not m["loc"] else f", given {shown(m['input'])}")
                 for m in exc.errors(include_url=False, include_context=False)
             ]
         if url and options is not None and not options.allow_http and _is_readable_on_the_way(url):
@@ -178,11 +179,11 @@ def _url(host: str | None, port: int | None) -> str:
         given_port = parts.port
     except ValueError as exc:
         raise ValueError("host: must be an address such as https://acme.wats.com") from exc
-    if parts.username is not None or parts.password is not None:
+    if "@" in address:
         raise ValueError("host: must not contain a login or password; use the fields for them")
     rule = "host: must be an http or https address without query, such as https://acme.wats.com"
     if parts.scheme not in {"http", "https"} or not parts.hostname or re.search(r"\s", address):
-        raise ValueError(f"{rule}, given {address!r}")
+        raise ValueError(f"{rule}, given {shown(address)}")
     if parts.query or parts.fragment:
         raise ValueError(rule)
     if port is not None and given_port is not None and port != given_port:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import logging
 import ssl
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,6 +16,7 @@ from pywats.core.client import Response
 from pywats.core.retry import RetryConfig
 
 from vte_wats.domain.errors import FatalError
+from vte_wats.domain.redaction import redact
 from vte_wats.messages import VW109
 from vte_wats.wats.connection import WatsConnection
 from vte_wats.wats.environment import usable_environment
@@ -77,7 +79,7 @@ class Transport:
             logger = logging.getLogger(name)
             logger.setLevel(max(logger.level, logging.WARNING))
         self._connection = connection
-        self._token = connection.token
+        self._secrets = _secrets(connection.token.get_secret_value())
         self._clients: list[PlainHttpClient] = []
         self._idle: list[PlainHttpClient] = []
 
@@ -122,10 +124,10 @@ class Transport:
         except FatalError:  # the client could not be opened
             raise
         except Exception as exc:  # pyWATS's own says little; what the transport raised is its context
-            raise as_error(failure_of_exception(exc), where, self._without_token(_name_and_text(exc))) from exc
+            raise as_error(failure_of_exception(exc), where, _name_and_text(exc, *self._secrets)) from exc
         failure = failure_of_status(answer.status_code)
         if failure is not None and answer.status_code != absent:
-            text = self._without_token(server_message(answer.data))
+            text = server_message(answer.data, *self._secrets)
             reason = f"HTTP {answer.status_code}: {text}" if text else f"HTTP {answer.status_code}"
             wait_s = retry_after_s(answer.headers)
             if wait_s is None and answer.status_code == _TOO_MANY_REQUESTS:
@@ -151,13 +153,18 @@ class Transport:
         """Trust is loaded once for all clients, when it is first needed."""
         return _verification(self._connection)
 
-    def _without_token(self, text: str) -> str:
-        return text.replace(self._token.get_secret_value(), "***")
+
+def _secrets(token: str) -> tuple[str, ...]:
+    """Return the token and the password in it."""
+    try:
+        return token, base64.b64decode(token, validate=True).decode().partition(":")[2]
+    except ValueError:
+        return (token,)
 
 
-def _name_and_text(exc: Exception) -> str:
+def _name_and_text(exc: Exception, *secrets: str) -> str:
     cause = exc.__context__ or exc
-    text = " ".join(str(cause).split())[:200]
+    text = " ".join(redact(str(cause), *secrets).split())[:200]
     return f"{type(cause).__name__}: {text}" if text else type(cause).__name__
 
 
