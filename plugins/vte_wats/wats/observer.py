@@ -145,7 +145,7 @@ class WatsObserver:
             text = content
         else:
             text = json.dumps(content, ensure_ascii=False)
-        flat = " ".join(self._transport.without_token(text).split())
+        flat = " ".join(self._transport.redacted(text).split())
         return flat if len(flat) <= _TEXT_LENGTH else flat[: _TEXT_LENGTH - 1] + "…"
 
     def _run(self, coroutine: Any) -> Any:
