@@ -9,7 +9,7 @@ from datetime import datetime
 from statistics import median
 from typing import Literal
 
-from vte_wats.acceptance.observe import Observations, Posted
+from vte_wats.acceptance.observe import MAY_STAY_AWAY, Observations, Posted
 from vte_wats.acceptance.probes import UNIT_LIMIT, Case, source_id, source_id_of
 
 _REFUSALS = {400, 409, 413, 422}  # statuses that are about the report, not about the day
@@ -69,12 +69,11 @@ def is_taken(seen: Observations, case: Case) -> bool | None:
 
 def delays(seen: Observations) -> Sequence[float]:
     """Return how long reports took to show, as far as they were waited for."""
-    waited = (
+    return sorted(
         posted.seen_after_s
         for case, posted in seen.posted.items()
-        if case not in {Case.POSTED_TWICE, Case.POSTED_AGAIN}
+        if posted.seen_after_s is not None and case not in MAY_STAY_AWAY
     )
-    return sorted(delay_s for delay_s in waited if delay_s is not None)
 
 
 def median_delay_s(seen: Observations) -> float | None:

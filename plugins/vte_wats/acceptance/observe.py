@@ -24,12 +24,14 @@ from vte_wats.acceptance.probes import (
 from vte_wats.domain.errors import FatalError
 from vte_wats.messages import VW950, VW951, VW952, VW953
 
+MAY_STAY_AWAY = frozenset({Case.UNKNOWN_PROCESS, Case.EQUAL_KEY_FIRST, Case.SAME_SECOND_FIRST, Case.POSTED_AGAIN})
+"""Reports that are not waited for: WATS may put them aside, or another report in their place."""
+
 _PAGE = 200  # headers that a request for a part number returns at most
 _IDS = 15  # in one query: the form that takes fewest has room for so many
 _FIRST_BODY_BYTES = 1_000_000
 _BODY_RESOLUTION = 0.02
 _SHORTEST_WAIT_S, _LONGEST_WAIT_S = 0.25, 5.0
-_MAY_STAY_AWAY = {Case.UNKNOWN_PROCESS, Case.EQUAL_KEY_FIRST, Case.SAME_SECOND_FIRST, Case.POSTED_AGAIN}
 _RANGE = "range"
 _NOT_ASKED = Answer(None)
 
@@ -197,7 +199,7 @@ class _Run:
         return [
             posted
             for case, posted in self.seen.posted.items()
-            if posted.answer.is_success and posted.seen_after_s is None and case not in _MAY_STAY_AWAY
+            if posted.answer.is_success and posted.seen_after_s is None and case not in MAY_STAY_AWAY
         ]
 
     def _wait_until_seen(self) -> None:
