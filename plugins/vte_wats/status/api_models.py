@@ -100,6 +100,14 @@ class Connectivity(BaseModel):
     wats: ServerCheck | None
 
 
+class MeasuredProfile(BaseModel):
+    """How WATS behaves, as an acceptance run measured it."""
+
+    measured_at: Instant | None
+    wats_version: str | None
+    known: int = Field(description="How many of its behaviours are known.")
+
+
 class OpenCondition(BaseModel):
     """A condition that the monitor has open now."""
 
@@ -142,6 +150,7 @@ class SiteStatus(BaseModel):
     backfill: Backfill | None
     may_redrive: bool = Field(description="Whether this user may trigger the DAG that redrives dead letters.")
     problem: str | None = Field(None, description="What could not be read of the stored state, if anything.")
+    wats_profile: MeasuredProfile | None = Field(None, description="Null before the first acceptance run.")
 
 
 class Span(StrEnum):

@@ -18,6 +18,7 @@ from vte_wats.status.api_models import (
     DagRunLink,
     DagRunSummary,
     Lag,
+    MeasuredProfile,
     OpenCondition,
     SiteStatus,
     SiteSummary,
@@ -25,6 +26,7 @@ from vte_wats.status.api_models import (
 )
 from vte_wats.status.charts import Unfinished, coverage_chart
 from vte_wats.status.site_reader import KINDS, DagRunSnapshot, SiteSnapshot
+from vte_wats.wats.profile import WatsProfile
 from vte_wats.wats.rate_limiter import BudgetUsage
 
 _AT_WORK = frozenset({"queued", "running"})
@@ -64,7 +66,13 @@ def site_status(site: Site, snapshot: SiteSnapshot, now_at: datetime, *, may_red
         backfill=_backfill(site, snapshot.backfill),
         may_redrive=may_redrive,
         problem=snapshot.problem,
+        wats_profile=snapshot.wats_profile and _measured(snapshot.wats_profile),
     )
+
+
+def _measured(profile: WatsProfile) -> MeasuredProfile:
+    known = profile.known().keys() - {"measured_at", "wats_version"}
+    return MeasuredProfile(measured_at=profile.measured_at, wats_version=profile.wats_version, known=len(known))
 
 
 def _is_running(snapshot: SiteSnapshot) -> bool:
