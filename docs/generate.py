@@ -78,6 +78,8 @@ EXAMPLES: dict[str, Any] = {
     "existence_check": "uuid",
     "rejection_limit": 20,
     "storage_path": "s3://aws_default@bucket/vte_wats",
+    "dead_letter_retention_days": 365,
+    "staging_retention_days": 14,
     "alerts": {
         "recipients": ["floor-it@factory.example"],
         "apprise_connection": "apprise_default",

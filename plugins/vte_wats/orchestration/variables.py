@@ -20,7 +20,7 @@ from vte_wats.alerting.task_failure import TaskFailure
 from vte_wats.backfill.progress import Progress
 from vte_wats.config.sites import Site
 from vte_wats.domain.errors import FatalError, RetriableError
-from vte_wats.messages import VW112, VW113, VW516, VW904, VW908, VW910, VW925, VW926, Follows, Message
+from vte_wats.messages import VW112, VW113, VW516, VW627, VW904, VW908, VW910, VW925, VW926, Follows, Message
 from vte_wats.state.coverage import State
 from vte_wats.state.history import History
 from vte_wats.wats.rate_limiter import BudgetUsage
@@ -109,11 +109,17 @@ class Variables:
 
     def load(self, variable: StoredVariable[T]) -> T | None:
         """Return what a Variable holds, see :meth:`StoredVariable.parse`."""
-        return variable.parse(self._site, self._text(variable.name_of(self._site)))
+        return self.load_with_text(variable)[0]
 
     def load_with_text(self, variable: StoredVariable[T]) -> tuple[T | None, str | None]:
         """Return what a Variable holds, and its text for :meth:`replace`."""
-        text = self._text(variable.name_of(self._site))
+        try:
+            text = self._text(variable.name_of(self._site))
+        except FatalError as exc:
+            if variable.damaged.follows is Follows.STOPS:
+                raise
+            log.warning("%s. %s", exc, variable.advice(self._site))
+            return None, None
         return variable.parse(self._site, text), text
 
     def save(self, variable: StoredVariable[T], value: T) -> None:
@@ -138,7 +144,19 @@ class Variables:
 
     @staticmethod
     def _text(name: str) -> str | None:
+        """Return what a Variable holds. Raises FatalError for one that Airflow has and cannot decrypt.
+
+        Airflow answers for such a Variable as for one that does not exist, but lists its name.
+        """
         text: str | None = Variable.get(name, default=None)
+        if text is None and name in Variable.keys(prefix=name):
+            text = Variable.get(name, default=None)  # another task may have written it just now
+            if text is None:
+                raise FatalError(
+                    VW627,
+                    f"the Variable {name} cannot be read: it was encrypted with another key. Set the earlier key in "
+                    "[core] fernet_key, after the present one and a comma; then clear this task",
+                )
         return text
 
 

@@ -23,6 +23,8 @@ from vte_wats.storage.object_storage import create_folder, file_name, read_file,
 
 log = logging.getLogger(__name__)
 
+FOLDER = "uploading"
+
 # An upload takes minutes at most; what is older was left behind by one that was killed and never tried again.
 _STALE_AFTER = timedelta(hours=6)
 _LARGEST_BYTES = 64_000_000
@@ -70,7 +72,7 @@ class InFlightKeys:
     """The natural keys of one upload, named after it, beside those of others. They go when the ``with`` block ends."""
 
     def __init__(self, storage: UPath, upload: str, now_at: datetime) -> None:
-        self._folder = storage / "uploading"
+        self._folder = storage / FOLDER
         self._name = f"{file_name(upload)}.json"
         self._now_at = now_at
         self._own: dict[Identity, set[UUID]] = {}

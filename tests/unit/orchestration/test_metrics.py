@@ -17,6 +17,7 @@ from vte_wats.domain.report import RequestStats
 from vte_wats.orchestration import metrics
 from vte_wats.state.coverage import State
 from vte_wats.state.history import History, Tally
+from vte_wats.storage.retention import Removed
 
 NOW_AT = datetime(2026, 6, 1, 12, tzinfo=UTC)
 COUNTS = {outcome.value: n for n, outcome in enumerate(Outcome)}
@@ -52,6 +53,7 @@ def send_all(site: Site) -> None:
     history = History(hours={NOW_AT - timedelta(hours=1): tally, NOW_AT - timedelta(hours=5): tally}, dead_letters=3)
     metrics.sent(site, RequestStats(7, 500, {}))
     metrics.transferred(site, COUNTS)
+    metrics.removed(site, Removed(dead_letters=1, staging=2, plans=3, abandoned=4))
     metrics.settled(site, State(since_at=NOW_AT - timedelta(minutes=2)), history, NOW_AT)
 
 
