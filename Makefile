@@ -57,11 +57,11 @@ test-mssql: $(READY) ## The source tests against a real SQL Server named by VTE_
 faults: $(READY) ## Every failure we know, on a real Airflow; writes docs/reliability.md
 	@$(BIN)/python -m tests.faults.run
 
-demo: $(READY) ## Two hours of a factory into WATS, on this machine only (ONCE=1 ends with a verdict)
-	@$(BIN)/python -m sandbox.demo --pid-file $(PID_FILE) $(if $(ONCE),--once)
+demo: $(READY) ## Two hours of a factory into WATS, on this machine only (ONCE=1 ends with a verdict; WATS_PROFILE=strict: another WATS)
+	@$(BIN)/python -m sandbox.demo --pid-file $(PID_FILE) $(if $(ONCE),--once) $(if $(WATS_PROFILE),--wats-profile $(WATS_PROFILE))
 
 sandbox: $(READY) ## Both emulated servers alone, for an Airflow of your own
-	@$(BIN)/python -m sandbox
+	@$(BIN)/python -m sandbox $(if $(WATS_PROFILE),--wats-profile $(WATS_PROFILE))
 
 bench: $(READY) ## Measure everything side by side; writes docs/benchmarks.md (ONLY="upload mapping": some; BACKLOG=100000: that)
 	@PYTHONPATH=plugins $(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(BACKLOG),--backlog $(BACKLOG))

@@ -153,6 +153,12 @@ class WatsProfile(BaseModel):
     ]
     """How a header writes `start`, and what a filter compares with."""
 
+    merges_within_second: Annotated[
+        bool,
+        Assumption("W8", "nobody says", _SERVER + "test_two_starts_within_a_second_are_two_reports_unless_merged"),
+    ]
+    """Whether two reports that differ in nothing but the fraction of their start are one, as equal starts are."""
+
     shown_after_s: Annotated[
         float,
         Field(ge=0),
@@ -238,6 +244,7 @@ DESCRIBED = WatsProfile(
     long_units=Verdict.TAKEN,
     missing_user=Verdict.TAKEN,
     header_start=HeaderStart.WHOLE_SECONDS,
+    merges_within_second=False,
     shown_after_s=0.0,
     max_body_bytes=30_000_000,
     too_large_body=TooLargeBody.STATUS_413,
@@ -287,6 +294,9 @@ PROFILES: Mapping[ProfileName, WatsProfile] = {
     ProfileName.STRICT: STRICT,
     ProfileName.LENIENT: LENIENT,
 }
+
+DEFAULT_NAME = ProfileName.REPORTED
+"""The set that a server plays when it is started as a program and not asked for another."""
 
 DEFAULT = DESCRIBED.but(header_start=HeaderStart.FRACTION, guid_form=GuidForm.BOTH)
 """The profile of a server that is not asked for another."""

@@ -298,10 +298,17 @@ class ReportStore:
         self._next_try_ticks = self._one("SELECT min(next_try_ticks) FROM quarantine")
 
     def _store(self, header: ReportHeader, body: bytes, now: datetime) -> int:
+        first_ticks = last_ticks = header.start_ticks
+        if self._settings.profile.merges_within_second:
+            first_ticks -= first_ticks % TICKS_PER_SECOND
+            last_ticks = first_ticks + TICKS_PER_SECOND - 1
         earlier = self._db.execute(
             "SELECT seq, uuid, receive_count, body = ? FROM reports WHERE uuid = ? OR"
-            " (serial_number = ? AND process_code = ? AND start_ticks = ? AND part_number = ?)",
-            (body, header.uuid, header.serial_number, header.process_code, header.start_ticks, header.part_number),
+            " (serial_number = ? AND process_code = ? AND start_ticks BETWEEN ? AND ? AND part_number = ?)",
+            (
+                *(body, header.uuid, header.serial_number, header.process_code),
+                *(first_ticks, last_ticks, header.part_number),
+            ),
         ).fetchall()
         seq: int | None = None
         receive_count = 1

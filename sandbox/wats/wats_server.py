@@ -6,7 +6,7 @@ import contextlib
 import socket
 import threading
 from collections.abc import Callable, Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -56,7 +56,8 @@ class WatsServer:
         max_filter_nodes: int | None = 100,
         log_capacity: int = 50_000,
     ) -> None:
-        clock = clock or now_utc
+        self._clock = clock or now_utc
+        self._skipped = timedelta()
         self.host = host
         self.port = port
         self.token = base64.b64encode(f"{user}:{password}".encode()).decode("ascii")
@@ -67,11 +68,11 @@ class WatsServer:
             max_filter_nodes=max_filter_nodes,
         )
         self.store = ReportStore(
-            db_path, settings=self.settings, clock=clock, processes=processes, future_tolerance_s=future_tolerance_s
+            db_path, settings=self.settings, clock=self.now, processes=processes, future_tolerance_s=future_tolerance_s
         )
-        self.faults = Faults(clock)
+        self.faults = Faults(self.now)
         self.log = RequestLog(log_capacity)
-        self.budget = RequestBudget(requests_per_minute, clock)
+        self.budget = RequestBudget(requests_per_minute, self.now)
         self._middleware = WatsMiddleware(
             self._create_app(),
             store=self.store,
@@ -79,7 +80,7 @@ class WatsServer:
             faults=self.faults,
             log=self.log,
             budget=self.budget,
-            clock=clock,
+            clock=self.now,
             user=user,
             password=password,
         )
@@ -107,6 +108,18 @@ class WatsServer:
     @profile.setter
     def profile(self, value: WatsProfile) -> None:
         self.settings.profile = value
+
+    def now(self) -> datetime:
+        """The present moment of this server."""
+        return self._clock() + self._skipped
+
+    def skip(self, seconds: float) -> None:
+        """Let so much time pass for this server alone, at once."""
+        self._skipped += timedelta(seconds=seconds)
+
+    def show_all(self) -> None:
+        """Let as much time pass as it takes until everything received shows in queries."""
+        self.skip(self.profile.shown_after_s)
 
     @property
     def latency_s(self) -> float:

@@ -106,6 +106,7 @@ def test_every_value_of_a_switch_is_in_a_named_set_or_shown_here():
     played = {name: {getattr(profile, name) for profile in PROFILES.values()} for name in WatsProfile.model_fields}
     assert {name: values for name, values in played.items() if len(values) == 1} == {
         "max_body_bytes": {30_000_000},
+        "merges_within_second": {False},
     }
 
 
@@ -119,11 +120,11 @@ def test_a_profile_cannot_be_changed_and_takes_no_unknown_value():
 
 
 @pytest.mark.parametrize("name", ProfileName)
-def test_an_ordinary_report_goes_through_every_named_set_and_is_found_by_its_serial_number(wats, client, clock, name):
+def test_an_ordinary_report_goes_through_every_named_set_and_is_found_by_its_serial_number(wats, client, name):
     wats.profile = PROFILES[name]
     answer = post(client, example_report(startUTC="2026-03-02T07:00:00Z"))
     assert answer.status_code == 200
-    clock.advance(wats.profile.shown_after_s)
+    wats.show_all()
     (header,) = headers(client, "serialNumber eq 'SN000001'", expand="miscInfo").json()
     assert header["miscInfo"][1] == {"description": "source_id", "value": "VTE:1"}
 
@@ -224,6 +225,14 @@ def test_the_start_in_headers_has_whole_seconds_or_a_fraction(wats, client):
     wats.profile = LENIENT
     assert found("start eq 2026-03-02T07:00:00.75Z") == ["2026-03-02T07:00:00.75Z"]
     assert found("start le 2026-03-02T07:00:00Z") == []
+
+
+@pytest.mark.parametrize("merges", [False, True])
+def test_two_starts_within_a_second_are_two_reports_unless_merged(wats, client, merges):
+    wats.profile = DESCRIBED.but(merges_within_second=merges)
+    for number, start in enumerate(("07:00:00Z", "07:00:00.9Z", "07:00:01Z", "06:59:59.99Z")):
+        post(client, example_report(number, sn="SAME", start=f"2026-03-02T{start}"))
+    assert len(wats.store) == (3 if merges else 4)
 
 
 BARE, QUOTED = f"uuid in ({REPORT_ID})", f"uuid in ('{REPORT_ID}')"
