@@ -51,7 +51,7 @@ class StoredVariable(Generic[T]):
         except ValidationError as exc:
             problem = f"the Variable {self.name_of(site)} is damaged: {exc.errors()[0]['msg']}. {self.advice(site)}"
             if self.damaged.follows is Follows.STOPS:
-                raise FatalError(self.damaged, problem) from exc
+                raise FatalError(self.damaged, problem) from None  # pydantic's own text holds whole values
             log.warning("%s %s", self.damaged, problem)
             return None
 

@@ -10,21 +10,25 @@ upload has ended, with what was confirmed, so that the next upload neither posts
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Self
-from urllib.parse import quote
 from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 from upath import UPath
 
 from vte_wats.domain.report import Report, StoredReport
-from vte_wats.storage.object_storage import create_folder, write_atomically
+from vte_wats.messages import VW621
+from vte_wats.storage.object_storage import create_folder, file_name, read_file, write_atomically
+
+log = logging.getLogger(__name__)
 
 # An upload takes minutes at most; what is older was left behind by one that was killed and never tried again.
 _STALE_AFTER = timedelta(hours=6)
+_LARGEST_BYTES = 64_000_000
 
 Identity = tuple[str, str, int, str]
 
@@ -81,7 +85,7 @@ class InFlightKeys:
 
     def __init__(self, storage: UPath, upload: str, clock: Callable[[], datetime], shown_after_s: float = 0.0) -> None:
         self._folder = storage / "uploading"
-        self._path = self._folder / f"{quote(upload, safe='')}.json"
+        self._path = self._folder / f"{file_name(upload)}.json"
         self._clock = clock
         self._started_at = clock()
         self._shown_after = timedelta(seconds=shown_after_s)
@@ -160,6 +164,9 @@ class InFlightKeys:
     @staticmethod
     def _read(path: UPath) -> _InFlightFile | None:
         try:
-            return _InFlightFile.model_validate_json(path.read_bytes())
+            return _InFlightFile.model_validate_json(read_file(path, _LARGEST_BYTES))
         except FileNotFoundError:  # that upload has ended meanwhile, so WATS has what it posted
+            return None
+        except ValueError as exc:
+            log.warning("%s %s is damaged and left out; remove it: %s", VW621, path, str(exc).partition("\n")[0])
             return None

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import TypeVar
 from uuid import UUID
 
 from more_itertools import chunked
@@ -20,15 +20,17 @@ from vte_wats.domain.outcome import Outcome
 from vte_wats.domain.ports import Wats
 from vte_wats.domain.report import NaturalKey, Refusal, Report, ServerTraits, StoredReport, Submission
 from vte_wats.domain.run import VteTestRun
-from vte_wats.messages import VW340, VW341, VW344, VW404, VW418, VW504, VW505, VW506
+from vte_wats.messages import VW340, VW341, VW344, VW404, VW418, VW504, VW505, VW506, VW622
 from vte_wats.storage.dead_letters import DeadLetters
 from vte_wats.storage.in_flight_keys import InFlightKeys
-from vte_wats.storage.staging import Staging
+from vte_wats.storage.staging import StagedFileError, Staging
 from vte_wats.sync.extract import RUNS
 from vte_wats.sync.largest_parts import largest_parts
 from vte_wats.sync.map_runs import staged_mappings
 
 log = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
 
 OUTCOMES = "outcomes"
 FAILURES = "failures"
@@ -382,24 +384,27 @@ def _done_earlier(staging: Staging) -> dict[UUID, tuple[str, Outcome]]:
 
     The slice may have been planned and read again since then; by its hash, a run that changed does not count as done.
     """
-    return {UUID(guid): (source_hash, Outcome(outcome)) for guid, source_hash, outcome in _noted(staging, OUTCOMES)}
+    noted = _noted(staging, OUTCOMES, lambda guid, source_hash, outcome: (guid, (str(source_hash), Outcome(outcome))))
+    return dict(noted)
 
 
 def _failed_earlier(staging: Staging) -> Counter[UUID]:
     """Return in how many tries of this task WATS failed for a report itself."""
-    return Counter({UUID(guid): tries for guid, tries in _noted(staging, FAILURES)})
+    return Counter(dict(_noted(staging, FAILURES, lambda guid, tries: (guid, int(tries)))))
 
 
-def _noted(staging: Staging, name: str) -> list[Any]:
-    """Return what an earlier try noted.
+def _noted(staging: Staging, name: str, read: Callable[..., tuple[str, _T]]) -> list[tuple[UUID, _T]]:
+    """Return what an earlier try noted about runs.
 
-    A file that a killed task left half written counts as none, for WATS is asked about every run that it does not name.
+    A damaged file counts as none, for WATS is asked about every run that it does not name.
     """
     if not staging.holds(name):
         return []
     try:
-        return [json.loads(line) for line in staging.read(name)]
-    except EOFError:
+        lines = [read(*json.loads(line)) for line in staging.read(name)]
+        return [(UUID(guid), noted) for guid, noted in lines]
+    except (StagedFileError, ValueError, TypeError, AttributeError) as exc:
+        log.warning("%s what an earlier try noted cannot be read, so WATS is asked again: %s", VW622, exc)
         return []
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 
 from vte_wats.domain.errors import FatalError, RejectedError, RetriableError
+from vte_wats.domain.redaction import redact
 from vte_wats.messages import VW342, Follows, Message
 from vte_wats.wats.bounded_answers import AnswerTooLargeError
 
@@ -325,19 +326,22 @@ _DEEPEST = 8
 _DETAIL_KEYS = ("message", "title", "detail", "error", "messagedetail", "exceptionmessage", "modelstate", "errors")
 
 
-def server_message(content: Any) -> str:
-    """Return what the server says about a failure, in one short line; content is parsed JSON or text."""
+def server_message(content: Any, *secrets: str) -> str:
+    """Return what the server says about a failure, in one short line; content is parsed JSON or text.
+
+    A server may repeat what it was sent: ``secrets`` are taken out before the line is cut.
+    """
     if isinstance(content, str):
-        content = content[:_MOST_READ]  # a page says what it is at its beginning
+        content = redact(content, *secrets)[:_MOST_READ]  # a page says what it is at its beginning
         title = re.search(r"<title>([^<]*)", content, re.IGNORECASE)
         text = title[1] if title else re.sub(r"<[^<>]*>", " ", content)
     elif isinstance(content, Mapping):
         lower = {str(key).lower(): value for key, value in content.items()}
         told = islice(chain.from_iterable(_flat(lower[key]) for key in _DETAIL_KEYS if lower.get(key)), _MOST_PARTS)
-        text = " ".join(part[:_MOST_READ] for part in told)
+        text = " ".join(redact(part, *secrets)[:_MOST_READ] for part in told)
     else:
         text = ""
-    return _one_line(text, 200)
+    return _one_line(redact(text, *secrets), 200)  # again: parts that were apart may say more together
 
 
 def signature(reason: str, known: Sequence[str] = ()) -> str:
