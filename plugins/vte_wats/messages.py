@@ -157,12 +157,61 @@ VW299 = Message(
     "report it with the message; clear the task once the cause is fixed",
 )
 # VW3.. WATS, beside its table
+VW340 = Message(
+    "VW340",
+    Follows.WARNS,
+    "run … starts in the same second as run … of the same unit",
+    "whether WATS keeps both reports is not known: its headers show whole seconds",
+    "nothing if both are found in WATS; the acceptance run finds out what your WATS does",
+)
+VW341 = Message(
+    "VW341",
+    Follows.DEAD,
+    "the report has … bytes, the largest body is …",
+    "no WATS takes a report of this size",
+    "shorten what the message names in VTE, or raise max_body_bytes of the connection if your WATS takes more",
+)
+VW342 = Message(
+    "VW342",
+    Follows.AGAIN,
+    "WATS: … although it worked within the last hour",
+    "the same worked within the last hour, so this is an outage or maintenance",
+    "retried; nothing to do unless it lasts",
+)
+VW344 = Message(
+    "VW344",
+    Follows.DEAD,
+    "WATS failed for this report in … tries while other reports went through",
+    "something in this report makes WATS fail",
+    "ask the WATS administrator with the message; redrive the dead letter afterwards",
+)
 VW345 = Message(
     "VW345",
     Follows.WARNS,
     "the Variable … with the profile of WATS is damaged",
     "it holds something else than the acceptance run writes",
     "run the acceptance again, or delete it; without a profile nothing is assumed of WATS",
+)
+VW346 = Message(
+    "VW346",
+    Follows.STOPS,
+    "existence_check is uuid, but WATS renames reports",
+    "by the profile this WATS keeps reports under ids of its own, so none would ever be found again",
+    "set existence_check to source_id, or run the acceptance again if WATS was changed",
+)
+VW347 = Message(
+    "VW347",
+    Follows.DEAD,
+    "WATS: HTTP 404 for a report, but WATS answers",
+    "WATS refuses this report, mostly because it is too large",
+    "IIS refuses a body over its limit so. Lower max_body_bytes of the connection to that limit, or raise the limit",
+)
+VW349 = Message(
+    "VW349",
+    Follows.WARNS,
+    "the Variable … with what was learned of WATS is damaged",
+    "it holds something else than the tasks write",
+    "nothing; it is learned again",
 )
 VW391 = Message(
     "VW391",
