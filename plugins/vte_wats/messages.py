@@ -127,6 +127,27 @@ VW113 = Message(
     "the pool has more slots than the connection's concurrent_tasks",
     "give the pool of WATS that many slots, one by default",
 )
+VW114 = Message(
+    "VW114",
+    Follows.STOPS,
+    "the connection … does not exist",
+    "Airflow does not know how to reach VTE or WATS",
+    "create the connection with the id that the message names",
+)
+VW115 = Message(
+    "VW115",
+    Follows.STOPS,
+    "the client to WATS cannot be opened",
+    "a variable of the environment about proxies or certificates cannot be used",
+    "correct the variable that the message names, where Airflow's tasks run",
+)
+VW116 = Message(
+    "VW116",
+    Follows.STOPS,
+    "N field(s) of the VTE connection are wrong",
+    "host, port, database or an extra field is wrong",
+    "correct each named field of the connection",
+)
 # VW2.. VTE, beside its table
 VW299 = Message(
     "VW299",
@@ -136,6 +157,13 @@ VW299 = Message(
     "report it with the message; clear the task once the cause is fixed",
 )
 # VW3.. WATS, beside its table
+VW345 = Message(
+    "VW345",
+    Follows.WARNS,
+    "the Variable … with the profile of WATS is damaged",
+    "it holds something else than the acceptance run writes",
+    "run the acceptance again, or delete it; without a profile nothing is assumed of WATS",
+)
 VW391 = Message(
     "VW391",
     Follows.AGAIN,
@@ -370,6 +398,70 @@ VW601 = Message(
     "every channel failed",
     "fix smtp_default or the Apprise connection; the next check sends it",
 )
+# VW62.. files, and what comes back from Airflow
+VW620 = Message(
+    "VW620",
+    Follows.STOPS,
+    "a file of staging is missing or damaged",
+    "somebody removed or changed it, or the disk failed; a link, a pipe or a folder counts as damaged, too",
+    "clear the task that writes it, extract or map_runs, with the tasks after it: nothing is lost or doubled",
+)
+VW621 = Message(
+    "VW621",
+    Follows.WARNS,
+    "a file in the folder uploading is damaged and left out",
+    "somebody changed it; the natural keys that it held are not compared",
+    "remove the file",
+)
+VW622 = Message(
+    "VW622",
+    Follows.WARNS,
+    "what an earlier try of an upload achieved cannot be read",
+    "the file outcomes of the slice is damaged",
+    "nothing: WATS is asked about each run again",
+)
+VW623 = Message(
+    "VW623",
+    Follows.STOPS,
+    "the plan of the backfill cannot be found",
+    "the file with its parts was removed, or the DAG run was triggered with a reference that somebody wrote by hand",
+    "trigger vte_wats_backfill again with the form; runs that are in WATS are skipped",
+)
+VW624 = Message(
+    "VW624",
+    Follows.STOPS,
+    "a part of a backfill found fewer runs than planned",
+    "a GUID was mistyped, or runs were deleted in VTE after they were planned; the other runs are transferred",
+    "look for the GUIDs in the log of extract; if they were deleted on purpose, mark the task as success",
+)
+VW625 = Message(
+    "VW625",
+    Follows.STOPS,
+    "uploads are marked success, but left no result",
+    "somebody marked a failed task by hand: nobody knows what became of its runs",
+    "clear the named tasks with the tasks after them; runs that are in WATS are skipped",
+)
+VW626 = Message(
+    "VW626",
+    Follows.WARNS,
+    "a value in XCom has another shape and counts as none",
+    "another version of the package wrote it, somebody changed it, or the XCom backend lost its file",
+    "nothing, unless a task fails for it: then clear the task that the message names",
+)
+VW627 = Message(
+    "VW627",
+    Follows.STOPS,
+    "the Variable cannot be read: it was encrypted with another Fernet key",
+    "AIRFLOW__CORE__FERNET_KEY is not the one that wrote it",
+    "set both keys, the newer one first, separated by a comma; then run airflow rotate-fernet-key",
+)
+VW628 = Message(
+    "VW628",
+    Follows.STOPS,
+    "a task's value from XCom is lost",
+    "the task before it left nothing that can be read, or was marked success by hand",
+    "clear the task that the message names, with the tasks after it",
+)
 # VW9.. warnings: the sync goes on
 VW901 = Message(
     "VW901",
@@ -552,6 +644,20 @@ VW926 = Message(
     "the Variable is damaged: the state of the monitor",
     "somebody changed it by hand",
     "nothing; every condition is observed again",
+)
+VW927 = Message(
+    "VW927",
+    Follows.WARNS,
+    "Airflow does not say how many syncs failed",
+    "its API did not answer the monitor",
+    "nothing, unless it continues: then see the log of the API server",
+)
+VW928 = Message(
+    "VW928",
+    Follows.WARNS,
+    "an error that the product does not know",
+    "something keeps VTE, WATS or the storage from being checked",
+    "the kind of the error names it; report it with the log of the monitor",
 )
 
 MESSAGES: tuple[Message, ...] = tuple(value for value in tuple(globals().values()) if isinstance(value, Message))

@@ -20,6 +20,7 @@ from vte_wats.alerting.monitor_state import Condition, MonitorState, NoticeKind
 from vte_wats.alerting.task_failure import TaskFailure
 from vte_wats.config.sites import Site
 from vte_wats.domain.outcome import Outcome
+from vte_wats.domain.redaction import redact
 from vte_wats.domain.wording import count, duration
 from vte_wats.state.coverage import State
 
@@ -267,8 +268,8 @@ def _templates() -> Environment:
 
 
 def _cut(text: str, length: int = _VALUE_LENGTH) -> str:
-    """Return one line of at most this length; control characters would end a header or a line."""
-    flat = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    """Return one redacted line of at most this length; control characters would end a header or a line."""
+    flat = " ".join("".join(c if c.isprintable() else " " for c in redact(text)).split())
     return flat if len(flat) <= length else flat[: length - 1] + "…"
 
 

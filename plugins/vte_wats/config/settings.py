@@ -27,14 +27,17 @@ from pydantic import (
     ValidationError,
     field_validator,
 )
+from pydantic_core import ErrorDetails
 
 from vte_wats.config.alert_settings import AlertSettings
 from vte_wats.config.sites import Site
 from vte_wats.config.text_rules import TextPattern, parse_pattern
 from vte_wats.domain.errors import FatalError
+from vte_wats.domain.redaction import shown
 from vte_wats.intervals.dst import Fold
 from vte_wats.messages import VW101, VW102, VW103
 
+_NEVER_SHOWN = frozenset({"recipients", "apprise_connection"})  # people's addresses, and where an address has a token
 # One-sided limits and "no limit" markers may have been stored in a 32-bit column before.
 _SINGLE_PRECISION = 1e-6
 
@@ -159,6 +162,15 @@ def _identifier(name: str) -> str:
         msg = "must be a SQL Server identifier: not blank, no control characters"
         raise ValueError(msg)
     return name
+
+
+def _without_login(place: str) -> str:
+    """Refuse a login in an address, also one with characters that should have been escaped."""
+    scheme, _, rest = place.partition("://")
+    if scheme != "file" and ":" in rest.rpartition("@")[0]:
+        msg = "must not contain a password; name an Airflow connection instead, such as s3://my_connection@bucket/vte"
+        raise ValueError(msg)
+    return place
 
 
 TimeZoneName = Annotated[str, AfterValidator(_known_zone)]
@@ -351,9 +363,8 @@ class Settings(_Closed):
     rejection_limit: int = Field(
         20, ge=1, description="Equal rejections within one slice that stop the run instead of making dead letters."
     )
-    storage_path: str | None = Field(
+    storage_path: Annotated[str, Field(pattern=r"^[a-z0-9]+://"), AfterValidator(_without_login)] | None = Field(
         None,
-        pattern=r"^[a-z0-9]+://",
         description="Where staging and dead letters are kept: file://, s3://, abfs:// or gs://. "
         "Default: file://$AIRFLOW_HOME/vte_wats.",
     )
@@ -439,7 +450,7 @@ def parse_settings(text: str | None, variable: str = Site().settings_variable) -
     try:
         settings = Settings.model_validate_json(json.dumps(answers))
     except ValidationError as exc:
-        raise _wrong(exc, variable) from exc
+        raise _wrong(exc, variable) from None  # pydantic's own text holds whole values
     settings._variable = variable  # noqa: SLF001 -- set once, here
     return settings
 
@@ -454,7 +465,7 @@ def parse_alerts(text: str | None, variable: str = Site().settings_variable) -> 
     try:
         alerts = AlertSettings.model_validate_json(json.dumps(group))
     except ValidationError as exc:
-        raise _wrong(exc, variable, "alerts") from exc
+        raise _wrong(exc, variable, "alerts") from None
     zone = answers.get("source_timezone") if isinstance(answers, dict) else None
     return alerts, ZoneInfo(zone if isinstance(zone, str) and zone in available_timezones() else "UTC")
 
@@ -478,9 +489,12 @@ def _answers(text: str | None, variable: str) -> JsonValue:
 
 def _wrong(exc: ValidationError, variable: str, *group: str) -> FatalError:
     mistakes = exc.errors(include_url=False, include_context=False)
-    lines = [_mistake(".".join(map(str, (*group, *m["loc"]))), m["msg"], m["input"], m["type"]) for m in mistakes]
+    found = [(_rule(".".join(map(str, (*group, *m["loc"]))), m["msg"], m["type"]), _value_given(m)) for m in mistakes]
+    heading = f"{len(found)} setting(s) are wrong. Change them: {_where_to_change(variable)}"
     return FatalError(
-        VW103, f"{len(lines)} setting(s) are wrong. Change them: {_where_to_change(variable)}\n" + "\n".join(lines)
+        VW103,
+        "\n".join([heading, *(rule + value for rule, value in found)]),
+        "\n".join([heading, *(rule for rule, _ in found)]),
     )
 
 
@@ -497,9 +511,16 @@ def _refuse_doubles(pairs: list[tuple[str, Any]]) -> dict[str, JsonValue]:
     return answers
 
 
-def _mistake(field: str, rule: str, given: object, kind: str) -> str:
+def _rule(field: str, rule: str, kind: str) -> str:
+    """Return the line about one mistake, without the value."""
     if kind == "missing":
         return f"- {field}: required, but not given"
     if kind == "extra_forbidden":
-        return f"- {field}: no such setting, given {given!r}"
-    return f"- {field or 'the whole value'}: {rule.removeprefix('Value error, ')}, given {given!r}"
+        return f"- {field}: no such setting"
+    return f"- {field or 'the whole value'}: {rule.removeprefix('Value error, ')}"
+
+
+def _value_given(mistake: ErrorDetails) -> str:
+    """Return the value that broke a rule; what stands in a field that does not exist may be anything, a secret too."""
+    hidden = mistake["type"] in {"missing", "extra_forbidden"} or not _NEVER_SHOWN.isdisjoint(mistake["loc"])
+    return "" if hidden else f", given {shown(mistake['input'])}"

@@ -20,9 +20,10 @@ from vte_wats.alerting.task_failure import TaskFailure
 from vte_wats.backfill.progress import Progress
 from vte_wats.config.sites import Site
 from vte_wats.domain.errors import FatalError, RetriableError
-from vte_wats.messages import VW112, VW113, VW516, VW904, VW908, VW910, VW925, VW926, Follows, Message
+from vte_wats.messages import VW112, VW113, VW345, VW516, VW904, VW908, VW910, VW925, VW926, Follows, Message
 from vte_wats.state.coverage import State
 from vte_wats.state.history import History
+from vte_wats.wats.profile import WatsProfile
 from vte_wats.wats.rate_limiter import BudgetUsage
 
 log = logging.getLogger(__name__)
@@ -49,7 +50,7 @@ class StoredVariable(Generic[T]):
         except ValidationError as exc:
             problem = f"the Variable {self.name_of(site)} is damaged: {exc.errors()[0]['msg']}. {self.advice(site)}"
             if self.damaged.follows is Follows.STOPS:
-                raise FatalError(self.damaged, problem) from exc
+                raise FatalError(self.damaged, problem) from None  # pydantic's own text holds whole values
             log.warning("%s %s", self.damaged, problem)
             return None
 
@@ -77,6 +78,13 @@ BUDGET_USAGE: StoredVariable[BudgetUsage] = StoredVariable(
     TypeAdapter(BudgetUsage),
     VW112,
     lambda _: "Delete it a minute after the last request to WATS: it holds what was sent in that minute, nothing else",
+    compact=True,
+)
+WATS_PROFILE: StoredVariable[WatsProfile] = StoredVariable(
+    lambda site: site.profile_variable,
+    TypeAdapter(WatsProfile),
+    VW345,
+    lambda _: "It is ignored: nothing is assumed of WATS",
     compact=True,
 )
 MISSED_DEADLINE: StoredVariable[MissedDeadline] = StoredVariable(

@@ -7,21 +7,25 @@ asks, and then reads what the others wrote: of two, at least one sees the other.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Self
-from urllib.parse import quote
 from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 from upath import UPath
 
 from vte_wats.domain.report import Report
-from vte_wats.storage.object_storage import create_folder, write_atomically
+from vte_wats.messages import VW621
+from vte_wats.storage.object_storage import create_folder, file_name, read_file, write_atomically
+
+log = logging.getLogger(__name__)
 
 # An upload takes minutes at most; what is older was left behind by one that was killed and never tried again.
 _STALE_AFTER = timedelta(hours=6)
+_LARGEST_BYTES = 64_000_000
 
 Identity = tuple[str, str, int, str]
 
@@ -67,7 +71,7 @@ class InFlightKeys:
 
     def __init__(self, storage: UPath, upload: str, now_at: datetime) -> None:
         self._folder = storage / "uploading"
-        self._name = f"{quote(upload, safe='')}.json"
+        self._name = f"{file_name(upload)}.json"
         self._now_at = now_at
         self._own: dict[Identity, set[UUID]] = {}
 
@@ -109,7 +113,10 @@ class InFlightKeys:
 
     def _keys_in(self, path: UPath) -> tuple[_InFlightKey, ...]:
         try:
-            content = _InFlightFile.model_validate_json(path.read_bytes())
+            content = _InFlightFile.model_validate_json(read_file(path, _LARGEST_BYTES))
         except FileNotFoundError:  # that upload has ended meanwhile, so WATS has what it posted
+            return ()
+        except ValueError as exc:
+            log.warning("%s %s is damaged and left out; remove it: %s", VW621, path, str(exc).partition("\n")[0])
             return ()
         return () if self._now_at - content.started_at > _STALE_AFTER else content.keys

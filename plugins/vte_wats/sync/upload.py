@@ -19,10 +19,10 @@ from vte_wats.domain.outcome import Outcome
 from vte_wats.domain.ports import Wats
 from vte_wats.domain.report import Refusal, Report, StoredReport
 from vte_wats.domain.run import VteTestRun
-from vte_wats.messages import VW404, VW418, VW504, VW505, VW506
+from vte_wats.messages import VW404, VW418, VW504, VW505, VW506, VW622
 from vte_wats.storage.dead_letters import DeadLetters
 from vte_wats.storage.in_flight_keys import InFlightKeys
-from vte_wats.storage.staging import Staging
+from vte_wats.storage.staging import StagedFileError, Staging
 from vte_wats.sync.extract import RUNS
 from vte_wats.sync.map_runs import staged_mappings
 
@@ -300,15 +300,16 @@ def _done_earlier(staging: Staging) -> dict[UUID, tuple[str, Outcome]]:
     """Return what an earlier try of this task achieved, so that it is neither done nor counted again.
 
     The slice may have been planned and read again since then; by its hash, a run that changed does not count as done.
-    A file that a killed task left half written counts as none, for WATS is asked about every run that it does not name.
+    A damaged file counts as none, for WATS is asked about every run that it does not name.
     """
     if not staging.holds(OUTCOMES):
         return {}
     try:
         lines = [json.loads(line) for line in staging.read(OUTCOMES)]
-    except EOFError:
+        return {UUID(guid): (source_hash, Outcome(outcome)) for guid, source_hash, outcome in lines}
+    except (StagedFileError, ValueError, TypeError, AttributeError) as exc:
+        log.warning("%s what an earlier try achieved cannot be read, so WATS is asked again: %s", VW622, exc)
         return {}
-    return {UUID(guid): (source_hash, Outcome(outcome)) for guid, source_hash, outcome in lines}
 
 
 def first_achieved(staging: Staging) -> UUID | None:

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseHook
+from airflow.sdk.exceptions import AirflowNotFoundException
 from airflow.sdk.log import mask_secret
 
 from vte_wats.config.settings import ExistenceCheck
-from vte_wats.domain.errors import VteWatsError
+from vte_wats.domain.errors import FatalError, VteWatsError
+from vte_wats.messages import VW114
 from vte_wats.wats.connection import WatsConnection
 
 if TYPE_CHECKING:
@@ -43,7 +45,12 @@ class WatsHook(BaseHook):
 
     def read_connection(self) -> WatsConnection:
         """Return the validated connection; its token is masked in every log from here on."""
-        fields = self.get_connection(self.wats_conn_id)
+        try:
+            fields = self.get_connection(self.wats_conn_id)
+        except AirflowNotFoundException as exc:
+            raise FatalError(
+                VW114, f"the connection {self.wats_conn_id} does not exist. Create it: Airflow › Admin › Connections"
+            ) from exc
         connection = WatsConnection.parse(
             self.wats_conn_id,
             host=fields.host,
@@ -73,6 +80,8 @@ class WatsHook(BaseHook):
             url = self.read_connection().url
         except VteWatsError as exc:
             return False, str(exc)
+        except Exception as exc:  # noqa: BLE001 -- the button answers, whatever keeps WATS from being asked
+            return False, f"WATS cannot be asked: {type(exc).__name__}; the log of the API server has more"
         return (
             True,
             f"WATS {found.version} at {url}: {found.operations} test operations, {found.took_ms:.0f} ms per request",

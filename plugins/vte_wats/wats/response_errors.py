@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 
 from vte_wats.domain.errors import FatalError, RejectedError, RetriableError
+from vte_wats.domain.redaction import redact
 from vte_wats.messages import Follows, Message
 
 
@@ -272,8 +273,11 @@ _LONGEST_PAUSE_S = 86_400.0
 _DETAIL_KEYS = ("message", "title", "detail", "error", "messagedetail", "exceptionmessage", "modelstate", "errors")
 
 
-def server_message(content: Any) -> str:
-    """Return what the server says about a failure, in one short line; content is parsed JSON or text."""
+def server_message(content: Any, *secrets: str) -> str:
+    """Return what the server says about a failure, in one short line; content is parsed JSON or text.
+
+    A server may repeat what it was sent: ``secrets`` are taken out before the line is cut.
+    """
     if isinstance(content, Mapping):
         lower = {str(key).lower(): value for key, value in content.items()}
         text = " ".join(_flat(lower[key]) for key in _DETAIL_KEYS if lower.get(key))
@@ -282,7 +286,7 @@ def server_message(content: Any) -> str:
         text = title[1] if title else re.sub(r"<[^>]*>", " ", content)
     else:
         text = ""
-    return _one_line(text, 200)
+    return _one_line(redact(text, *secrets), 200)
 
 
 def signature(reason: str, known: Sequence[str] = ()) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import logging
 import ssl
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,12 +13,13 @@ from functools import cached_property
 import httpx
 from pywats.core.async_client import AsyncHttpClient
 from pywats.core.client import Response
-from pywats.core.exceptions import PyWATSError
 from pywats.core.retry import RetryConfig
 
 from vte_wats.domain.errors import FatalError
+from vte_wats.domain.redaction import redact
 from vte_wats.messages import VW109
 from vte_wats.wats.connection import WatsConnection
+from vte_wats.wats.environment import usable_environment
 from vte_wats.wats.response_errors import (
     as_error,
     failure_of_exception,
@@ -53,14 +55,15 @@ class PlainHttpClient(AsyncHttpClient):
     async def _get_client(self) -> httpx.AsyncClient:
         """Open the transport on first use; pyWATS offers no switch for any of this."""
         if self._client is None:
-            self._client = httpx.AsyncClient(
-                base_url=self.base_url,
-                headers=self._headers,
-                timeout=httpx.Timeout(self.timeout, connect=min(self.timeout / 2, _CONNECT_TIMEOUT_S)),
-                verify=self._verification,
-                follow_redirects=False,
-                limits=httpx.Limits(max_connections=1, max_keepalive_connections=1),
-            )
+            with usable_environment():
+                self._client = httpx.AsyncClient(
+                    base_url=self.base_url,
+                    headers=self._headers,
+                    timeout=httpx.Timeout(self.timeout, connect=min(self.timeout / 2, _CONNECT_TIMEOUT_S)),
+                    verify=self._verification,
+                    follow_redirects=False,
+                    limits=httpx.Limits(max_connections=1, max_keepalive_connections=1),
+                )
         return self._client
 
 
@@ -76,7 +79,7 @@ class Transport:
             logger = logging.getLogger(name)
             logger.setLevel(max(logger.level, logging.WARNING))
         self._connection = connection
-        self._token = connection.token
+        self._secrets = _secrets(connection.token.get_secret_value())
         self._clients: list[PlainHttpClient] = []
         self._idle: list[PlainHttpClient] = []
 
@@ -118,11 +121,13 @@ class Transport:
                         answer = await client.get(route, params=dict(query or {}), cache=False)
         except TimeoutError as exc:
             raise as_error(failure_of_exception(exc), where, f"within {timeout_s:g} s") from exc
-        except PyWATSError as exc:  # it says little; what the transport raised is its context
-            raise as_error(failure_of_exception(exc), where, self._without_token(_name_and_text(exc))) from exc
+        except FatalError:  # the client could not be opened
+            raise
+        except Exception as exc:  # pyWATS's own says little; what the transport raised is its context
+            raise as_error(failure_of_exception(exc), where, _name_and_text(exc, *self._secrets)) from exc
         failure = failure_of_status(answer.status_code)
         if failure is not None and answer.status_code != absent:
-            text = self._without_token(server_message(answer.data))
+            text = server_message(answer.data, *self._secrets)
             reason = f"HTTP {answer.status_code}: {text}" if text else f"HTTP {answer.status_code}"
             wait_s = retry_after_s(answer.headers)
             if wait_s is None and answer.status_code == _TOO_MANY_REQUESTS:
@@ -148,13 +153,18 @@ class Transport:
         """Trust is loaded once for all clients, when it is first needed."""
         return _verification(self._connection)
 
-    def _without_token(self, text: str) -> str:
-        return text.replace(self._token.get_secret_value(), "***")
+
+def _secrets(token: str) -> tuple[str, ...]:
+    """Return the token and the password in it."""
+    try:
+        return token, base64.b64decode(token, validate=True).decode().partition(":")[2]
+    except ValueError:
+        return (token,)
 
 
-def _name_and_text(exc: PyWATSError) -> str:
+def _name_and_text(exc: Exception, *secrets: str) -> str:
     cause = exc.__context__ or exc
-    text = " ".join(str(cause).split())[:200]
+    text = " ".join(redact(str(cause), *secrets).split())[:200]
     return f"{type(cause).__name__}: {text}" if text else type(cause).__name__
 
 
@@ -162,12 +172,16 @@ def _verification(connection: WatsConnection) -> ssl.SSLContext | bool:
     if not connection.verify_tls:
         return False
     if connection.ca_file is None:
-        return httpx.create_ssl_context()
+        with usable_environment():
+            return httpx.create_ssl_context()
     try:
-        return ssl.create_default_context(cafile=connection.ca_file)
+        context = ssl.create_default_context(cafile=connection.ca_file)
     except OSError as exc:  # ssl.SSLError is one
         raise FatalError(
             VW109,
             f"ca_file: must hold certificates in PEM form, given {connection.ca_file!r}. Change it: "
             f"Airflow › Admin › Connections › {connection.conn_id}",
         ) from exc
+    # Python 3.13 began to refuse the authorities of many companies for missing key identifiers (RFC 5280, 4.2.1.1).
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    return context
