@@ -312,6 +312,13 @@ VW418 = Message(
     "WATS would overwrite one with the other",
     "correct one of the two in VTE",
 )
+VW450 = Message(
+    "VW450",
+    Follows.STOPS,
+    "operator is pseudonym, but its secret is missing or too short",
+    "pseudonyms are made with the Variable vte_wats_operator_secret",
+    "create it with 32 random characters or more, and keep a copy: another secret gives other pseudonyms",
+)
 # VW5.. the sync and its state
 VW501 = Message(
     "VW501",
