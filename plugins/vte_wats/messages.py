@@ -512,6 +512,27 @@ VW628 = Message(
     "clear the task that the message names, with the tasks after it",
 )
 # VW9.. warnings: the sync goes on
+VW830 = Message(
+    "VW830",
+    Follows.WARNS,
+    "the page cannot read the dead letters",
+    "settings are wrong, or the storage refuses",
+    "the log of the api-server says why; correct the settings or the storage",
+)
+VW831 = Message(
+    "VW831",
+    Follows.WARNS,
+    "not answered yet",
+    "the storage of the dead letters or Airflow's database is slow or does not answer",
+    "wait; if it persists, check the storage or the database. Nothing else waits for it",
+)
+VW832 = Message(
+    "VW832",
+    Follows.WARNS,
+    "the page cannot read what is stored",
+    "Airflow's database refuses, or what it holds is damaged",
+    "the log of the api-server says why",
+)
 VW901 = Message(
     "VW901",
     Follows.WARNS,
