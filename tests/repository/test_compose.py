@@ -203,7 +203,9 @@ def test_every_airflow_component_gets_the_same_configuration_beside_the_secrets(
 
 def test_a_secret_goes_to_the_services_that_use_it_alone():
     secrets = {
-        name for text in ENV_EXAMPLE.split("# --- Required for")[:1] for name in re.findall(r"^([A-Z_]+)=$", text, re.MULTILINE)
+        name
+        for text in ENV_EXAMPLE.split("# --- Required for")[:1]
+        for name in re.findall(r"^([A-Z_]+)=$", text, re.MULTILINE)
     }
     secrets -= {"VTE_WATS_START_DATE"}
     holders = {
