@@ -83,7 +83,7 @@ def dags(repository) -> dict[str, DAG]:
 
 
 def test_nothing_in_the_dags_is_a_template(dags):
-    assert len(dags) == 5
+    assert len(dags) >= 5
     assert list(dag_violations(dags)) == []
 
 

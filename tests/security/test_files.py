@@ -48,7 +48,7 @@ def test_what_is_no_file_in_the_place_of_a_dead_letter_counts_as_none_and_is_rep
 def test_what_is_no_file_in_the_place_of_in_flight_keys_is_left_out_and_reported(tmp_path, put_in_the_place_of, caplog):
     (tmp_path / "uploading").mkdir()
     put_in_the_place_of(tmp_path / "uploading" / "other.json")
-    with InFlightKeys(UPath(tmp_path), "an upload", NOW_AT) as keys:
+    with InFlightKeys(UPath(tmp_path), "an upload", lambda: NOW_AT) as keys:
         report = a_report(1)
         assert keys.add([report], persist=True) == {report.natural_key.identity: {report.report_id}}
     assert "VW621" in caplog.text
@@ -89,7 +89,7 @@ def test_a_line_of_staging_that_unpacks_to_more_than_memory_is_refused(tmp_path,
 def test_a_name_that_people_give_never_leads_out_of_the_storage(tmp_path, name):
     storage = tmp_path / "storage"
     staging_of(UPath(storage), name, name, name).write("runs", ["1"])
-    with InFlightKeys(UPath(storage), name, NOW_AT) as keys:
+    with InFlightKeys(UPath(storage), name, lambda: NOW_AT) as keys:
         keys.add([a_report(1)], persist=True)
         assert [path.name for path in tmp_path.iterdir()] == ["storage"]
         assert all(path.resolve().is_relative_to(storage) for path in storage.rglob("*"))

@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from airflow.dag_processing.bundles.manager import DagBundlesManager
+from airflow.dag_processing.dagbag import BundleDagBag, sync_bag_to_db
 from airflow.sdk import DAG, get_current_context, task, task_group
 from airflow.utils.db import initdb
 
@@ -50,14 +52,19 @@ def transfer(part: dict[str, Any]) -> Any:
 
 @pytest.fixture
 def dag() -> DAG:
+    initdb()
+    DagBundlesManager().sync_bundles_to_db()
+    bundle = next(iter(DagBundlesManager().get_all_dag_bundles()))
     with DAG("hostile_xcom", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)) as dag:
         slices = plan()
         transfer.expand(part=slices) >> settle("", slices)
+    bag = BundleDagBag(bundle.path, bundle_path=bundle.path, bundle_name=bundle.name)
+    bag.bag_dag(dag)
+    sync_bag_to_db(bag, bundle.name, None)
     return dag
 
 
 def test_what_a_task_returns_reaches_the_next_tasks_as_it_is(dag):
-    initdb()
     seen.clear()
     assert dag.test().state == "success"
     expected = [{"testplan": text, "nested": [text]} for text in HOSTILE]

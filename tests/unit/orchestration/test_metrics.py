@@ -63,6 +63,10 @@ def test_what_is_sent_is_what_was_counted(receiver):
     assert receiver.values == {
         **{f"vte_wats.runs.{name}": 2 * runs for name, runs in COUNTS.items()},
         "vte_wats.requests": 14,
+        "vte_wats.removed_dead_letters": 2,
+        "vte_wats.removed_staging": 4,
+        "vte_wats.removed_plans": 6,
+        "vte_wats.removed_abandoned": 8,
         "vte_wats.budget_per_minute": 500,
         "vte_wats.lag_s": 120,
         "vte_wats.runs_waiting": 0,

@@ -94,7 +94,7 @@ def test_plans_of_backfills_go_except_that_of_the_one_in_progress(storage):
 
 
 def test_what_killed_tasks_left_half_written_goes_after_a_day(storage):
-    InFlightKeys(storage, "an upload", NOW_AT).add([a_report(1)], persist=True)
+    InFlightKeys(storage, "an upload", lambda: NOW_AT).add([a_report(1)], persist=True)
     create_folder(storage / "dead_letters")
     for folder in ("uploading", "dead_letters"):
         (storage / folder / f"{guid_of(1)}.json.0.part").write_bytes(b"{")
