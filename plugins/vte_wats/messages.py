@@ -669,9 +669,9 @@ VW919 = Message(
 VW920 = Message(
     "VW920",
     Follows.WARNS,
-    "fewer runs than planned were found",
-    "they are not in VTE, or were deleted",
-    "nothing if they were deleted",
+    "named runs are not in VTE, or no longer",
+    "a GUID was mistyped, or the runs were deleted in VTE",
+    "nothing if they were deleted; else correct the GUIDs",
 )
 VW921 = Message(
     "VW921",
