@@ -22,8 +22,6 @@ LISTING = 2_000
 PAGE = 200
 """Headers per request where the number of hits is unknown. Without ``$top`` WATS returns ten."""
 
-"""What WATS returns at most."""
-
 Query = Mapping[str, str]
 
 _SECOND = timedelta(seconds=1)
