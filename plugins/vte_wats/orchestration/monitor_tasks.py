@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from airflow.sdk import task
-from airflow.sdk.exceptions import AirflowNotFoundException
 from croniter import croniter
 
 from vte_wats.config.sites import Site
 from vte_wats.domain.errors import VteWatsError
 from vte_wats.domain.redaction import redact
-from vte_wats.messages import VW901, VW902, VW903
+from vte_wats.messages import VW901, VW902, VW903, VW927, VW928
 from vte_wats.orchestration.dag_defaults import read_dag_options
 
 if TYPE_CHECKING:
@@ -28,8 +27,6 @@ if TYPE_CHECKING:
     from vte_wats.config.settings import Settings
 
 log = logging.getLogger(__name__)
-
-_UNREACHABLE = (VteWatsError, AirflowNotFoundException)  # the latter: there is no such connection
 
 
 @task(retries=0)
@@ -85,8 +82,8 @@ def measure(site: Site, sync_schedule: str, since_at: datetime) -> Measures:
         settings = read_settings(site)
         measures = _measured_with(measures, site, settings)
         state = read_state(site, since_at)
-    except VteWatsError as exc:
-        return replace(measures, setup_problem=str(exc))
+    except Exception as exc:  # noqa: BLE001 -- settings, state and storage: what is wrong with them is reported
+        return replace(measures, setup_problem=str(exc) if isinstance(exc, VteWatsError) else _first_line(exc))
     return _vte(replace(measures, state=state), site, settings, since_at)
 
 
@@ -123,7 +120,7 @@ def _vte(measures: Measures, site: Site, settings: Settings, since_at: datetime)
             asked_s, asked_at = time.perf_counter(), datetime.now(UTC)
             found = vte.waiting_runs(ranges)
             took_s = time.perf_counter() - asked_s
-    except _UNREACHABLE as exc:
+    except Exception as exc:  # noqa: BLE001 -- whatever keeps VTE from answering is what the monitor reports
         return replace(measures, vte=ServerCheck(ok=False, problem=_first_line(exc)))
     return replace(
         measures,
@@ -143,7 +140,7 @@ def _wats(site: Site) -> ServerCheck:
 
     try:
         found = WatsHook(site.wats_connection).probe()
-    except _UNREACHABLE as exc:
+    except Exception as exc:  # noqa: BLE001 -- whatever keeps WATS from answering is what the monitor reports
         return ServerCheck(ok=False, problem=_first_line(exc))
     return ServerCheck(ok=True, version=found.version, round_trip_ms=round(found.took_ms, 1))
 
@@ -157,9 +154,13 @@ def _failed_syncs(site: Site, sync_schedule: str, now_at: datetime) -> int:
     starts: list[datetime] = []
     while len(starts) < 61 and (started_at := ends.get_prev(datetime)) > since_at:
         starts.append(started_at.astimezone(UTC))
-    return (
-        RuntimeTaskInstance.get_dr_count(site.dag_id("sync"), logical_dates=starts, states=["failed"]) if starts else 0
-    )
+    if not starts:
+        return 0
+    try:
+        return RuntimeTaskInstance.get_dr_count(site.dag_id("sync"), logical_dates=starts, states=["failed"])
+    except Exception as exc:  # noqa: BLE001 -- the rest is reported all the same; without an answer nothing is counted
+        log.warning("%s Airflow does not say how many syncs failed: %s", VW927, _first_line(exc))
+        return 0
 
 
 def summarise(site: Site, summary_at: str, around: AlertContext, send: Any) -> MonitorState:
@@ -216,4 +217,6 @@ def _day(site: Site, day: Any, zone: ZoneInfo) -> tuple[dict[tuple[str, str], in
 
 
 def _first_line(exc: Exception) -> str:
-    return redact(str(exc)).partition("\n")[0]
+    """Return the first line of an error of ours; of any other its kind as well, for its text alone says little."""
+    text = redact(str(exc)).partition("\n")[0]
+    return text if isinstance(exc, VteWatsError) else f"{VW928} {type(exc).__name__}: {text}"

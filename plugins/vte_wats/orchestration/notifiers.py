@@ -56,6 +56,8 @@ class _TwoFormsHook(SmtpHook):
 class MailNotifier(SmtpNotifier):
     """Sends one message, in both forms, through the connection ``smtp_default``."""
 
+    template_fields: Sequence[str] = ()
+
     def __init__(self, message: Notification, recipients: Sequence[str]) -> None:
         super().__init__(
             to=list(recipients),
@@ -80,6 +82,8 @@ class MailNotifier(SmtpNotifier):
 
 class TargetNotifier(AppriseNotifier):
     """Sends one message to the targets of an Apprise connection, to each in its form; one that refuses is an error."""
+
+    template_fields: Sequence[str] = ()
 
     def __init__(self, message: Notification, conn_id: str) -> None:
         super().__init__(title=message.subject, body=message.text, apprise_conn_id=conn_id)
