@@ -32,7 +32,7 @@ from sandbox.wats.wats_server import WatsServer
 from tests.wats_profiles import every_wats
 from vte_wats.config.settings import ExistenceCheck
 from vte_wats.domain.errors import FatalError, RejectedError, RetriableError
-from vte_wats.domain.report import NaturalKey, Report
+from vte_wats.domain.report import KeyHit, NaturalKey, Report
 from vte_wats.wats import response_errors
 from vte_wats.wats.client import WatsSession
 from vte_wats.wats.connection import WatsConnection
@@ -179,10 +179,10 @@ def test_ids_and_natural_keys_are_asked_for_side_by_side(wats, hook):
     wats.latency_s = 0.2
     with hook.session() as session:
         assert len(session.find_reports([report.report_id for report in reports])) == 80
-        assert len(session._transport._clients) == 3  # of four requests, the first alone
+        assert len(session._sender.transport._clients) == 3  # of four requests, the first alone
     with hook.session() as session:
         assert len(session.find_natural_keys([report.natural_key for report in reports])) == 80
-        assert len(session._transport._clients) > 1
+        assert len(session._sender.transport._clients) > 1
 
 
 def test_asking_for_nothing_sends_nothing(wats, hook):
@@ -284,7 +284,7 @@ def test_natural_keys_are_found_whatever_the_serial_holds(wats, by_start_only):
         wats.faults.add(Fault(FaultKind.STATUS, status=400, path="serialNumber in"))
     with opened(wats) as session:
         found = session.find_natural_keys([report.natural_key for report in reports])
-    assert {report.natural_key: report.report_id for report in reports} == found
+    assert found == {report.natural_key: (KeyHit(report.report_id),) for report in reports}
 
 
 @every_wats(described=W8, reported=W8, strict=W8)
@@ -300,7 +300,11 @@ def test_a_natural_key_is_equal_only_in_all_of_its_parts(wats):
         NaturalKey(key.serial, key.part_number, key.process_code, key.start_at + timedelta(milliseconds=1)),
     ]
     with opened(wats) as session:
-        assert session.find_natural_keys([*others, key]) == {key: standing.report_id}
+        found = session.find_natural_keys([*others, key])
+    assert found == {
+        others[-1]: (KeyHit(standing.report_id, is_exact=False),),
+        key: (KeyHit(standing.report_id, is_exact=True),),
+    }
 
 
 @every_wats(described=W8, reported=W8, strict=W8)
@@ -311,7 +315,7 @@ def test_natural_keys_beyond_one_page_are_found(wats):
     wats.show_all()
     with opened(wats) as session:
         found = session.find_natural_keys([report.natural_key for report in reports])
-    assert found == {report.natural_key: report.report_id for report in reports}
+    assert found == {report.natural_key: (KeyHit(report.report_id),) for report in reports}
     assert len(wats.log.find("GET", QUERY)) == 2
 
 
@@ -877,14 +881,14 @@ def test_a_session_closes_its_connections_even_when_its_block_fails(wats):
     def fail():
         with session:
             next(session.submit([a_report() for _ in range(5)]))
-            assert len(session._transport._clients) == 5
-            assert any(client._client is not None for client in session._transport._clients)
+            assert len(session._sender.transport._clients) == 5
+            assert any(client._client is not None for client in session._sender.transport._clients)
             raise LookupError
 
     with pytest.raises(LookupError):
         fail()
-    assert all(client._client is None for client in session._transport._clients)
-    assert session._runner._state.name == "CLOSED"
+    assert all(client._client is None for client in session._sender.transport._clients)
+    assert session._sender._runner._state.name == "CLOSED"
 
 
 def test_pywats_still_has_the_private_parts_that_the_client_replaces(wats):
@@ -909,7 +913,7 @@ def test_the_client_follows_no_redirect_and_speaks_one_request_per_connection(wa
             return transports[-1]
 
     with opened(wats) as session:
-        session._transport._idle.append(Observed(connected(wats), verification=True))
+        session._sender.transport._idle.append(Observed(connected(wats), verification=True))
         session.version()
     assert isinstance(transports[0], httpx.AsyncClient)
     assert transports[0].follow_redirects is False
@@ -921,10 +925,10 @@ def test_requests_one_after_the_other_share_a_connection_and_those_side_by_side_
     with opened(wats, concurrency=3) as session:
         for _ in range(3):
             session.version()
-        assert len(session._transport._clients) == 1
+        assert len(session._sender.transport._clients) == 1
         wats.latency_s = 0.05
         list(session.submit([a_report() for _ in range(7)]))
-        assert len(session._transport._clients) == 3
+        assert len(session._sender.transport._clients) == 3
 
 
 # ------------------------------------------------------------------------------------------------- test connection
