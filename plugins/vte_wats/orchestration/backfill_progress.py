@@ -11,6 +11,7 @@ from vte_wats.backfill.dry_run_report import preview
 from vte_wats.backfill.progress import Progress
 from vte_wats.config.sites import Site
 from vte_wats.orchestration.handover import Handover
+from vte_wats.orchestration.resources import read_settings
 from vte_wats.orchestration.variables import BACKFILL, Variables
 from vte_wats.storage.staging import Staging
 
@@ -48,5 +49,5 @@ def save_slice(context: Any, site: Site, staging: Staging, name: str, read: int)
     until the part is settled, and nothing else depends on it.
     """
     if context["params"]["dry_run"]:
-        Handover(preview=preview(staging)).push(context)
+        Handover(preview=preview(staging, read_settings(site))).push(context)
     log.info("%s", change_progress(context, site, lambda known: known.with_slice(name, read, datetime.now(UTC))))
