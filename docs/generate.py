@@ -66,7 +66,7 @@ EXAMPLES: dict[str, Any] = {
     "no_limit_values": [9.9e37, -9.9e37],
     "part_number": "product_name",
     "part_revision": {"source": "testplan_variant", "constant": "A"},
-    "text_rules": [{"source": "info1", "pattern": "Lot {batch}, socket {socket}*"}],
+    "text_rules": [{"source": "info1", "pattern": "Lot {batch}, socket {socket}"}],
     "error_messages": {"0": None, "17": "Fixture open"},
     "operator": "pseudonym",
     "default_operator": "unknown",
@@ -479,6 +479,8 @@ def _required(model: type[BaseModel]) -> list[str]:
 def _example_of(name: str) -> Mapping[str, Any]:
     setting, _, entry = name.partition(".")
     example = EXAMPLES[setting]
+    if isinstance(example, list):
+        return dict(example[0])
     if not entry:
         return dict(example)
     return dict(example[entry] if entry in example else next(iter(example.values())))

@@ -360,6 +360,12 @@ class Settings(_Closed):
         description="uuid asks WATS for report ids in bulk; source_id asks for the misc info, one request per run, "
         "and counts an upload as confirmed under an id that WATS gave: for a WATS that renames reports.",
     )
+    failing_report_tries: int = Field(
+        3,
+        ge=1,
+        description="Tries of an upload task in which WATS fails for one report while others go through, after which "
+        "that report is a dead letter. More than the task has tries: never.",
+    )
     rejection_limit: int = Field(
         20, ge=1, description="Equal rejections within one slice that stop the run instead of making dead letters."
     )

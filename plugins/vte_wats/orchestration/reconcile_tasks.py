@@ -57,7 +57,7 @@ def compare(site_name: str, batch: str) -> dict[str, int]:
     site = Site(site_name)
     settings = read_settings(site)
     with open_wats(site, settings) as wats:
-        return compare_batch(wats, staging(site, settings, batch))
+        return compare_batch(wats, staging(site, settings, batch), settings.zone)
 
 
 @task(trigger_rule=TriggerRule.NONE_FAILED)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Asset, AssetAlias, TriggerRule, get_current_context, task, task_group
@@ -109,7 +110,10 @@ def upload(site_name: str, mapped: dict[str, Any], *, shows_progress: bool) -> d
     dag_id, dag_run_id = context["dag"].dag_id, context["dag_run"].run_id
     dead_letters = DeadLetters(storage, dag_id=dag_id, dag_run_id=dag_run_id)
     name = f"{dag_id} {dag_run_id} {mapped['slice']}"
-    with open_wats(site, settings) as wats, InFlightKeys(storage, name, options.now_at) as keys:
+    with (
+        open_wats(site, settings) as wats,
+        InFlightKeys(storage, name, partial(datetime.now, UTC), wats.traits().shown_after_s) as keys,
+    ):
         try:
             counts = upload_slice(
                 staged,
