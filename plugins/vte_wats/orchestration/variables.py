@@ -133,6 +133,10 @@ class Variables:
         """Return the site's settings as people wrote them."""
         return self._text(self._site.settings_variable)
 
+    def operator_secret(self) -> str | None:
+        """Return the secret that operators' pseudonyms are made with."""
+        return self._text(self._site.operator_secret_variable)
+
     def load(self, variable: StoredVariable[T]) -> T | None:
         """Return what a Variable holds, see :meth:`StoredVariable.parse`."""
         return self.load_with_text(variable)[0]
