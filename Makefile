@@ -6,6 +6,8 @@ READY  := $(VENV)/.ready
 PID_FILE ?= .demo.pid
 # Processes that share the tests: on two cores two wait for an Airflow of their own while the third computes.
 WORKERS ?= 3
+# The tool that writes the lock files; another version may resolve them otherwise.
+UV := 0.13.9
 RELEASE := vte-wats-$(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 
 .DEFAULT_GOAL := help
@@ -57,11 +59,11 @@ test-mssql: $(READY) ## The source tests against a real SQL Server named by VTE_
 faults: $(READY) ## Every failure we know, on a real Airflow; writes docs/reliability.md
 	@$(BIN)/python -m tests.faults.run
 
-demo: $(READY) ## Two hours of a factory into WATS, on this machine only (ONCE=1 ends with a verdict)
-	@$(BIN)/python -m sandbox.demo --pid-file $(PID_FILE) $(if $(ONCE),--once)
+demo: $(READY) ## Two hours of a factory into WATS, on this machine only (ONCE=1 ends with a verdict; WATS_PROFILE=strict: another WATS)
+	@$(BIN)/python -m sandbox.demo --pid-file $(PID_FILE) $(if $(ONCE),--once) $(if $(WATS_PROFILE),--wats-profile $(WATS_PROFILE))
 
 sandbox: $(READY) ## Both emulated servers alone, for an Airflow of your own
-	@$(BIN)/python -m sandbox
+	@$(BIN)/python -m sandbox $(if $(WATS_PROFILE),--wats-profile $(WATS_PROFILE))
 
 acceptance: $(READY) ## Measure a WATS test environment: WATS=https://… and WATS_TOKEN, or WATS=<connection id> (OPTIONS=…)
 	@test -n "$(WATS)" || { echo "Name it: make acceptance WATS=https://test.wats.com, with its API token in WATS_TOKEN"; exit 2; }
@@ -79,7 +81,7 @@ package: ## One ZIP of the committed state with all that a site installs, into d
 	@echo "dist/$(RELEASE).zip: unpack it and follow docs/installation.md"
 
 lock: $(READY) ## Resolve requirements*.txt into the lock files again
-	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/python -m pip install --quiet --no-deps --only-binary :all: uv==$(UV)
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --upgrade requirements.txt -o requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --upgrade requirements-dev.txt -o requirements-dev.lock
 

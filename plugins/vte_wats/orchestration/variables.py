@@ -20,11 +20,26 @@ from vte_wats.alerting.task_failure import TaskFailure
 from vte_wats.backfill.progress import Progress
 from vte_wats.config.sites import Site
 from vte_wats.domain.errors import FatalError, RetriableError
-from vte_wats.messages import VW112, VW113, VW345, VW516, VW904, VW908, VW910, VW925, VW926, Follows, Message
+from vte_wats.messages import (
+    VW112,
+    VW113,
+    VW345,
+    VW349,
+    VW516,
+    VW627,
+    VW904,
+    VW908,
+    VW910,
+    VW925,
+    VW926,
+    Follows,
+    Message,
+)
 from vte_wats.state.coverage import State
 from vte_wats.state.history import History
 from vte_wats.wats.profile import WatsProfile
 from vte_wats.wats.rate_limiter import BudgetUsage
+from vte_wats.wats.server_memory import ServerMemory
 
 log = logging.getLogger(__name__)
 
@@ -87,6 +102,9 @@ WATS_PROFILE: StoredVariable[WatsProfile] = StoredVariable(
     lambda _: "It is ignored: nothing is assumed of WATS",
     compact=True,
 )
+SERVER_MEMORY: StoredVariable[ServerMemory] = StoredVariable(
+    lambda site: site.learned_variable, TypeAdapter(ServerMemory), VW349, lambda _: "It is learned again", compact=True
+)
 MISSED_DEADLINE: StoredVariable[MissedDeadline] = StoredVariable(
     lambda site: site.deadline_variable, TypeAdapter(MissedDeadline), VW908
 )
@@ -115,13 +133,23 @@ class Variables:
         """Return the site's settings as people wrote them."""
         return self._text(self._site.settings_variable)
 
+    def operator_secret(self) -> str | None:
+        """Return the secret that operators' pseudonyms are made with."""
+        return self._text(self._site.operator_secret_variable)
+
     def load(self, variable: StoredVariable[T]) -> T | None:
         """Return what a Variable holds, see :meth:`StoredVariable.parse`."""
-        return variable.parse(self._site, self._text(variable.name_of(self._site)))
+        return self.load_with_text(variable)[0]
 
     def load_with_text(self, variable: StoredVariable[T]) -> tuple[T | None, str | None]:
         """Return what a Variable holds, and its text for :meth:`replace`."""
-        text = self._text(variable.name_of(self._site))
+        try:
+            text = self._text(variable.name_of(self._site))
+        except FatalError as exc:
+            if variable.damaged.follows is Follows.STOPS:
+                raise
+            log.warning("%s. %s", exc, variable.advice(self._site))
+            return None, None
         return variable.parse(self._site, text), text
 
     def save(self, variable: StoredVariable[T], value: T) -> None:
@@ -146,7 +174,19 @@ class Variables:
 
     @staticmethod
     def _text(name: str) -> str | None:
+        """Return what a Variable holds. Raises FatalError for one that Airflow has and cannot decrypt.
+
+        Airflow answers for such a Variable as for one that does not exist, but lists its name.
+        """
         text: str | None = Variable.get(name, default=None)
+        if text is None and name in Variable.keys(prefix=name):
+            text = Variable.get(name, default=None)  # another task may have written it just now
+            if text is None:
+                raise FatalError(
+                    VW627,
+                    f"the Variable {name} cannot be read: it was encrypted with another key. Set the earlier key in "
+                    "[core] fernet_key, after the present one and a comma; then clear this task",
+                )
         return text
 
 
@@ -169,3 +209,18 @@ class BudgetVariable:
     def save(self, usage: BudgetUsage) -> None:
         """Keep this for the next holder. Raises RetriableError when another task has written since."""
         self._text = self._variables.replace(BUDGET_USAGE, usage, self._text)
+
+
+class LearnedVariable:
+    """What sessions with the site's WATS learned of it; a ``server_memory.MemoryStore``."""
+
+    def __init__(self, site: Site) -> None:
+        self._variables = Variables(site)
+
+    def load(self) -> ServerMemory:
+        """Return what was learned so far."""
+        return self._variables.load(SERVER_MEMORY) or ServerMemory()
+
+    def save(self, memory: ServerMemory) -> None:
+        """Keep what was learned for the next session."""
+        self._variables.save(SERVER_MEMORY, memory)

@@ -18,6 +18,7 @@ from pywats.core.retry import RetryConfig
 from vte_wats.domain.errors import FatalError
 from vte_wats.domain.redaction import redact
 from vte_wats.messages import VW109
+from vte_wats.wats.bounded_answers import ENCODING, bound
 from vte_wats.wats.connection import WatsConnection
 from vte_wats.wats.environment import usable_environment
 from vte_wats.wats.response_errors import (
@@ -58,11 +59,12 @@ class PlainHttpClient(AsyncHttpClient):
             with usable_environment():
                 self._client = httpx.AsyncClient(
                     base_url=self.base_url,
-                    headers=self._headers,
+                    headers={**self._headers, "Accept-Encoding": ENCODING},
                     timeout=httpx.Timeout(self.timeout, connect=min(self.timeout / 2, _CONNECT_TIMEOUT_S)),
                     verify=self._verification,
                     follow_redirects=False,
                     limits=httpx.Limits(max_connections=1, max_keepalive_connections=1),
+                    event_hooks={"response": [bound]},
                 )
         return self._client
 
