@@ -111,7 +111,15 @@ def test_what_every_set_takes_comes_back_as_it_was_posted(name, clock):
     with a_wats(clock, name) as wats:
         acceptance = accepted(wats, clock)
     weights = {finding.question: finding.weight for finding in acceptance.findings}
-    for words in ("hold what was posted", "verdicts", "byte by byte", "posted twice", "ids be written", "misc info"):
+    for words in (
+        "uploaded and found again",
+        "hold what was posted",
+        "verdicts",
+        "byte by byte",
+        "posted twice",
+        "ids be written",
+        "misc info",
+    ):
         (question,) = [text for text in weights if words in text]
         assert weights[question] is Weight.FINE, question
 
