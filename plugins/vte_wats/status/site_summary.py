@@ -83,7 +83,7 @@ def _lag(snapshot: SiteSnapshot, now_at: datetime) -> Lag:
         waiting, seen_until_at = monitor_state.waiting.runs, monitor_state.checked_at
     return Lag(
         last_sync=state and state.last_sync,
-        behind_s=state and max(0, int((now_at - state.last_sync).total_seconds())),
+        behind_s=state and int(history.behind(state, now_at).total_seconds()),
         newest_at=history.newest_at,
         runs_waiting=waiting,
         seen_until_at=seen_until_at,
