@@ -248,7 +248,7 @@ VW502 = Message(
     Follows.STOPS,
     "N of M slices failed",
     "the logs of their tasks say why",
-    "fix the cause, then clear the failed tasks",
+    "fix the cause; later syncs then transfer the time, clearing the failed tasks does so at once",
 )
 VW503 = Message(
     "VW503",

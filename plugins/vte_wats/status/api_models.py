@@ -84,7 +84,7 @@ class DagRunSummary(BaseModel):
 
     dag_run: DagRunLink
     dag: str = Field(description="sync, reconcile or backfill.")
-    state: str
+    state: str = Field(description="Airflow's; healed: it failed, and other syncs have covered its time since.")
     started_at: Instant | None
     took_s: float | None
     from_at: Instant | None
