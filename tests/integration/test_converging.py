@@ -144,6 +144,14 @@ def test_a_gap_that_failed_is_covered_once_its_cause_is_gone(site, monkeypatch):
     assert_whole(site, 0, 190)
 
 
+def test_a_dry_run_on_the_grid_costs_the_schedule_its_interval_and_the_next_sync_transfers_it(site):
+    load(site, 15, 40, runs=12)
+    assert site.sync(5) == "success"
+    assert site.sync(30, dry_run=True) == "success"
+    assert site.sync(35) == "success"
+    assert_whole(site, 0, 35)
+
+
 def test_no_gap_is_filled_while_other_syncs_are_at_work(site, monkeypatch):
     load(site, 15, 80, runs=20)
     assert site.sync(5) == "success"

@@ -43,7 +43,8 @@ def settle(
         raise FatalError(
             VW502,
             f"{planned - len(results)} of {planned} slices failed; the window stays open. Their logs say why. Once "
-            "that is fixed, later syncs transfer it; clearing the failed tasks does so at once: what is in WATS is skipped",
+            "that is fixed, later syncs transfer it; clearing the failed tasks does so at once: what WATS has already "
+            "is skipped",
         )
     if read != sum(outcomes.values()):
         raise FatalError(VW503, f"the counts do not balance: {read} runs read, but {text}; the window stays open")
