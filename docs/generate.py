@@ -105,6 +105,11 @@ PLACES = (
         "compare, upload, verify, monitor and preflight; plan looks at its address",
     ),
     ("Variable `vte_wats`", "what this site's data means: one JSON object", "every task, once at its start"),
+    (
+        "Variable `vte_wats_profile`",
+        "how this site's WATS behaves, as the acceptance run measured it; optional",
+        "compare, upload, verify",
+    ),
     ("section `[vte_wats]` of Airflow's configuration", "when the DAGs run", "Airflow, when it loads the DAG files"),
 )
 
@@ -622,7 +627,7 @@ An error number of SQL Server that is not listed stops, so that somebody looks a
 The first row that applies counts. {_equal_rejections()}
 
 {_response_errors()}
-{_codes("VW39")}
+{_codes("VW34", "VW39")}
 ## Runs
 
 {_table(("kind of dead letter", "why", "how it continues"), RUN_KINDS)}
@@ -670,11 +675,11 @@ def _response_errors() -> str:
     return _table(("code", "response", "message", "what follows", "what to do"), rows)
 
 
-def _codes(beginning: str) -> str:
+def _codes(*beginnings: str) -> str:
     rows = [
         (f"`{message}`", message.symptom, message.meaning, message.follows.value, message.advice)
         for message in MESSAGES
-        if message.code.startswith(beginning)
+        if message.code.startswith(beginnings)
     ]
     return _table(("code", "message", "meaning", "what follows", "what to do"), rows)
 

@@ -116,6 +116,54 @@ def monitored(bag, tmp_path, monkeypatch) -> Iterator[Monitored]:
         yield monitored
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "named"),
+    [
+        ("NO_PROXY", "localhost,fd00::/8", "NO_PROXY"),
+        ("SSL_CERT_FILE", "/is/not/there.pem", "SSL_CERT_FILE"),
+        ("ALL_PROXY", "socks5://proxy.example:1080", "ALL_PROXY"),
+        ("AIRFLOW_CONN_WATS_DEFAULT", "", "wats_default does not exist"),
+    ],
+)
+def test_what_keeps_wats_from_being_asked_is_reported_instead_of_ending_the_monitor(
+    monitored, monkeypatch, name, value, named
+):
+    monkeypatch.setenv(name, value)
+    if not value:
+        monkeypatch.delenv(name)
+    monitored.set(confirm_checks=1)
+    assert any("WATS" in subject for subject in monitored.check())
+    assert not monitored.monitor_state.wats.ok
+    assert named in monitored.monitor_state.wats.problem
+    assert monitored.monitor_state.vte.ok
+
+
+@pytest.mark.parametrize(
+    ("extra", "named"),
+    [({"encryption": "yes"}, "encryption"), ({"TrustServerCertificate": "yes"}, "TrustServerCertificate")],
+)
+def test_what_keeps_vte_from_being_asked_is_reported_instead_of_ending_the_monitor(
+    monitored, monkeypatch, extra, named
+):
+    fields = json.loads(monitored.plant.environment_variables["AIRFLOW_CONN_VTE_DEFAULT"])
+    monkeypatch.setenv("AIRFLOW_CONN_VTE_DEFAULT", json.dumps(fields | {"extra": extra}))
+    monitored.set(confirm_checks=1)
+    assert any("VTE" in subject for subject in monitored.check())
+    assert not monitored.monitor_state.vte.ok
+    assert "VW116" in monitored.monitor_state.vte.problem
+    assert monitored.monitor_state.wats.ok
+
+
+def test_a_driver_that_fails_in_its_own_words_is_reported_with_the_kind_of_its_error(monitored, monkeypatch):
+    def fail(**_: object) -> None:
+        raise MemoryError("out of handles")
+
+    monkeypatch.setattr("pymssql.connect", fail)
+    monitored.set(confirm_checks=1)
+    assert any("VTE" in subject for subject in monitored.check())
+    assert monitored.monitor_state.vte.problem == "VW928 MemoryError: out of handles"
+
+
 def test_when_all_is_well_it_saves_what_it_found_and_notifies_nobody(monitored):
     assert monitored.sync(5) == "success"
     assert monitored.check(3) == []
@@ -226,7 +274,7 @@ def test_dead_letters_and_held_groups_are_reported(monitored):
     subjects = monitored.check(2)
     assert sorted(subject.partition(";")[0] for subject in subjects) == [
         "PROBLEM: 1 run waits for a setting: unmapped test plan '<b>A</b>'",
-        "PROBLEM: 3 dead letters in the last hour",
+        "PROBLEM: 3 dead letters in the last hour: most often: serial is blank (3)",
     ]
     assert all("<b>A" not in forms_of(mail)[1] for mail in monitored.mail.mails)
     dead_letters.remove(a_run(10).index_guid)

@@ -201,8 +201,9 @@ def test_sandbox_settings_are_those_of_the_floor_and_pass_validation():
     parse_settings(json.dumps(seed_airflow.SETTINGS))
     connections = seed_airflow.connections("vte-password", "wats-password")
     assert set(connections) == {"vte_default", "wats_default", "smtp_default"}
-    wats = {"extra": None, **connections["wats_default"]}
-    WatsConnection.parse("wats_default", **{k: wats[k] for k in ("host", "port", "login", "password", "extra")})
+    wats = connections["wats_default"]
+    fields = {name: wats[name] for name in ("host", "port", "login", "password")}
+    WatsConnection.parse("wats_default", **fields, extra=json.dumps(wats["extra"]))
     assert all(connection["host"].removeprefix("http://") in SERVICES for connection in connections.values())
 
 

@@ -34,6 +34,7 @@ GOOD = SourceFacts(
     reads_snapshot=True,
     may_write=False,
     encrypted=True,
+    verifies_server=True,
     indexes=(
         Index("IndexData", "PK_IndexData", ("Index_GUID",)),
         Index("IndexData", "IX_Time", ("Timestamp", "Result")),
@@ -62,6 +63,7 @@ def test_a_database_as_it_should_be_gives_good_news_alone():
         ({"null_times": 3}, Level.ADVICE, "3 runs have no Timestamp"),
         ({"may_write": True}, Level.ADVICE, "the login may write"),
         ({"encrypted": False}, Level.ADVICE, '"encryption": "require"'),
+        ({"verifies_server": False}, Level.ADVICE, "any certificate is accepted"),
         ({"reads_snapshot": False}, Level.ADVICE, "short shared locks"),
     ],
 )

@@ -69,7 +69,7 @@ class SourceFacts:
     """What the preflight looks at: the server, how this connection reads, and what may slow it down.
 
     ``version`` is SQL Server's, such as 15.0.4153.1. ``null_times`` counts runs without Timestamp. ``encrypted`` says
-    whether the connection insists on TLS.
+    whether the connection insists on TLS, ``verifies_server`` whether the driver also checks who the server is.
     """
 
     version: str
@@ -80,5 +80,6 @@ class SourceFacts:
     reads_snapshot: bool
     may_write: bool
     encrypted: bool
+    verifies_server: bool
     indexes: tuple[Index, ...]
     null_times: int

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from airflow.sdk import task
-from airflow.sdk.exceptions import AirflowNotFoundException
 from croniter import croniter
 
 from vte_wats.config.sites import Site
 from vte_wats.domain.errors import VteWatsError
-from vte_wats.messages import VW901, VW902, VW903
+from vte_wats.domain.redaction import redact
+from vte_wats.messages import VW901, VW902, VW903, VW927, VW928
 from vte_wats.orchestration.dag_defaults import read_dag_options
 
 if TYPE_CHECKING:
@@ -32,7 +32,6 @@ log = logging.getLogger(__name__)
 
 _RECENT = timedelta(hours=1)
 _FEWEST_INTERVALS, _MOST_INTERVALS = 3, 61
-_UNREACHABLE = (VteWatsError, AirflowNotFoundException)  # the latter: there is no such connection
 
 
 @task(retries=0)
@@ -88,8 +87,8 @@ def measure(site: Site, sync_schedule: str, since_at: datetime) -> Measures:
         settings = read_settings(site)
         measures = _measured_with(measures, site, settings)
         state = read_state(site, since_at)
-    except VteWatsError as exc:
-        return replace(measures, setup_problem=str(exc))
+    except Exception as exc:  # noqa: BLE001 -- settings, state and storage: what is wrong with them is reported
+        return replace(measures, setup_problem=str(exc) if isinstance(exc, VteWatsError) else _first_line(exc))
     failed_syncs = _failed_syncs(site, sync_schedule, now_at, state, settings.settle_delay_s)
     return _vte(replace(measures, state=state, failed_syncs=failed_syncs), site, settings, since_at)
 
@@ -128,7 +127,7 @@ def _vte(measures: Measures, site: Site, settings: Settings, since_at: datetime)
             asked_s, asked_at = time.perf_counter(), datetime.now(UTC)
             found = vte.waiting_runs(ranges)
             took_s = time.perf_counter() - asked_s
-    except _UNREACHABLE as exc:
+    except Exception as exc:  # noqa: BLE001 -- whatever keeps VTE from answering is what the monitor reports
         return replace(measures, vte=ServerCheck(ok=False, problem=_first_line(exc)))
     return replace(
         measures,
@@ -149,34 +148,39 @@ def _wats(site: Site) -> ServerCheck:
 
     try:
         found = WatsHook(site.wats_connection).probe()
-    except _UNREACHABLE as exc:
+    except Exception as exc:  # noqa: BLE001 -- whatever keeps WATS from answering is what the monitor reports
         return ServerCheck(ok=False, problem=_first_line(exc))
     return ServerCheck(ok=True, version=found.version, round_trip_ms=round(found.took_ms, 1))
 
 
-def _failed_syncs(site: Site, sync_schedule: str, now_at: datetime, state: State | None, settle_delay_s: int) -> int:
+def _failed_syncs(
+    site: Site, sync_schedule: str, now_at: datetime, state: State | None, settle_delay_s: int
+) -> int | None:
     """Count the scheduled intervals of the last hour whose DAG run failed and whose time is not covered since."""
-    from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
-
     delay, coverage = timedelta(seconds=settle_delay_s), state.coverage if state else ()
-    intervals = [interval.shifted(-delay) for interval in _last_intervals(sync_schedule, now_at)]
     still_open = [
-        interval.from_at + delay for interval in intervals if not any(done.covers(interval) for done in coverage)
+        interval.from_at
+        for interval in _last_intervals(sync_schedule, now_at)
+        if not any(done.covers(interval.shifted(-delay)) for done in coverage)
     ]
-    return (
-        RuntimeTaskInstance.get_dr_count(site.dag_id("sync"), logical_dates=still_open, states=["failed"])
-        if still_open
-        else 0
-    )
+    return _count(site, logical_dates=still_open, states=["failed"]) if still_open else 0
 
 
-def _dag_runs(site: Site, sync_schedule: str, now_at: datetime) -> int:
+def _dag_runs(site: Site, sync_schedule: str, now_at: datetime) -> int | None:
     """Count the DAG runs of the sync that are at work, or that Airflow has created for the last intervals."""
+    starts = [interval.from_at for interval in _last_intervals(sync_schedule, now_at)]
+    return _count(site, logical_dates=starts) or _count(site, states=["queued", "running"])
+
+
+def _count(site: Site, **which: Any) -> int | None:
+    """Count DAG runs of the sync; ``None`` when Airflow does not say: the rest is reported all the same."""
     from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
-    starts = [interval.from_at for interval in _last_intervals(sync_schedule, now_at)]
-    created = RuntimeTaskInstance.get_dr_count(site.dag_id("sync"), logical_dates=starts)
-    return created or RuntimeTaskInstance.get_dr_count(site.dag_id("sync"), states=["queued", "running"])
+    try:
+        return RuntimeTaskInstance.get_dr_count(site.dag_id("sync"), **which)
+    except Exception as exc:  # noqa: BLE001 -- whatever keeps Airflow from answering
+        log.warning("%s Airflow does not say how many syncs there are: %s", VW927, _first_line(exc))
+        return None
 
 
 def _last_intervals(sync_schedule: str, now_at: datetime) -> list[Interval]:
@@ -211,7 +215,7 @@ def summarise(site: Site, summary_at: str, around: AlertContext, send: Any) -> M
         }
         send(summary(day, counts, since, dead_letters, around))
     except Exception as exc:  # noqa: BLE001 -- VTE, the storage or the mail server is away, each in its own words
-        log.error("%s the summary of %s is tried again at the next check: %s", VW903, day, exc)  # noqa: TRY400
+        log.error("%s the summary of %s is tried again at the next check: %s", VW903, day, _first_line(exc))  # noqa: TRY400
         return monitor_state
     return monitor_state.model_copy(update={"summary_day": day, "summary_totals": totals})
 
@@ -247,4 +251,6 @@ def _day(site: Site, day: Any, zone: ZoneInfo) -> tuple[dict[tuple[str, str], in
 
 
 def _first_line(exc: Exception) -> str:
-    return str(exc).partition("\n")[0]
+    """Return the first line of an error of ours; of any other its kind as well, for its text alone says little."""
+    text = redact(str(exc)).partition("\n")[0]
+    return text if isinstance(exc, VteWatsError) else f"{VW928} {type(exc).__name__}: {text}"

@@ -22,6 +22,7 @@ from airflow.providers.smtp.notifications.smtp import SmtpNotifier
 from vte_wats.alerting.mails import Notification
 from vte_wats.config.alert_settings import AlertSettings
 from vte_wats.domain.errors import RetriableError
+from vte_wats.domain.redaction import redact
 from vte_wats.domain.wording import count
 from vte_wats.messages import VW601, VW909
 
@@ -54,6 +55,8 @@ class _TwoFormsHook(SmtpHook):
 class MailNotifier(SmtpNotifier):
     """Sends one message, in both forms, through the connection ``smtp_default``."""
 
+    template_fields: Sequence[str] = ()
+
     def __init__(self, message: Notification, recipients: Sequence[str]) -> None:
         super().__init__(
             to=list(recipients),
@@ -78,6 +81,8 @@ class MailNotifier(SmtpNotifier):
 
 class TargetNotifier(AppriseNotifier):
     """Sends one message to the targets of an Apprise connection; a target that refuses it is an error."""
+
+    template_fields: Sequence[str] = ()
 
     def __init__(self, message: Notification, conn_id: str) -> None:
         super().__init__(title=message.subject, body=message.text, apprise_conn_id=conn_id)
@@ -113,7 +118,7 @@ def sender(alerts: AlertSettings) -> Callable[[Notification], None]:
             try:
                 notifier.notify({})
             except Exception as exc:  # noqa: BLE001 -- whatever keeps a message from going; SMTP alone has dozens
-                problems.append(f"{type(notifier).__name__}: {type(exc).__name__}: {exc}")
+                problems.append(f"{type(notifier).__name__}: {type(exc).__name__}: {redact(str(exc))}")
                 log.error("%s one channel failed: %s", VW909, problems[-1])  # noqa: TRY400 -- the text says it, a stack adds nothing
         if len(problems) == len(notifiers):
             raise RetriableError(VW601, "; ".join(problems))

@@ -19,9 +19,10 @@ from vte_wats.config.settings import Settings, parse_settings
 from vte_wats.config.sites import Site
 from vte_wats.domain.errors import FatalError
 from vte_wats.messages import VW110, VW111
-from vte_wats.orchestration.variables import HISTORY, STATE, BudgetVariable, Variables
+from vte_wats.orchestration.variables import HISTORY, STATE, WATS_PROFILE, BudgetVariable, LearnedVariable, Variables
 from vte_wats.state.coverage import State
 from vte_wats.state.history import History
+from vte_wats.wats.profile import WatsProfile
 
 if TYPE_CHECKING:  # the drivers load inside a task, never when a DAG file is parsed
     from vte_wats.domain.ports import Wats
@@ -47,7 +48,17 @@ def open_wats(site: Site, settings: Settings) -> AbstractContextManager[Wats]:
     """Return WATS, to be entered with ``with``; it connects then. Only a task in the site's pool may do so."""
     from vte_wats.wats.hook import WatsHook
 
-    return WatsHook(site.wats_connection).session(settings.existence_check, BudgetVariable(site))
+    return WatsHook(site.wats_connection).session(
+        settings.existence_check,
+        BudgetVariable(site),
+        profile=read_profile(site),
+        memory_store=LearnedVariable(site),
+    )
+
+
+def read_profile(site: Site) -> WatsProfile:
+    """Read what an acceptance run measured of the site's WATS; without one, or with a damaged one, nothing is known."""
+    return Variables(site).load(WATS_PROFILE) or WatsProfile()
 
 
 def storage_of(site: Site, settings: Settings) -> UPath:

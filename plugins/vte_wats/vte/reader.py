@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,6 +21,7 @@ from vte_wats.config.sites import Site
 from vte_wats.domain.run import VteProduct, VteStepResult, VteTestplan, VteTestRun
 from vte_wats.domain.source import RunTimes, SourceFacts, SourceIdentity, StationTime, WaitingRuns
 from vte_wats.intervals.wall_clock import LocalRange
+from vte_wats.vte.connection import check_connection, driver_verifies_servers
 from vte_wats.vte.rows import (
     DAY_COUNTS,
     IDENTITY_AND_RUN_COUNTS,
@@ -44,8 +45,6 @@ from vte_wats.vte.server_facts import read_facts
 from vte_wats.vte.sql_errors import translate_error
 from vte_wats.vte.statements import Binds, among_guids, in_ranges, statement
 
-# Without these pymssql waits forever for an answer, and a minute for a login. The connection's extra overrides them.
-_CONNECT_DEFAULTS = {"timeout": 120, "login_timeout": 15, "charset": "UTF-8", "appname": "vte-wats"}
 _ROWS_AT_ONCE = 1_000
 _UNNAMED = Site()
 
@@ -66,9 +65,7 @@ class VteSource:
 
     def __enter__(self) -> Self:
         """Connect, and set up the session so that this reader gives way."""
-        details = self._hook.connection
-        details.extra = json.dumps(_CONNECT_DEFAULTS | details.extra_dejson)
-        details.port = details.port or 1433
+        check_connection(self._hook, self._site.source_connection)
         with self._translation("connecting"):
             self._connection = self._hook.get_conn()
             self._connection.autocommit(True)  # noqa: FBT003 -- a transaction left open would keep its locks
@@ -98,7 +95,9 @@ class VteSource:
     def facts(self) -> SourceFacts:
         """Ask what the preflight looks at, in three statements."""
         encrypted = self._hook.connection.extra_dejson.get("encryption") == "require"
-        return read_facts(self._rows, self._settings, encrypted=encrypted)
+        return read_facts(
+            self._rows, self._settings, encrypted=encrypted, verifies_server=driver_verifies_servers(os.environ)
+        )
 
     def run_times(self, ranges: Sequence[LocalRange]) -> RunTimes:
         """Count the runs per second of the ranges, in one statement, with the server's own clock."""

@@ -23,11 +23,14 @@ from vte_wats.orchestration.variables import (
     MISSED_DEADLINE,
     MONITOR_STATE,
     STATE,
+    WATS_PROFILE,
     BudgetVariable,
     Variables,
 )
 from vte_wats.state.coverage import State
 from vte_wats.state.history import History
+from vte_wats.wats.connection import GuidQuoting
+from vte_wats.wats.profile import WatsProfile
 from vte_wats.wats.rate_limiter import BudgetUsage
 
 NOW_AT = datetime(2026, 6, 1, tzinfo=UTC)
@@ -97,6 +100,11 @@ CASES = [
         "vte_wats_backfill",
     ),
     (BUDGET_USAGE, USAGE, "vte_wats_budget"),
+    (
+        WATS_PROFILE,
+        WatsProfile(measured_at=NOW_AT, renames=False, visibility_delay_s=2.5, id_form=GuidQuoting.BARE),
+        "vte_wats_profile",
+    ),
 ]
 EACH = pytest.mark.parametrize(("variable", "value", "name"), CASES, ids=[name for _, _, name in CASES])
 STOPS = (STATE, BUDGET_USAGE)

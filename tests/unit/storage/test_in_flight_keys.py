@@ -23,7 +23,7 @@ def storage(tmp_path) -> UPath:
 
 
 def keys_of(storage: UPath, name: str, now_at: datetime = NOW_AT) -> InFlightKeys:
-    return InFlightKeys(storage, f"vte_wats_sync manual__2026-06-15T11:00:00+00:00 {name}", now_at)
+    return InFlightKeys(storage, f"vte_wats_sync manual__2026-06-15T11:00:00+00:00 {name}", lambda: now_at)
 
 
 def in_flight(keys: InFlightKeys, number: int, *, persist: bool = True) -> set:
@@ -103,10 +103,11 @@ def test_the_file_of_an_upload_names_each_part_of_a_key(storage):
     assert content == {"started_at": "2026-06-15T11:00:00Z", "keys": [key | {"index_guids": [str(guid_of(1))]}]}
 
 
-def test_a_file_that_cannot_be_read_stops_the_upload(storage):
-    """Whose runs it names is not known, so none may be overwritten."""
+@pytest.mark.parametrize("content", ["{", "[]", '{"started_at": "x", "keys": []}', "\xff"])
+def test_a_damaged_file_is_reported_and_left_out(storage, caplog, content):
     with keys_of(storage, "s1") as first:
         in_flight(first, 1)
-        (storage / "uploading" / "other.json").write_text("{")
-        with pytest.raises(ValueError, match="Invalid JSON"):
-            in_flight(first, 2)
+        (storage / "uploading" / "other.json").write_text(content)
+        assert in_flight(first, 2) == {guid_of(1), guid_of(2)}
+    assert "VW621" in caplog.text
+    assert "other.json is damaged and left out" in caplog.text

@@ -92,6 +92,10 @@ def test_a_long_reason_is_cut():
     assert len(server_message("x" * 10_000)) == 200
 
 
+def test_a_secret_that_the_server_repeats_is_taken_out_before_the_line_is_cut():
+    assert "hunter" not in server_message({"message": "x" * 195 + "hunter2"}, "hunter2")
+
+
 @pytest.mark.parametrize(
     ("one", "other"),
     [
