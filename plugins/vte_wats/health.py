@@ -82,7 +82,7 @@ def _findings(state: State, stored: Stored, now_at: datetime) -> Iterator[tuple[
         yield HealthStatus.DEGRADED, f"The last sync did not succeed{seen}."
     for failed in state.failed_gaps:
         if failed.is_stuck:
-            yield HealthStatus.DEGRADED, f"{failed}."
+            yield HealthStatus.DEGRADED, f"A gap cannot be filled: {failed}; the monitor's condition lag says why."
     if gaps := state.gaps():
         left = sum((gap.to_at - gap.from_at for gap in gaps), timedelta())
         yield HealthStatus.BEHIND, f"Catching up: {count(len(gaps), 'gap')} with {duration(left)} are left{seen}."

@@ -60,7 +60,7 @@ WAITING = a_history(waiting=(PlanSnapshot(interval=Interval(ago(5), ago(0)), run
         (
             stored(failed_gap(tries=3)),
             HealthStatus.DEGRADED,
-            "The time from 2026-06-01 02:00:00 to 2026-06-01 03:40:00 UTC failed again: VW201 no login.",
+            "A gap cannot be filled: the time from 2026-06-01 02:00:00 to 2026-06-01 03:40:00 UTC failed 3 times; the",
         ),
         (
             stored(a_state((BEGIN_AT, ago(70))), a_history(settle_delay_s=3_600)),

@@ -152,7 +152,7 @@ def _lag(measures: Measures, monitor_state: MonitorState, limits: AlertSettings)
     summary = f"lastSync is {lag} behind; {_are_waiting(waiting.runs)} in VTE"
     if stuck is not None:
         advice = "fix what the reason says; the next syncs then transfer this time by themselves"
-        return Observation(Kind.LAG, Verdict.BAD, summary, advice, str(stuck))
+        return Observation(Kind.LAG, Verdict.BAD, summary, advice, f"{stuck}: {stuck.reason}")
     is_calm = not waiting.runs or (monitor_state.catch_up is not None and monitor_state.catch_up.is_shrinking)
     advice = "more runs come than are transferred, or the syncs fail: open the last DAG runs of the sync"
     return _against(Kind.LAG, 0.0 if is_calm else waiting.lag_s, limits.lag_limit_s, summary, advice)

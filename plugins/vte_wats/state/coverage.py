@@ -68,7 +68,7 @@ class FailedGap(BaseModel):
 
     def __str__(self) -> str:
         from_at, to_at = self.interval.from_at, self.interval.to_at
-        return f"The time from {from_at:%Y-%m-%d %H:%M:%S} to {to_at:%Y-%m-%d %H:%M:%S} UTC failed again: {self.reason}"
+        return f"the time from {from_at:%Y-%m-%d %H:%M:%S} to {to_at:%Y-%m-%d %H:%M:%S} UTC failed {self.tries} times"
 
 
 _FIRST_PAUSE, _LONGEST_PAUSE = timedelta(minutes=4), timedelta(hours=1)  # the first one ends before the next interval

@@ -226,7 +226,7 @@ def test_a_gap_that_is_stuck_is_bad_at_once_with_its_reason():
         state = state.failed(gap, NOW, "VW201 no login")
         found = seen(replace(FINE, state=state, waiting=Waiting(runs=5, lag_s=7_200, left_s=7_200)))[Kind.LAG]
         assert found.verdict is expected
-    assert found.reason.endswith("failed again: VW201 no login")
+    assert found.reason.endswith("UTC failed 3 times: VW201 no login")
     assert "by themselves" in found.advice
 
 

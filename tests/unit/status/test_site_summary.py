@@ -28,7 +28,7 @@ def status_of(run: DagRunSnapshot, covered_until: datetime, settle_delay_s: int 
     state = State(since_at=begin_at, coverage=(Interval(begin_at, covered_until),))
     history = History(settled_at=NOW_AT, settle_delay_s=settle_delay_s)
     snapshot = SiteSnapshot(Stored(state, history), MonitorState(), BudgetUsage(), None, False, [], [run], [], None)
-    return site_status(SITE, snapshot, NOW_AT, may_redrive=False)
+    return site_status(SITE, snapshot, NOW_AT)
 
 
 @pytest.mark.parametrize(
