@@ -9,7 +9,7 @@ WORKERS ?= 3
 RELEASE := vte-wats-$(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check check-code check-unit format docs test screenshots test-mssql faults demo sandbox bench bench-core package lock down clean
+.PHONY: help setup check check-code check-unit format docs test screenshots test-mssql faults demo sandbox acceptance bench bench-core package lock down clean
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -57,11 +57,15 @@ test-mssql: $(READY) ## The source tests against a real SQL Server named by VTE_
 faults: $(READY) ## Every failure we know, on a real Airflow; writes docs/reliability.md
 	@$(BIN)/python -m tests.faults.run
 
-demo: $(READY) ## Two hours of a factory into WATS, on this machine only (ONCE=1 ends with a verdict)
-	@$(BIN)/python -m sandbox.demo --pid-file $(PID_FILE) $(if $(ONCE),--once)
+demo: $(READY) ## Two hours of a factory into WATS, on this machine only (ONCE=1 ends with a verdict; WATS_PROFILE=strict: another WATS)
+	@$(BIN)/python -m sandbox.demo --pid-file $(PID_FILE) $(if $(ONCE),--once) $(if $(WATS_PROFILE),--wats-profile $(WATS_PROFILE))
 
 sandbox: $(READY) ## Both emulated servers alone, for an Airflow of your own
-	@$(BIN)/python -m sandbox
+	@$(BIN)/python -m sandbox $(if $(WATS_PROFILE),--wats-profile $(WATS_PROFILE))
+
+acceptance: $(READY) ## Measure a WATS test environment: WATS=https://… and WATS_TOKEN, or WATS=<connection id> (OPTIONS=…)
+	@test -n "$(WATS)" || { echo "Name it: make acceptance WATS=https://test.wats.com, with its API token in WATS_TOKEN"; exit 2; }
+	@AIRFLOW_HOME=$(VENV)/airflow $(BIN)/python -m vte_wats.orchestration.acceptance_cli "$(WATS)" $(OPTIONS)
 
 bench: $(READY) ## Measure everything side by side; writes docs/benchmarks.md (ONLY="upload mapping": some; BACKLOG=100000: that)
 	@PYTHONPATH=plugins $(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(BACKLOG),--backlog $(BACKLOG))

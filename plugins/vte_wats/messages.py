@@ -157,12 +157,61 @@ VW299 = Message(
     "report it with the message; clear the task once the cause is fixed",
 )
 # VW3.. WATS, beside its table
+VW340 = Message(
+    "VW340",
+    Follows.WARNS,
+    "run … starts in the same second as run … of the same unit",
+    "whether WATS keeps both reports is not known: its headers show whole seconds",
+    "nothing if both are found in WATS; the acceptance run finds out what your WATS does",
+)
+VW341 = Message(
+    "VW341",
+    Follows.DEAD,
+    "the report has … bytes, the largest body is …",
+    "no WATS takes a report of this size",
+    "shorten what the message names in VTE, or raise max_body_bytes of the connection if your WATS takes more",
+)
+VW342 = Message(
+    "VW342",
+    Follows.AGAIN,
+    "WATS: … although it worked within the last hour",
+    "the same worked within the last hour, so this is an outage or maintenance",
+    "retried; nothing to do unless it lasts",
+)
+VW344 = Message(
+    "VW344",
+    Follows.DEAD,
+    "WATS failed for this report in … tries while other reports went through",
+    "something in this report makes WATS fail",
+    "ask the WATS administrator with the message; redrive the dead letter afterwards",
+)
 VW345 = Message(
     "VW345",
     Follows.WARNS,
     "the Variable … with the profile of WATS is damaged",
     "it holds something else than the acceptance run writes",
     "run the acceptance again, or delete it; without a profile nothing is assumed of WATS",
+)
+VW346 = Message(
+    "VW346",
+    Follows.STOPS,
+    "existence_check is uuid, but WATS renames reports",
+    "by the profile this WATS keeps reports under ids of its own, so none would ever be found again",
+    "set existence_check to source_id, or run the acceptance again if WATS was changed",
+)
+VW347 = Message(
+    "VW347",
+    Follows.DEAD,
+    "WATS: HTTP 404 for a report, but WATS answers",
+    "WATS refuses this report, mostly because it is too large",
+    "IIS refuses a body over its limit so. Lower max_body_bytes of the connection to that limit, or raise the limit",
+)
+VW349 = Message(
+    "VW349",
+    Follows.WARNS,
+    "the Variable … with what was learned of WATS is damaged",
+    "it holds something else than the tasks write",
+    "nothing; it is learned again",
 )
 VW391 = Message(
     "VW391",
@@ -262,6 +311,13 @@ VW418 = Message(
     "another run has the same serial, part number, process and start",
     "WATS would overwrite one with the other",
     "correct one of the two in VTE",
+)
+VW450 = Message(
+    "VW450",
+    Follows.STOPS,
+    "operator is pseudonym, but its secret is missing or too short",
+    "pseudonyms are made with the Variable vte_wats_operator_secret",
+    "create it with 32 random characters or more, and keep a copy: another secret gives other pseudonyms",
 )
 # VW5.. the sync and its state
 VW501 = Message(
@@ -456,6 +512,27 @@ VW628 = Message(
     "clear the task that the message names, with the tasks after it",
 )
 # VW9.. warnings: the sync goes on
+VW830 = Message(
+    "VW830",
+    Follows.WARNS,
+    "the page cannot read the dead letters",
+    "settings are wrong, or the storage refuses",
+    "the log of the api-server says why; correct the settings or the storage",
+)
+VW831 = Message(
+    "VW831",
+    Follows.WARNS,
+    "not answered yet",
+    "the storage of the dead letters or Airflow's database is slow or does not answer",
+    "wait; if it persists, check the storage or the database. Nothing else waits for it",
+)
+VW832 = Message(
+    "VW832",
+    Follows.WARNS,
+    "the page cannot read what is stored",
+    "Airflow's database refuses, or what it holds is damaged",
+    "the log of the api-server says why",
+)
 VW901 = Message(
     "VW901",
     Follows.WARNS,
@@ -592,9 +669,9 @@ VW919 = Message(
 VW920 = Message(
     "VW920",
     Follows.WARNS,
-    "fewer runs than planned were found",
-    "they are not in VTE, or were deleted",
-    "nothing if they were deleted",
+    "named runs are not in VTE, or no longer",
+    "a GUID was mistyped, or the runs were deleted in VTE",
+    "nothing if they were deleted; else correct the GUIDs",
 )
 VW921 = Message(
     "VW921",
@@ -651,6 +728,48 @@ VW928 = Message(
     "an error that the product does not know",
     "something keeps VTE, WATS or the storage from being checked",
     "the kind of the error names it; report it with the log of the monitor",
+)
+VW950 = Message(
+    "VW950",
+    Follows.STOPS,
+    "report(s) of part number … are not from an acceptance run",
+    "the acceptance run must not mix its reports with those of others; nothing was posted",
+    "name the connection of a WATS test environment in which that part number is free",
+)
+VW951 = Message(
+    "VW951",
+    Follows.STOPS,
+    "WATS cannot be asked for the reports of part number …",
+    "it is not known whether the acceptance run may post; nothing was posted",
+    "give the user of the token the right to read reports",
+)
+VW952 = Message(
+    "VW952",
+    Follows.STOPS,
+    "WATS does not take a plain report",
+    "without it no question of the acceptance run can be answered",
+    "do what the answer in the message says; most often the token lacks the right to submit reports",
+)
+VW953 = Message(
+    "VW953",
+    Follows.STOPS,
+    "a plain report does not show in any query",
+    "WATS took it, and keeps it in quarantine or shows reports later than was waited for",
+    "look for it in the quarantine of WATS; run the acceptance again with a longer wait",
+)
+VW954 = Message(
+    "VW954",
+    Follows.STOPS,
+    "the form does not name the host of the connection",
+    "the acceptance run posts test reports, so a person confirms where",
+    "write the host that the message names into the form, if that is a test environment",
+)
+VW955 = Message(
+    "VW955",
+    Follows.STOPS,
+    "WATS has no such test operation",
+    "the reports of the acceptance run would be put into quarantine",
+    "choose a process code that the message lists",
 )
 
 MESSAGES: tuple[Message, ...] = tuple(value for value in tuple(globals().values()) if isinstance(value, Message))

@@ -30,7 +30,8 @@ class Site:
             dag = bag.dags[dag_id]
             for task in dag.tasks:
                 task.retries = 0
-            dag.get_task("plan").on_failure_callback = [self._note_refusal]
+            for task_id in {"plan", "settle", "check_part"} & dag.task_dict.keys():
+                dag.get_task(task_id).on_failure_callback = [self._note_refusal]
 
     def sync(self, minute: int | None = None, dag_id: str = "vte_wats_sync", **conf: Any) -> str:
         """Sync the interval that ends then, or without one from the watermark to now; return how it ended."""
@@ -39,7 +40,7 @@ class Site:
         return str(self._bag.dags[dag_id].test(logical_date=at, run_conf=DEFAULTS | conf).state)
 
     def _note_refusal(self, context: Any) -> None:
-        self.refusal = str(context["exception"])
+        self.refusal = self.refusal or str(context["exception"])
 
     @property
     def state(self) -> dict[str, Any]:

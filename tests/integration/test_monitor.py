@@ -258,7 +258,7 @@ def test_dead_letters_and_held_groups_are_reported(monitored):
     subjects = monitored.check(2)
     assert sorted(subject.partition(";")[0] for subject in subjects) == [
         "PROBLEM: 1 run waits for a setting: unmapped test plan '<b>A</b>'",
-        "PROBLEM: 3 dead letters in the last hour",
+        "PROBLEM: 3 dead letters in the last hour: most often: serial is blank (3)",
     ]
     assert all("<b>A" not in forms_of(mail)[1] for mail in monitored.mail.mails)
     dead_letters.remove(a_run(10).index_guid)

@@ -65,7 +65,7 @@ def test_a_sample_of_none_asks_wats_nothing_about_content(site):
 
 
 def test_a_wats_that_gives_ids_of_its_own_gets_every_run_once(site, monkeypatch):
-    site.plant.wats.settings.renames_reports = True
+    site.plant.wats.profile = site.plant.wats.profile.but(renames_reports=True)
     settings = json.loads(os.environ["AIRFLOW_VAR_VTE_WATS"]) | {"existence_check": "source_id"}
     monkeypatch.setenv("AIRFLOW_VAR_VTE_WATS", json.dumps(settings))
     assert site.sync(15) == "success"

@@ -150,8 +150,9 @@ def _dead_letters(measures: Measures, limits: AlertSettings) -> Observation:
         Kind.DEAD_LETTERS,
         len(new),
         limits.dead_letters_per_hour,
-        f"{count(len(new), 'dead letter')} in the last hour; most often: {_most_often(new)}",
+        f"{count(len(new), 'dead letter')} in the last hour",
         "correct the runs in VTE, then trigger the backfill DAG with the signature as dead_letters",
+        reason=f"most often: {_most_often(new)}",
     )
 
 
@@ -166,8 +167,9 @@ def _dead_letter_age(measures: Measures, limits: AlertSettings) -> Observation:
     return Observation(
         Kind.DEAD_LETTER_AGE,
         Verdict.BAD,
-        f"{count(len(old), 'dead letter')} older than {count(days, 'day')}; most often: {_most_often(old)}",
+        f"{count(len(old), 'dead letter')} older than {count(days, 'day')}",
         "correct the runs in VTE and redrive them, or remove their files if the runs may stay out of WATS",
+        f"most often: {_most_often(old)}",
     )
 
 
@@ -206,16 +208,17 @@ def _held(measures: Measures, monitor_state: MonitorState) -> Iterator[Observati
         yield Observation(
             f"{Kind.HELD}:{signature}",
             Verdict.BAD,
-            f"{count(runs, 'run')} {'waits' if runs == 1 else 'wait'} for a setting: {signature}",
+            f"{count(runs, 'run')} {'waits' if runs == 1 else 'wait'} for a setting",
             "extend the setting or WATS; the runs are then uploaded without further action",
+            signature,
         )
     for key in sorted(known - {f"{Kind.HELD}:{signature}" for signature in groups}):
         yield Observation(key, Verdict.GOOD)
 
 
-def _against(kind: Kind, value: float, limit: float, summary: str, advice: str) -> Observation:
+def _against(kind: Kind, value: float, limit: float, summary: str, advice: str, *, reason: str = "") -> Observation:
     if value >= limit:
-        return Observation(kind, Verdict.BAD, summary, advice)
+        return Observation(kind, Verdict.BAD, summary, advice, reason)
     return Observation(kind, Verdict.GOOD if value < limit * _CLOSES_BELOW else Verdict.UNKNOWN)
 
 

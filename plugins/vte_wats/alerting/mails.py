@@ -130,13 +130,13 @@ def notice(kind: NoticeKind, conditions: Sequence[Condition], context: AlertCont
             facts += [since, ("Open for", lasted)]
         case NoticeKind.CLOSED:
             headline, tone, why = f"SOLVED after {lasted}: {what}", Tone.GOOD, ""
-            facts = [
+            facts += [
                 ("Started", context.local_time(opened_at)),
                 ("Ended", context.local_time(ended_at)),
                 ("Lasted", lasted),
                 ("Missed meanwhile", _missed_meanwhile(context.monitor_state)),
             ]
-    facts += [("Also", condition.summary) for condition in conditions[1:_MAX_ROWS]]
+    facts += [("Also", condition.line) for condition in conditions[1:_MAX_ROWS]]
     return render(
         MailContent(
             sender=context.sender,
@@ -203,7 +203,7 @@ def summary(
     """Return the daily mail. ``counts`` are the day's runs in VTE by (product, result), ``dead_letters`` those now."""
     total = sum(counts.values())
     gaps = len(context.state.gaps()) if context.state is not None else 0
-    open_now = [condition.summary for _, condition in context.monitor_state.open_conditions()]
+    open_now = [condition.line for _, condition in context.monitor_state.open_conditions()]
     is_fine = not gaps and not dead_letters and not open_now
     tested = f"{count(total, 'run')} tested"
     return render(

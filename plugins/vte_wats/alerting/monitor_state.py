@@ -51,7 +51,11 @@ class NoticeKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """One check of one condition. ``summary`` is one short line, ``reason`` the error's text, ``advice`` what to do."""
+    """One check of one condition.
+
+    ``summary`` is one short line of numbers and names of ours; ``reason`` is the error's text or what runs have in
+    common, which not everybody may see; ``advice`` is what to do.
+    """
 
     key: str
     verdict: Verdict
@@ -87,6 +91,11 @@ class Condition(BaseModel):
     def is_open(self) -> bool:
         """Whether it is wrong now, as far as enough checks agree."""
         return self.opened_at is not None and self.closed_at is None
+
+    @property
+    def line(self) -> str:
+        """What is wrong, with the reason where one is known."""
+        return f"{self.summary}: {self.reason}" if self.reason else self.summary
 
     @property
     def is_blank(self) -> bool:

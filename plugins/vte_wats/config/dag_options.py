@@ -95,6 +95,11 @@ _RETRY_DELAY_S = Option(
     "Retry-After.",
     at_least=1,
 )
+_HEALTH_DETAILS = Option(
+    "health_details",
+    "true",
+    "Whether /vte-wats/health, which asks for no login, also says lastSync and counts; false: the status alone.",
+)
 
 OPTIONS = (
     _SITES,
@@ -107,6 +112,7 @@ OPTIONS = (
     _BACKFILL_SLICES,
     _RETRIES,
     _RETRY_DELAY_S,
+    _HEALTH_DETAILS,
 )
 
 
@@ -152,6 +158,11 @@ def parse_sites(text_of: TextOf) -> tuple[Site, ...]:
     if len(set(sites)) < len(sites):
         raise FatalError(VW105, f"[{SECTION}] sites: each name once, given {', '.join(names)}")
     return sites or (Site(),)
+
+
+def parse_health_details(text_of: TextOf) -> bool:
+    """Read whether the open health address says more than one word; what is no clear yes is a no."""
+    return _HEALTH_DETAILS.text(text_of).strip().lower() == "true"
 
 
 def _start_date(text_of: TextOf) -> datetime:

@@ -31,6 +31,7 @@ from pydantic_core import ErrorDetails
 
 from vte_wats.config.alert_settings import AlertSettings
 from vte_wats.config.sites import Site
+from vte_wats.config.text_rules import TextPattern, parse_pattern
 from vte_wats.domain.errors import FatalError
 from vte_wats.domain.redaction import shown
 from vte_wats.intervals.dst import Fold
@@ -66,6 +67,42 @@ class StepResult(StrEnum):
     ERROR = "Error"
     TERMINATED = "Terminated"
     SKIPPED = "Skipped"
+
+
+class LoggedResult(StrEnum):
+    """What a measured value is in WATS that has neither a limit nor a result code."""
+
+    PASSED = "Passed"
+    DONE = "Done"
+
+
+class EqualStepNames(StrEnum):
+    """What becomes of steps of one run whose names are equal."""
+
+    NUMBER = "number"
+    KEEP = "keep"
+
+
+class StepNesting(StrEnum):
+    """Whether steps stand in a row, or in the sequences that their test numbers name."""
+
+    FLAT = "flat"
+    TEST_NUMBER = "test_number"
+
+
+class Numbers(StrEnum):
+    """How numbers of a 32-bit column are written."""
+
+    SHORTEST = "shortest"
+    EXACT = "exact"
+
+
+class OperatorNames(StrEnum):
+    """What leaves VTE of the operator's name."""
+
+    KEEP = "keep"
+    PSEUDONYM = "pseudonym"
+    OMIT = "omit"
 
 
 class AmbiguousTime(StrEnum):
@@ -185,6 +222,29 @@ class PartRevision(_Closed):
     constant: WatsText = Field("-", description="The value when there is no column or it is blank.")
 
 
+class TextRule(_Closed):
+    """Takes values for a report out of one text column."""
+
+    source: TextField = Field(description="The column to look at.")
+    pattern: str = Field(
+        min_length=1,
+        max_length=200,
+        description="What the whole text looks like: * is any text, ? one character, and {batch}, {fixture}, {socket}, "
+        "{part_revision} or {misc:Name} take the text up to the first place where what follows them stands.",
+    )
+
+    @field_validator("pattern")
+    @classmethod
+    def _is_a_pattern(cls, pattern: str) -> str:
+        parse_pattern(pattern)
+        return pattern
+
+    @cached_property
+    def parsed(self) -> TextPattern:
+        """The pattern, ready to match."""
+        return parse_pattern(self.pattern)
+
+
 class Settings(_Closed):
     """The JSON object in the Airflow Variable ``vte_wats``."""
 
@@ -214,8 +274,28 @@ class Settings(_Closed):
     step_result_codes: dict[int, StepResult] = Field(
         default={1: StepResult.PASSED, 0: StepResult.FAILED, 2: StepResult.ERROR, 3: StepResult.TERMINATED},
         min_length=1,
-        description="TestResultType → step result. NULL: numeric steps are judged by their limits, others are Done. "
-        "A run with an unlisted code is held.",
+        description="TestResultType → step result. NULL: a number with limits is judged by them, any other value is a "
+        "logged value (logged_values), and what has no value is Done. A run with an unlisted code is held.",
+    )
+    logged_values: LoggedResult = Field(
+        LoggedResult.PASSED,
+        description="What a measured value is that has neither a limit nor a code of its own: Passed with comparison "
+        "LOG, as test systems log values in WATS, or Done.",
+    )
+    equal_step_names: EqualStepNames = Field(
+        EqualStepNames.NUMBER,
+        description="Steps of equal name: number calls them Gain, Gain (2) and so on in the order of their step "
+        "numbers, so that WATS does not count them together; keep leaves them equal.",
+    )
+    step_nesting: StepNesting = Field(
+        StepNesting.FLAT,
+        description="test_number puts the step with TestNumber 1.2.3 into sequence 1.2 of sequence 1; flat puts all "
+        "steps in a row.",
+    )
+    numbers: Numbers = Field(
+        Numbers.SHORTEST,
+        description="How numbers of a 32-bit column (real) are written: shortest writes 0.1, the fewest digits that "
+        "are the same 32-bit number; exact writes 0.10000000149011612. Numbers of other columns are always exact.",
     )
     no_limit_values: tuple[float, ...] = Field(
         default=(9.9e37, -9.9e37, 1e308, -1e308),
@@ -224,6 +304,25 @@ class Settings(_Closed):
     part_number: TextField = Field(TextField.PRODUCT_NAME, description="Where a report's part number comes from.")
     part_revision: PartRevision = Field(
         default_factory=PartRevision, description="Where a report's part revision comes from."
+    )
+    text_rules: tuple[TextRule, ...] = Field(
+        default=(),
+        max_length=50,
+        description="Values taken out of text columns: batch, fixture, test socket, part revision, and misc infos. "
+        "Rules are tried in order, and the first that finds a value counts. A dry run shows what they find.",
+    )
+    error_messages: dict[Annotated[int, Field(ge=-(2**31), lt=2**31)], WatsText | None] = Field(
+        default={0: None},
+        description="ExitCode → the error message of a run that did not pass, or null where the code is no error. An "
+        "unlisted code has a message that names it.",
+    )
+    operator: OperatorNames = Field(
+        OperatorNames.KEEP,
+        description="The operator's name in reports, staging and dead letters: keep, pseudonym (needs the Variable "
+        "vte_wats_operator_secret) or omit.",
+    )
+    default_operator: str = Field(
+        "", max_length=100, description="The operator of runs that name none; WATS always gets one, even if empty."
     )
     station: TextField = Field(
         TextField.TESTSYSTEM_NAME,
@@ -260,6 +359,12 @@ class Settings(_Closed):
         ExistenceCheck.UUID,
         description="uuid asks WATS for report ids in bulk; source_id asks for the misc info, one request per run, "
         "and counts an upload as confirmed under an id that WATS gave: for a WATS that renames reports.",
+    )
+    failing_report_tries: int = Field(
+        3,
+        ge=1,
+        description="Tries of an upload task in which WATS fails for one report while others go through, after which "
+        "that report is a dead letter. More than the task has tries: never.",
     )
     rejection_limit: int = Field(
         20, ge=1, description="Equal rejections within one slice that stop the run instead of making dead letters."

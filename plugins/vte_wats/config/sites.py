@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 _NAME = re.compile(r"[a-z][a-z0-9]{0,39}")
 # A site of such a name would use a Variable of the unnamed site.
-_TAKEN = frozenset({"state", "history", "alerts", "backfill", "budget", "deadline", "failure", "profile"})
+_TAKEN = frozenset({"state", "history", "alerts", "backfill", "budget", "deadline", "failure", "profile", "learned"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +60,11 @@ class Site:
     def profile_variable(self) -> str:
         """The Variable that says how the site's WATS behaves, as the acceptance run measured it."""
         return self._named("vte_wats_profile")
+
+    @property
+    def learned_variable(self) -> str:
+        """The Variable in which the tasks that use WATS keep what they learned of it."""
+        return self._named("vte_wats_learned")
 
     @property
     def deadline_variable(self) -> str:

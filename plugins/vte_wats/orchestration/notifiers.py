@@ -55,6 +55,8 @@ class _TwoFormsHook(SmtpHook):
 class MailNotifier(SmtpNotifier):
     """Sends one message, in both forms, through the connection ``smtp_default``."""
 
+    template_fields: Sequence[str] = ()
+
     def __init__(self, message: Notification, recipients: Sequence[str]) -> None:
         super().__init__(
             to=list(recipients),
@@ -79,6 +81,8 @@ class MailNotifier(SmtpNotifier):
 
 class TargetNotifier(AppriseNotifier):
     """Sends one message to the targets of an Apprise connection; a target that refuses it is an error."""
+
+    template_fields: Sequence[str] = ()
 
     def __init__(self, message: Notification, conn_id: str) -> None:
         super().__init__(title=message.subject, body=message.text, apprise_conn_id=conn_id)

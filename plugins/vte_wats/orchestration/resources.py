@@ -18,7 +18,7 @@ from vte_wats.config.settings import Settings, parse_settings
 from vte_wats.config.sites import Site
 from vte_wats.domain.errors import FatalError
 from vte_wats.messages import VW110, VW111
-from vte_wats.orchestration.variables import HISTORY, STATE, WATS_PROFILE, BudgetVariable, Variables
+from vte_wats.orchestration.variables import HISTORY, STATE, WATS_PROFILE, BudgetVariable, LearnedVariable, Variables
 from vte_wats.state.coverage import State
 from vte_wats.state.history import History
 from vte_wats.wats.profile import WatsProfile
@@ -47,7 +47,12 @@ def open_wats(site: Site, settings: Settings) -> AbstractContextManager[Wats]:
     """Return WATS, to be entered with ``with``; it connects then. Only a task in the site's pool may do so."""
     from vte_wats.wats.hook import WatsHook
 
-    return WatsHook(site.wats_connection).session(settings.existence_check, BudgetVariable(site))
+    return WatsHook(site.wats_connection).session(
+        settings.existence_check,
+        BudgetVariable(site),
+        profile=read_profile(site),
+        memory_store=LearnedVariable(site),
+    )
 
 
 def read_profile(site: Site) -> WatsProfile:

@@ -6,16 +6,18 @@ Every task gets the name of the site it works for.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Asset, AssetAlias, TriggerRule, get_current_context, task, task_group
 
 from vte_wats.config.sites import Site
 from vte_wats.domain.errors import FatalError
-from vte_wats.messages import VW501
+from vte_wats.messages import VW501, VW920
 from vte_wats.orchestration.wats_link import LINK_KEY, linked_task
 
 if TYPE_CHECKING:
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from vte_wats.config.settings import Settings
     from vte_wats.domain.report import Refusal, Report
     from vte_wats.sync.upload import ReadAgain
+
+log = logging.getLogger(__name__)
 
 UPLOAD_TASK = "transfer.upload"
 
@@ -60,31 +64,37 @@ def transfer(site: Site, part: dict[str, Any], *, shows_progress: bool) -> Any:
 @task(map_index_template="{{ slice_label }}")
 def extract(site_name: str, part: dict[str, Any]) -> dict[str, Any]:
     """Read the slice's runs from VTE into staging."""
+    from vte_wats.orchestration.handover import planned_slice
     from vte_wats.orchestration.resources import open_vte, read_settings
     from vte_wats.orchestration.task_context import staging
+    from vte_wats.sync.extract import absent_runs
     from vte_wats.sync.extract import extract as extract_slice
-    from vte_wats.sync.slices import Slice
 
     site = Site(site_name)
     settings = read_settings(site)
-    a_slice = Slice.from_xcom(part)
+    a_slice = planned_slice(part)
     get_current_context()["slice_label"] = a_slice.label  # type: ignore[typeddict-unknown-key]
+    staged = staging(site, settings, a_slice.name)
     with open_vte(site, settings) as vte:
-        read = extract_slice(vte, staging(site, settings, a_slice.name), a_slice, settings)
+        read = extract_slice(vte, staged, a_slice, settings)
+    if absent := absent_runs(staged, a_slice, read):
+        log.warning("%s not in VTE, or no longer: %s", VW920, ", ".join(map(str, absent)))
     return {"slice": a_slice.name, "label": a_slice.label, "read": read}
 
 
 @task(map_index_template="{{ slice_label }}")
 def map_runs(site_name: str, extracted: dict[str, Any]) -> dict[str, Any]:
     """Turn the staged runs into staged reports."""
+    from vte_wats.orchestration.handover import StagedSlice
     from vte_wats.orchestration.resources import read_settings
     from vte_wats.orchestration.task_context import staging
     from vte_wats.sync.map_runs import map_runs as map_slice
 
     site = Site(site_name)
     settings = read_settings(site)
-    get_current_context()["slice_label"] = extracted["label"]  # type: ignore[typeddict-unknown-key]
-    return extracted | map_slice(staging(site, settings, extracted["slice"]), settings)
+    a_slice = StagedSlice.left_by("transfer.extract", extracted)
+    get_current_context()["slice_label"] = a_slice.label  # type: ignore[typeddict-unknown-key]
+    return extracted | map_slice(staging(site, settings, a_slice.name), settings)
 
 
 @linked_task(map_index_template="{{ slice_label }}")
@@ -92,6 +102,7 @@ def upload(site_name: str, mapped: dict[str, Any], *, shows_progress: bool) -> d
     """Compare the staged reports with WATS, post what is missing or changed, write dead letters."""
     from vte_wats.orchestration import metrics
     from vte_wats.orchestration.backfill_progress import save_slice
+    from vte_wats.orchestration.handover import StagedSlice
     from vte_wats.orchestration.resources import open_wats, read_settings, storage_of, wats_connection
     from vte_wats.orchestration.task_context import staging
     from vte_wats.storage.dead_letters import DeadLetters
@@ -102,14 +113,18 @@ def upload(site_name: str, mapped: dict[str, Any], *, shows_progress: bool) -> d
     site = Site(site_name)
     settings = read_settings(site)
     context = get_current_context()
-    context["slice_label"] = mapped["label"]  # type: ignore[typeddict-unknown-key]
+    a_slice = StagedSlice.left_by("transfer.map_runs", mapped)
+    context["slice_label"] = a_slice.label  # type: ignore[typeddict-unknown-key]
     params = context["params"]
     options = UploadOptions(datetime.now(UTC), force=params["force"], dry_run=params["dry_run"])
-    storage, staged = storage_of(site, settings), staging(site, settings, mapped["slice"])
+    storage, staged = storage_of(site, settings), staging(site, settings, a_slice.name)
     dag_id, dag_run_id = context["dag"].dag_id, context["dag_run"].run_id
     dead_letters = DeadLetters(storage, dag_id=dag_id, dag_run_id=dag_run_id)
-    name = f"{dag_id} {dag_run_id} {mapped['slice']}"
-    with open_wats(site, settings) as wats, InFlightKeys(storage, name, options.now_at) as keys:
+    name = f"{dag_id} {dag_run_id} {a_slice.name}"
+    with (
+        open_wats(site, settings) as wats,
+        InFlightKeys(storage, name, partial(datetime.now, UTC), wats.traits().shown_after_s) as keys,
+    ):
         try:
             counts = upload_slice(
                 staged,
@@ -117,7 +132,7 @@ def upload(site_name: str, mapped: dict[str, Any], *, shows_progress: bool) -> d
                 dead_letters,
                 settings,
                 options,
-                read=mapped["read"],
+                read=a_slice.read,
                 in_flight=keys,
                 read_again=_reader(site, settings),
             )
@@ -128,7 +143,7 @@ def upload(site_name: str, mapped: dict[str, Any], *, shows_progress: bool) -> d
     if not options.dry_run:
         metrics.transferred(site, counts)
     if shows_progress:
-        save_slice(context, site, staged, mapped["slice"], counts["read"])
+        save_slice(context, site, staged, a_slice.name, counts["read"])
     return counts | asdict(wats.request_stats())
 
 
@@ -148,7 +163,7 @@ def _reader(site: Site, settings: Settings) -> ReadAgain:
 def settle(site_name: str, slices: Any, settling: dict[str, Any]) -> dict[str, Any]:
     """Balance the accounts of all slices; only a complete window extends coverage and moves ``lastSync``."""
     from vte_wats.domain.outcome import Outcome
-    from vte_wats.orchestration.handover import Handover
+    from vte_wats.orchestration.handover import Handover, planned_slices
     from vte_wats.orchestration.history_writer import settled_history, write_history
     from vte_wats.orchestration.resources import read_history, read_settings, storage_of, write_state
     from vte_wats.orchestration.task_context import sync_key, uploads_that_succeeded
@@ -164,14 +179,15 @@ def settle(site_name: str, slices: Any, settling: dict[str, Any]) -> dict[str, A
     site, planned, rules = Site(site_name), left.planned, Settling(**settling)
     settings = read_settings(site)
     state, starts = state_to_settle(context, site, planned)
-    results = uploads_that_succeeded(context, len(slices), UPLOAD_TASK)
+    parts = planned_slices(slices)
+    results = uploads_that_succeeded(context, len(parts), UPLOAD_TASK)
     history = read_history(site).seen(planned.snapshot, state.coverage)
     late = Handover.pull(context, rules.late_from) if rules.late_from else None
     try:
         after = settle_slices(
             state,
             planned.window,
-            len(slices),
+            len(parts),
             results,
             planned.settings_hash if rules.retries_held else state.settings_hash,  # of the plan, not of later settings
             key=sync_key(context, planned.attempt),

@@ -20,11 +20,12 @@ from vte_wats.alerting.task_failure import TaskFailure
 from vte_wats.backfill.progress import Progress
 from vte_wats.config.sites import Site
 from vte_wats.domain.errors import FatalError, RetriableError
-from vte_wats.messages import VW112, VW113, VW345, VW516, VW904, VW908, VW910, VW925, VW926, Follows, Message
+from vte_wats.messages import VW112, VW113, VW345, VW349, VW516, VW904, VW908, VW910, VW925, VW926, Follows, Message
 from vte_wats.state.coverage import State
 from vte_wats.state.history import History
 from vte_wats.wats.profile import WatsProfile
 from vte_wats.wats.rate_limiter import BudgetUsage
+from vte_wats.wats.server_memory import ServerMemory
 
 log = logging.getLogger(__name__)
 
@@ -86,6 +87,9 @@ WATS_PROFILE: StoredVariable[WatsProfile] = StoredVariable(
     VW345,
     lambda _: "It is ignored: nothing is assumed of WATS",
     compact=True,
+)
+SERVER_MEMORY: StoredVariable[ServerMemory] = StoredVariable(
+    lambda site: site.learned_variable, TypeAdapter(ServerMemory), VW349, lambda _: "It is learned again", compact=True
 )
 MISSED_DEADLINE: StoredVariable[MissedDeadline] = StoredVariable(
     lambda site: site.deadline_variable, TypeAdapter(MissedDeadline), VW908
@@ -169,3 +173,18 @@ class BudgetVariable:
     def save(self, usage: BudgetUsage) -> None:
         """Keep this for the next holder. Raises RetriableError when another task has written since."""
         self._text = self._variables.replace(BUDGET_USAGE, usage, self._text)
+
+
+class LearnedVariable:
+    """What sessions with the site's WATS learned of it; a ``server_memory.MemoryStore``."""
+
+    def __init__(self, site: Site) -> None:
+        self._variables = Variables(site)
+
+    def load(self) -> ServerMemory:
+        """Return what was learned so far."""
+        return self._variables.load(SERVER_MEMORY) or ServerMemory()
+
+    def save(self, memory: ServerMemory) -> None:
+        """Keep what was learned for the next session."""
+        self._variables.save(SERVER_MEMORY, memory)

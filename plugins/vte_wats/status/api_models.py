@@ -8,8 +8,15 @@ from pydantic import BaseModel, Field
 
 from vte_wats.alerting.monitor_state import ServerCheck
 from vte_wats.domain.outcome import Outcome
-from vte_wats.health import Assessment
+from vte_wats.health import Assessment, ProbeStatus
 from vte_wats.intervals.interval import Instant
+from vte_wats.storage.dead_letter_index import DeadLetterGroups
+
+
+class BareHealth(BaseModel):
+    """What a probe gets where the deployment wants no more to be said."""
+
+    status: ProbeStatus
 
 
 class DagRunLink(BaseModel):
@@ -105,6 +112,7 @@ class OpenCondition(BaseModel):
 
     key: str
     summary: str
+    reason: str = Field(description="Why, in the words of an error or of the dead letters; may be empty.")
     advice: str
     opened_at: Instant
 
@@ -140,7 +148,9 @@ class SiteStatus(BaseModel):
     recent: list[DagRunSummary]
     comparisons: list[DagRunSummary]
     backfill: Backfill | None
-    may_redrive: bool = Field(description="Whether this user may trigger the DAG that redrives dead letters.")
+    may_redrive: bool = Field(
+        default=False, description="Whether this user may trigger the DAG that redrives dead letters."
+    )
     problem: str | None = Field(None, description="What could not be read of the stored state, if anything.")
 
 
@@ -169,6 +179,13 @@ class HistoryChart(BaseModel):
 
     span: Span
     points: list[Point]
+
+
+class DeadLetterList(DeadLetterGroups):
+    """The dead letters as one user may see them. ``read_at`` is old while the storage does not answer."""
+
+    read_at: Instant
+    counts_alone: bool = Field(description="Whether the groups are left out: they need the right to read task logs.")
 
 
 class RedriveRequest(BaseModel):

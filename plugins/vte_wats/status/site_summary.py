@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
+from vte_wats.alerting.monitor_state import Condition, ServerCheck
 from vte_wats.backfill.progress import Progress
 from vte_wats.config.sites import Site
 from vte_wats.domain.outcome import Outcome
+from vte_wats.domain.redaction import redact
 from vte_wats.health import assess
 from vte_wats.state.coverage import State
 from vte_wats.state.history import History, quantile_ms
@@ -40,8 +43,8 @@ def site_summary(site: Site, snapshot: SiteSnapshot, now_at: datetime) -> SiteSu
     )
 
 
-def site_status(site: Site, snapshot: SiteSnapshot, now_at: datetime, *, may_redrive: bool) -> SiteStatus:
-    """Return everything about one site but its history and its dead letters."""
+def site_status(site: Site, snapshot: SiteSnapshot, now_at: datetime) -> SiteStatus:
+    """Return everything about one site but its history and its dead letters, for a user who may see all of it."""
     state, history, monitor_state = snapshot.stored.state, snapshot.stored.history, snapshot.monitor_state
     return SiteStatus(
         site=site.name,
@@ -54,17 +57,54 @@ def site_status(site: Site, snapshot: SiteSnapshot, now_at: datetime, *, may_red
         totals=state.totals if state else {},
         redriven=state.redriven if state else 0,
         dead_letters=history.dead_letters,
-        conditions=[
-            OpenCondition(key=key, summary=condition.summary, advice=condition.advice, opened_at=condition.opened_at)
-            for key, condition in monitor_state.open_conditions()
-        ],
-        connectivity=Connectivity(checked_at=monitor_state.checked_at, vte=monitor_state.vte, wats=monitor_state.wats),
+        conditions=[_open_condition(key, condition) for key, condition in monitor_state.open_conditions()],
+        connectivity=Connectivity(
+            checked_at=monitor_state.checked_at,
+            vte=_redacted(monitor_state.vte),
+            wats=_redacted(monitor_state.wats),
+        ),
         recent=[_dag_run_summary(site, run) for run in snapshot.recent],
         comparisons=[_dag_run_summary(site, run) for run in snapshot.comparisons],
         backfill=_backfill(site, snapshot.backfill),
-        may_redrive=may_redrive,
         problem=snapshot.problem,
     )
+
+
+def for_user(found: SiteStatus, *, may_redrive: bool, may_read_logs: bool) -> SiteStatus:
+    """Return a status as one user may see it: texts of errors and of runs need the right to read the logs of tasks."""
+    if may_read_logs:
+        return found.model_copy(update={"may_redrive": may_redrive})
+    conditions = [
+        condition.model_copy(update={"key": condition.key.partition(":")[0], "reason": ""})
+        for condition in found.conditions
+    ]
+    connectivity = found.connectivity.model_copy(
+        update={"vte": _code_alone(found.connectivity.vte), "wats": _code_alone(found.connectivity.wats)}
+    )
+    return found.model_copy(
+        update={
+            "may_redrive": may_redrive,
+            "conditions": conditions,
+            "connectivity": connectivity,
+        }
+    )
+
+
+def _open_condition(key: str, condition: Condition) -> OpenCondition:
+    texts = {name: redact(getattr(condition, name)) for name in ("summary", "reason", "advice")}
+    return OpenCondition(key=redact(key), opened_at=condition.opened_at, **texts)
+
+
+def _redacted(check: ServerCheck | None) -> ServerCheck | None:
+    return check and check.model_copy(update={"problem": check.problem and redact(check.problem)})
+
+
+def _code_alone(check: ServerCheck | None) -> ServerCheck | None:
+    """Return a check without the text of its error, in which the server and the connection may be named."""
+    if check is None or check.problem is None:
+        return check
+    code = re.match(r"VW\d{3}\b", check.problem)
+    return check.model_copy(update={"problem": code[0] if code else None})
 
 
 def _is_running(snapshot: SiteSnapshot) -> bool:

@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 
 _LARGEST_BYTES = 256_000_000  # a larger file is no dead letter, and would fill the memory of who reads it
 _HEADER_BYTES = 4_096  # what stands before the steps; they are most of a dead letter
+_LONGEST_HEADER_BYTES = 1_000_000  # with a long reason in it; what has a longer one is no dead letter
 _FILE_NAME = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.json")  # as str(UUID) writes it
 
 
@@ -58,15 +59,16 @@ Header = TypeVar("Header", bound=DeadLetterHeader)
 
 
 def read_header(path: UPath, model: type[Header]) -> Header:
-    """Read the beginning of a dead letter, and the whole of it only where a long reason fills the beginning.
+    """Read the beginning of a dead letter, and more of it only where a long reason fills the beginning.
 
     Raises FileNotFoundError, and ValueError for a file that is no dead letter.
     """
-    with suppress(ValueError):
-        beginning = from_json(read_beginning(path, _HEADER_BYTES), allow_partial=True)
-        if "run" in beginning:  # it stands last, so what stands before it is complete
-            return model.model_validate(beginning)
-    return model.model_validate_json(read_file(path, _LARGEST_BYTES))
+    for end in (_HEADER_BYTES, _LONGEST_HEADER_BYTES):
+        with suppress(ValueError):
+            beginning = from_json(read_beginning(path, end), allow_partial=True)
+            if "run" in beginning:  # it stands last, so what stands before it is complete
+                return model.model_validate(beginning)
+    raise ValueError("no dead letter: its beginning does not reach to a run")
 
 
 class DeadLetters:

@@ -65,6 +65,12 @@ class WatsOptions(BaseModel):
     attempts: int = Field(
         3, ge=1, le=10, title="Attempts", description="Tries of one request inside a task, the first included."
     )
+    max_body_bytes: int = Field(
+        30_000_000,
+        ge=1_000,
+        title="Largest body (bytes)",
+        description="A larger report is a dead letter, without being sent. 30,000,000 is the limit of IIS.",
+    )
     allow_http: bool = Field(
         default=False,
         title="Allow http",

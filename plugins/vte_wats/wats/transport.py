@@ -18,6 +18,7 @@ from pywats.core.retry import RetryConfig
 from vte_wats.domain.errors import FatalError
 from vte_wats.domain.redaction import redact
 from vte_wats.messages import VW109
+from vte_wats.wats.bounded_answers import ENCODING, bound
 from vte_wats.wats.connection import WatsConnection
 from vte_wats.wats.environment import usable_environment
 from vte_wats.wats.response_errors import (
@@ -58,11 +59,12 @@ class PlainHttpClient(AsyncHttpClient):
             with usable_environment():
                 self._client = httpx.AsyncClient(
                     base_url=self.base_url,
-                    headers=self._headers,
+                    headers={**self._headers, "Accept-Encoding": ENCODING},
                     timeout=httpx.Timeout(self.timeout, connect=min(self.timeout / 2, _CONNECT_TIMEOUT_S)),
                     verify=self._verification,
                     follow_redirects=False,
                     limits=httpx.Limits(max_connections=1, max_keepalive_connections=1),
+                    event_hooks={"response": [bound]},
                 )
         return self._client
 
@@ -110,6 +112,21 @@ class Transport:
         known: Sequence[str] = (),
         absent: int | None = None,
     ) -> Response:
+        answer = await self.exchange(method, route, query=query, body=body)
+        failure = failure_of_status(answer.status_code)
+        if failure is not None and answer.status_code != absent:
+            text = server_message(answer.data, *self._secrets)
+            reason = f"HTTP {answer.status_code}: {text}" if text else f"HTTP {answer.status_code}"
+            wait_s = retry_after_s(answer.headers)
+            if wait_s is None and answer.status_code == _TOO_MANY_REQUESTS:
+                wait_s = _DEFAULT_PAUSE_S
+            raise as_error(failure, f"{method} {self.where(route)}", reason, retry_after_s=wait_s, known=known)
+        return answer
+
+    async def exchange(
+        self, method: str, route: str, *, query: Mapping[str, str] | None = None, body: bytes | None = None
+    ) -> Response:
+        """Send one request and return its answer, whatever the status; only no answer at all is raised."""
         where = f"{method} {self.where(route)}"
         timeout_s = self._connection.timeout_s
         try:
@@ -125,14 +142,6 @@ class Transport:
             raise
         except Exception as exc:  # pyWATS's own says little; what the transport raised is its context
             raise as_error(failure_of_exception(exc), where, _name_and_text(exc, *self._secrets)) from exc
-        failure = failure_of_status(answer.status_code)
-        if failure is not None and answer.status_code != absent:
-            text = server_message(answer.data, *self._secrets)
-            reason = f"HTTP {answer.status_code}: {text}" if text else f"HTTP {answer.status_code}"
-            wait_s = retry_after_s(answer.headers)
-            if wait_s is None and answer.status_code == _TOO_MANY_REQUESTS:
-                wait_s = _DEFAULT_PAUSE_S
-            raise as_error(failure, where, reason, retry_after_s=wait_s, known=known)
         return answer
 
     @contextmanager
@@ -152,6 +161,10 @@ class Transport:
     def _verification(self) -> ssl.SSLContext | bool:
         """Trust is loaded once for all clients, when it is first needed."""
         return _verification(self._connection)
+
+    def redacted(self, text: str) -> str:
+        """Return a text in which nobody can read the token, nor the password in it."""
+        return redact(text, *self._secrets)
 
 
 def _secrets(token: str) -> tuple[str, ...]:

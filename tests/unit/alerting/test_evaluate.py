@@ -158,7 +158,8 @@ def test_what_only_follows_from_an_outage_is_not_judged_while_it_lasts(key, away
 def test_each_held_group_is_a_condition_and_is_good_once_its_dead_letters_are_gone():
     groups = (a_head(DeadLetterKind.HELD, "unmapped test plan 'A'"),) * 2 + (a_head(DeadLetterKind.HELD, "code 7"),)
     found = seen(replace(FINE, dead_letters=groups))
-    assert found["held:unmapped test plan 'A'"].summary == "2 runs wait for a setting: unmapped test plan 'A'"
+    held = found["held:unmapped test plan 'A'"]
+    assert (held.summary, held.reason) == ("2 runs wait for a setting", "unmapped test plan 'A'")
     assert found["held:code 7"].verdict is Verdict.BAD
     monitor_state = MonitorState(conditions={"held:code 7": Condition(opened_at=NOW, notified_at=NOW)})
     assert seen(replace(FINE, dead_letters=groups[:2]), monitor_state)["held:code 7"].verdict is Verdict.GOOD
@@ -170,10 +171,17 @@ def test_each_held_group_is_a_condition_and_is_good_once_its_dead_letters_are_go
     [
         (Kind.LAG, {"waiting": Waiting(runs=1, lag_s=7_500)}, "lastSync is 2 hours and 5 minutes behind; 1 run is waiting in VTE"),
         (Kind.LAG, {"waiting": Waiting(runs=1_200, lag_s=86_700)}, "lastSync is 1 day behind; 1,200 runs are waiting in VTE"),
-        (Kind.DEAD_LETTER_AGE, {"dead_letters": (a_head(DeadLetterKind.DEAD, age=timedelta(days=15)),)}, "1 dead letter older than 14 days; most often: serial is blank (1)"),
-        (Kind.HELD + ":code 7", {"dead_letters": (a_head(DeadLetterKind.HELD, "code 7"),)}, "1 run waits for a setting: code 7"),
+        (Kind.DEAD_LETTER_AGE, {"dead_letters": (a_head(DeadLetterKind.DEAD, age=timedelta(days=15)),)}, "1 dead letter older than 14 days"),
+        (Kind.HELD + ":code 7", {"dead_letters": (a_head(DeadLetterKind.HELD, "code 7"),)}, "1 run waits for a setting"),
     ],
     ids=["one run", "many runs", "one dead letter", "one held run"],
 )  # fmt: skip
 def test_a_summary_counts_and_measures_in_plain_english(key, found, summary):
     assert seen(replace(FINE, **found))[key].summary == summary
+
+
+def test_what_dead_letters_say_of_runs_is_the_reason_and_not_in_the_summary():
+    old = (a_head(DeadLetterKind.DEAD, "serial of 'Secret product'", age=timedelta(days=15)),)
+    found = seen(replace(FINE, dead_letters=old))[Kind.DEAD_LETTER_AGE]
+    assert "Secret product" not in found.summary
+    assert found.reason == "most often: serial of 'Secret product' (1)"

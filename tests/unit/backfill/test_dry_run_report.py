@@ -36,7 +36,7 @@ def test_a_dry_run_says_what_would_be_shortened_rejected_and_held(tmp_path):
     extract(FakeSource(*runs), staging, part, settings)
     map_runs(staging, settings)
     wats, dead_letters = FakeWats(), DeadLetters(UPath(tmp_path))
-    with InFlightKeys(UPath(tmp_path), "backfill", NOW_AT) as claims:
+    with InFlightKeys(UPath(tmp_path), "backfill", lambda: NOW_AT) as claims:
         upload(
             staging,
             wats,

@@ -23,7 +23,7 @@ def storage(tmp_path) -> UPath:
 
 
 def keys_of(storage: UPath, name: str, now_at: datetime = NOW_AT) -> InFlightKeys:
-    return InFlightKeys(storage, f"vte_wats_sync manual__2026-06-15T11:00:00+00:00 {name}", now_at)
+    return InFlightKeys(storage, f"vte_wats_sync manual__2026-06-15T11:00:00+00:00 {name}", lambda: now_at)
 
 
 def in_flight(keys: InFlightKeys, number: int, *, persist: bool = True) -> set:

@@ -46,7 +46,7 @@ class Scene:
         self, *, force: bool = False, dry_run: bool = False, now_at: datetime = NOW_AT, **answers
     ) -> dict[str, int]:
         options = UploadOptions(now_at, force=force, dry_run=dry_run)
-        with InFlightKeys(self.folder, self.name, now_at) as claims:
+        with InFlightKeys(self.folder, self.name, lambda: now_at, self.wats.known.shown_after_s) as claims:
             return upload(
                 self.staging,
                 self.wats,
@@ -274,8 +274,8 @@ class _Interrupted(FakeWats):
         super().__init__()
         self.meanwhile: Callable[[], object] | None = meanwhile
 
-    def find_natural_keys(self, keys):
-        found = super().find_natural_keys(keys)
+    def find_natural_keys(self, keys, own=()):
+        found = super().find_natural_keys(keys, own)
         if self.meanwhile is not None:
             meanwhile, self.meanwhile = self.meanwhile, None
             meanwhile()
