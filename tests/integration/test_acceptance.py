@@ -81,7 +81,7 @@ def test_the_behaviour_of_each_set_is_found_out(name, clock):
     found = acceptance.profile
     assert found.answer_form == {PostAnswer.OBJECT: "object", PostAnswer.ARRAY: "array"}[behaviour.post_answer]
     assert found.renames is behaviour.renames_reports
-    assert behaviour.shown_after_s <= found.visibility_delay_s <= behaviour.shown_after_s * 1.1 + 0.5
+    assert behaviour.shown_after_s <= found.visibility_delay_s <= behaviour.shown_after_s * 1.1 + 1
     assert found.id_form == {"bare": "bare", "quoted": "quoted", "both": "bare"}[behaviour.guid_form]
     assert found.range_listing is (behaviour.range_listing is Verdict.TAKEN)
     assert found.start_fraction is (behaviour.header_start is HeaderStart.FRACTION)
@@ -91,13 +91,19 @@ def test_the_behaviour_of_each_set_is_found_out(name, clock):
     assert found.unit_length_limit == (20 if behaviour.long_units is Verdict.REFUSED else None)
     assert found.user_required is (behaviour.missing_user is Verdict.REFUSED)
     assert 0.98 * 2_500_000 <= found.body_limit_bytes <= 2_500_000
-    assert found.merges_within_second is False
+    assert found.merges_within_second is behaviour.merges_within_second
     assert (found.wats_version, found.measured_at) == (wats.settings.version, clock.at)
     said = answers(acceptance)
     quarantined = "it is taken and does not show: it is in quarantine"
     shows = "it shows as any other"
     unknown_process = "What becomes of a report with a process code that WATS does not know?"
     assert said[unknown_process] == (shows if behaviour.quarantine is Quarantine.NONE else quarantined)
+
+
+def test_a_server_that_keeps_one_report_a_second_is_found_out(clock):
+    with a_wats(clock) as wats:
+        wats.profile = wats.profile.but(merges_within_second=True)
+        assert accepted(wats, clock).profile.merges_within_second is True
 
 
 @every_set
@@ -266,6 +272,23 @@ def test_the_command_writes_report_and_profile_without_a_scheduler(tmp_path):
     written = [path.read_text() for path in tmp_path.iterdir()]
     assert len(written) == 3
     assert token not in "".join([done.stdout, done.stderr, *written])
+
+
+def test_the_command_takes_a_connection_of_the_environment(tmp_path):
+    with WatsServer(profile=PROFILES["described"]) as wats:
+        fields = {"conn_type": "wats", "host": wats.url, "password": wats.token}
+        fields["extra"] = {"requests_per_minute": 1_000_000}
+        done = run_cli("wats_test", "--folder", str(tmp_path), AIRFLOW_CONN_WATS_TEST=json.dumps(fields))
+        token = wats.token
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "acceptance.md").exists()
+    assert token not in done.stdout + done.stderr
+
+
+def test_the_command_says_when_there_is_no_such_connection():
+    done = run_cli("wats_nowhere")
+    assert done.returncode == 1
+    assert "a connection that AIRFLOW_CONN_WATS_NOWHERE defines" in done.stderr
 
 
 def test_the_command_says_what_is_missing_and_ends_with_an_error():
