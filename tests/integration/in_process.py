@@ -69,16 +69,16 @@ def bag(repository, metadata) -> DagBag:
 
 
 @pytest.fixture
-def site(bag, tmp_path, monkeypatch) -> Iterator[Site]:
+def site(bag, wats_profile, tmp_path, monkeypatch) -> Iterator[Site]:
     with create_session() as session:
         session.query(DagRun).delete()
     for name in (STATE, HISTORY, PROGRESS):
         Variable.delete(name)
-    plant = SandboxEnvironment()
+    plant = SandboxEnvironment(profile=wats_profile)
     plant.floor.load(plant.db, start=BEGIN_AT, end=BEGIN_AT + timedelta(minutes=15), runs=9, steps=2)
     with plant:
         for name, value in plant.environment_variables.items():
             monkeypatch.setenv(name, value)
-        settings = plant.floor.settings(storage_path=f"file://{tmp_path}")
+        settings = plant.settings(storage_path=f"file://{tmp_path}")
         monkeypatch.setenv("AIRFLOW_VAR_VTE_WATS", json.dumps(settings))
         yield Site(plant, bag)
