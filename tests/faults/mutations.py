@@ -284,7 +284,7 @@ MUTATIONS = (
     ),
     _core(
         "a failed gap is never narrowed down", "one bad run keeps a thousand others back", "sync/plan.py",
-        "settings.catch_up_runs >> gap.tries", "settings.catch_up_runs",
+        "max(1, most_runs >> gap.tries)", "most_runs",
         "unit/sync/test_plan.py::test_after_each_failure_half_as_many_are_planned",
     ),
     _core(
