@@ -61,6 +61,27 @@ class Monitored:
             assert str(self._bag.dags["vte_wats_monitor"].test().state) == "success"
         return [subject.removeprefix("[vte-wats] ") for subject in self.mail.subjects[before:]]
 
+    @staticmethod
+    def schedule() -> None:
+        """Create the DAG runs of the last intervals, as a scheduler does."""
+        now_at = datetime.now(UTC)
+        last_at = now_at.replace(minute=now_at.minute // 5 * 5, second=0, microsecond=0)
+        with create_session() as session:
+            for n in range(1, 13):
+                at = last_at - timedelta(minutes=5 * n)
+                interval = (at, at + timedelta(minutes=5))
+                session.add(
+                    DagRun(
+                        dag_id="vte_wats_sync",
+                        run_id=f"scheduled__{at.isoformat()}",
+                        run_type="scheduled",
+                        logical_date=at,
+                        data_interval=interval,
+                        run_after=interval[1],
+                        state="success",
+                    )
+                )
+
     def sync(self, minute: int) -> str:
         """Sync the five minutes that end then."""
         return str(self._bag.dags["vte_wats_sync"].test(logical_date=BEGIN_AT + timedelta(minutes=minute)).state)
@@ -113,6 +134,7 @@ def monitored(bag, tmp_path, monkeypatch) -> Iterator[Monitored]:
         monkeypatch.setenv("AIRFLOW_CONN_SMTP_DEFAULT", json.dumps(mail.connection))
         monitored = Monitored(plant, mail, bag, f"file://{tmp_path}", monkeypatch)
         monitored.set()
+        monitored.schedule()
         yield monitored
 
 
@@ -226,6 +248,16 @@ def test_a_bucket_that_is_away_is_reported(monitored, monkeypatch):
     (opened,) = monitored.check(2)
     assert opened.startswith("PROBLEM: nothing can run: VW902 the storage cannot be read: ")
     assert monitored.monitor_state.vte.ok
+
+
+def test_a_scheduler_that_creates_no_dag_runs_is_reported(monitored):
+    assert monitored.sync(5) == "success"
+    with create_session() as session:
+        session.query(DagRun).delete()
+    (opened,) = monitored.check(2)
+    assert opened.startswith("PROBLEM: Airflow creates no DAG runs of the sync")
+    monitored.schedule()
+    assert monitored.check(2)[0].startswith("SOLVED after ")
 
 
 def test_a_go_live_that_catches_up_disturbs_nobody(monitored):

@@ -351,7 +351,8 @@ class Settings(_Closed):
         1_000,
         ge=1,
         le=20_000,
-        description="Runs of the oldest time that is not covered yet which a sync transfers beside its own interval.",
+        description="Runs of the oldest time that is not covered which a sync transfers beside its own interval; "
+        "never more than WATS allows requests for within two minutes.",
     )
     lock_timeout_ms: int = Field(
         2_000, ge=0, le=60_000, description="Milliseconds a query waits for a lock before it ends and is tried again."

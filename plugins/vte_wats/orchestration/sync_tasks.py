@@ -21,12 +21,14 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_MINUTES_FOR_A_GAP = 2  # of the requests that WATS allows: the next interval comes a few minutes later
+
 
 @task
 def plan(site_name: str) -> list[dict[str, Any]]:
     """Cut the data interval, or the time since lastSync, into slices; behind them those of the oldest gap."""
     from vte_wats.orchestration.handover import Handover, Planned
-    from vte_wats.orchestration.resources import open_vte, read_settings, storage_of
+    from vte_wats.orchestration.resources import open_vte, read_settings, storage_of, wats_connection
     from vte_wats.orchestration.task_context import interval_to_sync
     from vte_wats.orchestration.verified_state import verified_state
     from vte_wats.state.late_arrivals import measured
@@ -43,7 +45,8 @@ def plan(site_name: str) -> list[dict[str, Any]]:
         identity, times = vte.identity_and_run_counts(ranges_to_read(window, settings))
         state = verified_state(context, site, (identity, times.server_now_at), settings)
         planned = plan_seen(times, settings, window)
-        gap, gap_slices = _gap_before(context, planned.window.from_at, vte, state, settings)
+        most_runs = min(settings.catch_up_runs, _MINUTES_FOR_A_GAP * wats_connection(site).requests_per_minute)
+        gap, gap_slices = _gap_before(context, planned.window.from_at, vte, state, settings, most_runs=most_runs)
     late_arrivals = measured(state.late_arrivals, planned.window, planned.seconds, settings)
     state = state.model_copy(update={"late_arrivals": late_arrivals})
     snapshot = plan_snapshot(planned, settings, from_at)
@@ -57,7 +60,7 @@ def plan(site_name: str) -> list[dict[str, Any]]:
 
 
 def _gap_before(
-    context: Any, until_at: datetime, vte: RunSource, state: State, settings: Settings
+    context: Any, until_at: datetime, vte: RunSource, state: State, settings: Settings, *, most_runs: int
 ) -> tuple[PlannedGap | None, tuple[Slice, ...]]:
     """Plan a part of the oldest time that is not covered, when the sync is one of an interval and the only one."""
     from vte_wats.orchestration.handover import PlannedGap
@@ -70,7 +73,7 @@ def _gap_before(
     if gap is None or other_syncs_are_at_work(context):
         return None, ()
     try:
-        part, planned = plan_gap(vte, settings, gap)
+        part, planned = plan_gap(vte, settings, gap, most_runs)
     except RetriableError as exc:
         from_at = gap.interval.from_at
         log.warning("%s not covered yet, a later sync tries it again: from %s on: %s", VW523, from_at, exc)

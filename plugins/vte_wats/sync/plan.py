@@ -89,14 +89,14 @@ def plan_seen(times: RunTimes, settings: Settings, window: Interval, *, prefix: 
     return planned
 
 
-def plan_gap(source: RunSource, settings: Settings, gap: Gap) -> tuple[Interval, Plan]:
+def plan_gap(source: RunSource, settings: Settings, gap: Gap, most_runs: int) -> tuple[Interval, Plan]:
     """Plan the start of a gap; return which part of it that is, and the plan, whose window has a guard band as well.
 
-    It holds about ``catch_up_runs`` runs, half as many after each failure. One statement looks at its first hour;
+    It holds about ``most_runs`` runs, half as many after each failure. One statement looks at its first hour;
     further ones look at more while that holds fewer runs. The guard band ends where time is not covered, either: what
     cannot be transferred there must not keep this part back.
     """
-    most_runs = max(1, settings.catch_up_runs >> gap.tries)
+    most_runs = max(1, most_runs >> gap.tries)
     from_at, look_ahead = gap.interval.from_at, _FIRST_LOOK
     guarded_from_at = max(from_at - timedelta(seconds=settings.guard_band_s), gap.covered_from_at)
     while True:
