@@ -4,7 +4,9 @@
 # The project is in /opt/vte-wats and is installed from there in place, so that the provider's entry point, dags/,
 # plugins/ and include/ are one copy. Built without secrets: passwords and keys come as environment variables at start.
 
-FROM python:3.12-slim-bookworm AS base
+# A site that pins images by digest gives one: PYTHON_IMAGE=python:3.12-slim-bookworm@sha256:… in .env.
+ARG PYTHON_IMAGE=python:3.12-slim-bookworm
+FROM ${PYTHON_IMAGE} AS base
 ENV PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     PIP_DISABLE_PIP_VERSION_CHECK=1 \

@@ -6,6 +6,8 @@ READY  := $(VENV)/.ready
 PID_FILE ?= .demo.pid
 # Processes that share the tests: on two cores two wait for an Airflow of their own while the third computes.
 WORKERS ?= 3
+# The tool that writes the lock files; another version may resolve them otherwise.
+UV := 0.13.9
 RELEASE := vte-wats-$(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 
 .DEFAULT_GOAL := help
@@ -79,7 +81,7 @@ package: ## One ZIP of the committed state with all that a site installs, into d
 	@echo "dist/$(RELEASE).zip: unpack it and follow docs/installation.md"
 
 lock: $(READY) ## Resolve requirements*.txt into the lock files again
-	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/python -m pip install --quiet --no-deps --only-binary :all: uv==$(UV)
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --upgrade requirements.txt -o requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --upgrade requirements-dev.txt -o requirements-dev.lock
 

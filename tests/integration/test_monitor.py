@@ -86,6 +86,13 @@ class Monitored:
             assert str(dag.test().state) == "success"
         return notified[0]
 
+    def let_nobody_catch_up_for(self, time: timedelta) -> None:
+        """Let what was left that long ago be as much as now."""
+        state = self.monitor_state
+        catch_up = state.catch_up.model_copy(update={"at": state.catch_up.at - time})
+        after = state.model_copy(update={"catch_up": catch_up})
+        Variable.set(SITE.alerts_variable, after.model_dump_json(by_alias=True))
+
     @property
     def monitor_state(self) -> MonitorState:
         return MonitorState.model_validate_json(Variable.get(SITE.alerts_variable))
@@ -221,9 +228,18 @@ def test_a_bucket_that_is_away_is_reported(monitored, monkeypatch):
     assert monitored.monitor_state.vte.ok
 
 
+def test_a_go_live_that_catches_up_disturbs_nobody(monitored):
+    assert monitored.sync(5) == "success"
+    monitored.set(lag_limit_s=3_600)
+    assert monitored.check(3) == []
+    assert monitored.monitor_state.waiting.left_s > 86_400
+
+
 def test_lag_is_reported_with_the_runs_that_wait_and_closes_once_they_are_transferred(monitored):
     assert monitored.sync(5) == "success"
     monitored.set(lag_limit_s=3_600)
+    monitored.check()
+    monitored.let_nobody_catch_up_for(timedelta(minutes=31))
     (opened,) = monitored.check(2)
     assert "behind" in opened
     assert "runs are waiting in VTE" in opened

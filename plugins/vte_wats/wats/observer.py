@@ -19,6 +19,7 @@ from pywats.core.routes import Routes
 from vte_wats.acceptance.exchange import Answer
 from vte_wats.domain.errors import RetriableError
 from vte_wats.domain.report import NaturalKey
+from vte_wats.intervals.interval import Interval
 from vte_wats.wats import queries
 from vte_wats.wats.connection import GuidQuoting, WatsConnection
 from vte_wats.wats.insert_result import InsertResult
@@ -79,7 +80,7 @@ class WatsObserver:
 
     def headers_by_range(self, from_at: datetime, to_at: datetime) -> Answer:
         """Ask for all headers with misc infos that start in an interval of whole seconds."""
-        return self._headers(queries.headers_by_range(from_at, to_at))
+        return self._headers(queries.headers_by_range(Interval(from_at=from_at, to_at=to_at)))
 
     def headers_by_serial(self, serial: str, part_number: str, process_code: int, start_at: datetime) -> Answer:
         """Ask for the headers with this natural key, as a session looks for equal ones."""

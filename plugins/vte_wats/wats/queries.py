@@ -22,9 +22,6 @@ LISTING = 2_000
 PAGE = 200
 """Headers per request where the number of hits is unknown. Without ``$top`` WATS returns ten."""
 
-MOST_HEADERS = 10_000
-"""What WATS returns at most."""
-
 Query = Mapping[str, str]
 
 _SECOND = timedelta(seconds=1)
@@ -82,12 +79,6 @@ def headers_by_serials(keys: Sequence[NaturalKey]) -> Query:
 def headers_by_start(key: NaturalKey) -> Query:
     """Ask for the reports of one process around one start: without any text that a server may fail on."""
     return _page(f"processCode eq {key.process_code} and {_span([key])}")
-
-
-def headers_by_range(from_at: datetime, to_at: datetime) -> Query:
-    """Ask for the headers of all reports that start in an interval of whole seconds, with their misc infos."""
-    span = f"start ge {_utc_text(from_at)} and start lt {_utc_text(to_at)}"
-    return {"$filter": span, "$expand": "miscInfo", "$top": str(MOST_HEADERS)}
 
 
 def headers_of_part(part_number: str) -> Query:
