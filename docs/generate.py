@@ -571,7 +571,8 @@ def _kind(field: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
         inside = "properties" not in field and _kind(field["additionalProperties"], definitions)
         return f"object: name → {inside}" if inside else "object, see below"
     if field["type"] == "array":
-        return f"list of {_kind(field['items'], definitions)}s"
+        noun, comma, rest = _kind(field["items"], definitions).partition(",")
+        return f"list of {noun}s{comma}{rest}"
     return _SIMPLE[field["type"]] + _range(field)
 
 
