@@ -21,11 +21,11 @@ WORKDIR /opt/vte-wats
 FROM base AS airflow
 COPY requirements.lock ./
 RUN pip install --require-hashes --no-deps --only-binary :all: -r requirements.lock && pip check
-COPY pyproject.toml requirements.txt README.md ./
+COPY pyproject.toml setup.py LICENSE README.md ./
 COPY plugins/ plugins/
-RUN pip install --no-deps --no-build-isolation -e .
 COPY dags/ dags/
 COPY include/ include/
+RUN pip install --no-deps --no-build-isolation -e .
 ENV AIRFLOW_HOME=/opt/airflow \
     AIRFLOW__CORE__DAGS_FOLDER=/opt/vte-wats/dags \
     AIRFLOW__CORE__PLUGINS_FOLDER=/opt/vte-wats/plugins \

@@ -22,7 +22,7 @@ letters again, trigger `vte_wats_backfill`.
 
 from __future__ import annotations
 
-from airflow.sdk import DAG, CronDataIntervalTimetable, Param
+from airflow.sdk import DAG, Param
 
 from vte_wats.orchestration.dag_defaults import (
     Priority,
@@ -33,6 +33,7 @@ from vte_wats.orchestration.dag_defaults import (
 )
 from vte_wats.orchestration.reconcile_tasks import LATE_FROM, compare, plan, plan_missing, verify
 from vte_wats.orchestration.retention_tasks import remove_old_files
+from vte_wats.orchestration.timetable import SyncTimetable
 from vte_wats.orchestration.transfer import Settling, transfer_and_settle
 
 options = read_dag_options()
@@ -41,7 +42,7 @@ for site in options.sites:
     with DAG(
         site.dag_id("reconcile"),
         **dag_arguments(site, options, __doc__),
-        schedule=CronDataIntervalTimetable(options.reconcile_schedule, timezone="UTC"),
+        schedule=SyncTimetable(options.reconcile_schedule, timezone="UTC"),
         catchup=False,
         max_active_runs=1,
         default_args=task_arguments(site, options, Priority.RECONCILE),

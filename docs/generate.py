@@ -337,7 +337,7 @@ PRODUCT_AND_WATS: dict[str, tuple[str, str]] = {
         _HOOK + "test_by_source_id_a_report_that_wats_renames_is_posted_once_and_confirmed",
     ),
     "W3": ("gives a measurement P, F or S alone", _VERIFY + "test_wats_refuses_nothing_of_what_stations_write"),
-    "W5": ("tells equal names apart", _VERIFY + "test_wats_refuses_nothing_of_what_stations_write"),
+    "W5": ("numbers equal names", _VERIFY + "test_wats_refuses_nothing_of_what_stations_write"),
     "W6": ("shortens a longer unit visibly", _VERIFY + "test_wats_refuses_nothing_of_what_stations_write"),
     "W7": ("always sends an operator", _VERIFY + "test_wats_refuses_nothing_of_what_stations_write"),
     "W8": ("compares by second, then exactly", _HOOK + "test_a_natural_key_is_equal_only_in_all_of_its_parts"),
@@ -571,7 +571,8 @@ def _kind(field: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
         inside = "properties" not in field and _kind(field["additionalProperties"], definitions)
         return f"object: name → {inside}" if inside else "object, see below"
     if field["type"] == "array":
-        return f"list of {_kind(field['items'], definitions)}s"
+        noun, comma, rest = _kind(field["items"], definitions).partition(",")
+        return f"list of {noun}s{comma}{rest}"
     return _SIMPLE[field["type"]] + _range(field)
 
 

@@ -14,8 +14,6 @@ from tests.integration.in_process import BEGIN_AT, Site
 from tests.wats_profiles import every_wats
 
 RECONCILE = "vte_wats_reconcile"
-NOT_SEEN = "W9: a report that does not show yet is taken for lost"
-REFUSED = "W3, W5, W6: mapping sends what this WATS refuses"
 
 
 def verified() -> dict[str, int]:
@@ -38,7 +36,7 @@ def reasons(bag) -> list[str]:
     return messages
 
 
-@every_wats(strict=NOT_SEEN)
+@every_wats()
 def test_reports_equal_their_runs_after_a_sync_and_are_sent_once(site):
     assert site.sync(15) == "success"
     reports = len(site.plant.wats.store)
@@ -73,7 +71,7 @@ def test_a_sample_of_none_asks_wats_nothing_about_content(site):
     assert states["verify"] == "success"
 
 
-@every_wats(reported=NOT_SEEN, strict=NOT_SEEN)
+@every_wats()
 def test_a_sync_that_comes_before_reports_show_sends_none_of_them_again(site, wats_profile):
     site.plant.wats.profile = wats_profile.but(shown_after_s=wats_profile.shown_after_s and 600)
     assert site.sync(15) == "success"
@@ -85,7 +83,7 @@ def test_a_sync_that_comes_before_reports_show_sends_none_of_them_again(site, wa
     assert list(site.plant.receipts.values()) == [1] * reports
 
 
-@every_wats(reported=REFUSED, strict=REFUSED)
+@every_wats()
 def test_wats_refuses_nothing_of_what_stations_write(site, tmp_path):
     """Every oddity of a floor is a report that each WATS takes, or a dead letter for a reason of its own."""
     site.plant.floor.load(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 
 import pendulum
 import pytest
+from airflow.models.crypto import get_fernet
 from airflow.models.dagrun import DagRun
 from airflow.models.variable import Variable
 from airflow.models.xcom import XComModel
@@ -15,6 +17,16 @@ from cryptography.fernet import Fernet
 
 from tests.integration.in_process import DEFAULTS, HISTORY, STATE, Site
 from vte_wats.orchestration.handover import KEY
+
+
+@pytest.fixture
+def encrypted(monkeypatch) -> Iterator[None]:
+    """Airflow with a Fernet key."""
+    monkeypatch.setenv("AIRFLOW__CORE__FERNET_KEY", Fernet.generate_key().decode())
+    get_fernet.cache_clear()
+    yield
+    monkeypatch.undo()
+    get_fernet.cache_clear()
 
 
 def marked_by_hand(site: Site, task_id: str) -> str:
@@ -44,6 +56,7 @@ def test_a_plan_marked_success_by_hand_settles_nothing(site):
     assert Variable.get(STATE, default_var=None) is None
 
 
+@pytest.mark.usefixtures("encrypted")
 def test_a_state_under_another_fernet_key_is_not_called_lost(site):
     assert site.sync(5) == "success"
     text = Variable.get(STATE)
@@ -54,11 +67,13 @@ def test_a_state_under_another_fernet_key_is_not_called_lost(site):
     assert site.sync(10) == "success"
 
 
-def test_a_history_under_another_fernet_key_starts_over(site):
+@pytest.mark.usefixtures("encrypted")
+def test_a_history_under_another_fernet_key_starts_over(site, caplog):
     assert site.sync(5) == "success"
     hide(HISTORY, Variable.get(HISTORY))
     assert site.sync(10) == "success"
     assert site.history["settled_at"]
+    assert "VW627 the Variable vte_wats_history cannot be read" in caplog.text
 
 
 def hide(name: str, text: str) -> None:

@@ -347,6 +347,13 @@ class Settings(_Closed):
         60, ge=0, le=3_600, description="Age in seconds a row must have before it is read, so that its steps are there."
     )
     batch_size: int = Field(200, ge=1, le=1_000, description="Runs a slice aims at; slices run side by side.")
+    catch_up_runs: int = Field(
+        1_000,
+        ge=1,
+        le=20_000,
+        description="Runs of the oldest time that is not covered which a sync transfers beside its own interval; "
+        "never more than WATS allows requests for within two minutes.",
+    )
     lock_timeout_ms: int = Field(
         2_000, ge=0, le=60_000, description="Milliseconds a query waits for a lock before it ends and is tried again."
     )

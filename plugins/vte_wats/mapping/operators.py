@@ -37,7 +37,7 @@ class Operators:
     def kept(self, name: str | None) -> str | None:
         """Return what is kept of a name; blank ones are none.
 
-        One person has one pseudonym, however the name is capitalised. Without the secret it cannot be told whose it is.
+        One person has one pseudonym, however the name is capitalised. Without the secret it leads to nobody.
         """
         if self._names is OperatorNames.KEEP:
             return name

@@ -36,7 +36,7 @@ def transferred(site: Site, counts: Mapping[str, Any]) -> None:
 
 def settled(site: Site, state: State, history: History, now_at: datetime) -> None:
     """Send how far behind the site is, and how long the uploads of the last hours took."""
-    stats.gauge(_name(site, "lag_s"), max(0.0, (now_at - state.last_sync).total_seconds()))
+    stats.gauge(_name(site, "lag_s"), history.behind(state, now_at).total_seconds())
     stats.gauge(_name(site, "runs_waiting"), history.runs_waiting(state))
     stats.gauge(_name(site, "gaps"), len(state.gaps()))
     stats.gauge(_name(site, "dead_letters"), history.dead_letters)

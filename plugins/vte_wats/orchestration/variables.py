@@ -26,6 +26,8 @@ from vte_wats.messages import (
     VW345,
     VW349,
     VW516,
+    VW520,
+    VW524,
     VW627,
     VW904,
     VW908,
@@ -44,6 +46,8 @@ from vte_wats.wats.server_memory import ServerMemory
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+_TIMES_CHANGED = 5
 
 
 @dataclass(frozen=True)
@@ -151,6 +155,30 @@ class Variables:
             log.warning("%s. %s", exc, variable.advice(self._site))
             return None, None
         return variable.parse(self._site, text), text
+
+    def change(self, variable: StoredVariable[T], change: Callable[[T | None], T | None]) -> bool:
+        """Read a Variable, change it, write it, unless ``change`` returns ``None``; return whether it was written.
+
+        When another task writes it meanwhile, ``change`` is applied again to what that task wrote: it must leave alone
+        what it has done already. Raises RetriableError when others write all the time.
+        """
+        name = variable.name_of(self._site)
+        for _ in range(_TIMES_CHANGED):
+            found = self.load_with_text(variable)
+            changed = change(found[0])
+            if changed is None:
+                return False
+            text = variable.dump(changed)
+            if self._text(name) == found[1]:
+                Variable.set(name, text)
+                if self._text(name) == text:
+                    return True
+            log.warning("%s another task wrote the Variable %s at the same time; both are kept", VW524, name)
+        raise RetriableError(
+            VW520,
+            f"other tasks write the Variable {name} all the time. Give the pool {self._site.state_pool} one slot, and "
+            "let no other Airflow sync the same site",
+        )
 
     def save(self, variable: StoredVariable[T], value: T) -> None:
         """Write a Variable."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -80,27 +80,35 @@ def _staging(storage: UPath, before_at: datetime) -> int:
     """Remove the folders of DAG runs in which nothing was written since."""
     fs, removed = storage.fs, 0
     for dag in _listed(storage / STAGING):
-        for dag_run in _listed(UPath(storage / STAGING / dag["name"].rstrip("/").rpartition("/")[2])):
-            written = [fs.modified(path) for path in fs.find(dag_run["name"])]
-            if max(written, default=before_at) <= before_at:
-                fs.rm(dag_run["name"], recursive=True)
-                removed += 1
+        for dag_run in _listed(storage / STAGING / _name(dag)):
+            with suppress(FileNotFoundError):  # its DAG run has just settled
+                path = dag_run["name"]
+                written = [fs.modified(file) for file in fs.find(path) or [path]]
+                if max(written) < before_at:
+                    fs.rm(path, recursive=True)
+                    removed += 1
     return removed
 
 
 def _files(folder: UPath, before_at: datetime, *, suffix: str, keep: str = "") -> int:
     fs, removed = folder.fs, 0
-    for file in list(_listed(folder)):
-        name = file["name"].rpartition("/")[2]
-        if name.endswith(suffix) and name != keep and fs.modified(file["name"]) < before_at:
-            fs.rm_file(file["name"])
-            removed += 1
+    for file in _listed(folder):
+        name = _name(file)
+        with suppress(FileNotFoundError):  # whose it is has just removed it
+            if name.endswith(suffix) and name != keep and fs.modified(file["name"]) < before_at:
+                fs.rm_file(file["name"])
+                removed += 1
     return removed
 
 
-def _listed(folder: UPath) -> Iterator[dict[str, Any]]:
+def _name(listed: dict[str, Any]) -> str:
+    name: str = listed["name"]
+    return name.rstrip("/").rpartition("/")[2]
+
+
+def _listed(folder: UPath) -> list[dict[str, Any]]:
     folder.fs.invalidate_cache()
     try:
-        yield from folder.fs.ls(folder.path, detail=True)
+        return list(folder.fs.ls(folder.path, detail=True))
     except (FileNotFoundError, NotADirectoryError):  # in a bucket the folder goes with its last file
-        return
+        return []
