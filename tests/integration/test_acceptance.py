@@ -1,4 +1,4 @@
-"""The acceptance run against the emulated WATS in each of its sets of behaviour: it finds out what it is not told."""
+"""The acceptance run against the emulated WATS in each of its sets of behaviour: it finds the answers out by itself."""
 
 from __future__ import annotations
 
@@ -296,7 +296,7 @@ def test_the_command_takes_a_connection_of_the_environment(tmp_path):
 def test_the_command_says_when_there_is_no_such_connection():
     done = run_cli("wats_nowhere")
     assert done.returncode == 1
-    assert "a connection that AIRFLOW_CONN_WATS_NOWHERE defines" in done.stderr
+    assert "the connection wats_nowhere does not exist" in done.stderr
 
 
 def test_the_command_says_what_is_missing_and_ends_with_an_error():

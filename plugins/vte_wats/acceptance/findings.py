@@ -164,7 +164,7 @@ def _natural_key(seen: Observations, _: Behaviour) -> Finding:
     shows = seen.posted[Case.NON_ASCII].header is not None
     found = probe.serial in {header.get("serialNumber") for header in seen.natural_key.objects}
     return Finding(
-        "Is a report found by serial number and start, with an apostrophe and letters beyond ASCII?",
+        "Is a report found by serial number and start, with an apostrophe and characters beyond ASCII?",
         "yes" if found else "no" if shows else "unknown: that report does not show",
         [f"{probe.serial}: {_headers(seen.natural_key)}"],
         "Reports with an equal natural key are found before posting."

@@ -57,16 +57,9 @@ def _connection(wats: str, environment: Mapping[str, str]) -> WatsConnection:
         if not token:
             raise ValueError(f"{TOKEN_VARIABLE}: required beside an address, the API token of WATS")
         return WatsConnection.parse(_CONNECTION, host=wats, port=None, login=None, password=token, extra=None)
-    from airflow.sdk.exceptions import AirflowNotFoundException
-
     from vte_wats.wats.hook import WatsHook
 
-    try:
-        return WatsHook(wats).read_connection()
-    except AirflowNotFoundException as exc:
-        raise ValueError(
-            f"{wats}: must be an address with https://, or a connection that AIRFLOW_CONN_{wats.upper()} defines"
-        ) from exc
+    return WatsHook(wats).read_connection()
 
 
 def _parser() -> argparse.ArgumentParser:
