@@ -67,7 +67,7 @@ sandbox: $(READY) ## Both emulated servers alone, for an Airflow of your own
 
 acceptance: $(READY) ## Measure a WATS test environment: WATS=https://… and WATS_TOKEN, or WATS=<connection id> (OPTIONS=…)
 	@test -n "$(WATS)" || { echo "Name it: make acceptance WATS=https://test.wats.com, with its API token in WATS_TOKEN"; exit 2; }
-	@AIRFLOW_HOME=$(VENV)/airflow $(BIN)/python -m vte_wats.orchestration.acceptance_cli "$(WATS)" $(OPTIONS)
+	@AIRFLOW_HOME=$(CURDIR)/$(VENV)/airflow $(BIN)/python -m vte_wats.orchestration.acceptance_cli "$(WATS)" $(OPTIONS)
 
 bench: $(READY) ## Measure everything side by side; writes docs/benchmarks.md (ONLY="upload mapping": some; BACKLOG=100000: that)
 	@PYTHONPATH=plugins $(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(BACKLOG),--backlog $(BACKLOG))
