@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from random import Random
@@ -10,7 +11,7 @@ from typing import Any
 from tests.faults.accounts import Explained
 from tests.faults.case import Case, Play, passing, stopping, until_fixed
 from tests.faults.impostor_servers import NO_SUCH_NAME, a_full_house, an_untrusted_server
-from tests.faults.site import WATS_TIMEOUT_S, Site
+from tests.faults.site import PROFILE, WATS_TIMEOUT_S, Site
 
 POST = "/api/report/wsjf"
 QUERY = "query/header"
@@ -65,10 +66,11 @@ def _away_between_tries(site: Site, random: Random) -> Explained:
 
 
 def _unseen(kind: str) -> Play:
-    """WATS says yes and shows nothing; the next sync looks back and sends what is not there."""
+    """WATS, known to show reports at once, says yes and shows nothing; the next sync looks back and sends it."""
 
     def play(site: Site, random: Random) -> Explained:
         guids = site.load(6)
+        site.airflow.set_variable(PROFILE, json.dumps({"visibility_delay_s": 0}))
         site.break_wats(kind, method="POST", body=random.choice(guids), times=1)
         site.sync()
         site.sync()

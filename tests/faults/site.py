@@ -33,7 +33,7 @@ from sandbox.wats.request_log import Request
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SYNC, RECONCILE, MONITOR = "vte_wats_sync", "vte_wats_reconcile", "vte_wats_monitor"
-STATE, SETTINGS = "vte_wats_state", "vte_wats"
+STATE, SETTINGS, PROFILE = "vte_wats_state", "vte_wats", "vte_wats_profile"
 PATIENCE_S = 600.0
 TIMEOUT_S = 4  # of SQL statements, so that a stall costs a case seconds
 WATS_TIMEOUT_S = 10  # of WATS requests: a machine that stands still for less makes nobody post twice
@@ -82,6 +82,7 @@ class Site:
         shutil.rmtree(self.storage, ignore_errors=True)
         self.connect()
         self.airflow.set_pool("wats_api", 1)
+        self.airflow.set_variable(PROFILE, "{}")
         self.set()
 
     def set(self, **settings: Any) -> None:

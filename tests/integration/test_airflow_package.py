@@ -60,7 +60,11 @@ def test_every_named_site_has_dags_pools_and_connections_of_its_own(repository):
     } | {
         f"vte_wats_{kind}_{site}": sorted(pools)
         for site in ("oslo", "bergen")
-        for kind, pools in (("monitor", ["default_pool"]), ("preflight", ["default_pool", f"wats_api_{site}"]), ("acceptance", [f"wats_api_{site}"]))
+        for kind, pools in (
+            ("monitor", ["default_pool"]),
+            ("preflight", ["default_pool", f"wats_api_{site}"]),
+            ("acceptance", [f"wats_api_{site}"]),
+        )
     }
 
 

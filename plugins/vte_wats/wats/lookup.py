@@ -59,12 +59,16 @@ class Lookup:
 
     # ---------------------------------------------------------------------------------------------------- by range
     def _listed(self, wanted: frozenset[UUID], started: Interval) -> dict[UUID, StoredReport]:
-        """List what started in an interval and return the reports that are looked for, as long as it saves requests."""
+        """List what started in an interval and return the reports that are looked for, as long as it saves requests.
+
+        The latest come first: an interval begins early enough for tests that took long.
+        """
         found: dict[UUID, StoredReport] = {}
         for skip in range(0, 2 * max(len(wanted), queries.LISTING), queries.LISTING):
             if not self._server.lists_ranges or len(found) == len(wanted):
                 break
-            page = partial(self._header_list, queries.page(queries.headers_by_range(started), skip))
+            query = queries.headers_by_range(started.from_at, started.to_at, queries.LISTING)
+            page = partial(self._header_list, queries.page(query, skip))
             try:
                 headers = self._sender.run(self._sender.once(page))
             except VteWatsError as exc:

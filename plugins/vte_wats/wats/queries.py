@@ -10,7 +10,6 @@ from uuid import UUID
 import httpx
 
 from vte_wats.domain.report import NaturalKey
-from vte_wats.intervals.interval import Interval
 from vte_wats.wats.connection import GuidQuoting
 
 QUERY_LIMIT = 2_048
@@ -62,12 +61,6 @@ def headers_by_id(form: IdForm, ids: Sequence[UUID]) -> Query:
     return {"$filter": form.condition(ids), "$expand": "miscInfo", "$top": str(len(ids))}
 
 
-def headers_by_range(started: Interval) -> Query:
-    """Ask for the headers of all reports that start in an interval, in their order."""
-    condition = f"start ge {_utc_text(started.from_at)} and start lt {_utc_text(started.to_at)}"
-    return {"$filter": condition, "$expand": "miscInfo", "$orderby": "start", "$top": str(LISTING)}
-
-
 def by_source_id(source_id: str) -> Query:
     """Ask HeaderByMiscInfo for the reports made from one run."""
     return {"description": "source_id", "data": source_id}
@@ -84,15 +77,15 @@ def headers_by_start(key: NaturalKey) -> Query:
     return _page(f"processCode eq {key.process_code} and {_span([key])}")
 
 
-def headers_by_range(from_at: datetime, to_at: datetime) -> Query:
-    """Ask for the headers of all reports that start in an interval of whole seconds, with their misc infos."""
+def headers_by_range(from_at: datetime, to_at: datetime, most: int = MOST_HEADERS) -> Query:
+    """Ask for the headers of all reports that start in an interval of whole seconds, latest first, with misc infos."""
     span = f"start ge {_utc_text(from_at)} and start lt {_utc_text(to_at)}"
-    return {"$filter": span, "$expand": "miscInfo", "$top": str(MOST_HEADERS)}
+    return {"$filter": span, "$expand": "miscInfo", "$orderby": "start desc", "$top": str(most)}
 
 
 def headers_of_part(part_number: str) -> Query:
     """Ask for the headers of the reports of one part number, with their misc infos."""
-    return {**_page(f"partNumber eq {_text(part_number)}"), "$expand": "miscInfo"}
+    return _page(f"partNumber eq {_text(part_number)}")
 
 
 def page(query: Query, skip: int) -> Query:

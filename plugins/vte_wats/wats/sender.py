@@ -132,7 +132,9 @@ class Sender:
                 if not await self.is_answering():
                     method = "GET"
                 elif exc.message is WRONG_PATH.message:
-                    return RejectedError(VW347, f"{exc.detail}, but WATS answers: {VW347.advice}", "wats: HTTP 404")
+                    what, _, _ = exc.detail.partition("; ")
+                    detail = f"{what}, but WATS answers everything else: {VW347.meaning}. {VW347.advice}"
+                    return RejectedError(VW347, detail, "wats: HTTP 404")
             if self._server.worked_lately(method):
                 return RetriableError(VW342, f"{exc.detail}; {VW342.meaning}, {VW342.advice}")
         if isinstance(exc, FatalError):
