@@ -82,7 +82,8 @@ class Site:
         shutil.rmtree(self.storage, ignore_errors=True)
         self.connect()
         self.airflow.set_pool("wats_api", 1)
-        self.airflow.set_variable(PROFILE, "{}")
+        # As an acceptance run would have found it: without, what WATS confirms and loses is read again too early.
+        self.airflow.set_variable(PROFILE, json.dumps({"visibility_delay_s": self.plant.wats.profile.shown_after_s}))
         self.set()
 
     def set(self, **settings: Any) -> None:
