@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
-from typing import Any, Self, TypeVar
+from typing import Any, NoReturn, Self, TypeVar
 
 from pywats.core.client import Response
 from pywats.core.routes import Routes
@@ -120,7 +120,14 @@ class Sender:
         self._server.worked(method)
         return answer
 
-    async def judge(self, exc: VteWatsError, method: str = "GET") -> VteWatsError:
+    async def fail(self, exc: VteWatsError, method: str = "GET") -> NoReturn:
+        """Raise what a failed request means."""
+        judged = await self.meaning_of(exc, method)
+        if judged is exc:
+            raise exc
+        raise judged from exc
+
+    async def meaning_of(self, exc: VteWatsError, method: str = "GET") -> VteWatsError:
         """Return what a failed request means after all that is known of this WATS.
 
         A page in front of WATS, or WATS itself while it is serviced, answers with any status. At first contact such a
@@ -172,7 +179,7 @@ class Sender:
         except FatalError as exc:
             if exc is self._stopped_by:
                 raise
-            raise await self.judge(exc, method) from exc
+            await self.fail(exc, method)
 
     def _should_retry(self, state: RetryCallState) -> bool:
         return isinstance(_failure(state), RetriableError) and self._stopped_by is None
