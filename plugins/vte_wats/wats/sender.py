@@ -135,15 +135,15 @@ class Sender:
         it is about the report when WATS answers everything else.
         """
         if isinstance(exc, FatalError) and exc.message in ELSEWHERE:
+            what, _, _ = exc.detail.partition("; ")
             if method == "POST":
                 if not await self.is_answering():
                     method = "GET"
                 elif exc.message is WRONG_PATH.message:
-                    what, _, _ = exc.detail.partition("; ")
                     detail = f"{what}, but WATS answers everything else: {VW347.meaning}. {VW347.advice}"
                     return RejectedError(VW347, detail, "wats: HTTP 404")
             if self._server.worked_lately(method):
-                return RetriableError(VW342, f"{exc.detail}; {VW342.meaning}, {VW342.advice}")
+                return RetriableError(VW342, f"{what}; {VW342.meaning}: {VW342.advice}")
         if isinstance(exc, FatalError):
             self.stop(exc)
         return exc
