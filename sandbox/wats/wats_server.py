@@ -110,7 +110,7 @@ class WatsServer:
         self.settings.profile = value
 
     def now(self) -> datetime:
-        """The present moment of this server."""
+        """Return the present moment of this server."""
         return self._clock() + self._skipped
 
     def skip(self, seconds: float) -> None:

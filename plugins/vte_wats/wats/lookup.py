@@ -67,8 +67,7 @@ class Lookup:
         for skip in range(0, 2 * max(len(wanted), queries.LISTING), queries.LISTING):
             if not self._server.lists_ranges or len(found) == len(wanted):
                 break
-            query = queries.headers_by_range(started.from_at, started.to_at, queries.LISTING)
-            page = partial(self._header_list, queries.page(query, skip))
+            page = partial(self._header_list, queries.page(queries.headers_by_range(started), skip))
             try:
                 headers = self._sender.run(self._sender.once(page))
             except VteWatsError as exc:

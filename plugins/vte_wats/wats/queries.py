@@ -10,6 +10,7 @@ from uuid import UUID
 import httpx
 
 from vte_wats.domain.report import NaturalKey
+from vte_wats.intervals.interval import Interval
 from vte_wats.wats.connection import GuidQuoting
 
 QUERY_LIMIT = 2_048
@@ -20,9 +21,6 @@ LISTING = 2_000
 
 PAGE = 200
 """Headers per request where the number of hits is unknown. Without ``$top`` WATS returns ten."""
-
-MOST_HEADERS = 10_000
-"""What WATS returns at most."""
 
 Query = Mapping[str, str]
 
@@ -61,6 +59,12 @@ def headers_by_id(form: IdForm, ids: Sequence[UUID]) -> Query:
     return {"$filter": form.condition(ids), "$expand": "miscInfo", "$top": str(len(ids))}
 
 
+def headers_by_range(started: Interval) -> Query:
+    """Ask for the headers of all reports that start in an interval, latest first."""
+    condition = f"start ge {_utc_text(started.from_at)} and start lt {_utc_text(started.to_at)}"
+    return {"$filter": condition, "$expand": "miscInfo", "$orderby": "start desc", "$top": str(LISTING)}
+
+
 def by_source_id(source_id: str) -> Query:
     """Ask HeaderByMiscInfo for the reports made from one run."""
     return {"description": "source_id", "data": source_id}
@@ -75,12 +79,6 @@ def headers_by_serials(keys: Sequence[NaturalKey]) -> Query:
 def headers_by_start(key: NaturalKey) -> Query:
     """Ask for the reports of one process around one start: without any text that a server may fail on."""
     return _page(f"processCode eq {key.process_code} and {_span([key])}")
-
-
-def headers_by_range(from_at: datetime, to_at: datetime, most: int = MOST_HEADERS) -> Query:
-    """Ask for the headers of all reports that start in an interval of whole seconds, latest first, with misc infos."""
-    span = f"start ge {_utc_text(from_at)} and start lt {_utc_text(to_at)}"
-    return {"$filter": span, "$expand": "miscInfo", "$orderby": "start desc", "$top": str(most)}
 
 
 def headers_of_part(part_number: str) -> Query:
