@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from upath import UPath
 
-from sandbox.wats.profiles import DEFAULT, HeaderStart
+from sandbox.wats.profiles import DESCRIBED, HeaderStart
 from sandbox.wats.wats_faults import Fault, FaultKind
 from sandbox.wats.wats_server import WatsServer
 from vte_wats.config.settings import ExistenceCheck, Settings
@@ -34,11 +34,13 @@ from vte_wats.wats.server_memory import ServerMemory
 START = datetime(2026, 3, 2, 6, 0, 0, 123_000, tzinfo=UTC)
 POST = "/api/Report/WSJF"
 QUERY = "/api/Report/Query/Header"
+PLAIN = DESCRIBED.but(header_start=HeaderStart.FRACTION, guid_form="both")
+"""A WATS that takes either form of ids and shows at once what it was sent, to the fraction of a second."""
 
 
 @pytest.fixture
 def wats():
-    with WatsServer() as server:
+    with WatsServer(profile=PLAIN) as server:
         yield server
 
 
@@ -375,7 +377,7 @@ def test_a_report_in_the_same_second_that_cannot_be_fetched_counts_as_equal(wats
 
 def test_where_wats_cuts_the_fraction_two_runs_within_a_second_are_told_apart():
     first, second = a_report(), a_report(start_at=START + timedelta(milliseconds=500), report_id=uuid.UUID(int=2))
-    with WatsServer(profile=DEFAULT.but(header_start=HeaderStart.WHOLE_SECONDS)) as wats, opened(wats) as session:
+    with WatsServer(profile=PLAIN.but(header_start=HeaderStart.WHOLE_SECONDS)) as wats, opened(wats) as session:
         assert errors_of(session, first) == [None]
         ((hit,),) = session.find_natural_keys([second.natural_key]).values()
         assert (hit.guid, hit.is_exact) == (first.report_id, False)
@@ -411,7 +413,7 @@ def uploaded(wats, folder, name, reports, **answers):
 def test_a_thousand_runs_have_one_receipt_each_although_wats_shows_them_a_minute_later(tmp_path, existence_check):
     """Each slice reads the end of the one before again, as the guard band does."""
     renames = existence_check is ExistenceCheck.SOURCE_ID
-    profile = DEFAULT.but(
+    profile = PLAIN.but(
         renames_reports=renames, shown_after_s=60, guid_form="quoted", wrong_guid_status=500, post_answer="array"
     )
     reports = [a_report(number, START + timedelta(seconds=number)) for number in range(1_000)]
