@@ -122,6 +122,11 @@ PLACES = (
         "how this site's WATS behaves, as the acceptance run measured it; optional",
         "compare, upload, verify",
     ),
+    (
+        "Variable `vte_wats_learned`",
+        "what the tasks learned of WATS: the form of ids, when it last worked; may be deleted at any time",
+        "compare, upload, verify, which write it, too",
+    ),
     ("section `[vte_wats]` of Airflow's configuration", "when the DAGs run", "Airflow, when it loads the DAG files"),
 )
 

@@ -203,7 +203,7 @@ VW347 = Message(
     "VW347",
     Follows.DEAD,
     "WATS: HTTP 404 for a report, but WATS answers",
-    "WATS refuses this report, mostly because it is too large",
+    "this report is refused, mostly because it is too large",
     "IIS refuses a body over its limit so. Lower max_body_bytes of the connection to that limit, or raise the limit",
 )
 VW349 = Message(

@@ -9,13 +9,21 @@ import uuid
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from upath import UPath
 
+from sandbox.wats.profiles import DESCRIBED, HeaderStart
 from sandbox.wats.wats_faults import Fault, FaultKind
 from sandbox.wats.wats_server import WatsServer
-from vte_wats.config.settings import ExistenceCheck
+from vte_wats.config.settings import ExistenceCheck, Settings
 from vte_wats.domain.errors import FatalError, RejectedError, RetriableError
 from vte_wats.domain.report import NaturalKey, Report
 from vte_wats.intervals.interval import Interval
+from vte_wats.storage.dead_letters import DeadLetters
+from vte_wats.storage.in_flight_keys import InFlightKeys
+from vte_wats.storage.staging import Staging
+from vte_wats.sync.extract import RUNS
+from vte_wats.sync.map_runs import stage_mapped
+from vte_wats.sync.upload import UploadOptions, upload
 from vte_wats.wats.bounded_answers import MOST_ANSWER_BYTES
 from vte_wats.wats.client import WatsSession
 from vte_wats.wats.connection import GuidQuoting, WatsConnection
@@ -26,11 +34,13 @@ from vte_wats.wats.server_memory import ServerMemory
 START = datetime(2026, 3, 2, 6, 0, 0, 123_000, tzinfo=UTC)
 POST = "/api/Report/WSJF"
 QUERY = "/api/Report/Query/Header"
+PLAIN = DESCRIBED.but(header_start=HeaderStart.FRACTION, guid_form="both")
+"""A WATS that takes either form of ids and shows at once what it was sent, to the fraction of a second."""
 
 
 @pytest.fixture
 def wats():
-    with WatsServer() as server:
+    with WatsServer(profile=PLAIN) as server:
         yield server
 
 
@@ -180,6 +190,7 @@ def test_a_404_for_a_report_is_about_that_report_while_wats_answers(wats):
     assert failed.report is reports[7]
     assert isinstance(failed.error, RejectedError)
     assert failed.error.code == "VW347"
+    assert f"The report has {len(reports[7].body):,} bytes, its largest parts: " in str(failed.error)
     assert len(wats.store) == 29
     assert len(posts(wats)) == 30
 
@@ -362,6 +373,63 @@ def test_a_report_in_the_same_second_that_cannot_be_fetched_counts_as_equal(wats
     with opened(wats) as session:
         ((hit,),) = session.find_natural_keys([a_report().natural_key]).values()
     assert hit.is_exact
+
+
+def test_where_wats_cuts_the_fraction_two_runs_within_a_second_are_told_apart():
+    first, second = a_report(), a_report(start_at=START + timedelta(milliseconds=500), report_id=uuid.UUID(int=2))
+    with WatsServer(profile=PLAIN.but(header_start=HeaderStart.WHOLE_SECONDS)) as wats, opened(wats) as session:
+        assert errors_of(session, first) == [None]
+        ((hit,),) = session.find_natural_keys([second.natural_key]).values()
+        assert (hit.guid, hit.is_exact) == (first.report_id, False)
+        ((hit,),) = session.find_natural_keys([first.natural_key]).values()
+        assert (hit.guid, hit.is_exact) == (first.report_id, True)
+
+
+# ----------------------------------------------------------------------------------------------- posted, not shown
+def uploaded(wats, folder, name, reports, **answers):
+    """Upload a slice as its task does, by the server's clock."""
+    settings = Settings(source_timezone="Europe/Oslo", process_map={"*": 100}, **answers)
+    staging, storage = Staging(UPath(folder / name)), UPath(folder)
+    staging.write(RUNS, [])
+    stage_mapped(staging, reports)
+    with (
+        opened(wats, settings.existence_check, attempts=3) as session,
+        InFlightKeys(storage, name, wats.now, session.traits().shown_after_s) as keys,
+    ):
+        counts = upload(
+            staging,
+            session,
+            DeadLetters(storage),
+            settings,
+            UploadOptions(wats.now()),
+            read=len(reports),
+            in_flight=keys,
+            read_again=lambda guids: [report for report in reports if report.report_id in guids],
+        )
+    return {outcome: runs for outcome, runs in counts.items() if runs}
+
+
+@pytest.mark.parametrize("existence_check", ExistenceCheck)
+def test_a_thousand_runs_have_one_receipt_each_although_wats_shows_them_a_minute_later(tmp_path, existence_check):
+    """Each slice reads the end of the one before again, as the guard band does."""
+    renames = existence_check is ExistenceCheck.SOURCE_ID
+    profile = PLAIN.but(
+        renames_reports=renames, shown_after_s=60, guid_form="quoted", wrong_guid_status=500, post_answer="array"
+    )
+    reports = [a_report(number, START + timedelta(seconds=number)) for number in range(1_000)]
+    with WatsServer(profile=profile) as wats:
+        for end in range(200, 1_001, 200):
+            again = min(100, end - 200)
+            part = reports[end - 200 - again : end]
+            counts = uploaded(wats, tmp_path, f"s{end}", part, existence_check=existence_check)
+            assert counts == {"read": 200 + again, "uploaded": 200} | ({"unchanged": again} if again else {})
+            wats.skip(15)
+        assert len(wats.store) == 1_000
+        assert set(wats.store.receive_counts().values()) == {1}
+        wats.skip(600)
+        counts = uploaded(wats, tmp_path, "later", reports, existence_check=existence_check)
+        assert counts == {"read": 1_000, "unchanged": 1_000}
+        assert len(posts(wats)) == 1_000
 
 
 # -------------------------------------------------------------------------------------------------- huge answers

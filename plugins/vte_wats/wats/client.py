@@ -17,6 +17,7 @@ from vte_wats.domain.report import KeyHit, NaturalKey, Report, RequestStats, Ser
 from vte_wats.intervals.interval import Interval
 from vte_wats.messages import VW346, VW392, VW918
 from vte_wats.state.history import edge_of
+from vte_wats.sync.largest_parts import largest_parts
 from vte_wats.wats.connection import WatsConnection
 from vte_wats.wats.insert_result import InsertResult
 from vte_wats.wats.lookup import Lookup
@@ -28,6 +29,7 @@ from vte_wats.wats.server_memory import KnownServer, MemoryStore
 
 _log = logging.getLogger(__name__)
 
+_TOO_LARGE = ("wats: HTTP 404", "wats: HTTP 413")
 _FEWEST_FAILURES = 3  # in a row, before a server counts as down
 
 
@@ -133,7 +135,7 @@ class WatsSession:
             stored_as = await self._sender.retried(lambda: self._post(report), "POST")
         except RejectedError as exc:
             self._failures_in_a_row = 0
-            return Submission(report, exc)
+            return Submission(report, _with_size(exc, report) if exc.signature.startswith(_TOO_LARGE) else exc)
         except RetriableError as exc:
             await self._count_failure(exc)
             return Submission(report, exc, failed_itself=exc.message in FAILED_FOR_REPORT)
@@ -185,3 +187,10 @@ class WatsSession:
     def _start_call(self) -> None:
         self._sender.start_call()
         self._failures_in_a_row = 0
+
+
+def _with_size(exc: RejectedError, report: Report) -> RejectedError:
+    """Add what a person needs to know about a report that is too large."""
+    parts = ", ".join(largest_parts(report.body))
+    detail = f"{exc.detail}. The report has {len(report.body.encode()):,} bytes, its largest parts: {parts}"
+    return RejectedError(exc.message, detail, exc.signature)

@@ -59,7 +59,10 @@ class Lookup:
 
     # ---------------------------------------------------------------------------------------------------- by range
     def _listed(self, wanted: frozenset[UUID], started: Interval) -> dict[UUID, StoredReport]:
-        """List what started in an interval and return the reports that are looked for, as long as it saves requests."""
+        """List what started in an interval and return the reports that are looked for, as long as it saves requests.
+
+        The latest come first: an interval begins early enough for tests that took long.
+        """
         found: dict[UUID, StoredReport] = {}
         for skip in range(0, 2 * max(len(wanted), queries.LISTING), queries.LISTING):
             if not self._server.lists_ranges or len(found) == len(wanted):
@@ -129,35 +132,38 @@ class Lookup:
     async def _first_headers(self, ids: Sequence[UUID]) -> tuple[queries.IdForm, list[Header]]:
         """Fetch the first batch in the first form that WATS understands, and remember that form.
 
-        Whatever status a form gets may be about the form, unless WATS is known to understand it. A server error may
-        pass as well: a form that got one is tried once more before another one is preferred.
+        A server error may pass: a form that got one is tried once more before another one is preferred.
         """
         failures: dict[queries.IdForm, VteWatsError] = {}
         for form in self._server.id_forms:
-            try:
-                headers = await self._in_form(form, ids)
-            except VteWatsError as exc:
-                is_about_form = exc.message in REFUSED_QUERY and not (
-                    isinstance(exc, RetriableError) and self._server.is_understood(form)
-                )
-                if not is_about_form:
-                    raise await self._sender.judge(exc) from exc
-                _log.info("WATS refuses ids written %s: %s", form.quoting, exc)
-                failures[form] = exc
+            headers = await self._in_form(form, ids, failures)
+            if headers is None:
                 continue
             for earlier in [form for form, exc in failures.items() if isinstance(exc, RetriableError)]:
-                try:
-                    form, headers = earlier, await self._in_form(earlier, ids)  # noqa: PLW2901 -- the better form
-                    break
-                except VteWatsError:
-                    continue
+                if (again := await self._in_form(earlier, ids, failures)) is not None:
+                    self._server.understands(earlier)
+                    return earlier, again
             self._server.understands(form)
             return form, headers
         first = next(iter(failures.values()))
-        raise await self._sender.judge(_no_form_works(first) if isinstance(first, RejectedError) else first)
+        raise await self._sender.meaning_of(_no_form_works(first) if isinstance(first, RejectedError) else first)
 
-    async def _in_form(self, form: queries.IdForm, ids: Sequence[UUID]) -> list[Header]:
-        return await self._sender.once(partial(self._header_list, queries.headers_by_id(form, ids[: form.max_ids])))
+    async def _in_form(
+        self, form: queries.IdForm, ids: Sequence[UUID], failures: dict[queries.IdForm, VteWatsError]
+    ) -> list[Header] | None:
+        """Fetch the headers of as many reports as fit, or note the failure when it may be about the form.
+
+        Whatever status a form gets may be so, unless WATS is known to understand it and fails.
+        """
+        try:
+            return await self._sender.once(partial(self._header_list, queries.headers_by_id(form, ids[: form.max_ids])))
+        except VteWatsError as exc:
+            is_outage = isinstance(exc, RetriableError) and self._server.is_understood(form)
+            if is_outage or exc.message not in REFUSED_QUERY:
+                await self._sender.fail(exc)
+            _log.info("WATS refuses ids written %s: %s", form.quoting, exc)
+            failures[form] = exc
+            return None
 
     # -------------------------------------------------------------------------------------------- by natural key
     def natural_keys(self, keys: Sequence[NaturalKey], own: Collection[UUID]) -> dict[NaturalKey, tuple[KeyHit, ...]]:

@@ -60,9 +60,9 @@ def headers_by_id(form: IdForm, ids: Sequence[UUID]) -> Query:
 
 
 def headers_by_range(started: Interval) -> Query:
-    """Ask for the headers of all reports that start in an interval, in their order."""
+    """Ask for the headers of all reports that start in an interval, latest first."""
     condition = f"start ge {_utc_text(started.from_at)} and start lt {_utc_text(started.to_at)}"
-    return {"$filter": condition, "$expand": "miscInfo", "$orderby": "start", "$top": str(LISTING)}
+    return {"$filter": condition, "$expand": "miscInfo", "$orderby": "start desc", "$top": str(LISTING)}
 
 
 def by_source_id(source_id: str) -> Query:

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
-from typing import Any, Self, TypeVar
+from typing import Any, NoReturn, Self, TypeVar
 
 from pywats.core.client import Response
 from pywats.core.routes import Routes
@@ -120,7 +120,14 @@ class Sender:
         self._server.worked(method)
         return answer
 
-    async def judge(self, exc: VteWatsError, method: str = "GET") -> VteWatsError:
+    async def fail(self, exc: VteWatsError, method: str = "GET") -> NoReturn:
+        """Raise what a failed request means."""
+        judged = await self.meaning_of(exc, method)
+        if judged is exc:
+            raise exc
+        raise judged from exc
+
+    async def meaning_of(self, exc: VteWatsError, method: str = "GET") -> VteWatsError:
         """Return what a failed request means after all that is known of this WATS.
 
         A page in front of WATS, or WATS itself while it is serviced, answers with any status. At first contact such a
@@ -128,13 +135,15 @@ class Sender:
         it is about the report when WATS answers everything else.
         """
         if isinstance(exc, FatalError) and exc.message in ELSEWHERE:
+            what, _, _ = exc.detail.partition("; ")
             if method == "POST":
                 if not await self.is_answering():
                     method = "GET"
                 elif exc.message is WRONG_PATH.message:
-                    return RejectedError(VW347, f"{exc.detail}, but WATS answers: {VW347.advice}", "wats: HTTP 404")
+                    detail = f"{what}, but WATS answers everything else: {VW347.meaning}. {VW347.advice}"
+                    return RejectedError(VW347, detail, "wats: HTTP 404")
             if self._server.worked_lately(method):
-                return RetriableError(VW342, f"{exc.detail}; {VW342.meaning}, {VW342.advice}")
+                return RetriableError(VW342, f"{what}; {VW342.meaning}: {VW342.advice}")
         if isinstance(exc, FatalError):
             self.stop(exc)
         return exc
@@ -170,7 +179,7 @@ class Sender:
         except FatalError as exc:
             if exc is self._stopped_by:
                 raise
-            raise await self.judge(exc, method) from exc
+            await self.fail(exc, method)
 
     def _should_retry(self, state: RetryCallState) -> bool:
         return isinstance(_failure(state), RetriableError) and self._stopped_by is None

@@ -22,9 +22,11 @@ from vte_wats.orchestration.variables import (
     LAST_FAILURE,
     MISSED_DEADLINE,
     MONITOR_STATE,
+    SERVER_MEMORY,
     STATE,
     WATS_PROFILE,
     BudgetVariable,
+    LearnedVariable,
     Variables,
 )
 from vte_wats.state.coverage import State
@@ -32,6 +34,7 @@ from vte_wats.state.history import History
 from vte_wats.wats.connection import GuidQuoting
 from vte_wats.wats.profile import WatsProfile
 from vte_wats.wats.rate_limiter import BudgetUsage
+from vte_wats.wats.server_memory import ServerMemory
 
 NOW_AT = datetime(2026, 6, 1, tzinfo=UTC)
 
@@ -107,6 +110,11 @@ CASES = [
         WATS_PROFILE,
         WatsProfile(measured_at=NOW_AT, renames=False, visibility_delay_s=2.5, id_form=GuidQuoting.BARE),
         "vte_wats_profile",
+    ),
+    (
+        SERVER_MEMORY,
+        ServerMemory(url="https://wats.example", id_form=GuidQuoting.QUOTED, worked_at_s={"GET": 1_790_000_000.5}),
+        "vte_wats_learned",
     ),
 ]
 EACH = pytest.mark.parametrize(("variable", "value", "name"), CASES, ids=[name for _, _, name in CASES])
@@ -192,6 +200,15 @@ def test_a_damaged_variable_is_for_a_person_to_delete(variables):
     variables.texts["vte_wats_budget"] = '{"answered": "many"}'
     with pytest.raises(FatalError, match=r"vte_wats_budget is damaged.*Delete it a minute after"):
         BudgetVariable(Site()).load()
+
+
+@pytest.mark.usefixtures("variables")
+def test_what_one_session_learned_of_wats_the_next_one_knows():
+    assert LearnedVariable(Site("oslo")).load() == ServerMemory()
+    learned = ServerMemory(url="https://wats.example", range_listing=False)
+    LearnedVariable(Site("oslo")).save(learned)
+    assert LearnedVariable(Site("oslo")).load() == learned
+    assert LearnedVariable(Site()).load() == ServerMemory()
 
 
 class TestUnderAnotherKey:
