@@ -12,6 +12,7 @@ import pytest
 from playwright.sync_api import Browser, Locator
 
 from sandbox.wats.example import example_report
+from sandbox.wats.profiles import DESCRIBED
 from sandbox.wats.wats_server import WatsServer
 from tests.documented_run import documented_run, documented_settings
 from vte_wats.mapping.report_builder import map_run
@@ -25,7 +26,7 @@ def test_step_names_are_readable_beside_a_long_value(browser: Browser, width: in
     value = {"compOp": "LOG", "status": "P", "value": "0123456789" * 10}
     steps = report["root"]["steps"]
     steps.append({"stepType": "ET_SVT", "name": "Programmer log", "status": "P", "stringMeas": [value]})
-    with WatsServer() as wats:
+    with WatsServer(profile=DESCRIBED) as wats:
         sent = httpx.post(f"{wats.url}/api/Report/WSJF", json=report, headers={"Authorization": f"Basic {wats.token}"})
         assert sent.status_code == 200
         page = browser.new_page(viewport={"width": width, "height": 900})
@@ -62,7 +63,7 @@ def test_long_names_of_deeply_nested_steps_are_readable(browser: Browser, width:
     report = example_report(steps=1)
     step = report["root"]["steps"][0] | {"name": name.strip(), "id": 99, "reportText": "r" * 200}
     report["root"]["steps"].append(nested(9, step))
-    with WatsServer() as wats:
+    with WatsServer(profile=DESCRIBED) as wats:
         sent = httpx.post(f"{wats.url}/api/Report/WSJF", json=report, headers={"Authorization": f"Basic {wats.token}"})
         assert sent.status_code == 200
         page = browser.new_page(viewport={"width": width, "height": 900})
@@ -83,7 +84,7 @@ def test_long_names_of_deeply_nested_steps_are_readable(browser: Browser, width:
 
 def test_the_report_of_the_documented_run_shows_what_its_page_says(browser: Browser):
     body = map_run(documented_run(), documented_settings()).body
-    with WatsServer() as wats:
+    with WatsServer(profile=DESCRIBED) as wats:
         headers = {"Authorization": f"Basic {wats.token}", "Content-Type": "application/json"}
         sent = httpx.post(f"{wats.url}/api/Report/WSJF", content=body, headers=headers)
         assert sent.status_code == 200

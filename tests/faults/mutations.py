@@ -98,9 +98,35 @@ MUTATIONS = (
         "unit/mapping/test_report_builder.py::test_a_run_with_an_unlisted_result_code_is_held",
     ),
     _core(
+        "a measurement says Error", "WATS refuses the report", "mapping/verdicts.py",
+        "return _MEASUREMENT_STATUS.get(status, status)", "return status",
+        "unit/mapping/test_steps.py::"
+        "test_a_listed_code_decides_the_step_and_its_measurement_says_passed_failed_or_skipped",
+    ),
+    _core(
+        "no cause marked", "nobody sees which step failed the unit", "mapping/step_tree.py",
+        "step.caused_uut_failure = True", "step.caused_uut_failure = None",
+        "unit/mapping/test_report_builder.py::test_the_step_that_failed_the_unit_is_marked_and_named_by_its_id",
+    ),
+    _core(
+        "a number takes another step's name", "two steps are counted as one", "mapping/step_names.py",
+        "free in taken or (free != name and free in own)", "free in taken",
+        "unit/mapping/test_steps.py::test_a_number_never_makes_a_name_that_another_step_has_by_itself",
+    ),
+    _core(
+        "short numbers whatever the limits", "a failed value looks like a passed one", "mapping/numbers.py",
+        "return written if before == after else row", "return written",
+        "unit/mapping/test_steps.py::test_a_number_is_exact_where_the_short_one_would_be_on_another_side_of_a_limit",
+    ),
+    _core(
+        "operators' names leave VTE", "personal data is where a site does not want it", "vte/reader.py",
+        "operator=self._operators.kept(row.operator)", "operator=row.operator",
+        "integration/test_vte_source.py::test_an_operators_name_leaves_the_reader_only_as_the_site_wants",
+    ),
+    _core(
         "strict limits", "a value on its limit fails", "mapping/limits.py",
         "value >= self.low", "value > self.low",
-        "unit/mapping/test_steps.py::test_without_a_code_a_number_is_judged_by_its_limits_and_never_passed_without_one",
+        "unit/mapping/test_steps.py::test_without_a_code_a_number_is_judged_by_its_limits",
     ),
     _core(
         "watermark past a gap", "a failed interval is never looked at again", "state/coverage.py",

@@ -13,6 +13,8 @@ import pytest
 from sandbox.environment import SandboxEnvironment
 from sandbox.wats.profiles import PROFILES, ProfileName
 from tests.faults.content import Tables, refusal
+from tests.unit.mapping_builders import a_number, a_run, a_text
+from tests.unit.same_bytes import runs, variants
 from vte_wats.config.settings import parse_settings
 from vte_wats.domain.errors import RejectedError
 from vte_wats.mapping.report_builder import map_run
@@ -31,14 +33,18 @@ def strict_site() -> Iterator[SandboxEnvironment]:
         yield site
 
 
+def client_of(site: SandboxEnvironment) -> httpx.Client:
+    headers = {"Authorization": f"Basic {site.wats.token}", "Content-Type": "application/json"}
+    return httpx.Client(base_url=site.wats.url, headers=headers)
+
+
 @pytest.mark.parametrize("nesting", ["flat", "test_number"])
 def test_every_oddity_is_taken_by_the_strictest_wats(strict_site, nesting):
     answers = strict_site.floor.settings(step_nesting=nesting)
     settings = parse_settings(json.dumps(answers))
     tables = Tables(strict_site.db.query)
-    headers = {"Authorization": f"Basic {strict_site.wats.token}"}
     refused, taken = [], 0
-    with VteSource(settings) as source, httpx.Client(base_url=strict_site.wats.url, headers=headers) as wats:
+    with VteSource(settings) as source, client_of(strict_site) as wats:
         for run in source.runs_by_guid([UUID(guid) for guid in tables.runs]):
             guid = str(run.index_guid)
             try:
@@ -46,9 +52,28 @@ def test_every_oddity_is_taken_by_the_strictest_wats(strict_site, nesting):
             except RejectedError:
                 assert refusal(tables.runs[guid], tables.steps[guid], processes=answers["process_map"]) is not None
                 continue
-            answer = wats.post("/api/Report/WSJF", content=body, headers={"Content-Type": "application/json"})
+            answer = wats.post("/api/Report/WSJF", content=body)
             taken += answer.is_success
             if not answer.is_success:
                 refused.append((guid, answer.status_code, answer.text[:300]))
     assert refused == []
     assert taken > 60
+
+
+def test_whatever_a_run_holds_its_report_is_taken_by_the_strictest_wats(strict_site):
+    by_default, _, nested = variants()
+    long_units = tuple(make(units="V" * 30, step_number=n) for n, make in enumerate((a_number, a_text)))
+    refused, taken = [], 0
+    with client_of(strict_site) as wats:
+        for run in (*runs(), a_run(steps=long_units)):
+            for settings in (by_default, nested):
+                try:
+                    body = map_run(run, settings).body
+                except RejectedError:
+                    continue
+                answer = wats.post("/api/Report/WSJF", content=body)
+                taken += answer.is_success
+                if not answer.is_success:
+                    refused.append((str(run.index_guid), answer.status_code, answer.text[:300]))
+    assert refused == []
+    assert taken > 100

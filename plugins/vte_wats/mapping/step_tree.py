@@ -69,4 +69,5 @@ def _above(test_number: str | None) -> Sequence[str]:
 def _number_equal_names(siblings: Sequence[StepType]) -> None:
     names = [step.name for step in siblings]
     for step, name in zip(siblings, numbered(names), strict=True):
-        step.name = name
+        if name != step.name:
+            step.name = name

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple, TypeVar
 
 from pywats.domains.report.report_models import Attachment
@@ -44,6 +44,7 @@ UNIT_LIMIT = 20
 """Characters WATS keeps of a unit."""
 
 _FILE_SUFFIX = " (file)"
+_SKIPPED = StepStatus.Skipped  # looked up once: a member of an enumeration costs as much as a call
 
 NumberT = TypeVar("NumberT", bound=NumericMeasurement)
 StringT = TypeVar("StringT", bound=StringMeasurement)
@@ -66,31 +67,30 @@ def map_steps(rows: Sequence[VteStepResult], settings: Settings, run_remarks: Re
     numbers: set[int] = set()
     for together in rows_together(as_written(rows, settings)):
         first = together[0]
-        step = _mapped(together, settings, run_remarks)
-        if first.step_number is not None and first.step_number not in numbers:
-            numbers.add(first.step_number)
-            step.id = first.step_number
-        steps += (MappedStep(part, first.test_number) for part in _with_kept_file(step))
+        step_id = first.step_number if first.step_number not in numbers else None
+        if step_id is not None:
+            numbers.add(step_id)
+        step = _mapped(together, step_id, settings, run_remarks)
+        steps.append(MappedStep(step, first.test_number))
+        if step.attachment is not None and step.status == StepStatus.Skipped:
+            steps.append(MappedStep(_step_with_file_of(step), first.test_number))
     return steps
 
 
-def _mapped(together: Sequence[VteStepResult], settings: Settings, run_remarks: Remarks) -> StepType:
+def _mapped(
+    together: Sequence[VteStepResult], step_id: int | None, settings: Settings, run_remarks: Remarks
+) -> StepType:
     if len(together) == 1:
-        return _single(together[0], settings, run_remarks)
+        return _single(together[0], step_id, settings, run_remarks)
     if together[0].kind is StepKind.NUMERIC:
-        return _several_numbers(together, settings)
-    return _several_strings(together, settings)
+        return _several_numbers(together, step_id, settings)
+    return _several_strings(together, step_id, settings)
 
 
-def _with_kept_file(step: StepType) -> Iterator[StepType]:
-    """Yield the step; WATS drops the file of one that is skipped, so that gets a step of its own behind it."""
-    file = step.attachment
-    if file is None or step.status != StepStatus.Skipped:
-        yield step
-        return
-    step.attachment = None
-    yield step
-    yield ActionStep(
+def _step_with_file_of(step: StepType) -> StepType:
+    """Move the file of a skipped step, which WATS drops, to a step of its own."""
+    file, step.attachment = step.attachment, None
+    return ActionStep(
         name=shortened(step.name, TEXT_LIMIT - len(_FILE_SUFFIX)) + _FILE_SUFFIX,
         status=StepStatus.Done,
         report_text=f"The file of {step.name}, which was skipped.",
@@ -98,21 +98,21 @@ def _with_kept_file(step: StepType) -> Iterator[StepType]:
     )
 
 
-def _single(row: VteStepResult, settings: Settings, run_remarks: Remarks) -> StepType:
+def _single(row: VteStepResult, step_id: int | None, settings: Settings, run_remarks: Remarks) -> StepType:
     value = value_of(row)
     if value is None or isinstance(value, bytes):
-        return _unmeasured(row, value, settings, run_remarks)
+        return _unmeasured(row, value, step_id, settings, run_remarks)
     name, remarks = name_and_remarks(row)
     if isinstance(value, float):
         status, number = _number(NumericMeasurement, row, value, settings, remarks)
         text, file = keep_long_text(str(remarks), file_name(row, "txt"))
-        return NumericStep(name=name, status=status, measurement=number, report_text=text, attachment=file)
+        return NumericStep(id=step_id, name=name, status=status, measurement=number, report_text=text, attachment=file)
     status, string = _string(StringMeasurement, row, value, settings, remarks)
     text, file = keep_long_text(str(remarks), file_name(row, "txt"))
-    return StringValueStep(name=name, status=status, measurement=string, report_text=text, attachment=file)
+    return StringValueStep(id=step_id, name=name, status=status, measurement=string, report_text=text, attachment=file)
 
 
-def _several_numbers(rows: Sequence[VteStepResult], settings: Settings) -> MultiNumericStep:
+def _several_numbers(rows: Sequence[VteStepResult], step_id: int | None, settings: Settings) -> MultiNumericStep:
     parts = with_unique_names(rows)
     numbers = [
         _number(MultiNumericMeasurement, row, value, settings, remarks, name=name)
@@ -121,6 +121,7 @@ def _several_numbers(rows: Sequence[VteStepResult], settings: Settings) -> Multi
     ]
     text, file = keep_long_text(joined_remarks(parts), file_name(rows[0], "txt"))
     return MultiNumericStep(
+        id=step_id,
         name=shared_name(rows),
         status=worst(status for status, _ in numbers),
         measurements=[number for _, number in numbers],
@@ -129,7 +130,7 @@ def _several_numbers(rows: Sequence[VteStepResult], settings: Settings) -> Multi
     )
 
 
-def _several_strings(rows: Sequence[VteStepResult], settings: Settings) -> MultiStringStep:
+def _several_strings(rows: Sequence[VteStepResult], step_id: int | None, settings: Settings) -> MultiStringStep:
     parts = with_unique_names(rows)
     strings = [
         _string(MultiStringMeasurement, row, value, settings, remarks, name=name)
@@ -138,6 +139,7 @@ def _several_strings(rows: Sequence[VteStepResult], settings: Settings) -> Multi
     ]
     text, file = keep_long_text(joined_remarks(parts), file_name(rows[0], "txt"))
     return MultiStringStep(
+        id=step_id,
         name=shared_name(rows),
         status=worst(status for status, _ in strings),
         measurements=[string for _, string in strings],
@@ -146,11 +148,13 @@ def _several_strings(rows: Sequence[VteStepResult], settings: Settings) -> Multi
     )
 
 
-def _unmeasured(row: VteStepResult, value: bytes | None, settings: Settings, run_remarks: Remarks) -> ActionStep:
+def _unmeasured(
+    row: VteStepResult, value: bytes | None, step_id: int | None, settings: Settings, run_remarks: Remarks
+) -> ActionStep:
     """Return a step for a row that holds no measurement: a file, or nothing at all; never an invented value."""
     name, remarks = name_and_remarks(row)
     limits = limits_of(row, settings)
-    status = step_verdict(row, StepStatus.Done, settings)
+    status = step_verdict(row, settings) or StepStatus.Done
     file: Attachment | None = None
     if isinstance(value, bytes) and value:
         content_type, extension = file_type(value)
@@ -169,7 +173,7 @@ def _unmeasured(row: VteStepResult, value: bytes | None, settings: Settings, run
     text, whole_text = keep_long_text(str(remarks), file_name(row, "txt"))
     if file is not None and whole_text is not None:
         run_remarks.add(f"{whole_text.name}: {remarks}")
-    return ActionStep(name=name, status=status, report_text=text, attachment=file or whole_text)
+    return ActionStep(id=step_id, name=name, status=status, report_text=text, attachment=file or whole_text)
 
 
 def _number(
@@ -184,10 +188,10 @@ def _number(
     """Return the status of a step with this number alone, and the measurement."""
     limits = limits_of(row, settings)
     comparison, low_limit, high_limit = written_limits(limits)
-    status = step_verdict(row, judged(value, limits, settings), settings)
+    status = step_verdict(row, settings) or judged(value, limits, settings)
     if sentinel := scpi_sentinel(value):
         remarks.add(f"{value!r} is what an instrument answers for: {sentinel.value}.")
-    if status is StepStatus.Skipped:
+    if status is _SKIPPED:
         remarks.add(f"Value: {value!r} {printable(row.units)}".rstrip())
         remarks.add(f"Limits: {limits}" if limits else "")
     number = kind(
@@ -212,10 +216,10 @@ def _string(
     name: str | None = None,
 ) -> tuple[StepStatus, StringT]:
     """Return the status of a step with this text alone, and the measurement."""
-    status = step_verdict(row, logged(settings), settings)
+    status = step_verdict(row, settings) or logged(settings)
     if units := printable(row.units):
         remarks.add(f"Units: {units}")
     written = remarks.fit("value", value)
-    if status is StepStatus.Skipped and written == printable(value):  # a longer one stands there in full already
+    if status is _SKIPPED and written == printable(value):  # a longer one stands there in full already
         remarks.add(f"Value: {written}")
     return status, kind(name=name, value=written, comp_op=CompOp.LOG, status=measurement_status(status))

@@ -27,6 +27,11 @@ _STEP_STATUS = {
     StepResult.TERMINATED: StepStatus.Terminated,
     StepResult.SKIPPED: StepStatus.Skipped,
 }
+_MEASUREMENT_STATUS = {
+    StepStatus.Error: StepStatus.Failed,
+    StepStatus.Terminated: StepStatus.Failed,
+    StepStatus.Done: StepStatus.Passed,
+}
 _WORST_FIRST = (
     StepStatus.Error,
     StepStatus.Terminated,
@@ -52,14 +57,14 @@ def run_verdict(run: VteTestRun, settings: Settings) -> ReportStatus:
     return _REPORT_STATUS[result]
 
 
-def step_verdict(step: VteStepResult, without_code: StepStatus, settings: Settings) -> StepStatus:
-    """Return the status of a step by its own result code, or ``without_code`` where the code is NULL.
+def step_verdict(step: VteStepResult, settings: Settings) -> StepStatus | None:
+    """Return the status of a step by its own result code, ``None`` where the code is NULL.
 
     Raises :class:`HeldError` when the code is not listed.
     """
     code = step.result_code
     if code is None:
-        return without_code
+        return None
     result = settings.step_result_codes.get(code)
     if result is None:
         raise HeldError(
@@ -86,9 +91,7 @@ def logged(settings: Settings) -> StepStatus:
 
 def measurement_status(status: StepStatus) -> StepStatus:
     """Return what a measurement of a step can say: WATS knows passed, failed and skipped ones only."""
-    if status in (StepStatus.Error, StepStatus.Terminated):
-        return StepStatus.Failed
-    return StepStatus.Passed if status is StepStatus.Done else status
+    return _MEASUREMENT_STATUS.get(status, status)
 
 
 def failing_status(result: ReportStatus) -> tuple[StepStatus, ...]:
