@@ -322,9 +322,15 @@ async function redrive(signature) {
 
 // Connections, backfill, runs -----------------------------------------------------------------------------------------
 
-function drawConnections({ checked_at, vte, wats }) {
+function drawConnections({ checked_at, vte, wats }, profile) {
   $("checked").textContent = checked_at ? `checked ${when(checked_at)}` : "";
-  draw("connections", { vte, wats }, () => [connectionLine("VTE", vte, "SQL Server "), connectionLine("WATS", wats, "")]);
+  draw("connections", { vte, wats, profile }, () => [connectionLine("VTE", vte, "SQL Server "), connectionLine("WATS", wats, ""), profileLine(profile)]);
+}
+
+function profileLine(profile) {
+  const text = profile ? `version ${profile.wats_version ?? "unknown"}, ${count(profile.known, "behaviour")} known` : "not measured: nothing is assumed of WATS";
+  return el("div", { class: "line" }, el("strong", {}, "Profile"), el("span", { class: "details" }, text),
+    profile?.measured_at ? el("span", { class: "quiet" }, `measured ${when(profile.measured_at)}`) : "");
 }
 
 function connectionLine(name, check, product) {
@@ -418,7 +424,7 @@ async function refreshStatus() {
   drawAssessment(status);
   drawTiles(status);
   drawCoverage(status.coverage);
-  drawConnections(status.connectivity);
+  drawConnections(status.connectivity, status.wats_profile);
   drawBackfill(status.backfill);
   drawComparisons(status.comparisons);
   drawRecent(status.recent);
