@@ -786,7 +786,9 @@ A dead letter is removed when its run reaches WATS.
 ## Alerts
 
 {_codes("VW6")}
-## Warnings
+## Status page
+
+{_codes("VW8")}## Warnings
 
 The task continues.
 

@@ -19,6 +19,7 @@ from vte_wats.state.history import History
 
 _INTERVAL_S = 300  # until the first scheduled interval is known
 _MAX_IDLE = timedelta(hours=1)  # without anything settled: something is wrong whatever the interval
+_MAX_CHECK_AGE = timedelta(hours=1)  # what the monitor remembers of longer ago is not of now
 _LATE_INTERVALS = 3
 _GRACE_S = 300
 
@@ -43,11 +44,15 @@ class Assessment(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What is stored of one site. ``open_conditions`` are the summaries of the conditions that the monitor has open."""
+    """What is stored of one site.
+
+    ``open_conditions`` are the summaries of the conditions that the monitor has open, ``checked_at`` is its last check.
+    """
 
     state: State | None
     history: History
     open_conditions: tuple[str, ...] = ()
+    checked_at: datetime | None = None
 
 
 def assess(stored: Stored, now_at: datetime, *, is_paused: bool = False, is_running: bool = False) -> Assessment:
@@ -69,6 +74,8 @@ def _findings(state: State, stored: Stored, now_at: datetime) -> Iterator[tuple[
     idle = now_at - history.settled_at if history.settled_at else history.behind(state, now_at)
     if idle > max(_MAX_IDLE, timedelta(seconds=_LATE_INTERVALS * interval_s)):
         yield HealthStatus.STOPPED, f"No sync has succeeded for {duration(idle)}."
+    if stored.checked_at is not None and now_at - stored.checked_at > _MAX_CHECK_AGE:
+        yield HealthStatus.DEGRADED, f"The monitor has not checked anything for {duration(now_at - stored.checked_at)}."
     for first in stored.open_conditions:
         others = len(stored.open_conditions) - 1
         yield (

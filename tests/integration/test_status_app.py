@@ -348,6 +348,15 @@ def test_open_conditions_are_shown_with_what_to_do(ask):
     assert ask("health", None).status_code == 200
 
 
+def test_no_figure_that_the_monitor_remembers_stands_beside_one_of_now(ask):
+    keep()
+    lag = Condition(opened_at=ago(40), summary="lastSync is 40 minutes behind; 3 runs are waiting in VTE")
+    Variable.set("vte_wats_alerts", MonitorState(checked_at=ago(1), conditions={"lag": lag}).model_dump_json())
+    status = ask("api/status").json()
+    texts = [status["assessment"]["reason"], *(condition["summary"] for condition in status["conditions"])]
+    assert texts == ["The sync is paused in Airflow.", "lastSync is further behind than its limit"]
+
+
 def test_the_profile_of_wats_is_shown_with_its_date_and_a_damaged_one_is_reported(ask):
     keep()
     assert SiteStatus.model_validate(ask("api/status").json()).wats_profile is None

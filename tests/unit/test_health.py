@@ -91,6 +91,14 @@ def test_a_site_has_a_status_with_the_reason(given, status, reason):
     assert found.reason.startswith(reason)
 
 
+def test_a_monitor_that_does_not_check_is_worse_than_what_it_remembers():
+    old = Stored(a_state(), a_history(), ("disk is full",), checked_at=ago(61))
+    assert assess(old, NOW_AT).reason == "The monitor has not checked anything for 1 hour and 1 minute."
+    assert assess(old, NOW_AT).status is HealthStatus.DEGRADED
+    assert assess(Stored(a_state(), a_history(), checked_at=ago(59)), NOW_AT).status is HealthStatus.OK
+    assert health([old], NOW_AT).status is ProbeStatus.DEGRADED
+
+
 def test_a_paused_sync_is_stopped_whatever_is_stored():
     assert assess(stored(), NOW_AT, is_paused=True).status is HealthStatus.STOPPED
 

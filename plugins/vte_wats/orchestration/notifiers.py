@@ -100,8 +100,8 @@ class TargetNotifier(AppriseNotifier):
             raise ValueError(f"a target of connection {self.apprise_conn_id} refused the message or cannot be reached")
 
     def _is_sent(self, target: apprise.NotifyBase) -> bool:
-        schemes = (target.secure_protocol, target.protocol)
-        kind = next(scheme if isinstance(scheme, str) else scheme[0] for scheme in schemes if scheme)
+        schemes: Any = target.secure_protocol or target.protocol or ""  # some targets have several
+        kind = schemes if isinstance(schemes, str) else schemes[0]
         one = apprise.Apprise()
         one.add(target)
         return bool(

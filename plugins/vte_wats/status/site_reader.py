@@ -17,7 +17,7 @@ from airflow.models.xcom import XComModel
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from vte_wats.alerting.monitor_state import MonitorState
+from vte_wats.alerting.monitor_state import Condition, Kind, MonitorState
 from vte_wats.backfill.progress import Progress
 from vte_wats.config.sites import Site
 from vte_wats.domain.errors import FatalError
@@ -42,6 +42,10 @@ COMPARISONS = 5
 _MOST_UNFINISHED = 5_000  # fourteen days of five-minute intervals are 4,032
 
 _T = TypeVar("_T")
+_WITHOUT_FIGURES: Mapping[str, str] = {
+    Kind.LAG: "lastSync is further behind than its limit",
+    Kind.NO_PROGRESS: "no sync makes progress, and runs wait in VTE",
+}
 _SHOWN_VARIABLES = (STATE, HISTORY, MONITOR_STATE, BUDGET_USAGE, BACKFILL, WATS_PROFILE)
 
 
@@ -129,8 +133,15 @@ def _texts(session: Session, sites: Iterable[Site]) -> dict[str, str | None]:
 def _stored(site: Site, texts: Mapping[str, str | None], problems: list[str]) -> Stored:
     history = _parsed(HISTORY, site, texts, problems)
     monitor_state = _parsed(MONITOR_STATE, site, texts, []) or MonitorState()
-    summaries = tuple(condition.summary for _, condition in monitor_state.open_conditions())
-    return Stored(_parsed(STATE, site, texts, problems), history or History(), summaries)
+    summaries = tuple(of_now(key, condition) for key, condition in monitor_state.open_conditions())
+    return Stored(
+        _parsed(STATE, site, texts, problems), history or History(), summaries, checked_at=monitor_state.checked_at
+    )
+
+
+def of_now(key: str, condition: Condition) -> str:
+    """Return what is wrong without the figures of an earlier check, where the page has those of now beside it."""
+    return _WITHOUT_FIGURES.get(key, condition.summary)
 
 
 def _parsed(

@@ -29,7 +29,7 @@ from vte_wats.status.api_models import (
     Uploads,
 )
 from vte_wats.status.charts import Unfinished, coverage_chart
-from vte_wats.status.site_reader import KINDS, DagRunSnapshot, SiteSnapshot
+from vte_wats.status.site_reader import KINDS, DagRunSnapshot, SiteSnapshot, of_now
 from vte_wats.wats.profile import WatsProfile
 from vte_wats.wats.rate_limiter import BudgetUsage
 
@@ -96,8 +96,13 @@ def for_user(found: SiteStatus, *, may_redrive: bool, may_read_logs: bool) -> Si
 
 
 def _open_condition(key: str, condition: Condition) -> OpenCondition:
-    texts = {name: redact(getattr(condition, name)) for name in ("summary", "reason", "advice")}
-    return OpenCondition(key=redact(key), opened_at=condition.opened_at, **texts)
+    return OpenCondition(
+        key=redact(key),
+        summary=redact(of_now(key, condition)),
+        reason=redact(condition.reason),
+        advice=redact(condition.advice),
+        opened_at=condition.opened_at,
+    )
 
 
 def _redacted(check: ServerCheck | None) -> ServerCheck | None:
