@@ -23,7 +23,7 @@ from sqlglot import exp
 from vte_wats.alerting.monitor_state import Condition, MonitorState, ServerCheck, Waiting
 from vte_wats.config.alert_settings import AlertSettings, QuietHours
 from vte_wats.config.dag_options import OPTIONS
-from vte_wats.config.settings import PartRevision, Settings, TableOverride
+from vte_wats.config.settings import PartRevision, Settings, TableOverride, TextRule
 from vte_wats.config.sites import Site
 from vte_wats.messages import (
     MESSAGES,
@@ -60,9 +60,17 @@ EXAMPLES: dict[str, Any] = {
     "ambiguous_time": "earlier",
     "result_codes": {"1": "Passed", "0": "Failed", "9": "Terminated"},
     "step_result_codes": {"1": "Passed", "0": "Failed", "7": "Skipped"},
+    "logged_values": "Done",
+    "equal_step_names": "number",
+    "step_nesting": "test_number",
+    "numbers": "exact",
     "no_limit_values": [9.9e37, -9.9e37],
     "part_number": "product_name",
     "part_revision": {"source": "testplan_variant", "constant": "A"},
+    "text_rules": [{"source": "info1", "pattern": "Lot {batch}, socket {socket}"}],
+    "error_messages": {"0": None, "17": "Fixture open"},
+    "operator": "pseudonym",
+    "default_operator": "unknown",
     "station": "hostname",
     "purpose": "Production",
     "default_location": "Hall 3",
@@ -79,6 +87,8 @@ EXAMPLES: dict[str, Any] = {
     "existence_check": "uuid",
     "rejection_limit": 20,
     "storage_path": "s3://aws_default@bucket/vte_wats",
+    "dead_letter_retention_days": 365,
+    "staging_retention_days": 14,
     "alerts": {
         "recipients": ["floor-it@factory.example"],
         "apprise_connection": "apprise_default",
@@ -89,6 +99,7 @@ EXAMPLES: dict[str, Any] = {
 
 NESTED: dict[str, type[BaseModel]] = {
     "part_revision": PartRevision,
+    "text_rules.<rule>": TextRule,
     "column_overrides.<table>": TableOverride,
     "alerts": AlertSettings,
     "alerts.quiet_hours": QuietHours,
@@ -560,7 +571,8 @@ def _kind(field: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
         inside = "properties" not in field and _kind(field["additionalProperties"], definitions)
         return f"object: name → {inside}" if inside else "object, see below"
     if field["type"] == "array":
-        return f"list of {_kind(field['items'], definitions)}s"
+        noun, comma, rest = _kind(field["items"], definitions).partition(",")
+        return f"list of {noun}s{comma}{rest}"
     return _SIMPLE[field["type"]] + _range(field)
 
 
@@ -597,6 +609,8 @@ def _required(model: type[BaseModel]) -> list[str]:
 def _example_of(name: str) -> Mapping[str, Any]:
     setting, _, entry = name.partition(".")
     example = EXAMPLES[setting]
+    if isinstance(example, list):
+        return dict(example[0])
     if not entry:
         return dict(example)
     return dict(example[entry] if entry in example else next(iter(example.values())))

@@ -332,7 +332,7 @@ VW502 = Message(
     Follows.STOPS,
     "N of M slices failed",
     "the logs of their tasks say why",
-    "fix the cause, then clear the failed tasks",
+    "fix the cause; later syncs then transfer the time, clearing the failed tasks does so at once",
 )
 VW503 = Message(
     "VW503",
@@ -418,6 +418,13 @@ VW516 = Message(
     "it does not hold a valid state",
     "restore it, or start again as the message says",
 )
+VW520 = Message(
+    "VW520",
+    Follows.AGAIN,
+    "other tasks write the state all the time",
+    "its pool has several slots, or another Airflow syncs the same site",
+    "give the pool one slot; let one Airflow sync a site",
+)
 VW521 = Message(
     "VW521",
     Follows.STOPS,
@@ -431,6 +438,20 @@ VW522 = Message(
     "N field(s) of the form are wrong",
     "nothing was started",
     "correct each named field and trigger again",
+)
+VW523 = Message(
+    "VW523",
+    Follows.WARNS,
+    "time is not covered yet, a later sync tries it again",
+    "the slices of an older gap failed beside a live interval",
+    "nothing; when it stays, the status page says why",
+)
+VW524 = Message(
+    "VW524",
+    Follows.WARNS,
+    "another task wrote the state at the same time",
+    "both writers are kept",
+    "nothing, unless it continues: then as VW520",
 )
 VW531 = Message(
     "VW531",

@@ -14,12 +14,13 @@ import pytest
 from airflow._shared.module_loading import import_string
 from airflow.dag_processing.dagbag import DagBag
 from airflow.models.dagrun import DagRun
-from airflow.sdk import CronDataIntervalTimetable
 from airflow.serialization.decoders import decode_deadline_alert
 from airflow.serialization.encoders import encode_deadline_alert
+from airflow.serialization.serialized_objects import DagSerialization
 from airflow.utils.session import create_session
 
 from vte_wats.orchestration.retry import SyncRetryPolicy
+from vte_wats.orchestration.timetable import SyncTimetable
 
 
 def run_python(work: str, **env: str) -> str:
@@ -70,7 +71,9 @@ def test_every_named_site_has_dags_pools_and_connections_of_its_own(repository):
 
 def test_the_sync_covers_explicit_five_minute_intervals_and_catches_up(bag):
     dag = bag.dags["vte_wats_sync"]
-    assert isinstance(dag.timetable, CronDataIntervalTimetable)
+    stored = DagSerialization.from_dict(DagSerialization.to_dict(dag)).timetable
+    assert type(stored) is type(dag.timetable) is SyncTimetable
+    assert stored.serialize() == dag.timetable.serialize()
     assert dag.catchup
     assert dag.max_active_runs == 4
     assert set(dag.params) == {"dry_run", "force", "accept_identity"}

@@ -46,11 +46,20 @@ class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
 
+class PlannedGap(_Model):
+    """The part of the oldest gap that a sync fills, the same with its guard band, and how many slices that takes."""
+
+    part: Interval
+    window: Interval
+    slices: int
+
+
 class Planned(_Model):
     """What a plan leaves for the settle task.
 
     ``state`` is the verified state without its coverage and totals, which are read again. ``attempt`` is the try of the
-    plan. ``window`` is the time that is done once all slices are; ``None`` when the DAG run covers none.
+    plan. ``window`` is the time that is done once all slices are; ``None`` when the DAG run covers none. ``gap`` is
+    the older time that the last slices are for.
     """
 
     state: State
@@ -58,6 +67,7 @@ class Planned(_Model):
     attempt: int
     window: Interval | None = None
     snapshot: PlanSnapshot | None = None
+    gap: PlannedGap | None = None
 
     @classmethod
     def by(
@@ -66,15 +76,18 @@ class Planned(_Model):
         state: State,
         settings: Settings,
         window: Interval | None = None,
+        *,
         snapshot: PlanSnapshot | None = None,
+        gap: PlannedGap | None = None,
     ) -> Self:
         """Return what the plan of this DAG run leaves."""
         return cls(
-            state=state.model_copy(update={"coverage": (), "totals": {}, "settled": ()}),
+            state=state.model_copy(update={"coverage": (), "totals": {}, "settled": (), "failed_gaps": ()}),
             settings_hash=settings.fingerprint,
             attempt=context["ti"].try_number,
             window=window,
             snapshot=snapshot,
+            gap=gap,
         )
 
 

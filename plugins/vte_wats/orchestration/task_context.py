@@ -48,8 +48,16 @@ def sync_key(context: Any, attempt: int) -> str:
     return hashlib.sha256(name.encode()).hexdigest()[:12]
 
 
-def uploads_that_succeeded(context: Any, planned: int, task_id: str) -> list[dict[str, Any]]:
-    """Return the results of the uploads of this very try, in the order of their slices.
+def other_syncs_are_at_work(context: Any) -> bool:
+    """Return whether other DAG runs of this DAG have not ended: time that is not covered yet may be theirs."""
+    from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+
+    dag_id, active = context["dag"].dag_id, ["queued", "running"]
+    return RuntimeTaskInstance.get_dr_count(dag_id=dag_id, states=active) > 1
+
+
+def uploads_that_succeeded(context: Any, planned: range, task_id: str) -> list[dict[str, Any]]:
+    """Return the results of the uploads of this very try, for some of the planned slices, in their order.
 
     What an earlier try left in XCom stays there when a cleared task fails before it starts, so the states decide which
     results count. Airflow also hands over a bare value instead of a list when there is one slice; asking for map
@@ -61,7 +69,7 @@ def uploads_that_succeeded(context: Any, planned: int, task_id: str) -> list[dic
     states = RuntimeTaskInstance.get_task_states(
         dag_id=context["dag"].dag_id, run_ids=[dag_run_id], task_group_id=task_id.partition(".")[0]
     ).get(dag_run_id, {})
-    succeeded = [index for index in range(planned) if states.get(f"{task_id}_{index}") == "success"]
+    succeeded = [index for index in planned if states.get(f"{task_id}_{index}") == "success"]
     results = pull_each(context, task_id, BaseXCom.XCOM_RETURN_KEY, succeeded)
     marked = [
         f"{task_id}[{index}]"

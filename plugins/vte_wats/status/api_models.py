@@ -38,7 +38,7 @@ class Lag(BaseModel):
     """How far WATS is behind VTE."""
 
     last_sync: Instant | None = Field(description="Everything before is in WATS or has a dead letter.")
-    behind_s: int | None = Field(description="Seconds between lastSync and now.")
+    behind_s: int | None = Field(description="Seconds between lastSync and now, the settle delay left out.")
     newest_at: Instant | None = Field(description="The newest run that was seen in VTE.")
     runs_waiting: int = Field(description="Runs that were seen in VTE and are not done.")
     seen_until_at: Instant | None = Field(description="When VTE was last asked for it.")
@@ -91,7 +91,7 @@ class DagRunSummary(BaseModel):
 
     dag_run: DagRunLink
     dag: str = Field(description="sync, reconcile or backfill.")
-    state: str
+    state: str = Field(description="Airflow's; healed: it failed, and other syncs have covered its time since.")
     started_at: Instant | None
     took_s: float | None
     from_at: Instant | None
@@ -105,6 +105,14 @@ class Connectivity(BaseModel):
     checked_at: Instant | None
     vte: ServerCheck | None
     wats: ServerCheck | None
+
+
+class MeasuredProfile(BaseModel):
+    """How WATS behaves, as an acceptance run measured it."""
+
+    measured_at: Instant | None
+    wats_version: str | None
+    known: int = Field(description="How many of its behaviours are known.")
 
 
 class OpenCondition(BaseModel):
@@ -152,6 +160,7 @@ class SiteStatus(BaseModel):
         default=False, description="Whether this user may trigger the DAG that redrives dead letters."
     )
     problem: str | None = Field(None, description="What could not be read of the stored state, if anything.")
+    wats_profile: MeasuredProfile | None = Field(None, description="Null before the first acceptance run.")
 
 
 class Span(StrEnum):

@@ -11,7 +11,8 @@ from vte_wats.backfill.progress import Progress
 from vte_wats.config.sites import Site
 from vte_wats.domain.outcome import Outcome
 from vte_wats.domain.redaction import redact
-from vte_wats.health import assess
+from vte_wats.health import Stored, assess
+from vte_wats.intervals.interval import Interval, in_utc
 from vte_wats.state.coverage import State
 from vte_wats.state.history import History, quantile_ms
 from vte_wats.status.api_models import (
@@ -21,6 +22,7 @@ from vte_wats.status.api_models import (
     DagRunLink,
     DagRunSummary,
     Lag,
+    MeasuredProfile,
     OpenCondition,
     SiteStatus,
     SiteSummary,
@@ -28,8 +30,10 @@ from vte_wats.status.api_models import (
 )
 from vte_wats.status.charts import Unfinished, coverage_chart
 from vte_wats.status.site_reader import KINDS, DagRunSnapshot, SiteSnapshot
+from vte_wats.wats.profile import WatsProfile
 from vte_wats.wats.rate_limiter import BudgetUsage
 
+HEALED = "healed"
 _AT_WORK = frozenset({"queued", "running"})
 
 
@@ -63,10 +67,11 @@ def site_status(site: Site, snapshot: SiteSnapshot, now_at: datetime) -> SiteSta
             vte=_redacted(monitor_state.vte),
             wats=_redacted(monitor_state.wats),
         ),
-        recent=[_dag_run_summary(site, run) for run in snapshot.recent],
-        comparisons=[_dag_run_summary(site, run) for run in snapshot.comparisons],
+        recent=[_dag_run_summary(site, run, snapshot.stored) for run in snapshot.recent],
+        comparisons=[_dag_run_summary(site, run, snapshot.stored) for run in snapshot.comparisons],
         backfill=_backfill(site, snapshot.backfill),
         problem=snapshot.problem,
+        wats_profile=snapshot.wats_profile and _measured(snapshot.wats_profile),
     )
 
 
@@ -107,6 +112,11 @@ def _code_alone(check: ServerCheck | None) -> ServerCheck | None:
     return check.model_copy(update={"problem": code[0] if code else None})
 
 
+def _measured(profile: WatsProfile) -> MeasuredProfile:
+    known = profile.known().keys() - {"measured_at", "wats_version"}
+    return MeasuredProfile(measured_at=profile.measured_at, wats_version=profile.wats_version, known=len(known))
+
+
 def _is_running(snapshot: SiteSnapshot) -> bool:
     return any(run.state in _AT_WORK for run in snapshot.unfinished)
 
@@ -123,7 +133,7 @@ def _lag(snapshot: SiteSnapshot, now_at: datetime) -> Lag:
         waiting, seen_until_at = monitor_state.waiting.runs, monitor_state.checked_at
     return Lag(
         last_sync=state and state.last_sync,
-        behind_s=state and max(0, int((now_at - state.last_sync).total_seconds())),
+        behind_s=state and int(history.behind(state, now_at).total_seconds()),
         newest_at=history.newest_at,
         runs_waiting=waiting,
         seen_until_at=seen_until_at,
@@ -181,12 +191,21 @@ def _backfill(site: Site, progress: Progress | None) -> Backfill | None:
     )
 
 
-def _dag_run_summary(site: Site, run: DagRunSnapshot) -> DagRunSummary:
+def _is_healed(site: Site, run: DagRunSnapshot, stored: Stored) -> bool:
+    """Return whether a sync failed and others have covered its time since."""
+    if run.state != "failed" or run.dag_id != site.dag_id("sync") or run.from_at is None or run.to_at is None:
+        return False
+    delay = timedelta(seconds=stored.history.settle_delay_s)
+    needed = Interval(in_utc(run.from_at), in_utc(run.to_at)).shifted(-delay)
+    return stored.state is not None and any(done.covers(needed) for done in stored.state.coverage)
+
+
+def _dag_run_summary(site: Site, run: DagRunSnapshot, stored: Stored) -> DagRunSummary:
     ended_at, started_at = run.ended_at, run.started_at
     return DagRunSummary(
         dag_run=DagRunLink(dag_id=run.dag_id, run_id=run.run_id),
         dag=next(kind for kind in KINDS if run.dag_id == site.dag_id(kind)),
-        state=run.state,
+        state=HEALED if _is_healed(site, run, stored) else run.state,
         started_at=started_at,
         took_s=(ended_at - started_at).total_seconds() if ended_at and started_at else None,
         from_at=run.from_at,
