@@ -34,7 +34,7 @@ from sandbox.wats.request_log import Request
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SYNC, RECONCILE, MONITOR = "vte_wats_sync", "vte_wats_reconcile", "vte_wats_monitor"
-STATE, SETTINGS, WATS_PROFILE = "vte_wats_state", "vte_wats", "vte_wats_profile"
+STATE, SETTINGS, WATS_PROFILE, LEARNED = "vte_wats_state", "vte_wats", "vte_wats_profile", "vte_wats_learned"
 PATIENCE_S = 600.0
 TIMEOUT_S = 4  # of SQL statements, so that a stall costs a case seconds
 WATS_TIMEOUT_S = 10  # of WATS requests: a machine that stands still for less makes nobody post twice
@@ -85,6 +85,7 @@ class Site:
         self.connect()
         self.airflow.set_pool("wats_api", 1)
         self.know_wats()
+        self.airflow.set_variable(LEARNED, "{}")  # or a case would be judged by how well WATS worked in the one before
         self.set()
 
     def set(self, **settings: Any) -> None:
