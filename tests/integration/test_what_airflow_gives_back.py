@@ -21,12 +21,19 @@ from vte_wats.orchestration.handover import KEY
 
 @pytest.fixture
 def encrypted(monkeypatch) -> Iterator[None]:
-    """Airflow with a Fernet key."""
+    """Airflow with a Fernet key, and no Variable that was written with another one, or without."""
+    forget_variables()
     monkeypatch.setenv("AIRFLOW__CORE__FERNET_KEY", Fernet.generate_key().decode())
     get_fernet.cache_clear()
     yield
+    forget_variables()
     monkeypatch.undo()
     get_fernet.cache_clear()
+
+
+def forget_variables() -> None:
+    with create_session() as session:
+        session.query(Variable).delete()
 
 
 def marked_by_hand(site: Site, task_id: str) -> str:

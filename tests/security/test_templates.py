@@ -68,4 +68,5 @@ def test_what_a_task_returns_reaches_the_next_tasks_as_it_is(dag):
     seen.clear()
     assert dag.test().state == "success"
     expected = [{"testplan": text, "nested": [text]} for text in HOSTILE]
-    assert [*seen[:-1], seen[-1]] == [*expected, expected]
+    assert seen.pop() == expected
+    assert sorted(seen, key=str) == sorted(expected, key=str)

@@ -12,7 +12,6 @@ from typing import Annotated, Any, Self
 from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
-from typing_extensions import TypedDict
 
 from vte_wats.backfill.dry_run_report import Preview
 from vte_wats.config.settings import Settings
@@ -29,17 +28,11 @@ log = logging.getLogger(__name__)
 KEY = "handover"
 
 
-def _instant(text: str) -> str:
-    if datetime.fromisoformat(text).tzinfo is None:
-        raise ValueError("an instant has a zone")
-    return text
-
-
-class Receipt(TypedDict):
-    """What ``State.receipt`` gave."""
-
-    started: Annotated[str, AfterValidator(_instant)]
-    syncs: int
+def _receipt(plain: dict[str, Any]) -> dict[str, Any]:
+    match plain:
+        case {"started": str(started), "syncs": int()} if datetime.fromisoformat(started).tzinfo is not None:
+            return plain
+    raise ValueError("an aware instant and a number of syncs")
 
 
 class _Model(BaseModel):
@@ -99,7 +92,9 @@ class Handover(_Model):
     sample: tuple[UUID, ...] = Field((), description="Left by reconcile's plan: the runs to compare value by value.")
     late: dict[int, int] = Field({}, description="Left by plan_missing: runs that came too late, by least age in s.")
     preview: Preview | None = Field(None, description="Left by the uploads of a dry run.")
-    receipt: Receipt | None = Field(None, description="Left by settle: what State.receipt gave.")
+    receipt: Annotated[dict[str, Any], AfterValidator(_receipt)] | None = Field(
+        None, description="Left by settle: what State.receipt gave."
+    )
 
     def push(self, context: Any) -> None:
         """Leave it under the task that is running; a later try of the task replaces it."""

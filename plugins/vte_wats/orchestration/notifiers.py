@@ -56,7 +56,7 @@ class _TwoFormsHook(SmtpHook):
 class MailNotifier(SmtpNotifier):
     """Sends one message, in both forms, through the connection ``smtp_default``."""
 
-    template_fields: Sequence[str] = ()
+    template_fields: Sequence[str] = ()  # type: ignore[assignment]  # its base fixes the number of fields
 
     def __init__(self, message: Notification, recipients: Sequence[str]) -> None:
         super().__init__(
