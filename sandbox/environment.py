@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import Any, Self
 
 from sandbox.factory_data.factory import Floor
 from sandbox.sqlserver.server import Login, SqlServer
 from sandbox.vte.database import NAME, open_database
 from sandbox.wats.profiles import DEFAULT, WatsProfile
+from sandbox.wats.report_fields import Wsjf
 from sandbox.wats.wats_server import WatsServer
 
 READER = "vte_adapter_readonly"
 # Passwords of emulated servers that listen on the loopback interface alone.
 READER_PASSWORD = "vte-reader-sandbox"  # noqa: S105
 WRITER_PASSWORD = "vte-station-sandbox"  # noqa: S105
+
+
+def _run_of(report: Wsjf) -> str:
+    """Return the run that a report was made of: a WATS may keep it under another id."""
+    infos = {info["description"]: info["text"] for info in report.get("miscInfos") or []}
+    return str(infos.get("source_id", report["id"])).removeprefix("VTE:").lower()
 
 
 class SandboxEnvironment:
@@ -54,8 +62,17 @@ class SandboxEnvironment:
 
     @property
     def receipts(self) -> dict[str, int]:
-        """How often WATS has received each report that it holds, by GUID in lower case."""
-        return {guid.lower(): count for guid, count in self.wats.store.receive_counts().items()}
+        """How often WATS has received the reports of each run that it holds, by the run's GUID in lower case."""
+        counts = self.wats.store.receive_counts()
+        received: Counter[str] = Counter()
+        for report in self.wats.store.reports():
+            received[_run_of(report)] += counts[report["id"].lower()]
+        return dict(received)
+
+    @property
+    def reports(self) -> dict[str, Wsjf]:
+        """The report that WATS holds of each run, by the run's GUID in lower case."""
+        return {_run_of(report): report for report in self.wats.store.reports()}
 
     @property
     def connections(self) -> dict[str, dict[str, Any]]:

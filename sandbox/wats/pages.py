@@ -60,8 +60,9 @@ class Line:
 
 
 def _number(value: object) -> str:
+    """Return a value as the report has it: a number with all its digits, and no more."""
     if isinstance(value, float):
-        return f"{value:.7g}"
+        return repr(value).removesuffix(".0")
     return "" if value is None else str(value)
 
 

@@ -296,7 +296,6 @@ PROFILES: Mapping[ProfileName, WatsProfile] = {
 }
 
 DEFAULT_NAME = ProfileName.REPORTED
-"""The set that a server plays when it is started as a program and not asked for another."""
+"""The set that a server plays when it is not asked for another."""
 
-DEFAULT = DESCRIBED.but(header_start=HeaderStart.FRACTION, guid_form=GuidForm.BOTH)
-"""The profile of a server that is not asked for another."""
+DEFAULT = PROFILES[DEFAULT_NAME]

@@ -119,7 +119,7 @@ def differences(run: Row, steps: list[Row], report: Report, *, zone: ZoneInfo, p
 
 
 def _unclear_steps(report: Report) -> Iterator[str]:
-    """Yield what keeps a person from telling the steps apart, or from finding the one that failed the unit."""
+    """Yield what keeps a person from seeing the steps apart, or from finding the one that failed the unit."""
     steps = report["root"].get("steps", [])
     for field in ("name", "id"):
         values = [step[field] for step in steps if field in step]

@@ -62,7 +62,7 @@ def test_a_dry_run_posts_nothing_and_moves_nothing(site):
     assert site.state == before
     assert len(site.plant.wats.log.find("POST")) == posted
     assert progress()["dry_run"] is True
-    assert set(progress()["preview"]) == {"shortened", "dead", "held"}
+    assert set(progress()["preview"]) == {"shortened", "taken", "not taken", "dead", "held"}
 
 
 def test_named_runs_and_dead_letters_are_transferred_without_coverage(site):

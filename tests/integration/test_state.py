@@ -17,8 +17,10 @@ from airflow.utils.session import create_session
 
 from sandbox.environment import SandboxEnvironment
 from tests.integration.in_process import BEGIN_AT, STATE, Site
+from tests.wats_profiles import every_wats
 
 
+@every_wats()
 def test_the_first_sync_names_source_and_target_and_the_next_ones_go_on(site):
     assert site.sync(5) == "success"
     first = site.state
@@ -200,6 +202,7 @@ def test_settings_that_change_during_a_sync_give_held_runs_a_try_at_the_next(sit
     assert site.state["settings_hash"] != before
 
 
+@every_wats()
 def test_a_dead_letter_that_is_removed_is_counted_in_the_state(site):
     site.plant.db.query('UPDATE "UutData" SET "Serial" = NULL')
     assert site.sync(10) == "success"

@@ -37,6 +37,7 @@ from vte_wats.status.app import create_app, without_login
 from vte_wats.status.dead_letter_groups import LISTED
 from vte_wats.status.site_answers import HEALTH, HISTORIES, STATUSES, SUMMARIES
 from vte_wats.storage.dead_letters import DeadLetters
+from vte_wats.wats.profile import WatsProfile
 
 CLOCK: dict[str, datetime] = {}
 PASSWORDS = {"admin": "adminpw", "vic": "viewerpw"}
@@ -87,8 +88,8 @@ def ask(airflow) -> Callable[..., object]:
 
 @pytest.fixture(autouse=True)
 def storage(tmp_path, monkeypatch) -> Path:
-    for key in ("vte_wats_state", "vte_wats_history", "vte_wats_budget", "vte_wats_alerts", "vte_wats_backfill"):
-        Variable.delete(key)
+    for name in ("state", "history", "budget", "alerts", "backfill", "profile"):
+        Variable.delete(f"vte_wats_{name}")
     with create_session() as session:
         session.query(DagRun).delete()
     answers = {"source_timezone": "Europe/Oslo", "process_map": {"*": 100}, "storage_path": f"file://{tmp_path}"}
@@ -345,6 +346,19 @@ def test_open_conditions_are_shown_with_what_to_do(ask):
     assert status.lag.runs_waiting == 17
     assert ask("health", None).json()["status"] == "degraded"
     assert ask("health", None).status_code == 200
+
+
+def test_the_profile_of_wats_is_shown_with_its_date_and_a_damaged_one_is_reported(ask):
+    keep()
+    assert SiteStatus.model_validate(ask("api/status").json()).wats_profile is None
+    profile = WatsProfile(measured_at=ago(90), wats_version="2025.3.9.824", renames=False, answer_form="array")
+    Variable.set("vte_wats_profile", profile.model_dump_json())
+    shown = SiteStatus.model_validate(ask("api/status").json()).wats_profile
+    assert (shown.measured_at, shown.wats_version, shown.known) == (ago(90), "2025.3.9.824", 2)
+    Variable.set("vte_wats_profile", '{"renames": "perhaps"}')
+    status = SiteStatus.model_validate(ask("api/status").json())
+    assert status.wats_profile is None
+    assert "The Variable vte_wats_profile is damaged." in status.problem
 
 
 def test_a_backfill_shows_how_far_it_is(ask):

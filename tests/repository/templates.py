@@ -68,7 +68,15 @@ def _task_violations(name: str, task: BaseOperator | MappedOperator) -> Iterator
         yield f"{name}: template_fields {sorted(rendered)}"
     arguments = [getattr(task, field, None) for field in allowed]
     if is_mapped:
-        arguments += [task.partial_kwargs, getattr(task.op_kwargs_expand_input, "value", None)] if allowed else []
+        arguments += (
+            [
+                task.partial_kwargs.get("op_args"),
+                task.partial_kwargs.get("op_kwargs"),
+                getattr(task.op_kwargs_expand_input, "value", None),
+            ]
+            if allowed
+            else []
+        )
     for text in _texts(arguments):
         if "{{" in text or "{%" in text or "{#" in text:
             yield f"{name}: the argument {text!r} is a template"

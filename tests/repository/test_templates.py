@@ -34,8 +34,8 @@ class LinkedOperator(BaseOperator):
 
 
 @task
-def a_task(text: str) -> list[str]:
-    return [text]
+def a_task(text: str, number: int = 0) -> list[str]:
+    return [text] * number
 
 
 def _a_notifier(dag: DAG) -> None:
@@ -67,7 +67,7 @@ BAD = {
     ),
     "an argument": lambda dag: a_task.override(task_id="t", dag=dag)("{{ params.dead_letters }}"),
     "a fixed argument of a mapped task": lambda dag: (
-        a_task.override(task_id="t", dag=dag).partial(text="{{ x }}").expand()
+        a_task.override(task_id="t", dag=dag).partial(text="{{ x }}").expand(number=[1])
     ),
     "a mapped argument": lambda dag: a_task.override(task_id="t", dag=dag).expand(text=["{% x %}"]),
     "a link": lambda dag: LinkedOperator(task_id="t", dag=dag),
@@ -83,7 +83,7 @@ def dags(repository) -> dict[str, DAG]:
 
 
 def test_nothing_in_the_dags_is_a_template(dags):
-    assert len(dags) == 5
+    assert len(dags) >= 5
     assert list(dag_violations(dags)) == []
 
 

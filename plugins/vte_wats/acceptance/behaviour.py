@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import Literal
 from vte_wats.acceptance.observe import MAY_STAY_AWAY, Observations, Posted
 from vte_wats.acceptance.probes import UNIT_LIMIT, Case, source_id, source_id_of
 
+_SHORTEST_DELAY_S = 1.0  # asking cannot measure anything shorter
 _REFUSALS = {400, 409, 413, 422}  # statuses that are about the report, not about the day
 
 
@@ -40,7 +42,7 @@ def behaviour_of(seen: Observations) -> Behaviour:
     return Behaviour(
         answer_form=_answer_form(seen.posted[Case.PLAIN]),
         renames=_renames(seen.posted[Case.PLAIN]),
-        visibility_delay_s=round(max(delays_s), 1) if delays_s else None,
+        visibility_delay_s=max(_SHORTEST_DELAY_S, math.ceil(max(delays_s))) if delays_s else None,
         id_form=next((form for form in seen.ids if finds_plain(seen, form)), None),
         range_listing=_lists_range(seen),
         start_fraction=_start_fraction(seen),

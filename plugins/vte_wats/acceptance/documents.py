@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -52,7 +53,7 @@ def render(subject: Subject, findings: Sequence[Finding], profile: dict[str, Any
         "findings": findings,
         "weights": _WEIGHTS,
         "counts": [(weight, len([finding for finding in findings if finding.weight is weight])) for weight in _WEIGHTS],
-        "profile": profile,
+        "profile": {name: json.dumps(value) for name, value in profile.items()},
     }
     html, markdown = (_templates().get_template(f"acceptance.{form}.j2").render(values) for form in ("html", "md"))
     return Documents(html, markdown)

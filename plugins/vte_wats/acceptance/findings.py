@@ -327,9 +327,9 @@ def _step_done(seen: Observations, behaviour: Behaviour) -> Finding:
         "May a step with a measurement be Done?",
         _said(behaviour.done_on_measured_step, "yes", "no"),
         [_shows(seen, Case.STEP_DONE)],
-        "A measured step without a verdict of its own is Passed with comparison LOG, unless a setting makes it Done."
+        "A logged value is Passed with comparison LOG by default; logged_values can make it Done."
         if behaviour.done_on_measured_step is not False
-        else "A measured step without a verdict of its own must stay Passed with comparison LOG, which is the default.",
+        else "Leave logged_values at its default: a logged value is Passed with comparison LOG.",
     )
 
 

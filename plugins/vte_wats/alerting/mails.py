@@ -64,11 +64,12 @@ class MailContent:
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """What is sent: the subject, and the same content twice."""
+    """What is sent: the subject, the same content twice, and the (label, address) of its own links."""
 
     subject: str
     text: str
     html: str
+    links: Sequence[tuple[str, str]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,7 +251,7 @@ def render(content: MailContent) -> Notification:
         "label_width": max((len(label) for label, _ in content.facts), default=0),
     }
     text, html = (_templates().get_template(f"mail.{form}.j2").render(values) for form in ("txt", "html"))
-    return Notification(subject, text, html)
+    return Notification(subject, text, html, content.links)
 
 
 @cache

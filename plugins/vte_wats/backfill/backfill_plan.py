@@ -14,8 +14,8 @@ from vte_wats.backfill.request import Part
 from vte_wats.domain.errors import FatalError
 from vte_wats.messages import VW623
 from vte_wats.storage.object_storage import create_folder, read_file, write_atomically
+from vte_wats.storage.retention import PLANS
 
-FOLDER = "backfills"
 _REFERENCE = re.compile(r"[0-9a-f]{32}")
 _LARGEST_BYTES = 256_000_000  # six million named runs
 
@@ -58,7 +58,7 @@ class BackfillPlans:
     """The folder of plans, local or in a bucket."""
 
     def __init__(self, storage: UPath) -> None:
-        self._folder = storage / FOLDER
+        self._folder = storage / PLANS
 
     def save(self, reference: PartReference, plan: BackfillPlan) -> None:
         """Write a plan; its first DAG run does so once."""

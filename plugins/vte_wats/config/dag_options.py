@@ -15,6 +15,7 @@ from vte_wats.domain.errors import FatalError
 from vte_wats.messages import VW104, VW105, VW106, VW107
 
 SECTION = "vte_wats"
+_DIGITS = 9  # of the largest number; Python refuses thousands of them with an error of its own
 
 TextOf = Callable[[str, str], str]
 """``(option, default) → text``, as the deployment sets it."""
@@ -38,9 +39,9 @@ class Option:
         """Return the option as a number; raises FatalError that names option, rule and value."""
         text = self.text(text_of).strip()
         low, high = self.at_least or 0, self.at_most
-        if not text.isdecimal() or int(text) < low or (high is not None and int(text) > high):
+        if not text.isdecimal() or len(text) > _DIGITS or int(text) < low or (high is not None and int(text) > high):
             until = "" if high is None else f" to {high:,}"
-            raise FatalError(VW107, f"[{SECTION}] {self.name}: a whole number from {low}{until}, given {text!r}")
+            raise FatalError(VW107, f"[{SECTION}] {self.name}: a whole number from {low}{until}, given {text[:40]!r}")
         return int(text)
 
 

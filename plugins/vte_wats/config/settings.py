@@ -11,8 +11,9 @@ import hashlib
 import json
 import math
 import re
+from collections import Counter
 from enum import StrEnum
-from fnmatch import fnmatchcase
+from fnmatch import translate
 from functools import cached_property
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo, available_timezones
@@ -381,12 +382,26 @@ class Settings(_Closed):
         description="Where staging and dead letters are kept: file://, s3://, abfs:// or gs://. "
         "Default: file://$AIRFLOW_HOME/vte_wats.",
     )
+    dead_letter_retention_days: int | None = Field(
+        None,
+        ge=1,
+        le=36_500,
+        description="Days after its first failure that a dead letter is removed, its run with it: what is not in WATS "
+        "then is not in any record. null keeps it until its run reaches WATS.",
+    )
+    staging_retention_days: int = Field(
+        14,
+        ge=1,
+        le=3_650,
+        description="Days after their last change that files which a failure left in staging are removed.",
+    )
     alerts: AlertSettings = Field(
         default_factory=AlertSettings,
         description="Who is notified when something is wrong, and when it counts as wrong.",
     )
 
     _variable: str = PrivateAttr(default=Site().settings_variable)
+    _matched: dict[str, int | None] = PrivateAttr(default_factory=dict)  # by name, for thousands of patterns cost time
 
     @field_validator("column_overrides")
     @classmethod
@@ -426,16 +441,26 @@ class Settings(_Closed):
     @property
     def fingerprint(self) -> str:
         """A short hash of every setting about runs: when it changes, runs may be judged differently."""
-        return hashlib.sha256(self.model_dump_json(exclude={"alerts"}).encode()).hexdigest()[:16]
+        others = {"alerts", "dead_letter_retention_days", "staging_retention_days"}
+        return hashlib.sha256(self.model_dump_json(exclude=others).encode()).hexdigest()[:16]
 
     def process_code(self, testplan_name: str) -> int | None:
         """Return the process code of a test plan: an exact name first, then patterns in their order, else ``None``."""
         if testplan_name in self.process_map:
             return self.process_map[testplan_name]
-        for pattern, code in self.process_map.items():
-            if fnmatchcase(testplan_name, re.sub(r"\[", "[[]", pattern)):
-                return code
-        return None
+        if testplan_name not in self._matched:
+            codes = (code for pattern, code in self._patterns if pattern.fullmatch(testplan_name))
+            self._matched[testplan_name] = next(codes, None)
+        return self._matched[testplan_name]
+
+    @cached_property
+    def _patterns(self) -> tuple[tuple[re.Pattern[str], int], ...]:
+        """The names with * or ? in ``process_map``, ready to compare; the others can only match as they are."""
+        return tuple(
+            (re.compile(translate(name.replace("[", "[[]"))), code)
+            for name, code in self.process_map.items()
+            if not {"*", "?"}.isdisjoint(name)
+        )
 
     @cached_property
     def below_all_markers(self) -> float:
@@ -493,7 +518,7 @@ def _answers(text: str | None, variable: str) -> JsonValue:
         )
     try:
         answers: JsonValue = json.loads(text, object_pairs_hook=_refuse_doubles)
-    except ValueError as exc:
+    except (ValueError, RecursionError) as exc:
         raise FatalError(
             VW102, f"the Airflow Variable {variable} is not valid JSON: {exc}. Change it: {where}"
         ) from exc
@@ -518,8 +543,7 @@ def _where_to_change(variable: str) -> str:
 def _refuse_doubles(pairs: list[tuple[str, Any]]) -> dict[str, JsonValue]:
     answers = dict(pairs)
     if len(answers) < len(pairs):
-        names = [name for name, _ in pairs]
-        doubled = sorted({name for name in names if names.count(name) > 1})
+        doubled = sorted(name for name, times in Counter(name for name, _ in pairs).items() if times > 1)
         raise ValueError(f"given twice: {', '.join(doubled)}")
     return answers
 

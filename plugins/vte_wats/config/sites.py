@@ -77,6 +77,11 @@ class Site:
         return self._named("vte_wats_failure")
 
     @property
+    def operator_secret_variable(self) -> str:
+        """The Variable with the secret that operators' pseudonyms are made with; Airflow masks it for its name."""
+        return self._named("vte_wats_operator_secret")
+
+    @property
     def backfill_variable(self) -> str:
         """The Variable that says how far the backfill is."""
         return self._named("vte_wats_backfill")

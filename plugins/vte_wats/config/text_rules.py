@@ -1,6 +1,6 @@
 """Rules that take values out of texts such as Info1: patterns with named groups, matched in linear time.
 
-``Lot {batch}, socket {socket}*`` describes a whole text. ``*`` stands for any text, ``?`` for one character, and each
+``*Lot {batch}, socket {socket}`` describes a whole text. ``*`` stands for any text, ``?`` for one character, and each
 group takes the text up to the first place where what follows it in the pattern stands. Nothing is tried twice, so no
 pattern and no text is slow: that is why these are no regular expressions.
 """

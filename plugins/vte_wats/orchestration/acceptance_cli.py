@@ -57,9 +57,16 @@ def _connection(wats: str, environment: Mapping[str, str]) -> WatsConnection:
         if not token:
             raise ValueError(f"{TOKEN_VARIABLE}: required beside an address, the API token of WATS")
         return WatsConnection.parse(_CONNECTION, host=wats, port=None, login=None, password=token, extra=None)
+    from airflow.sdk.exceptions import AirflowNotFoundException
+
     from vte_wats.wats.hook import WatsHook
 
-    return WatsHook(wats).read_connection()
+    try:
+        return WatsHook(wats).read_connection()
+    except AirflowNotFoundException as exc:
+        raise ValueError(
+            f"{wats}: must be an address with https://, or a connection that AIRFLOW_CONN_{wats.upper()} defines"
+        ) from exc
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -62,6 +62,7 @@ def accept(site_name: str) -> dict[str, Any]:
     from vte_wats.orchestration.acceptance_run import AcceptanceRequest, run_acceptance
     from vte_wats.orchestration.resources import read_settings, storage_of
     from vte_wats.orchestration.variables import WATS_PROFILE, BudgetVariable, Variables
+    from vte_wats.storage.object_storage import create_folder, write_atomically
     from vte_wats.wats.hook import WatsHook
 
     context, site = get_current_context(), Site(site_name)
@@ -76,8 +77,8 @@ def accept(site_name: str) -> dict[str, Any]:
     Variables(site).save(WATS_PROFILE, acceptance.profile)
     measured = f"{acceptance.profile.measured_at:%Y%m%dT%H%M%SZ}"
     html, markdown = storage / f"{measured}.html", storage / f"{measured}.md"
-    storage.mkdir(parents=True, exist_ok=True)
-    html.write_text(acceptance.documents.html, encoding="utf-8")
-    markdown.write_text(acceptance.documents.markdown, encoding="utf-8")
+    create_folder(storage)
+    write_atomically(html, acceptance.documents.html.encode())
+    write_atomically(markdown, acceptance.documents.markdown.encode())
     log.info("The report is in %s and %s; Variable %s holds the profile", html, markdown, site.profile_variable)
     return {**acceptance.summary(), "html": str(html), "markdown": str(markdown)}

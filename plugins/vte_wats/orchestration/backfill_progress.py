@@ -16,6 +16,7 @@ from vte_wats.config.sites import Site
 from vte_wats.domain.errors import FatalError
 from vte_wats.messages import VW623
 from vte_wats.orchestration.handover import Handover
+from vte_wats.orchestration.resources import read_settings
 from vte_wats.orchestration.variables import BACKFILL, Variables
 from vte_wats.storage.staging import Staging
 
@@ -68,5 +69,5 @@ def save_slice(context: Any, site: Site, staging: Staging, name: str, read: int)
     until the part is settled, and nothing else depends on it.
     """
     if context["params"]["dry_run"]:
-        Handover(preview=preview(staging)).push(context)
+        Handover(preview=preview(staging, read_settings(site))).push(context)
     log.info("%s", change_progress(context, site, lambda known: known.with_slice(name, read, datetime.now(UTC))))

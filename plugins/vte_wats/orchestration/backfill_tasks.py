@@ -12,6 +12,8 @@ from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOpe
 from airflow.sdk import Param, get_current_context, task
 
 from vte_wats.config.sites import Site
+from vte_wats.domain.errors import FatalError
+from vte_wats.messages import VW624
 from vte_wats.orchestration.dag_defaults import transfer_params
 
 if TYPE_CHECKING:
@@ -162,8 +164,6 @@ def trigger_next_part(site_name: str, settled: dict[str, Any], slices: Any) -> l
 @task
 def check_part(site_name: str, settled: dict[str, Any], slices: Any) -> dict[str, int]:
     """Fail when a slice found fewer runs than planned; the others are transferred, and the next part starts."""
-    from vte_wats.domain.errors import FatalError
-    from vte_wats.messages import VW624
     from vte_wats.orchestration.handover import planned_slices
     from vte_wats.orchestration.task_context import uploads_that_succeeded
     from vte_wats.orchestration.transfer import UPLOAD_TASK

@@ -6,6 +6,7 @@ StatsD knows no tags, so a named site's metrics have its name in theirs: ``vte_w
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,6 +17,7 @@ from vte_wats.domain.outcome import Outcome
 from vte_wats.domain.report import RequestStats
 from vte_wats.state.coverage import State
 from vte_wats.state.history import History, quantile_ms
+from vte_wats.storage.retention import Removed
 
 _RECENT = timedelta(hours=1)
 
@@ -43,6 +45,12 @@ def settled(site: Site, state: State, history: History, now_at: datetime) -> Non
         latency = quantile_ms(latency_ms, share)
         if latency is not None:
             stats.gauge(_name(site, name), latency)
+
+
+def removed(site: Site, files: Removed) -> None:
+    """Count what was removed because it was older than it may be."""
+    for kind, number in asdict(files).items():
+        stats.incr(_name(site, f"removed_{kind}"), number)
 
 
 def _name(site: Site, metric: str) -> str:

@@ -15,7 +15,7 @@ from airflow.sdk import Connection, ObjectStoragePath
 from airflow.sdk.exceptions import AirflowNotFoundException
 from upath import UPath
 
-from vte_wats.config.settings import Settings, parse_settings
+from vte_wats.config.settings import OperatorNames, Settings, parse_settings
 from vte_wats.config.sites import Site
 from vte_wats.domain.errors import FatalError
 from vte_wats.messages import VW110, VW111
@@ -38,10 +38,15 @@ def read_settings(site: Site) -> Settings:
 
 
 def open_vte(site: Site, settings: Settings) -> VteSource:
-    """Return VTE, to be entered with ``with``; it connects then."""
+    """Return VTE, to be entered with ``with``; it connects then.
+
+    Raises FatalError when operators are to have pseudonyms and the secret for them is missing.
+    """
+    from vte_wats.mapping.operators import Operators
     from vte_wats.vte.reader import VteSource
 
-    return VteSource(settings, site=site)
+    secret = Variables(site).operator_secret() if settings.operator is OperatorNames.PSEUDONYM else None
+    return VteSource(settings, site=site, operators=Operators(settings, secret, site))
 
 
 def open_wats(site: Site, settings: Settings) -> AbstractContextManager[Wats]:

@@ -28,6 +28,7 @@ from vte_wats.messages import (
     VW516,
     VW520,
     VW524,
+    VW627,
     VW904,
     VW908,
     VW910,
@@ -136,13 +137,23 @@ class Variables:
         """Return the site's settings as people wrote them."""
         return self._text(self._site.settings_variable)
 
+    def operator_secret(self) -> str | None:
+        """Return the secret that operators' pseudonyms are made with."""
+        return self._text(self._site.operator_secret_variable)
+
     def load(self, variable: StoredVariable[T]) -> T | None:
         """Return what a Variable holds, see :meth:`StoredVariable.parse`."""
-        return variable.parse(self._site, self._text(variable.name_of(self._site)))
+        return self.load_with_text(variable)[0]
 
     def load_with_text(self, variable: StoredVariable[T]) -> tuple[T | None, str | None]:
         """Return what a Variable holds, and its text for :meth:`replace`."""
-        text = self._text(variable.name_of(self._site))
+        try:
+            text = self._text(variable.name_of(self._site))
+        except FatalError as exc:
+            if variable.damaged.follows is Follows.STOPS:
+                raise
+            log.warning("%s. %s", exc, variable.advice(self._site))
+            return None, None
         return variable.parse(self._site, text), text
 
     def change(self, variable: StoredVariable[T], change: Callable[[T | None], T | None]) -> bool:
@@ -191,7 +202,19 @@ class Variables:
 
     @staticmethod
     def _text(name: str) -> str | None:
+        """Return what a Variable holds. Raises FatalError for one that Airflow has and cannot decrypt.
+
+        Airflow answers for such a Variable as for one that does not exist, but lists its name.
+        """
         text: str | None = Variable.get(name, default=None)
+        if text is None and name in Variable.keys(prefix=name):
+            text = Variable.get(name, default=None)  # another task may have written it just now
+            if text is None:
+                raise FatalError(
+                    VW627,
+                    f"the Variable {name} cannot be read: it was encrypted with another key. Set the earlier key in "
+                    "[core] fernet_key, after the present one and a comma; then clear this task",
+                )
         return text
 
 

@@ -107,6 +107,14 @@ class Connectivity(BaseModel):
     wats: ServerCheck | None
 
 
+class MeasuredProfile(BaseModel):
+    """How WATS behaves, as an acceptance run measured it."""
+
+    measured_at: Instant | None
+    wats_version: str | None
+    known: int = Field(description="How many of its behaviours are known.")
+
+
 class OpenCondition(BaseModel):
     """A condition that the monitor has open now."""
 
@@ -152,6 +160,7 @@ class SiteStatus(BaseModel):
         default=False, description="Whether this user may trigger the DAG that redrives dead letters."
     )
     problem: str | None = Field(None, description="What could not be read of the stored state, if anything.")
+    wats_profile: MeasuredProfile | None = Field(None, description="Null before the first acceptance run.")
 
 
 class Span(StrEnum):

@@ -22,6 +22,7 @@ from vte_wats.status.api_models import (
     DagRunLink,
     DagRunSummary,
     Lag,
+    MeasuredProfile,
     OpenCondition,
     SiteStatus,
     SiteSummary,
@@ -29,6 +30,7 @@ from vte_wats.status.api_models import (
 )
 from vte_wats.status.charts import Unfinished, coverage_chart
 from vte_wats.status.site_reader import KINDS, DagRunSnapshot, SiteSnapshot
+from vte_wats.wats.profile import WatsProfile
 from vte_wats.wats.rate_limiter import BudgetUsage
 
 HEALED = "healed"
@@ -69,6 +71,7 @@ def site_status(site: Site, snapshot: SiteSnapshot, now_at: datetime) -> SiteSta
         comparisons=[_dag_run_summary(site, run, snapshot.stored) for run in snapshot.comparisons],
         backfill=_backfill(site, snapshot.backfill),
         problem=snapshot.problem,
+        wats_profile=snapshot.wats_profile and _measured(snapshot.wats_profile),
     )
 
 
@@ -107,6 +110,11 @@ def _code_alone(check: ServerCheck | None) -> ServerCheck | None:
         return check
     code = re.match(r"VW\d{3}\b", check.problem)
     return check.model_copy(update={"problem": code[0] if code else None})
+
+
+def _measured(profile: WatsProfile) -> MeasuredProfile:
+    known = profile.known().keys() - {"measured_at", "wats_version"}
+    return MeasuredProfile(measured_at=profile.measured_at, wats_version=profile.wats_version, known=len(known))
 
 
 def _is_running(snapshot: SiteSnapshot) -> bool:

@@ -21,6 +21,8 @@ from vte_wats.storage.object_storage import create_folder, read_beginning, read_
 
 log = logging.getLogger(__name__)
 
+FOLDER = "dead_letters"
+
 _LARGEST_BYTES = 256_000_000  # a larger file is no dead letter, and would fill the memory of who reads it
 _HEADER_BYTES = 4_096  # what stands before the steps; they are most of a dead letter
 _LONGEST_HEADER_BYTES = 1_000_000  # with a long reason in it; what has a longer one is no dead letter
@@ -76,7 +78,7 @@ class DeadLetters:
 
     def __init__(self, storage: UPath, *, dag_id: str | None = None, dag_run_id: str | None = None) -> None:
         """``dag_id`` and ``dag_run_id`` are those of whoever writes dead letters."""
-        self._folder = storage / "dead_letters"
+        self._folder = storage / FOLDER
         self._dag_id, self._dag_run_id = dag_id, dag_run_id
 
     def put(self, run: VteTestRun, kind: DeadLetterKind, reason: str, signature: str, now_at: datetime) -> DeadLetter:

@@ -26,6 +26,8 @@ from vte_wats.storage.object_storage import create_folder, file_name, read_file,
 
 log = logging.getLogger(__name__)
 
+FOLDER = "uploading"
+
 # An upload takes minutes at most; what is older was left behind by one that was killed and never tried again.
 _STALE_AFTER = timedelta(hours=6)
 _LARGEST_BYTES = 64_000_000
@@ -84,7 +86,7 @@ class InFlightKeys:
     """
 
     def __init__(self, storage: UPath, upload: str, clock: Callable[[], datetime], shown_after_s: float = 0.0) -> None:
-        self._folder = storage / "uploading"
+        self._folder = storage / FOLDER
         self._path = self._folder / f"{file_name(upload)}.json"
         self._clock = clock
         self._started_at = clock()

@@ -21,6 +21,7 @@ from vte_wats.config.sites import Site
 from vte_wats.domain.run import VteProduct, VteStepResult, VteTestplan, VteTestRun
 from vte_wats.domain.source import RunTimes, SourceFacts, SourceIdentity, StationTime, WaitingRuns
 from vte_wats.intervals.wall_clock import LocalRange
+from vte_wats.mapping.operators import Operators
 from vte_wats.vte.connection import check_connection, driver_verifies_servers
 from vte_wats.vte.rows import (
     DAY_COUNTS,
@@ -57,8 +58,16 @@ class VteSource:
     Every failure of the driver leaves as RetriableError or FatalError.
     """
 
-    def __init__(self, settings: Settings, hook: MsSqlHook | None = None, *, site: Site = _UNNAMED) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        hook: MsSqlHook | None = None,
+        *,
+        site: Site = _UNNAMED,
+        operators: Operators | None = None,
+    ) -> None:
         self._settings = settings
+        self._operators = operators or Operators(settings)
         self._site = site
         self._hook = hook or MsSqlHook(mssql_conn_id=site.source_connection)
         self._connection: pymssql.Connection | None = None
@@ -158,9 +167,13 @@ class VteSource:
         for guid, rows in groupby(steps, key=attrgetter("index_guid")):
             run = runs.pop(guid, None)
             if run is not None:  # a run that was committed between the two statements is read the next time
-                yield _run(run, rows)
+                yield self._run(run, rows)
         for run in runs.values():
-            yield _run(run, ())
+            yield self._run(run, ())
+
+    def _run(self, row: RunRow, steps: Iterable[StepRow]) -> VteTestRun:
+        """Return a run without what must not leave VTE: nothing behind this point sees more of an operator."""
+        return _run(row._replace(operator=self._operators.kept(row.operator)), steps)
 
     def _rows(self, select: Select[Row], binds: Binds, **conditions: str) -> Iterator[Row]:
         assert self._connection is not None, "a VteSource reads inside its with block"  # noqa: S101

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -63,9 +64,9 @@ class Lookup:
         for skip in range(0, 2 * max(len(wanted), queries.LISTING), queries.LISTING):
             if not self._server.lists_ranges or len(found) == len(wanted):
                 break
-            query = queries.page(queries.headers_by_range(started), skip)
+            page = partial(self._header_list, queries.page(queries.headers_by_range(started), skip))
             try:
-                headers = self._sender.run(self._sender.once(lambda query=query: self._header_list(query)))
+                headers = self._sender.run(self._sender.once(page))
             except VteWatsError as exc:
                 if exc.message not in REFUSED_QUERY:
                     raise
@@ -118,7 +119,7 @@ class Lookup:
         async def headers_of(batch: Sequence[UUID]) -> list[Header]:
             query = queries.headers_by_id(form, batch)
             try:
-                return await self._sender.retried(lambda: self._header_list(query))
+                return await self._sender.retried(partial(self._header_list, query))
             except RejectedError as exc:
                 raise _no_form_works(exc) from exc
 
@@ -156,8 +157,7 @@ class Lookup:
         raise await self._sender.judge(_no_form_works(first) if isinstance(first, RejectedError) else first)
 
     async def _in_form(self, form: queries.IdForm, ids: Sequence[UUID]) -> list[Header]:
-        query = queries.headers_by_id(form, ids[: form.max_ids])
-        return await self._sender.once(lambda: self._header_list(query))
+        return await self._sender.once(partial(self._header_list, queries.headers_by_id(form, ids[: form.max_ids])))
 
     # -------------------------------------------------------------------------------------------- by natural key
     def natural_keys(self, keys: Sequence[NaturalKey], own: Collection[UUID]) -> dict[NaturalKey, tuple[KeyHit, ...]]:
@@ -213,8 +213,7 @@ class Lookup:
     async def _pages(self, query: queries.Query) -> list[Header]:
         headers: list[Header] = []
         while True:
-            page = queries.page(query, len(headers))
-            found = await self._sender.retried(lambda page=page: self._header_list(page))
+            found = await self._sender.retried(partial(self._header_list, queries.page(query, len(headers))))
             headers += found
             if len(found) < queries.PAGE:
                 return headers

@@ -8,9 +8,9 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from datetime import datetime
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 from uuid import UUID
 
 from pywats.core.client import Response
@@ -26,6 +26,8 @@ from vte_wats.wats.insert_result import InsertResult
 from vte_wats.wats.rate_limiter import BudgetStore, RateLimiter
 from vte_wats.wats.response_errors import RESPONSE_ERRORS, as_error, retry_after_s, server_message
 from vte_wats.wats.transport import Transport
+
+_T = TypeVar("_T")
 
 _BUSY = frozenset({429, 503})  # says something about the moment, nothing about the request
 _DEFAULT_PAUSE_S = 5.0
@@ -149,5 +151,5 @@ class WatsObserver:
         flat = " ".join(self._transport.redacted(text).split())
         return flat if len(flat) <= _TEXT_LENGTH else flat[: _TEXT_LENGTH - 1] + "…"
 
-    def _run(self, coroutine: Any) -> Any:
+    def _run(self, coroutine: Coroutine[Any, Any, _T]) -> _T:
         return self._runner.get_loop().run_until_complete(coroutine)

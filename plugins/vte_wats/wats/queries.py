@@ -83,7 +83,7 @@ def headers_by_start(key: NaturalKey) -> Query:
 
 def headers_of_part(part_number: str) -> Query:
     """Ask for the headers of the reports of one part number, with their misc infos."""
-    return {**_page(f"partNumber eq {_text(part_number)}"), "$expand": "miscInfo"}
+    return _page(f"partNumber eq {_text(part_number)}")
 
 
 def page(query: Query, skip: int) -> Query:

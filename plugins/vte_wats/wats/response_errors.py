@@ -337,8 +337,8 @@ def server_message(content: Any, *secrets: str) -> str:
         text = title[1] if title else re.sub(r"<[^<>]*>", " ", content)
     elif isinstance(content, Mapping):
         lower = {str(key).lower(): value for key, value in content.items()}
-        told = islice(chain.from_iterable(_flat(lower[key]) for key in _DETAIL_KEYS if lower.get(key)), _MOST_PARTS)
-        text = " ".join(redact(part, *secrets)[:_MOST_READ] for part in told)
+        parts = islice(chain.from_iterable(_flat(lower[key]) for key in _DETAIL_KEYS if lower.get(key)), _MOST_PARTS)
+        text = " ".join(redact(part, *secrets)[:_MOST_READ] for part in parts)
     else:
         text = ""
     return _one_line(redact(text, *secrets), 200)  # again: parts that were apart may say more together
@@ -349,9 +349,15 @@ def signature(reason: str, known: Sequence[str] = ()) -> str:
     reason = reason[:_MOST_READ]
     for known_text in sorted(filter(None, known), key=len, reverse=True):
         reason = re.sub(rf"(?<!\w){re.escape(known_text)}(?!\w)", "…", reason, flags=re.IGNORECASE)
+    reason = re.sub(r"[^\s'\"]{3,}(?=…|\.\.\.)", lambda cut: _unless_known(cut[0], known), reason)
     status, _, text = reason.partition(":")  # HTTP 400 is part of the cause, not a number in it
     text = re.sub(r"\{?[\w+-]*\d[\w.:+-]*\}?", "…", text)
     return _one_line(f"{status}:{text}" if text else status, 200)
+
+
+def _unless_known(cut: str, known: Sequence[str]) -> str:
+    """Return what a server cut, unless it is the beginning of a known text."""
+    return "" if any(known_text.lower().startswith(cut.lower()) for known_text in known) else cut
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:

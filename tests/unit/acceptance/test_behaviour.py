@@ -16,7 +16,7 @@ from vte_wats.wats.profile import WatsProfile
 OBEDIENT = {
     "answer_form": "object",
     "renames": False,
-    "visibility_delay_s": 0.0,
+    "visibility_delay_s": 1.0,
     "id_form": "bare",
     "range_listing": True,
     "start_fraction": False,
@@ -68,7 +68,7 @@ def refuse_missing_users(report):
         ({}, {}),
         ({"array": True}, {"answer_form": "array"}),
         ({"renames": True}, {"renames": True}),
-        ({"delay_s": 60}, {"visibility_delay_s": pytest.approx(60, rel=0.1)}),
+        ({"delay_s": 60}, {"visibility_delay_s": pytest.approx(63, abs=3)}),
         ({"status_of": {"bare": 400}}, {"id_form": "quoted"}),
         ({"status_of": {"bare": 500, "quoted": 400}}, {"id_form": "or_chain"}),
         ({"status_of": dict.fromkeys(FakeWats.id_forms, 400)}, {"id_form": None}),

@@ -27,6 +27,7 @@ def test_the_one_site_of_a_deployment_has_the_documented_names():
         "variable vte_wats_budget",
         "variable vte_wats_deadline",
         "variable vte_wats_failure",
+        "variable vte_wats_operator_secret",
         "variable vte_wats_learned",
         "variable vte_wats_profile",
         "connection vte_default",

@@ -453,7 +453,7 @@ def test_steps_keep_their_numbers_when_later_ones_are_missing_and_when_rows_hold
     assert [step["name"] for step in steps] == ["Gain", "Gain (2)", "Gain (3)"]
 
 
-def test_names_that_became_equal_when_they_were_shortened_are_told_apart():
+def test_names_that_became_equal_when_they_were_shortened_get_numbers():
     first, second = names_of(*named("n" * 100 + "a", "n" * 100 + "b"))
     assert (first, second) == ("n" * 99 + "…", "n" * 95 + "… (2)")
 

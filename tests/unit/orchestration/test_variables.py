@@ -48,6 +48,9 @@ class FakeVariables:
     def get(self, key, default=None):
         return self.texts.get(key, default)
 
+    def keys(self, prefix=None):
+        return [key for key in self.texts if key.startswith(prefix)]
+
     def set(self, key, value, description=None):
         self.texts[key] = value
         self.descriptions[key] = description
@@ -189,6 +192,30 @@ def test_a_damaged_variable_is_for_a_person_to_delete(variables):
     variables.texts["vte_wats_budget"] = '{"answered": "many"}'
     with pytest.raises(FatalError, match=r"vte_wats_budget is damaged.*Delete it a minute after"):
         BudgetVariable(Site()).load()
+
+
+class TestUnderAnotherKey:
+    """A Variable that Airflow lists, and answers for as if it did not exist: it cannot be decrypted."""
+
+    @pytest.fixture(autouse=True)
+    def _unreadable(self, variables):
+        for definition in (STATE, HISTORY, LAST_FAILURE, BUDGET_USAGE):
+            variables.texts[definition.name_of(Site())] = None
+        variables.texts[Site().settings_variable] = None
+
+    def test_settings_state_and_budget_stop_with_the_reason_and_are_not_called_lost(self):
+        kept = Variables(Site())
+        for read in (kept.settings_text, lambda: kept.load(STATE), BudgetVariable(Site()).load):
+            with pytest.raises(FatalError, match=r"VW627 .* cannot be read: it was encrypted with another key"):
+                read()
+
+    def test_what_is_only_shown_starts_over_with_a_warning(self, caplog):
+        kept = Variables(Site())
+        assert kept.load(HISTORY) is None
+        assert kept.load(LAST_FAILURE) is None
+        assert caplog.text.count("VW627") == 2
+        kept.save(HISTORY, History())
+        assert kept.load(HISTORY) == History()
 
 
 # The state, over Variables that know no lock
