@@ -94,9 +94,7 @@ def floor(tmp_path_factory: pytest.TempPathFactory, repository: Path, empty_meta
     began_at = datetime.fromtimestamp(time.time() // 60 * 60, UTC) - timedelta(minutes=OLD_INTERVALS)
     plant = SandboxEnvironment()
     alerts = {"recipients": ["ops@factory.example"], "failed_syncs_per_hour": 59, "min_free_mb": 1}
-    settings = plant.floor.settings(
-        storage_path=f"file://{home}/storage", settle_delay_s=0, guard_band_s=0, alerts=alerts
-    )
+    settings = plant.floor.settings(storage_path=f"file://{home}/storage", settle_delay_s=0, alerts=alerts)
     with (
         plant,
         MailCatcher() as mail,
@@ -180,7 +178,7 @@ def test_an_outage_is_one_mail_when_it_opens_one_when_it_is_late_and_one_when_it
     assert "Lasted" in forms_of(by_kind["SOLVED"])[0]
 
 
-def test_the_gaps_that_the_outages_left_close_by_themselves(floor):
+def test_after_the_outages_coverage_is_whole_without_a_person(floor):
     def is_whole() -> bool:
         state = floor.stored("vte_wats_state")
         return state["lastSync"] == state["coverage"][-1]["to"] and is_live(floor)

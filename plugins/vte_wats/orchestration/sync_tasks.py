@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from vte_wats.config.settings import Settings
     from vte_wats.domain.ports import RunSource
     from vte_wats.orchestration.handover import PlannedGap
-    from vte_wats.state.coverage import State
+    from vte_wats.state.coverage import Gap, State
     from vte_wats.sync.slices import Slice
 
 log = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ _MINUTES_FOR_A_GAP = 2  # of the requests that WATS allows: the next interval co
 def plan(site_name: str) -> list[dict[str, Any]]:
     """Cut the data interval, or the time since lastSync, into slices; behind them those of the oldest gap."""
     from vte_wats.orchestration.handover import Handover, Planned
-    from vte_wats.orchestration.resources import open_vte, read_settings, storage_of, wats_connection
+    from vte_wats.orchestration.resources import open_vte, read_settings, storage_of
     from vte_wats.orchestration.task_context import interval_to_sync
     from vte_wats.orchestration.verified_state import verified_state
     from vte_wats.state.late_arrivals import measured
@@ -45,8 +45,8 @@ def plan(site_name: str) -> list[dict[str, Any]]:
         identity, times = vte.identity_and_run_counts(ranges_to_read(window, settings))
         state = verified_state(context, site, (identity, times.server_now_at), settings)
         planned = plan_seen(times, settings, window)
-        most_runs = min(settings.catch_up_runs, _MINUTES_FOR_A_GAP * wats_connection(site).requests_per_minute)
-        gap, gap_slices = _gap_before(context, planned.window.from_at, vte, state, settings, most_runs=most_runs)
+        oldest = _gap_to_fill(context, planned.window.from_at, state)
+        gap, gap_slices = _planned_gap(vte, site, settings, oldest) if oldest else (None, ())
     late_arrivals = measured(state.late_arrivals, planned.window, planned.seconds, settings)
     state = state.model_copy(update={"late_arrivals": late_arrivals})
     snapshot = plan_snapshot(planned, settings, from_at)
@@ -59,19 +59,25 @@ def plan(site_name: str) -> list[dict[str, Any]]:
     return [part.to_xcom() for part in (*slices, *gap_slices)]
 
 
-def _gap_before(
-    context: Any, until_at: datetime, vte: RunSource, state: State, settings: Settings, *, most_runs: int
-) -> tuple[PlannedGap | None, tuple[Slice, ...]]:
-    """Plan a part of the oldest time that is not covered, when the sync is one of an interval and the only one."""
-    from vte_wats.orchestration.handover import PlannedGap
+def _gap_to_fill(context: Any, until_at: datetime, state: State) -> Gap | None:
+    """Return the oldest time that is not covered, when the sync is one of an interval and the only one."""
     from vte_wats.orchestration.task_context import other_syncs_are_at_work
-    from vte_wats.sync.plan import plan_gap
 
     if context["params"]["dry_run"] or context.get("data_interval_start") is None:
-        return None, ()
+        return None
     gap = state.gap_to_fill(until_at, datetime.now(UTC))
-    if gap is None or other_syncs_are_at_work(context):
-        return None, ()
+    return None if gap is None or other_syncs_are_at_work(context) else gap
+
+
+def _planned_gap(
+    vte: RunSource, site: Site, settings: Settings, gap: Gap
+) -> tuple[PlannedGap | None, tuple[Slice, ...]]:
+    """Plan a part of a gap; what keeps it from being planned must not stop the live interval."""
+    from vte_wats.orchestration.handover import PlannedGap
+    from vte_wats.orchestration.resources import wats_connection
+    from vte_wats.sync.plan import plan_gap
+
+    most_runs = min(settings.catch_up_runs, _MINUTES_FOR_A_GAP * wats_connection(site).requests_per_minute)
     try:
         part, planned = plan_gap(vte, settings, gap, most_runs)
     except RetriableError as exc:
