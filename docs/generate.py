@@ -613,10 +613,11 @@ a sync has stored new or replaced reports, with their number as its extra, and n
 {_codes("VW1")}
 ## VTE
 
-An error number of SQL Server that is not listed stops, so that somebody looks at it.
+An error number of SQL Server that is not listed is tried again as often as any other; then the task fails and somebody is
+notified. What a person must change is a closed list: the rows that stop.
 
 {_sql_errors()}
-{_codes("VW29")}
+{_codes("VW2")}
 ## WATS
 
 The first row that applies counts. {_equal_rejections()}
