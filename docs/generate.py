@@ -613,8 +613,8 @@ a sync has stored new or replaced reports, with their number as its extra, and n
 {_codes("VW1")}
 ## VTE
 
-An error number of SQL Server that is not listed is tried again as often as any other; then the task fails and somebody is
-notified. What a person must change is a closed list: the rows that stop.
+An error number of SQL Server that is not listed is tried again as often as any other; then the task fails and
+somebody is notified. What a person must change is a closed list: the rows that stop.
 
 {_sql_errors()}
 {_codes("VW2")}

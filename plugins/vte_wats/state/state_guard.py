@@ -145,8 +145,8 @@ def _compare_columns(known: SourceIdentity | None, found: SourceIdentity, settin
         raise FatalError(
             VW236,
             f"column {timestamp} must be {', '.join(TIMESTAMP_TYPES)}, but is {found_type}: its wall-clock time "
-            "cannot be read. Name a column that is in column_overrides, such as a computed one, CAST([Timestamp] AS datetime2): "
-            f"{settings.where_to_change}",
+            "cannot be read. Name a column that is in column_overrides, such as a computed one, CAST([Timestamp] AS "
+            f"datetime2): {settings.where_to_change}",
         )
     if known is None:
         return

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from more_itertools import chunked
+from more_itertools import constrained_batches
 from pydantic import TypeAdapter
 
 from vte_wats.config.settings import Settings
@@ -33,7 +33,8 @@ READ, REDRIVEN = "read", "redriven"
 REFUSED = "refused"
 ReadAgain = Callable[[Sequence[UUID]], Iterable[Report | Refusal]]
 _REFUSAL: TypeAdapter[Refusal] = TypeAdapter(Refusal)
-_AT_ONCE = 200  # reports held in memory: enough for five existence checks, a few megabytes at 300 steps
+_AT_ONCE = 200  # reports held in memory: enough for five existence checks
+_CHARACTERS_AT_ONCE = 8_000_000  # of their documents; one larger report is held alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +106,7 @@ def upload(
     overtaken = _overtaken(staging, dead_letters)
     try:
         codes = wats.process_codes()
-        for mapped in chunked(staged_mappings(staging), _AT_ONCE):
+        for mapped in in_batches(staged_mappings(staging)):
             still_open = [run for run in mapped if _guid(run) in overtaken or not progress.counts_as_done(run)]
             stored = wats.find_reports([_guid(run) for run in still_open]) if still_open else {}
             latest = _latest(still_open, stored, overtaken, read_again)
@@ -129,6 +130,15 @@ def upload(
 def refused_runs(staging: Staging) -> Iterator[Refusal]:
     """Yield the runs that a dry run of :func:`upload` would have made dead letters of."""
     return map(_REFUSAL.validate_json, staging.read(REFUSED))
+
+
+def in_batches(mapped: Iterable[Report | Refusal]) -> Iterator[tuple[Report | Refusal, ...]]:
+    """Yield what was mapped in batches of a bounded number and size, so that memory does not grow with the runs."""
+    return constrained_batches(mapped, _CHARACTERS_AT_ONCE, _AT_ONCE, get_len=_characters, strict=False)
+
+
+def _characters(mapped: Report | Refusal) -> int:
+    return len(mapped.body) if isinstance(mapped, Report) else len(mapped.reason)
 
 
 def _guid(mapped: Report | Refusal) -> UUID:
