@@ -4,7 +4,9 @@
 # The project is in /opt/vte-wats and is installed from there in place, so that the provider's entry point, dags/,
 # plugins/ and include/ are one copy. Built without secrets: passwords and keys come as environment variables at start.
 
-FROM python:3.12-slim-bookworm AS base
+# A site that pins images by digest gives one: PYTHON_IMAGE=python:3.12-slim-bookworm@sha256:… in .env.
+ARG PYTHON_IMAGE=python:3.12-slim-bookworm
+FROM ${PYTHON_IMAGE} AS base
 ENV PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     PIP_DISABLE_PIP_VERSION_CHECK=1 \
@@ -19,11 +21,11 @@ WORKDIR /opt/vte-wats
 FROM base AS airflow
 COPY requirements.lock ./
 RUN pip install --require-hashes --no-deps --only-binary :all: -r requirements.lock && pip check
-COPY pyproject.toml requirements.txt README.md ./
+COPY pyproject.toml setup.py LICENSE README.md ./
 COPY plugins/ plugins/
-RUN pip install --no-deps --no-build-isolation -e .
 COPY dags/ dags/
 COPY include/ include/
+RUN pip install --no-deps --no-build-isolation -e .
 ENV AIRFLOW_HOME=/opt/airflow \
     AIRFLOW__CORE__DAGS_FOLDER=/opt/vte-wats/dags \
     AIRFLOW__CORE__PLUGINS_FOLDER=/opt/vte-wats/plugins \

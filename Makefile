@@ -6,17 +6,19 @@ READY  := $(VENV)/.ready
 PID_FILE ?= .demo.pid
 # Processes that share the tests: on two cores two wait for an Airflow of their own while the third computes.
 WORKERS ?= 3
+# The tool that writes the lock files; another version may resolve them otherwise.
+UV := 0.13.9
 RELEASE := vte-wats-$(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check check-code check-unit format docs test screenshots test-mssql faults demo sandbox bench bench-core package lock down clean
+.PHONY: help setup check check-code check-unit format docs test screenshots test-mssql faults demo sandbox acceptance bench bench-core package wheel lock down clean
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 setup: $(READY) ## Create .venv with everything, pinned by hash
 
-$(READY): requirements-dev.lock pyproject.toml
+$(READY): requirements-dev.lock pyproject.toml setup.py
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) else "Python 3.11, 3.12 or 3.13 is needed; this is %d.%d. Name one: make PYTHON=python3.12 …" % v)'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements-dev.lock
@@ -57,11 +59,15 @@ test-mssql: $(READY) ## The source tests against a real SQL Server named by VTE_
 faults: $(READY) ## Every failure we know, on a real Airflow; writes docs/reliability.md
 	@$(BIN)/python -m tests.faults.run
 
-demo: $(READY) ## Two hours of a factory into WATS, on this machine only (ONCE=1 ends with a verdict)
-	@$(BIN)/python -m sandbox.demo --pid-file $(PID_FILE) $(if $(ONCE),--once)
+demo: $(READY) ## Two hours of a factory into WATS, on this machine only (ONCE=1 ends with a verdict; WATS_PROFILE=strict: another WATS)
+	@$(BIN)/python -m sandbox.demo --pid-file $(PID_FILE) $(if $(ONCE),--once) $(if $(WATS_PROFILE),--wats-profile $(WATS_PROFILE))
 
 sandbox: $(READY) ## Both emulated servers alone, for an Airflow of your own
-	@$(BIN)/python -m sandbox
+	@$(BIN)/python -m sandbox $(if $(WATS_PROFILE),--wats-profile $(WATS_PROFILE))
+
+acceptance: $(READY) ## Measure a WATS test environment: WATS=https://… and WATS_TOKEN, or WATS=<connection id> (OPTIONS=…)
+	@test -n "$(WATS)" || { echo "Name it: make acceptance WATS=https://test.wats.com, with its API token in WATS_TOKEN"; exit 2; }
+	@AIRFLOW_HOME=$(VENV)/airflow $(BIN)/python -m vte_wats.orchestration.acceptance_cli "$(WATS)" $(OPTIONS)
 
 bench: $(READY) ## Measure everything side by side; writes docs/benchmarks.md (ONLY="upload mapping": some; BACKLOG=100000: that)
 	@PYTHONPATH=plugins $(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(BACKLOG),--backlog $(BACKLOG))
@@ -74,8 +80,13 @@ package: ## One ZIP of the committed state with all that a site installs, into d
 	git archive --format=zip --prefix=$(RELEASE)/ --output=dist/$(RELEASE).zip HEAD
 	@echo "dist/$(RELEASE).zip: unpack it and follow docs/installation.md"
 
+wheel: $(READY) ## The package with DAG files, SQL and pools as one wheel for an Airflow that exists already, into dist/
+	@mkdir -p dist
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir dist .
+	@ls dist/*.whl
+
 lock: $(READY) ## Resolve requirements*.txt into the lock files again
-	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/python -m pip install --quiet --no-deps --only-binary :all: uv==$(UV)
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --upgrade requirements.txt -o requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --upgrade requirements-dev.txt -o requirements-dev.lock
 
@@ -83,4 +94,4 @@ down: ## End a demo that is still running
 	@if [ -f $(PID_FILE) ]; then kill -TERM "$$(cat $(PID_FILE))" 2>/dev/null || true; while kill -0 "$$(cat $(PID_FILE) 2>/dev/null)" 2>/dev/null; do sleep 0.2; done; rm -f $(PID_FILE); else echo "no demo is running"; fi
 
 clean: ## Remove the environment and every cache
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info plugins/*.egg-info .coverage dist
+	rm -rf build $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info plugins/*.egg-info .coverage dist

@@ -89,6 +89,7 @@ def page(result: dict[str, Any]) -> list[str]:
 
 
 # ---------------------------------------------------------------------- what runs in the mapper's process
+_COMMON = {"name": "name", "status": "status", "report_text": "reportText", "id": "id"}
 _prepared: dict[str, Any] = {}
 
 
@@ -136,6 +137,7 @@ def pywats_models() -> float:
 def _unmarked(body: str) -> dict[str, Any]:
     """Return a document without the hash that the mapping puts in after the dump."""
     document: dict[str, Any] = json.loads(body)
+    del document["startUTC"]  # pyWATS works it out, too, and does not send it
     document["miscInfos"] = [info for info in document["miscInfos"] if info["description"] != "source_hash"]
     return document
 
@@ -172,6 +174,9 @@ def _header(values: dict[str, Any], **more: Any) -> Any:
         comment=unit.get("comment"),
         fixture_id=None,
         exec_time=unit.get("execTime"),
+        error_code=unit.get("errorCode"),
+        error_message=unit.get("errorMessage"),
+        step_id_caused_uut_failure=unit.get("stepIdCausedUUTFailure"),
     )
     return report
 
@@ -185,17 +190,20 @@ def _by_calls(values: dict[str, Any]) -> str:
     root.name, root.status = source["name"], StepStatus(source["status"])
     root.sequence = SequenceCallInfo(**source["seqCall"])
     for step in source["steps"]:
-        common = {"name": step["name"], "status": step["status"], "report_text": step["reportText"]}
+        common = {name: step[key] for name, key in _COMMON.items()}
         if "numericMeas" in step:
             (measured,) = step["numericMeas"]
-            root.add_numeric_step(
+            added = root.add_numeric_step(
                 value=measured["value"], unit=measured["unit"], comp_op=measured["compOp"],
                 low_limit=measured["lowLimit"], high_limit=measured["highLimit"], **common,
             )  # fmt: skip
         elif "stringMeas" in step:
-            root.add_string_step(value=step["stringMeas"][0]["value"], **common)
+            added = root.add_string_step(value=step["stringMeas"][0]["value"], **common)
         else:
-            root.add_action_step(**common).attachment = Attachment(**step["attachment"])
+            added = root.add_action_step(**common)
+            added.attachment = Attachment(**step["attachment"])
+        if "causedUUTFailure" in step:
+            added.caused_uut_failure = True
     for info in values["miscInfos"]:
         report.add_misc_info(info["description"], info["text"])
     return str(report.model_dump_json(by_alias=True, exclude_none=True))
@@ -222,7 +230,8 @@ def _step_model(step: dict[str, Any]) -> Any:
     from pywats.domains.report.report_models.uut.steps.measurement import NumericMeasurement, StringMeasurement
     from pywats.shared.enums import CompOp
 
-    common = {"name": step["name"], "status": step["status"], "report_text": step["reportText"]}
+    common = {name: step[key] for name, key in _COMMON.items()}
+    common["caused_uut_failure"] = step.get("causedUUTFailure")
     if "numericMeas" in step:
         (measured,) = step["numericMeas"]
         number = NumericMeasurement(

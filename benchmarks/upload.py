@@ -281,7 +281,7 @@ def upload_slice(
     options = UploadOptions(datetime.now(UTC))
     with (
         WatsSession(wats_connection, budget_store=budget_store) as wats,
-        InFlightKeys(storage, name, options.now_at) as keys,
+        InFlightKeys(storage, name, partial(datetime.now, UTC), wats.traits().shown_after_s) as keys,
     ):
         dead_letters = DeadLetters(storage)
         read = sum(1 for _ in staging.read(RUNS))

@@ -14,7 +14,7 @@ would be shortened, rejected or held, with examples.
 | plan or extract failed | VTE cannot be read | as in `vte_wats_sync` |
 | upload failed | WATS is away, or rejects many runs for one reason | fix it, then clear the failed tasks: it continues where it was |
 | the DAG run stays *queued* | another backfill is running, or the DAG is paused | wait, or unpause it |
-| fewer runs than planned | named runs are not in VTE | check the GUIDs |
+| check_part failed | fewer runs were found than planned; the others are transferred, and the next part starts | check the GUIDs that the log of extract names; if the runs were deleted on purpose, mark it success |
 
 It is always safe to transfer anything again: a report's id is the run's `Index_GUID`. Time that is done is added to the
 coverage, so a backfill closes the gap that a failed interval left.
@@ -24,7 +24,13 @@ from __future__ import annotations
 
 from airflow.sdk import DAG
 
-from vte_wats.orchestration.backfill_tasks import BACKFILL_FORM, TriggerNextPart, plan, trigger_next_part
+from vte_wats.orchestration.backfill_tasks import (
+    BACKFILL_FORM,
+    TriggerNextPart,
+    check_part,
+    plan,
+    trigger_next_part,
+)
 from vte_wats.orchestration.dag_defaults import Priority, dag_arguments, read_dag_options, task_arguments
 from vte_wats.orchestration.transfer import Settling, transfer_and_settle
 
@@ -47,3 +53,4 @@ for site in options.sites:
         TriggerNextPart.partial(
             task_id="next_part", trigger_dag_id=dag.dag_id, logical_date=None, skip_when_already_exists=True
         ).expand_kwargs(following)
+        check_part(site.name, settled, slices)

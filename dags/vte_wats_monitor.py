@@ -18,10 +18,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from airflow.sdk import DAG, CronDataIntervalTimetable
+from airflow.sdk import DAG
 
 from vte_wats.orchestration.dag_defaults import dag_arguments, read_dag_options
 from vte_wats.orchestration.monitor_tasks import watch
+from vte_wats.orchestration.timetable import SyncTimetable
 
 options = read_dag_options()
 
@@ -29,7 +30,7 @@ for site in options.sites:
     with DAG(
         site.dag_id("monitor"),
         **dag_arguments(site, options, __doc__),
-        schedule=CronDataIntervalTimetable(options.monitor_schedule, timezone="UTC"),
+        schedule=SyncTimetable(options.monitor_schedule, timezone="UTC"),
         catchup=False,
         max_active_runs=1,
         dagrun_timeout=timedelta(minutes=10),

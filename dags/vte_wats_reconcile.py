@@ -5,7 +5,8 @@ commits rows that no such window sees. **plan** lists the run keys of the last `
 before 2002, where clocks fall back to. **compare** asks WATS for them, a few seconds at a time. **plan_missing** makes
 slices of what is missing; the rest is as in `vte_wats_sync`. Held runs are tried again too, so that they go through as
 soon as the setting they waited for is there. Last, **verify** takes `sample` runs at random and compares their reports
-in WATS with VTE, value by value.
+in WATS with VTE, value by value. **remove_old_files** removes what failures left in staging, and dead letters where
+`dead_letter_retention_days` says so.
 
 | you see | it means | do |
 |---|---|---|
@@ -21,7 +22,7 @@ letters again, trigger `vte_wats_backfill`.
 
 from __future__ import annotations
 
-from airflow.sdk import DAG, CronDataIntervalTimetable, Param
+from airflow.sdk import DAG, Param
 
 from vte_wats.orchestration.dag_defaults import (
     Priority,
@@ -31,6 +32,8 @@ from vte_wats.orchestration.dag_defaults import (
     transfer_params,
 )
 from vte_wats.orchestration.reconcile_tasks import LATE_FROM, compare, plan, plan_missing, verify
+from vte_wats.orchestration.retention_tasks import remove_old_files
+from vte_wats.orchestration.timetable import SyncTimetable
 from vte_wats.orchestration.transfer import Settling, transfer_and_settle
 
 options = read_dag_options()
@@ -39,7 +42,7 @@ for site in options.sites:
     with DAG(
         site.dag_id("reconcile"),
         **dag_arguments(site, options, __doc__),
-        schedule=CronDataIntervalTimetable(options.reconcile_schedule, timezone="UTC"),
+        schedule=SyncTimetable(options.reconcile_schedule, timezone="UTC"),
         catchup=False,
         max_active_runs=1,
         default_args=task_arguments(site, options, Priority.RECONCILE),
@@ -61,3 +64,4 @@ for site in options.sites:
         compare.override(pool=site.wats_pool).partial(site_name=site.name).expand(batch=batches) >> slices
         settled = transfer_and_settle(site, slices, Settling(late_from=LATE_FROM))
         settled >> verify.override(pool=site.wats_pool)(site.name)
+        remove_old_files(site.name)

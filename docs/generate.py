@@ -1,7 +1,8 @@
 """Write the pages of docs/ that follow from the code; ``--check`` only reports whether they are up to date.
 
 ``configuration.md`` comes from the settings, the connection form and the options of the DAGs, ``schema.md`` from the
-reference schema of the sandbox, ``troubleshooting.md`` from the messages and the tables of SQL errors and responses.
+reference schema of the sandbox, ``troubleshooting.md`` from the messages and the tables of SQL errors and responses,
+``wats.md`` from the profiles of the emulated WATS.
 """  # noqa: INP001 - a program, not a package
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from sqlglot import exp
 from vte_wats.alerting.monitor_state import Condition, MonitorState, ServerCheck, Waiting
 from vte_wats.config.alert_settings import AlertSettings, QuietHours
 from vte_wats.config.dag_options import OPTIONS
-from vte_wats.config.settings import PartRevision, Settings, TableOverride
+from vte_wats.config.settings import PartRevision, Settings, TableOverride, TextRule
 from vte_wats.config.sites import Site
 from vte_wats.messages import (
     MESSAGES,
@@ -59,9 +60,17 @@ EXAMPLES: dict[str, Any] = {
     "ambiguous_time": "earlier",
     "result_codes": {"1": "Passed", "0": "Failed", "9": "Terminated"},
     "step_result_codes": {"1": "Passed", "0": "Failed", "7": "Skipped"},
+    "logged_values": "Done",
+    "equal_step_names": "number",
+    "step_nesting": "test_number",
+    "numbers": "exact",
     "no_limit_values": [9.9e37, -9.9e37],
     "part_number": "product_name",
     "part_revision": {"source": "testplan_variant", "constant": "A"},
+    "text_rules": [{"source": "info1", "pattern": "Lot {batch}, socket {socket}"}],
+    "error_messages": {"0": None, "17": "Fixture open"},
+    "operator": "pseudonym",
+    "default_operator": "unknown",
     "station": "hostname",
     "purpose": "Production",
     "default_location": "Hall 3",
@@ -78,6 +87,8 @@ EXAMPLES: dict[str, Any] = {
     "existence_check": "uuid",
     "rejection_limit": 20,
     "storage_path": "s3://aws_default@bucket/vte_wats",
+    "dead_letter_retention_days": 365,
+    "staging_retention_days": 14,
     "alerts": {
         "recipients": ["floor-it@factory.example"],
         "apprise_connection": "apprise_default",
@@ -88,6 +99,7 @@ EXAMPLES: dict[str, Any] = {
 
 NESTED: dict[str, type[BaseModel]] = {
     "part_revision": PartRevision,
+    "text_rules.<rule>": TextRule,
     "column_overrides.<table>": TableOverride,
     "alerts": AlertSettings,
     "alerts.quiet_hours": QuietHours,
@@ -105,6 +117,11 @@ PLACES = (
         "compare, upload, verify, monitor and preflight; plan looks at its address",
     ),
     ("Variable `vte_wats`", "what this site's data means: one JSON object", "every task, once at its start"),
+    (
+        "Variable `vte_wats_profile`",
+        "how this site's WATS behaves, as the acceptance run measured it; optional",
+        "compare, upload, verify",
+    ),
     ("section `[vte_wats]` of Airflow's configuration", "when the DAGs run", "Airflow, when it loads the DAG files"),
 )
 
@@ -301,7 +318,133 @@ def pages() -> dict[str, str]:
         "configuration.md": HEADER + configuration(),
         "schema.md": HEADER + schema(),
         "troubleshooting.md": HEADER + troubleshooting(),
+        "wats.md": HEADER + wats(),
     }
+
+
+# What is assumed of WATS ----------------------------------------------------------------------------------------------
+
+_HOOK, _VERIFY = "tests/integration/test_wats_hook.py::", "tests/integration/test_verify.py::"
+
+# By the number of the assumption: what the product does, and the test that shows it against the emulated WATS.
+PRODUCT_AND_WATS: dict[str, tuple[str, str]] = {
+    "W1": (
+        "reads either form in one place; any other answer confirms nothing and is tried again under the same id",
+        _HOOK + "test_a_report_is_posted_once_and_confirmed_however_wats_answers",
+    ),
+    "W2": (
+        "`existence_check = source_id` finds a report by its run; an `ID` beside another `uuid` is no confirmation",
+        _HOOK + "test_by_source_id_a_report_that_wats_renames_is_posted_once_and_confirmed",
+    ),
+    "W3": ("gives a measurement P, F or S alone", _VERIFY + "test_wats_refuses_nothing_of_what_stations_write"),
+    "W5": ("numbers equal names", _VERIFY + "test_wats_refuses_nothing_of_what_stations_write"),
+    "W6": ("shortens a longer unit visibly", _VERIFY + "test_wats_refuses_nothing_of_what_stations_write"),
+    "W7": ("always sends an operator", _VERIFY + "test_wats_refuses_nothing_of_what_stations_write"),
+    "W8": ("compares by second, then exactly", _HOOK + "test_a_natural_key_is_equal_only_in_all_of_its_parts"),
+    "W9": (
+        "takes a report that does not show yet neither for lost nor for a reason to send it again",
+        _VERIFY + "test_a_sync_that_comes_before_reports_show_sends_none_of_them_again",
+    ),
+    "W10": (
+        "takes 404 or 413 for one report as being about that report",
+        _HOOK + "test_a_report_beyond_what_wats_takes_is_about_that_report_alone",
+    ),
+    "W12": (
+        "proves by a query that a report is there; what does not show is sent again",
+        "tests/faults/cases_wats.py::CASES",
+    ),
+    "W13": (
+        "names reports in its queries, so that nothing depends on listing",
+        _HOOK + "test_natural_keys_are_found_whatever_the_serial_holds",
+    ),
+    "W14": ("sends `startUTC`", _VERIFY + "test_wats_refuses_nothing_of_what_stations_write"),
+    "W17": (
+        "takes a page in front of a WATS that worked for an outage",
+        _HOOK + "test_a_maintenance_page_in_front_of_a_wats_that_worked_passes",
+    ),
+    "W18": (
+        "finds the form out once, and falls back to `eq … or eq …`",
+        _HOOK + "test_the_form_of_ids_a_server_understands_is_found_once_and_kept",
+    ),
+}
+
+# Assumptions that no switch plays: number, what is known, who says so.
+WITHOUT_A_SWITCH = (
+    (
+        "W4",
+        "Measurements, charts and attachments of a skipped step are ignored; the report text remains",
+        "the vendor's converter, a copy of the vendor's tables",
+    ),
+    ("W11", "Attachments of more than 100 KB may be refused", "the DevKit, for its own client"),
+    ("W15", "The root step is named `MainSequence Callback`; step paths leave it out", "exported reports, the vendor"),
+    (
+        "W16",
+        "Quality engineers filter by the step that failed the unit, error code and message, batch, fixture and socket",
+        "WSJF schema in C#, a copy of the vendor's tables, OpenAPI",
+    ),
+    ("W17", "Maintenance is a page of status 302, 403, 404 or 503 in front of everything", "nobody says"),
+)
+
+
+def wats() -> str:
+    """List what is assumed of WATS, and how the emulated one plays it."""
+    sys.path.insert(0, str(ROOT))  # the sandbox is no part of what is installed
+    from sandbox.wats.profiles import DEFAULT_NAME, PROFILES, Assumption, WatsProfile  # noqa: PLC0415
+
+    switches = []
+    for name, field in WatsProfile.model_fields.items():
+        (assumption,) = (entry for entry in field.metadata if isinstance(entry, Assumption))
+        values = [_switch_value(getattr(profile, name)) for profile in PROFILES.values()]
+        switches.append(
+            [assumption.number, f"`{name}`", " ".join(str(field.description).split()), assumption.source, *values]
+        )
+    switches.sort(key=lambda row: int(row[0][1:]))
+    tests = {
+        name: next(entry.test for entry in field.metadata if isinstance(entry, Assumption))
+        for name, field in WatsProfile.model_fields.items()
+    }
+    product = [[number, what, f"`{test}`"] for number, (what, test) in PRODUCT_AND_WATS.items()]
+    return f"""# What is assumed of WATS
+
+The public OpenAPI description says how WATS is meant to answer. People with a server report otherwise in places, and
+the description has no schema for the body of a report. Where sources disagree both behaviours exist somewhere, so the
+product must be right with either. Every assumption has a number here, its source, and a switch of the emulated WATS
+that plays it. Nothing below was tried on a real server by this project.
+
+## The four sets
+
+The emulated WATS plays one of four sets: `described` (the OpenAPI description, taken literally), `reported` (what
+people report), `strict` (everything refused that any source refuses) and `lenient` (everything taken that any source
+takes).
+Demo, tests and the container play `{DEFAULT_NAME}` unless asked for another:
+
+```sh
+make demo ONCE=1 WATS_PROFILE=strict   # the demo; make sandbox takes WATS_PROFILE too
+python -m sandbox.wats --profile strict   # the server alone; or WATS_SANDBOX_PROFILE=strict
+```
+
+With docker compose, `WATS_PROFILE` in `.env` chooses the set. While a server runs, `PATCH /sandbox/settings` with
+`{{"profile": "strict"}}` chooses a set and with `{{"profile": {{"shown_after_s": 5}}}}` changes one switch.
+
+{_table(("no.", "switch", "what", "source", *PROFILES), switches)}
+The tests of upload, whole sync and comparison run over all four sets, the fault matrix under `{DEFAULT_NAME}`, and its
+WATS cases under `strict` too. Maintenance (W17) is a fault, not a switch: `maintenance`, with any status.
+
+## Which test shows a switch
+
+{_table(("switch", "test"), [[f"`{name}`", f"`{test}`"] for name, test in tests.items()])}
+## What the product does about it
+
+{_table(("no.", "the product", "test"), product)}
+## What no switch plays
+
+{_table(("no.", "what is known", "source"), WITHOUT_A_SWITCH)}"""
+
+
+def _switch_value(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:,}" if isinstance(value, int) and value > 1_000 else str(getattr(value, "value", value))
 
 
 # Configuration --------------------------------------------------------------------------------------------------------
@@ -428,7 +571,8 @@ def _kind(field: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
         inside = "properties" not in field and _kind(field["additionalProperties"], definitions)
         return f"object: name → {inside}" if inside else "object, see below"
     if field["type"] == "array":
-        return f"list of {_kind(field['items'], definitions)}s"
+        noun, comma, rest = _kind(field["items"], definitions).partition(",")
+        return f"list of {noun}s{comma}{rest}"
     return _SIMPLE[field["type"]] + _range(field)
 
 
@@ -465,6 +609,8 @@ def _required(model: type[BaseModel]) -> list[str]:
 def _example_of(name: str) -> Mapping[str, Any]:
     setting, _, entry = name.partition(".")
     example = EXAMPLES[setting]
+    if isinstance(example, list):
+        return dict(example[0])
     if not entry:
         return dict(example)
     return dict(example[entry] if entry in example else next(iter(example.values())))
@@ -623,7 +769,7 @@ somebody is notified. What a person must change is a closed list: the rows that 
 The first row that applies counts. {_equal_rejections()}
 
 {_response_errors()}
-{_codes("VW39")}
+{_codes("VW34", "VW39")}
 ## Runs
 
 {_table(("kind of dead letter", "why", "how it continues"), RUN_KINDS)}
@@ -671,11 +817,11 @@ def _response_errors() -> str:
     return _table(("code", "response", "message", "what follows", "what to do"), rows)
 
 
-def _codes(beginning: str) -> str:
+def _codes(*beginnings: str) -> str:
     rows = [
         (f"`{message}`", message.symptom, message.meaning, message.follows.value, message.advice)
         for message in MESSAGES
-        if message.code.startswith(beginning)
+        if message.code.startswith(beginnings)
     ]
     return _table(("code", "message", "meaning", "what follows", "what to do"), rows)
 

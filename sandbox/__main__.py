@@ -9,6 +9,7 @@ import threading
 from datetime import UTC, datetime, timedelta
 
 from sandbox.environment import SandboxEnvironment
+from sandbox.wats.profiles import DEFAULT_NAME, PROFILES, ProfileName
 
 
 def main() -> None:
@@ -19,6 +20,13 @@ def main() -> None:
     arguments.add_argument("--timezone", default="Europe/Oslo", help="zone of the stations' clocks")
     arguments.add_argument("--vte-port", type=int, default=0, help="a fixed port instead of a free one")
     arguments.add_argument("--wats-port", type=int, default=0, help="a fixed port instead of a free one")
+    arguments.add_argument(
+        "--wats-profile",
+        type=ProfileName,
+        choices=list(ProfileName),
+        default=DEFAULT_NAME,
+        help=f"how WATS behaves where sources disagree, see docs/wats.md (default {DEFAULT_NAME})",
+    )
     given = arguments.parse_args()
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -26,7 +34,11 @@ def main() -> None:
     now_at = datetime.now(UTC)
     start_at = now_at - timedelta(hours=2)
     environment = SandboxEnvironment(
-        seed=given.seed, timezone=given.timezone, vte_port=given.vte_port, wats_port=given.wats_port
+        seed=given.seed,
+        timezone=given.timezone,
+        profile=PROFILES[given.wats_profile],
+        vte_port=given.vte_port,
+        wats_port=given.wats_port,
     )
     environment.floor.load(environment.db, start=start_at, end=now_at, runs=given.runs, oddities=True)
     with environment, environment.floor.live(environment.db, every_s=5.0):

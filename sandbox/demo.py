@@ -23,6 +23,7 @@ from zoneinfo import ZoneInfo
 
 from sandbox.airflow_stack import AirflowStack, DagRun
 from sandbox.environment import SandboxEnvironment
+from sandbox.wats.profiles import DEFAULT_NAME, PROFILES, ProfileName
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 PID_FILE = REPOSITORY / ".demo.pid"
@@ -62,6 +63,13 @@ def main() -> int:
     arguments = argparse.ArgumentParser(prog="python -m sandbox.demo", description=__doc__)
     arguments.add_argument("--once", action="store_true", help="end with a verdict instead of staying")
     arguments.add_argument("--pid-file", type=Path, default=PID_FILE, help="where `make down` finds its process id")
+    arguments.add_argument(
+        "--wats-profile",
+        type=ProfileName,
+        choices=list(ProfileName),
+        default=DEFAULT_NAME,
+        help=f"how WATS behaves where sources disagree, see docs/wats.md (default {DEFAULT_NAME})",
+    )
     given = arguments.parse_args()
     once: bool = given.once
     logging.disable(logging.WARNING)
@@ -71,16 +79,16 @@ def main() -> int:
         signal.signal(number, _interrupt)
     try:
         with _temporary_home(given.pid_file) as home:
-            return _demo(home, once=once)
+            return _demo(home, given.wats_profile, once=once)
     except KeyboardInterrupt:
         print("\nThe demo has ended; nothing of it is left behind.")
         return 0 if not once else 1
 
 
-def _demo(home: Path, *, once: bool) -> int:
+def _demo(home: Path, wats_profile: ProfileName, *, once: bool) -> int:
     now_at = datetime.now(UTC)
     start_at = datetime.fromtimestamp(now_at.timestamp() // 300 * 300, UTC) - INTERVALS * INTERVAL
-    environment = SandboxEnvironment()
+    environment = SandboxEnvironment(profile=PROFILES[wats_profile])
     loaded = environment.floor.load(environment.db, start=start_at, end=now_at, runs=HISTORY_RUNS, oddities=True)
     print(f"A floor of {loaded.runs} runs since {start_at:%H:%M} UTC is in SQL Server, every oddity among them.")
     with (
@@ -97,12 +105,12 @@ def _demo(home: Path, *, once: bool) -> int:
             },
             pools={"wats_api": 1, "vte_wats_state": 1},
             connections=environment.connections,
-            variables={"vte_wats": json.dumps(environment.floor.settings(storage_path=f"file://{home}/storage"))},
+            variables={"vte_wats": json.dumps(environment.settings(storage_path=f"file://{home}/storage"))},
         ) as airflow,
     ):
         print(f"Airflow:           {airflow.url}  (user {airflow.user}, password {airflow.password})")
         print(f"Status page:       {airflow.url}/plugin/vte_wats")
-        print(f"Reports in WATS:   {environment.wats.url}")
+        print(f"Reports in WATS:   {environment.wats.url}  (which behaves as {wats_profile}, see docs/wats.md)")
         airflow.unpause(SYNC)
         airflow.unpause(MONITOR)
         finished = _wait_for_catchup(airflow)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import Any, Self
 
 from sandbox.factory_data.factory import Floor
 from sandbox.sqlserver.server import Login, SqlServer
 from sandbox.vte.database import NAME, open_database
+from sandbox.wats.profiles import DEFAULT, WatsProfile
+from sandbox.wats.report_fields import Wsjf
 from sandbox.wats.wats_server import WatsServer
 
 READER = "vte_adapter_readonly"
@@ -16,11 +19,23 @@ READER_PASSWORD = "vte-reader-sandbox"  # noqa: S105
 WRITER_PASSWORD = "vte-station-sandbox"  # noqa: S105
 
 
+def _run_of(report: Wsjf) -> str:
+    """Return the run that a report was made of: a WATS may keep it under another id."""
+    infos = {info["description"]: info["text"] for info in report.get("miscInfos") or []}
+    return str(infos.get("source_id", report["id"])).removeprefix("VTE:").lower()
+
+
 class SandboxEnvironment:
     """Both servers, running within a ``with`` block, and what an Airflow must know to reach them."""
 
     def __init__(
-        self, *, seed: int = 7, timezone: str = "Europe/Oslo", requests_per_minute: int | None = None, **ports: int
+        self,
+        *,
+        seed: int = 7,
+        timezone: str = "Europe/Oslo",
+        requests_per_minute: int | None = None,
+        profile: WatsProfile = DEFAULT,
+        **ports: int,
     ) -> None:
         self.floor = Floor(seed=seed, timezone=timezone)
         self.db = open_database()
@@ -28,7 +43,7 @@ class SandboxEnvironment:
         self.vte = SqlServer(
             self.db, logins=logins, timezone=timezone, port=ports.get("vte_port", 0), server_name="VTE-SANDBOX"
         )
-        self.wats = WatsServer(requests_per_minute=requests_per_minute, port=ports.get("wats_port", 0))
+        self.wats = WatsServer(profile=profile, requests_per_minute=requests_per_minute, port=ports.get("wats_port", 0))
         self._requests_per_minute = requests_per_minute or 6_000
 
     def __enter__(self) -> Self:
@@ -47,8 +62,17 @@ class SandboxEnvironment:
 
     @property
     def receipts(self) -> dict[str, int]:
-        """How often WATS has received each report that it holds, by GUID in lower case."""
-        return {guid.lower(): count for guid, count in self.wats.store.receive_counts().items()}
+        """How often WATS has received the reports of each run that it holds, by the run's GUID in lower case."""
+        counts = self.wats.store.receive_counts()
+        received: Counter[str] = Counter()
+        for report in self.wats.store.reports():
+            received[_run_of(report)] += counts[report["id"].lower()]
+        return dict(received)
+
+    @property
+    def reports(self) -> dict[str, Wsjf]:
+        """The report that WATS holds of each run, by the run's GUID in lower case."""
+        return {_run_of(report): report for report in self.wats.store.reports()}
 
     @property
     def connections(self) -> dict[str, dict[str, Any]]:
@@ -77,4 +101,9 @@ class SandboxEnvironment:
     def environment_variables(self) -> dict[str, str]:
         """The same connections and the settings for this floor as environment variables of an Airflow."""
         lines = {f"AIRFLOW_CONN_{name.upper()}": json.dumps(fields) for name, fields in self.connections.items()}
-        return lines | {"AIRFLOW_VAR_VTE_WATS": json.dumps(self.floor.settings())}
+        return lines | {"AIRFLOW_VAR_VTE_WATS": json.dumps(self.settings())}
+
+    def settings(self, **overrides: object) -> dict[str, Any]:
+        """Return the settings that a site with this floor and this WATS would write."""
+        existence_check = "source_id" if self.wats.profile.renames_reports else "uuid"
+        return self.floor.settings(**{"existence_check": existence_check} | overrides)

@@ -44,6 +44,7 @@ def connections(vte_password: str, wats_password: str) -> dict[str, dict[str, ob
             "port": 8000,
             "login": "vte",
             "password": wats_password,
+            "extra": {"allow_http": True},  # the network between is Compose's own
         },
         "smtp_default": {
             "conn_type": "smtp",

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, settings
 
+from sandbox.wats.profiles import DEFAULT_NAME, PROFILES, WatsProfile
+
 if TYPE_CHECKING:
     from upath import UPath
 
@@ -63,6 +65,12 @@ def bucket() -> Iterator[Bucket]:
         os.environ[f"AIRFLOW_CONN_{CONN_ID.upper()}"] = bucket.connection
         yield bucket
         del os.environ[f"AIRFLOW_CONN_{CONN_ID.upper()}"]
+
+
+@pytest.fixture
+def wats_profile(request: pytest.FixtureRequest) -> WatsProfile:
+    """How the WATS of a test behaves: as people report it, unless ``every_wats`` asks for each of the four sets."""
+    return PROFILES[getattr(request, "param", DEFAULT_NAME)]
 
 
 @pytest.fixture

@@ -66,7 +66,7 @@ def _findings(state: State, stored: Stored, now_at: datetime) -> Iterator[tuple[
     """Yield every status that applies, with its reason, the worst first."""
     history = stored.history
     interval_s = history.interval_s or _INTERVAL_S
-    idle = now_at - (history.settled_at or state.last_sync)
+    idle = now_at - history.settled_at if history.settled_at else history.behind(state, now_at)
     if idle > max(_MAX_IDLE, timedelta(seconds=_LATE_INTERVALS * interval_s)):
         yield HealthStatus.STOPPED, f"No sync has succeeded for {duration(idle)}."
     for first in stored.open_conditions:
@@ -75,13 +75,18 @@ def _findings(state: State, stored: Stored, now_at: datetime) -> Iterator[tuple[
             HealthStatus.DEGRADED,
             f"{first[:1].upper()}{first[1:].rstrip('.')}.{f' And {others} more.' if others else ''}",
         )
-    if any(not snapshot.is_done(state.coverage) for snapshot in history.waiting):
-        runs = history.runs_waiting(state)
-        seen = f"; {count(runs, 'run')} seen in VTE {'waits' if runs == 1 else 'wait'}" if runs else ""
+    runs = history.runs_waiting(state)
+    seen = f"; {count(runs, 'run')} seen in VTE {'waits' if runs == 1 else 'wait'}" if runs else ""
+    covered_until = max((done.to_at for done in state.coverage), default=state.since_at)
+    if any(snapshot.interval.to_at > covered_until for snapshot in history.waiting):
         yield HealthStatus.DEGRADED, f"The last sync did not succeed{seen}."
+    for failed in state.failed_gaps:
+        if failed.is_stuck:
+            yield HealthStatus.DEGRADED, f"A gap cannot be filled: {failed}; the monitor's condition lag says why."
     if gaps := state.gaps():
-        yield HealthStatus.DEGRADED, f"{count(len(gaps), 'gap')} in the coverage."
-    behind = now_at - state.last_sync
+        left = sum((gap.to_at - gap.from_at for gap in gaps), timedelta())
+        yield HealthStatus.BEHIND, f"Catching up: {count(len(gaps), 'gap')} with {duration(left)} are left{seen}."
+    behind = history.behind(state, now_at)
     if behind > timedelta(seconds=_LATE_INTERVALS * interval_s + _GRACE_S):
         yield HealthStatus.BEHIND, f"lastSync is {duration(behind)} behind and catching up."
     yield HealthStatus.OK, "Every run up to lastSync is in WATS or has a dead letter."

@@ -127,6 +127,27 @@ VW113 = Message(
     "the pool has more slots than the connection's concurrent_tasks",
     "give the pool of WATS that many slots, one by default",
 )
+VW114 = Message(
+    "VW114",
+    Follows.STOPS,
+    "the connection … does not exist",
+    "Airflow does not know how to reach VTE or WATS",
+    "create the connection with the id that the message names",
+)
+VW115 = Message(
+    "VW115",
+    Follows.STOPS,
+    "the client to WATS cannot be opened",
+    "a variable of the environment about proxies or certificates cannot be used",
+    "correct the variable that the message names, where Airflow's tasks run",
+)
+VW116 = Message(
+    "VW116",
+    Follows.STOPS,
+    "N field(s) of the VTE connection are wrong",
+    "host, port, database or an extra field is wrong",
+    "correct each named field of the connection",
+)
 # VW2.. VTE, beside its table
 VW230 = Message(
     "VW230",
@@ -166,13 +187,6 @@ VW234 = Message(
 VW235 = Message(
     "VW235",
     Follows.STOPS,
-    "the host of the connection to VTE has a port that is no number",
-    "after a comma the host names a port, as Management Studio writes it",
-    "write the host alone into the field Host, the port into the field Port",
-)
-VW236 = Message(
-    "VW236",
-    Follows.STOPS,
     "IndexData.Timestamp has a type whose wall-clock time cannot be read",
     "the column is not datetime, datetime2 or smalldatetime",
     "name a column that is in column_overrides, such as a computed one: CAST([Timestamp] AS datetime2)",
@@ -185,6 +199,62 @@ VW299 = Message(
     "nothing, unless it continues: then report it with the message",
 )
 # VW3.. WATS, beside its table
+VW340 = Message(
+    "VW340",
+    Follows.WARNS,
+    "run … starts in the same second as run … of the same unit",
+    "whether WATS keeps both reports is not known: its headers show whole seconds",
+    "nothing if both are found in WATS; the acceptance run finds out what your WATS does",
+)
+VW341 = Message(
+    "VW341",
+    Follows.DEAD,
+    "the report has … bytes, the largest body is …",
+    "no WATS takes a report of this size",
+    "shorten what the message names in VTE, or raise max_body_bytes of the connection if your WATS takes more",
+)
+VW342 = Message(
+    "VW342",
+    Follows.AGAIN,
+    "WATS: … although it worked within the last hour",
+    "the same worked within the last hour, so this is an outage or maintenance",
+    "retried; nothing to do unless it lasts",
+)
+VW344 = Message(
+    "VW344",
+    Follows.DEAD,
+    "WATS failed for this report in … tries while other reports went through",
+    "something in this report makes WATS fail",
+    "ask the WATS administrator with the message; redrive the dead letter afterwards",
+)
+VW345 = Message(
+    "VW345",
+    Follows.WARNS,
+    "the Variable … with the profile of WATS is damaged",
+    "it holds something else than the acceptance run writes",
+    "run the acceptance again, or delete it; without a profile nothing is assumed of WATS",
+)
+VW346 = Message(
+    "VW346",
+    Follows.STOPS,
+    "existence_check is uuid, but WATS renames reports",
+    "by the profile this WATS keeps reports under ids of its own, so none would ever be found again",
+    "set existence_check to source_id, or run the acceptance again if WATS was changed",
+)
+VW347 = Message(
+    "VW347",
+    Follows.DEAD,
+    "WATS: HTTP 404 for a report, but WATS answers",
+    "WATS refuses this report, mostly because it is too large",
+    "IIS refuses a body over its limit so. Lower max_body_bytes of the connection to that limit, or raise the limit",
+)
+VW349 = Message(
+    "VW349",
+    Follows.WARNS,
+    "the Variable … with what was learned of WATS is damaged",
+    "it holds something else than the tasks write",
+    "nothing; it is learned again",
+)
 VW391 = Message(
     "VW391",
     Follows.AGAIN,
@@ -284,6 +354,13 @@ VW418 = Message(
     "WATS would overwrite one with the other",
     "correct one of the two in VTE",
 )
+VW450 = Message(
+    "VW450",
+    Follows.STOPS,
+    "operator is pseudonym, but its secret is missing or too short",
+    "pseudonyms are made with the Variable vte_wats_operator_secret",
+    "create it with 32 random characters or more, and keep a copy: another secret gives other pseudonyms",
+)
 # VW5.. the sync and its state
 VW501 = Message(
     "VW501",
@@ -297,7 +374,7 @@ VW502 = Message(
     Follows.STOPS,
     "N of M slices failed",
     "the logs of their tasks say why",
-    "fix the cause, then clear the failed tasks",
+    "fix the cause; later syncs then transfer the time, clearing the failed tasks does so at once",
 )
 VW503 = Message(
     "VW503",
@@ -383,6 +460,13 @@ VW516 = Message(
     "it does not hold a valid state",
     "restore it, or start again as the message says",
 )
+VW520 = Message(
+    "VW520",
+    Follows.AGAIN,
+    "other tasks write the state all the time",
+    "its pool has several slots, or another Airflow syncs the same site",
+    "give the pool one slot; let one Airflow sync a site",
+)
 VW521 = Message(
     "VW521",
     Follows.STOPS,
@@ -396,6 +480,20 @@ VW522 = Message(
     "N field(s) of the form are wrong",
     "nothing was started",
     "correct each named field and trigger again",
+)
+VW523 = Message(
+    "VW523",
+    Follows.WARNS,
+    "time is not covered yet, a later sync tries it again",
+    "the slices of an older gap failed beside a live interval",
+    "nothing; when it stays, the status page says why",
+)
+VW524 = Message(
+    "VW524",
+    Follows.WARNS,
+    "another task wrote the state at the same time",
+    "both writers are kept",
+    "nothing, unless it continues: then as VW520",
 )
 VW531 = Message(
     "VW531",
@@ -412,7 +510,92 @@ VW601 = Message(
     "every channel failed",
     "fix smtp_default or the Apprise connection; the next check sends it",
 )
+# VW62.. files, and what comes back from Airflow
+VW620 = Message(
+    "VW620",
+    Follows.STOPS,
+    "a file of staging is missing or damaged",
+    "somebody removed or changed it, or the disk failed; a link, a pipe or a folder counts as damaged, too",
+    "clear the task that writes it, extract or map_runs, with the tasks after it: nothing is lost or doubled",
+)
+VW621 = Message(
+    "VW621",
+    Follows.WARNS,
+    "a file in the folder uploading is damaged and left out",
+    "somebody changed it; the natural keys that it held are not compared",
+    "remove the file",
+)
+VW622 = Message(
+    "VW622",
+    Follows.WARNS,
+    "what an earlier try of an upload achieved cannot be read",
+    "the file outcomes of the slice is damaged",
+    "nothing: WATS is asked about each run again",
+)
+VW623 = Message(
+    "VW623",
+    Follows.STOPS,
+    "the plan of the backfill cannot be found",
+    "the file with its parts was removed, or the DAG run was triggered with a reference that somebody wrote by hand",
+    "trigger vte_wats_backfill again with the form; runs that are in WATS are skipped",
+)
+VW624 = Message(
+    "VW624",
+    Follows.STOPS,
+    "a part of a backfill found fewer runs than planned",
+    "a GUID was mistyped, or runs were deleted in VTE after they were planned; the other runs are transferred",
+    "look for the GUIDs in the log of extract; if they were deleted on purpose, mark the task as success",
+)
+VW625 = Message(
+    "VW625",
+    Follows.STOPS,
+    "uploads are marked success, but left no result",
+    "somebody marked a failed task by hand: nobody knows what became of its runs",
+    "clear the named tasks with the tasks after them; runs that are in WATS are skipped",
+)
+VW626 = Message(
+    "VW626",
+    Follows.WARNS,
+    "a value in XCom has another shape and counts as none",
+    "another version of the package wrote it, somebody changed it, or the XCom backend lost its file",
+    "nothing, unless a task fails for it: then clear the task that the message names",
+)
+VW627 = Message(
+    "VW627",
+    Follows.STOPS,
+    "the Variable cannot be read: it was encrypted with another Fernet key",
+    "AIRFLOW__CORE__FERNET_KEY is not the one that wrote it",
+    "set both keys, the newer one first, separated by a comma; then run airflow rotate-fernet-key",
+)
+VW628 = Message(
+    "VW628",
+    Follows.STOPS,
+    "a task's value from XCom is lost",
+    "the task before it left nothing that can be read, or was marked success by hand",
+    "clear the task that the message names, with the tasks after it",
+)
 # VW9.. warnings: the sync goes on
+VW830 = Message(
+    "VW830",
+    Follows.WARNS,
+    "the page cannot read the dead letters",
+    "settings are wrong, or the storage refuses",
+    "the log of the api-server says why; correct the settings or the storage",
+)
+VW831 = Message(
+    "VW831",
+    Follows.WARNS,
+    "not answered yet",
+    "the storage of the dead letters or Airflow's database is slow or does not answer",
+    "wait; if it persists, check the storage or the database. Nothing else waits for it",
+)
+VW832 = Message(
+    "VW832",
+    Follows.WARNS,
+    "the page cannot read what is stored",
+    "Airflow's database refuses, or what it holds is damaged",
+    "the log of the api-server says why",
+)
 VW901 = Message(
     "VW901",
     Follows.WARNS,
@@ -549,9 +732,9 @@ VW919 = Message(
 VW920 = Message(
     "VW920",
     Follows.WARNS,
-    "fewer runs than planned were found",
-    "they are not in VTE, or were deleted",
-    "nothing if they were deleted",
+    "named runs are not in VTE, or no longer",
+    "a GUID was mistyped, or the runs were deleted in VTE",
+    "nothing if they were deleted; else correct the GUIDs",
 )
 VW921 = Message(
     "VW921",
@@ -594,6 +777,62 @@ VW926 = Message(
     "the Variable is damaged: the state of the monitor",
     "somebody changed it by hand",
     "nothing; every condition is observed again",
+)
+VW927 = Message(
+    "VW927",
+    Follows.WARNS,
+    "Airflow does not say how many syncs failed",
+    "its API did not answer the monitor",
+    "nothing, unless it continues: then see the log of the API server",
+)
+VW928 = Message(
+    "VW928",
+    Follows.WARNS,
+    "an error that the product does not know",
+    "something keeps VTE, WATS or the storage from being checked",
+    "the kind of the error names it; report it with the log of the monitor",
+)
+VW950 = Message(
+    "VW950",
+    Follows.STOPS,
+    "report(s) of part number … are not from an acceptance run",
+    "the acceptance run must not mix its reports with those of others; nothing was posted",
+    "name the connection of a WATS test environment in which that part number is free",
+)
+VW951 = Message(
+    "VW951",
+    Follows.STOPS,
+    "WATS cannot be asked for the reports of part number …",
+    "it is not known whether the acceptance run may post; nothing was posted",
+    "give the user of the token the right to read reports",
+)
+VW952 = Message(
+    "VW952",
+    Follows.STOPS,
+    "WATS does not take a plain report",
+    "without it no question of the acceptance run can be answered",
+    "do what the answer in the message says; most often the token lacks the right to submit reports",
+)
+VW953 = Message(
+    "VW953",
+    Follows.STOPS,
+    "a plain report does not show in any query",
+    "WATS took it, and keeps it in quarantine or shows reports later than was waited for",
+    "look for it in the quarantine of WATS; run the acceptance again with a longer wait",
+)
+VW954 = Message(
+    "VW954",
+    Follows.STOPS,
+    "the form does not name the host of the connection",
+    "the acceptance run posts test reports, so a person confirms where",
+    "write the host that the message names into the form, if that is a test environment",
+)
+VW955 = Message(
+    "VW955",
+    Follows.STOPS,
+    "WATS has no such test operation",
+    "the reports of the acceptance run would be put into quarantine",
+    "choose a process code that the message lists",
 )
 
 MESSAGES: tuple[Message, ...] = tuple(value for value in tuple(globals().values()) if isinstance(value, Message))

@@ -227,10 +227,22 @@ def _rights(facts: SourceFacts) -> Finding:
 
 
 def _encryption(facts: SourceFacts) -> Finding:
-    if facts.encrypted:
-        return Finding(Level.GOOD, "the connection requires TLS")
+    """Say what TLS proves here: FreeTDS takes any certificate unless its own file says otherwise."""
+    verify = (
+        "FreeTDS checks who the server is only where the file that FREETDSCONF names says under [global] "
+        "'ca file = …' and 'check certificate hostname = yes'"
+    )
+    if not facts.encrypted:
+        return Finding(
+            Level.ADVICE,
+            'the connection does not require TLS: set {"encryption": "require"} in the extra of vte_default. ' + verify,
+        )
+    if facts.verifies_server:
+        return Finding(Level.GOOD, "the connection requires TLS, and the certificate of the server is verified")
     return Finding(
-        Level.ADVICE, 'the connection does not require TLS: set {"encryption": "require"} in the extra of vte_default'
+        Level.ADVICE,
+        "the connection requires TLS, but any certificate is accepted: it protects from listeners, not from another "
+        f"server in its place. {verify}",
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Callable, Sequence
@@ -32,7 +33,7 @@ class SqlServer:
 
     `clock` returns the server's moment in aware UTC; `timezone` is where the server stands, so that GETDATE() is wall
     time there. `latency_s` is added before every response. Clock, latency and server name may be changed at any time.
-    `log` has one entry per request, oldest first.
+    `log` has one entry per request, oldest first. With `tls` every connection is encrypted, the login included.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class SqlServer:
         timezone: str = "UTC",
         server_name: str = "EMULATED",
         latency_s: float = 0.0,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.database = database
         self.host = host
@@ -65,6 +67,7 @@ class SqlServer:
             clock=lambda: self.clock(),  # noqa: PLW0108 - looked up at every call, because it may be changed
             to_local=lambda moment: moment.astimezone(zone),
             server_name=lambda: self.server_name,
+            tls=tls,
         )
         self._lock = threading.Lock()
         self._sockets: dict[int, socket.socket] = {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import socket
+import ssl
 import struct
 import time
 from collections.abc import Callable, Mapping
@@ -20,6 +21,7 @@ from sandbox.sqlserver.faults import Fault, Faults
 from sandbox.sqlserver.protocol import login, packets, rpc, tokens
 from sandbox.sqlserver.protocol.packets import ConnectionClosedError, PacketStream
 from sandbox.sqlserver.protocol.rows import RowEncoder
+from sandbox.sqlserver.protocol.tls import TlsSocket
 from sandbox.sqlserver.tsql.conversions import Value
 from sandbox.sqlserver.tsql.execution import Execution, Identity, translated
 from sandbox.sqlserver.tsql.outcomes import Affected, DatabaseChanged, Outcome, Quiet, Rows, TransactionChanged
@@ -69,6 +71,7 @@ class ServerContext:
     clock: Callable[[], datetime]
     to_local: Callable[[datetime], datetime]
     server_name: Callable[[], str]
+    tls: ssl.SSLContext | None
 
 
 class _Done(Protocol):
@@ -117,10 +120,13 @@ class Session:
         stream = self._stream
         kind, body = stream.read_message()
         if kind == packets.PRELOGIN:
-            stream.write(login.prelogin_answer())
+            options, tls = login.read_prelogin(body), self._context.tls
+            stream.write(login.prelogin_answer(encrypted=tls is not None))
             stream.end_message()
-            if login.requires_encryption(login.read_prelogin(body)):
+            if login.refuses_encryption(options) if tls else login.requires_encryption(options):
                 return False
+            if tls is not None:
+                stream.encrypt(TlsSocket(stream.sock, tls))
             kind, body = stream.read_message()
         if kind != packets.LOGIN7:
             return False

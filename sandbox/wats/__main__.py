@@ -3,6 +3,7 @@
 import argparse
 import os
 
+from sandbox.wats.profiles import DEFAULT_NAME, PROFILES, ProfileName
 from sandbox.wats.wats_server import WatsServer
 
 
@@ -14,10 +15,18 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--db", help="SQLite file; without it, reports are kept in memory")
     parser.add_argument("--user", default=os.environ.get("WATS_SANDBOX_USER", "vte"))
     parser.add_argument("--password", default=os.environ.get("WATS_SANDBOX_PASSWORD", "vte-sandbox"))
+    parser.add_argument(
+        "--profile",
+        type=ProfileName,
+        choices=list(ProfileName),
+        default=os.environ.get("WATS_SANDBOX_PROFILE") or DEFAULT_NAME,
+        help=f"how it behaves where sources disagree, see docs/wats.md (default {DEFAULT_NAME})",
+    )
     parser.add_argument("--requests-per-minute", type=int)
     parser.add_argument("--latency-s", type=float, default=0.0)
     given = parser.parse_args(arguments)
     server = WatsServer(
+        profile=PROFILES[given.profile],
         host=given.host,
         port=given.port,
         db_path=given.db,

@@ -4,8 +4,9 @@ from dataclasses import asdict
 from typing import Any
 
 from fastapi import APIRouter, HTTPException
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from sandbox.wats.profiles import PROFILES, ProfileName, WatsProfile
 from sandbox.wats.report_store import Process, ReportStore
 from sandbox.wats.request_log import RequestBudget, RequestLog
 from sandbox.wats.server_settings import RetryAfterForm, ServerSettings
@@ -28,6 +29,7 @@ class FaultIn(BaseModel):
     message: str | None = None
     json_body: Any = Field(default=None, alias="json")
     delay_s: float | None = None
+    duration_s: float | None = None
     location: str = "/login"
     reason: str = "Quarantined by a scripted fault."
     store: bool | None = None
@@ -55,11 +57,20 @@ class SettingsIn(BaseModel):
     latency_s: float = Field(default=0.0, ge=0)
     requests_per_minute: int | None = Field(default=None, ge=0)
     retry_after_form: RetryAfterForm = RetryAfterForm.SECONDS
-    quoted_guids_only: bool = False
-    renames_reports: bool = False
+    profile: ProfileName | dict[str, Any] = Field(default_factory=dict)
+    """A named profile, or fields of the present one to change."""
     max_filter_nodes: int | None = None
     future_tolerance_s: float = 60.0
     processes: list[ProcessIn] = Field(default_factory=list)
+
+
+def _profile(present: WatsProfile, wanted: ProfileName | dict[str, Any]) -> WatsProfile:
+    if isinstance(wanted, ProfileName):
+        return PROFILES[wanted]
+    try:
+        return present.but(**wanted)
+    except ValidationError as exc:
+        raise HTTPException(400, f"profile: {exc}") from exc
 
 
 def create_admin(
@@ -72,8 +83,7 @@ def create_admin(
             "latency_s": settings.latency_s,
             "requests_per_minute": budget.requests_per_minute,
             "retry_after_form": settings.retry_after_form,
-            "quoted_guids_only": settings.quoted_guids_only,
-            "renames_reports": settings.renames_reports,
+            "profile": settings.profile.model_dump(mode="json"),
             "max_filter_nodes": settings.max_filter_nodes,
             "future_tolerance_s": store.future_tolerance_s,
             "processes": [asdict(process) for process in store.processes],
@@ -145,7 +155,9 @@ def create_admin(
     @admin.patch("/settings")
     async def change(wanted: SettingsIn) -> dict[str, Any]:
         given = wanted.model_fields_set
-        for name in given & vars(settings).keys():
+        if "profile" in given:
+            settings.profile = _profile(settings.profile, wanted.profile)
+        for name in given & vars(settings).keys() - {"profile"}:
             setattr(settings, name, getattr(wanted, name))
         if "requests_per_minute" in given:
             budget.requests_per_minute = wanted.requests_per_minute

@@ -22,11 +22,9 @@ def query_headers(store: ReportStore, settings: ServerSettings, query_string: by
     except ValueError:
         return message_response(400, "The query string is not valid UTF-8.")
     try:
-        query = parse_query(
-            parameters, quoted_guids_only=settings.quoted_guids_only, max_nodes=settings.max_filter_nodes
-        )
+        query = parse_query(parameters, settings.profile, settings.max_filter_nodes)
     except ODataError as exc:
-        return message_response(400, f"The query specified in the URI is not valid. {exc}")
+        return message_response(exc.status, f"The query specified in the URI is not valid. {exc}")
     return json_response(store.headers(query))
 
 
@@ -75,7 +73,7 @@ def create_api(store: ReportStore, settings: ServerSettings) -> APIRouter:
     @api.get("/report/wsjf/{report_id}")
     async def wsjf(report_id: UUID) -> Response:
         """Return the report as it was sent, at any level of detail."""
-        body = store.find_body(str(report_id))
+        body = store.shown_body(str(report_id))
         if body is None:
             return as_fastapi(message_response(404, f"Report {report_id} was not found."))
         return Response(body, media_type="application/json")

@@ -24,11 +24,14 @@ from more_itertools import sliced
 from pydantic_core import to_json
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from sandbox.wats.profiles import TooLargeBody, WatsProfile
+from sandbox.wats.report_fields import ReportRefusedError
 from sandbox.wats.report_store import ReportStore
-from sandbox.wats.reports import ReportRefusedError, parse_report
+from sandbox.wats.reports import parse_report
 from sandbox.wats.request_log import Request, RequestBudget, RequestLog
 from sandbox.wats.responses import (
     LOGIN_PAGE,
+    MAINTENANCE_PAGE,
     WatsResponse,
     html_response,
     insert_result,
@@ -85,9 +88,9 @@ class WatsMiddleware:
             return
         began = time.perf_counter()
         target = f"{scope['path']}?{unquote_plus(scope['query_string'].decode('latin-1'))}"
-        deaf = self._faults.strike(scope["method"], target, None)
-        if deaf is not None:
-            await self._ignore(deaf, scope, receive)
+        early = self._faults.strike(scope["method"], target, None)
+        if early is not None and early.kind is FaultKind.DEAF:
+            await self._ignore(early, scope, receive)
             return
         body = await _whole_body(receive)
         if body is None:
@@ -102,9 +105,9 @@ class WatsMiddleware:
         self._log.add(request)
         headers = dict(scope["headers"])
         try:
-            response = self._refusal(scope, headers, body)
-            fault = None
-            if response is None:
+            fault = early
+            response = None if early is not None else self._refusal(scope, headers, body)
+            if fault is None and response is None:
                 fault = self._faults.strike(request.method, target, body)
                 if self._settings.latency_s > 0:
                     await self._pause(self._settings.latency_s)
@@ -122,9 +125,12 @@ class WatsMiddleware:
     # ------------------------------------------------------------------------------------------------- admission
     def _refusal(self, scope: Scope, headers: dict[bytes, bytes], body: bytes) -> WatsResponse | None:
         if len(scope["query_string"]) > self._settings.max_query_string_chars:
-            return not_found_by_iis()
-        if len(body) > self._settings.max_body_size_bytes:
-            return message_response(413, f"The request body exceeds {self._settings.max_body_size_bytes} bytes.")
+            return not_found_by_iis(15, "where the query string is too long")
+        profile = self._settings.profile
+        if len(body) > profile.max_body_bytes:
+            if profile.too_large_body is TooLargeBody.PAGE_404:
+                return not_found_by_iis(13, "that exceeds the request content length")
+            return message_response(413, f"The request body exceeds {profile.max_body_bytes} bytes.")
         scheme, _, token = headers.get(b"authorization", b"").partition(b" ")
         if scheme.lower() != b"basic" or not hmac.compare_digest(token.strip(), self._credentials):
             challenge = {"WWW-Authenticate": 'Basic realm="WATS"'}
@@ -155,17 +161,20 @@ class WatsMiddleware:
         return await _collected(self._app, {**scope, "path": path, "raw_path": path.encode()}, body)
 
     def _post_report(self, body: bytes, request: Request, quarantine_reason: str | None) -> WatsResponse:
+        profile = self._settings.profile
         try:
             report = parse_report(body)
-            if isinstance(report.get("id"), str):
-                request.report_id = report["id"].lower()
-                if self._settings.renames_reports:
-                    report["id"] = str(uuid5(NAMESPACE_OID, request.report_id))
+            sent_id = report.get("id")
+            if isinstance(sent_id, str):
+                request.report_id = sent_id.lower()
+                if profile.renames_reports:
+                    report["id"] = _stored_id(request.report_id, profile)
                     body = to_json(report)
             received = self._store.receive_parsed(report, body, quarantine_reason=quarantine_reason)
         except ReportRefusedError as exc:
             return message_response(400, str(exc))
-        return insert_result(received.id, received.number, in_array=self._settings.answers_with_array)
+        source_id = request.report_id if profile.renames_reports and request.report_id else received.id
+        return insert_result(source_id, received.id, received.number, profile.post_answer)
 
     # ---------------------------------------------------------------------------------------------------- faults
     async def _fail_as_scripted(
@@ -199,7 +208,7 @@ class WatsMiddleware:
                 request.status = response.status
                 await self._drip(send, response, 1.0 if fault.delay_s is None else fault.delay_s)
                 return
-        response = _altered(fault, usual, request.report_id)
+        response = _altered(fault, usual, request.report_id, self._settings.profile)
         request.status = response.status
         await _send(send, response)
 
@@ -244,12 +253,15 @@ class WatsMiddleware:
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-def _altered(fault: Fault, usual: WatsResponse | None, report_id: str | None) -> WatsResponse:
+def _altered(fault: Fault, usual: WatsResponse | None, report_id: str | None, profile: WatsProfile) -> WatsResponse:
     """Return the answer of a fault that leaves the connection whole."""
     match fault.kind:
         case FaultKind.STATUS | FaultKind.STORE_THEN_STATUS:
             headers = {} if fault.retry_after is None else {"Retry-After": str(fault.retry_after)}
             return message_response(fault.status, fault.message or f"Scripted fault {fault.status}.", headers)
+        case FaultKind.MAINTENANCE:
+            headers = {"Location": fault.location} if 300 <= fault.status < 400 else {}
+            return html_response(MAINTENANCE_PAGE, fault.status, headers)
         case FaultKind.HTML:
             return html_response(LOGIN_PAGE)
         case FaultKind.REDIRECT:
@@ -259,9 +271,11 @@ def _altered(fault: Fault, usual: WatsResponse | None, report_id: str | None) ->
         case FaultKind.JSON_200:
             return json_response(fault.json)
         case FaultKind.WRONG_ID:
-            return insert_result(str(uuid4()), 1)
+            other_id = str(uuid4())
+            return insert_result(other_id, other_id, 1, profile.post_answer)
         case FaultKind.NO_STORE:
-            return insert_result(report_id or str(uuid4()), 1)
+            source_id = report_id or str(uuid4())
+            return insert_result(source_id, _stored_id(source_id, profile), 1, profile.post_answer)
         case FaultKind.TRUNCATED_JSON:
             response = usual or json_response({})
             return WatsResponse(
@@ -269,6 +283,11 @@ def _altered(fault: Fault, usual: WatsResponse | None, report_id: str | None) ->
             )
         case _:
             return usual or json_response({})
+
+
+def _stored_id(source_id: str, profile: WatsProfile) -> str:
+    """Return the id that a report is stored under: its own, or always the same one of the server."""
+    return str(uuid5(NAMESPACE_OID, source_id)) if profile.renames_reports else source_id
 
 
 def _report_id(scope: Scope, body: bytes) -> str | None:

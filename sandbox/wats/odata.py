@@ -13,16 +13,23 @@ from enum import StrEnum
 from typing import TypeAlias
 from uuid import UUID
 
-from sandbox.wats.odata_datetimes import ticks_of
+from sandbox.wats.odata_datetimes import TICKS_PER_SECOND, ticks_of
+from sandbox.wats.profiles import DEFAULT, GuidForm, HeaderStart, Verdict, WatsProfile
 
 TOP_DEFAULT = 10
 TOP_MAX = 10_000
+LISTED_MAX = 100
+"""The largest `$top` of a query that names no reports, where listing is refused."""
 MAX_DEPTH = 60
 """Nesting beyond this is refused, as every server refuses it somewhere."""
 
 
 class ODataError(ValueError):
-    """A query that the server answers with 400; the text is the message."""
+    """A query that the server answers with `status`; the text is the message."""
+
+    def __init__(self, message: str, status: int = 400) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class Kind(StrEnum):
@@ -200,13 +207,13 @@ def _tokens(text: str) -> list[_Token]:
 class _Parser:
     """One pass over the tokens; each method consumes what its name says or raises ODataError."""
 
-    def __init__(self, text: str, *, quoted_guids_only: bool, max_nodes: int | None) -> None:
+    def __init__(self, text: str, profile: WatsProfile, max_nodes: int | None) -> None:
         self._text = text
         self._tokens = _tokens(text)
         self._next = 0
         self._depth = 0
         self._nodes = 0
-        self._quoted_guids_only = quoted_guids_only
+        self._profile = profile
         self._max_nodes = max_nodes
 
     def whole(self) -> Node:
@@ -341,11 +348,13 @@ class _Parser:
 
     def _member(self, field: Column) -> Literal:
         literal = self._literal()
-        if literal.kind is LiteralKind.GUID and self._quoted_guids_only:
-            raise ODataError(
-                f"Cannot read the value '{literal.value}' of the 'in' list for '{field.name}':"
-                " a quoted string is expected."
-            )
+        if field.kind is Kind.GUID:
+            form = GuidForm.BARE if literal.kind is LiteralKind.GUID else GuidForm.QUOTED
+            if self._profile.guid_form not in {form, GuidForm.BOTH}:
+                raise ODataError(
+                    f"Cannot read the {form} value '{literal.value}' of the 'in' list for '{field.name}'.",
+                    self._profile.wrong_guid_status,
+                )
         return _checked(Comparison(field.name, "eq", literal), field).literal
 
     def _literal(self) -> Literal:
@@ -427,23 +436,55 @@ def _instant_ticks(text: str) -> int:
         raise ODataError(f"'{text}' is not a date and time with a UTC offset: {exc}.") from None
 
 
-def parse_filter(text: str, *, quoted_guids_only: bool = False, max_nodes: int | None = None) -> Node:
+def parse_filter(text: str, profile: WatsProfile = DEFAULT, max_nodes: int | None = None) -> Node:
     """Parse a `$filter`.
 
-    `quoted_guids_only` refuses bare GUIDs in an `in` list, as Microsoft.OData.Core 7.5 did. `max_nodes` is ASP.NET's
-    MaxNodeCount, counted so that a chain of 17 `or`-ed comparisons exceeds 100.
+    The profile says how GUIDs in an `in` list are written. `max_nodes` is ASP.NET's MaxNodeCount, counted so that a
+    chain of 17 `or`-ed comparisons exceeds 100.
     """
-    return _Parser(text, quoted_guids_only=quoted_guids_only, max_nodes=max_nodes).whole()
+    return _Parser(text, profile, max_nodes).whole()
+
+
+def _names_reports(node: Node | None) -> bool:
+    """Return whether a filter lets only reports through that it names by id or serial number."""
+    match node:
+        case Junction(operator=operator, left=left, right=right):
+            found = _names_reports(left), _names_reports(right)
+            return any(found) if operator == "and" else all(found)
+        case Comparison(field="uuid" | "serialNumber", operator="eq") | Membership(field="uuid" | "serialNumber"):
+            return True
+        case _:
+            return False
+
+
+def _has_range(node: Node | None) -> bool:
+    """Return whether a filter compares a time or a time stamp by order."""
+    match node:
+        case Junction(left=left, right=right):
+            return _has_range(left) or _has_range(right)
+        case Negation(operand=operand):
+            return _has_range(operand)
+        case Comparison(field="start" | "timeStamp", operator=operator):
+            return operator not in {"eq", "ne"}
+        case _:
+            return False
 
 
 # ------------------------------------------------------------------------------------------------------------ SQL
 Bound: TypeAlias = tuple[str, list[Value]]
 
 
-def to_sql(node: Node) -> Bound:
+START_SECOND_SQL = f"(start_ticks - (start_ticks % {TICKS_PER_SECOND} + {TICKS_PER_SECOND}) % {TICKS_PER_SECOND})"
+"""The whole second that a start lies in, also before 1970."""
+
+
+def to_sql(node: Node, profile: WatsProfile = DEFAULT) -> Bound:
     """Compile to a WHERE expression that is never NULL, and its bound values."""
     values: list[Value] = []
-    return _sql(node, values, negated=False), values
+    sql = _sql(node, values, negated=False)
+    if profile.header_start is HeaderStart.WHOLE_SECONDS:
+        sql = sql.replace("start_ticks", START_SECOND_SQL)
+    return sql, values
 
 
 def _bound_value(column: Column, literal: Literal) -> Value:
@@ -514,7 +555,7 @@ _REPORT_TYPES = {"u": "T", "t": "T", "uut": "T", "r": "R", "uur": "R"}
 
 
 def parse_query(
-    parameters: Sequence[tuple[str, str]], *, quoted_guids_only: bool = False, max_nodes: int | None = None
+    parameters: Sequence[tuple[str, str]], profile: WatsProfile = DEFAULT, max_nodes: int | None = None
 ) -> HeaderQuery:
     """Read the decoded parameters of a header query; anything unknown is an ODataError that names it."""
     given: dict[str, str] = {}
@@ -525,9 +566,10 @@ def parse_query(
         given[key] = value
     where: list[str] = []
     values: list[Value] = []
+    node: Node | None = None
     if (text := given.pop("$filter", None)) is not None:
-        node = parse_filter(text, quoted_guids_only=quoted_guids_only, max_nodes=max_nodes)
-        sql, bound = to_sql(node)
+        node = parse_filter(text, profile, max_nodes)
+        sql, bound = to_sql(node, profile)
         where.append(sql)
         values.extend(bound)
     if (report_type := given.pop("reporttype", None)) is not None:
@@ -539,6 +581,11 @@ def parse_query(
     top = _whole_number("$top", given.pop("$top", str(TOP_DEFAULT)))
     if top > TOP_MAX:
         raise ODataError(f"The limit of '{TOP_MAX}' for Top query has been exceeded. The value was '{top}'.")
+    if profile.range_listing is Verdict.REFUSED and not _names_reports(node) and (_has_range(node) or top > LISTED_MAX):
+        raise ODataError(
+            f"Reports cannot be listed by a range of time, nor more than {LISTED_MAX} at a time; the value of $top was"
+            f" '{top}'. Name them in $filter by 'uuid' or 'serialNumber'."
+        )
     query = HeaderQuery(
         where=" AND ".join(where) or "1",
         values=tuple(values),

@@ -3,7 +3,8 @@
 import json
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import StrEnum
@@ -13,11 +14,18 @@ from uuid import UUID
 
 from pydantic_core import from_json
 
-from sandbox.wats.odata import COLUMNS, HeaderQuery, Kind
-from sandbox.wats.odata_datetimes import text_of_ticks, ticks_of_datetime
-from sandbox.wats.reports import RESULT_WORDS, ReportHeader, Wsjf, attachments_of, header_of, parse_report
+from sandbox.wats.odata import COLUMNS, START_SECOND_SQL, HeaderQuery, Kind
+from sandbox.wats.odata_datetimes import TICKS_PER_SECOND, text_of_ticks, ticks_of_datetime
+from sandbox.wats.profiles import HeaderStart, Quarantine
+from sandbox.wats.report_fields import Wsjf
+from sandbox.wats.reports import RESULT_WORDS, ReportHeader, attachments_of, header_of, parse_report
+from sandbox.wats.server_settings import ServerSettings
 
-_SCHEMA = """
+QUARANTINE_TRIES = 24
+QUARANTINE_PAUSE_S = 3_600.0
+"""Between two tries to process a report in quarantine."""
+
+_SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS reports (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     uuid TEXT NOT NULL UNIQUE,
@@ -27,10 +35,13 @@ CREATE TABLE IF NOT EXISTS reports (
     test_socket_index INTEGER, fixture_id TEXT, error_code INTEGER, error_message TEXT, caused_uut_failure TEXT,
     caused_uut_failure_path TEXT, referenced_uut TEXT,
     start_utc TEXT NOT NULL, process_name TEXT, time_stamp INTEGER NOT NULL, receive_count INTEGER NOT NULL,
-    report_size_kb INTEGER NOT NULL, received_at TEXT NOT NULL, source_hash TEXT, body BLOB NOT NULL
+    report_size_kb INTEGER NOT NULL, received_at TEXT NOT NULL, source_hash TEXT, body BLOB NOT NULL,
+    shown_ticks INTEGER NOT NULL
 );
+CREATE TABLE IF NOT EXISTS earlier_reports AS SELECT *, 0 AS hidden_ticks FROM reports WHERE 0;
 CREATE INDEX IF NOT EXISTS reports_natural_key ON reports (serial_number, process_code, start_ticks, part_number);
 CREATE INDEX IF NOT EXISTS reports_start ON reports (start_ticks DESC);
+CREATE INDEX IF NOT EXISTS reports_start_second ON reports ({START_SECOND_SQL});
 CREATE INDEX IF NOT EXISTS reports_time_stamp ON reports (time_stamp);
 CREATE TABLE IF NOT EXISTS misc_infos (
     seq INTEGER NOT NULL REFERENCES reports (seq), position INTEGER NOT NULL, description TEXT NOT NULL, value TEXT,
@@ -44,7 +55,8 @@ CREATE TABLE IF NOT EXISTS overwrites (
 CREATE INDEX IF NOT EXISTS overwrites_old ON overwrites (old_uuid);
 CREATE TABLE IF NOT EXISTS quarantine (
     uuid TEXT PRIMARY KEY, serial_number TEXT, part_number TEXT, process_code INTEGER, start_utc TEXT,
-    reason TEXT NOT NULL, receive_count INTEGER NOT NULL, received_at TEXT NOT NULL, body BLOB NOT NULL
+    reason TEXT NOT NULL, receive_count INTEGER NOT NULL, received_at TEXT NOT NULL, body BLOB NOT NULL,
+    is_scripted INTEGER NOT NULL, tries INTEGER NOT NULL, next_try_ticks INTEGER
 );
 """
 
@@ -60,6 +72,7 @@ _STORED_FIELDS = (
         "received_at",
         "source_hash",
         "body",
+        "shown_ticks",
     ),
 )
 _INSERT = f"INSERT INTO reports (seq, {', '.join(_STORED_FIELDS)}) VALUES (?, {', '.join('?' * len(_STORED_FIELDS))})"
@@ -125,6 +138,10 @@ class Quarantined:
     receive_count: int
     received_at: str
     report: Wsjf
+    tries: int
+    """How often it was processed, the first time included."""
+    is_invalid: bool
+    """Whether it is given up for good."""
 
 
 @dataclass(frozen=True)
@@ -137,17 +154,24 @@ class Received:
 
 
 class ReportStore:
-    """Reports in one SQLite database. Safe to use from several threads."""
+    """Reports in one SQLite database. Safe to use from several threads.
+
+    What WATS itself answers (`headers` with a query, `headers_by_misc_info`, `shown_body`) holds what shows by now; all
+    other reading, which is that of tests and of the sandbox's pages, holds what was received. A report that was
+    overwritten but whose successor does not show yet is kept in `earlier_reports`, under a negative number.
+    """
 
     def __init__(
         self,
         db_path: str | Path | None,
         *,
+        settings: ServerSettings,
         clock: Callable[[], datetime],
         processes: Iterable[Process] = DEFAULT_PROCESSES,
         future_tolerance_s: float = 60.0,
     ) -> None:
         self.clock = clock
+        self._settings = settings
         self.future_tolerance_s = future_tolerance_s
         self._processes = {process.code: process for process in processes}
         self._lock = threading.RLock()
@@ -156,6 +180,8 @@ class ReportStore:
         )
         self._db.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF;" + _SCHEMA)
         self._time_stamp = self._one("SELECT coalesce(max(time_stamp), 0) FROM reports")
+        self._all_shown_ticks = self._one("SELECT coalesce(max(shown_ticks), 0) FROM reports")
+        self._next_try_ticks: int | None = self._one("SELECT min(next_try_ticks) FROM quarantine")
 
     def close(self) -> None:
         with self._lock:
@@ -190,20 +216,30 @@ class ReportStore:
 
     def receive_parsed(self, report: Wsjf, body: bytes, *, quarantine_reason: str | None = None) -> Received:
         """Take a report that is already parsed; `body` is what gets stored."""
-        header = header_of(report)
+        header = header_of(report, self._settings.profile)
         now = self.clock()
-        reason = quarantine_reason or self._quarantine_reason(header, now)
+        with self._writing():
+            self._process_quarantine_again(now)
+            reason = quarantine_reason or self._quarantine_reason(header, now)
+            if reason is None:
+                return Received(header.uuid, self._store(header, body, now), None)
+            self._quarantine(header, body, now, reason, is_scripted=quarantine_reason is not None)
+            return Received(header.uuid, 0, reason)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
         with self._lock:
             self._db.execute("BEGIN IMMEDIATE")
             try:
-                number = self._quarantine(header, body, now, reason) if reason else self._store(header, body, now)
+                yield
             except BaseException:
                 self._db.execute("ROLLBACK")
                 raise
             self._db.execute("COMMIT")
-        return Received(header.uuid, number, reason)
 
     def _quarantine_reason(self, header: ReportHeader, now: datetime) -> str | None:
+        if self._settings.profile.quarantine is Quarantine.NONE:
+            return None
         process = self._processes.get(header.process_code)
         if process is None:
             return f"Unknown process code {header.process_code}."
@@ -211,37 +247,81 @@ class ReportStore:
             return f"Process {process.code} ({process.name}) is not a test operation."
         if header.report_type == "R" and not process.is_repair:
             return f"Process {process.code} ({process.name}) is not a repair operation."
-        limit = ticks_of_datetime(now) + int(self.future_tolerance_s * 10_000_000)
+        limit = ticks_of_datetime(now) + int(self.future_tolerance_s * TICKS_PER_SECOND)
         if header.start_ticks > limit:
             return f"Start {text_of_ticks(header.start_ticks)} is in the future."
         return None
 
-    def _quarantine(self, header: ReportHeader, body: bytes, now: datetime, reason: str) -> int:
+    def _quarantine(self, header: ReportHeader, body: bytes, now: datetime, reason: str, *, is_scripted: bool) -> None:
+        next_try = ticks_of_datetime(now) + int(QUARANTINE_PAUSE_S * TICKS_PER_SECOND)
         self._db.execute(
-            "INSERT INTO quarantine VALUES (?, ?, ?, ?, ?, ?, 1, ?, ?) ON CONFLICT (uuid) DO UPDATE SET"
+            "INSERT INTO quarantine VALUES (?, ?, ?, ?, ?, ?, 1, ?, ?, ?, 1, ?) ON CONFLICT (uuid) DO UPDATE SET"
             " serial_number = excluded.serial_number, part_number = excluded.part_number,"
             " process_code = excluded.process_code, start_utc = excluded.start_utc, reason = excluded.reason,"
-            " receive_count = receive_count + 1, received_at = excluded.received_at, body = excluded.body",
+            " receive_count = receive_count + 1, received_at = excluded.received_at, body = excluded.body,"
+            " is_scripted = excluded.is_scripted, tries = 1, next_try_ticks = excluded.next_try_ticks",
             (
                 *(header.uuid, header.serial_number, header.part_number, header.process_code),
-                *(text_of_ticks(header.start_ticks), reason, now.isoformat(), body),
+                *(text_of_ticks(header.start_ticks), reason, now.isoformat(), body, is_scripted, next_try),
             ),
         )
-        return 0
+        self._next_try_ticks = min(self._next_try_ticks or next_try, next_try)
+
+    def _process_quarantine_again(self, now: datetime) -> None:
+        """Try what waits in quarantine once for each pause that has passed, and give up what was tried too often."""
+        now_ticks = ticks_of_datetime(now)
+        if self._next_try_ticks is None or now_ticks < self._next_try_ticks:
+            return
+        pause = int(QUARANTINE_PAUSE_S * TICKS_PER_SECOND)
+        gives_up = self._settings.profile.quarantine is Quarantine.THEN_INVALID
+        waiting = self._db.execute(
+            "SELECT uuid, body, reason, is_scripted, tries, next_try_ticks FROM quarantine WHERE next_try_ticks <= ?",
+            (now_ticks,),
+        ).fetchall()
+        for uuid, body, reason, is_scripted, tries, next_try in waiting:
+            header = header_of(from_json(body), self._settings.profile)
+            still = reason if is_scripted else self._quarantine_reason(header, now)
+            if still is None:
+                self._store(header, body, now)
+                continue
+            passed = (now_ticks - next_try) // pause + 1
+            is_invalid = gives_up and tries + passed >= QUARANTINE_TRIES
+            self._db.execute(
+                "UPDATE quarantine SET reason = ?, tries = ?, next_try_ticks = ? WHERE uuid = ?",
+                (
+                    still,
+                    QUARANTINE_TRIES if is_invalid else tries + passed,
+                    None if is_invalid else next_try + passed * pause,
+                    uuid,
+                ),
+            )
+        self._next_try_ticks = self._one("SELECT min(next_try_ticks) FROM quarantine")
 
     def _store(self, header: ReportHeader, body: bytes, now: datetime) -> int:
+        first_ticks = last_ticks = header.start_ticks
+        if self._settings.profile.merges_within_second:
+            first_ticks -= first_ticks % TICKS_PER_SECOND
+            last_ticks = first_ticks + TICKS_PER_SECOND - 1
         earlier = self._db.execute(
             "SELECT seq, uuid, receive_count, body = ? FROM reports WHERE uuid = ? OR"
-            " (serial_number = ? AND process_code = ? AND start_ticks = ? AND part_number = ?)",
-            (body, header.uuid, header.serial_number, header.process_code, header.start_ticks, header.part_number),
+            " (serial_number = ? AND process_code = ? AND start_ticks BETWEEN ? AND ? AND part_number = ?)",
+            (
+                *(body, header.uuid, header.serial_number, header.process_code),
+                *(first_ticks, last_ticks, header.part_number),
+            ),
         ).fetchall()
         seq: int | None = None
         receive_count = 1
         at = now.isoformat()
+        now_ticks = ticks_of_datetime(now)
+        shown_ticks = now_ticks + int(self._settings.profile.shown_after_s * TICKS_PER_SECOND)
+        self._forget_hidden(now_ticks)
         for old_seq, old_uuid, old_count, same_content in earlier:
             same_id = old_uuid == header.uuid
             receive_count += old_count
             seq = old_seq if same_id or seq is None else seq
+            if shown_ticks > now_ticks:
+                self._keep_showing(old_seq, until_ticks=shown_ticks)
             self._db.execute("DELETE FROM misc_infos WHERE seq = ?", (old_seq,))
             self._db.execute("DELETE FROM reports WHERE seq = ?", (old_seq,))
             self._db.execute(
@@ -249,16 +329,18 @@ class ReportStore:
                 (Cause.SAME_ID if same_id else Cause.NATURAL_KEY, old_uuid, header.uuid, same_content, at),
             )
         self._time_stamp += 1
+        process = self._processes.get(header.process_code)
         source_hash = next((value for name, value in header.misc_infos if name == "source_hash"), None)
         cursor = self._db.execute(
             _INSERT,
             (
                 seq,
                 *[getattr(header, name) for name in _HEADER_FIELDS],
-                *(text_of_ticks(header.start_ticks), self._processes[header.process_code].name, self._time_stamp),
-                *(receive_count, -(-len(body) // 1024), at, source_hash, body),
+                *(text_of_ticks(header.start_ticks), None if process is None else process.name, self._time_stamp),
+                *(receive_count, -(-len(body) // 1024), at, source_hash, body, shown_ticks),
             ),
         )
+        self._all_shown_ticks = max(self._all_shown_ticks, shown_ticks)
         number = seq or cursor.lastrowid or 0
         if header.misc_infos:
             self._db.executemany(
@@ -268,13 +350,56 @@ class ReportStore:
         self._db.execute("DELETE FROM quarantine WHERE uuid = ?", (header.uuid,))
         return number
 
+    def _forget_hidden(self, now_ticks: int) -> None:
+        hidden = "SELECT seq FROM earlier_reports WHERE hidden_ticks <= ?"
+        self._db.execute(f"DELETE FROM misc_infos WHERE seq IN ({hidden})", (now_ticks,))
+        self._db.execute("DELETE FROM earlier_reports WHERE hidden_ticks <= ?", (now_ticks,))
+
+    def _keep_showing(self, seq: int, *, until_ticks: int) -> None:
+        number = self._one("SELECT min(coalesce(min(seq), 0), 0) - 1 FROM earlier_reports")
+        columns = ", ".join(_STORED_FIELDS)
+        self._db.execute(
+            f"INSERT INTO earlier_reports (seq, hidden_ticks, {columns})"
+            f" SELECT ?, ?, {columns} FROM reports WHERE seq = ?",
+            (number, until_ticks, seq),
+        )
+        self._db.execute(
+            "INSERT INTO misc_infos SELECT ?, position, description, value FROM misc_infos WHERE seq = ?", (number, seq)
+        )
+
     def clear(self) -> None:
         """Forget every report, quarantined ones included."""
         with self._lock:
             self._db.executescript(
-                "DELETE FROM misc_infos; DELETE FROM reports; DELETE FROM overwrites; DELETE FROM quarantine;"
-                "DELETE FROM sqlite_sequence;"
+                "DELETE FROM misc_infos; DELETE FROM reports; DELETE FROM earlier_reports; DELETE FROM overwrites;"
+                "DELETE FROM quarantine; DELETE FROM sqlite_sequence;"
             )
+            self._all_shown_ticks = 0
+            self._next_try_ticks = None
+
+    # ---------------------------------------------------------------------------------------------- what shows by now
+    def _shown(self) -> tuple[str, tuple[int, ...]]:
+        """Return what to put before a SELECT so that it sees the reports that show by now, and the values it binds."""
+        now = self.clock()
+        now_ticks = ticks_of_datetime(now)
+        if self._next_try_ticks is not None and self._next_try_ticks <= now_ticks:
+            with self._writing():
+                self._process_quarantine_again(now)
+        if self._all_shown_ticks <= now_ticks:
+            return "", ()
+        columns = ", ".join(["seq", *_STORED_FIELDS])
+        sql = (
+            f"WITH reports AS NOT MATERIALIZED (SELECT {columns} FROM main.reports WHERE shown_ticks <= ? UNION ALL"
+            f" SELECT {columns} FROM main.earlier_reports WHERE shown_ticks <= ? AND hidden_ticks > ?) "
+        )
+        return sql, (now_ticks, now_ticks, now_ticks)
+
+    def shown_body(self, report_id: str) -> bytes | None:
+        """Return the bytes of a report as they show by now, or None."""
+        with self._lock:
+            shown, bound = self._shown()
+            body: bytes | None = self._one(f"{shown}SELECT body FROM reports WHERE uuid = ?", *bound, report_id.lower())
+        return body
 
     # --------------------------------------------------------------------------------------------------- reading
     def __len__(self) -> int:
@@ -300,7 +425,7 @@ class ReportStore:
         return parsed
 
     def find_body(self, report_id: str) -> bytes | None:
-        """Return the bytes of a stored report, or None."""
+        """Return the bytes of a received report, or None."""
         body: bytes | None = self._one("SELECT body FROM reports WHERE uuid = ?", report_id.lower())
         return body
 
@@ -311,11 +436,12 @@ class ReportStore:
     def quarantined(self) -> list[Quarantined]:
         """Return the reports in quarantine, latest first."""
         found = self._all(
-            "SELECT uuid, reason, receive_count, received_at, body FROM quarantine ORDER BY received_at DESC"
+            "SELECT uuid, reason, receive_count, received_at, body, tries, next_try_ticks IS NULL FROM quarantine"
+            " ORDER BY received_at DESC"
         )
         return [
-            Quarantined(uuid, reason, count, received_at, from_json(body))
-            for uuid, reason, count, received_at, body in found
+            Quarantined(uuid, reason, count, received_at, from_json(body), tries, bool(is_invalid))
+            for uuid, reason, count, received_at, body, tries, is_invalid in found
         ]
 
     def overwrites(self, cause: Cause | None = None) -> list[Overwrite]:
@@ -363,7 +489,7 @@ class ReportStore:
         return {word: found[word] for word in RESULT_WORDS.values() if word in found}
 
     def headers(self, query: HeaderQuery | None = None) -> list[dict[str, Any]]:
-        """Answer a header query; without one, all headers with their misc infos, latest start first."""
+        """Answer a header query; without one, all received headers with their misc infos, latest start first."""
         asked = query or HeaderQuery(top=-1, expand=("miscInfo",))
         columns = [column for column in COLUMNS if asked.select is None or column.name in asked.select]
         expand = dict.fromkeys([*asked.expand, *(asked.select or ())])
@@ -374,7 +500,8 @@ class ReportStore:
             f" WHERE {asked.where} ORDER BY {asked.order_by} LIMIT ? OFFSET ?"
         )
         with self._lock:
-            found = self._all(sql, *asked.values, asked.top, asked.skip)
+            shown, bound = ("", ()) if query is None else self._shown()
+            found = self._all(shown + sql, *bound, *asked.values, asked.top, asked.skip)
             infos = self._misc_infos([seq for seq, *_ in found]) if {"miscInfo", "uurMiscInfo"} & set(expand) else {}
         headers: list[dict[str, Any]] = []
         for seq, body, report_type, *values in found:
@@ -382,11 +509,19 @@ class ReportStore:
                 column.name: bool(value) if column.kind is Kind.BOOLEAN else value
                 for column, value in zip(columns, values, strict=True)
             }
+            if "start" in header:
+                header["start"] = self._written_start(str(header["start"]))
             report = None if body is None else from_json(body)
             for name in expand:
                 header[name] = _expansion(name, report_type, report, infos.get(seq, []))
             headers.append(header)
         return headers
+
+    def _written_start(self, start_utc: str) -> str:
+        """Return a start as headers write it."""
+        if self._settings.profile.header_start is HeaderStart.FRACTION:
+            return start_utc
+        return start_utc.partition(".")[0].removesuffix("Z") + "Z"
 
     def _misc_infos(self, numbers: list[int]) -> dict[int, list[dict[str, Any]]]:
         infos: dict[int, list[dict[str, Any]]] = {}
@@ -418,13 +553,16 @@ class ReportStore:
             if value is not None:
                 conditions.append(condition)
                 values.append(value)
-        found = self._all(
-            "SELECT m.description, m.value, serial_number, part_number, start_utc, result, uuid, process_code,"
-            " process_name"
-            f" FROM misc_infos m JOIN reports USING (seq) WHERE {' AND '.join(conditions) or '1'}"
-            " ORDER BY start_ticks DESC, uuid, m.position",
-            *values,
-        )
+        with self._lock:
+            shown, bound = self._shown()
+            found = self._all(
+                f"{shown}SELECT m.description, m.value, serial_number, part_number, start_utc, result, uuid,"
+                " process_code, process_name"
+                f" FROM misc_infos m JOIN reports USING (seq) WHERE {' AND '.join(conditions) or '1'}"
+                " ORDER BY start_ticks DESC, uuid, m.position",
+                *bound,
+                *values,
+            )
         answers: dict[str, dict[str, Any]] = {}
         for info_description, value, serial, part, start, result, uuid, code, name in found:
             answer = answers.setdefault(
@@ -433,7 +571,7 @@ class ReportStore:
                     "miscData": [],
                     "serialNumber": serial,
                     "partNumber": part,
-                    "start": start,
+                    "start": self._written_start(start),
                     "result": result,
                     "uuid": uuid,
                     "processCode": code,

@@ -7,6 +7,8 @@ from typing import Any
 from fastapi.responses import Response
 from pydantic_core import to_json
 
+from sandbox.wats.profiles import PostAnswer
+
 _JSON = "application/json; charset=utf-8"
 _HTML = "text/html; charset=utf-8"
 
@@ -14,6 +16,11 @@ LOGIN_PAGE = b"""<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><title>Sign in</title></head>
 <body><h1>Sign in</h1>
 <form method="post"><input name="user"><input name="password" type="password"></form></body></html>
+"""
+
+MAINTENANCE_PAGE = b"""<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><title>Maintenance</title></head>
+<body><h1>We will be back soon</h1><p>The server is under maintenance.</p></body></html>
 """
 
 
@@ -38,20 +45,20 @@ def html_response(body: bytes, status: int = 200, headers: dict[str, str] | None
     return WatsResponse(status, body, _HTML, headers or {})
 
 
-def not_found_by_iis() -> WatsResponse:
-    """Return IIS's own page for a query string beyond its limit, which never reaches WATS."""
+def not_found_by_iis(substatus: int, reason: str) -> WatsResponse:
+    """Return IIS's own page for a request beyond one of its limits, which never reaches WATS."""
     text = (
         "<!DOCTYPE html><html><head><title>404 - File or directory not found.</title></head><body>"
-        "<h1>HTTP Error 404.15 - Not Found</h1><p>The request filtering module is configured to deny a request where"
-        " the query string is too long.</p></body></html>"
+        f"<h1>HTTP Error 404.{substatus} - Not Found</h1><p>The request filtering module is configured to deny a"
+        f" request {reason}.</p></body></html>"
     )
     return html_response(text.encode(), 404)
 
 
-def insert_result(report_id: str, number: int, *, in_array: bool = False) -> WatsResponse:
-    """Return InsertReportResult, by itself or in an array of one."""
-    result = f'{{"ID":"{report_id}","uuid":"{report_id}","Report_ID":{number}}}'
-    return WatsResponse(200, (f"[{result}]" if in_array else result).encode())
+def insert_result(source_id: str, stored_id: str, number: int, form: PostAnswer) -> WatsResponse:
+    """Return InsertReportResult: `ID` is the id that was sent, `uuid` the one that the report is stored under."""
+    result = f'{{"ID":"{source_id}","uuid":"{stored_id}","Report_ID":{number}}}'
+    return WatsResponse(200, (f"[{result}]" if form is PostAnswer.ARRAY else result).encode())
 
 
 def as_fastapi(answer: WatsResponse) -> Response:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from sandbox.wats.profiles import DEFAULT, WatsProfile
+
 
 class RetryAfterForm(StrEnum):
     """The two forms HTTP allows for Retry-After."""
@@ -15,12 +17,9 @@ class RetryAfterForm(StrEnum):
 class ServerSettings:
     """Settings shared by all parts of one server; assigning takes effect with the next request."""
 
+    profile: WatsProfile = DEFAULT
     version: str = "2025.3.9.824"
     latency_s: float = 0.0
     retry_after_form: RetryAfterForm = RetryAfterForm.SECONDS
-    quoted_guids_only: bool = False
-    answers_with_array: bool = False  # answer a post with an array of one result, as real servers do
-    renames_reports: bool = False  # keep each report under an id of the server's own, always the same one
     max_filter_nodes: int | None = 100
     max_query_string_chars: int = 2_048
-    max_body_size_bytes: int = 30_000_000

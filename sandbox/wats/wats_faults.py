@@ -1,7 +1,9 @@
 """Failures that the server is set to produce, as data."""
 
 import threading
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -40,6 +42,8 @@ class FaultKind(StrEnum):
     """The body is never read, for `delay_s`; then the connection is reset. Matches no `body`."""
     TRUNCATED_JSON = "truncated_json"
     """The first half of the usual body, as if it were whole."""
+    MAINTENANCE = "maintenance"
+    """A page with any status in front of everything, credentials and limits included; matches no `body`."""
     QUARANTINE = "quarantine"
     """The usual answer; the report goes to quarantine."""
 
@@ -50,6 +54,7 @@ _STORES = frozenset(
         *(FaultKind.RESET_INSIDE, FaultKind.STALL, FaultKind.DRIP, FaultKind.TRUNCATED_JSON),
     }
 )
+_BEFORE_THE_BODY = frozenset({FaultKind.DEAF, FaultKind.MAINTENANCE})
 
 
 @dataclass(frozen=True)
@@ -58,7 +63,7 @@ class Fault:
 
     `path` is looked for in the request's path and decoded query, case ignored; `body` in the request's body, a report
     id for instance. The first `after` matching requests go unharmed, then `times` fail (None: all of them). The fault
-    added first wins.
+    added first wins. With `duration_s` a fault ends by itself so long after it was armed.
     """
 
     kind: FaultKind | str
@@ -72,6 +77,7 @@ class Fault:
     message: str | None = None
     json: Any = None
     delay_s: float | None = None
+    duration_s: float | None = None
     location: str = "/login"
     reason: str = "Quarantined by a scripted fault."
     store: bool | None = None
@@ -88,7 +94,7 @@ class Fault:
     def matches(self, method: str, target: str, body: bytes | None) -> bool:
         """Whether a request is meant; `body` is None as long as it has not been read."""
         return (
-            (self.kind is FaultKind.DEAF) == (body is None)
+            (self.kind in _BEFORE_THE_BODY) == (body is None)
             and (self.method is None or self.method.upper() == method)
             and (self.path is None or self.path.lower() in target.lower())
             and (self.body is None or (body is not None and self.body.encode() in body))
@@ -98,6 +104,7 @@ class Fault:
 @dataclass
 class _Armed:
     fault: Fault
+    until_at: datetime | None
     seen: int = 0
     fired: int = 0
 
@@ -105,7 +112,8 @@ class _Armed:
 class Faults:
     """The faults of one server, in the order in which they were added. Safe to use from several threads."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], datetime]) -> None:
+        self._clock = clock
         self._armed: dict[int, _Armed] = {}
         self._next_number = 1
         self._lock = threading.Lock()
@@ -115,7 +123,8 @@ class Faults:
         with self._lock:
             number = self._next_number
             self._next_number += 1
-            self._armed[number] = _Armed(fault)
+            duration = None if fault.duration_s is None else timedelta(seconds=fault.duration_s)
+            self._armed[number] = _Armed(fault, None if duration is None else self._clock() + duration)
             return number
 
     def clear(self) -> None:
@@ -139,7 +148,10 @@ class Faults:
         with self._lock:
             for armed in self._armed.values():
                 fault = armed.fault
-                if (fault.times is not None and armed.fired >= fault.times) or not fault.matches(method, target, body):
+                is_over = (fault.times is not None and armed.fired >= fault.times) or (
+                    armed.until_at is not None and self._clock() >= armed.until_at
+                )
+                if is_over or not fault.matches(method, target, body):
                     continue
                 armed.seen += 1
                 if armed.seen > fault.after:

@@ -6,7 +6,7 @@ import contextlib
 import socket
 import threading
 from collections.abc import Callable, Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -19,6 +19,7 @@ from sandbox.wats.api import add_errors, create_api
 from sandbox.wats.middleware import WatsMiddleware
 from sandbox.wats.odata_datetimes import now_utc
 from sandbox.wats.pages import create_pages
+from sandbox.wats.profiles import DEFAULT, WatsProfile
 from sandbox.wats.report_store import DEFAULT_PROCESSES, Process, ReportStore
 from sandbox.wats.request_log import RequestBudget, RequestLog
 from sandbox.wats.server_settings import RetryAfterForm, ServerSettings
@@ -32,13 +33,15 @@ class WatsServer:
     """WATS on a socket of this machine, running between `start()` and `stop()` or within a `with` block.
 
     A stopped server refuses connections and, started again, serves the same reports on the same port. `port=0` takes
-    a free one. `db_path=None` keeps the reports in memory. `clock` yields the aware present moment for everything that
-    asks for the time: the future check, the log and the request budget.
+    a free one. `db_path=None` keeps the reports in memory. `profile` says how it behaves where sources disagree.
+    `clock` yields the aware present moment for everything that asks for the time: when reports show, the quarantine,
+    the log, the faults and the request budget.
     """
 
     def __init__(
         self,
         *,
+        profile: WatsProfile = DEFAULT,
         user: str = "vte",
         password: str = "vte-sandbox",  # noqa: S107 - a sandbox
         host: str = "127.0.0.1",
@@ -50,26 +53,26 @@ class WatsServer:
         processes: Iterable[Process] = DEFAULT_PROCESSES,
         future_tolerance_s: float = 60.0,
         latency_s: float = 0.0,
-        quoted_guids_only: bool = False,
-        answers_with_array: bool = False,
         max_filter_nodes: int | None = 100,
         log_capacity: int = 50_000,
     ) -> None:
-        clock = clock or now_utc
+        self._clock = clock or now_utc
+        self._skipped = timedelta()
         self.host = host
         self.port = port
         self.token = base64.b64encode(f"{user}:{password}".encode()).decode("ascii")
         self.settings = ServerSettings(
+            profile=profile,
             latency_s=latency_s,
             retry_after_form=RetryAfterForm(retry_after_form),
-            quoted_guids_only=quoted_guids_only,
-            answers_with_array=answers_with_array,
             max_filter_nodes=max_filter_nodes,
         )
-        self.store = ReportStore(db_path, clock=clock, processes=processes, future_tolerance_s=future_tolerance_s)
-        self.faults = Faults()
+        self.store = ReportStore(
+            db_path, settings=self.settings, clock=self.now, processes=processes, future_tolerance_s=future_tolerance_s
+        )
+        self.faults = Faults(self.now)
         self.log = RequestLog(log_capacity)
-        self.budget = RequestBudget(requests_per_minute, clock)
+        self.budget = RequestBudget(requests_per_minute, self.now)
         self._middleware = WatsMiddleware(
             self._create_app(),
             store=self.store,
@@ -77,7 +80,7 @@ class WatsServer:
             faults=self.faults,
             log=self.log,
             budget=self.budget,
-            clock=clock,
+            clock=self.now,
             user=user,
             password=password,
         )
@@ -96,6 +99,27 @@ class WatsServer:
     def url(self) -> str:
         """Address of the server, without a path."""
         return f"http://{self.host}:{self.port}"
+
+    @property
+    def profile(self) -> WatsProfile:
+        """How the server behaves where sources disagree; what it holds already stays as it is."""
+        return self.settings.profile
+
+    @profile.setter
+    def profile(self, value: WatsProfile) -> None:
+        self.settings.profile = value
+
+    def now(self) -> datetime:
+        """Return the present moment of this server."""
+        return self._clock() + self._skipped
+
+    def skip(self, seconds: float) -> None:
+        """Let so much time pass for this server alone, at once."""
+        self._skipped += timedelta(seconds=seconds)
+
+    def show_all(self) -> None:
+        """Let as much time pass as it takes until everything received shows in queries."""
+        self.skip(self.profile.shown_after_s)
 
     @property
     def latency_s(self) -> float:

@@ -94,7 +94,9 @@ def floor(tmp_path_factory: pytest.TempPathFactory, repository: Path, empty_meta
     began_at = datetime.fromtimestamp(time.time() // 60 * 60, UTC) - timedelta(minutes=OLD_INTERVALS)
     plant = SandboxEnvironment()
     alerts = {"recipients": ["ops@factory.example"], "failed_syncs_per_hour": 59, "min_free_mb": 1}
-    settings = plant.floor.settings(storage_path=f"file://{home}/storage", settle_delay_s=0, alerts=alerts)
+    settings = plant.floor.settings(
+        storage_path=f"file://{home}/storage", settle_delay_s=0, guard_band_s=0, alerts=alerts
+    )
     with (
         plant,
         MailCatcher() as mail,
@@ -176,6 +178,25 @@ def test_an_outage_is_one_mail_when_it_opens_one_when_it_is_late_and_one_when_it
         assert f"{floor.airflow.url}/dags/{SYNC}/runs/" in form
     assert "WATS does not answer" in by_kind["PROBLEM:"]["subject"]
     assert "Lasted" in forms_of(by_kind["SOLVED"])[0]
+
+
+def test_the_gaps_that_the_outages_left_close_by_themselves(floor):
+    def is_whole() -> bool:
+        state = floor.stored("vte_wats_state")
+        return state["lastSync"] == state["coverage"][-1]["to"] and is_live(floor)
+
+    assert [known_run for known_run in floor.airflow.runs(SYNC) if known_run.state == "failed"]
+    wait_until(is_whole, "coverage to be one interval from the start on")
+    assert floor.plant.source == floor.plant.receipts.keys()
+
+
+def test_a_dry_run_on_the_grid_of_the_schedule_does_not_stop_it(floor):
+    at = datetime.fromtimestamp(time.time() // 60 * 60, UTC)  # the logical date that the scheduler creates next
+    run_id = floor.airflow.trigger(SYNC, logical_date=at, conf={"dry_run": True})
+    assert floor.airflow.wait_for_run(SYNC, run_id, timeout_s=600) in ("success", "failed")
+    wait_until(
+        lambda: floor.done() and floor.done()[-1].data_interval_end > at + timedelta(minutes=2), "the schedule to go on"
+    )
 
 
 def test_no_mail_holds_a_secret(floor):

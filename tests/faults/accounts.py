@@ -49,12 +49,13 @@ def balance(site: Site, explained: Explained) -> Accounts:
     impostor_servers = (receipts.keys() | dead_letters.keys()) - due
     too_often = {guid for guid, count in receipts.items() if count > explained.again.get(guid, 1)}
     overwritten = store.overwrites(Cause.NATURAL_KEY)
+    reports = site.plant.reports
     altered: dict[str, list[str]] = {}
     for guid in receipts.keys() & tables.runs.keys():
         found = differences(
             tables.runs[guid],
             tables.steps[guid],
-            store.report(guid),
+            reports[guid],
             zone=site.zone,
             processes=site.settings["process_map"],
         )

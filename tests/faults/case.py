@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
+from sandbox.wats.profiles import DEFAULT, WatsProfile
 from tests.faults.accounts import Explained
 from tests.faults.site import CONCURRENCY, UPLOAD, Site
 
@@ -16,7 +17,7 @@ Play = Callable[[Site, Random], Explained]
 class Case:
     """One way things go wrong. ``play`` begins with a fresh site and ends with all faults fixed.
 
-    ``short`` cases are part of the shortened matrix. ``live`` ones need a site whose schedule strikes every minute; the
+    ``short`` cases are part of the shortened matrix. ``wats`` says how WATS behaves. ``live`` ones need a site whose schedule strikes every minute; the
     DAGs are paused when they begin and when they end.
     """
 
@@ -24,6 +25,7 @@ class Case:
     what: str
     play: Play
     short: bool = False
+    wats: WatsProfile = DEFAULT
     live: bool = False
 
     @property

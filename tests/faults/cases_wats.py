@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from random import Random
 from typing import Any
 
+from sandbox.wats.profiles import REPORTED, STRICT
 from tests.faults.accounts import Explained
 from tests.faults.case import Case, Play, passing, stopping, until_fixed
 from tests.faults.impostor_servers import NO_SUCH_NAME, a_full_house, an_untrusted_server
@@ -65,13 +67,16 @@ def _away_between_tries(site: Site, random: Random) -> Explained:
 
 
 def _unseen(kind: str) -> Play:
-    """WATS says yes and shows nothing; the next sync looks back and sends what is not there."""
+    """WATS says yes and shows nothing; a sync looks back and sends what should show by then and does not."""
 
     def play(site: Site, random: Random) -> Explained:
+        site.know_wats(visibility_delay_s=site.plant.wats.profile.shown_after_s)
         guids = site.load(6)
         site.break_wats(kind, method="POST", body=random.choice(guids), times=1)
         site.sync()
-        site.sync()
+        site.wait_until(
+            lambda: site.sync() and site.plant.source <= site.plant.receipts.keys(), "the report to be there"
+        )
         return Explained()
 
     return play
@@ -118,6 +123,20 @@ def _deaf(site: Site, random: Random) -> Explained:
     return Explained()
 
 
+def _maintenance(status: int) -> Play:
+    """WATS works, then a page stands in front of everything for some requests, then it works again."""
+
+    def play(site: Site, random: Random) -> Explained:
+        site.load(6)
+        site.sync()
+        site.load(6)
+        site.break_wats("maintenance", status=status, times=6)
+        site.sync()
+        return Explained()
+
+    return play
+
+
 def _by_source_id(site: Site, random: Random) -> Explained:
     """Reports are looked for by their misc info, as for a server that gives ids of its own; answers get lost."""
     site.set(existence_check="source_id")
@@ -135,7 +154,7 @@ def _by_source_id(site: Site, random: Random) -> Explained:
     return Explained(again=dict.fromkeys(guids, 2))
 
 
-CASES = (
+_CASES = (
     Case("wats.dns", "the name of WATS does not resolve", _elsewhere(lambda _: nullcontext(NO_SUCH_NAME))),
     Case("wats.connect-timeout", "no connection comes about in time", _elsewhere(lambda _: a_full_house())),
     Case(
@@ -243,4 +262,29 @@ CASES = (
     ),
     Case("wats.not-stored", "200 with our id, and nothing stored", _unseen("no_store")),
     Case("wats.quarantine", "200, and the report is in quarantine", _unseen("quarantine"), short=True),
+    *(
+        Case(
+            f"wats.maintenance-{status}",
+            f"a maintenance page of status {status} in front of a WATS that worked",
+            _maintenance(status),
+            short=status == 404,
+        )
+        for status in (302, 403, 404, 503)
+    ),
+)
+_STRICT = STRICT.but(shown_after_s=REPORTED.shown_after_s)  # a minute would only make the matrix longer
+_SHORT_AND_STRICT = frozenset({"wats.400-one", "wats.stored-then-reset", "wats.wrong-id"})
+
+CASES = (
+    *_CASES,
+    *(
+        replace(
+            case,
+            name=f"{case.name}@strict",
+            what=f"{case.what}; WATS is strict",
+            wats=_STRICT,
+            short=case.name in _SHORT_AND_STRICT,
+        )
+        for case in _CASES
+    ),
 )

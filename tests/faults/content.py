@@ -18,6 +18,8 @@ RESULTS = {1: "P", 0: "F", 2: "E", 3: "T"}
 NO_LIMIT = (9.9e37, -9.9e37, 1e308, -1e308)
 NOT_A_NUMBER = 9.91e37
 LONGEST = 100
+LONGEST_UNIT = 20
+ROOT = "MainSequence Callback"
 LONG_TEXT = "text/plain; charset=utf-8"  # a description that found no room in the report text
 KINDS = ("Numeric", "Text", "Other")
 _SHOWN = {code: chr(0x2400 + code) for code in range(32) if code not in (9, 10, 13)}
@@ -30,12 +32,12 @@ def clean(text: str | None) -> str:
     return "" if text is None else text.translate(_SHOWN).strip()
 
 
-def cut(text: str) -> str:
-    """Return the first hundred UTF-16 units of a text, the last of them an ellipsis where something is missing."""
+def cut(text: str, longest: int = LONGEST) -> str:
+    """Return the first UTF-16 units of a text, the last of them an ellipsis where something is missing."""
     units = text.encode("utf-16-le")
-    if len(units) <= 2 * LONGEST:
+    if len(units) <= 2 * longest:
         return text
-    return units[: 2 * (LONGEST - 1)].decode("utf-16-le", errors="ignore") + "…"
+    return units[: 2 * (longest - 1)].decode("utf-16-le", errors="ignore") + "…"
 
 
 class Tables:
@@ -97,6 +99,11 @@ def differences(run: Row, steps: list[Row], report: Report, *, zone: ZoneInfo, p
     start_at, starts = datetime.fromisoformat(report["start"]).astimezone(UTC), sorted(_starts(run, zone))
     if start_at not in starts:
         lines.append(f"start: {starts} became {start_at}")
+    if datetime.fromisoformat(report["startUTC"]) != start_at:
+        lines.append(f"startUTC: {report['startUTC']} is not {start_at}")
+    if (report["root"]["name"], report["root"]["seqCall"]["name"]) != (ROOT, cut(plan) or "-"):
+        lines.append(f"test plan: {plan!r} became {report['root']['name']}, {report['root']['seqCall']}")
+    lines += _unclear_steps(report)
     reported = (infos.get("start_ambiguous") or "").partition(" ")[0]
     if reported != ("" if len(starts) == 1 else "earlier" if start_at == starts[0] else "later"):
         lines.append(f"start_ambiguous: {reported!r} is said of {start_at} among {starts}")
@@ -109,6 +116,19 @@ def differences(run: Row, steps: list[Row], report: Report, *, zone: ZoneInfo, p
         if in_order != list(_received(report)):
             lines.append("the steps stand in another order")
     return lines
+
+
+def _unclear_steps(report: Report) -> Iterator[str]:
+    """Yield what keeps a person from seeing the steps apart, or from finding the one that failed the unit."""
+    steps = report["root"].get("steps", [])
+    for field in ("name", "id"):
+        values = [step[field] for step in steps if field in step]
+        if len(set(values)) < len(values):
+            yield f"steps share a {field}: {[value for value, n in Counter(values).items() if n > 1]}"
+    causes = [step for step in steps if step.get("causedUUTFailure")]
+    bad = [step for step in steps if step["status"] in "FET"]
+    if (report["result"] == "P" or not bad) != (not causes) or len(causes) > 1:
+        yield f"{len(causes)} steps failed the unit, whose result is {report['result']}"
 
 
 def refusal(run: Row, steps: list[Row], *, processes: dict[str, int]) -> str | None:
@@ -159,10 +179,21 @@ def _status(row: Row, low: float | None, high: float | None) -> str:
     if row["TestResultType"] is not None:
         return RESULTS[row["TestResultType"]]
     value = row["TestResult"]
-    if row["kind"] != "Numeric" or value is None or (low is None and high is None):
+    if value is None or _is_file(value):
         return "D"
+    if row["kind"] != "Numeric" or (low is None and high is None):
+        return "P"
     inside = (low is None or value >= low) and (high is None or value <= high) and value != NOT_A_NUMBER
     return "P" if inside else "F"
+
+
+def _is_file(value: object) -> bool:
+    return isinstance(value, bytes | bytearray) and _text(bytes(value)) is None
+
+
+def _measured(status: str) -> str:
+    """Return what a measurement of a step with a status says."""
+    return {"D": "P", "E": "F", "T": "F"}.get(status, status)
 
 
 def _wanted(row: Row) -> tuple[object, ...]:
@@ -171,12 +202,12 @@ def _wanted(row: Row) -> tuple[object, ...]:
     low, high = _limit(row, "Low"), _limit(row, "High")
     status = _status(row, low, high)
     if row["kind"] == "Numeric" and value is not None:
-        return ("number", repr(float(value)), low, high, cut(clean(row["TestUnits"])), status)
+        return ("number", repr(float(value)), low, high, cut(clean(row["TestUnits"]), LONGEST_UNIT), _measured(status))
     if isinstance(value, bytes | bytearray):
         text = _text(bytes(value))
         value = bytes(value) if text is None else text
     if isinstance(value, str):
-        return ("text", cut(clean(value)), status)
+        return ("text", cut(clean(value)), _measured(status))
     if value:
         return ("file", hash(bytes(value)), status)
     return ("nothing", status)

@@ -243,7 +243,7 @@ def _transfer(folder: UPath, now_at: datetime, time: str) -> tuple[Counter[str],
             try:
                 read = extract(source, staging, part, site)
                 map_runs(staging, site)
-                with InFlightKeys(folder, part.name, now_at) as claims:
+                with InFlightKeys(folder, part.name, partial(datetime.now, UTC)) as claims:
                     reader = partial(read_again, source, staging, site)
                     outcomes = upload(
                         staging, wats, dead_letters, site, options, read=read, in_flight=claims, read_again=reader

@@ -49,7 +49,7 @@ def selected(pattern: str = "*", *, short: bool = False) -> tuple[Case, ...]:
 
 def run_case(site: Site, case: Case, seed: int) -> Outcome:
     """Play one case on a fresh site, and check it. What the case draws depends on the seed and its name alone."""
-    site.fresh()
+    site.fresh(case.wats)
     began = time.monotonic()
     problems: tuple[str, ...] = ()
     try:

@@ -272,6 +272,52 @@ MUTATIONS = (
         "return len(redriven)", "return 0",
         "unit/sync/test_upload.py::test_dead_letters_go_when_their_runs_reach_wats_and_only_those",
     ),
+    _core(
+        "gaps stay", "what an outage left waits for a person", "state/coverage.py",
+        "for gap in self.left_to_do(until_at):", "for gap in ():",
+        "unit/state/test_coverage.py::test_the_oldest_time_that_is_not_covered_is_filled_first",
+    ),
+    _core(
+        "a failed gap never waits", "one bad run keeps all later gaps back", "state/coverage.py",
+        "if known.due_at > now_at", "if known.due_at < now_at",
+        "unit/state/test_coverage.py::test_a_gap_that_failed_waits_longer_each_time_while_others_are_filled",
+    ),
+    _core(
+        "a failed gap is never narrowed down", "one bad run keeps a thousand others back", "sync/plan.py",
+        "max(1, most_runs >> gap.tries)", "most_runs",
+        "unit/sync/test_plan.py::test_after_each_failure_half_as_many_are_planned",
+    ),
+    _core(
+        "a gap's guard band reads what failed", "one bad run keeps the time after it back", "sync/plan.py",
+        "max(from_at - timedelta(seconds=settings.guard_band_s), gap.covered_from_at)",
+        "from_at - timedelta(seconds=settings.guard_band_s)",
+        "unit/sync/test_plan.py::test_a_gap_has_the_guard_band_of_its_start_as_far_as_that_is_covered",
+    ),
+    _core(
+        "an outage is blamed on the gap", "after an outage the gap waits for an hour", "sync/settle.py",
+        "        if failure is None:\n", "        if True:\n",
+        "unit/sync/test_settle.py::test_when_both_fail_the_gap_is_not_to_blame",
+    ),
+    _core(
+        "the state is written blindly", "what another task wrote is lost", "orchestration/variables.py",
+        "if self._text(name) == found[1]:", "if True:",
+        "unit/orchestration/test_variables.py::test_two_writers_lose_nothing_and_are_reported",
+    ),
+    _core(
+        "nobody looks what was written", "a sync that was written over is lost", "orchestration/variables.py",
+        "if self._text(name) == text:", "if True:",
+        "unit/orchestration/test_variables.py::test_a_writer_that_was_written_over_at_once_writes_again",
+    ),
+    _core(
+        "a manual run in the way", "the documented dry run stops the schedule", "orchestration/timetable.py",
+        "if info.data_interval is None or", "if True or",
+        "unit/orchestration/test_timetable.py::test_a_manual_run_on_the_grid_of_the_schedule_does_not_stop_it",
+    ),
+    _core(
+        "whoever catches up is late", "each go-live sends a mail", "alerting/evaluate.py",
+        "is_calm = not waiting.runs or (", "is_calm = not waiting.runs and (",
+        "unit/alerting/test_evaluate.py::test_who_catches_up_disturbs_nobody_however_long_it_takes",
+    ),
 )  # fmt: skip
 
 

@@ -29,11 +29,12 @@ from sandbox.environment import SandboxEnvironment
 from sandbox.mail import MailCatcher
 from sandbox.sqlserver import faults as vte_faults
 from sandbox.wats import wats_faults
+from sandbox.wats.profiles import DEFAULT, WatsProfile
 from sandbox.wats.request_log import Request
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SYNC, RECONCILE, MONITOR = "vte_wats_sync", "vte_wats_reconcile", "vte_wats_monitor"
-STATE, SETTINGS = "vte_wats_state", "vte_wats"
+STATE, SETTINGS, WATS_PROFILE = "vte_wats_state", "vte_wats", "vte_wats_profile"
 PATIENCE_S = 600.0
 TIMEOUT_S = 4  # of SQL statements, so that a stall costs a case seconds
 WATS_TIMEOUT_S = 10  # of WATS requests: a machine that stands still for less makes nobody post twice
@@ -70,8 +71,9 @@ class Site:
         self._watermark: str | None = None
 
     # -- a case begins ------------------------------------------------------------------------------------------------
-    def fresh(self) -> None:
+    def fresh(self, profile: WatsProfile = DEFAULT) -> None:
         """Begin a case with an empty source, an empty WATS, no dead letters, no faults and the usual settings."""
+        self.plant.wats.profile = profile
         self.story, self.violations, self.armed = Story(), [], 0
         self.fix()
         self._struck_before = len(self.plant.vte.faults.struck)
@@ -82,13 +84,18 @@ class Site:
         shutil.rmtree(self.storage, ignore_errors=True)
         self.connect()
         self.airflow.set_pool("wats_api", 1)
+        self.know_wats()
         self.set()
 
     def set(self, **settings: Any) -> None:
         """Write the settings: those of the floor, and what a case wants otherwise."""
-        usual = self.plant.floor.settings(storage_path=f"file://{self.storage}", settle_delay_s=0)
+        usual = self.plant.settings(storage_path=f"file://{self.storage}", settle_delay_s=0)
         self.settings = usual | settings
         self.airflow.set_variable(SETTINGS, json.dumps(self.settings))
+
+    def know_wats(self, **traits: Any) -> None:
+        """Write what an acceptance run has found out about WATS; nothing without arguments."""
+        self.airflow.set_variable(WATS_PROFILE, json.dumps(traits))
 
     def load(self, runs: int = 6, *, steps: int | None = 6, oddities: Any = ()) -> list[str]:
         """Commit runs that ended within the last two minutes; return their GUIDs."""

@@ -18,6 +18,7 @@ from sandbox.environment import READER, READER_PASSWORD, WRITER_PASSWORD
 from sandbox.sqlserver.database import Database
 from sandbox.sqlserver.server import Login, SqlServer
 from sandbox.vte.database import NAME, open_database
+from sandbox.wats.profiles import WatsProfile
 from sandbox.wats.wats_server import WatsServer
 from tests.integration.in_process import bag, site  # noqa: F401 -- fixtures
 from tests.integration.real_server import (  # noqa: F401 -- fixtures
@@ -69,8 +70,8 @@ def served(request: pytest.FixtureRequest) -> Served:
 
 
 @pytest.fixture
-def wats() -> Iterator[WatsServer]:
-    with WatsServer() as server:
+def wats(wats_profile: WatsProfile) -> Iterator[WatsServer]:
+    with WatsServer(profile=wats_profile) as server:
         yield server
 
 

@@ -24,22 +24,28 @@ class Site:
     """The DAGs that transfer runs, on a plant, task by task."""
 
     def __init__(self, plant: SandboxEnvironment, bag: DagBag) -> None:
-        self.plant, self._bag = plant, bag
+        self.plant, self.bag = plant, bag
         self.refusal = ""
         for dag_id in ("vte_wats_sync", "vte_wats_reconcile", "vte_wats_backfill"):
             dag = bag.dags[dag_id]
             for task in dag.tasks:
                 task.retries = 0
-            dag.get_task("plan").on_failure_callback = [self._note_refusal]
+            for task_id in {"plan", "settle", "check_part"} & dag.task_dict.keys():
+                dag.get_task(task_id).on_failure_callback = [self._note_refusal]
 
     def sync(self, minute: int | None = None, dag_id: str = "vte_wats_sync", **conf: Any) -> str:
         """Sync the interval that ends then, or without one from the watermark to now; return how it ended."""
         self.refusal = ""
-        at = None if minute is None else BEGIN_AT + timedelta(minutes=minute)
-        return str(self._bag.dags[dag_id].test(logical_date=at, run_conf=DEFAULTS | conf).state)
+        at = None if minute is None else self.at(minute)
+        return str(self.bag.dags[dag_id].test(logical_date=at, run_conf=DEFAULTS | conf).state)
+
+    @staticmethod
+    def at(minute: int) -> datetime:
+        """Return a time of the tests."""
+        return BEGIN_AT + timedelta(minutes=minute)
 
     def _note_refusal(self, context: Any) -> None:
-        self.refusal = str(context["exception"])
+        self.refusal = self.refusal or str(context["exception"])
 
     @property
     def state(self) -> dict[str, Any]:
@@ -63,16 +69,16 @@ def bag(repository, metadata) -> DagBag:
 
 
 @pytest.fixture
-def site(bag, tmp_path, monkeypatch) -> Iterator[Site]:
+def site(bag, wats_profile, tmp_path, monkeypatch) -> Iterator[Site]:
     with create_session() as session:
         session.query(DagRun).delete()
     for name in (STATE, HISTORY, PROGRESS):
         Variable.delete(name)
-    plant = SandboxEnvironment()
+    plant = SandboxEnvironment(profile=wats_profile)
     plant.floor.load(plant.db, start=BEGIN_AT, end=BEGIN_AT + timedelta(minutes=15), runs=9, steps=2)
     with plant:
         for name, value in plant.environment_variables.items():
             monkeypatch.setenv(name, value)
-        settings = plant.floor.settings(storage_path=f"file://{tmp_path}")
+        settings = plant.settings(storage_path=f"file://{tmp_path}")
         monkeypatch.setenv("AIRFLOW_VAR_VTE_WATS", json.dumps(settings))
         yield Site(plant, bag)

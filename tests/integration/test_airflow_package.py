@@ -14,12 +14,13 @@ import pytest
 from airflow._shared.module_loading import import_string
 from airflow.dag_processing.dagbag import DagBag
 from airflow.models.dagrun import DagRun
-from airflow.sdk import CronDataIntervalTimetable
 from airflow.serialization.decoders import decode_deadline_alert
 from airflow.serialization.encoders import encode_deadline_alert
+from airflow.serialization.serialized_objects import DagSerialization
 from airflow.utils.session import create_session
 
 from vte_wats.orchestration.retry import SyncRetryPolicy
+from vte_wats.orchestration.timetable import SyncTimetable
 
 
 def run_python(work: str, **env: str) -> str:
@@ -37,7 +38,7 @@ def bag(repository: Path) -> DagBag:
 
 def test_every_dag_file_loads(bag):
     assert bag.import_errors == {}
-    kinds = {"sync", "reconcile", "monitor", "backfill", "preflight"}
+    kinds = {"sync", "reconcile", "monitor", "backfill", "preflight", "acceptance"}
     assert set(bag.dags) == {f"vte_wats_{kind}" for kind in kinds}
 
 
@@ -60,13 +61,19 @@ def test_every_named_site_has_dags_pools_and_connections_of_its_own(repository):
     } | {
         f"vte_wats_{kind}_{site}": sorted(pools)
         for site in ("oslo", "bergen")
-        for kind, pools in (("monitor", ["default_pool"]), ("preflight", ["default_pool", f"wats_api_{site}"]))
+        for kind, pools in (
+            ("monitor", ["default_pool"]),
+            ("preflight", ["default_pool", f"wats_api_{site}"]),
+            ("acceptance", [f"wats_api_{site}"]),
+        )
     }
 
 
 def test_the_sync_covers_explicit_five_minute_intervals_and_catches_up(bag):
     dag = bag.dags["vte_wats_sync"]
-    assert isinstance(dag.timetable, CronDataIntervalTimetable)
+    stored = DagSerialization.from_dict(DagSerialization.to_dict(dag)).timetable
+    assert type(stored) is type(dag.timetable) is SyncTimetable
+    assert stored.serialize() == dag.timetable.serialize()
     assert dag.catchup
     assert dag.max_active_runs == 4
     assert set(dag.params) == {"dry_run", "force", "accept_identity"}

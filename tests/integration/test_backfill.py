@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import timedelta
 from typing import Any
 
+import pytest
+from airflow.models.dagrun import DagRun
 from airflow.models.variable import Variable
+from airflow.utils.session import create_session
+from sqlalchemy import select
 
 from tests.integration.in_process import BEGIN_AT
 
@@ -57,7 +62,7 @@ def test_a_dry_run_posts_nothing_and_moves_nothing(site):
     assert site.state == before
     assert len(site.plant.wats.log.find("POST")) == posted
     assert progress()["dry_run"] is True
-    assert set(progress()["preview"]) == {"shortened", "dead", "held"}
+    assert set(progress()["preview"]) == {"shortened", "taken", "not taken", "dead", "held"}
 
 
 def test_named_runs_and_dead_letters_are_transferred_without_coverage(site):
@@ -67,3 +72,75 @@ def test_named_runs_and_dead_letters_are_transferred_without_coverage(site):
     assert backfill(site, guids=[guid]) == "success"
     assert backfill(site, dead_letters="all") == "success"
     assert site.state["coverage"] == before["coverage"]
+
+
+@pytest.fixture
+def small_parts(bag, monkeypatch) -> None:
+    """Parts of one slice."""
+    monkeypatch.setattr(bag.dags[BACKFILL].get_task("plan"), "op_args", ("", 1))
+
+
+def triggered() -> dict[str, Any] | None:
+    """Return the conf of the DAG run that the last part triggered."""
+    with create_session() as session:
+        found = session.scalars(select(DagRun).where(DagRun.run_id.contains("__part_"))).all()
+        conf = found[-1].conf if found else None
+        for dag_run in found:
+            session.delete(dag_run)
+    return conf
+
+
+def guids_of(site: Any) -> list[str]:
+    return [str(guid) for (guid,) in site.plant.db.query('SELECT "Index_GUID" FROM "IndexData" ORDER BY 1')]
+
+
+def next_parts(site: Any) -> list[str]:
+    """Run every further part as Airflow would; return how each ended."""
+    ended = []
+    while conf := triggered():
+        ended.append(site.sync(dag_id=BACKFILL, **(BLANK | conf)))
+    return ended
+
+
+@pytest.mark.usefixtures("small_parts")
+def test_parts_hand_each_other_a_reference_and_transfer_every_named_run(site):
+    guids = guids_of(site)
+    assert backfill(site, guids=guids, batch_size=4, note="{{ conn.wats_default.password }}") == "success"
+    conf = triggered()
+    assert set(conf) == {"dry_run", "force", "continued"}
+    assert set(conf["continued"]) == {"plan", "part"}
+    assert site.sync(dag_id=BACKFILL, **(BLANK | conf)) == "success"
+    assert next_parts(site) == ["success"]
+    assert site.plant.receipts.keys() == set(guids)
+    assert (progress()["parts"], progress()["part"], progress()["transferred"]) == (3, 3, 9)
+    assert progress()["ended_at"] is not None
+
+
+@pytest.mark.usefixtures("small_parts")
+def test_a_part_that_finds_fewer_runs_than_planned_fails_and_the_next_part_goes_on(site, caplog):
+    guids = [*guids_of(site), "00000000-0000-0000-0000-00000000dead"]
+    assert backfill(site, guids=guids, batch_size=5) == "failed"
+    assert "VW624 1 of 1 slices found fewer runs than planned" in site.refusal
+    assert "g0001 · 5 named runs: 4 of 5 runs" in site.refusal
+    assert next_parts(site) == ["success"]
+    assert "VW920 not in VTE, or no longer: 00000000-0000-0000-0000-00000000dead" in caplog.text
+    assert site.plant.receipts.keys() == set(guids[:-1])
+
+
+@pytest.mark.usefixtures("small_parts")
+def test_dead_letters_of_a_test_plan_that_is_a_template_are_redriven_in_every_part(site, monkeypatch):
+    template = "{{ conn.wats_default.password }}"
+    site.plant.db.query('UPDATE "IndexData" SET "TestplanName" = ?', [template])
+    assert [site.sync(minute) for minute in (5, 10, 15, 20)] == ["success"] * 4
+    assert len(site.plant.receipts) == 0
+    settings = json.loads(os.environ["AIRFLOW_VAR_VTE_WATS"]) | {"process_map": {"*": 100}}
+    monkeypatch.setenv("AIRFLOW_VAR_VTE_WATS", json.dumps(settings))
+    ended = [backfill(site, dead_letters=f"unmapped test plan '{template}'", batch_size=4)]
+    assert [*ended, *next_parts(site)] == ["success"] * 3
+    assert len(site.plant.receipts) == 9
+
+
+@pytest.mark.parametrize("continued", [{"plan": "0" * 32, "part": 1}, {"plan": "../x", "part": 2}, "x", {"number": 1}])
+def test_a_reference_that_somebody_wrote_by_hand_is_refused(site, continued):
+    assert backfill(site, continued=continued) == "failed"
+    assert "VW623" in site.refusal

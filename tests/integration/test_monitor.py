@@ -61,6 +61,27 @@ class Monitored:
             assert str(self._bag.dags["vte_wats_monitor"].test().state) == "success"
         return [subject.removeprefix("[vte-wats] ") for subject in self.mail.subjects[before:]]
 
+    @staticmethod
+    def schedule() -> None:
+        """Create the DAG runs of the last intervals, as a scheduler does."""
+        now_at = datetime.now(UTC)
+        last_at = now_at.replace(minute=now_at.minute // 5 * 5, second=0, microsecond=0)
+        with create_session() as session:
+            for n in range(1, 13):
+                at = last_at - timedelta(minutes=5 * n)
+                interval = (at, at + timedelta(minutes=5))
+                session.add(
+                    DagRun(
+                        dag_id="vte_wats_sync",
+                        run_id=f"scheduled__{at.isoformat()}",
+                        run_type="scheduled",
+                        logical_date=at,
+                        data_interval=interval,
+                        run_after=interval[1],
+                        state="success",
+                    )
+                )
+
     def sync(self, minute: int) -> str:
         """Sync the five minutes that end then."""
         return str(self._bag.dags["vte_wats_sync"].test(logical_date=BEGIN_AT + timedelta(minutes=minute)).state)
@@ -86,6 +107,13 @@ class Monitored:
             assert str(dag.test().state) == "success"
         return notified[0]
 
+    def let_nobody_catch_up_for(self, time: timedelta) -> None:
+        """Let what was left that long ago be as much as now."""
+        state = self.monitor_state
+        catch_up = state.catch_up.model_copy(update={"at": state.catch_up.at - time})
+        after = state.model_copy(update={"catch_up": catch_up})
+        Variable.set(SITE.alerts_variable, after.model_dump_json(by_alias=True))
+
     @property
     def monitor_state(self) -> MonitorState:
         return MonitorState.model_validate_json(Variable.get(SITE.alerts_variable))
@@ -106,7 +134,56 @@ def monitored(bag, tmp_path, monkeypatch) -> Iterator[Monitored]:
         monkeypatch.setenv("AIRFLOW_CONN_SMTP_DEFAULT", json.dumps(mail.connection))
         monitored = Monitored(plant, mail, bag, f"file://{tmp_path}", monkeypatch)
         monitored.set()
+        monitored.schedule()
         yield monitored
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "named"),
+    [
+        ("NO_PROXY", "localhost,fd00::/8", "NO_PROXY"),
+        ("SSL_CERT_FILE", "/is/not/there.pem", "SSL_CERT_FILE"),
+        ("ALL_PROXY", "socks5://proxy.example:1080", "ALL_PROXY"),
+        ("AIRFLOW_CONN_WATS_DEFAULT", "", "wats_default does not exist"),
+    ],
+)
+def test_what_keeps_wats_from_being_asked_is_reported_instead_of_ending_the_monitor(
+    monitored, monkeypatch, name, value, named
+):
+    monkeypatch.setenv(name, value)
+    if not value:
+        monkeypatch.delenv(name)
+    monitored.set(confirm_checks=1)
+    assert any("WATS" in subject for subject in monitored.check())
+    assert not monitored.monitor_state.wats.ok
+    assert named in monitored.monitor_state.wats.problem
+    assert monitored.monitor_state.vte.ok
+
+
+@pytest.mark.parametrize(
+    ("extra", "named"),
+    [({"encryption": "yes"}, "encryption"), ({"TrustServerCertificate": "yes"}, "TrustServerCertificate")],
+)
+def test_what_keeps_vte_from_being_asked_is_reported_instead_of_ending_the_monitor(
+    monitored, monkeypatch, extra, named
+):
+    fields = json.loads(monitored.plant.environment_variables["AIRFLOW_CONN_VTE_DEFAULT"])
+    monkeypatch.setenv("AIRFLOW_CONN_VTE_DEFAULT", json.dumps(fields | {"extra": extra}))
+    monitored.set(confirm_checks=1)
+    assert any("VTE" in subject for subject in monitored.check())
+    assert not monitored.monitor_state.vte.ok
+    assert "VW116" in monitored.monitor_state.vte.problem
+    assert monitored.monitor_state.wats.ok
+
+
+def test_a_driver_that_fails_in_its_own_words_is_reported_with_the_kind_of_its_error(monitored, monkeypatch):
+    def fail(**_: object) -> None:
+        raise MemoryError("out of handles")
+
+    monkeypatch.setattr("pymssql.connect", fail)
+    monitored.set(confirm_checks=1)
+    assert any("VTE" in subject for subject in monitored.check())
+    assert monitored.monitor_state.vte.problem == "VW928 MemoryError: out of handles"
 
 
 def test_when_all_is_well_it_saves_what_it_found_and_notifies_nobody(monitored):
@@ -173,9 +250,28 @@ def test_a_bucket_that_is_away_is_reported(monitored, monkeypatch):
     assert monitored.monitor_state.vte.ok
 
 
+def test_a_scheduler_that_creates_no_dag_runs_is_reported(monitored):
+    assert monitored.sync(5) == "success"
+    with create_session() as session:
+        session.query(DagRun).delete()
+    (opened,) = monitored.check(2)
+    assert opened.startswith("PROBLEM: Airflow creates no DAG runs of the sync")
+    monitored.schedule()
+    assert monitored.check(2)[0].startswith("SOLVED after ")
+
+
+def test_a_go_live_that_catches_up_disturbs_nobody(monitored):
+    assert monitored.sync(5) == "success"
+    monitored.set(lag_limit_s=3_600)
+    assert monitored.check(3) == []
+    assert monitored.monitor_state.waiting.left_s > 86_400
+
+
 def test_lag_is_reported_with_the_runs_that_wait_and_closes_once_they_are_transferred(monitored):
     assert monitored.sync(5) == "success"
     monitored.set(lag_limit_s=3_600)
+    monitored.check()
+    monitored.let_nobody_catch_up_for(timedelta(minutes=31))
     (opened,) = monitored.check(2)
     assert "behind" in opened
     assert "runs are waiting in VTE" in opened
@@ -210,7 +306,7 @@ def test_dead_letters_and_held_groups_are_reported(monitored):
     subjects = monitored.check(2)
     assert sorted(subject.partition(";")[0] for subject in subjects) == [
         "PROBLEM: 1 run waits for a setting: unmapped test plan '<b>A</b>'",
-        "PROBLEM: 3 dead letters in the last hour",
+        "PROBLEM: 3 dead letters in the last hour: most often: serial is blank (3)",
     ]
     assert all("<b>A" not in forms_of(mail)[1] for mail in monitored.mail.mails)
     dead_letters.remove(a_run(10).index_guid)

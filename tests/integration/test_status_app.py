@@ -15,6 +15,7 @@ from airflow.api_fastapi.app import purge_cached_app
 from airflow.dag_processing.bundles.manager import DagBundlesManager
 from airflow.dag_processing.dagbag import BundleDagBag, sync_bag_to_db
 from airflow.models.dagrun import DagRun
+from airflow.models.log import Log
 from airflow.models.variable import Variable
 from airflow.utils.session import create_session
 from fastapi.testclient import TestClient
@@ -33,7 +34,10 @@ from vte_wats.state.history import History, PlanSnapshot, Tally
 from vte_wats.status.access import CSRF_HEADER
 from vte_wats.status.api_models import SiteStatus
 from vte_wats.status.app import create_app, without_login
+from vte_wats.status.dead_letter_groups import LISTED
+from vte_wats.status.site_answers import HEALTH, HISTORIES, STATUSES, SUMMARIES
 from vte_wats.storage.dead_letters import DeadLetters
+from vte_wats.wats.profile import WatsProfile
 
 CLOCK: dict[str, datetime] = {}
 PASSWORDS = {"admin": "adminpw", "vic": "viewerpw"}
@@ -84,16 +88,24 @@ def ask(airflow) -> Callable[..., object]:
 
 @pytest.fixture(autouse=True)
 def storage(tmp_path, monkeypatch) -> Path:
-    for key in ("vte_wats_state", "vte_wats_history", "vte_wats_budget", "vte_wats_alerts", "vte_wats_backfill"):
-        Variable.delete(key)
+    for name in ("state", "history", "budget", "alerts", "backfill", "profile"):
+        Variable.delete(f"vte_wats_{name}")
     with create_session() as session:
         session.query(DagRun).delete()
     answers = {"source_timezone": "Europe/Oslo", "process_map": {"*": 100}, "storage_path": f"file://{tmp_path}"}
     monkeypatch.setenv("AIRFLOW_VAR_VTE_WATS", json.dumps(answers))
+    forget()
     return tmp_path
 
 
+def forget() -> None:
+    """Let the next request read again, as the one after some seconds would."""
+    for reads in (HEALTH, SUMMARIES, STATUSES, HISTORIES, LISTED):
+        reads.forget()
+
+
 def keep(state: State | None = None, history: History | None = None) -> None:
+    forget()
     begin = ago(60 * 24 * 400)
     done = (Interval(from_at=begin, to_at=ago(5)),)
     state = state or State(since_at=begin, coverage=done, totals={Outcome.UPLOADED: 9})
@@ -169,7 +181,7 @@ def test_the_openapi_document_names_the_models(ask):
     assert set(document["paths"]) == {
         "/health", "/api/sites", "/api/status", "/api/history", "/api/dead-letters", "/api/redrive",
     }  # fmt: skip
-    assert {"Health", "SiteStatus", "HistoryChart", "DeadLetterGroups", "StartedRedrive"} <= document["components"][
+    assert {"Health", "SiteStatus", "HistoryChart", "DeadLetterList", "StartedRedrive"} <= document["components"][
         "schemas"
     ].keys()
 
@@ -190,11 +202,44 @@ def test_health_answers_503_until_something_was_synced_and_again_when_it_stands_
     assert (ask("health", None).status_code, ask("health", None).json()["status"]) == (503, "failing")
 
 
-def test_health_says_the_same_to_the_log(ask, caplog):
+def test_health_says_to_the_log_when_it_changes_and_nothing_for_a_request(ask, caplog):
+    ask("health", None)
     caplog.set_level(logging.INFO)
     keep()
-    ask("health", None)
-    assert "health ok: last sync" in caplog.text
+    for _ in range(3):
+        forget()
+        ask("health", None)
+    assert caplog.text.count("health ok: last sync") == 1
+
+
+def test_health_says_one_word_where_the_deployment_wants_no_more(ask, monkeypatch):
+    monkeypatch.setenv("AIRFLOW__VTE_WATS__HEALTH_DETAILS", "false")
+    assert ask("health", None).json() == {"status": "failing"}
+    keep()
+    assert ask("health", None).json() == {"status": "ok"}
+
+
+def test_what_many_ask_is_read_once(ask, airflow):
+    keep()
+    paths = ("health", "api/sites", "api/status", "api/history")
+    for path in paths:
+        ask(path)
+    with statements() as sent:
+        for path in paths * 3:
+            assert airflow.get(f"/vte-wats/{path}").status_code == 200
+    assert not [statement for statement in sent if "FROM variable" in statement or "FROM dag_run" in statement]
+
+
+@pytest.mark.parametrize("path", ["health", "api/sites", "api/status", "api/nothing", "api/dead-letters"])
+@pytest.mark.parametrize("user", [None, "vic"])
+def test_no_answer_is_stored_or_taken_for_another_kind(ask, path, user):
+    headers = ask(path, user).headers
+    assert (headers["Cache-Control"], headers["X-Content-Type-Options"]) == ("no-store", "nosniff")
+
+
+def test_the_files_of_the_page_are_kept_and_checked(ask):
+    headers = ask("page/page.js", "vic").headers
+    assert (headers["Cache-Control"], headers["X-Content-Type-Options"]) == ("no-cache", "nosniff")
 
 
 def test_health_keeps_the_text_of_a_wrong_option_to_the_log(ask, monkeypatch, caplog):
@@ -210,6 +255,7 @@ def test_health_keeps_the_text_of_a_wrong_option_to_the_log(ask, monkeypatch, ca
 def test_health_asks_the_database_once_whatever_a_year_has_left(ask, airflow):
     keep(history=a_year())
     ask("health", None)
+    forget()
     with statements() as sent:
         assert airflow.get("/vte-wats/health").status_code == 200
     assert len(sent) == 1
@@ -302,6 +348,19 @@ def test_open_conditions_are_shown_with_what_to_do(ask):
     assert ask("health", None).status_code == 200
 
 
+def test_the_profile_of_wats_is_shown_with_its_date_and_a_damaged_one_is_reported(ask):
+    keep()
+    assert SiteStatus.model_validate(ask("api/status").json()).wats_profile is None
+    profile = WatsProfile(measured_at=ago(90), wats_version="2025.3.9.824", renames=False, answer_form="array")
+    Variable.set("vte_wats_profile", profile.model_dump_json())
+    shown = SiteStatus.model_validate(ask("api/status").json()).wats_profile
+    assert (shown.measured_at, shown.wats_version, shown.known) == (ago(90), "2025.3.9.824", 2)
+    Variable.set("vte_wats_profile", '{"renames": "perhaps"}')
+    status = SiteStatus.model_validate(ask("api/status").json())
+    assert status.wats_profile is None
+    assert "The Variable vte_wats_profile is damaged." in status.problem
+
+
 def test_a_backfill_shows_how_far_it_is(ask):
     keep()
     progress = Progress(
@@ -329,6 +388,7 @@ def interval(state: str, from_at: datetime, to_at: datetime, dag_id: str = "vte_
 def test_what_a_status_costs_does_not_depend_on_how_much_there_is(ask, airflow):
     keep()
     ask("api/status")
+    forget()
     with statements() as few:
         assert airflow.get("/vte-wats/api/status").status_code == 200
     keep(history=a_year())
@@ -352,7 +412,7 @@ def test_a_bucket_that_is_away_is_shown_where_the_dead_letters_are(ask, monkeypa
     monkeypatch.setenv("AIRFLOW_VAR_VTE_WATS", json.dumps(answers))
     answer = ask("api/dead-letters")
     assert answer.status_code == 503
-    assert answer.json()["detail"].startswith("Dead letters cannot be read: ")
+    assert answer.json()["detail"].startswith("VW830 Dead letters cannot be read: ")
 
 
 def dead_letter(storage: Path, number: int = 1, signature: str = "serial is blank", **run) -> None:
@@ -391,7 +451,8 @@ OURS = {CSRF_HEADER: "redrive"}
         "anonymous", "viewer", "no header", "foreign origin", "opaque origin", "cross-site", "same-site", "page", "tool",
     ],
 )  # fmt: skip
-def test_a_group_is_redriven_by_who_may_trigger_and_by_nobody_elses_page(ask, user, headers, status):
+def test_a_group_is_redriven_by_who_may_trigger_and_by_nobody_elses_page(ask, storage, user, headers, status):
+    dead_letter(storage)
     answer = ask("api/redrive", user, "POST", json={"signature": "serial is blank"}, headers=headers)
     assert answer.status_code == status
     with create_session() as session:
@@ -401,6 +462,40 @@ def test_a_group_is_redriven_by_who_may_trigger_and_by_nobody_elses_page(ask, us
         )
         if status == 202:
             assert answer.json() == {"dag_run": {"dag_id": REDRIVE, "run_id": runs[0].run_id}, "is_paused": True}
+
+
+def test_what_is_redriven_already_is_not_redriven_twice(ask, storage):
+    dead_letter(storage)
+    arguments = {"json": {"signature": "serial is blank"}, "headers": OURS}
+    assert [ask("api/redrive", method="POST", **arguments).status_code for _ in range(2)] == [202, 409]
+    with create_session() as session:
+        for run in session.query(DagRun).filter(DagRun.dag_id == REDRIVE):
+            run.state = "success"
+    assert ask("api/redrive", method="POST", **arguments).status_code == 202
+
+
+def test_a_group_that_is_not_there_is_not_redriven(ask, storage):
+    dead_letter(storage)
+    answer = ask("api/redrive", method="POST", json={"signature": "something else"}, headers=OURS)
+    assert answer.status_code == 404
+    with create_session() as session:
+        assert not session.query(DagRun).count()
+
+
+def test_who_asks_for_a_redrive_is_in_airflows_audit_log(ask, storage):
+    dead_letter(storage)
+    with create_session() as session:
+        session.query(Log).delete()
+    for user, signature in (("vic", "not allowed"), ("admin", "serial is blank"), ("admin", "something else")):
+        ask("api/redrive", user, "POST", json={"signature": signature}, headers=OURS)
+    with create_session() as session:
+        rows = [
+            (row.event, row.owner, row.dag_id, json.loads(row.extra)) for row in session.query(Log).order_by(Log.id)
+        ]
+    assert rows == [
+        ("vte_wats_redrive", "admin", REDRIVE, {"site": "", "signature": "serial is blank"}),
+        ("vte_wats_redrive", "admin", REDRIVE, {"site": "", "signature": "something else"}),
+    ]
 
 
 @pytest.mark.parametrize("body", [{}, {"signature": ""}, {"signature": 3}, {"signature": "x" * 2_001}])

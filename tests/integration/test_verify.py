@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
+from datetime import timedelta
 
 import pytest
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.xcom import XComModel
 from airflow.utils.session import create_session
 
-from tests.integration.in_process import Site
+from tests.integration.in_process import BEGIN_AT, Site
+from tests.wats_profiles import every_wats
 
 RECONCILE = "vte_wats_reconcile"
 
@@ -35,19 +36,25 @@ def reasons(bag) -> list[str]:
     return messages
 
 
-def test_reports_equal_their_runs_after_a_sync(site):
+@every_wats()
+def test_reports_equal_their_runs_after_a_sync_and_are_sent_once(site):
     assert site.sync(15) == "success"
-    assert compare(site) == "success"
     reports = len(site.plant.wats.store)
     assert reports > 0
+    site.plant.wats.show_all()
+    assert site.sync(15) == "success"
+    assert list(site.plant.receipts.values()) == [1] * reports
+    assert compare(site) == "success"
     assert verified() == {"equal": reports, "outdated": 0, "altered": 0, "absent": 9 - reports}
 
 
 def test_a_report_that_was_altered_in_wats_fails_the_comparison_by_name(site, reasons):
     assert site.sync(15) == "success"
+    site.plant.wats.show_all()
     report = site.plant.wats.store.reports()[0]
     report["result"] = "P" if report["result"] == "F" else "F"
     site.plant.wats.store.receive(json.dumps(report).encode())
+    site.plant.wats.show_all()
     assert compare(site) == "failed"
     assert "1 of " in reasons[0]
     assert report["id"] in reasons[0]
@@ -64,15 +71,26 @@ def test_a_sample_of_none_asks_wats_nothing_about_content(site):
     assert states["verify"] == "success"
 
 
-def test_a_wats_that_gives_ids_of_its_own_gets_every_run_once(site, monkeypatch):
-    site.plant.wats.settings.renames_reports = True
-    settings = json.loads(os.environ["AIRFLOW_VAR_VTE_WATS"]) | {"existence_check": "source_id"}
-    monkeypatch.setenv("AIRFLOW_VAR_VTE_WATS", json.dumps(settings))
+@every_wats()
+def test_a_sync_that_comes_before_reports_show_sends_none_of_them_again(site, wats_profile):
+    site.plant.wats.profile = wats_profile.but(shown_after_s=wats_profile.shown_after_s and 600)
     assert site.sync(15) == "success"
     reports = len(site.plant.wats.store)
     assert reports > 0
-    assert site.plant.receipts.keys().isdisjoint(site.plant.source)
     assert site.sync(15) == "success"
-    assert len(site.plant.wats.log.find("POST", "/api/Report/WSJF")) == reports
+    site.plant.wats.show_all()
     assert compare(site) == "success"
-    assert verified() == {"equal": reports, "outdated": 0, "altered": 0, "absent": 9 - reports}
+    assert list(site.plant.receipts.values()) == [1] * reports
+
+
+@every_wats()
+def test_wats_refuses_nothing_of_what_stations_write(site, tmp_path):
+    """Every oddity of a floor is a report that each WATS takes, or a dead letter for a reason of its own."""
+    site.plant.floor.load(
+        site.plant.db, start=BEGIN_AT, end=BEGIN_AT + timedelta(minutes=15), runs=20, steps=None, oddities=True
+    )
+    assert site.sync(20) == "success"
+    dead_letters = [json.loads(path.read_text()) for path in (tmp_path / "dead_letters").glob("*.json")]
+    assert {entry["signature"] for entry in dead_letters if entry["signature"].startswith("wats")} == set()
+    assert site.plant.wats.log.find("POST", "/api/Report/WSJF", status=400) == []
+    assert len(site.plant.wats.store) > 20

@@ -20,6 +20,7 @@ from vte_wats.domain.errors import FatalError
 from vte_wats.domain.run import StepKind
 from vte_wats.domain.source import StationTime
 from vte_wats.intervals.wall_clock import LocalRange
+from vte_wats.mapping.operators import Operators
 from vte_wats.storage.staging import Staging
 from vte_wats.sync.extract import extract, staged_folds
 from vte_wats.sync.slices import Slice
@@ -52,6 +53,19 @@ def test_a_run_comes_complete_with_its_steps_of_all_three_tables(hook, add_run):
         (StepKind.OTHER, b"\x00\x01\xff"),
     ]
     assert (run.steps[1].low_limit, run.steps[1].high_limit, run.steps[1].units) == (4.9, 5.1, "V")
+
+
+@pytest.mark.parametrize(
+    ("answers", "kept"),
+    [({}, "Kari"), ({"operator": "omit"}, None), ({"operator": "pseudonym"}, "op-zxuqfnioqqrmom4y")],
+)
+def test_an_operators_name_leaves_the_reader_only_as_the_site_wants(hook, add_run, answers, kept):
+    add_run(NOON, "SN-1", UserName="Kari")
+    operators = Operators(site(**answers), "a random text that nobody else knows")
+    with VteSource(site(**answers), hook, operators=operators) as source:
+        (run,) = source.runs_between([HOUR])
+    assert run.operator == kept
+    assert kept == "Kari" or "Kari" not in run.model_dump_json()
 
 
 @pytest.mark.parametrize(

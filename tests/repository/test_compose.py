@@ -99,7 +99,7 @@ def test_no_service_runs_as_root(name):
 
 @every_service
 def test_every_image_is_pinned_to_a_tag(name):
-    image, _, tag = SERVICES[name]["image"].rpartition(":")
+    image, _, tag = interpolated(SERVICES[name]["image"]).rpartition(":")
     assert image
     assert tag
     assert tag != "latest"
@@ -180,11 +180,62 @@ def test_airflow_options_exist(name):
                 assert option in conf.configuration_description[section]["options"], variable
 
 
-@pytest.mark.parametrize("name", sorted(PRODUCTION - {"postgres", "redis"}))
-def test_every_airflow_component_gets_the_same_configuration(name):
-    theirs = {key: value for key, value in environment(name).items() if key.startswith("AIRFLOW__")}
-    ours = {key: value for key, value in environment("scheduler").items() if key.startswith("AIRFLOW__")}
-    assert theirs == ours
+AIRFLOW = PRODUCTION - {"postgres", "redis"}
+# Who uses which secret: what Airflow's own code reads in that component.
+USERS_OF = {
+    "AIRFLOW__CORE__FERNET_KEY": AIRFLOW - {"worker"},
+    "AIRFLOW__API__SECRET_KEY": {"api-server"},
+    "AIRFLOW__API_AUTH__JWT_SECRET": {"api-server", "scheduler", "triggerer", "worker"},
+    "AIRFLOW__CELERY__BROKER_URL": {"scheduler", "worker"},
+    "AIRFLOW__CELERY__RESULT_BACKEND": {"scheduler", "worker"},
+    "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": AIRFLOW,
+    "ADMIN_PASSWORD": {"airflow-init"},
+    "POSTGRES_PASSWORD": {"postgres"},
+    "REDISCLI_AUTH": {"redis"},
+}
+
+
+@pytest.mark.parametrize("name", sorted(AIRFLOW))
+def test_every_airflow_component_gets_the_same_configuration_beside_the_secrets(name):
+    theirs = {key: value for key, value in environment(name).items() if key not in USERS_OF}
+    assert theirs == {key: value for key, value in environment("scheduler").items() if key not in USERS_OF}
+
+
+def test_a_secret_goes_to_the_services_that_use_it_alone():
+    secrets = {
+        name
+        for text in ENV_EXAMPLE.split("# --- Required for")[:1]
+        for name in re.findall(r"^([A-Z_]+)=$", text, re.MULTILINE)
+    }
+    secrets -= {"VTE_WATS_START_DATE"}
+    holders = {
+        key: {name for name in PRODUCTION if key in environment(name)}
+        for name in PRODUCTION
+        for key, value in environment(name).items()
+        if secrets & {found[1] for found in VARIABLE.finditer(value)}
+    }
+    assert holders == USERS_OF
+
+
+@pytest.mark.parametrize("name", sorted(PRODUCTION | {"sandbox-init", "vte-floor", "wats", "mail"}))
+def test_file_systems_are_read_only_and_rights_are_dropped(name):
+    service = SERVICES[name]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert "/tmp" in service["tmpfs"]
+
+
+@every_service
+def test_memory_and_processes_have_limits_and_own_images_come_from_no_registry(name):
+    service = SERVICES[name]
+    assert re.fullmatch(r"\d+g", interpolated(service["mem_limit"]))
+    assert 0 < service["pids_limit"] <= 1024
+    assert service["pull_policy"] == ("build" if "build" in service else "missing")
+
+
+def test_nobody_can_make_production_connect_to_any_host():
+    assert {environment(name)["AIRFLOW__CORE__TEST_CONNECTION"] for name in AIRFLOW} == {"Disabled"}
 
 
 def test_sandbox_programs_accept_the_arguments_that_compose_gives():
@@ -201,8 +252,9 @@ def test_sandbox_settings_are_those_of_the_floor_and_pass_validation():
     parse_settings(json.dumps(seed_airflow.SETTINGS))
     connections = seed_airflow.connections("vte-password", "wats-password")
     assert set(connections) == {"vte_default", "wats_default", "smtp_default"}
-    wats = {"extra": None, **connections["wats_default"]}
-    WatsConnection.parse("wats_default", **{k: wats[k] for k in ("host", "port", "login", "password", "extra")})
+    wats = connections["wats_default"]
+    fields = {name: wats[name] for name in ("host", "port", "login", "password")}
+    WatsConnection.parse("wats_default", **fields, extra=json.dumps(wats["extra"]))
     assert all(connection["host"].removeprefix("http://") in SERVICES for connection in connections.values())
 
 
@@ -236,6 +288,8 @@ def instructions() -> list[tuple[str, str]]:
 def stages() -> dict[str, list[tuple[str, str]]]:
     found: dict[str, list[tuple[str, str]]] = {}
     for name, rest in instructions():
+        if name == "ARG":
+            continue
         if name == "FROM":
             found[rest.split()[-1]] = []
         found[list(found)[-1]].append((name, rest))
@@ -247,8 +301,9 @@ def copied() -> list[str]:
 
 
 def test_dockerfile_uses_known_instructions_and_pinned_images():
-    assert {name for name, _ in instructions()} <= {"FROM", "ENV", "RUN", "WORKDIR", "COPY", "USER", "CMD"}
-    assert {found[0][1].split()[0] for found in stages().values()} == {"python:3.12-slim-bookworm", "base"}
+    assert {name for name, _ in instructions()} <= {"ARG", "FROM", "ENV", "RUN", "WORKDIR", "COPY", "USER", "CMD"}
+    assert [rest for name, rest in instructions() if name == "ARG"] == ["PYTHON_IMAGE=python:3.12-slim-bookworm"]
+    assert {found[0][1].split()[0] for found in stages().values()} == {"${PYTHON_IMAGE}", "base"}
 
 
 @pytest.mark.parametrize("target", sorted({s["build"]["target"] for s in SERVICES.values() if "build" in s}))

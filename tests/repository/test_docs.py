@@ -7,11 +7,13 @@ import re
 import subprocess
 import sys
 import tomllib
+from configparser import ConfigParser
 from datetime import date
 from pathlib import Path
 
 import pytest
 import yaml
+from airflow.sdk.configuration import conf
 
 from tests.repository.words import replaced_words
 from vte_wats.alerting.monitor_state import Kind
@@ -75,6 +77,13 @@ def test_generated_pages_are_up_to_date():
 @pytest.mark.parametrize("name", [*Settings.model_fields, *WatsOptions.model_fields])
 def test_every_setting_is_described(name):
     assert f"| `{name}` |" in read("docs/configuration.md")
+
+
+def test_every_test_that_shows_an_assumption_about_wats_exists():
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", read("docs/wats.md"))
+    assert len(named) > 20
+    for path, name in named:
+        assert re.search(rf"^(?:def {name}\(|{name} = )", read(path), re.MULTILINE), (path, name)
 
 
 def test_every_failure_is_described():
@@ -235,3 +244,33 @@ def test_pages_use_the_words_of_the_glossary(page):
     text = page.read_text(encoding="utf-8")
     found = [f"{page.name}:{line}: {what}" for line, what in replaced_words(text, prose=True)]
     assert not found, "\n".join(found)
+
+
+def test_the_printed_configuration_of_airflow_is_complete_and_every_option_exists():
+    """Without these secrets, the same on every machine, no task gets past its first call."""
+    blocks = re.findall(r"```ini\n(\[.*?)```", read("docs/installation.md"), re.DOTALL)
+    written: dict[str, set[str]] = {}
+    for block in blocks:
+        parser = ConfigParser(interpolation=None)
+        parser.optionxform = str  # systemd's options have capitals
+        parser.read_string(block)
+        for section in parser.sections():
+            written.setdefault(section, set()).update(parser.options(section))
+    for section, name in [
+        ("core", "fernet_key"),
+        ("core", "execution_api_server_url"),
+        ("api", "secret_key"),
+        ("api_auth", "jwt_secret"),
+        ("database", "sql_alchemy_conn"),
+    ]:
+        assert name in written[section]
+    known = conf.configuration_description
+    unknown = [
+        f"[{section}] {name}"
+        for section, names in written.items()
+        if section in known
+        for name in names
+        if name not in known[section]["options"]
+    ]
+    assert unknown == []
+    assert {"core", "database", "api", "api_auth", "dag_processor"} <= written.keys() & known.keys()

@@ -12,6 +12,7 @@ import pytest
 from sandbox.wats.example import example_report
 from sandbox.wats.pages import lines_of
 from sandbox.wats.wats_server import WatsServer
+from tests.sandbox.plain_wats import PLAIN
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>{{7*7}}&amp;"
@@ -35,7 +36,7 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def server():
-    with WatsServer(clock=lambda: NOW) as started:
+    with WatsServer(profile=PLAIN, clock=lambda: NOW) as started:
         yield started
 
 
@@ -246,7 +247,10 @@ def hostile_report():
     step = report["root"]["steps"][0]
     step |= {"name": HOSTILE[:100], "reportText": HOSTILE, "attachment": {"name": HOSTILE, "contentType": HOSTILE[:90]}}
     step["numericMeas"][0]["unit"] = HOSTILE[:100]
-    step["stringMeas"] = [{"name": HOSTILE[:100], "status": "P", "value": HOSTILE[:100], "limit": HOSTILE[:100]}]
+    label = report["root"]["steps"][1]
+    del label["numericMeas"]
+    label["stepType"] = "ET_SVT"
+    label["stringMeas"] = [{"name": HOSTILE[:100], "status": "P", "value": HOSTILE[:100], "limit": HOSTILE[:100]}]
     return report
 
 

@@ -21,6 +21,7 @@ from pywats.models import UURReport, UUTReport
 from pywats.shared.enums import CompOp
 
 from sandbox.wats.wats_server import WatsServer
+from tests.sandbox.plain_wats import PLAIN
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 SAMPLES = Path(__file__).resolve().parents[3] / "shared" / "wats" / "wsjf"
@@ -29,7 +30,7 @@ PASSED, FAILED = StepStatus("P"), StepStatus("F")
 
 @pytest.fixture(scope="module")
 def server():
-    with WatsServer(clock=lambda: NOW) as started:
+    with WatsServer(profile=PLAIN, clock=lambda: NOW) as started:
         yield started
 
 

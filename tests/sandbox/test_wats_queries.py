@@ -29,7 +29,9 @@ from sandbox.wats.odata import (
 )
 from sandbox.wats.odata_datetimes import text_of_ticks, ticks_of
 from sandbox.wats.report_store import DEFAULT_PROCESSES, ReportStore
+from sandbox.wats.server_settings import ServerSettings
 from sandbox.wats.wats_server import WatsServer
+from tests.sandbox.plain_wats import PLAIN
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 IDS = [example_report(number)["id"] for number in range(1, 31)]
@@ -51,7 +53,7 @@ def stored_reports():
 
 @pytest.fixture(scope="module")
 def wats():
-    with WatsServer(clock=lambda: NOW) as server:
+    with WatsServer(profile=PLAIN, clock=lambda: NOW) as server:
         for report in stored_reports():
             server.store.receive(json.dumps(report).encode())
         repair = {**example_report(99, processCode=500, root=..., uut=...), "type": "R", "uur": {"processCode": 100}}
@@ -193,13 +195,6 @@ def test_a_chain_of_seventeen_alternatives_exceeds_the_node_limit_and_fifteen_do
     assert "node count limit" in answer.json()["message"]
 
 
-def test_an_older_server_refuses_bare_ids_in_a_list_but_not_quoted_ones(wats, client, monkeypatch):
-    monkeypatch.setattr(wats.settings, "quoted_guids_only", True)
-    assert query(client, filter=f"uuid in ({IDS[0]})").status_code == 400
-    assert numbers(query(client, filter=f"uuid in ('{IDS[0]}')")) == [1]
-    assert numbers(query(client, filter=f"uuid eq {IDS[0]}")) == [1]
-
-
 def test_top_and_skip_page_through_the_reports(client):
     assert numbers(query(client, top="3", skip="2")) == [28, 27, 26]
     assert numbers(query(client, top="0")) == []
@@ -289,7 +284,7 @@ def test_a_header_holds_every_field_of_the_report(client):
 
 
 def test_run_numbers_follow_the_start_and_not_the_arrival():
-    store = ReportStore(None, clock=lambda: NOW)
+    store = ReportStore(None, settings=ServerSettings(PLAIN), clock=lambda: NOW)
     for number, hour, result in ((1, 9, "P"), (2, 8, "F"), (3, 10, "P")):
         report = example_report(number, sn="SAME", start=f"2026-03-02T{hour:02}:00:00Z", result=result)
         store.receive(json.dumps(report).encode())
@@ -298,7 +293,7 @@ def test_run_numbers_follow_the_start_and_not_the_arrival():
 
 
 def test_the_step_that_failed_the_unit_stands_in_the_header():
-    store = ReportStore(None, clock=lambda: NOW)
+    store = ReportStore(None, settings=ServerSettings(PLAIN), clock=lambda: NOW)
     report = example_report(result="F")
     report["root"]["status"] = report["root"]["steps"][1]["status"] = "F"
     report["root"]["steps"][1]["causedUUTFailure"] = True

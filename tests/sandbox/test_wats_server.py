@@ -18,6 +18,7 @@ from sandbox.wats.example import example_report
 from sandbox.wats.report_store import DEFAULT_PROCESSES
 from sandbox.wats.wats_faults import Fault, FaultKind
 from sandbox.wats.wats_server import WatsServer
+from tests.sandbox.plain_wats import PLAIN
 
 REPORT = example_report()
 POST = "/api/Report/WSJF"
@@ -43,7 +44,7 @@ def clock():
 
 @pytest.fixture(scope="module")
 def server(clock):
-    with WatsServer(user="vte", password="p:ä", clock=clock) as started:
+    with WatsServer(profile=PLAIN, user="vte", password="p:ä", clock=clock) as started:
         yield started
 
 
@@ -55,7 +56,7 @@ def wats(server):
     server.latency_s = 0.0
     server.budget.requests_per_minute = None
     server.settings.retry_after_form = "seconds"
-    server.settings.renames_reports = False
+    server.profile = PLAIN
     server.store.processes = DEFAULT_PROCESSES
 
 
@@ -145,7 +146,7 @@ def test_the_log_tells_of_every_request_and_its_report(wats, client, clock):
 
 
 def test_the_log_keeps_only_the_latest_requests_and_counts_all():
-    with WatsServer(log_capacity=2) as wats:
+    with WatsServer(profile=PLAIN, log_capacity=2) as wats:
         for _ in range(3):
             httpx.get(f"{wats.url}/api/App/Version")
         assert (len(wats.log), wats.log.total, wats.log.requests_in_worst_minute()) == (2, 3, 3)
@@ -368,7 +369,7 @@ def test_an_unknown_kind_of_fault_is_refused():
 
 # -------------------------------------------------------------------------------------------------------- lifecycle
 def test_a_stopped_server_refuses_connections_and_comes_back_with_its_reports():
-    with WatsServer() as wats:
+    with WatsServer(profile=PLAIN) as wats:
         port = wats.port
         headers = {"Authorization": f"Basic {wats.token}"}
         httpx.post(wats.url + POST, json=REPORT, headers=headers)
@@ -381,7 +382,7 @@ def test_a_stopped_server_refuses_connections_and_comes_back_with_its_reports():
 
 
 def test_stopping_ends_requests_that_a_fault_holds():
-    with WatsServer() as wats:
+    with WatsServer(profile=PLAIN) as wats:
         wats.faults.add(Fault("store_then_timeout"))
         ends = []
 
@@ -404,13 +405,13 @@ def test_stopping_ends_requests_that_a_fault_holds():
 
 def test_reports_in_a_file_outlive_the_server(tmp_path):
     for expected in (1, 2):
-        with WatsServer(db_path=tmp_path / "wats.db") as wats:
+        with WatsServer(profile=PLAIN, db_path=tmp_path / "wats.db") as wats:
             httpx.post(wats.url + POST, json=REPORT, headers={"Authorization": f"Basic {wats.token}"})
             assert wats.store.receive_counts() == {REPORT["id"]: expected}
 
 
 def test_two_servers_live_side_by_side():
-    with WatsServer() as first, WatsServer() as second:
+    with WatsServer(profile=PLAIN) as first, WatsServer(profile=PLAIN) as second:
         assert first.port != second.port
         httpx.post(first.url + POST, json=REPORT, headers={"Authorization": f"Basic {first.token}"})
         assert (len(first.store), len(second.store)) == (1, 0)
@@ -454,15 +455,6 @@ def test_a_misspelt_fault_is_refused(wats, admin, fault):
     assert wats.faults.listed() == []
 
 
-def test_a_server_that_renames_reports_keeps_each_under_one_id_of_its_own(wats, client, admin):
-    assert admin.patch("settings", json={"renames_reports": True}).json()["renames_reports"] is True
-    (first, second) = (client.post(POST, json=REPORT).json()["ID"] for _ in range(2))
-    assert first == second != REPORT["id"]
-    assert wats.store.receive_counts() == {first: 2}
-    assert client.get(f"/api/Report/Wsjf/{first}").json() == REPORT | {"id": first}
-    assert client.get(f"/api/Report/Wsjf/{REPORT['id']}").status_code == 404
-
-
 def test_another_process_can_change_and_read_the_settings(wats, client, admin):
     changed = admin.patch(
         "settings",
@@ -475,7 +467,7 @@ def test_another_process_can_change_and_read_the_settings(wats, client, admin):
     ).json()
     assert changed == admin.get("settings").json()
     assert (wats.latency_s, wats.budget.requests_per_minute) == (0.01, 2)
-    assert changed["quoted_guids_only"] is False
+    assert changed["max_filter_nodes"] == 100
     assert [process["name"] for process in client.get("/api/App/Processes").json()] == ["Vibration"]
     client.post(POST, json=REPORT)
     assert [entry.reason for entry in wats.store.quarantined()] == ["Unknown process code 100."]

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 from vte_wats.domain.errors import RejectedError, RetriableError, VteWatsError
-from vte_wats.domain.report import NaturalKey, Report, StoredReport, Submission
+from vte_wats.domain.report import KeyHit, NaturalKey, Report, ServerTraits, StoredReport, Submission
 from vte_wats.domain.run import VteTestRun
 from vte_wats.domain.source import RunTimes, SourceIdentity, StationTime
+from vte_wats.intervals.interval import Interval
 from vte_wats.intervals.wall_clock import LocalRange
-from vte_wats.messages import VW392
+from vte_wats.messages import VW342, VW392
 
 
 class FakeSource:
@@ -72,7 +73,8 @@ class FakeWats:
     """A WATS server in memory: a report replaces the one with its id, and the one with its natural key.
 
     ``fail_next`` lists, per report, the errors its next posts get. ``receipts`` counts what was stored, however the
-    answer went; ``posted`` is every post, in order. ``renamed`` are ids of WATS's own, by that of the run.
+    answer went; ``posted`` is every post, in order. ``renamed`` are ids of WATS's own, by that of the run. What is
+    posted while it ``hides`` shows in queries once it does not any more.
     """
 
     def __init__(self, *stored: Report, codes: Iterable[int] = (100,)) -> None:
@@ -86,6 +88,9 @@ class FakeWats:
         self.swallow: set[UUID] = set()
         self.renamed: dict[UUID, UUID] = {}
         self.out_of_order: VteWatsError | None = None
+        self.known = ServerTraits(max_body_bytes=30_000_000, merges_within_second=None, shown_after_s=120.0)
+        self.hides = False
+        self._shown: dict[UUID, Report] = {}
         for report in stored:
             self._store(report)
 
@@ -94,20 +99,36 @@ class FakeWats:
             raise self.out_of_order
         return self.codes
 
-    def find_reports(self, ids: Sequence[UUID]) -> dict[UUID, StoredReport]:
+    def traits(self) -> ServerTraits:
+        return self.known
+
+    def find_reports(self, ids: Sequence[UUID], started: Interval | None = None) -> dict[UUID, StoredReport]:
         self.asked.append(len(ids))
-        found = [self.reports[guid] for guid in ids if guid in self.reports]
+        shown = self._queried()
+        found = [shown[guid] for guid in ids if guid in shown]
         return {
             r.report_id: StoredReport(r.report_id, self.renamed.get(r.report_id, r.report_id), r.source_hash)
             for r in found
         }
 
-    def find_natural_keys(self, keys: Sequence[NaturalKey]) -> dict[NaturalKey, UUID]:
-        return {
-            r.natural_key: self.renamed.get(r.report_id, r.report_id)
-            for r in self.reports.values()
-            if r.natural_key in keys
+    def find_natural_keys(
+        self, keys: Sequence[NaturalKey], own: Collection[UUID] = ()
+    ) -> dict[NaturalKey, tuple[KeyHit, ...]]:
+        shown = self._queried().values()
+        hits = {
+            key: tuple(
+                KeyHit(report.report_id, report.natural_key == key)
+                for report in shown
+                if report.natural_key.second == key.second
+            )
+            for key in keys
         }
+        return {key: found for key, found in hits.items() if found}
+
+    def _queried(self) -> dict[UUID, Report]:
+        if not self.hides:
+            self._shown = dict(self.reports)
+        return self._shown
 
     def fetch(self, ids: Sequence[UUID]) -> dict[UUID, dict[str, Any]]:
         run_of = {name: guid for guid, name in self.renamed.items()}
@@ -125,14 +146,15 @@ class FakeWats:
                 continue
             errors = self.fail_next.get(report.report_id)
             if errors:
-                yield Submission(report, errors.pop(0))
+                error = errors.pop(0)
+                yield Submission(report, error, failed_itself=error.message is VW342)
                 continue
             self._store(report)
             if report.report_id in self.lose_answers_of:
                 self.lose_answers_of.discard(report.report_id)
                 yield Submission(report, RetriableError(VW392, "the answer did not come"))
                 continue
-            yield Submission(report)
+            yield Submission(report, stored_as=self.renamed.get(report.report_id, report.report_id))
 
     def _store(self, report: Report) -> None:
         same = (known.report_id for known in self.reports.values() if known.natural_key == report.natural_key)

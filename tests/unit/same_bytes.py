@@ -82,6 +82,13 @@ def runs() -> Iterator[VteTestRun]:
             site_name=text,
             info2=text,
         )
+    singles = tuple(
+        a_number(
+            single, step_number=n, low_limit=single, test_name="Gain", test_number=f"{n % 2}.{n}", result_code=code
+        )
+        for n, (single, code) in enumerate(product((12.345600128173828, 9.899999803651032e37), (None, 0, 2, 3, 9)))
+    )
+    yield a_run(index_guid=UUID(int=3), steps=singles, result_code=0, exit_code=4, info1="Lot 7 #2 hot")
     for code in (None, 0, 1, 2, 3, 7):
         yield a_run(index_guid=UUID(int=3_000 + (code or 9)), result_code=code, exit_code=code)
 
@@ -92,6 +99,12 @@ def variants() -> Iterator[Settings]:
     yield a_settings(
         process_map={"?*": 10, "Gain": 20}, source_timezone="Australia/Lord_Howe", timestamp_marks="start",
         ambiguous_time="later", problem_characters="reject", part_number="info1", part_revision={"source": "info2"},
+        numbers="exact", logged_values="Done", equal_step_names="keep", default_operator="nobody",
+    )  # fmt: skip
+    yield a_settings(
+        process_map={"*": 100}, step_nesting="test_number", error_messages={4: "Fixture open"},
+        step_result_codes={1: "Passed", 0: "Failed", 2: "Error", 3: "Terminated", 9: "Skipped"},
+        text_rules=[{"source": "info1", "pattern": "Lot {batch} #{socket} {misc:Oven}"}],
     )  # fmt: skip
 
 

@@ -32,6 +32,15 @@ def stored(state: State | None = None, history: History | None = None, *conditio
 
 
 GAP = a_state((BEGIN_AT, ago(600)), (ago(500), ago(5)))
+
+
+def failed_gap(tries: int) -> State:
+    state = GAP
+    for _ in range(tries):
+        state = state.failed(state.gaps()[0], ago(5), "VW201 no login")
+    return state
+
+
 WAITING = a_history(waiting=(PlanSnapshot(interval=Interval(ago(5), ago(0)), runs=12),))
 
 
@@ -41,7 +50,23 @@ WAITING = a_history(waiting=(PlanSnapshot(interval=Interval(ago(5), ago(0)), run
         (stored(), HealthStatus.OK, "Every run up to lastSync is in WATS or has a dead letter."),
         (Stored(None, History()), HealthStatus.STOPPED, "Nothing has been synced yet."),
         (stored(a_state((BEGIN_AT, ago(25)))), HealthStatus.BEHIND, "lastSync is 25 minutes behind and catching up."),
-        (stored(GAP), HealthStatus.DEGRADED, "1 gap in the coverage."),
+        (stored(GAP), HealthStatus.BEHIND, "Catching up: 1 gap with 1 hour and 40 minutes are left."),
+        (
+            stored(GAP, a_history(waiting=(PlanSnapshot(interval=Interval(ago(560), ago(550)), runs=3),))),
+            HealthStatus.BEHIND,
+            "Catching up: 1 gap with 1 hour and 40 minutes are left; 3 runs seen in VTE wait.",
+        ),
+        (stored(failed_gap(tries=2)), HealthStatus.BEHIND, "Catching up: 1 gap"),
+        (
+            stored(failed_gap(tries=3)),
+            HealthStatus.DEGRADED,
+            "A gap cannot be filled: the time from 2026-06-01 02:00:00 to 2026-06-01 03:40:00 UTC failed 3 times; the",
+        ),
+        (
+            stored(a_state((BEGIN_AT, ago(70))), a_history(settle_delay_s=3_600)),
+            HealthStatus.OK,
+            "Every run up to lastSync",
+        ),
         (stored(None, WAITING), HealthStatus.DEGRADED, "The last sync did not succeed; 12 runs seen in VTE wait."),
         (
             stored(None, a_history(waiting=(PlanSnapshot(interval=Interval(ago(5), ago(0)), runs=0),))),
@@ -56,7 +81,7 @@ WAITING = a_history(waiting=(PlanSnapshot(interval=Interval(ago(5), ago(0)), run
         (stored(GAP, a_history(settled_at=ago(99)), "b"), HealthStatus.STOPPED, "No sync has succeeded for 1 hour and 39 minutes."),
     ],
     ids=[
-        "well", "never", "catching up", "gap", "failed", "failed, empty", "still", "no history", "still, no history",
+        "well", "never", "catching up", "gap", "gap, seen", "gap, failed twice", "gap, stuck", "settle delay", "failed", "failed, empty", "still", "no history", "still, no history",
         "condition", "conditions", "the worst first",
     ],
 )  # fmt: skip
@@ -72,7 +97,7 @@ def test_a_paused_sync_is_stopped_whatever_is_stored():
 
 def test_the_first_sync_under_way_is_behind_and_not_stopped():
     assert assess(Stored(None, History()), NOW_AT, is_running=True).status is HealthStatus.BEHIND
-    assert assess(stored(GAP), NOW_AT, is_running=True).status is HealthStatus.DEGRADED
+    assert assess(stored(None, WAITING), NOW_AT, is_running=True).status is HealthStatus.DEGRADED
 
 
 @pytest.mark.parametrize("interval_s", [300, 3_600, 86_400])

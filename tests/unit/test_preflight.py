@@ -35,6 +35,7 @@ GOOD = SourceFacts(
     reads_snapshot=True,
     may_write=False,
     encrypted=True,
+    verifies_server=True,
     indexes=(
         Index("IndexData", "PK_IndexData", ("Index_GUID",)),
         Index("IndexData", "IX_Time", ("Timestamp", "Result")),
@@ -65,6 +66,7 @@ def test_a_database_as_it_should_be_gives_good_news_alone():
         ({"null_keys": 2}, Level.WRONG, "2 rows of IndexData have no Index_GUID"),
         ({"may_write": True}, Level.ADVICE, "the login may write"),
         ({"encrypted": False}, Level.ADVICE, '"encryption": "require"'),
+        ({"verifies_server": False}, Level.ADVICE, "any certificate is accepted"),
         ({"reads_snapshot": False}, Level.ADVICE, "short shared locks"),
     ],
 )

@@ -11,23 +11,25 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from vte_wats.alerting.monitor_state import Kind, MonitorState, Observation, ServerCheck, Verdict, Waiting
+from vte_wats.alerting.monitor_state import CatchUp, Kind, MonitorState, Observation, ServerCheck, Verdict, Waiting
 from vte_wats.config.alert_settings import AlertSettings
 from vte_wats.config.sites import Site
 from vte_wats.domain.outcome import DeadLetterKind
 from vte_wats.domain.wording import count, duration
-from vte_wats.state.coverage import State
+from vte_wats.state.coverage import FailedGap, State
 from vte_wats.storage.dead_letters import DeadLetterHeader
 
 # A condition with a limit closes below this share of it, so that a value near the limit does not open and close it.
 _CLOSES_BELOW = 0.8
+_WATCHED = timedelta(minutes=20)  # between two checks: after longer, nobody knows what was transferred meanwhile
 
 
 @dataclass(frozen=True, slots=True)
 class Measures:
     """What one check found out; ``None`` where it could not be measured.
 
-    ``setup_problem`` is the empty text when settings and state can be read.
+    ``setup_problem`` is the empty text when settings and state can be read. ``failed_syncs`` are those whose time is
+    not covered yet, ``dag_runs`` the DAG runs of the sync that are at work or for its last intervals.
     """
 
     now_at: datetime
@@ -39,6 +41,7 @@ class Measures:
     clock_skew_s: float | None = None
     clock_skew_limit_s: int = 60
     failed_syncs: int | None = None
+    dag_runs: int | None = None
     dead_letters: tuple[DeadLetterHeader, ...] | None = None
     free_mb: int | None = None
 
@@ -47,7 +50,13 @@ def with_measures(monitor_state: MonitorState, measures: Measures) -> MonitorSta
     """Return the state with what was measured, conditions left as they are."""
     covered_until = measures.state.coverage[-1].to_at if measures.state and measures.state.coverage else None
     # While a server is away, no progress is expected: a sync needs time once the server is back.
-    moved = monitor_state.progress_at is None or covered_until != monitor_state.covered_until or _is_away(measures)
+    is_away = _is_away(measures)
+    catch_up = None
+    if measures.waiting is not None and not is_away:
+        was_watched = monitor_state.checked_at and measures.now_at - monitor_state.checked_at < _WATCHED
+        before = monitor_state.catch_up if was_watched else None
+        catch_up = CatchUp.after(before, measures.waiting.left_s, measures.now_at)
+    moved = monitor_state.progress_at is None or covered_until != monitor_state.covered_until or is_away
     return monitor_state.model_copy(
         update={
             "checked_at": measures.now_at,
@@ -58,6 +67,7 @@ def with_measures(monitor_state: MonitorState, measures: Measures) -> MonitorSta
             "free_mb": measures.free_mb,
             "failed_syncs": measures.failed_syncs,
             "covered_until": covered_until,
+            "catch_up": catch_up,
             "progress_at": measures.now_at if moved else monitor_state.progress_at,
         }
     )
@@ -77,7 +87,8 @@ def evaluate(site: Site, measures: Measures, monitor_state: MonitorState, limits
             f"check WATS, the network, the token and connection {site.wats_connection}",
         ),
         _no_progress(measures, monitor_state, limits),
-        _lag(measures, limits),
+        _no_dag_runs(measures),
+        _lag(measures, monitor_state, limits),
         _failed_syncs(measures, limits),
         _dead_letters(measures, limits),
         _dead_letter_age(measures, limits),
@@ -105,7 +116,7 @@ def _server_check(kind: Kind, name: str, check: ServerCheck | None, advice: str)
 
 
 def _no_progress(measures: Measures, monitor_state: MonitorState, limits: AlertSettings) -> Observation:
-    if _is_away(measures) or measures.waiting is None or monitor_state.progress_at is None:
+    if _is_away(measures) or measures.waiting is None or monitor_state.progress_at is None or measures.dag_runs == 0:
         return Observation(Kind.NO_PROGRESS, Verdict.UNKNOWN)
     still = measures.now_at - monitor_state.progress_at
     if not measures.waiting.runs or still < timedelta(seconds=limits.no_progress_s):
@@ -114,19 +125,42 @@ def _no_progress(measures: Measures, monitor_state: MonitorState, limits: AlertS
         Kind.NO_PROGRESS,
         Verdict.BAD,
         f"no sync has finished for {duration(still)}, and {_are_waiting(measures.waiting.runs)} in VTE",
-        "see whether the sync DAG is paused, then open its last DAG run: the first red task says why",
+        "open the last DAG run of the sync: the first red task says why",
     )
 
 
-def _lag(measures: Measures, limits: AlertSettings) -> Observation:
-    if _is_away(measures) or measures.waiting is None:
+def _no_dag_runs(measures: Measures) -> Observation:
+    if measures.dag_runs is None or measures.state is None or not measures.state.syncs:
+        return Observation(Kind.NO_DAG_RUNS, Verdict.UNKNOWN)
+    if measures.dag_runs:
+        return Observation(Kind.NO_DAG_RUNS, Verdict.GOOD)
+    return Observation(
+        Kind.NO_DAG_RUNS,
+        Verdict.BAD,
+        "Airflow creates no DAG runs of the sync: its last intervals have none",
+        "see whether the sync DAG is paused, has an import error or starts in the future, and whether the scheduler "
+        "runs; then look for a DAG run whose logical date is that of the next interval, and delete it",
+    )
+
+
+def _lag(measures: Measures, monitor_state: MonitorState, limits: AlertSettings) -> Observation:
+    """Judge a lag that nobody catches up: the time that is left does not shrink, or a gap is stuck."""
+    if _is_away(measures) or measures.waiting is None or measures.dag_runs == 0:
         return Observation(Kind.LAG, Verdict.UNKNOWN)
-    waiting = measures.waiting
+    waiting, stuck = measures.waiting, _stuck(measures)
     lag = duration(timedelta(seconds=waiting.lag_s))
     summary = f"lastSync is {lag} behind; {_are_waiting(waiting.runs)} in VTE"
-    advice = "a gap keeps lastSync back: clear the oldest failed DAG run of the sync; without one it is catching up"
-    value = waiting.lag_s if waiting.runs else 0.0
-    return _against(Kind.LAG, value, limits.lag_limit_s, summary, advice)
+    if stuck is not None:
+        advice = "fix what the reason says; the next syncs then transfer this time by themselves"
+        return Observation(Kind.LAG, Verdict.BAD, summary, advice, f"{stuck}: {stuck.reason}")
+    is_calm = not waiting.runs or (monitor_state.catch_up is not None and monitor_state.catch_up.is_shrinking)
+    advice = "more runs come than are transferred, or the syncs fail: open the last DAG runs of the sync"
+    return _against(Kind.LAG, 0.0 if is_calm else waiting.lag_s, limits.lag_limit_s, summary, advice)
+
+
+def _stuck(measures: Measures) -> FailedGap | None:
+    failed_gaps = measures.state.failed_gaps if measures.state else ()
+    return next((failed for failed in failed_gaps if failed.is_stuck), None)
 
 
 def _failed_syncs(measures: Measures, limits: AlertSettings) -> Observation:
@@ -136,8 +170,8 @@ def _failed_syncs(measures: Measures, limits: AlertSettings) -> Observation:
         Kind.FAILED_SYNCS,
         measures.failed_syncs,
         limits.failed_syncs_per_hour,
-        f"{count(measures.failed_syncs, 'interval')} of the last hour failed",
-        "open the failed DAG runs, fix what the first red task says, then clear them",
+        f"{count(measures.failed_syncs, 'interval')} of the last hour failed and {_is_are(measures.failed_syncs)} open",
+        "open the failed DAG runs and fix what the first red task says; later syncs then transfer their time",
     )
 
 
@@ -150,8 +184,9 @@ def _dead_letters(measures: Measures, limits: AlertSettings) -> Observation:
         Kind.DEAD_LETTERS,
         len(new),
         limits.dead_letters_per_hour,
-        f"{count(len(new), 'dead letter')} in the last hour; most often: {_most_often(new)}",
+        f"{count(len(new), 'dead letter')} in the last hour",
         "correct the runs in VTE, then trigger the backfill DAG with the signature as dead_letters",
+        reason=f"most often: {_most_often(new)}",
     )
 
 
@@ -166,8 +201,9 @@ def _dead_letter_age(measures: Measures, limits: AlertSettings) -> Observation:
     return Observation(
         Kind.DEAD_LETTER_AGE,
         Verdict.BAD,
-        f"{count(len(old), 'dead letter')} older than {count(days, 'day')}; most often: {_most_often(old)}",
+        f"{count(len(old), 'dead letter')} older than {count(days, 'day')}",
         "correct the runs in VTE and redrive them, or remove their files if the runs may stay out of WATS",
+        f"most often: {_most_often(old)}",
     )
 
 
@@ -206,16 +242,17 @@ def _held(measures: Measures, monitor_state: MonitorState) -> Iterator[Observati
         yield Observation(
             f"{Kind.HELD}:{signature}",
             Verdict.BAD,
-            f"{count(runs, 'run')} {'waits' if runs == 1 else 'wait'} for a setting: {signature}",
+            f"{count(runs, 'run')} {'waits' if runs == 1 else 'wait'} for a setting",
             "extend the setting or WATS; the runs are then uploaded without further action",
+            signature,
         )
     for key in sorted(known - {f"{Kind.HELD}:{signature}" for signature in groups}):
         yield Observation(key, Verdict.GOOD)
 
 
-def _against(kind: Kind, value: float, limit: float, summary: str, advice: str) -> Observation:
+def _against(kind: Kind, value: float, limit: float, summary: str, advice: str, *, reason: str = "") -> Observation:
     if value >= limit:
-        return Observation(kind, Verdict.BAD, summary, advice)
+        return Observation(kind, Verdict.BAD, summary, advice, reason)
     return Observation(kind, Verdict.GOOD if value < limit * _CLOSES_BELOW else Verdict.UNKNOWN)
 
 
@@ -229,4 +266,8 @@ def _most_often(heads: Iterable[DeadLetterHeader]) -> str:
 
 
 def _are_waiting(runs: int) -> str:
-    return f"{count(runs, 'run')} {'is' if runs == 1 else 'are'} waiting"
+    return f"{count(runs, 'run')} {_is_are(runs)} waiting"
+
+
+def _is_are(number: int) -> str:
+    return "is" if number == 1 else "are"

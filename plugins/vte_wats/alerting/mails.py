@@ -20,6 +20,7 @@ from vte_wats.alerting.monitor_state import Condition, MonitorState, NoticeKind
 from vte_wats.alerting.task_failure import TaskFailure
 from vte_wats.config.sites import Site
 from vte_wats.domain.outcome import Outcome
+from vte_wats.domain.redaction import redact
 from vte_wats.domain.wording import count, duration
 from vte_wats.state.coverage import State
 
@@ -63,11 +64,12 @@ class MailContent:
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """What is sent: the subject, and the same content twice."""
+    """What is sent: the subject, the same content twice, and the (label, address) of its own links."""
 
     subject: str
     text: str
     html: str
+    links: Sequence[tuple[str, str]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,13 +131,13 @@ def notice(kind: NoticeKind, conditions: Sequence[Condition], context: AlertCont
             facts += [since, ("Open for", lasted)]
         case NoticeKind.CLOSED:
             headline, tone, why = f"SOLVED after {lasted}: {what}", Tone.GOOD, ""
-            facts = [
+            facts += [
                 ("Started", context.local_time(opened_at)),
                 ("Ended", context.local_time(ended_at)),
                 ("Lasted", lasted),
                 ("Missed meanwhile", _missed_meanwhile(context.monitor_state)),
             ]
-    facts += [("Also", condition.summary) for condition in conditions[1:_MAX_ROWS]]
+    facts += [("Also", condition.line) for condition in conditions[1:_MAX_ROWS]]
     return render(
         MailContent(
             sender=context.sender,
@@ -202,7 +204,7 @@ def summary(
     """Return the daily mail. ``counts`` are the day's runs in VTE by (product, result), ``dead_letters`` those now."""
     total = sum(counts.values())
     gaps = len(context.state.gaps()) if context.state is not None else 0
-    open_now = [condition.summary for _, condition in context.monitor_state.open_conditions()]
+    open_now = [condition.line for _, condition in context.monitor_state.open_conditions()]
     is_fine = not gaps and not dead_letters and not open_now
     tested = f"{count(total, 'run')} tested"
     return render(
@@ -249,7 +251,7 @@ def render(content: MailContent) -> Notification:
         "label_width": max((len(label) for label, _ in content.facts), default=0),
     }
     text, html = (_templates().get_template(f"mail.{form}.j2").render(values) for form in ("txt", "html"))
-    return Notification(subject, text, html)
+    return Notification(subject, text, html, content.links)
 
 
 @cache
@@ -267,8 +269,8 @@ def _templates() -> Environment:
 
 
 def _cut(text: str, length: int = _VALUE_LENGTH) -> str:
-    """Return one line of at most this length; control characters would end a header or a line."""
-    flat = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    """Return one redacted line of at most this length; control characters would end a header or a line."""
+    flat = " ".join("".join(c if c.isprintable() else " " for c in redact(text)).split())
     return flat if len(flat) <= length else flat[: length - 1] + "…"
 
 

@@ -16,6 +16,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from vte_wats.intervals.interval import Instant
 
+_MARK_KEPT = timedelta(minutes=30)
+_NOTICEABLE_S = 600  # within that time; what is left rises and falls by an interval all the time
+
 
 class Kind(StrEnum):
     """What can be wrong. A held group's condition is ``held:`` and its signature."""
@@ -23,6 +26,7 @@ class Kind(StrEnum):
     SETUP = "setup"
     VTE = "vte"
     WATS = "wats"
+    NO_DAG_RUNS = "no_dag_runs"
     NO_PROGRESS = "no_progress"
     LAG = "lag"
     FAILED_SYNCS = "failed_syncs"
@@ -51,7 +55,11 @@ class NoticeKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """One check of one condition. ``summary`` is one short line, ``reason`` the error's text, ``advice`` what to do."""
+    """One check of one condition.
+
+    ``summary`` is one short line of numbers and names of ours; ``reason`` is the error's text or what runs have in
+    common, which not everybody may see; ``advice`` is what to do.
+    """
 
     key: str
     verdict: Verdict
@@ -87,6 +95,11 @@ class Condition(BaseModel):
     def is_open(self) -> bool:
         """Whether it is wrong now, as far as enough checks agree."""
         return self.opened_at is not None and self.closed_at is None
+
+    @property
+    def line(self) -> str:
+        """What is wrong, with the reason where one is known."""
+        return f"{self.summary}: {self.reason}" if self.reason else self.summary
 
     @property
     def is_blank(self) -> bool:
@@ -145,7 +158,25 @@ class Waiting(BaseModel):
 
     runs: int = Field(description="How many.")
     newest_local: str | None = Field(None, description="Wall-clock time of the newest of them, ISO 8601.")
-    lag_s: float = Field(description="Seconds between lastSync and the check.")
+    lag_s: float = Field(description="Seconds between lastSync and the check, the settle delay left out.")
+    left_s: float = Field(0, description="Seconds of that time which no sync has covered.")
+
+
+class CatchUp(BaseModel):
+    """Whether the time that is left shrinks, compared with a mark that lies a while back."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    left_s: float = Field(description="What was left at the mark.")
+    at: Instant = Field(description="When that was.")
+    is_shrinking: bool = Field(description="Whether that had shrunk since the mark before.")
+
+    @classmethod
+    def after(cls, before: CatchUp | None, left_s: float, at: datetime) -> CatchUp:
+        """Return the comparison after one more check. What nobody looked at before may well be shrinking."""
+        if before is None or left_s <= before.left_s - _NOTICEABLE_S:
+            return cls(left_s=left_s, at=at, is_shrinking=True)
+        return before if at - before.at < _MARK_KEPT else cls(left_s=left_s, at=at, is_shrinking=False)
 
 
 class MonitorState(BaseModel):
@@ -161,6 +192,7 @@ class MonitorState(BaseModel):
     free_mb: int | None = Field(None, description="Free megabytes where staging lies; null in a bucket.")
     failed_syncs: int | None = Field(None, description="Intervals of the last hour that failed.")
     covered_until: Instant | None = Field(None, description="The end of coverage, to notice progress.")
+    catch_up: CatchUp | None = Field(None, description="Whether what is left shrinks; null: it was not measured.")
     progress_at: Instant | None = Field(None, description="When the end of coverage was last seen to move.")
     channels: tuple[str, ...] = Field((), description="Who is notified, without addresses; empty: only the log.")
     conditions: dict[str, Condition] = Field(default_factory=dict, description="What is open or on its way there.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict
 
+from vte_wats.domain.redaction import redact
 from vte_wats.intervals.interval import Instant
 
 _LENGTH = 500
@@ -24,8 +25,8 @@ class TaskFailure(BaseModel):
 
 
 def one_line(reason: str) -> str:
-    """Return the first lines of an error's text as one, cut."""
-    flat = " ".join(reason.split())
+    """Return the first lines of an error's text as one, redacted, then cut."""
+    flat = " ".join(redact(reason).split())
     return flat if len(flat) <= _LENGTH else flat[: _LENGTH - 1] + "…"
 
 

@@ -1,4 +1,4 @@
-"""Preview: what mapping would shorten, reject or hold, counted and with examples, before anything is posted."""
+"""Preview: what mapping would shorten, take out of texts, reject or hold, counted before anything is posted."""
 
 from __future__ import annotations
 
@@ -7,16 +7,24 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from vte_wats.config.settings import Settings
 from vte_wats.domain.outcome import DeadLetterKind
 from vte_wats.domain.report import Report
+from vte_wats.domain.run import VteTestRun
+from vte_wats.mapping.taken_values import tried_rules
+from vte_wats.mapping.texts import shortened
 from vte_wats.storage.staging import Staging
+from vte_wats.sync.extract import RUNS
 from vte_wats.sync.map_runs import staged_mappings
 from vte_wats.sync.upload import refused_runs
 
 SHORTENED = "shortened"
-_KINDS = (SHORTENED, DeadLetterKind.DEAD.value, DeadLetterKind.HELD.value)
+TAKEN, NOT_TAKEN = "taken", "not taken"
+"""Of the rules that take values out of texts: for which runs each finds something, with examples, and for which not."""
+_KINDS = (SHORTENED, TAKEN, NOT_TAKEN, DeadLetterKind.DEAD.value, DeadLetterKind.HELD.value)
 _EXAMPLES = 3
 _REASONS = 50  # of a kind; a site with more of them has another problem
+_TAKEN_SHOWN = 40  # characters of a value that a rule takes
 _IN_FULL = re.compile(r"^(.{1,60}?) in full: ", re.MULTILINE)  # the remark that mapping leaves of a shortened text
 _REMARKS = ("comment", "reportText")
 
@@ -24,9 +32,12 @@ Preview = dict[str, dict[str, dict[str, Any]]]
 """Kind → reason or field → ``{"runs": how many, "examples": a few GUIDs}``, the most frequent first."""
 
 
-def preview(staging: Staging) -> Preview:
+def preview(staging: Staging, settings: Settings) -> Preview:
     """Return the preview of one slice after a dry run: its staged reports, and what mapping and WATS would refuse."""
     found: Preview = {kind: {} for kind in _KINDS}
+    if settings.text_rules:
+        for line in staging.read(RUNS):
+            _try_rules(VteTestRun.model_validate_json(line), settings, found)
     for refusal in refused_runs(staging):
         _count(found[refusal.kind.value], refusal.signature, 1, [str(refusal.index_guid)])
     for mapped in staged_mappings(staging):
@@ -51,6 +62,16 @@ def lines(found: Preview) -> Iterator[str]:
     for kind, reasons in found.items():
         for reason, seen in reasons.items():
             yield f"{kind}: {seen['runs']} runs · {reason} · such as {', '.join(seen['examples'])}"
+
+
+def _try_rules(run: VteTestRun, settings: Settings, found: Preview) -> None:
+    for rule, values in tried_rules(run, settings):
+        named = f"{rule.source} {rule.pattern}"
+        if values is None:
+            _count(found[NOT_TAKEN], named, 1, [str(run.index_guid)])
+        else:
+            taken = ", ".join(f"{name} {shortened(value, _TAKEN_SHOWN)}" for name, value in values.items())
+            _count(found[TAKEN], named, 1, [f"{run.index_guid}: {taken or 'blanks'}"])
 
 
 def _count(reasons: dict[str, dict[str, Any]], reason: str, runs: int, examples: list[str]) -> None:

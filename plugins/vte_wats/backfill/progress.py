@@ -22,6 +22,7 @@ class Progress(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     dag_run_id: str
+    reference: str = Field("", description="The plan that all DAG runs of this backfill refer to.")
     asked: str = Field(description="What is transferred, in words.")
     dry_run: bool
     force: bool

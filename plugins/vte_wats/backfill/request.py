@@ -126,22 +126,22 @@ def parts_of_guids(guids: Sequence[UUID], runs_per_part: int) -> tuple[Part, ...
     return tuple(Part(ends[n], group[-1], len(group)) for n, group in enumerate(groups)) or (Part("", "", 0),)
 
 
-def dead_letters_of(dead_letters: DeadLetters, signature: str) -> list[UUID]:
-    """Return the runs whose dead letters have one signature, or all of them."""
-    return [head.index_guid for head in dead_letters.headers() if signature in (ALL, head.signature)]
-
-
-def redrive(dead_letters: DeadLetters, signature: str) -> list[UUID]:
-    """Return the runs whose dead letters have one signature, or all of them, to be read from VTE again.
+def named_runs(request: Request, dead_letters: DeadLetters) -> list[UUID]:
+    """Return the runs that are named, or those whose dead letters have the signature that is asked for.
 
     VTE is read again, so data that was corrected there goes through; success removes the dead letter. Raises FatalError
     for a signature that no dead letter has.
     """
-    found = dead_letters_of(dead_letters, signature)
-    if not found and signature != ALL:
-        known = Counter(head.signature for head in dead_letters.headers())
+    if request.dead_letters is None:
+        return [UUID(text) for text in request.guids]
+    headers = list(dead_letters.headers())
+    found = [header.index_guid for header in headers if request.dead_letters in (ALL, header.signature)]
+    if not found and request.dead_letters != ALL:
+        known = Counter(header.signature for header in headers)
         listed = "; ".join(f"{name} ({runs} runs)" for name, runs in known.most_common()) or "there are none"
-        raise FatalError(VW521, f"dead_letters: no dead letter has the signature {signature!r}. Signatures: {listed}")
+        raise FatalError(
+            VW521, f"dead_letters: no dead letter has the signature {request.dead_letters!r}. Signatures: {listed}"
+        )
     return found
 
 

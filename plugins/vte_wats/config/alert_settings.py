@@ -5,10 +5,18 @@ from __future__ import annotations
 from datetime import time
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
 MailAddress = Annotated[str, Field(pattern=r"^[^@\s,;<>]{1,64}@[^@\s,;<>]{1,189}$")]
 ClockTime = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
+
+
+def _no_address(conn_id: str) -> str:
+    """Refuse an Apprise address: it has a token in it, which belongs into the connection."""
+    if "://" in conn_id:
+        msg = "must be the id of an Airflow connection, not an address"
+        raise ValueError(msg)
+    return conn_id
 
 
 class QuietHours(BaseModel):
@@ -33,7 +41,7 @@ class AlertSettings(BaseModel):
     recipients: tuple[MailAddress, ...] = Field(
         (), description="Mail addresses that alerts go to, through the connection smtp_default."
     )
-    apprise_connection: Annotated[str, Field(min_length=1, max_length=250)] | None = Field(
+    apprise_connection: Annotated[str, Field(min_length=1, max_length=250), AfterValidator(_no_address)] | None = Field(
         None, description="A connection of type Apprise that alerts go to: Teams, Slack, a webhook, …"
     )
     confirm_checks: int = Field(

@@ -15,6 +15,7 @@ from vte_wats.domain.errors import FatalError
 from vte_wats.messages import VW104, VW105, VW106, VW107
 
 SECTION = "vte_wats"
+_DIGITS = 9  # of the largest number; Python refuses thousands of them with an error of its own
 
 TextOf = Callable[[str, str], str]
 """``(option, default) → text``, as the deployment sets it."""
@@ -38,9 +39,9 @@ class Option:
         """Return the option as a number; raises FatalError that names option, rule and value."""
         text = self.text(text_of).strip()
         low, high = self.at_least or 0, self.at_most
-        if not text.isdecimal() or int(text) < low or (high is not None and int(text) > high):
+        if not text.isdecimal() or len(text) > _DIGITS or int(text) < low or (high is not None and int(text) > high):
             until = "" if high is None else f" to {high:,}"
-            raise FatalError(VW107, f"[{SECTION}] {self.name}: a whole number from {low}{until}, given {text!r}")
+            raise FatalError(VW107, f"[{SECTION}] {self.name}: a whole number from {low}{until}, given {text[:40]!r}")
         return int(text)
 
 
@@ -95,6 +96,11 @@ _RETRY_DELAY_S = Option(
     "Retry-After.",
     at_least=1,
 )
+_HEALTH_DETAILS = Option(
+    "health_details",
+    "true",
+    "Whether /vte-wats/health, which asks for no login, also says lastSync and counts; false: the status alone.",
+)
 
 OPTIONS = (
     _SITES,
@@ -107,6 +113,7 @@ OPTIONS = (
     _BACKFILL_SLICES,
     _RETRIES,
     _RETRY_DELAY_S,
+    _HEALTH_DETAILS,
 )
 
 
@@ -152,6 +159,11 @@ def parse_sites(text_of: TextOf) -> tuple[Site, ...]:
     if len(set(sites)) < len(sites):
         raise FatalError(VW105, f"[{SECTION}] sites: each name once, given {', '.join(names)}")
     return sites or (Site(),)
+
+
+def parse_health_details(text_of: TextOf) -> bool:
+    """Read whether the open health address says more than one word; what is no clear yes is a no."""
+    return _HEALTH_DETAILS.text(text_of).strip().lower() == "true"
 
 
 def _start_date(text_of: TextOf) -> datetime:

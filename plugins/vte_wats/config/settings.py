@@ -11,8 +11,9 @@ import hashlib
 import json
 import math
 import re
+from collections import Counter
 from enum import StrEnum
-from fnmatch import fnmatchcase
+from fnmatch import translate
 from functools import cached_property
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo, available_timezones
@@ -27,13 +28,17 @@ from pydantic import (
     ValidationError,
     field_validator,
 )
+from pydantic_core import ErrorDetails
 
 from vte_wats.config.alert_settings import AlertSettings
 from vte_wats.config.sites import Site
+from vte_wats.config.text_rules import TextPattern, parse_pattern
 from vte_wats.domain.errors import FatalError
+from vte_wats.domain.redaction import shown
 from vte_wats.intervals.dst import Fold
 from vte_wats.messages import VW101, VW102, VW103
 
+_NEVER_SHOWN = frozenset({"recipients", "apprise_connection"})  # people's addresses, and where an address has a token
 # One-sided limits and "no limit" markers may have been stored in a 32-bit column before.
 _SINGLE_PRECISION = 1e-6
 
@@ -63,6 +68,42 @@ class StepResult(StrEnum):
     ERROR = "Error"
     TERMINATED = "Terminated"
     SKIPPED = "Skipped"
+
+
+class LoggedResult(StrEnum):
+    """What a measured value is in WATS that has neither a limit nor a result code."""
+
+    PASSED = "Passed"
+    DONE = "Done"
+
+
+class EqualStepNames(StrEnum):
+    """What becomes of steps of one run whose names are equal."""
+
+    NUMBER = "number"
+    KEEP = "keep"
+
+
+class StepNesting(StrEnum):
+    """Whether steps stand in a row, or in the sequences that their test numbers name."""
+
+    FLAT = "flat"
+    TEST_NUMBER = "test_number"
+
+
+class Numbers(StrEnum):
+    """How numbers of a 32-bit column are written."""
+
+    SHORTEST = "shortest"
+    EXACT = "exact"
+
+
+class OperatorNames(StrEnum):
+    """What leaves VTE of the operator's name."""
+
+    KEEP = "keep"
+    PSEUDONYM = "pseudonym"
+    OMIT = "omit"
 
 
 class AmbiguousTime(StrEnum):
@@ -129,6 +170,15 @@ def quoted_name(name: str) -> str:
     return "[" + name.replace("]", "]]") + "]"
 
 
+def _without_login(place: str) -> str:
+    """Refuse a login in an address, also one with characters that should have been escaped."""
+    scheme, _, rest = place.partition("://")
+    if scheme != "file" and ":" in rest.rpartition("@")[0]:
+        msg = "must not contain a password; name an Airflow connection instead, such as s3://my_connection@bucket/vte"
+        raise ValueError(msg)
+    return place
+
+
 TimeZoneName = Annotated[str, AfterValidator(_known_zone)]
 Identifier = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_identifier)]
 WatsText = Annotated[str, Field(min_length=1, max_length=100, pattern=r"\S")]
@@ -178,6 +228,29 @@ class PartRevision(_Closed):
     constant: WatsText = Field("-", description="The value when there is no column or it is blank.")
 
 
+class TextRule(_Closed):
+    """Takes values for a report out of one text column."""
+
+    source: TextField = Field(description="The column to look at.")
+    pattern: str = Field(
+        min_length=1,
+        max_length=200,
+        description="What the whole text looks like: * is any text, ? one character, and {batch}, {fixture}, {socket}, "
+        "{part_revision} or {misc:Name} take the text up to the first place where what follows them stands.",
+    )
+
+    @field_validator("pattern")
+    @classmethod
+    def _is_a_pattern(cls, pattern: str) -> str:
+        parse_pattern(pattern)
+        return pattern
+
+    @cached_property
+    def parsed(self) -> TextPattern:
+        """The pattern, ready to match."""
+        return parse_pattern(self.pattern)
+
+
 class Settings(_Closed):
     """The JSON object in the Airflow Variable ``vte_wats``."""
 
@@ -207,8 +280,28 @@ class Settings(_Closed):
     step_result_codes: dict[int, StepResult] = Field(
         default={1: StepResult.PASSED, 0: StepResult.FAILED, 2: StepResult.ERROR, 3: StepResult.TERMINATED},
         min_length=1,
-        description="TestResultType → step result. NULL: numeric steps are judged by their limits, others are Done. "
-        "A run with an unlisted code is held.",
+        description="TestResultType → step result. NULL: a number with limits is judged by them, any other value is a "
+        "logged value (logged_values), and what has no value is Done. A run with an unlisted code is held.",
+    )
+    logged_values: LoggedResult = Field(
+        LoggedResult.PASSED,
+        description="What a measured value is that has neither a limit nor a code of its own: Passed with comparison "
+        "LOG, as test systems log values in WATS, or Done.",
+    )
+    equal_step_names: EqualStepNames = Field(
+        EqualStepNames.NUMBER,
+        description="Steps of equal name: number calls them Gain, Gain (2) and so on in the order of their step "
+        "numbers, so that WATS does not count them together; keep leaves them equal.",
+    )
+    step_nesting: StepNesting = Field(
+        StepNesting.FLAT,
+        description="test_number puts the step with TestNumber 1.2.3 into sequence 1.2 of sequence 1; flat puts all "
+        "steps in a row.",
+    )
+    numbers: Numbers = Field(
+        Numbers.SHORTEST,
+        description="How numbers of a 32-bit column (real) are written: shortest writes 0.1, the fewest digits that "
+        "are the same 32-bit number; exact writes 0.10000000149011612. Numbers of other columns are always exact.",
     )
     no_limit_values: tuple[float, ...] = Field(
         default=(9.9e37, -9.9e37, 1e308, -1e308),
@@ -217,6 +310,25 @@ class Settings(_Closed):
     part_number: TextField = Field(TextField.PRODUCT_NAME, description="Where a report's part number comes from.")
     part_revision: PartRevision = Field(
         default_factory=PartRevision, description="Where a report's part revision comes from."
+    )
+    text_rules: tuple[TextRule, ...] = Field(
+        default=(),
+        max_length=50,
+        description="Values taken out of text columns: batch, fixture, test socket, part revision, and misc infos. "
+        "Rules are tried in order, and the first that finds a value counts. A dry run shows what they find.",
+    )
+    error_messages: dict[Annotated[int, Field(ge=-(2**31), lt=2**31)], WatsText | None] = Field(
+        default={0: None},
+        description="ExitCode → the error message of a run that did not pass, or null where the code is no error. An "
+        "unlisted code has a message that names it.",
+    )
+    operator: OperatorNames = Field(
+        OperatorNames.KEEP,
+        description="The operator's name in reports, staging and dead letters: keep, pseudonym (needs the Variable "
+        "vte_wats_operator_secret) or omit.",
+    )
+    default_operator: str = Field(
+        "", max_length=100, description="The operator of runs that name none; WATS always gets one, even if empty."
     )
     station: TextField = Field(
         TextField.TESTSYSTEM_NAME,
@@ -254,6 +366,13 @@ class Settings(_Closed):
         description="Bytes of texts and values, as SQL Server's DATALENGTH counts them, of the largest run that is "
         "read; a larger one becomes a dead letter without its data.",
     )
+    catch_up_runs: int = Field(
+        1_000,
+        ge=1,
+        le=20_000,
+        description="Runs of the oldest time that is not covered which a sync transfers beside its own interval; "
+        "never more than WATS allows requests for within two minutes.",
+    )
     lock_timeout_ms: int = Field(
         2_000, ge=0, le=60_000, description="Milliseconds a query waits for a lock before it ends and is tried again."
     )
@@ -268,14 +387,32 @@ class Settings(_Closed):
         description="uuid asks WATS for report ids in bulk; source_id asks for the misc info, one request per run, "
         "and counts an upload as confirmed under an id that WATS gave: for a WATS that renames reports.",
     )
+    failing_report_tries: int = Field(
+        3,
+        ge=1,
+        description="Tries of an upload task in which WATS fails for one report while others go through, after which "
+        "that report is a dead letter. More than the task has tries: never.",
+    )
     rejection_limit: int = Field(
         20, ge=1, description="Equal rejections within one slice that stop the run instead of making dead letters."
     )
-    storage_path: str | None = Field(
+    storage_path: Annotated[str, Field(pattern=r"^[a-z0-9]+://"), AfterValidator(_without_login)] | None = Field(
         None,
-        pattern=r"^[a-z0-9]+://",
         description="Where staging and dead letters are kept: file://, s3://, abfs:// or gs://. "
         "Default: file://$AIRFLOW_HOME/vte_wats.",
+    )
+    dead_letter_retention_days: int | None = Field(
+        None,
+        ge=1,
+        le=36_500,
+        description="Days after its first failure that a dead letter is removed, its run with it: what is not in WATS "
+        "then is not in any record. null keeps it until its run reaches WATS.",
+    )
+    staging_retention_days: int = Field(
+        14,
+        ge=1,
+        le=3_650,
+        description="Days after their last change that files which a failure left in staging are removed.",
     )
     alerts: AlertSettings = Field(
         default_factory=AlertSettings,
@@ -283,6 +420,7 @@ class Settings(_Closed):
     )
 
     _variable: str = PrivateAttr(default=Site().settings_variable)
+    _matched: dict[str, int | None] = PrivateAttr(default_factory=dict)  # by name, for thousands of patterns cost time
 
     @field_validator("column_overrides")
     @classmethod
@@ -327,16 +465,26 @@ class Settings(_Closed):
     @property
     def fingerprint(self) -> str:
         """A short hash of every setting about runs: when it changes, runs may be judged differently."""
-        return hashlib.sha256(self.model_dump_json(exclude={"alerts"}).encode()).hexdigest()[:16]
+        others = {"alerts", "dead_letter_retention_days", "staging_retention_days"}
+        return hashlib.sha256(self.model_dump_json(exclude=others).encode()).hexdigest()[:16]
 
     def process_code(self, testplan_name: str) -> int | None:
         """Return the process code of a test plan: an exact name first, then patterns in their order, else ``None``."""
         if testplan_name in self.process_map:
             return self.process_map[testplan_name]
-        for pattern, code in self.process_map.items():
-            if fnmatchcase(testplan_name, re.sub(r"\[", "[[]", pattern)):
-                return code
-        return None
+        if testplan_name not in self._matched:
+            codes = (code for pattern, code in self._patterns if pattern.fullmatch(testplan_name))
+            self._matched[testplan_name] = next(codes, None)
+        return self._matched[testplan_name]
+
+    @cached_property
+    def _patterns(self) -> tuple[tuple[re.Pattern[str], int], ...]:
+        """The names with * or ? in ``process_map``, ready to compare; the others can only match as they are."""
+        return tuple(
+            (re.compile(translate(name.replace("[", "[[]"))), code)
+            for name, code in self.process_map.items()
+            if not {"*", "?"}.isdisjoint(name)
+        )
 
     @cached_property
     def below_all_markers(self) -> float:
@@ -364,7 +512,7 @@ def parse_settings(text: str | None, variable: str = Site().settings_variable) -
     try:
         settings = Settings.model_validate_json(json.dumps(answers))
     except ValidationError as exc:
-        raise _wrong(exc, variable) from exc
+        raise _wrong(exc, variable) from None  # pydantic's own text holds whole values
     settings._variable = variable  # noqa: SLF001 -- set once, here
     return settings
 
@@ -379,7 +527,7 @@ def parse_alerts(text: str | None, variable: str = Site().settings_variable) -> 
     try:
         alerts = AlertSettings.model_validate_json(json.dumps(group))
     except ValidationError as exc:
-        raise _wrong(exc, variable, "alerts") from exc
+        raise _wrong(exc, variable, "alerts") from None
     zone = answers.get("source_timezone") if isinstance(answers, dict) else None
     return alerts, ZoneInfo(zone if isinstance(zone, str) and zone in available_timezones() else "UTC")
 
@@ -394,7 +542,7 @@ def _answers(text: str | None, variable: str) -> JsonValue:
         )
     try:
         answers: JsonValue = json.loads(text, object_pairs_hook=_refuse_doubles)
-    except ValueError as exc:
+    except (ValueError, RecursionError) as exc:
         raise FatalError(
             VW102, f"the Airflow Variable {variable} is not valid JSON: {exc}. Change it: {where}"
         ) from exc
@@ -403,9 +551,12 @@ def _answers(text: str | None, variable: str) -> JsonValue:
 
 def _wrong(exc: ValidationError, variable: str, *group: str) -> FatalError:
     mistakes = exc.errors(include_url=False, include_context=False)
-    lines = [_mistake(".".join(map(str, (*group, *m["loc"]))), m["msg"], m["input"], m["type"]) for m in mistakes]
+    found = [(_rule(".".join(map(str, (*group, *m["loc"]))), m["msg"], m["type"]), _value_given(m)) for m in mistakes]
+    heading = f"{len(found)} setting(s) are wrong. Change them: {_where_to_change(variable)}"
     return FatalError(
-        VW103, f"{len(lines)} setting(s) are wrong. Change them: {_where_to_change(variable)}\n" + "\n".join(lines)
+        VW103,
+        "\n".join([heading, *(rule + value for rule, value in found)]),
+        "\n".join([heading, *(rule for rule, _ in found)]),
     )
 
 
@@ -416,15 +567,21 @@ def _where_to_change(variable: str) -> str:
 def _refuse_doubles(pairs: list[tuple[str, Any]]) -> dict[str, JsonValue]:
     answers = dict(pairs)
     if len(answers) < len(pairs):
-        names = [name for name, _ in pairs]
-        doubled = sorted({name for name in names if names.count(name) > 1})
+        doubled = sorted(name for name, times in Counter(name for name, _ in pairs).items() if times > 1)
         raise ValueError(f"given twice: {', '.join(doubled)}")
     return answers
 
 
-def _mistake(field: str, rule: str, given: object, kind: str) -> str:
+def _rule(field: str, rule: str, kind: str) -> str:
+    """Return the line about one mistake, without the value."""
     if kind == "missing":
         return f"- {field}: required, but not given"
     if kind == "extra_forbidden":
-        return f"- {field}: no such setting, given {given!r}"
-    return f"- {field or 'the whole value'}: {rule.removeprefix('Value error, ')}, given {given!r}"
+        return f"- {field}: no such setting"
+    return f"- {field or 'the whole value'}: {rule.removeprefix('Value error, ')}"
+
+
+def _value_given(mistake: ErrorDetails) -> str:
+    """Return the value that broke a rule; what stands in a field that does not exist may be anything, a secret too."""
+    hidden = mistake["type"] in {"missing", "extra_forbidden"} or not _NEVER_SHOWN.isdisjoint(mistake["loc"])
+    return "" if hidden else f", given {shown(mistake['input'])}"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 _NAME = re.compile(r"[a-z][a-z0-9]{0,39}")
 # A site of such a name would use a Variable of the unnamed site.
-_TAKEN = frozenset({"state", "history", "alerts", "backfill", "budget", "deadline", "failure"})
+_TAKEN = frozenset({"state", "history", "alerts", "backfill", "budget", "deadline", "failure", "profile", "learned"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,16 @@ class Site:
         return self._named("vte_wats_budget")
 
     @property
+    def profile_variable(self) -> str:
+        """The Variable that says how the site's WATS behaves, as the acceptance run measured it."""
+        return self._named("vte_wats_profile")
+
+    @property
+    def learned_variable(self) -> str:
+        """The Variable in which the tasks that use WATS keep what they learned of it."""
+        return self._named("vte_wats_learned")
+
+    @property
     def deadline_variable(self) -> str:
         """The Variable with the last deadline that was missed, so that one outage is one mail."""
         return self._named("vte_wats_deadline")
@@ -65,6 +75,11 @@ class Site:
     def failure_variable(self) -> str:
         """The Variable with the reason of the task that failed last."""
         return self._named("vte_wats_failure")
+
+    @property
+    def operator_secret_variable(self) -> str:
+        """The Variable with the secret that operators' pseudonyms are made with; Airflow masks it for its name."""
+        return self._named("vte_wats_operator_secret")
 
     @property
     def backfill_variable(self) -> str:

@@ -6,16 +6,18 @@ the retry policy and the operator see nothing else.
 
 from __future__ import annotations
 
+from vte_wats.domain.redaction import redact
 from vte_wats.messages import Message
 
 
 class VteWatsError(Exception):
     """Root of the product's errors: a message of the catalogue, and what it says about this case.
 
-    Arguments go to ``Exception`` unchanged, so every error survives pickling.
+    ``detail`` is redacted. All arguments go to ``Exception``, so every error survives pickling.
     """
 
     def __init__(self, message: Message, detail: str, *more: object) -> None:
+        detail = redact(detail)
         super().__init__(message, detail, *more)
         self.message = message
         self.detail = detail
@@ -24,6 +26,11 @@ class VteWatsError(Exception):
     def code(self) -> str:
         """The stable code, such as ``VW304``."""
         return self.message.code
+
+    @property
+    def public(self) -> str:
+        """What it says to people who may see neither settings nor connections nor logs: no value of any of them."""
+        return f"{self.code} {self.message.meaning}"
 
     def __str__(self) -> str:
         return f"{self.code} {self.detail}"
@@ -47,6 +54,7 @@ class RejectedError(VteWatsError):
     """
 
     def __init__(self, message: Message, detail: str, signature: str) -> None:
+        signature = redact(signature)
         super().__init__(message, detail, signature)
         self.signature = signature
 
@@ -56,4 +64,17 @@ class HeldError(RejectedError):
 
 
 class FatalError(VteWatsError):
-    """Nothing can work until a person acts: wrong credentials, wrong address, wrong database, invalid settings."""
+    """Nothing can work until a person acts: wrong credentials, wrong address, wrong database, invalid settings.
+
+    ``public`` is the detail without any value, where there is one.
+    """
+
+    def __init__(self, message: Message, detail: str, public: str = "") -> None:
+        public = redact(public)
+        super().__init__(message, detail, public)
+        self._public = public
+
+    @property
+    def public(self) -> str:
+        """See :attr:`VteWatsError.public`."""
+        return f"{self.code} {self._public}" if self._public else super().public

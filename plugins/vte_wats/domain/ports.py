@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
-from vte_wats.domain.report import NaturalKey, Report, RequestStats, StoredReport, Submission
+from vte_wats.domain.report import (
+    KeyHit,
+    NaturalKey,
+    Report,
+    RequestStats,
+    ServerTraits,
+    StoredReport,
+    Submission,
+)
 from vte_wats.domain.run import VteTestRun
 from vte_wats.domain.source import RunTimes, SourceIdentity, StationTime, WaitingRuns
+from vte_wats.intervals.interval import Interval
 from vte_wats.intervals.wall_clock import LocalRange
 
 
@@ -53,11 +62,22 @@ class Wats(Protocol):
     def process_codes(self) -> frozenset[int]:
         """Return the codes of the test operations that WATS knows."""
 
-    def find_reports(self, ids: Sequence[UUID]) -> dict[UUID, StoredReport]:
-        """Look up reports by the id of the run they were made from; absent ones are not in the answer."""
+    def traits(self) -> ServerTraits:
+        """Return what is known of this WATS and decides about runs; nothing is sent."""
 
-    def find_natural_keys(self, keys: Sequence[NaturalKey]) -> dict[NaturalKey, UUID]:
-        """Look up which reports have these natural keys already."""
+    def find_reports(self, ids: Sequence[UUID], started: Interval | None = None) -> dict[UUID, StoredReport]:
+        """Look up reports by the id of the run they were made from; absent ones are not in the answer.
+
+        ``started`` is when most of the runs started, if their reports are expected to be there: fewer requests do then.
+        """
+
+    def find_natural_keys(
+        self, keys: Sequence[NaturalKey], own: Collection[UUID] = ()
+    ) -> dict[NaturalKey, tuple[KeyHit, ...]]:
+        """Look up which reports have these natural keys, or differ in the fraction of the second alone.
+
+        Of reports of the runs in ``own`` it does not matter whether they are equal exactly.
+        """
 
     def fetch(self, ids: Sequence[UUID]) -> dict[UUID, Mapping[str, Any]]:
         """Fetch whole reports by the ids WATS keeps them under, parsed WSJF; absent ones are not in the answer."""

@@ -21,6 +21,16 @@ class NaturalKey:
     start_at: datetime
 
     @property
+    def second(self) -> tuple[str, str, int, str]:
+        """The identity with the start cut to whole seconds, as the headers of WATS show it."""
+        return self.second_of(self.identity)
+
+    @staticmethod
+    def second_of(identity: tuple[str, str, int, str]) -> tuple[str, str, int, str]:
+        """Return an identity with its start cut to whole seconds."""
+        return (*identity[:3], identity[3][:19])
+
+    @property
     def identity(self) -> tuple[str, str, int, str]:
         """What is compared: the instant of the start, and the texts without regard to case, as a database may do."""
         return (
@@ -70,11 +80,42 @@ class StoredReport:
 
 
 @dataclass(frozen=True, slots=True)
+class KeyHit:
+    """A report in WATS with the serial, part number, process and second of a run.
+
+    ``guid`` is its run where it names one, else the id that WATS keeps it under. ``is_exact`` says that the starts are
+    equal in the fraction, too, or that nothing says they are not.
+    """
+
+    guid: UUID
+    is_exact: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ServerTraits:
+    """What decides about runs and differs from WATS to WATS.
+
+    ``merges_within_second`` is ``None`` while nobody knows whether two reports of one unit that start within one second
+    overwrite each other. ``shown_after_s`` is after how long a confirmed report is surely found by a query.
+    """
+
+    max_body_bytes: int
+    merges_within_second: bool | None
+    shown_after_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Submission:
-    """The answer to one posted report: ``error`` is ``None`` only when WATS is known to hold this very report."""
+    """The answer to one posted report: without ``error`` WATS has confirmed this very report.
+
+    ``stored_as`` is then the id that WATS keeps it under. A confirmed report may show in queries later.
+    ``failed_itself`` says of an error that WATS had this very report and failed; it may be about all reports, too.
+    """
 
     report: Report
     error: RetriableError | RejectedError | None = None
+    stored_as: UUID | None = None
+    failed_itself: bool = False
 
 
 @dataclass(frozen=True, slots=True)

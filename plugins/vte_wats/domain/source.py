@@ -75,8 +75,8 @@ class SourceFacts:
     """What the preflight looks at: the server, how this connection reads, and what may slow it down.
 
     ``version`` is SQL Server's, such as 15.0.4153.1. ``null_times`` counts runs without Timestamp, ``null_keys`` those
-    without Index_GUID. ``encrypted`` says
-    whether the connection insists on TLS.
+    without Index_GUID. ``encrypted`` says whether the connection insists on TLS, ``verifies_server`` whether the driver
+    also checks who the server is.
     """
 
     version: str
@@ -87,6 +87,7 @@ class SourceFacts:
     reads_snapshot: bool
     may_write: bool
     encrypted: bool
+    verifies_server: bool
     indexes: tuple[Index, ...]
     null_times: int
     null_keys: int

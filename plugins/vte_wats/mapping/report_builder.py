@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 
-from pydantic import ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 from pywats.domains.report.report_models.common_types import ReportStatus, SequenceCallInfo, StepStatus
 from pywats.domains.report.report_models.misc_info import MiscInfo
 from pywats.domains.report.report_models.uut.steps import SequenceCall
@@ -20,12 +21,16 @@ from vte_wats.domain.run import VteTestRun
 from vte_wats.intervals.dst import Fold
 from vte_wats.mapping.attachments import keep_long_text
 from vte_wats.mapping.identity import part_number_of, process_code_of, serial_of, station_of, testplan_of, text_of
+from vte_wats.mapping.numbers import seconds
 from vte_wats.mapping.start_time import StartTime, is_duration, start_of
-from vte_wats.mapping.steps import map_steps
+from vte_wats.mapping.step_tree import arrange, mark_cause
+from vte_wats.mapping.steps import MappedStep, map_steps
+from vte_wats.mapping.taken_values import misc_infos_in, socket_of, taken_values
 from vte_wats.mapping.texts import Remarks, quoted
 from vte_wats.mapping.verdicts import run_verdict
 from vte_wats.messages import VW417
 
+_ROOT = "MainSequence Callback"  # as every test system calls it; WATS leaves it out of the paths of steps
 _BLANK = "-"
 _STAND_IN = "-"
 _VERSION_LIMIT = 30
@@ -33,6 +38,14 @@ _PATH_LIMIT = 500
 _MISC_INFOS = '"miscInfos":['
 _KNOWN_PLANS = 256  # more than the test plans, revisions and variants of one slice
 _KNOWN_INFOS = 4_096  # each run has two of its own; the others are those of its test plan
+
+
+class _Report(UUTReport):
+    """A report that also sends its start in UTC, which pyWATS works out and keeps to itself."""
+
+    model_config = ConfigDict(title=UUTReport.__name__)
+
+    start_utc: datetime | None = Field(default=None, serialization_alias="startUTC")
 
 
 def map_run(run: VteTestRun, settings: Settings, fold: Fold | None = None) -> Report:
@@ -50,22 +63,27 @@ def map_run(run: VteTestRun, settings: Settings, fold: Fold | None = None) -> Re
     process_code = process_code_of(run, settings)
     verdict = run_verdict(run, settings)
     start = start_of(run.timestamp_local, run.test_time_s, settings, fold)
+    values = taken_values(run, settings)
     try:
-        report = UUTReport(
+        steps = map_steps(run.steps, settings, remarks)
+        cause = mark_cause(steps, verdict)
+        report = _Report(
             id=run.index_guid,
             pn=_STAND_IN,
             sn=_STAND_IN,
-            rev=_part_revision(run, settings, remarks),
+            rev=_part_revision(run, settings, values, remarks),
             process_code=process_code,
             result=verdict,
             station_name=station_of(run, settings, remarks),
             location=remarks.fit("location", run.site_name) or settings.default_location,
             purpose=settings.purpose,
             start=start.at,
-            misc_infos=_misc_infos(run, start, remarks),
-            root=_root(run, verdict, settings, remarks),
+            misc_infos=_misc_infos(run, start, values, remarks),
+            root=_root(run, verdict, steps, settings, remarks),
         )
-        report.info = _info(run, remarks, report.root)
+        report.info = _info(run, verdict, values, settings, remarks)
+        report.info.step_id_caused_uut_failure = cause
+        report.info.comment, report.root.attachment = keep_long_text(str(remarks), "comment.txt")
     except ValidationError as exc:
         raise _rejected(exc) from exc
     # pyWATS checks serial and part number when a report is made, never when they are set; its own ways around that
@@ -82,31 +100,27 @@ def map_run(run: VteTestRun, settings: Settings, fold: Fold | None = None) -> Re
     )
 
 
-def _part_revision(run: VteTestRun, settings: Settings, remarks: Remarks) -> str:
+def _part_revision(run: VteTestRun, settings: Settings, values: Mapping[str, str], remarks: Remarks) -> str:
     rule = settings.part_revision
-    text = None if rule.source is None else text_of(run, rule.source)
+    text = values.get("part_revision") or (None if rule.source is None else text_of(run, rule.source))
     return remarks.fit("part revision", text) or rule.constant
 
 
-def _root(run: VteTestRun, verdict: ReportStatus, settings: Settings, remarks: Remarks) -> SequenceCall:
-    """Return the root step: the test plan, with the run's own verdict over its steps."""
+def _root(
+    run: VteTestRun, verdict: ReportStatus, steps: Sequence[MappedStep], settings: Settings, remarks: Remarks
+) -> SequenceCall:
+    """Return the root step, which calls the test plan; the run's own verdict counts over its steps."""
     name = remarks.fit("test plan", testplan_of(run.testplan)) or _BLANK
     variant = remarks.fit("test plan variant", run.testplan.variant, _PATH_LIMIT)
-    root = SequenceCall(
-        name=name,
-        status=StepStatus[verdict.name],
-        sequence=_sequence(
-            name,
-            remarks.fit("test plan and variant", f"{name} ({variant})" if variant else name, _PATH_LIMIT),
-            remarks.fit("test plan revision", run.testplan.revision, _VERSION_LIMIT) or _BLANK,
-        ),
-    )
+    path = remarks.fit("test plan and variant", f"{name} ({variant})" if variant else name, _PATH_LIMIT)
+    version = remarks.fit("test plan revision", run.testplan.revision, _VERSION_LIMIT) or _BLANK
+    root = SequenceCall(name=_ROOT, status=StepStatus[verdict.name], sequence=_sequence(name, path, version))
     # Not add_step, which ties each step to its parent: such rings wait for the garbage collector.
-    root.steps.extend(map_steps(run.steps, settings, remarks))
+    root.steps.extend(arrange(steps, settings, lambda called: _sequence(called, path, version)))
     return root
 
 
-def _misc_infos(run: VteTestRun, start: StartTime, remarks: Remarks) -> list[MiscInfo]:
+def _misc_infos(run: VteTestRun, start: StartTime, values: Mapping[str, str], remarks: Remarks) -> list[MiscInfo]:
     infos = (
         ("source", "VTE"),
         ("source_id", f"VTE:{run.index_guid}"),
@@ -119,6 +133,7 @@ def _misc_infos(run: VteTestRun, start: StartTime, remarks: Remarks) -> list[Mis
         ("info1", remarks.fit("info1", run.info1)),
         ("info2", remarks.fit("info2", run.info2)),
         ("info3", remarks.fit("info3", run.info3)),
+        *misc_infos_in(values, remarks),
         *start.notes,
     )
     return [_misc_info(description, text) for description, text in infos if text]
@@ -140,20 +155,32 @@ def _raw(timestamp_local: datetime) -> str:
     return timestamp_local.isoformat(timespec="microseconds" if timestamp_local.microsecond % 1000 else "milliseconds")
 
 
-def _info(run: VteTestRun, remarks: Remarks, root: SequenceCall) -> UUTInfo:
-    operator = remarks.fit("operator", run.operator)
-    if run.test_time_s is not None and not is_duration(run.test_time_s):
-        remarks.add(f"TestTime {run.test_time_s!r} is no duration and was left out")
-    comment, root.attachment = keep_long_text(str(remarks), "comment.txt")
-    info = UUTInfo(
-        operator=operator,
-        comment=comment,
-        exec_time=run.test_time_s if is_duration(run.test_time_s) else None,
-        fixture_id=None,
+def _info(
+    run: VteTestRun, verdict: ReportStatus, values: Mapping[str, str], settings: Settings, remarks: Remarks
+) -> UUTInfo:
+    test_time_s = run.test_time_s
+    if test_time_s is not None and not is_duration(test_time_s):
+        remarks.add(f"TestTime {test_time_s!r} is no duration and was left out")
+        test_time_s = None
+    error_code, error_message = _error(run, verdict, settings)
+    return UUTInfo(
+        operator=remarks.fit("operator", run.operator) or settings.default_operator,
+        exec_time=None if test_time_s is None else seconds(test_time_s, settings),
+        batch_number=remarks.fit("batch", values.get("batch")) or None,
+        fixture_id=remarks.fit("fixture", values.get("fixture")) or None,
+        socket_index=socket_of(values, remarks),
+        error_code=error_code,
+        error_message=error_message,
     )
-    if not operator:
-        info.operator = None  # type: ignore[assignment]  # left out of the document, where "" would be an operator
-    return info
+
+
+def _error(run: VteTestRun, verdict: ReportStatus, settings: Settings) -> tuple[int | None, str | None]:
+    """Return the error of a run that did not pass: WATS shows a code only beside a message."""
+    code = run.exit_code
+    if code is None or verdict is ReportStatus.Passed:
+        return None, None
+    message = settings.error_messages.get(code, f"ExitCode {code}")
+    return (None, None) if message is None else (code, message)
 
 
 def _marked(unmarked: str, source_hash: str) -> str:

@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 from vte_wats.domain.run import StepKind, VteStepResult
 from vte_wats.mapping.attachments import text_in
-from vte_wats.mapping.texts import TEXT_LIMIT, WHOLE, Remarks, printable, shortened
+from vte_wats.mapping.step_names import numbered
+from vte_wats.mapping.texts import WHOLE, Remarks, printable, shortened
 
 _KNOWN_TESTS = 4_096  # more than the test plans of one slice hold
 
@@ -102,18 +103,9 @@ def shared_name(rows: Sequence[VteStepResult]) -> str:
 
 def with_unique_names(rows: Sequence[VteStepResult]) -> list[Measured]:
     """Return each row with a measurement name no other row of the step has, and with remarks of its own."""
-    parts: list[Measured] = []
-    taken: dict[str, int] = {}
-    for row in rows:
-        own_name, remarks = name_and_remarks(row)
-        name = own_name
-        while name in taken:
-            taken[own_name] += 1
-            suffix = f" #{taken[own_name]}"
-            name = shortened(own_name, TEXT_LIMIT - len(suffix)) + suffix
-        taken[name] = 1
-        parts.append(Measured(row, name, remarks))
-    return parts
+    named = [name_and_remarks(row) for row in rows]
+    names = numbered([name for name, _ in named])
+    return [Measured(row, name, remarks) for row, name, (_, remarks) in zip(rows, names, named, strict=True)]
 
 
 def joined_remarks(parts: Sequence[Measured]) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TypeVar
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, TypeVar
 
 from pywats.domains.report.report_models import Attachment
+from pywats.domains.report.report_models.common_types import StepStatus
 from pywats.domains.report.report_models.uut.steps import (
     ActionStep,
     MultiNumericStep,
@@ -25,7 +26,8 @@ from pywats.shared.enums import CompOp
 from vte_wats.config.settings import Settings
 from vte_wats.domain.run import StepKind, VteStepResult
 from vte_wats.mapping.attachments import attach, file_type, keep_long_text
-from vte_wats.mapping.limits import NO_LIMITS, limits_of, scpi_sentinel, written_limits
+from vte_wats.mapping.limits import limits_of, scpi_sentinel, written_limits
+from vte_wats.mapping.numbers import as_written
 from vte_wats.mapping.step_rows import (
     file_name,
     joined_remarks,
@@ -35,27 +37,65 @@ from vte_wats.mapping.step_rows import (
     value_of,
     with_unique_names,
 )
-from vte_wats.mapping.texts import Remarks, printable
-from vte_wats.mapping.verdicts import step_verdict, worst
+from vte_wats.mapping.texts import TEXT_LIMIT, Remarks, printable, shortened
+from vte_wats.mapping.verdicts import judged, logged, measurement_status, step_verdict, worst
+
+UNIT_LIMIT = 20
+"""Characters WATS keeps of a unit."""
+
+_FILE_SUFFIX = " (file)"
 
 NumberT = TypeVar("NumberT", bound=NumericMeasurement)
 StringT = TypeVar("StringT", bound=StringMeasurement)
 
 
-def map_steps(rows: Sequence[VteStepResult], settings: Settings, run_remarks: Remarks) -> list[StepType]:
+class MappedStep(NamedTuple):
+    """A step with the TestNumber of its first row, which says where it is nested."""
+
+    step: StepType
+    test_number: str | None
+
+
+def map_steps(rows: Sequence[VteStepResult], settings: Settings, run_remarks: Remarks) -> list[MappedStep]:
     """Return the steps in the order of their numbers, unnumbered ones last; rows of one number and kind are one step.
 
-    ``run_remarks`` gets what a step has no room for. Raises RejectedError or HeldError.
+    The first step of a number has it as its id. ``run_remarks`` gets what a step has no room for. Raises RejectedError
+    or HeldError.
     """
-    steps: list[StepType] = []
-    for together in rows_together(rows):
-        if len(together) == 1:
-            steps.append(_single(together[0], settings, run_remarks))
-        elif together[0].kind is StepKind.NUMERIC:
-            steps.append(_several_numbers(together, settings))
-        else:
-            steps.append(_several_strings(together, settings))
+    steps: list[MappedStep] = []
+    numbers: set[int] = set()
+    for together in rows_together(as_written(rows, settings)):
+        first = together[0]
+        step = _mapped(together, settings, run_remarks)
+        if first.step_number is not None and first.step_number not in numbers:
+            numbers.add(first.step_number)
+            step.id = first.step_number
+        steps += (MappedStep(part, first.test_number) for part in _with_kept_file(step))
     return steps
+
+
+def _mapped(together: Sequence[VteStepResult], settings: Settings, run_remarks: Remarks) -> StepType:
+    if len(together) == 1:
+        return _single(together[0], settings, run_remarks)
+    if together[0].kind is StepKind.NUMERIC:
+        return _several_numbers(together, settings)
+    return _several_strings(together, settings)
+
+
+def _with_kept_file(step: StepType) -> Iterator[StepType]:
+    """Yield the step; WATS drops the file of one that is skipped, so that gets a step of its own behind it."""
+    file = step.attachment
+    if file is None or step.status != StepStatus.Skipped:
+        yield step
+        return
+    step.attachment = None
+    yield step
+    yield ActionStep(
+        name=shortened(step.name, TEXT_LIMIT - len(_FILE_SUFFIX)) + _FILE_SUFFIX,
+        status=StepStatus.Done,
+        report_text=f"The file of {step.name}, which was skipped.",
+        attachment=file,
+    )
 
 
 def _single(row: VteStepResult, settings: Settings, run_remarks: Remarks) -> StepType:
@@ -64,12 +104,12 @@ def _single(row: VteStepResult, settings: Settings, run_remarks: Remarks) -> Ste
         return _unmeasured(row, value, settings, run_remarks)
     name, remarks = name_and_remarks(row)
     if isinstance(value, float):
-        number = _number(NumericMeasurement, row, value, settings, remarks)
+        status, number = _number(NumericMeasurement, row, value, settings, remarks)
         text, file = keep_long_text(str(remarks), file_name(row, "txt"))
-        return NumericStep(name=name, status=number.status, measurement=number, report_text=text, attachment=file)
-    string = _string(StringMeasurement, row, value, settings, remarks)
+        return NumericStep(name=name, status=status, measurement=number, report_text=text, attachment=file)
+    status, string = _string(StringMeasurement, row, value, settings, remarks)
     text, file = keep_long_text(str(remarks), file_name(row, "txt"))
-    return StringValueStep(name=name, status=string.status, measurement=string, report_text=text, attachment=file)
+    return StringValueStep(name=name, status=status, measurement=string, report_text=text, attachment=file)
 
 
 def _several_numbers(rows: Sequence[VteStepResult], settings: Settings) -> MultiNumericStep:
@@ -82,8 +122,8 @@ def _several_numbers(rows: Sequence[VteStepResult], settings: Settings) -> Multi
     text, file = keep_long_text(joined_remarks(parts), file_name(rows[0], "txt"))
     return MultiNumericStep(
         name=shared_name(rows),
-        status=worst(number.status for number in numbers),
-        measurements=numbers,
+        status=worst(status for status, _ in numbers),
+        measurements=[number for _, number in numbers],
         report_text=text,
         attachment=file,
     )
@@ -99,8 +139,8 @@ def _several_strings(rows: Sequence[VteStepResult], settings: Settings) -> Multi
     text, file = keep_long_text(joined_remarks(parts), file_name(rows[0], "txt"))
     return MultiStringStep(
         name=shared_name(rows),
-        status=worst(string.status for string in strings),
-        measurements=strings,
+        status=worst(status for status, _ in strings),
+        measurements=[string for _, string in strings],
         report_text=text,
         attachment=file,
     )
@@ -110,7 +150,7 @@ def _unmeasured(row: VteStepResult, value: bytes | None, settings: Settings, run
     """Return a step for a row that holds no measurement: a file, or nothing at all; never an invented value."""
     name, remarks = name_and_remarks(row)
     limits = limits_of(row, settings)
-    status = step_verdict(row, None, limits, settings)
+    status = step_verdict(row, StepStatus.Done, settings)
     file: Attachment | None = None
     if isinstance(value, bytes) and value:
         content_type, extension = file_type(value)
@@ -140,20 +180,26 @@ def _number(
     remarks: Remarks,
     *,
     name: str | None = None,
-) -> NumberT:
+) -> tuple[StepStatus, NumberT]:
+    """Return the status of a step with this number alone, and the measurement."""
     limits = limits_of(row, settings)
     comparison, low_limit, high_limit = written_limits(limits)
+    status = step_verdict(row, judged(value, limits, settings), settings)
     if sentinel := scpi_sentinel(value):
         remarks.add(f"{value!r} is what an instrument answers for: {sentinel.value}.")
-    return kind(
+    if status is StepStatus.Skipped:
+        remarks.add(f"Value: {value!r} {printable(row.units)}".rstrip())
+        remarks.add(f"Limits: {limits}" if limits else "")
+    number = kind(
         name=name,
         value=value,
-        unit=remarks.fit("units", row.units) or None,
+        unit=remarks.fit("units", row.units, UNIT_LIMIT) or None,
         comp_op=comparison,
         low_limit=low_limit,
         high_limit=high_limit,
-        status=step_verdict(row, value, limits, settings),
+        status=measurement_status(status),
     )
+    return status, number
 
 
 def _string(
@@ -164,12 +210,12 @@ def _string(
     remarks: Remarks,
     *,
     name: str | None = None,
-) -> StringT:
+) -> tuple[StepStatus, StringT]:
+    """Return the status of a step with this text alone, and the measurement."""
+    status = step_verdict(row, logged(settings), settings)
     if units := printable(row.units):
         remarks.add(f"Units: {units}")
-    return kind(
-        name=name,
-        value=remarks.fit("value", value),
-        comp_op=CompOp.LOG,
-        status=step_verdict(row, None, NO_LIMITS, settings),
-    )
+    written = remarks.fit("value", value)
+    if status is StepStatus.Skipped and written == printable(value):  # a longer one stands there in full already
+        remarks.add(f"Value: {written}")
+    return status, kind(name=name, value=written, comp_op=CompOp.LOG, status=measurement_status(status))

@@ -52,18 +52,14 @@ def run_verdict(run: VteTestRun, settings: Settings) -> ReportStatus:
     return _REPORT_STATUS[result]
 
 
-def step_verdict(step: VteStepResult, value: float | None, limits: Limits, settings: Settings) -> StepStatus:
-    """Return the status of a step by its own result code, or by ``value`` and limits where the code is NULL.
+def step_verdict(step: VteStepResult, without_code: StepStatus, settings: Settings) -> StepStatus:
+    """Return the status of a step by its own result code, or ``without_code`` where the code is NULL.
 
-    Without a code, only a value that has a limit can pass or fail, everything else is done; an instrument's
-    "not a number" is never within a limit. Raises :class:`HeldError` when the code is not listed.
+    Raises :class:`HeldError` when the code is not listed.
     """
     code = step.result_code
     if code is None:
-        if value is None or not limits:
-            return StepStatus.Done
-        passed = limits.include(value) and scpi_sentinel(value) is not ScpiSentinel.NOT_A_NUMBER
-        return StepStatus.Passed if passed else StepStatus.Failed
+        return without_code
     result = settings.step_result_codes.get(code)
     if result is None:
         raise HeldError(
@@ -73,6 +69,34 @@ def step_verdict(step: VteStepResult, value: float | None, limits: Limits, setti
             f"unlisted step result code {code}",
         )
     return _STEP_STATUS[result]
+
+
+def judged(value: float, limits: Limits, settings: Settings) -> StepStatus:
+    """Return the status of a number by its limits; without one it is logged. "Not a number" is never within a limit."""
+    if not limits:
+        return logged(settings)
+    passed = limits.include(value) and scpi_sentinel(value) is not ScpiSentinel.NOT_A_NUMBER
+    return StepStatus.Passed if passed else StepStatus.Failed
+
+
+def logged(settings: Settings) -> StepStatus:
+    """Return the status of a measured value that nothing judges."""
+    return StepStatus[settings.logged_values.name.capitalize()]
+
+
+def measurement_status(status: StepStatus) -> StepStatus:
+    """Return what a measurement of a step can say: WATS knows passed, failed and skipped ones only."""
+    if status in (StepStatus.Error, StepStatus.Terminated):
+        return StepStatus.Failed
+    return StepStatus.Passed if status is StepStatus.Done else status
+
+
+def failing_status(result: ReportStatus) -> tuple[StepStatus, ...]:
+    """Return which statuses of a step may have failed a unit with this result, the likeliest first."""
+    if result is ReportStatus.Passed:
+        return ()
+    own = StepStatus[result.name]
+    return own, *(status for status in _WORST_FIRST[: _WORST_FIRST.index(StepStatus.Passed)] if status is not own)
 
 
 def worst(statuses: Iterable[StepStatus]) -> StepStatus:

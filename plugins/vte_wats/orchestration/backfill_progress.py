@@ -7,28 +7,49 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+from pydantic import ValidationError
+
+from vte_wats.backfill.backfill_plan import PartReference
 from vte_wats.backfill.dry_run_report import preview
 from vte_wats.backfill.progress import Progress
 from vte_wats.config.sites import Site
+from vte_wats.domain.errors import FatalError
+from vte_wats.messages import VW623
 from vte_wats.orchestration.handover import Handover
+from vte_wats.orchestration.resources import read_settings
 from vte_wats.orchestration.variables import BACKFILL, Variables
 from vte_wats.storage.staging import Staging
 
 log = logging.getLogger(__name__)
 
-PART = "__part_"
+CONTINUED = "continued"
 
 
-def first_dag_run_id(context: Any) -> str:
-    """Return the id of the DAG run that the backfill started with."""
-    dag_run_id: str = context["dag_run"].run_id
-    return dag_run_id.partition(PART)[0]
+def first_part(context: Any) -> PartReference:
+    """Return the reference to the first part of the backfill that this DAG run would plan."""
+    dag_run = context["dag_run"]
+    return PartReference.first(context["dag"].dag_id, dag_run.run_id, dag_run.run_after)
+
+
+def part_reference(context: Any) -> PartReference:
+    """Return which part of which plan this DAG run processes. Raises FatalError for one that nobody handed on."""
+    continued = (context["dag_run"].conf or {}).get(CONTINUED)
+    if continued is None:
+        return first_part(context)
+    try:
+        return PartReference.model_validate(continued)
+    except ValidationError as exc:
+        raise FatalError(
+            VW623,
+            f"{CONTINUED}: only the DAG run before may give it, as a reference to a plan and a part. Trigger the "
+            "backfill with its form alone",
+        ) from exc
 
 
 def read_progress(context: Any, site: Site) -> Progress | None:
     """Return how far this backfill is; ``None`` when the Variable is about another one, or about none."""
     progress = Variables(site).load(BACKFILL)
-    return progress if progress is not None and progress.dag_run_id == first_dag_run_id(context) else None
+    return progress if progress is not None and progress.reference == part_reference(context).plan else None
 
 
 def change_progress(context: Any, site: Site, change: Callable[[Progress], Progress]) -> Progress | None:
@@ -48,5 +69,5 @@ def save_slice(context: Any, site: Site, staging: Staging, name: str, read: int)
     until the part is settled, and nothing else depends on it.
     """
     if context["params"]["dry_run"]:
-        Handover(preview=preview(staging)).push(context)
+        Handover(preview=preview(staging, read_settings(site))).push(context)
     log.info("%s", change_progress(context, site, lambda known: known.with_slice(name, read, datetime.now(UTC))))

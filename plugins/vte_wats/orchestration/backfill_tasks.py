@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
 
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import Param, get_current_context, task
 
 from vte_wats.config.sites import Site
-from vte_wats.messages import VW920
+from vte_wats.domain.errors import FatalError
+from vte_wats.messages import VW624
 from vte_wats.orchestration.dag_defaults import transfer_params
 
 if TYPE_CHECKING:
+    from upath import UPath
+
+    from vte_wats.backfill.backfill_plan import BackfillPlan, PartReference
     from vte_wats.backfill.progress import Progress
-    from vte_wats.backfill.request import Part, Request
+    from vte_wats.backfill.request import Request
     from vte_wats.config.settings import Settings
     from vte_wats.domain.ports import RunSource
-    from vte_wats.orchestration.handover import BackfillCourse
-    from vte_wats.storage.dead_letters import DeadLetters
 
 log = logging.getLogger(__name__)
 
-CONTINUED = "continued"
 SUMMARY_KEY = "summary"
+_LONGEST_ID = 250  # characters that Airflow stores of a DAG run's id
+_NAMED = 10  # slices that a message lists
 
 
 BACKFILL_FORM = {
@@ -75,7 +78,7 @@ BACKFILL_FORM = {
 
 
 class TriggerNextPart(TriggerDagRunOperator):
-    """Starts the DAG run of the next part. Nothing that it is given is a template: test plans may have any name."""
+    """Starts the DAG run of the next part. Nothing that it is given is a template."""
 
     template_fields: Sequence[str] = ()
 
@@ -83,122 +86,157 @@ class TriggerNextPart(TriggerDagRunOperator):
 @task
 def plan(site_name: str, slices_per_part: int) -> list[dict[str, Any]]:
     """Plan the whole backfill when it starts, and the part of this DAG run; refuse a wrong form first."""
+    from vte_wats.backfill.backfill_plan import BackfillPlans
     from vte_wats.backfill.request import read_request
-    from vte_wats.orchestration.backfill_progress import change_progress, read_progress
-    from vte_wats.orchestration.handover import BackfillCourse, Handover, Planned
+    from vte_wats.orchestration.backfill_progress import change_progress, first_part, part_reference, read_progress
+    from vte_wats.orchestration.handover import Handover, Planned
     from vte_wats.orchestration.resources import open_vte, read_settings, storage_of
     from vte_wats.orchestration.variables import BACKFILL, Variables
     from vte_wats.orchestration.verified_state import verified_state
-    from vte_wats.storage.dead_letters import DeadLetters
     from vte_wats.sync.plan import plan as plan_window
     from vte_wats.sync.plan import plan_named
 
     context, site = get_current_context(), Site(site_name)
     settings = read_settings(site)
     now_at = datetime.now(UTC)
-    request = read_request(context["params"], now_at, settings)
-    settings = settings.model_copy(update={"batch_size": request.batch_size})
-    dead_letters = DeadLetters(storage_of(site, settings))
+    reference = part_reference(context)
+    storage = storage_of(site, settings)
+    plans = BackfillPlans(storage)
+    starts = (
+        reference == first_part(context) and plans.load(reference) is None
+    )  # a cleared task finds the plan of its first try
+    request = read_request(context["params"], now_at, settings) if starts else None
     with open_vte(site, settings) as vte:
         state = verified_state(context, site, vte.identity(), settings)
-        continued = (context["dag_run"].conf or {}).get(CONTINUED)
-        if continued:
-            course = BackfillCourse.model_validate(continued)
-        else:
-            parts = _parts(request, vte, dead_letters, settings, slices_per_part * request.batch_size)
-            course = BackfillCourse(parts=tuple(parts), number=1)
-        if course.number == 1 or read_progress(context, site) is None:
-            Variables(site).save(BACKFILL, _progress(context, site, request, course, now_at))
-        part = course.parts[course.number - 1]
-        planned = None if request.window is None else plan_window(vte, settings, part.window)
+        if request is not None:
+            runs_per_part = slices_per_part * request.batch_size
+            dag_run_id = context["dag_run"].run_id
+            plans.save(reference, _plan(dag_run_id, request, vte, storage, settings, runs_per_part=runs_per_part))
+        whole, part = plans.load_part(reference)
+        settings = settings.model_copy(update={"batch_size": whole.batch_size})
+        if reference.part == 1 or read_progress(context, site) is None:
+            Variables(site).save(BACKFILL, _progress(context, site, reference, whole, now_at))
+        planned = plan_window(vte, settings, part.window) if whole.runs is None else None
     window = None if planned is None else planned.window
-    Handover(planned=Planned.by(context, state, settings, window), course=course).push(context)
-    progress = change_progress(context, site, lambda known: known.with_part(course.number, now_at))
-    log.info("backfill of %s: %s", request, progress)
-    slices = (
-        plan_named(part.guids_among(_named(request, dead_letters, starts=False)), settings)
-        if planned is None
-        else planned.slices
-    )
+    Handover(planned=Planned.by(context, state, settings, window)).push(context)
+    progress = change_progress(context, site, lambda known: known.with_part(reference.part, now_at))
+    log.info("backfill of %s: %s", whole.asked, progress)
+    slices = plan_named(part.guids_among(whole.runs or ()), settings) if planned is None else planned.slices
     return [one_slice.to_xcom() for one_slice in slices]
 
 
 @task
 def trigger_next_part(site_name: str, settled: dict[str, Any], slices: Any) -> list[dict[str, Any]]:
     """Log what the part came to; return what the next DAG run is triggered with, nothing after the last part."""
+    from vte_wats.backfill.backfill_plan import BackfillPlans
     from vte_wats.backfill.dry_run_report import lines, merge_previews
-    from vte_wats.domain.errors import FatalError
-    from vte_wats.domain.outcome import Outcome
-    from vte_wats.messages import VW501
-    from vte_wats.orchestration.backfill_progress import PART, change_progress, first_dag_run_id
-    from vte_wats.orchestration.handover import Handover
+    from vte_wats.orchestration.backfill_progress import CONTINUED, change_progress, part_reference
+    from vte_wats.orchestration.handover import Handover, planned_slices, settled_outcomes
+    from vte_wats.orchestration.resources import read_settings, storage_of
     from vte_wats.orchestration.transfer import UPLOAD_TASK
 
     context, site = get_current_context(), Site(site_name)
-    planned = sum(part["runs"] for part in slices)
-    previews = (left.preview for left in Handover.pull_mapped(context, UPLOAD_TASK, len(slices)))
+    parts = planned_slices(slices)
+    previews = (left.preview for left in Handover.pull_mapped(context, UPLOAD_TASK, len(parts)))
     found = merge_previews(preview for preview in previews if preview)
-    outcomes = {outcome: settled[outcome.value] for outcome in Outcome}
+    outcomes = settled_outcomes(settled)
     progress = change_progress(context, site, lambda known: known.with_settled(outcomes, found, datetime.now(UTC)))
-    if (absent := planned - sum(outcomes.values())) > 0:
-        log.warning("%s %d runs less than planned were found: they are not in VTE, or no longer", VW920, absent)
     for line in lines(found if progress is None else progress.preview):
         log.info("%s", line)
     log.info("%s", progress)
     if progress is not None:
         summary = progress.model_dump(mode="json", exclude={"slices", "settled"})
         context["ti"].xcom_push(key=SUMMARY_KEY, value=summary)
-    left = Handover.pull(context, "plan")
-    if left is None or left.course is None:
-        raise FatalError(VW501, "the plan of this part is lost; the log of plan says why")
-    course = left.course
-    if course.number == len(course.parts):
+    reference = part_reference(context)
+    whole, _ = BackfillPlans(storage_of(site, read_settings(site))).load_part(reference)
+    if reference.part == len(whole.parts):
         return []
-    following = course.model_copy(update={"number": course.number + 1})
-    conf = {**_form(context), CONTINUED: following.model_dump(mode="json")}
-    return [{"conf": conf, "trigger_run_id": f"{first_dag_run_id(context)}{PART}{following.number}"}]
+    following = reference.following()
+    params = context["params"]
+    conf = {
+        "dry_run": bool(params["dry_run"]),
+        "force": bool(params["force"]),
+        CONTINUED: following.model_dump(mode="json"),
+    }
+    return [{"conf": conf, "trigger_run_id": dag_run_id_of(whole.dag_run_id, following.part)}]
 
 
-def _form(context: Any) -> dict[str, Any]:
-    """Return the fields of the form alone: what else somebody put into ``conf`` does not travel on."""
-    return {name: context["params"][name] for name in context["dag"].params}
+@task
+def check_part(site_name: str, settled: dict[str, Any], slices: Any) -> dict[str, int]:
+    """Fail when a slice found fewer runs than planned; the others are transferred, and the next part starts."""
+    from vte_wats.orchestration.handover import planned_slices
+    from vte_wats.orchestration.task_context import uploads_that_succeeded
+    from vte_wats.orchestration.transfer import UPLOAD_TASK
+    from vte_wats.sync.upload import READ
+
+    del site_name, settled
+    planned = planned_slices(slices)
+    results = uploads_that_succeeded(get_current_context(), range(len(planned)), UPLOAD_TASK)
+    short = [
+        f"{part.label}: {result[READ]:,} of {part.runs:,} runs"
+        for part, result in zip(planned, results, strict=True)
+        if result[READ] < part.runs
+    ]
+    if short:
+        more = f"\nand {len(short) - _NAMED} more" if len(short) > _NAMED else ""
+        raise FatalError(
+            VW624,
+            f"{len(short)} of {len(planned)} slices found fewer runs than planned: GUIDs that are not in VTE, or runs "
+            "that were deleted there since. The runs that were found are transferred. The log of extract names the "
+            "GUIDs. Trigger the backfill again with the right ones; if they were deleted on purpose, mark this task as "
+            "success\n- " + "\n- ".join(short[:_NAMED]) + more,
+        )
+    return {"planned": sum(part.runs for part in planned), READ: sum(result[READ] for result in results)}
 
 
-def _parts(
-    request: Request, vte: RunSource, dead_letters: DeadLetters, settings: Settings, runs_per_part: int
-) -> Sequence[Part]:
-    from vte_wats.backfill.request import parts_of_guids, parts_of_time
+def dag_run_id_of(first_dag_run_id: str, part: int) -> str:
+    """Return the id of the DAG run that processes a part, whatever the id of the first one is."""
+    suffix = f"__part_{part}"
+    if len(first_dag_run_id) + len(suffix) <= _LONGEST_ID:
+        return first_dag_run_id + suffix
+    digest = hashlib.sha256(first_dag_run_id.encode()).hexdigest()[:16]
+    return f"{first_dag_run_id[:200]}~{digest}{suffix}"
+
+
+def _plan(
+    dag_run_id: str, request: Request, vte: RunSource, storage: UPath, settings: Settings, *, runs_per_part: int
+) -> BackfillPlan:
+    from vte_wats.backfill.backfill_plan import BackfillPlan
+    from vte_wats.backfill.request import named_runs, parts_of_guids, parts_of_time
     from vte_wats.intervals.dst import local_ranges
+    from vte_wats.storage.dead_letters import DeadLetters
 
+    runs = None
     if request.window is None:
-        return parts_of_guids(_named(request, dead_letters, starts=True), runs_per_part)
-    hours = list(vte.run_hours(local_ranges(request.window, settings.zone)))
-    return parts_of_time(request.window, hours, settings.zone, runs_per_part)
+        runs = tuple(sorted(set(named_runs(request, DeadLetters(storage)))))
+        parts = parts_of_guids(runs, runs_per_part)
+    else:
+        hours = list(vte.run_hours(local_ranges(request.window, settings.zone)))
+        parts = parts_of_time(request.window, hours, settings.zone, runs_per_part)
+    return BackfillPlan(
+        dag_run_id=dag_run_id,
+        asked=str(request),
+        batch_size=request.batch_size,
+        parts=parts,
+        runs=runs,
+    )
 
 
-def _named(request: Request, dead_letters: DeadLetters, *, starts: bool) -> list[UUID]:
-    from vte_wats.backfill.request import dead_letters_of, redrive
-
-    if request.dead_letters is None:
-        return [UUID(text) for text in request.guids]
-    return (redrive if starts else dead_letters_of)(dead_letters, request.dead_letters)
-
-
-def _progress(context: Any, site: Site, request: Request, course: BackfillCourse, now_at: datetime) -> Progress:
+def _progress(context: Any, site: Site, reference: PartReference, whole: BackfillPlan, now_at: datetime) -> Progress:
     from vte_wats.backfill.progress import Progress
     from vte_wats.backfill.request import estimated_s
-    from vte_wats.orchestration.backfill_progress import first_dag_run_id
     from vte_wats.orchestration.resources import wats_connection
 
-    runs = sum(part.runs for part in course.parts)
+    runs = sum(part.runs for part in whole.parts)
     return Progress(
-        dag_run_id=first_dag_run_id(context),
-        asked=str(request),
+        dag_run_id=whole.dag_run_id,
+        reference=reference.plan,
+        asked=whole.asked,
         dry_run=context["params"]["dry_run"],
         force=context["params"]["force"],
         runs=runs,
-        parts=len(course.parts),
-        estimate_s=estimated_s(runs, request.batch_size, wats_connection(site).requests_per_minute),
+        parts=len(whole.parts),
+        estimate_s=estimated_s(runs, whole.batch_size, wats_connection(site).requests_per_minute),
         started_at=now_at,
         updated_at=now_at,
     )

@@ -9,7 +9,7 @@ from typing import Any
 from airflow.sdk import Param
 from airflow.sdk.configuration import conf
 
-from vte_wats.config.dag_options import SECTION, DagOptions, parse_dag_options, parse_sites
+from vte_wats.config.dag_options import SECTION, DagOptions, parse_dag_options, parse_health_details, parse_sites
 from vte_wats.config.sites import Site
 from vte_wats.orchestration.failure_callback import save_failure
 from vte_wats.orchestration.retry import SyncRetryPolicy
@@ -33,6 +33,11 @@ def read_dag_options() -> DagOptions:
 def read_sites() -> tuple[Site, ...]:
     """Return the sites of this deployment."""
     return parse_sites(_text_of)
+
+
+def read_health_details() -> bool:
+    """Return whether the open health address says more than one word."""
+    return parse_health_details(_text_of)
 
 
 def dag_arguments(site: Site, options: DagOptions, docstring: str | None) -> dict[str, Any]:

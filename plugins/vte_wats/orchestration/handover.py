@@ -5,38 +5,61 @@ It is small and plain JSON in XCom: counts, times and ids, never runs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Self
+import logging
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Any, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from typing_extensions import TypedDict
 
 from vte_wats.backfill.dry_run_report import Preview
-from vte_wats.backfill.request import Part
 from vte_wats.config.settings import Settings
+from vte_wats.domain.errors import FatalError
+from vte_wats.domain.outcome import Outcome
 from vte_wats.intervals.interval import Interval
+from vte_wats.messages import VW626, VW628
 from vte_wats.state.coverage import State
 from vte_wats.state.history import PlanSnapshot
+from vte_wats.sync.slices import Slice
+
+log = logging.getLogger(__name__)
 
 KEY = "handover"
+
+
+def _instant(text: str) -> str:
+    if datetime.fromisoformat(text).tzinfo is None:
+        raise ValueError("an instant has a zone")
+    return text
+
+
+class Receipt(TypedDict):
+    """What ``State.receipt`` gave."""
+
+    started: Annotated[str, AfterValidator(_instant)]
+    syncs: int
 
 
 class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
 
-class BackfillCourse(_Model):
-    """Every part of a backfill, and the number of the part that this DAG run processes, from 1."""
+class PlannedGap(_Model):
+    """The part of the oldest gap that a sync fills, the same with its guard band, and how many slices that takes."""
 
-    parts: tuple[Part, ...]
-    number: int
+    part: Interval
+    window: Interval
+    slices: int
 
 
 class Planned(_Model):
     """What a plan leaves for the settle task.
 
     ``state`` is the verified state without its coverage and totals, which are read again. ``attempt`` is the try of the
-    plan. ``window`` is the time that is done once all slices are; ``None`` when the DAG run covers none.
+    plan. ``window`` is the time that is done once all slices are; ``None`` when the DAG run covers none. ``gap`` is
+    the older time that the last slices are for.
     """
 
     state: State
@@ -44,6 +67,7 @@ class Planned(_Model):
     attempt: int
     window: Interval | None = None
     snapshot: PlanSnapshot | None = None
+    gap: PlannedGap | None = None
 
     @classmethod
     def by(
@@ -52,15 +76,18 @@ class Planned(_Model):
         state: State,
         settings: Settings,
         window: Interval | None = None,
+        *,
         snapshot: PlanSnapshot | None = None,
+        gap: PlannedGap | None = None,
     ) -> Self:
         """Return what the plan of this DAG run leaves."""
         return cls(
-            state=state.model_copy(update={"coverage": (), "totals": {}, "settled": ()}),
+            state=state.model_copy(update={"coverage": (), "totals": {}, "settled": (), "failed_gaps": ()}),
             settings_hash=settings.fingerprint,
             attempt=context["ti"].try_number,
             window=window,
             snapshot=snapshot,
+            gap=gap,
         )
 
 
@@ -70,10 +97,9 @@ class Handover(_Model):
     planned: Planned | None = Field(None, description="Left by plan.")
     coverage: State | None = Field(None, description="Left by reconcile's plan: the coverage as it was then.")
     sample: tuple[UUID, ...] = Field((), description="Left by reconcile's plan: the runs to compare value by value.")
-    course: BackfillCourse | None = Field(None, description="Left by backfill's plan.")
     late: dict[int, int] = Field({}, description="Left by plan_missing: runs that came too late, by least age in s.")
     preview: Preview | None = Field(None, description="Left by the uploads of a dry run.")
-    receipt: Mapping[str, Any] | None = Field(None, description="Left by settle: what State.receipt gave.")
+    receipt: Receipt | None = Field(None, description="Left by settle: what State.receipt gave.")
 
     def push(self, context: Any) -> None:
         """Leave it under the task that is running; a later try of the task replaces it."""
@@ -88,14 +114,109 @@ class Handover(_Model):
     @classmethod
     def pull_mapped(cls, context: Any, task_id: str, instances: int) -> Sequence[Self]:
         """Return what the mapped instances of a task left, as far as they left something."""
-        left = context["ti"].xcom_pull(task_ids=task_id, key=KEY, map_indexes=list(range(instances)))
-        found = (cls.of(plain) for plain in left or ())
+        found = (cls.of(plain) for plain in pull_each(context, task_id, KEY, range(instances)))
         return [handover for handover in found if handover is not None]
 
     @classmethod
     def of(cls, plain: Any) -> Self | None:
-        """Parse what XCom gave; a value of another shape is as good as none."""
+        """Parse what XCom gave; a value of another shape is as good as none, and reported."""
         try:
             return None if plain is None else cls.model_validate(plain)
-        except ValidationError:
+        except ValidationError as exc:
+            report_shape(f"a handover: {'.'.join(map(str, exc.errors()[0]['loc'])) or type(plain).__name__}")
             return None
+
+
+def pull_each(context: Any, task_id: str, key: str, map_indexes: Sequence[int]) -> list[Any]:
+    """Return what each of these mapped instances left, ``None`` for nothing, in their order."""
+    left = context["ti"].xcom_pull(task_ids=task_id, key=key, map_indexes=list(map_indexes)) if map_indexes else []
+    if not isinstance(left, list) or len(left) != len(map_indexes):
+        report_shape(f"what the instances of {task_id} left: {type(left).__name__}")
+        return [None] * len(map_indexes)
+    return left
+
+
+def planned_slices(plain: Any) -> list[Slice]:
+    """Return the slices of a plan. Raises FatalError for a value of another shape: nobody knows what was planned."""
+    if not isinstance(plain, list):
+        raise _lost(plain, "plan")
+    return [planned_slice(part) for part in plain]
+
+
+def planned_slice(plain: Any) -> Slice:
+    """Return one slice of a plan. Raises FatalError for a value of another shape."""
+    try:
+        return Slice.from_xcom(plain)
+    except (TypeError, KeyError, ValueError) as exc:
+        raise _lost(plain, "plan") from exc
+
+
+class StagedSlice(BaseModel):
+    """What ``extract`` and ``map_runs`` hand on of a slice, at the least."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+
+    name: str = Field(alias="slice")
+    label: str
+    read: int
+
+    @classmethod
+    def left_by(cls, task_id: str, plain: Any) -> Self:
+        """Return what a task left. Raises FatalError for a value of another shape."""
+        try:
+            return cls.model_validate(plain)
+        except ValidationError as exc:
+            raise _lost(plain, task_id) from exc
+
+
+class UploadResult(BaseModel):
+    """What an upload returns, as far as other tasks read it."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    read: int
+    redriven: int
+    uploaded: int
+    unchanged: int
+    replaced: int
+    dead: int
+    held: int
+    requests: int = 0
+    budget_per_minute: int = 0
+    latency_ms: dict[int, int] = {}
+
+    @classmethod
+    def has_shape(cls, plain: Any) -> bool:
+        """Return whether a value from XCom is the result of an upload."""
+        try:
+            cls.model_validate(plain)
+        except ValidationError:
+            return False
+        return True
+
+
+def settled_outcomes(plain: Any) -> dict[Outcome, int]:
+    """Return the outcomes that settle returned. Raises FatalError for a value of another shape."""
+    try:
+        return {outcome: int(plain[outcome.value]) for outcome in Outcome}
+    except (TypeError, KeyError, ValueError) as exc:
+        raise _lost(plain, "settle") from exc
+
+
+def batch_names(plain: Any) -> list[str]:
+    """Return the batches that a comparison listed. Raises FatalError for a value of another shape."""
+    if not isinstance(plain, list) or not all(isinstance(name, str) for name in plain):
+        raise _lost(plain, "plan")
+    return plain
+
+
+def _lost(plain: Any, task_id: str) -> FatalError:
+    what = "nothing" if plain is None else f"a value of another shape ({type(plain).__name__})"
+    return FatalError(
+        VW628, f"{task_id} left {what} in XCom, so its result is lost. Clear {task_id} with the tasks after it"
+    )
+
+
+def report_shape(what: str) -> None:
+    """Say that a value in XCom is not what the tasks of this version leave there."""
+    log.warning("%s a value in XCom has another shape and counts as none: %s", VW626, what)

@@ -21,7 +21,13 @@ log = logging.getLogger(__name__)
 
 
 def settled_history(
-    context: Any, history: History, after: State, results: Sequence[Mapping[str, Any]], *, is_live: bool
+    context: Any,
+    settings: Settings,
+    history: History,
+    after: State,
+    results: Sequence[Mapping[str, Any]],
+    *,
+    is_live: bool,
 ) -> History:
     """Return the history with what the uploads of this DAG run transferred, counted once.
 
@@ -36,7 +42,7 @@ def settled_history(
         return history
     from_at, to_at = dag_run.data_interval_start, dag_run.data_interval_end
     interval_s = int((to_at - from_at).total_seconds()) if dag_run.run_type == "scheduled" and from_at else None
-    return history.synced(now_at, interval_s)
+    return history.synced(now_at, interval_s, settings.settle_delay_s)
 
 
 def write_history(context: Any, site: Site, settings: Settings, state: State, history: History) -> None:

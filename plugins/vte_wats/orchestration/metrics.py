@@ -6,6 +6,7 @@ StatsD knows no tags, so a named site's metrics have its name in theirs: ``vte_w
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,6 +17,7 @@ from vte_wats.domain.outcome import Outcome
 from vte_wats.domain.report import RequestStats
 from vte_wats.state.coverage import State
 from vte_wats.state.history import History, quantile_ms
+from vte_wats.storage.retention import Removed
 
 _RECENT = timedelta(hours=1)
 
@@ -34,7 +36,7 @@ def transferred(site: Site, counts: Mapping[str, Any]) -> None:
 
 def settled(site: Site, state: State, history: History, now_at: datetime) -> None:
     """Send how far behind the site is, and how long the uploads of the last hours took."""
-    stats.gauge(_name(site, "lag_s"), max(0.0, (now_at - state.last_sync).total_seconds()))
+    stats.gauge(_name(site, "lag_s"), history.behind(state, now_at).total_seconds())
     stats.gauge(_name(site, "runs_waiting"), history.runs_waiting(state))
     stats.gauge(_name(site, "gaps"), len(state.gaps()))
     stats.gauge(_name(site, "dead_letters"), history.dead_letters)
@@ -43,6 +45,12 @@ def settled(site: Site, state: State, history: History, now_at: datetime) -> Non
         latency = quantile_ms(latency_ms, share)
         if latency is not None:
             stats.gauge(_name(site, name), latency)
+
+
+def removed(site: Site, files: Removed) -> None:
+    """Count what was removed because it was older than it may be."""
+    for kind, number in asdict(files).items():
+        stats.incr(_name(site, f"removed_{kind}"), number)
 
 
 def _name(site: Site, metric: str) -> str:

@@ -19,9 +19,11 @@ from airflow.providers.apprise.notifications.apprise import AppriseNotifier
 from airflow.providers.smtp.hooks.smtp import SmtpHook
 from airflow.providers.smtp.notifications.smtp import SmtpNotifier
 
+from vte_wats.alerting.chat import body_for, title_for
 from vte_wats.alerting.mails import Notification
 from vte_wats.config.alert_settings import AlertSettings
 from vte_wats.domain.errors import RetriableError
+from vte_wats.domain.redaction import redact
 from vte_wats.domain.wording import count
 from vte_wats.messages import VW601, VW909
 
@@ -54,6 +56,8 @@ class _TwoFormsHook(SmtpHook):
 class MailNotifier(SmtpNotifier):
     """Sends one message, in both forms, through the connection ``smtp_default``."""
 
+    template_fields: Sequence[str] = ()
+
     def __init__(self, message: Notification, recipients: Sequence[str]) -> None:
         super().__init__(
             to=list(recipients),
@@ -77,10 +81,13 @@ class MailNotifier(SmtpNotifier):
 
 
 class TargetNotifier(AppriseNotifier):
-    """Sends one message to the targets of an Apprise connection; a target that refuses it is an error."""
+    """Sends one message to the targets of an Apprise connection, to each in its form; one that refuses is an error."""
+
+    template_fields: Sequence[str] = ()
 
     def __init__(self, message: Notification, conn_id: str) -> None:
         super().__init__(title=message.subject, body=message.text, apprise_conn_id=conn_id)
+        self._message = message
 
     def notify(self, context: Any) -> None:
         """Send it, and check the answer, which Airflow's own hook does not."""
@@ -89,8 +96,21 @@ class TargetNotifier(AppriseNotifier):
         self.hook.set_config_from_conn(self.hook.get_connection(self.apprise_conn_id), targets)
         if not targets:
             raise ValueError(f"connection {self.apprise_conn_id} names no target that Apprise understands")
-        if not targets.notify(body=self.body, title=self.title or "", body_format=self.body_format, tag="all"):
+        if not all([self._is_sent(target) for target in targets]):  # noqa: C419 -- each is tried
             raise ValueError(f"a target of connection {self.apprise_conn_id} refused the message or cannot be reached")
+
+    def _is_sent(self, target: apprise.NotifyBase) -> bool:
+        schemes = (target.secure_protocol, target.protocol)
+        kind = next(scheme if isinstance(scheme, str) else scheme[0] for scheme in schemes if scheme)
+        one = apprise.Apprise()
+        one.add(target)
+        return bool(
+            one.notify(
+                body=body_for(kind, self._message),
+                title=title_for(kind, self._message),
+                body_format=self.body_format,
+            )
+        )
 
 
 def channels(alerts: AlertSettings) -> tuple[str, ...]:
@@ -113,7 +133,7 @@ def sender(alerts: AlertSettings) -> Callable[[Notification], None]:
             try:
                 notifier.notify({})
             except Exception as exc:  # noqa: BLE001 -- whatever keeps a message from going; SMTP alone has dozens
-                problems.append(f"{type(notifier).__name__}: {type(exc).__name__}: {exc}")
+                problems.append(f"{type(notifier).__name__}: {type(exc).__name__}: {redact(str(exc))}")
                 log.error("%s one channel failed: %s", VW909, problems[-1])  # noqa: TRY400 -- the text says it, a stack adds nothing
         if len(problems) == len(notifiers):
             raise RetriableError(VW601, "; ".join(problems))

@@ -57,13 +57,13 @@ def compare(site_name: str, batch: str) -> dict[str, int]:
     site = Site(site_name)
     settings = read_settings(site)
     with open_wats(site, settings) as wats:
-        return compare_batch(wats, staging(site, settings, batch))
+        return compare_batch(wats, staging(site, settings, batch), settings.zone)
 
 
 @task(trigger_rule=TriggerRule.NONE_FAILED)
 def plan_missing(site_name: str, batches: Any) -> list[dict[str, Any]]:
     """Cut what is missing into slices."""
-    from vte_wats.orchestration.handover import Handover
+    from vte_wats.orchestration.handover import Handover, batch_names
     from vte_wats.orchestration.resources import read_settings, storage_of
     from vte_wats.orchestration.task_context import staging
     from vte_wats.reconcile.missing_runs import runs_to_transfer
@@ -74,7 +74,7 @@ def plan_missing(site_name: str, batches: Any) -> list[dict[str, Any]]:
     context = get_current_context()
     site = Site(site_name)
     settings = read_settings(site)
-    compared = (staging(site, settings, name) for name in batches)
+    compared = (staging(site, settings, name) for name in batch_names(batches))
     missing = runs_to_transfer(compared, DeadLetters(storage_of(site, settings)))
     left = Handover.pull(context, "plan")
     if left is not None and left.coverage is not None:

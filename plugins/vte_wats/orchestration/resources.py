@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,13 +15,14 @@ from airflow.sdk import Connection, ObjectStoragePath
 from airflow.sdk.exceptions import AirflowNotFoundException
 from upath import UPath
 
-from vte_wats.config.settings import Settings, parse_settings
+from vte_wats.config.settings import OperatorNames, Settings, parse_settings
 from vte_wats.config.sites import Site
 from vte_wats.domain.errors import FatalError
 from vte_wats.messages import VW110, VW111
-from vte_wats.orchestration.variables import HISTORY, STATE, BudgetVariable, Variables
+from vte_wats.orchestration.variables import HISTORY, STATE, WATS_PROFILE, BudgetVariable, LearnedVariable, Variables
 from vte_wats.state.coverage import State
 from vte_wats.state.history import History
+from vte_wats.wats.profile import WatsProfile
 
 if TYPE_CHECKING:  # the drivers load inside a task, never when a DAG file is parsed
     from vte_wats.domain.ports import Wats
@@ -36,17 +38,32 @@ def read_settings(site: Site) -> Settings:
 
 
 def open_vte(site: Site, settings: Settings) -> VteSource:
-    """Return VTE, to be entered with ``with``; it connects then."""
+    """Return VTE, to be entered with ``with``; it connects then.
+
+    Raises FatalError when operators are to have pseudonyms and the secret for them is missing.
+    """
+    from vte_wats.mapping.operators import Operators
     from vte_wats.vte.reader import VteSource
 
-    return VteSource(settings, site=site)
+    secret = Variables(site).operator_secret() if settings.operator is OperatorNames.PSEUDONYM else None
+    return VteSource(settings, site=site, operators=Operators(settings, secret, site))
 
 
 def open_wats(site: Site, settings: Settings) -> AbstractContextManager[Wats]:
     """Return WATS, to be entered with ``with``; it connects then. Only a task in the site's pool may do so."""
     from vte_wats.wats.hook import WatsHook
 
-    return WatsHook(site.wats_connection).session(settings.existence_check, BudgetVariable(site))
+    return WatsHook(site.wats_connection).session(
+        settings.existence_check,
+        BudgetVariable(site),
+        profile=read_profile(site),
+        memory_store=LearnedVariable(site),
+    )
+
+
+def read_profile(site: Site) -> WatsProfile:
+    """Read what an acceptance run measured of the site's WATS; without one, or with a damaged one, nothing is known."""
+    return Variables(site).load(WATS_PROFILE) or WatsProfile()
 
 
 def storage_of(site: Site, settings: Settings) -> UPath:
@@ -91,14 +108,27 @@ def read_state(site: Site, since_at: datetime) -> State | None:
 
     Raises FatalError when the Variable holds something else: a damaged state is for a person to judge.
     """
-    state = Variables(site).load(STATE)
+    return _counted_from(Variables(site).load(STATE), since_at)
+
+
+def _counted_from(state: State | None, since_at: datetime) -> State | None:
     return None if state is None else state.model_copy(update={"since_at": since_at.astimezone(UTC)})
 
 
-def write_state(site: Site, state: State) -> None:
-    """Write the state. Only a task in the site's state pool, which has one slot, may do so."""
-    Variables(site).save(STATE, state)
-    log.info("lastSync %s, totals %s", state.last_sync, state.totals)
+def change_state(site: Site, since_at: datetime, change: Callable[[State | None], State | None]) -> bool:
+    """Change the state, unless ``change`` returns ``None``; return whether. After another writer it is called again.
+
+    A task in the site's state pool, which has one slot, has no other writer; one that Airflow took for dead may be one.
+    """
+
+    def numbered(stored: State | None) -> State | None:
+        after = change(_counted_from(stored, since_at))
+        if after is None:
+            return None
+        log.info("lastSync %s, totals %s", after.last_sync, after.totals)
+        return after.model_copy(update={"sequence": (stored.sequence if stored else 0) + 1})
+
+    return Variables(site).change(STATE, numbered)
 
 
 def read_history(site: Site) -> History:

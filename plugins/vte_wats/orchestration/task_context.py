@@ -7,14 +7,20 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import get_current_context
+from airflow.sdk.bases.xcom import BaseXCom
 
 from vte_wats.config.settings import Settings
 from vte_wats.config.sites import Site
+from vte_wats.domain.errors import FatalError
+from vte_wats.messages import VW625
+from vte_wats.orchestration.handover import UploadResult, pull_each
 from vte_wats.orchestration.resources import read_state, storage_of
 from vte_wats.storage.staging import Staging, staging_of
 
 if TYPE_CHECKING:
     from upath import UPath
+
+_NAMED = 10  # tasks that a message lists
 
 
 def staging(site: Site, settings: Settings, slice_name: str) -> Staging:
@@ -42,12 +48,20 @@ def sync_key(context: Any, attempt: int) -> str:
     return hashlib.sha256(name.encode()).hexdigest()[:12]
 
 
-def uploads_that_succeeded(context: Any, planned: int, task_id: str) -> list[dict[str, int]]:
-    """Return the results of the uploads of this very try.
+def other_syncs_are_at_work(context: Any) -> bool:
+    """Return whether other DAG runs of this DAG have not ended: time that is not covered yet may be theirs."""
+    from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+
+    dag_id, active = context["dag"].dag_id, ["queued", "running"]
+    return RuntimeTaskInstance.get_dr_count(dag_id=dag_id, states=active) > 1
+
+
+def uploads_that_succeeded(context: Any, planned: range, task_id: str) -> list[dict[str, Any]]:
+    """Return the results of the uploads of this very try, for some of the planned slices, in their order.
 
     What an earlier try left in XCom stays there when a cleared task fails before it starts, so the states decide which
     results count. Airflow also hands over a bare value instead of a list when there is one slice; asking for map
-    indexes always gives a list.
+    indexes always gives a list. Raises FatalError for uploads that succeeded without a result: a person marked them.
     """
     from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
@@ -55,5 +69,18 @@ def uploads_that_succeeded(context: Any, planned: int, task_id: str) -> list[dic
     states = RuntimeTaskInstance.get_task_states(
         dag_id=context["dag"].dag_id, run_ids=[dag_run_id], task_group_id=task_id.partition(".")[0]
     ).get(dag_run_id, {})
-    succeeded = [index for index in range(planned) if states.get(f"{task_id}_{index}") == "success"]
-    return list(context["ti"].xcom_pull(task_ids=task_id, map_indexes=succeeded)) if succeeded else []
+    succeeded = [index for index in planned if states.get(f"{task_id}_{index}") == "success"]
+    results = pull_each(context, task_id, BaseXCom.XCOM_RETURN_KEY, succeeded)
+    marked = [
+        f"{task_id}[{index}]"
+        for index, result in zip(succeeded, results, strict=True)
+        if not UploadResult.has_shape(result)
+    ]
+    if marked:
+        raise FatalError(
+            VW625,
+            f"{', '.join(marked[:_NAMED])}{' …' if len(marked) > _NAMED else ''}: success, but without a result that "
+            "can be read. Somebody marked them, or the XCom backend lost it: what became of their runs is unknown, so "
+            "the window stays open. Clear them with the tasks after them: runs that are in WATS are skipped",
+        )
+    return results

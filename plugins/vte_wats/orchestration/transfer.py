@@ -6,16 +6,19 @@ Every task gets the name of the site it works for.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Asset, AssetAlias, TriggerRule, get_current_context, task, task_group
 
 from vte_wats.config.sites import Site
-from vte_wats.domain.errors import FatalError
-from vte_wats.messages import VW501
+from vte_wats.domain.errors import FatalError, RetriableError
+from vte_wats.messages import VW501, VW920
 from vte_wats.orchestration.wats_link import LINK_KEY, linked_task
 
 if TYPE_CHECKING:
@@ -23,7 +26,12 @@ if TYPE_CHECKING:
 
     from vte_wats.config.settings import Settings
     from vte_wats.domain.report import Refusal, Report
+    from vte_wats.orchestration.handover import Planned, PlannedGap
+    from vte_wats.state.coverage import State
+    from vte_wats.sync.settle import GapResult, Settled
     from vte_wats.sync.upload import ReadAgain
+
+log = logging.getLogger(__name__)
 
 UPLOAD_TASK = "transfer.upload"
 
@@ -57,34 +65,53 @@ def transfer(site: Site, part: dict[str, Any], *, shows_progress: bool) -> Any:
     return upload.override(pool=site.wats_pool)(site.name, mapped, shows_progress=shows_progress)  # type: ignore[arg-type]
 
 
+@contextmanager
+def _once_in_a_gap(slice_name: str) -> Iterator[None]:
+    """Let a slice that fills a gap fail at once: a later sync tries it again, and the live interval goes on."""
+    from vte_wats.sync.slices import GAP
+
+    try:
+        yield
+    except RetriableError as exc:
+        if not slice_name.startswith(GAP):
+            raise
+        raise FatalError(exc.message, exc.detail) from exc
+
+
 @task(map_index_template="{{ slice_label }}")
 def extract(site_name: str, part: dict[str, Any]) -> dict[str, Any]:
     """Read the slice's runs from VTE into staging."""
+    from vte_wats.orchestration.handover import planned_slice
     from vte_wats.orchestration.resources import open_vte, read_settings
     from vte_wats.orchestration.task_context import staging
+    from vte_wats.sync.extract import absent_runs
     from vte_wats.sync.extract import extract as extract_slice
-    from vte_wats.sync.slices import Slice
 
     site = Site(site_name)
     settings = read_settings(site)
-    a_slice = Slice.from_xcom(part)
+    a_slice = planned_slice(part)
     get_current_context()["slice_label"] = a_slice.label  # type: ignore[typeddict-unknown-key]
-    with open_vte(site, settings) as vte:
-        read = extract_slice(vte, staging(site, settings, a_slice.name), a_slice, settings)
+    staged = staging(site, settings, a_slice.name)
+    with _once_in_a_gap(a_slice.name), open_vte(site, settings) as vte:
+        read = extract_slice(vte, staged, a_slice, settings)
+    if absent := absent_runs(staged, a_slice, read):
+        log.warning("%s not in VTE, or no longer: %s", VW920, ", ".join(map(str, absent)))
     return {"slice": a_slice.name, "label": a_slice.label, "read": read}
 
 
 @task(map_index_template="{{ slice_label }}")
 def map_runs(site_name: str, extracted: dict[str, Any]) -> dict[str, Any]:
     """Turn the staged runs into staged reports."""
+    from vte_wats.orchestration.handover import StagedSlice
     from vte_wats.orchestration.resources import read_settings
     from vte_wats.orchestration.task_context import staging
     from vte_wats.sync.map_runs import map_runs as map_slice
 
     site = Site(site_name)
     settings = read_settings(site)
-    get_current_context()["slice_label"] = extracted["label"]  # type: ignore[typeddict-unknown-key]
-    return extracted | map_slice(staging(site, settings, extracted["slice"]), settings)
+    a_slice = StagedSlice.left_by("transfer.extract", extracted)
+    get_current_context()["slice_label"] = a_slice.label  # type: ignore[typeddict-unknown-key]
+    return extracted | map_slice(staging(site, settings, a_slice.name), settings)
 
 
 @linked_task(map_index_template="{{ slice_label }}")
@@ -92,6 +119,7 @@ def upload(site_name: str, mapped: dict[str, Any], *, shows_progress: bool) -> d
     """Compare the staged reports with WATS, post what is missing or changed, write dead letters."""
     from vte_wats.orchestration import metrics
     from vte_wats.orchestration.backfill_progress import save_slice
+    from vte_wats.orchestration.handover import StagedSlice
     from vte_wats.orchestration.resources import open_wats, read_settings, storage_of, wats_connection
     from vte_wats.orchestration.task_context import staging
     from vte_wats.storage.dead_letters import DeadLetters
@@ -102,14 +130,19 @@ def upload(site_name: str, mapped: dict[str, Any], *, shows_progress: bool) -> d
     site = Site(site_name)
     settings = read_settings(site)
     context = get_current_context()
-    context["slice_label"] = mapped["label"]  # type: ignore[typeddict-unknown-key]
+    a_slice = StagedSlice.left_by("transfer.map_runs", mapped)
+    context["slice_label"] = a_slice.label  # type: ignore[typeddict-unknown-key]
     params = context["params"]
     options = UploadOptions(datetime.now(UTC), force=params["force"], dry_run=params["dry_run"])
-    storage, staged = storage_of(site, settings), staging(site, settings, mapped["slice"])
+    storage, staged = storage_of(site, settings), staging(site, settings, a_slice.name)
     dag_id, dag_run_id = context["dag"].dag_id, context["dag_run"].run_id
     dead_letters = DeadLetters(storage, dag_id=dag_id, dag_run_id=dag_run_id)
-    name = f"{dag_id} {dag_run_id} {mapped['slice']}"
-    with open_wats(site, settings) as wats, InFlightKeys(storage, name, options.now_at) as keys:
+    name = f"{dag_id} {dag_run_id} {a_slice.name}"
+    with (
+        _once_in_a_gap(a_slice.name),
+        open_wats(site, settings) as wats,
+        InFlightKeys(storage, name, partial(datetime.now, UTC), wats.traits().shown_after_s) as keys,
+    ):
         try:
             counts = upload_slice(
                 staged,
@@ -117,7 +150,7 @@ def upload(site_name: str, mapped: dict[str, Any], *, shows_progress: bool) -> d
                 dead_letters,
                 settings,
                 options,
-                read=mapped["read"],
+                read=a_slice.read,
                 in_flight=keys,
                 read_again=_reader(site, settings),
             )
@@ -128,7 +161,7 @@ def upload(site_name: str, mapped: dict[str, Any], *, shows_progress: bool) -> d
     if not options.dry_run:
         metrics.transferred(site, counts)
     if shows_progress:
-        save_slice(context, site, staged, mapped["slice"], counts["read"])
+        save_slice(context, site, staged, a_slice.name, counts["read"])
     return counts | asdict(wats.request_stats())
 
 
@@ -148,50 +181,92 @@ def _reader(site: Site, settings: Settings) -> ReadAgain:
 def settle(site_name: str, slices: Any, settling: dict[str, Any]) -> dict[str, Any]:
     """Balance the accounts of all slices; only a complete window extends coverage and moves ``lastSync``."""
     from vte_wats.domain.outcome import Outcome
-    from vte_wats.orchestration.handover import Handover
+    from vte_wats.orchestration.handover import Handover, planned_slices
     from vte_wats.orchestration.history_writer import settled_history, write_history
-    from vte_wats.orchestration.resources import read_history, read_settings, storage_of, write_state
-    from vte_wats.orchestration.task_context import sync_key, uploads_that_succeeded
-    from vte_wats.orchestration.verified_state import state_to_settle
+    from vte_wats.orchestration.resources import read_history, read_settings, storage_of
     from vte_wats.storage.staging import discard
-    from vte_wats.sync.settle import settle as settle_slices
     from vte_wats.sync.upload import REDRIVEN
 
     context = get_current_context()
     left = Handover.pull(context, "plan")
     if slices is None or left is None or left.planned is None:
         raise FatalError(VW501, "nothing was planned, so nothing was transferred; the log of the failed task says why")
-    site, planned, rules = Site(site_name), left.planned, Settling(**settling)
+    site, rules = Site(site_name), Settling(**settling)
     settings = read_settings(site)
-    state, starts = state_to_settle(context, site, planned)
-    results = uploads_that_succeeded(context, len(slices), UPLOAD_TASK)
-    history = read_history(site).seen(planned.snapshot, state.coverage)
-    late = Handover.pull(context, rules.late_from) if rules.late_from else None
-    try:
-        after = settle_slices(
-            state,
-            planned.window,
-            len(slices),
-            results,
-            planned.settings_hash if rules.retries_held else state.settings_hash,  # of the plan, not of later settings
-            key=sync_key(context, planned.attempt),
-            late=late.late if late else {},
-        )
-    except FatalError:
-        write_history(context, site, settings, state, history)
-        raise
+    settled = _settled(context, site, left.planned, len(planned_slices(slices)), rules)
+    after, results = settled.state, settled.results
+    history = read_history(site).seen(left.planned.snapshot, after.coverage)
+    if settled.failure is not None:
+        write_history(context, site, settings, after, history)
+        raise settled.failure
     discard(storage_of(site, settings), context["dag"].dag_id, context["dag_run"].run_id)
-    history = settled_history(context, history, after, results, is_live=rules.is_live)
+    history = settled_history(context, settings, history, after, results, is_live=rules.is_live)
     write_history(context, site, settings, after, history)
-    if not context["params"]["dry_run"] and not (
-        starts and planned.window is None
-    ):  # only a sync of time starts a state
-        write_state(site, after)  # it knows this sync by now, should this try end before it can say so
-        Handover(receipt=after.receipt()).push(context)
     outcomes = {name: sum(result[name] for result in results) for name in (*Outcome, REDRIVEN)}
     if not context["params"]["dry_run"]:
         _announce(context, site, outcomes)
     return {"last_sync": after.last_sync.isoformat(), **outcomes}
+
+
+def _settled(context: Any, site: Site, planned: Planned, slices: int, rules: Settling) -> Settled:
+    """Settle the slices of this DAG run and write the state, unless it is a dry run."""
+    from vte_wats.orchestration.handover import Handover
+    from vte_wats.orchestration.resources import change_state, read_state
+    from vte_wats.orchestration.task_context import sync_key, uploads_that_succeeded
+    from vte_wats.orchestration.verified_state import state_to_settle
+    from vte_wats.sync.settle import settle as settle_slices
+    from vte_wats.sync.settle import settle_beside
+
+    live = slices - (planned.gap.slices if planned.gap else 0)
+    results = uploads_that_succeeded(context, range(live), UPLOAD_TASK)
+    gap = _gap_result(context, site, planned.gap, range(live, slices)) if planned.gap else None
+    late = Handover.pull(context, rules.late_from) if rules.late_from else None
+    since_at, key = context["dag"].start_date, sync_key(context, planned.attempt)
+
+    def settle_live(state: State) -> State:
+        return settle_slices(
+            state,
+            planned.window,
+            live,
+            results,
+            planned.settings_hash if rules.retries_held else state.settings_hash,  # of the plan, not of later settings
+            key=key,
+            late=late.late if late else {},
+        )
+
+    def settle_stored(stored: State | None) -> Settled:
+        return settle_beside(settle_live, state_to_settle(stored, site, planned), results, gap, key=key)
+
+    if context["params"]["dry_run"]:
+        return settle_stored(read_state(site, since_at))
+
+    settled: list[Settled] = []
+
+    def change(stored: State | None) -> State | None:
+        settled.append(settle_stored(stored))
+        is_open = settled[-1].failure is not None and gap is None
+        starts = stored is None and planned.window is None  # only a sync of time starts a state
+        return None if is_open or starts else settled[-1].state
+
+    if change_state(site, since_at, change):  # it knows this sync by now, should this try end before it can say so
+        Handover(receipt=settled[-1].state.receipt()).push(context)
+    return settled[-1]
+
+
+def _gap_result(context: Any, site: Site, gap: PlannedGap, slices: range) -> GapResult:
+    """Return what became of the gap's slices, and what the task said that failed."""
+    from vte_wats.orchestration.task_context import uploads_that_succeeded
+    from vte_wats.orchestration.variables import LAST_FAILURE, Variables
+    from vte_wats.sync.settle import GapResult
+
+    failure = Variables(site).load(LAST_FAILURE)
+    is_ours = failure is not None and failure.dag_run_id == context["dag_run"].run_id
+    reason = failure.reason if failure is not None and is_ours else None
+    try:
+        results = uploads_that_succeeded(context, slices, UPLOAD_TASK)
+    except FatalError as exc:  # somebody marked them
+        results, reason = [], str(exc)
+    return GapResult(gap.part, gap.window, len(slices), results, datetime.now(UTC), reason)
 
 
 def _announce(context: Any, site: Site, outcomes: Mapping[str, int]) -> None:

@@ -20,14 +20,34 @@ from vte_wats.alerting.task_failure import TaskFailure
 from vte_wats.backfill.progress import Progress
 from vte_wats.config.sites import Site
 from vte_wats.domain.errors import FatalError, RetriableError
-from vte_wats.messages import VW112, VW113, VW516, VW904, VW908, VW910, VW925, VW926, Follows, Message
+from vte_wats.messages import (
+    VW112,
+    VW113,
+    VW345,
+    VW349,
+    VW516,
+    VW520,
+    VW524,
+    VW627,
+    VW904,
+    VW908,
+    VW910,
+    VW925,
+    VW926,
+    Follows,
+    Message,
+)
 from vte_wats.state.coverage import State
 from vte_wats.state.history import History
+from vte_wats.wats.profile import WatsProfile
 from vte_wats.wats.rate_limiter import BudgetUsage
+from vte_wats.wats.server_memory import ServerMemory
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+_TIMES_CHANGED = 5
 
 
 @dataclass(frozen=True)
@@ -49,7 +69,7 @@ class StoredVariable(Generic[T]):
         except ValidationError as exc:
             problem = f"the Variable {self.name_of(site)} is damaged: {exc.errors()[0]['msg']}. {self.advice(site)}"
             if self.damaged.follows is Follows.STOPS:
-                raise FatalError(self.damaged, problem) from exc
+                raise FatalError(self.damaged, problem) from None  # pydantic's own text holds whole values
             log.warning("%s %s", self.damaged, problem)
             return None
 
@@ -79,6 +99,16 @@ BUDGET_USAGE: StoredVariable[BudgetUsage] = StoredVariable(
     lambda _: "Delete it a minute after the last request to WATS: it holds what was sent in that minute, nothing else",
     compact=True,
 )
+WATS_PROFILE: StoredVariable[WatsProfile] = StoredVariable(
+    lambda site: site.profile_variable,
+    TypeAdapter(WatsProfile),
+    VW345,
+    lambda _: "It is ignored: nothing is assumed of WATS",
+    compact=True,
+)
+SERVER_MEMORY: StoredVariable[ServerMemory] = StoredVariable(
+    lambda site: site.learned_variable, TypeAdapter(ServerMemory), VW349, lambda _: "It is learned again", compact=True
+)
 MISSED_DEADLINE: StoredVariable[MissedDeadline] = StoredVariable(
     lambda site: site.deadline_variable, TypeAdapter(MissedDeadline), VW908
 )
@@ -107,14 +137,48 @@ class Variables:
         """Return the site's settings as people wrote them."""
         return self._text(self._site.settings_variable)
 
+    def operator_secret(self) -> str | None:
+        """Return the secret that operators' pseudonyms are made with."""
+        return self._text(self._site.operator_secret_variable)
+
     def load(self, variable: StoredVariable[T]) -> T | None:
         """Return what a Variable holds, see :meth:`StoredVariable.parse`."""
-        return variable.parse(self._site, self._text(variable.name_of(self._site)))
+        return self.load_with_text(variable)[0]
 
     def load_with_text(self, variable: StoredVariable[T]) -> tuple[T | None, str | None]:
         """Return what a Variable holds, and its text for :meth:`replace`."""
-        text = self._text(variable.name_of(self._site))
+        try:
+            text = self._text(variable.name_of(self._site))
+        except FatalError as exc:
+            if variable.damaged.follows is Follows.STOPS:
+                raise
+            log.warning("%s. %s", exc, variable.advice(self._site))
+            return None, None
         return variable.parse(self._site, text), text
+
+    def change(self, variable: StoredVariable[T], change: Callable[[T | None], T | None]) -> bool:
+        """Read a Variable, change it, write it, unless ``change`` returns ``None``; return whether it was written.
+
+        When another task writes it meanwhile, ``change`` is applied again to what that task wrote: it must leave alone
+        what it has done already. Raises RetriableError when others write all the time.
+        """
+        name = variable.name_of(self._site)
+        for _ in range(_TIMES_CHANGED):
+            found = self.load_with_text(variable)
+            changed = change(found[0])
+            if changed is None:
+                return False
+            text = variable.dump(changed)
+            if self._text(name) == found[1]:
+                Variable.set(name, text)
+                if self._text(name) == text:
+                    return True
+            log.warning("%s another task wrote the Variable %s at the same time; both are kept", VW524, name)
+        raise RetriableError(
+            VW520,
+            f"other tasks write the Variable {name} all the time. Give the pool {self._site.state_pool} one slot, and "
+            "let no other Airflow sync the same site",
+        )
 
     def save(self, variable: StoredVariable[T], value: T) -> None:
         """Write a Variable."""
@@ -138,7 +202,19 @@ class Variables:
 
     @staticmethod
     def _text(name: str) -> str | None:
+        """Return what a Variable holds. Raises FatalError for one that Airflow has and cannot decrypt.
+
+        Airflow answers for such a Variable as for one that does not exist, but lists its name.
+        """
         text: str | None = Variable.get(name, default=None)
+        if text is None and name in Variable.keys(prefix=name):
+            text = Variable.get(name, default=None)  # another task may have written it just now
+            if text is None:
+                raise FatalError(
+                    VW627,
+                    f"the Variable {name} cannot be read: it was encrypted with another key. Set the earlier key in "
+                    "[core] fernet_key, after the present one and a comma; then clear this task",
+                )
         return text
 
 
@@ -161,3 +237,18 @@ class BudgetVariable:
     def save(self, usage: BudgetUsage) -> None:
         """Keep this for the next holder. Raises RetriableError when another task has written since."""
         self._text = self._variables.replace(BUDGET_USAGE, usage, self._text)
+
+
+class LearnedVariable:
+    """What sessions with the site's WATS learned of it; a ``server_memory.MemoryStore``."""
+
+    def __init__(self, site: Site) -> None:
+        self._variables = Variables(site)
+
+    def load(self) -> ServerMemory:
+        """Return what was learned so far."""
+        return self._variables.load(SERVER_MEMORY) or ServerMemory()
+
+    def save(self, memory: ServerMemory) -> None:
+        """Keep what was learned for the next session."""
+        self._variables.save(SERVER_MEMORY, memory)

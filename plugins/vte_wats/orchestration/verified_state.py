@@ -33,13 +33,12 @@ def verified_state(context: Any, site: Site, seen: tuple[SourceIdentity, datetim
     return verify_state(state or State(since_at=since_at.astimezone(UTC)), here, settings, accepted=accepted)
 
 
-def state_to_settle(context: Any, site: Site, planned: Planned) -> tuple[State, bool]:
-    """Return the state as it is now, verified as the plan did, and whether it starts with this very sync."""
-    stored = read_state(site, context["dag"].start_date)
+def state_to_settle(stored: State | None, site: Site, planned: Planned) -> State:
+    """Return the state that is stored now, verified as the plan did; without one it starts with this very sync."""
     if stored is None and planned.state.syncs:
         refuse_lost_state(site, None, planned.state.receipt())
     state = stored or State(since_at=planned.state.since_at)
-    return state.verified_as(planned.state), stored is None
+    return state.verified_as(planned.state)
 
 
 def last_receipt(context: Any) -> Mapping[str, Any] | None:

@@ -27,7 +27,7 @@ from vte_wats.sync.upload import in_batches
 log = logging.getLogger(__name__)
 
 _MOST_SHOWN = 5  # differences of one report that are worth a line each
-_INSTANTS = frozenset({"start"})
+_INSTANTS = frozenset({"start", "startUTC"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,14 +9,17 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from itertools import count, islice
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from more_itertools import chunked
 
 from vte_wats.domain.outcome import DeadLetterKind
 from vte_wats.domain.ports import RunSource, Wats
+from vte_wats.intervals.dst import utc_offsets
+from vte_wats.intervals.interval import Interval
 from vte_wats.intervals.wall_clock import LocalRange
 from vte_wats.storage.dead_letters import DeadLetters
 from vte_wats.storage.staging import Staging
@@ -27,7 +30,8 @@ KEYS = "keys"
 MISSING = "missing"
 _BATCH = 2_000  # runs: some fifty requests
 _SAME_SIZE = 100  # batches; then the size doubles, for Airflow maps a task 1,024 times at most: 200 million runs
-_AT_ONCE = 1_000
+_AT_ONCE = 2_000
+_LONGEST_TEST = timedelta(hours=1)  # reports of longer tests are asked for by id
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,17 +62,34 @@ def staged_guids(staging: Staging) -> Iterator[UUID]:
     return (UUID(line.partition(" ")[0]) for line in staging.read(KEYS))
 
 
-def compare(wats: Wats, staging: Staging) -> dict[str, int]:
-    """Stage the keys of a batch that WATS does not have; return how many were compared, and how many are missing."""
+def compare(wats: Wats, staging: Staging, zone: ZoneInfo) -> dict[str, int]:
+    """Stage the keys of a batch that WATS does not have; return how many were compared, and how many are missing.
+
+    ``zone`` is that of their Timestamps.
+    """
     compared, missing = 0, []
     for lines in chunked(staging.read(KEYS), _AT_ONCE):
         guids = [UUID(line.partition(" ")[0]) for line in lines]
-        stored = wats.find_reports(guids)
+        times_local = [datetime.fromisoformat(line.partition(" ")[2]) for line in lines]
+        stored = wats.find_reports(guids, _started(min(times_local), max(times_local), zone))
         compared += len(guids)
         missing += [line for guid, line in zip(guids, lines, strict=True) if guid not in stored]
     staging.write(MISSING, missing)
     log.info("%d runs compared with WATS: %d are not there", compared, len(missing))
     return {"compared": compared, "missing": len(missing)}
+
+
+def _started(first_local: datetime, last_local: datetime, zone: ZoneInfo) -> Interval | None:
+    """Return when runs with Timestamps from the first to the last started, whichever fold their clocks were in.
+
+    It is ``None`` at the ends of the calendar, where runs with odd clocks are.
+    """
+    try:
+        from_at = first_local.replace(tzinfo=UTC) - max(utc_offsets(first_local, zone))
+        to_at = last_local.replace(tzinfo=UTC) - min(utc_offsets(last_local, zone))
+        return Interval(from_at - _LONGEST_TEST, to_at + timedelta(seconds=1))
+    except OverflowError:
+        return None
 
 
 def runs_to_transfer(batches: Iterable[Staging], dead_letters: DeadLetters) -> MissingRuns:

@@ -6,17 +6,16 @@ success can move it past a gap that a failure left, and no backfill of older tim
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
-from itertools import pairwise
+from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, computed_field
 
 from vte_wats.domain.outcome import Outcome
 from vte_wats.domain.source import SourceIdentity
-from vte_wats.intervals.interval import Instant, Interval, merge_intervals, whole_second
+from vte_wats.intervals.interval import Instant, Interval, in_utc, merge_intervals, whole_second
 
 
 class LateArrivals(BaseModel):
@@ -47,6 +46,33 @@ class LateArrivals(BaseModel):
         )
 
 
+class FailedGap(BaseModel):
+    """Time that is not covered, whose transfer failed beside a live interval that went well, and why.
+
+    After each failure less of it is tried, later; after each success more. So what can be transferred is, and what
+    cannot is narrowed down to its second.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    interval: Interval
+    tries: int = Field(ge=1, description="Failures so far, less the successes since.")
+    tried_at: Instant = Field(description="When it failed last.")
+    due_at: Instant = Field(description="When it is tried again.")
+    reason: str = Field(description="What the task said that failed.")
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether it failed so often that a person should know why."""
+        return self.tries >= _STUCK_AFTER
+
+    def __str__(self) -> str:
+        from_at, to_at = self.interval.from_at, self.interval.to_at
+        return f"the time from {from_at:%Y-%m-%d %H:%M:%S} to {to_at:%Y-%m-%d %H:%M:%S} UTC failed {self.tries} times"
+
+
+_FIRST_PAUSE, _LONGEST_PAUSE = timedelta(minutes=4), timedelta(hours=1)  # the first one ends before the next interval
+_STUCK_AFTER = 3
 _SYNCS_REMEMBERED = 100
 _MOST_GAPS = 100  # that one statement can name
 _VERIFIED_FIELDS = ("started_at", "source", "target", "timezone", "clock_skew_s")
@@ -68,6 +94,15 @@ class SettledSync:
     late: Mapping[int, int] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Time to be filled, and how often that failed. The time before it is covered since ``covered_from_at``."""
+
+    interval: Interval
+    tries: int
+    covered_from_at: datetime
+
+
 class State(BaseModel):
     """What the Variable ``vte_wats_state`` holds: coverage, totals, whose they are, and ``lastSync`` to read."""
 
@@ -82,6 +117,8 @@ class State(BaseModel):
     redriven: int = Field(0, ge=0, description="Dead letters and held runs that reached WATS after all.")
     settled: tuple[str, ...] = Field((), description="The last syncs in the totals, so that none is added twice.")
     syncs: int = Field(0, ge=0, description="Syncs whose counts balanced.")
+    sequence: int = Field(0, ge=0, description="How often this state was written.")
+    failed_gaps: tuple[FailedGap, ...] = Field((), description="Time that could not be transferred yet, and why.")
     started_at: Instant | None = Field(
         None, alias="started", description="When this state was started, or was accepted last."
     )
@@ -104,9 +141,11 @@ class State(BaseModel):
         if sync.key in self.settled:
             return self
         done = () if sync.window is None else (sync.window,)
+        coverage = merge_intervals((*self.coverage, *done))
         return self.model_copy(
             update={
-                "coverage": merge_intervals((*self.coverage, *done)),
+                "coverage": coverage,
+                "failed_gaps": tuple(_left_of(self.failed_gaps, sync.window, coverage)),
                 "totals": {outcome: self.totals.get(outcome, 0) + sync.outcomes.get(outcome, 0) for outcome in Outcome},
                 "redriven": self.redriven + sync.redriven,
                 "late_arrivals": self.late_arrivals and self.late_arrivals.with_late(sync.late),
@@ -131,9 +170,34 @@ class State(BaseModel):
         """Return what a later sync needs to notice that this state is lost or an older one was put in its place."""
         return self.model_dump(mode="json", by_alias=True, include={"started_at", "syncs"})
 
+    def failed(self, gap: Interval, at: datetime, reason: str) -> State:
+        """Return the state after the transfer of a gap failed."""
+        tries = max((known.tries for known in self.failed_gaps if known.interval.intersection(gap)), default=0)
+        others = tuple(known for known in self.failed_gaps if not known.interval.intersection(gap))
+        pause = min(_FIRST_PAUSE * 2 ** min(tries, 10), _LONGEST_PAUSE)
+        failed = FailedGap(interval=gap, tries=tries + 1, tried_at=at, due_at=in_utc(at) + pause, reason=reason)
+        return self.model_copy(
+            update={"failed_gaps": tuple(sorted((*others, failed), key=lambda known: known.interval))[-_MOST_GAPS:]}
+        )
+
     def gaps(self) -> tuple[Interval, ...]:
-        """Return the real time between the covered intervals: what failed, or is still being processed."""
-        return tuple(Interval(left.to_at, right.from_at) for left, right in pairwise(self.coverage))
+        """Return the real time since ``since_at`` that is not covered although later time is."""
+        return self.left_to_do(self.coverage[-1].to_at) if self.coverage else ()
+
+    def gap_to_fill(self, until_at: datetime, now_at: datetime) -> Gap | None:
+        """Return the oldest time before ``until_at`` that is not covered and may be tried now."""
+        waiting = [known for known in self.failed_gaps if known.due_at > now_at]
+        for gap in self.left_to_do(until_at):
+            for free in gap.minus(known.interval for known in waiting):
+                from_at, to_at, tries = free.from_at, free.to_at, 0
+                failed = next((known for known in self.failed_gaps if known.interval.intersection(free)), None)
+                if failed is not None and from_at in failed.interval:
+                    to_at, tries = min(to_at, failed.interval.to_at), failed.tries
+                elif failed is not None:
+                    to_at = failed.interval.from_at
+                covered_from_at = next((done.from_at for done in self.coverage if done.to_at == from_at), from_at)
+                return Gap(Interval(from_at, to_at), tries, covered_from_at)
+        return None
 
     def left_to_do(self, until_at: datetime) -> tuple[Interval, ...]:
         """Return the real time from ``last_sync`` to ``until_at`` that is not covered, its gaps included.
@@ -147,3 +211,16 @@ class State(BaseModel):
         if len(left) <= _MOST_GAPS:
             return left
         return (*left[: _MOST_GAPS - 1], Interval(left[_MOST_GAPS - 1].from_at, left[-1].to_at))
+
+
+def _left_of(
+    failed_gaps: Iterable[FailedGap], done: Interval | None, coverage: tuple[Interval, ...]
+) -> Iterator[FailedGap]:
+    """Yield what is left of failed gaps after an interval was done; a success within one lets more of it be tried."""
+    for failed in failed_gaps:
+        eased = done is not None and failed.interval.intersection(done) is not None
+        tries = failed.tries - 1 if eased else failed.tries
+        due_at = failed.tried_at if eased else failed.due_at
+        for rest in failed.interval.minus(coverage):
+            if tries:
+                yield failed.model_copy(update={"interval": rest, "tries": tries, "due_at": due_at})

@@ -112,6 +112,7 @@ class History(_Lean):
     counted: tuple[str, ...] = Field((), description="The DAG runs that were counted, shortened, the latest last.")
     settled_at: Instant | None = Field(None, description="When the counts of a sync balanced last.")
     interval_s: int | None = Field(None, description="How long the last scheduled interval was.")
+    settle_delay_s: int = Field(0, description="The settle delay of the last sync: no lag, however long it is.")
     budget_per_minute: int | None = Field(
         None, description="The requests a minute that WATS allows, as the last upload knew it."
     )
@@ -168,9 +169,19 @@ class History(_Lean):
             }
         )
 
-    def synced(self, at: datetime, interval_s: int | None = None) -> History:
+    def synced(self, at: datetime, interval_s: int | None = None, settle_delay_s: int = 0) -> History:
         """Return the history after a sync balanced at ``at``; ``interval_s`` is known of a scheduled one."""
-        return self.model_copy(update={"settled_at": at, "interval_s": interval_s or self.interval_s})
+        return self.model_copy(
+            update={
+                "settled_at": at,
+                "interval_s": interval_s or self.interval_s,
+                "settle_delay_s": settle_delay_s,
+            }
+        )
+
+    def behind(self, state: State, now_at: datetime) -> timedelta:
+        """Return how far ``lastSync`` is behind what could have been synced by now."""
+        return max(timedelta(), now_at - timedelta(seconds=self.settle_delay_s) - state.last_sync)
 
     def since(self, at: datetime) -> Tally:
         """Add up the hours that start at ``at`` or later."""

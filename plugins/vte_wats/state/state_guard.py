@@ -15,7 +15,7 @@ from vte_wats.config.settings import Settings
 from vte_wats.config.sites import Site
 from vte_wats.domain.errors import FatalError
 from vte_wats.domain.source import TIMESTAMP_TYPES, SourceIdentity
-from vte_wats.messages import VW236, VW511, VW512, VW513, VW514, VW515, VW913, VW914, VW915
+from vte_wats.messages import VW235, VW511, VW512, VW513, VW514, VW515, VW913, VW914, VW915
 from vte_wats.state.coverage import State
 
 log = logging.getLogger(__name__)
@@ -143,7 +143,7 @@ def _compare_columns(known: SourceIdentity | None, found: SourceIdentity, settin
     timestamp = settings.name_here("IndexData", "Timestamp") or ""
     if (found_type := found.columns.get(timestamp, TIMESTAMP_TYPES[0])) not in TIMESTAMP_TYPES:
         raise FatalError(
-            VW236,
+            VW235,
             f"column {timestamp} must be {', '.join(TIMESTAMP_TYPES)}, but is {found_type}: its wall-clock time "
             "cannot be read. Name a column that is in column_overrides, such as a computed one, CAST([Timestamp] AS "
             f"datetime2): {settings.where_to_change}",

@@ -27,12 +27,12 @@ def all_sites() -> tuple[Site, ...]:
     try:
         return read_sites()
     except FatalError as exc:
-        raise HTTPException(status.HTTP_503_SERVICE_UNAVAILABLE, str(exc)) from exc
+        raise HTTPException(status.HTTP_503_SERVICE_UNAVAILABLE, exc.public) from exc
 
 
 def readable_sites(user: GetUserDep) -> list[Site]:
     """Return the sites whose sync the user may look at."""
-    return [site for site in all_sites() if _may("GET", site.dag_id("sync"), user)]
+    return [site for site in all_sites() if _may("GET", site.dag_id("sync"), user, DagAccessEntity.RUN)]
 
 
 ReadableSites = Annotated[list[Site], Depends(readable_sites)]
@@ -53,9 +53,20 @@ def named_site(
 NamedSite = Annotated[Site, Depends(named_site)]
 
 
-def may_redrive(site: Site, user: BaseUser) -> bool:
+def may_redrive(site: NamedSite, user: GetUserDep) -> bool:
     """Return whether the user may trigger the DAG that redrives dead letters."""
-    return _may("POST", redrive_dag(site), user)
+    return _may("POST", redrive_dag(site), user, DagAccessEntity.RUN)
+
+
+def may_read_logs(site: NamedSite, user: GetUserDep) -> bool:
+    """Return whether the user may read the logs of the sync's tasks, and so what errors say of runs and servers."""
+    return _may("GET", site.dag_id("sync"), user, DagAccessEntity.TASK_LOGS)
+
+
+MayReadLogs = Annotated[bool, Depends(may_read_logs)]
+
+
+MayRedrive = Annotated[bool, Depends(may_redrive)]
 
 
 def redrive_dag(site: Site) -> str:
@@ -79,8 +90,6 @@ def _own_hosts(request: Request) -> set[str]:
     return {request.headers.get("Host", ""), urlsplit(base_url).netloc} - {""}
 
 
-def _may(method: ResourceMethod, dag_id: str, user: BaseUser) -> bool:
+def _may(method: ResourceMethod, dag_id: str, user: BaseUser, entity: DagAccessEntity) -> bool:
     details = DagDetails(id=dag_id, team_name=DagModel.get_team_name(dag_id))
-    return get_auth_manager().is_authorized_dag(
-        method=method, access_entity=DagAccessEntity.RUN, details=details, user=user
-    )
+    return get_auth_manager().is_authorized_dag(method=method, access_entity=entity, details=details, user=user)

@@ -8,8 +8,15 @@ from pydantic import BaseModel, Field
 
 from vte_wats.alerting.monitor_state import ServerCheck
 from vte_wats.domain.outcome import Outcome
-from vte_wats.health import Assessment
+from vte_wats.health import Assessment, ProbeStatus
 from vte_wats.intervals.interval import Instant
+from vte_wats.storage.dead_letter_index import DeadLetterGroups
+
+
+class BareHealth(BaseModel):
+    """What a probe gets where the deployment wants no more to be said."""
+
+    status: ProbeStatus
 
 
 class DagRunLink(BaseModel):
@@ -31,7 +38,7 @@ class Lag(BaseModel):
     """How far WATS is behind VTE."""
 
     last_sync: Instant | None = Field(description="Everything before is in WATS or has a dead letter.")
-    behind_s: int | None = Field(description="Seconds between lastSync and now.")
+    behind_s: int | None = Field(description="Seconds between lastSync and now, the settle delay left out.")
     newest_at: Instant | None = Field(description="The newest run that was seen in VTE.")
     runs_waiting: int = Field(description="Runs that were seen in VTE and are not done.")
     seen_until_at: Instant | None = Field(description="When VTE was last asked for it.")
@@ -84,7 +91,7 @@ class DagRunSummary(BaseModel):
 
     dag_run: DagRunLink
     dag: str = Field(description="sync, reconcile or backfill.")
-    state: str
+    state: str = Field(description="Airflow's; healed: it failed, and other syncs have covered its time since.")
     started_at: Instant | None
     took_s: float | None
     from_at: Instant | None
@@ -100,11 +107,20 @@ class Connectivity(BaseModel):
     wats: ServerCheck | None
 
 
+class MeasuredProfile(BaseModel):
+    """How WATS behaves, as an acceptance run measured it."""
+
+    measured_at: Instant | None
+    wats_version: str | None
+    known: int = Field(description="How many of its behaviours are known.")
+
+
 class OpenCondition(BaseModel):
     """A condition that the monitor has open now."""
 
     key: str
     summary: str
+    reason: str = Field(description="Why, in the words of an error or of the dead letters; may be empty.")
     advice: str
     opened_at: Instant
 
@@ -140,8 +156,11 @@ class SiteStatus(BaseModel):
     recent: list[DagRunSummary]
     comparisons: list[DagRunSummary]
     backfill: Backfill | None
-    may_redrive: bool = Field(description="Whether this user may trigger the DAG that redrives dead letters.")
+    may_redrive: bool = Field(
+        default=False, description="Whether this user may trigger the DAG that redrives dead letters."
+    )
     problem: str | None = Field(None, description="What could not be read of the stored state, if anything.")
+    wats_profile: MeasuredProfile | None = Field(None, description="Null before the first acceptance run.")
 
 
 class Span(StrEnum):
@@ -169,6 +188,13 @@ class HistoryChart(BaseModel):
 
     span: Span
     points: list[Point]
+
+
+class DeadLetterList(DeadLetterGroups):
+    """The dead letters as one user may see them. ``read_at`` is old while the storage does not answer."""
+
+    read_at: Instant
+    counts_alone: bool = Field(description="Whether the groups are left out: they need the right to read task logs.")
 
 
 class RedriveRequest(BaseModel):

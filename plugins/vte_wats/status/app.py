@@ -1,31 +1,37 @@
 """The FastAPI application below ``/vte-wats``: the status page, the JSON under it, and ``/health``.
 
 Routes of an Airflow plugin are open by default. Everything but ``/health`` is on one router, which asks for the login.
+What is read comes from :mod:`vte_wats.status.site_answers`; no route reads on the threads of Airflow's API.
 """
 
 from __future__ import annotations
 
-import logging
-from datetime import UTC, datetime
+from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
 from typing import Any
 
-from airflow.api_fastapi.common.db.common import SessionDep
 from airflow.api_fastapi.core_api.security import GetUserDep, get_user
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Response, status
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse
+from starlette.datastructures import MutableHeaders
 
-from vte_wats.health import Health, ProbeStatus, health
-from vte_wats.messages import VW924
-from vte_wats.status.access import NamedSite, ReadableSites, all_sites, may_redrive, refuse_other_origins
-from vte_wats.status.api_models import HistoryChart, RedriveRequest, SiteStatus, SiteSummary, Span, StartedRedrive
-from vte_wats.status.charts import history_chart
-from vte_wats.status.dead_letter_groups import dead_letter_groups, redrive
-from vte_wats.status.site_reader import read_site, read_stored
-from vte_wats.status.site_summary import site_status, site_summary
-from vte_wats.storage.dead_letter_index import DeadLetterGroups
-
-log = logging.getLogger(__name__)
+from vte_wats.health import Health, ProbeStatus
+from vte_wats.orchestration.dag_defaults import read_health_details
+from vte_wats.status.access import MayReadLogs, MayRedrive, NamedSite, ReadableSites, refuse_other_origins
+from vte_wats.status.api_models import (
+    BareHealth,
+    DeadLetterList,
+    HistoryChart,
+    RedriveRequest,
+    SiteStatus,
+    SiteSummary,
+    Span,
+    StartedRedrive,
+)
+from vte_wats.status.dead_letter_groups import dead_letter_list, note_redrive, redrive, refuse_unknown_group
+from vte_wats.status.site_answers import deployment_health, every_site_summary, site_history, whole_site_status
+from vte_wats.status.site_summary import for_user
 
 _PAGE = Path(__file__).parent / "page"
 _FILES = {"page.css": "text/css", "page.js": "text/javascript"}
@@ -34,13 +40,35 @@ _HEADERS = {
         "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
         "base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
     ),
-    "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
     "Cache-Control": "no-cache",
 }
 
 with_login = APIRouter(dependencies=[Depends(get_user)])
 without_login = APIRouter()
+
+_Message = MutableMapping[str, Any]
+_Receive = Callable[[], Awaitable[_Message]]
+_Send = Callable[[_Message], Awaitable[None]]
+
+
+class SafeHeaders:
+    """ASGI middleware: no answer is stored, unless it says otherwise, and none is taken for another kind of file."""
+
+    def __init__(self, app: Callable[[_Message, _Receive, _Send], Awaitable[None]]) -> None:
+        self._app = app
+
+    async def __call__(self, scope: _Message, receive: _Receive, send: _Send) -> None:
+        """Answer one request."""
+
+        async def send_with_headers(message: _Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers.setdefault("Cache-Control", "no-store")
+                headers["X-Content-Type-Options"] = "nosniff"
+            await send(message)
+
+        await self._app(scope, receive, send_with_headers)
 
 
 def create_app() -> FastAPI:
@@ -52,6 +80,7 @@ def create_app() -> FastAPI:
         redoc_url=None,
         openapi_url=None,
     )
+    app.add_middleware(SafeHeaders)
 
     @with_login.get("/api/openapi.json", include_in_schema=False)
     def openapi() -> dict[str, Any]:
@@ -63,19 +92,12 @@ def create_app() -> FastAPI:
 
 
 @without_login.get("/health", responses={status.HTTP_503_SERVICE_UNAVAILABLE: {"model": Health}})
-def get_health(session: SessionDep, response: Response) -> Health:
+async def get_health(response: Response) -> Health | BareHealth:
     """Return the state for a load balancer or an uptime probe, without a login: numbers only, from what is stored."""
-    try:
-        sites = all_sites()
-    except HTTPException as exc:
-        log.warning("%s /health cannot be answered: %s", VW924, exc.detail)
-        raise HTTPException(exc.status_code, "The option sites is wrong; the log says how.") from None
-    found = health(list(read_stored(session, sites).values()), datetime.now(UTC))
-    log.info("%s", found)
+    found = await deployment_health()
     if found.status is ProbeStatus.FAILING:
         response.status_code = status.HTTP_503_SERVICE_UNAVAILABLE
-    response.headers["Cache-Control"] = "no-store"
-    return found
+    return found if read_health_details() else BareHealth(status=found.status)
 
 
 @with_login.get("/page", include_in_schema=False)
@@ -93,32 +115,34 @@ def get_page_file(name: str) -> FileResponse:
 
 
 @with_login.get("/api/sites")
-def get_sites(sites: ReadableSites, session: SessionDep) -> list[SiteSummary]:
+async def get_sites(sites: ReadableSites) -> list[SiteSummary]:
     """List the sites that the user may look at."""
-    now_at = datetime.now(UTC)
-    return [site_summary(site, read_site(session, site, now_at), now_at) for site in sites]
+    readable = {site.name for site in sites}
+    return [summary for summary in await every_site_summary() if summary.site in readable]
 
 
 @with_login.get("/api/status")
-def get_status(site: NamedSite, user: GetUserDep, session: SessionDep) -> SiteStatus:
+async def get_status(site: NamedSite, may_redrive: MayRedrive, may_read_logs: MayReadLogs) -> SiteStatus:
     """Return everything about one site but its history and its dead letters."""
-    now_at = datetime.now(UTC)
-    return site_status(site, read_site(session, site, now_at), now_at, may_redrive=may_redrive(site, user))
+    found = await whole_site_status(site)
+    return for_user(found, may_redrive=may_redrive, may_read_logs=may_read_logs)
 
 
 @with_login.get("/api/history")
-def get_history(site: NamedSite, session: SessionDep, span: Span = Span.DAY) -> HistoryChart:
+async def get_history(site: NamedSite, span: Span = Span.DAY) -> HistoryChart:
     """Return what was settled, as points of a chart."""
-    return history_chart(read_stored(session, [site])[site].history, span, datetime.now(UTC))
+    return await site_history(site, span)
 
 
 @with_login.get("/api/dead-letters")
-def get_dead_letters(site: NamedSite) -> DeadLetterGroups:
-    """Return the dead letters and held runs in groups."""
-    return dead_letter_groups(site)
+async def get_dead_letters(site: NamedSite, may_read_logs: MayReadLogs) -> DeadLetterList:
+    """Return the dead letters and held runs in groups; their counts alone to who may not read the logs of tasks."""
+    return await dead_letter_list(site, may_read_logs=may_read_logs)
 
 
 @with_login.post("/api/redrive", status_code=status.HTTP_202_ACCEPTED, dependencies=[Depends(refuse_other_origins)])
-def post_redrive(body: RedriveRequest, site: NamedSite, user: GetUserDep, session: SessionDep) -> StartedRedrive:
+async def post_redrive(body: RedriveRequest, site: NamedSite, user: GetUserDep) -> StartedRedrive:
     """Redrive a group of dead letters. Needs the header ``X-VTE-WATS`` and the right to trigger the DAG."""
-    return redrive(site, body.signature, user, session)
+    await run_in_threadpool(note_redrive, site, body.signature, user)
+    await refuse_unknown_group(site, body.signature)
+    return await run_in_threadpool(redrive, site, body.signature, user)

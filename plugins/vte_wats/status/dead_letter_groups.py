@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from dataclasses import dataclass
+import logging
 
 from airflow.api.common.trigger_dag import trigger_dag
 from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
@@ -11,66 +10,105 @@ from airflow.models.dag import DagModel
 from airflow.models.dagrun import DagRun
 from airflow.models.variable import Variable
 from airflow.sdk.exceptions import AirflowException
+from airflow.utils.session import create_session
 from airflow.utils.types import DagRunTriggeredByType
 from fastapi import HTTPException, status
 from sqlalchemy import select
-from sqlalchemy.orm import Session
-from upath import UPath
 
 from vte_wats.config.settings import parse_settings
 from vte_wats.config.sites import Site
+from vte_wats.domain.errors import VteWatsError
+from vte_wats.domain.redaction import redact
+from vte_wats.messages import VW830, VW831
 from vte_wats.orchestration.resources import storage_of
 from vte_wats.status.access import may_redrive, redrive_dag
-from vte_wats.status.api_models import DagRunLink, StartedRedrive
+from vte_wats.status.api_models import DagRunLink, DeadLetterList, StartedRedrive
+from vte_wats.status.audit import audit
+from vte_wats.status.shared_reads import Answer, NoAnswerYet, SharedReads
 from vte_wats.storage.dead_letter_index import DeadLetterGroups, DeadLetterIndex
 
-_FRESH_S = 5.0  # however many people look, the folder is listed no more often
+log = logging.getLogger(__name__)
+
+REDRIVE_EVENT = "vte_wats_redrive"
+_UNFINISHED = ("queued", "running")
+
+# However many people look, a folder is listed no more often, and a storage that hangs keeps one thread per site.
+LISTED: SharedReads[DeadLetterGroups] = SharedReads(fresh_s=5, deadline_s=3, at_once=16)
+_indexes: dict[str, DeadLetterIndex] = {}
 
 
-@dataclass(slots=True)
-class _Cached:
-    index: DeadLetterIndex
-    groups: DeadLetterGroups | None = None
-    read_at_s: float = 0.0
+async def dead_letter_list(site: Site, *, may_read_logs: bool) -> DeadLetterList:
+    """Return the groups; to who may not read the logs of tasks, where the same texts are, the counts alone."""
+    answer = await _groups(site)
+    groups = answer.content if may_read_logs else answer.content.model_copy(update={"groups": []})
+    return DeadLetterList(**dict(groups), read_at=answer.read_at, counts_alone=not may_read_logs)
 
 
-_cache: dict[str, _Cached] = {}
+async def refuse_unknown_group(site: Site, signature: str) -> None:
+    """Answer 404 to a signature that no dead letter has now."""
+    groups = (await _groups(site, fresh=True)).content
+    if any(group.signature == signature for group in groups.groups):
+        return
+    if groups.read < groups.listed:
+        raise HTTPException(
+            status.HTTP_503_SERVICE_UNAVAILABLE,
+            f"{groups.read} of {groups.listed} dead letters are read so far, none has this signature. Try again soon.",
+        )
+    raise HTTPException(status.HTTP_404_NOT_FOUND, "No dead letter has this signature any more.")
 
 
-def dead_letter_groups(site: Site) -> DeadLetterGroups:
-    """Return the groups. Answers 503 with the reason when settings or storage cannot be read."""
+def redrive(site: Site, signature: str, user: BaseUser) -> StartedRedrive:
+    """Trigger the DAG that reads the group from VTE again. Answers 409 while it is redriven already."""
+    dag_id = redrive_dag(site)
+    conf = {"dead_letters": signature}
+    with create_session() as session:
+        if (
+            conf
+            in session.scalars(select(DagRun.conf).where(DagRun.dag_id == dag_id, DagRun.state.in_(_UNFINISHED))).all()
+        ):
+            raise HTTPException(status.HTTP_409_CONFLICT, f"A DAG run of {dag_id} redrives these dead letters already.")
+        try:
+            dag_run: DagRun | None = trigger_dag(
+                dag_id,
+                triggered_by=DagRunTriggeredByType.UI,
+                triggering_user_name=user.get_name(),
+                conf=conf,
+                session=session,
+            )
+        except (AirflowException, ValueError) as exc:
+            raise HTTPException(status.HTTP_409_CONFLICT, redact(str(exc))) from exc
+        if dag_run is None:
+            raise HTTPException(status.HTTP_409_CONFLICT, f"{dag_id} could not be triggered.")
+        paused = session.scalar(select(DagModel.is_paused).where(DagModel.dag_id == dag_id))
+        return StartedRedrive(dag_run=DagRunLink(dag_id=dag_id, run_id=dag_run.run_id), is_paused=bool(paused))
+
+
+def note_redrive(site: Site, signature: str, user: BaseUser) -> None:
+    """Write the audit log, after refusing who may not trigger the DAG in Airflow either."""
+    if not may_redrive(site, user):
+        raise HTTPException(status.HTTP_403_FORBIDDEN, f"You may not trigger {redrive_dag(site)}.")
+    with create_session() as session:
+        audit(session, user, REDRIVE_EVENT, redrive_dag(site), site=site.name, signature=signature)
+
+
+async def _groups(site: Site, *, fresh: bool = False) -> Answer[DeadLetterGroups]:
+    """Return the groups. Answers 503 when settings or storage cannot be read, without any value of theirs."""
+    try:
+        return await LISTED.get(site, lambda: _read(site), fresh=fresh)
+    except NoAnswerYet:
+        detail = f"{VW831} The storage of the dead letters does not answer."
+    except VteWatsError as exc:
+        detail = f"{VW830} Dead letters cannot be read: {exc.public}"
+    except Exception as exc:  # noqa: BLE001 -- every bucket's client raises errors of its own
+        detail = f"{VW830} Dead letters cannot be read: {type(exc).__name__}; the log of the api-server says more."
+    raise HTTPException(status.HTTP_503_SERVICE_UNAVAILABLE, detail)
+
+
+def _read(site: Site) -> DeadLetterGroups:
     try:
         settings = parse_settings(Variable.get(site.settings_variable, default_var=None), site.settings_variable)
-        return _groups_in(storage_of(site, settings))
-    except Exception as exc:  # every bucket's client raises errors of its own
-        raise HTTPException(status.HTTP_503_SERVICE_UNAVAILABLE, f"Dead letters cannot be read: {exc}") from exc
-
-
-def _groups_in(storage: UPath) -> DeadLetterGroups:
-    cached = _cache.setdefault(str(storage), _Cached(DeadLetterIndex(storage)))
-    now_s = time.monotonic()
-    if cached.groups is None or cached.groups.read < cached.groups.listed or now_s - cached.read_at_s > _FRESH_S:
-        cached.groups = cached.index.groups()
-        cached.read_at_s = now_s
-    return cached.groups
-
-
-def redrive(site: Site, signature: str, user: BaseUser, session: Session) -> StartedRedrive:
-    """Trigger the DAG that reads the group from VTE again. Answers 403 to who may not trigger it in Airflow either."""
-    dag_id = redrive_dag(site)
-    if not may_redrive(site, user):
-        raise HTTPException(status.HTTP_403_FORBIDDEN, f"You may not trigger {dag_id}.")
-    try:
-        dag_run: DagRun | None = trigger_dag(
-            dag_id,
-            triggered_by=DagRunTriggeredByType.UI,
-            triggering_user_name=user.get_name(),
-            conf={"dead_letters": signature},
-            session=session,
-        )
-    except (AirflowException, ValueError) as exc:
-        raise HTTPException(status.HTTP_409_CONFLICT, str(exc)) from exc
-    if dag_run is None:
-        raise HTTPException(status.HTTP_409_CONFLICT, f"{dag_id} could not be triggered.")
-    paused = session.scalar(select(DagModel.is_paused).where(DagModel.dag_id == dag_id))
-    return StartedRedrive(dag_run=DagRunLink(dag_id=dag_id, run_id=dag_run.run_id), is_paused=bool(paused))
+        storage = storage_of(site, settings)
+        return _indexes.setdefault(str(storage), DeadLetterIndex(storage)).groups()
+    except Exception as exc:
+        log.warning("%s dead letters cannot be read: %s: %s", VW830, type(exc).__name__, redact(str(exc)))
+        raise

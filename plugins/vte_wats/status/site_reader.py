@@ -22,9 +22,18 @@ from vte_wats.backfill.progress import Progress
 from vte_wats.config.sites import Site
 from vte_wats.domain.errors import FatalError
 from vte_wats.health import Stored
-from vte_wats.orchestration.variables import BACKFILL, BUDGET_USAGE, HISTORY, MONITOR_STATE, STATE, StoredVariable
+from vte_wats.orchestration.variables import (
+    BACKFILL,
+    BUDGET_USAGE,
+    HISTORY,
+    MONITOR_STATE,
+    STATE,
+    WATS_PROFILE,
+    StoredVariable,
+)
 from vte_wats.state.history import History
 from vte_wats.status.charts import SHOWN
+from vte_wats.wats.profile import WatsProfile
 from vte_wats.wats.rate_limiter import BudgetUsage
 
 KINDS = ("sync", "reconcile", "backfill")
@@ -33,7 +42,7 @@ COMPARISONS = 5
 _MOST_UNFINISHED = 5_000  # fourteen days of five-minute intervals are 4,032
 
 _T = TypeVar("_T")
-_SHOWN_VARIABLES = (STATE, HISTORY, MONITOR_STATE, BUDGET_USAGE, BACKFILL)
+_SHOWN_VARIABLES = (STATE, HISTORY, MONITOR_STATE, BUDGET_USAGE, BACKFILL, WATS_PROFILE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +79,7 @@ class SiteSnapshot:
     recent: Sequence[DagRunSnapshot]
     comparisons: Sequence[DagRunSnapshot]
     problem: str | None
+    wats_profile: WatsProfile | None = None
 
 
 def read_stored(session: Session, sites: Iterable[Site]) -> dict[Site, Stored]:
@@ -106,6 +116,7 @@ def read_site(session: Session, site: Site, now_at: datetime) -> SiteSnapshot:
         unfinished=unfinished,
         recent=[replace(run, settled=returned.get(run.key, {})) for run in recent],
         comparisons=[replace(run, settled=returned.get(run.key, {})) for run in comparisons],
+        wats_profile=_parsed(WATS_PROFILE, site, texts, problems),
         problem=" ".join(problems) or None,
     )
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
+from vte_wats.alerting.monitor_state import Condition, ServerCheck
 from vte_wats.backfill.progress import Progress
 from vte_wats.config.sites import Site
 from vte_wats.domain.outcome import Outcome
-from vte_wats.health import assess
+from vte_wats.domain.redaction import redact
+from vte_wats.health import Stored, assess
+from vte_wats.intervals.interval import Interval, in_utc
 from vte_wats.state.coverage import State
 from vte_wats.state.history import History, quantile_ms
 from vte_wats.status.api_models import (
@@ -18,6 +22,7 @@ from vte_wats.status.api_models import (
     DagRunLink,
     DagRunSummary,
     Lag,
+    MeasuredProfile,
     OpenCondition,
     SiteStatus,
     SiteSummary,
@@ -25,8 +30,10 @@ from vte_wats.status.api_models import (
 )
 from vte_wats.status.charts import Unfinished, coverage_chart
 from vte_wats.status.site_reader import KINDS, DagRunSnapshot, SiteSnapshot
+from vte_wats.wats.profile import WatsProfile
 from vte_wats.wats.rate_limiter import BudgetUsage
 
+HEALED = "healed"
 _AT_WORK = frozenset({"queued", "running"})
 
 
@@ -40,8 +47,8 @@ def site_summary(site: Site, snapshot: SiteSnapshot, now_at: datetime) -> SiteSu
     )
 
 
-def site_status(site: Site, snapshot: SiteSnapshot, now_at: datetime, *, may_redrive: bool) -> SiteStatus:
-    """Return everything about one site but its history and its dead letters."""
+def site_status(site: Site, snapshot: SiteSnapshot, now_at: datetime) -> SiteStatus:
+    """Return everything about one site but its history and its dead letters, for a user who may see all of it."""
     state, history, monitor_state = snapshot.stored.state, snapshot.stored.history, snapshot.monitor_state
     return SiteStatus(
         site=site.name,
@@ -54,17 +61,60 @@ def site_status(site: Site, snapshot: SiteSnapshot, now_at: datetime, *, may_red
         totals=state.totals if state else {},
         redriven=state.redriven if state else 0,
         dead_letters=history.dead_letters,
-        conditions=[
-            OpenCondition(key=key, summary=condition.summary, advice=condition.advice, opened_at=condition.opened_at)
-            for key, condition in monitor_state.open_conditions()
-        ],
-        connectivity=Connectivity(checked_at=monitor_state.checked_at, vte=monitor_state.vte, wats=monitor_state.wats),
-        recent=[_dag_run_summary(site, run) for run in snapshot.recent],
-        comparisons=[_dag_run_summary(site, run) for run in snapshot.comparisons],
+        conditions=[_open_condition(key, condition) for key, condition in monitor_state.open_conditions()],
+        connectivity=Connectivity(
+            checked_at=monitor_state.checked_at,
+            vte=_redacted(monitor_state.vte),
+            wats=_redacted(monitor_state.wats),
+        ),
+        recent=[_dag_run_summary(site, run, snapshot.stored) for run in snapshot.recent],
+        comparisons=[_dag_run_summary(site, run, snapshot.stored) for run in snapshot.comparisons],
         backfill=_backfill(site, snapshot.backfill),
-        may_redrive=may_redrive,
         problem=snapshot.problem,
+        wats_profile=snapshot.wats_profile and _measured(snapshot.wats_profile),
     )
+
+
+def for_user(found: SiteStatus, *, may_redrive: bool, may_read_logs: bool) -> SiteStatus:
+    """Return a status as one user may see it: texts of errors and of runs need the right to read the logs of tasks."""
+    if may_read_logs:
+        return found.model_copy(update={"may_redrive": may_redrive})
+    conditions = [
+        condition.model_copy(update={"key": condition.key.partition(":")[0], "reason": ""})
+        for condition in found.conditions
+    ]
+    connectivity = found.connectivity.model_copy(
+        update={"vte": _code_alone(found.connectivity.vte), "wats": _code_alone(found.connectivity.wats)}
+    )
+    return found.model_copy(
+        update={
+            "may_redrive": may_redrive,
+            "conditions": conditions,
+            "connectivity": connectivity,
+        }
+    )
+
+
+def _open_condition(key: str, condition: Condition) -> OpenCondition:
+    texts = {name: redact(getattr(condition, name)) for name in ("summary", "reason", "advice")}
+    return OpenCondition(key=redact(key), opened_at=condition.opened_at, **texts)
+
+
+def _redacted(check: ServerCheck | None) -> ServerCheck | None:
+    return check and check.model_copy(update={"problem": check.problem and redact(check.problem)})
+
+
+def _code_alone(check: ServerCheck | None) -> ServerCheck | None:
+    """Return a check without the text of its error, in which the server and the connection may be named."""
+    if check is None or check.problem is None:
+        return check
+    code = re.match(r"VW\d{3}\b", check.problem)
+    return check.model_copy(update={"problem": code[0] if code else None})
+
+
+def _measured(profile: WatsProfile) -> MeasuredProfile:
+    known = profile.known().keys() - {"measured_at", "wats_version"}
+    return MeasuredProfile(measured_at=profile.measured_at, wats_version=profile.wats_version, known=len(known))
 
 
 def _is_running(snapshot: SiteSnapshot) -> bool:
@@ -83,7 +133,7 @@ def _lag(snapshot: SiteSnapshot, now_at: datetime) -> Lag:
         waiting, seen_until_at = monitor_state.waiting.runs, monitor_state.checked_at
     return Lag(
         last_sync=state and state.last_sync,
-        behind_s=state and max(0, int((now_at - state.last_sync).total_seconds())),
+        behind_s=state and int(history.behind(state, now_at).total_seconds()),
         newest_at=history.newest_at,
         runs_waiting=waiting,
         seen_until_at=seen_until_at,
@@ -141,12 +191,21 @@ def _backfill(site: Site, progress: Progress | None) -> Backfill | None:
     )
 
 
-def _dag_run_summary(site: Site, run: DagRunSnapshot) -> DagRunSummary:
+def _is_healed(site: Site, run: DagRunSnapshot, stored: Stored) -> bool:
+    """Return whether a sync failed and others have covered its time since."""
+    if run.state != "failed" or run.dag_id != site.dag_id("sync") or run.from_at is None or run.to_at is None:
+        return False
+    delay = timedelta(seconds=stored.history.settle_delay_s)
+    needed = Interval(in_utc(run.from_at), in_utc(run.to_at)).shifted(-delay)
+    return stored.state is not None and any(done.covers(needed) for done in stored.state.coverage)
+
+
+def _dag_run_summary(site: Site, run: DagRunSnapshot, stored: Stored) -> DagRunSummary:
     ended_at, started_at = run.ended_at, run.started_at
     return DagRunSummary(
         dag_run=DagRunLink(dag_id=run.dag_id, run_id=run.run_id),
         dag=next(kind for kind in KINDS if run.dag_id == site.dag_id(kind)),
-        state=run.state,
+        state=HEALED if _is_healed(site, run, stored) else run.state,
         started_at=started_at,
         took_s=(ended_at - started_at).total_seconds() if ended_at and started_at else None,
         from_at=run.from_at,

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from threading import Lock
 from uuid import UUID
 
 from more_itertools import map_reduce
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, field_validator
 from upath import UPath
 
 from vte_wats.domain.outcome import DeadLetterKind
+from vte_wats.domain.redaction import redact
 from vte_wats.storage.dead_letters import DeadLetterHeader, read_header
 
 _VERSION_FIELDS = ("size", "mtime", "created", "LastModified", "ETag")  # which there are depends on the file system
+_LONGEST_REASON = 2_000
 EXAMPLES = 5
 
 
@@ -34,9 +36,14 @@ class DeadLetterRun(BaseModel):
 
 
 class DeadLetterSummary(DeadLetterHeader):
-    """What the beginning of a dead letter says."""
+    """What the beginning of a dead letter says; of a long reason only as much as people read."""
 
     run: DeadLetterRun = DeadLetterRun()
+
+    @field_validator("reason")
+    @classmethod
+    def _readable(cls, reason: str) -> str:
+        return redact(reason)[:_LONGEST_REASON]
 
 
 class DeadLetterExample(BaseModel):
@@ -78,7 +85,9 @@ class DeadLetterGroups(BaseModel):
 
     listed: int
     read: int
-    unreadable: int = Field(description="Files in the folder that are no dead letters.")
+    unreadable: int = Field(description="What cannot be read as a dead letter: other files, folders, links, pipes.")
+    dead: int = Field(description="Runs that can never be uploaded as they are.")
+    held: int = Field(description="Runs that wait for a setting.")
     groups: list[DeadLetterGroup]
 
 
@@ -89,34 +98,41 @@ class _Seen:
 
 
 class DeadLetterIndex:
-    """Keeps what it read of one folder, so that a request costs a listing and at most ``max_new`` new dead letters."""
+    """Keeps what it read of one folder, so that a look costs a listing and at most ``max_new`` new dead letters.
+
+    For one thread at a time.
+    """
 
     def __init__(self, storage: UPath, max_new: int = 2_000) -> None:
         self._folder = storage / "dead_letters"
         self._max_new = max_new
         self._seen: dict[str, _Seen] = {}
-        self._lock = Lock()
 
     def groups(self) -> DeadLetterGroups:
         """Return the groups, the largest first. Failures of the file system leave as OSError."""
-        with self._lock:
-            listed = dict(self._list())
-            self._seen = {name: seen for name, seen in self._seen.items() if name in listed}
-            new = [
-                name
-                for name, version in listed.items()
-                if name not in self._seen or self._seen[name].version != version
-            ]
-            for name in sorted(new)[: self._max_new]:
-                self._look_at(name, listed[name])
-            summaries = [seen.summary for seen in self._seen.values()]
+        listed = dict(self._list())
+        self._seen = {name: seen for name, seen in self._seen.items() if name in listed}
+        new = [
+            name
+            for name, (version, _) in listed.items()
+            if name not in self._seen or self._seen[name].version != version
+        ]
+        for name in sorted(new)[: self._max_new]:
+            self._look_at(name, *listed[name])
+        summaries = [seen.summary for seen in self._seen.values()]
         known = [summary for summary in summaries if summary is not None]
+        kinds = Counter(summary.kind for summary in known)
         return DeadLetterGroups(
-            listed=len(listed), read=len(summaries), unreadable=len(summaries) - len(known), groups=_grouped(known)
+            listed=len(listed),
+            read=len(summaries),
+            unreadable=len(summaries) - len(known),
+            dead=kinds[DeadLetterKind.DEAD],
+            held=kinds[DeadLetterKind.HELD],
+            groups=_grouped(known),
         )
 
-    def _list(self) -> Iterator[tuple[str, tuple[str, ...]]]:
-        """Yield each file's name with what changes when it is written again, as far as the file system says."""
+    def _list(self) -> Iterator[tuple[str, tuple[tuple[str, ...], bool]]]:
+        """Yield each entry's name with what changes when it is written again, and whether it is a regular file."""
         fs = self._folder.fs
         fs.invalidate_cache()
         try:
@@ -125,13 +141,16 @@ class DeadLetterIndex:
             return
         for file in files:
             if file["name"].endswith(".json"):
-                yield file["name"].rpartition("/")[2], tuple(str(file.get(field)) for field in _VERSION_FIELDS)
+                version = tuple(str(file.get(field)) for field in _VERSION_FIELDS)
+                yield file["name"].rpartition("/")[2], (version, file["type"] == "file" and not file.get("islink"))
 
-    def _look_at(self, name: str, version: tuple[str, ...]) -> None:
+    def _look_at(self, name: str, version: tuple[str, ...], is_regular: bool) -> None:  # noqa: FBT001
+        """Read one entry; a pipe would never end, a link leads elsewhere: those are not opened."""
         summary = None
         try:
-            with suppress(ValueError):  # no dead letter
-                summary = read_header(self._folder / name, DeadLetterSummary)
+            if is_regular:
+                with suppress(ValueError, PermissionError):  # no dead letter, or none for us
+                    summary = read_header(self._folder / name, DeadLetterSummary)
         except FileNotFoundError:  # its run reached WATS meanwhile
             return
         self._seen[name] = _Seen(version, summary)

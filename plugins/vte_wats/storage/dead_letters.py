@@ -10,18 +10,22 @@ from datetime import datetime
 from typing import TypeVar
 from uuid import UUID
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 from pydantic_core import from_json
 from upath import UPath
 
 from vte_wats.domain.outcome import DeadLetterKind
 from vte_wats.domain.run import VteTestRun
 from vte_wats.messages import VW923
-from vte_wats.storage.object_storage import create_folder, write_atomically
+from vte_wats.storage.object_storage import create_folder, read_beginning, read_file, write_atomically
 
 log = logging.getLogger(__name__)
 
+FOLDER = "dead_letters"
+
+_LARGEST_BYTES = 256_000_000  # a larger file is no dead letter, and would fill the memory of who reads it
 _HEADER_BYTES = 4_096  # what stands before the steps; they are most of a dead letter
+_LONGEST_HEADER_BYTES = 1_000_000  # with a long reason in it; what has a longer one is no dead letter
 _FILE_NAME = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.json")  # as str(UUID) writes it
 
 
@@ -57,15 +61,16 @@ Header = TypeVar("Header", bound=DeadLetterHeader)
 
 
 def read_header(path: UPath, model: type[Header]) -> Header:
-    """Read the beginning of a dead letter, and the whole of it only where a long reason fills the beginning.
+    """Read the beginning of a dead letter, and more of it only where a long reason fills the beginning.
 
     Raises FileNotFoundError, and ValueError for a file that is no dead letter.
     """
-    with suppress(ValueError):
-        beginning = from_json(path.fs.cat_file(path.path, start=0, end=_HEADER_BYTES), allow_partial=True)
-        if "run" in beginning:  # it stands last, so what stands before it is complete
-            return model.model_validate(beginning)
-    return model.model_validate_json(path.read_bytes())
+    for end in (_HEADER_BYTES, _LONGEST_HEADER_BYTES):
+        with suppress(ValueError):
+            beginning = from_json(read_beginning(path, end), allow_partial=True)
+            if "run" in beginning:  # it stands last, so what stands before it is complete
+                return model.model_validate(beginning)
+    raise ValueError("no dead letter: its beginning does not reach to a run")
 
 
 class DeadLetters:
@@ -73,7 +78,7 @@ class DeadLetters:
 
     def __init__(self, storage: UPath, *, dag_id: str | None = None, dag_run_id: str | None = None) -> None:
         """``dag_id`` and ``dag_run_id`` are those of whoever writes dead letters."""
-        self._folder = storage / "dead_letters"
+        self._folder = storage / FOLDER
         self._dag_id, self._dag_run_id = dag_id, dag_run_id
 
     def put(self, run: VteTestRun, kind: DeadLetterKind, reason: str, signature: str, now_at: datetime) -> DeadLetter:
@@ -98,10 +103,10 @@ class DeadLetters:
     def get(self, guid: UUID) -> DeadLetter | None:
         """Return a run's dead letter, if it has one; an unreadable file counts as none."""
         try:
-            return DeadLetter.model_validate_json(self._path(guid).read_bytes())
+            return DeadLetter.model_validate_json(read_file(self._path(guid), _LARGEST_BYTES))
         except FileNotFoundError:
             return None
-        except ValidationError:
+        except ValueError:
             self._log_unreadable(guid)
             return None
 

@@ -3,25 +3,34 @@
 Whether WATS has a natural key is asked before a report is posted. Two uploads that run side by side may both hear that
 it is free, and the second post would overwrite the first. So each writes down the keys it is about to post before it
 asks, and then reads what the others wrote: of two, at least one sees the other.
+
+A report that WATS has confirmed shows in its queries later, up to a minute. For that time the keys stay after the
+upload has ended, with what was confirmed, so that the next upload neither posts a run again nor overwrites it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import logging
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Self
-from urllib.parse import quote
 from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 from upath import UPath
 
-from vte_wats.domain.report import Report
-from vte_wats.storage.object_storage import create_folder, write_atomically
+from vte_wats.domain.report import Report, StoredReport
+from vte_wats.messages import VW621
+from vte_wats.storage.object_storage import create_folder, file_name, read_file, write_atomically
+
+log = logging.getLogger(__name__)
+
+FOLDER = "uploading"
 
 # An upload takes minutes at most; what is older was left behind by one that was killed and never tried again.
 _STALE_AFTER = timedelta(hours=6)
+_LARGEST_BYTES = 64_000_000
 
 Identity = tuple[str, str, int, str]
 
@@ -54,31 +63,53 @@ class _InFlightKey(BaseModel):
 
 
 class _InFlightFile(BaseModel):
-    """What one upload writes down for the others."""
+    """What one upload writes down for the others. ``hidden_until_at`` is when all that was confirmed surely shows."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     started_at: AwareDatetime
     keys: tuple[_InFlightKey, ...]
+    confirmed: tuple[StoredReport, ...] = ()
+    hidden_until_at: AwareDatetime | None = None
+
+    @property
+    def counts_until_at(self) -> datetime:
+        """Until when the others have to look at it."""
+        return self.hidden_until_at or self.started_at + _STALE_AFTER
 
 
 class InFlightKeys:
-    """The natural keys of one upload, named after it, beside those of others. They go when the ``with`` block ends."""
+    """The natural keys of one upload, named after it, beside those of others.
 
-    def __init__(self, storage: UPath, upload: str, now_at: datetime) -> None:
-        self._folder = storage / "uploading"
-        self._name = f"{quote(upload, safe='')}.json"
-        self._now_at = now_at
+    When the ``with`` block ends, those of reports that WATS has confirmed stay for ``shown_after_s``, the others go.
+    ``clock`` returns the present instant, aware UTC.
+    """
+
+    def __init__(self, storage: UPath, upload: str, clock: Callable[[], datetime], shown_after_s: float = 0.0) -> None:
+        self._folder = storage / FOLDER
+        self._path = self._folder / f"{file_name(upload)}.json"
+        self._clock = clock
+        self._started_at = clock()
+        self._shown_after = timedelta(seconds=shown_after_s)
         self._own: dict[Identity, set[UUID]] = {}
+        self._confirmed: dict[UUID, StoredReport] = {}
 
     def __enter__(self) -> Self:
-        """Nothing is written before a key is added."""
+        """Nothing is written before a key is added. What an earlier try confirmed stays known."""
+        earlier = self._read(self._path)
+        if earlier is not None and earlier.confirmed:
+            self._confirmed = {report.report_id: report for report in earlier.confirmed}
+            self._own = {key.identity: set(key.index_guids) & self._confirmed.keys() for key in earlier.keys}
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Remove every key of this upload; what was posted is found in WATS from here on."""
-        with suppress(FileNotFoundError):
-            (self._folder / self._name).unlink()
+        """Remove every key of this upload but those of reports that WATS may not show yet."""
+        if not self._confirmed or not self._shown_after:
+            with suppress(FileNotFoundError):
+                self._path.unlink()
+            return
+        kept = {identity: guids & self._confirmed.keys() for identity, guids in self._own.items()}
+        self._write({identity: guids for identity, guids in kept.items() if guids}, self._clock() + self._shown_after)
 
     def add(self, reports: Iterable[Report], *, persist: bool) -> dict[Identity, set[UUID]]:
         """Add the keys of these reports; return the runs in flight by natural key, those of other uploads included.
@@ -88,28 +119,56 @@ class InFlightKeys:
         for report in reports:
             self._own.setdefault(report.natural_key.identity, set()).add(report.report_id)
         if persist:
-            self._write()
+            self._write(self._own, None)
         together = {identity: set(guids) for identity, guids in self._own.items()}
-        for path in self._other_uploads():
-            for key in self._keys_in(path):
+        for content in self._other_uploads():
+            for key in content.keys:
                 together.setdefault(key.identity, set()).update(key.index_guids)
         return together
 
-    def _write(self) -> None:
-        keys = tuple(_InFlightKey.of(identity, guids) for identity, guids in self._own.items())
-        content = _InFlightFile(started_at=self._now_at, keys=keys)
+    def confirm(self, stored: StoredReport) -> None:
+        """Note that WATS has confirmed a report, with this content and under this id."""
+        self._confirmed[stored.report_id] = stored
+
+    def confirmed(self) -> dict[UUID, StoredReport]:
+        """Return the reports of all uploads that WATS has confirmed and may not show yet."""
+        together: dict[UUID, StoredReport] = {}
+        for content in sorted(self._other_uploads(), key=lambda content: content.counts_until_at):
+            together |= {stored.report_id: stored for stored in content.confirmed}
+        return together | self._confirmed
+
+    def _write(self, keys: dict[Identity, set[UUID]], hidden_until_at: datetime | None) -> None:
+        content = _InFlightFile(
+            started_at=self._started_at,
+            keys=tuple(_InFlightKey.of(identity, guids) for identity, guids in keys.items()),
+            confirmed=() if hidden_until_at is None else tuple(self._confirmed.values()),
+            hidden_until_at=hidden_until_at,
+        )
         create_folder(self._folder)
-        write_atomically(self._folder / self._name, content.model_dump_json().encode())
+        write_atomically(self._path, content.model_dump_json(exclude_defaults=True).encode())
 
-    def _other_uploads(self) -> list[UPath]:
+    def _other_uploads(self) -> Iterator[_InFlightFile]:
+        """Yield what other uploads wrote; what nobody has to look at any more is removed."""
         try:
-            return [path for path in self._folder.iterdir() if path.suffix == ".json" and path.name != self._name]
+            paths = [path for path in self._folder.iterdir() if path.suffix == ".json" and path.name != self._path.name]
         except (FileNotFoundError, NotADirectoryError):  # a bucket has the folder as long as it has a file
-            return []
+            return
+        for path in paths:
+            content = self._read(path)
+            if content is None:
+                continue
+            if self._clock() < content.counts_until_at:
+                yield content
+            else:
+                with suppress(FileNotFoundError):
+                    path.unlink()
 
-    def _keys_in(self, path: UPath) -> tuple[_InFlightKey, ...]:
+    @staticmethod
+    def _read(path: UPath) -> _InFlightFile | None:
         try:
-            content = _InFlightFile.model_validate_json(path.read_bytes())
+            return _InFlightFile.model_validate_json(read_file(path, _LARGEST_BYTES))
         except FileNotFoundError:  # that upload has ended meanwhile, so WATS has what it posted
-            return ()
-        return () if self._now_at - content.started_at > _STALE_AFTER else content.keys
+            return None
+        except ValueError as exc:
+            log.warning("%s %s is damaged and left out; remove it: %s", VW621, path, str(exc).partition("\n")[0])
+            return None

@@ -1,39 +1,135 @@
-"""What differs between a folder on a disk and a prefix in a bucket."""
+"""What differs between a folder on a disk and a prefix in a bucket: how files are named, written, read and cleaned."""
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO, cast
+from urllib.parse import quote
+from uuid import uuid4
 
 from upath import UPath
 
 _BUCKETS = frozenset({"abfs", "abfss", "adl", "gcs", "gs", "s3", "s3a", "s3n"})
+_FILE_MODE, _FOLDER_MODE = 0o600, 0o700  # runs name products, serials and operators
+_LONGEST_NAME = 120  # characters; file systems take 255 bytes, and a suffix follows
+_KEPT = 80  # of a longer name, for people
+UNFINISHED = ".part"
+
+
+class DamagedFileError(ValueError):
+    """A file that counts as absent: too large, or a link, pipe or folder in the place of a file."""
+
+
+def is_local(path: UPath) -> bool:
+    """Return whether a path lies on a disk of this machine."""
+    return path.protocol in ("", "file")
+
+
+def file_name(name: str) -> str:
+    """Return a name for a file or a folder that stands for any text, and for no other text.
+
+    What a file system or an address could take for something else is escaped. A long text keeps its beginning and gets
+    a digest; ``=`` is in no escaped text, so that neither form can be taken for the other.
+    """
+    escaped = (
+        quote(name, safe="", errors="surrogatepass").replace(".", "%2E") or "="
+    )  # ".." would lead out of the folder
+    if len(escaped) <= _LONGEST_NAME:
+        return escaped
+    digest = hashlib.sha256(name.encode(errors="surrogatepass")).hexdigest()[:32]
+    return f"{escaped[:_KEPT]}={digest}"
 
 
 def create_folder(folder: UPath) -> None:
-    """Create a folder with its parents where there is such a thing.
+    """Create a folder with its parents where there is such a thing, for this account alone.
 
     A bucket has only keys; its client, asked for a folder, spends three requests and creates a bucket that is missing,
     so that a mistyped name would pass for storage.
     """
-    if folder.protocol not in _BUCKETS:
+    if folder.protocol in _BUCKETS:
+        return
+    if not is_local(folder):
         folder.mkdir(parents=True, exist_ok=True)
+        return
+    path = Path(folder.path)
+    for missing in reversed([level for level in (path, *path.parents) if not level.exists()]):
+        missing.mkdir(mode=_FOLDER_MODE, exist_ok=True)
+    found = path.stat()
+    if found.st_uid == os.geteuid() and stat.S_IMODE(found.st_mode) != _FOLDER_MODE:
+        path.chmod(_FOLDER_MODE)  # an earlier version made it, or an umask took a right of its owner
 
 
-def write_atomically(path: UPath, content: bytes) -> None:
-    """Put a file in place complete and on disk, or leave what is there: half a file could never be read again."""
-    if path.protocol not in ("", "file"):
-        path.write_bytes(content)  # a bucket shows a file when it is complete
+@contextmanager
+def written_atomically(path: UPath) -> Iterator[IO[bytes]]:
+    """Open a file to write that is in place, complete and on disk, when the block ends, and not there when it fails.
+
+    It is written under a new name that nobody else can have made, so that neither a link is followed nor another
+    writer's half file taken for this one.
+    """
+    if not is_local(path):
+        with path.open("wb") as file:  # a bucket shows a file when it is complete
+            yield cast("IO[bytes]", file)
         return
     target = Path(path.path)
-    unfinished = target.with_suffix(".part")
-    with unfinished.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.replace(target)
+    unfinished = target.with_name(f"{target.name}.{uuid4().hex}{UNFINISHED}")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(unfinished, flags, _FILE_MODE)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            os.fchmod(descriptor, _FILE_MODE)  # whatever the umask is
+            yield file
+            file.flush()
+            os.fsync(descriptor)
+        unfinished.replace(target)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
     folder = os.open(target.parent, os.O_RDONLY)
     try:
         os.fsync(folder)  # the name is on disk, too, before anybody relies on it
     finally:
         os.close(folder)
+
+
+def write_atomically(path: UPath, content: bytes) -> None:
+    """Put a file in place complete and on disk, or leave what is there: half a file could never be read again."""
+    with written_atomically(path) as file:
+        file.write(content)
+
+
+def open_to_read(path: UPath) -> IO[bytes]:
+    """Open a regular file. Raises DamagedFileError for anything else; a pipe would make the reader wait for ever."""
+    if not is_local(path):
+        return cast("IO[bytes]", path.open("rb"))
+    try:
+        descriptor = os.open(path.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as exc:
+        if exc.errno in (errno.ELOOP, errno.ENXIO):
+            raise DamagedFileError(f"{path} is a link or a socket, not a file") from exc
+        raise
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise DamagedFileError(f"{path} is a folder or a pipe, not a file")
+    return os.fdopen(descriptor, "rb")
+
+
+def read_beginning(path: UPath, size_bytes: int) -> bytes:
+    """Return the beginning of a regular file, of a bucket's with one request."""
+    if not is_local(path):
+        return cast("bytes", path.fs.cat_file(path.path, start=0, end=size_bytes))
+    with open_to_read(path) as file:
+        return file.read(size_bytes)
+
+
+def read_file(path: UPath, at_most_bytes: int) -> bytes:
+    """Return the content of a regular file. Raises DamagedFileError for anything else, and for a larger one."""
+    content = read_beginning(path, at_most_bytes + 1)
+    if len(content) > at_most_bytes:
+        raise DamagedFileError(f"{path} is larger than {at_most_bytes:,} bytes")
+    return content

@@ -7,16 +7,31 @@ machines. A task writes a file whole or, when it is tried again, whole once more
 from __future__ import annotations
 
 import gzip
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from io import TextIOWrapper
-from urllib.parse import quote
 
 from upath import UPath
 
-from vte_wats.storage.object_storage import create_folder
+from vte_wats.domain.errors import FatalError
+from vte_wats.messages import VW620
+from vte_wats.storage.object_storage import (
+    DamagedFileError,
+    create_folder,
+    file_name,
+    open_to_read,
+    written_atomically,
+)
 
+_LONGEST_LINE = 128_000_000  # characters; four times what WATS takes as one report
+STAGING = "staging"
+_REMEDY = "clear the task that writes it, with the tasks after it"
 _FAST = 1  # text of measurements shrinks tenfold at the lowest level; higher ones cost time and save little
+
+
+class StagedFileError(FatalError):
+    """A file of staging is missing or damaged: the task that wrote it has to write it again."""
 
 
 class Staging:
@@ -30,7 +45,7 @@ class Staging:
         create_folder(self._folder)
         written = 0
         with (
-            self._path(name).open("wb") as raw,
+            written_atomically(self._path(name)) as raw,
             gzip.GzipFile(fileobj=raw, mode="wb", compresslevel=_FAST, mtime=0) as packed,
             TextIOWrapper(packed, encoding="utf-8", newline="\n") as text,
         ):
@@ -41,10 +56,21 @@ class Staging:
         return written
 
     def read(self, name: str) -> Iterator[str]:
-        """Yield the lines of ``name`` one by one; raise FileNotFoundError when no task has written it."""
-        with self._path(name).open("rb") as raw, gzip.open(raw, "rt", encoding="utf-8", newline="\n") as text:
-            for line in text:
-                yield line.rstrip("\n")
+        """Yield the lines of ``name`` one by one; raise StagedFileError when they are missing or damaged."""
+        path = self._path(name)
+        try:
+            with open_to_read(path) as raw, gzip.open(raw, "rt", encoding="utf-8", newline="\n") as text:
+                if not raw.read(1):
+                    raise DamagedFileError("it is empty")  # no lines are some bytes, too
+                raw.seek(0)
+                while line := text.readline(_LONGEST_LINE):
+                    if len(line) == _LONGEST_LINE:
+                        raise DamagedFileError(f"a line is longer than {_LONGEST_LINE:,} characters")
+                    yield line.rstrip("\n")
+        except FileNotFoundError as exc:
+            raise StagedFileError(VW620, f"{path} is missing; {_REMEDY}") from exc
+        except (EOFError, ValueError, gzip.BadGzipFile, zlib.error) as exc:
+            raise StagedFileError(VW620, f"{path} is damaged: {exc}; {_REMEDY}") from exc
 
     def holds(self, name: str) -> bool:
         """Return whether ``name`` has been written."""
@@ -56,16 +82,12 @@ class Staging:
 
 def staging_of(storage: UPath, dag_id: str, dag_run_id: str, slice_name: str) -> Staging:
     """Return the staging of one slice of one DAG run."""
-    return Staging(folder_of(storage, dag_id, dag_run_id) / slice_name)
+    return Staging(folder_of(storage, dag_id, dag_run_id) / file_name(slice_name))
 
 
 def folder_of(storage: UPath, dag_id: str, dag_run_id: str) -> UPath:
-    """Return the folder of a DAG run; ids are escaped, for they hold colons and plus signs."""
-    return storage / "staging" / _escaped(dag_id) / _escaped(dag_run_id)
-
-
-def _escaped(name: str) -> str:
-    return quote(name, safe="").replace(".", "%2E")  # ".." would lead out of the folder
+    """Return the folder of a DAG run, whatever its id is."""
+    return storage / STAGING / file_name(dag_id) / file_name(dag_run_id)
 
 
 def discard(storage: UPath, dag_id: str, dag_run_id: str) -> None:

@@ -45,6 +45,14 @@ def extract(source: RunSource, staging: Staging, part: Slice, settings: Settings
     return read
 
 
+def absent_runs(staging: Staging, part: Slice, read: int) -> list[UUID]:
+    """Return the named runs of a slice that the source does not have; ``read`` is what :func:`extract` returned."""
+    if read >= len(part.guids):
+        return []
+    found = {VteTestRun.model_validate_json(line).index_guid for line in staging.read(RUNS)}
+    return [guid for guid in part.guids if guid not in found]
+
+
 def read_now(source: RunSource, guids: Sequence[UUID], settings: Settings) -> Iterator[tuple[VteTestRun, Fold | None]]:
     """Yield named runs as they are now, each with the fold that is known now; absent ones yield nothing."""
     repeated: list[tuple[VteTestRun, LocalRange]] = []  # of one hour a year; all others go through one by one

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -19,13 +19,15 @@ from vte_wats.intervals.dst import hours_to_disambiguate, local_ranges
 from vte_wats.intervals.interval import Interval, whole_second
 from vte_wats.intervals.wall_clock import LocalRange, is_within, merge_ranges
 from vte_wats.messages import VW507, VW911, VW912
+from vte_wats.state.coverage import Gap
 from vte_wats.state.history import PlanSnapshot
 from vte_wats.storage.dead_letters import DeadLetters
-from vte_wats.sync.slices import SLICE_LIMIT, Slice, slices_of
+from vte_wats.sync.slices import GAP, SLICE_LIMIT, Slice, slices_of
 
 log = logging.getLogger(__name__)
 
 _HELD_SLICES = 24  # beside those of the window
+_FIRST_LOOK = timedelta(hours=1)
 
 
 def window_of(from_at: datetime, to_at: datetime, guard_band_s: int, settle_delay_s: int) -> Interval:
@@ -60,8 +62,8 @@ def plan(source: RunSource, settings: Settings, window: Interval) -> Plan:
     return plan_seen(source.run_times(ranges_to_read(window, settings)), settings, window)
 
 
-def plan_seen(times: RunTimes, settings: Settings, window: Interval) -> Plan:
-    """Plan a window; ``times`` is what the source holds in its :func:`ranges_to_read`.
+def plan_seen(times: RunTimes, settings: Settings, window: Interval, *, prefix: str = "s") -> Plan:
+    """Plan a window; ``times`` is what the source holds in its :func:`ranges_to_read`. Slices are named by ``prefix``.
 
     Raises RetriableError when SQL Server's clock is too far behind. The window never reaches beyond the server's own
     now less the settle delay. What is cut off is read again by the guard band of the next interval, so it may not be
@@ -81,9 +83,43 @@ def plan_seen(times: RunTimes, settings: Settings, window: Interval) -> Plan:
         window = Interval(min(window.from_at, settled_at), settled_at)
         ranges = ranges_to_read(window, settings)
     seconds = tuple((second, runs) for second, runs in times.seconds if is_within(second, ranges))
-    planned = Plan(window, slices_of(ranges, seconds, settings.batch_size), seconds)
+    slices = slices_of(ranges, seconds, settings.batch_size)
+    planned = Plan(window, tuple(replace(part, name=f"{prefix}{part.name[1:]}") for part in slices), seconds)
     log.info("window %s to %s: %d runs in %d slices", window.from_at, window.to_at, planned.runs, len(planned.slices))
     return planned
+
+
+def plan_gap(source: RunSource, settings: Settings, gap: Gap, most_runs: int) -> tuple[Interval, Plan]:
+    """Plan the start of a gap; return which part of it that is, and the plan, whose window has a guard band as well.
+
+    It holds about ``most_runs`` runs, half as many after each failure. One statement looks at its first hour;
+    further ones look at more while that holds fewer runs. The guard band ends where time is not covered, either: what
+    cannot be transferred there must not keep this part back.
+    """
+    most_runs = max(1, most_runs >> gap.tries)
+    from_at, look_ahead = gap.interval.from_at, _FIRST_LOOK
+    guarded_from_at = max(from_at - timedelta(seconds=settings.guard_band_s), gap.covered_from_at)
+    while True:
+        part = Interval(from_at, min(from_at + look_ahead, gap.interval.to_at))
+        times = source.run_times(ranges_to_read(Interval(guarded_from_at, part.to_at), settings))
+        if part.to_at == gap.interval.to_at or sum(runs for _, runs in times.seconds) >= most_runs:
+            break
+        look_ahead *= 8
+    part = Interval(from_at, _end_of(part, times.seconds, most_runs, settings))
+    return part, plan_seen(times, settings, Interval(guarded_from_at, part.to_at), prefix=GAP)
+
+
+def _end_of(part: Interval, seconds: Sequence[tuple[datetime, int]], most_runs: int, settings: Settings) -> datetime:
+    """Return when a part has so many runs; it is never empty, and of a repeated hour the second fold counts."""
+    held = 0
+    for second, runs in seconds:
+        at = second.replace(tzinfo=settings.zone, fold=1).astimezone(UTC)
+        if at not in part:
+            continue
+        held += runs
+        if held >= most_runs:
+            return min(at + timedelta(seconds=1), part.to_at)
+    return part.to_at
 
 
 def ranges_to_read(window: Interval, settings: Settings) -> tuple[LocalRange, ...]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
 from vte_wats.domain.errors import FatalError
 from vte_wats.domain.outcome import Outcome
 from vte_wats.intervals.interval import Interval
-from vte_wats.messages import VW502, VW503
+from vte_wats.messages import VW502, VW503, VW523
 from vte_wats.state.coverage import SettledSync, State
 from vte_wats.sync.upload import READ, REDRIVEN
 
@@ -39,9 +42,67 @@ def settle(
     if len(results) != planned:
         raise FatalError(
             VW502,
-            f"{planned - len(results)} of {planned} slices failed; the window stays open. Their logs say why. "
-            "Clear the failed tasks once it is fixed: runs that are in WATS already are skipped",
+            f"{planned - len(results)} of {planned} slices failed; the window stays open. Their logs say why. Once "
+            "that is fixed, later syncs transfer it; clearing the failed tasks does so at once: what WATS has already "
+            "is skipped",
         )
     if read != sum(outcomes.values()):
         raise FatalError(VW503, f"the counts do not balance: {read} runs read, but {text}; the window stays open")
     return state.extended(SettledSync(key, window, outcomes, settings_hash, redriven, late))
+
+
+@dataclass(frozen=True, slots=True)
+class GapResult:
+    """What became of the gap that a sync fills beside its interval.
+
+    ``part`` is the time that its ``planned`` slices were for, ``window`` the same with its guard band. ``reason`` says
+    why the last of them failed, at ``ended_at``.
+    """
+
+    part: Interval
+    window: Interval
+    planned: int
+    results: Sequence[Mapping[str, int]]
+    ended_at: datetime
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """The state after a sync, the results that count, and why the live interval stays open, if it does."""
+
+    state: State
+    results: Sequence[Mapping[str, Any]]
+    failure: FatalError | None = None
+
+
+def settle_beside(
+    settle_live: Callable[[State], State],
+    state: State,
+    results: Sequence[Mapping[str, int]],
+    gap: GapResult | None,
+    *,
+    key: str,
+) -> Settled:
+    """Settle the live interval and the gap, each on its own; what fails of one leaves the other alone.
+
+    When the live interval failed, too, the cause is theirs in common and says nothing about the gap.
+    """
+    failure: FatalError | None = None
+    counted: list[Mapping[str, int]] = []
+    try:
+        state = settle_live(state)
+        counted += results
+    except FatalError as exc:
+        failure = exc
+    if gap is None:
+        return Settled(state, counted, failure)
+    try:
+        state = settle(state, gap.window, gap.planned, gap.results, state.settings_hash, key=f"{key}-gap", late={})
+        counted += gap.results
+    except FatalError as exc:
+        reason, (from_at, to_at) = gap.reason or str(exc), (gap.part.from_at, gap.part.to_at)
+        log.warning("%s not covered yet, a later sync tries it again: %s to %s: %s", VW523, from_at, to_at, reason)
+        if failure is None:
+            state = state.failed(gap.part, gap.ended_at, reason)
+    return Settled(state, counted, failure)

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from vte_wats.intervals.wall_clock import LocalRange
 
+GAP = "gap"  # the names of slices that fill a gap start with it
 SLICE_LIMIT = 1_000  # Airflow maps a task 1,024 times at most by default; a plan adds a few slices of held runs
 
 

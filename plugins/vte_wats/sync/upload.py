@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TypeVar
 from uuid import UUID
 
 from more_itertools import constrained_batches
@@ -17,18 +18,22 @@ from vte_wats.config.settings import Settings
 from vte_wats.domain.errors import FatalError, HeldError, RejectedError, RetriableError
 from vte_wats.domain.outcome import Outcome
 from vte_wats.domain.ports import Wats
-from vte_wats.domain.report import Refusal, Report, StoredReport
+from vte_wats.domain.report import NaturalKey, Refusal, Report, ServerTraits, StoredReport, Submission
 from vte_wats.domain.run import VteTestRun
-from vte_wats.messages import VW404, VW418, VW504, VW505, VW506
+from vte_wats.messages import VW340, VW341, VW344, VW404, VW418, VW504, VW505, VW506, VW622
 from vte_wats.storage.dead_letters import DeadLetters
 from vte_wats.storage.in_flight_keys import InFlightKeys
-from vte_wats.storage.staging import Staging
+from vte_wats.storage.staging import StagedFileError, Staging
 from vte_wats.sync.extract import RUNS
+from vte_wats.sync.largest_parts import largest_parts
 from vte_wats.sync.map_runs import staged_mappings
 
 log = logging.getLogger(__name__)
 
+_T = TypeVar("_T")
+
 OUTCOMES = "outcomes"
+FAILURES = "failures"
 READ, REDRIVEN = "read", "redriven"
 REFUSED = "refused"
 ReadAgain = Callable[[Sequence[UUID]], Iterable[Report | Refusal]]
@@ -53,13 +58,16 @@ class UploadOptions:
 class _Progress:
     """The outcomes so far, and what still has to become a dead letter.
 
-    ``done`` says which content of a run WATS holds by now, as its hash, over all tries of this task.
+    ``done`` says which content of a run WATS holds by now, as its hash, and ``failures`` how often WATS failed for a
+    report itself; both over all tries of this task.
     """
 
     done: dict[UUID, tuple[str, Outcome]] = field(default_factory=dict)
+    failures: Counter[UUID] = field(default_factory=Counter)
     outcomes: dict[UUID, Outcome] = field(default_factory=dict)
     refusals: dict[UUID, Refusal] = field(default_factory=dict)
-    retriable: list[RetriableError] = field(default_factory=list)
+    retriable: dict[UUID, RetriableError] = field(default_factory=dict)
+    suspects: set[UUID] = field(default_factory=set)
     rejections: Counter[str] = field(default_factory=Counter)
 
     def refuse(self, refusal: Refusal) -> None:
@@ -79,6 +87,12 @@ class _Progress:
     def achieve(self, report: Report, outcome: Outcome) -> None:
         self.outcomes[report.report_id] = outcome
         self.done[report.report_id] = report.source_hash, outcome
+        self.failures.pop(report.report_id, None)
+
+    @property
+    def others_went_through(self) -> bool:
+        """Whether WATS took any report of this slice, in this try or an earlier one."""
+        return any(outcome is not Outcome.UNCHANGED for _, outcome in self.done.values())
 
 
 def upload(
@@ -102,25 +116,28 @@ def upload(
     next try knows what this one achieved. Raises FatalError at once when a person must act; nothing becomes a dead
     letter then. Dead letters are on disk before this returns.
     """
-    progress = _Progress(done=_done_earlier(staging))
+    progress = _Progress(done=_done_earlier(staging), failures=_failed_earlier(staging))
     overtaken = _overtaken(staging, dead_letters)
+    confirmed = in_flight.confirmed()
     try:
         codes = wats.process_codes()
         for mapped in in_batches(staged_mappings(staging)):
             still_open = [run for run in mapped if _guid(run) in overtaken or not progress.counts_as_done(run)]
-            stored = wats.find_reports([_guid(run) for run in still_open]) if still_open else {}
+            stored = _stored(wats, confirmed, [_guid(run) for run in still_open])
             latest = _latest(still_open, stored, overtaken, read_again)
-            reports = list(_postable(latest, codes, progress))
+            reports = list(_postable(latest, codes, wats.traits().max_body_bytes, progress))
             to_post = _compared(reports, stored, wats=wats, options=options, progress=progress, in_flight=in_flight)
             if options.dry_run:
                 progress.outcomes |= to_post
             else:
-                _post([report for report in reports if report.report_id in to_post], to_post, wats, settings, progress)
+                for submission in wats.submit(report for report in reports if report.report_id in to_post):
+                    _judge(submission, to_post, settings, progress, in_flight)
+        _give_up_on_failing(progress, settings.failing_report_tries, dead_letters)
     finally:
         if not options.dry_run:
-            _note_done(staging, progress.done)
+            _note_progress(staging, progress)
     if progress.retriable:
-        raise _gathered(progress.retriable)
+        raise _gathered(list(progress.retriable.values()))
     if options.dry_run:
         staging.write(REFUSED, (_REFUSAL.dump_json(refusal).decode() for refusal in progress.refusals.values()))
     redriven = 0 if options.dry_run else _write_dead_letters(staging, dead_letters, progress, options.now_at)
@@ -153,8 +170,17 @@ def _overtaken(staging: Staging, dead_letters: DeadLetters) -> frozenset[UUID]:
     return frozenset(run.index_guid for run, known_as in known if known_as is not None and known_as.run != run)
 
 
-def _postable(mapped: Sequence[Report | Refusal], codes: frozenset[int], progress: _Progress) -> Iterator[Report]:
-    """Yield the reports that WATS has a process for; refuse the others."""
+def _stored(wats: Wats, confirmed: Mapping[UUID, StoredReport], guids: Sequence[UUID]) -> dict[UUID, StoredReport]:
+    """Return what WATS has of these runs; what it confirmed a moment ago counts although it may not show it yet."""
+    known = {guid: confirmed[guid] for guid in guids if guid in confirmed}
+    unknown = [guid for guid in guids if guid not in known]
+    return known | wats.find_reports(unknown) if unknown else known
+
+
+def _postable(
+    mapped: Sequence[Report | Refusal], codes: frozenset[int], max_body_bytes: int, progress: _Progress
+) -> Iterator[Report]:
+    """Yield the reports that WATS has a process for and is large enough for; refuse the others."""
     for run in mapped:
         if isinstance(run, Refusal):
             progress.refuse(run)
@@ -162,6 +188,12 @@ def _postable(mapped: Sequence[Report | Refusal], codes: frozenset[int], progres
             detail = f"WATS has no test operation with process code {code}; add it in WATS or correct process_map"
             held = HeldError(VW404, detail, f"process code {code} is not in WATS")
             progress.refuse(Refusal.of(run.report_id, held))
+        elif (size_bytes := len(run.body.encode())) > max_body_bytes:
+            detail = (
+                f"the report has {size_bytes:,} bytes, the largest body is {max_body_bytes:,} (max_body_bytes of the "
+                f"connection). Its largest parts: {', '.join(largest_parts(run.body))}. {VW341.advice}"
+            )
+            progress.refuse(Refusal.of(run.report_id, RejectedError(VW341, detail, "the report is too large")))
         else:
             yield run
 
@@ -216,18 +248,46 @@ def _compared(
     return to_post
 
 
-def _post(
-    reports: Sequence[Report], successes: Mapping[UUID, Outcome], wats: Wats, settings: Settings, progress: _Progress
+def _judge(
+    submission: Submission,
+    successes: Mapping[UUID, Outcome],
+    settings: Settings,
+    progress: _Progress,
+    in_flight: InFlightKeys,
 ) -> None:
-    for submission in wats.submit(reports):
-        guid, error = submission.report.report_id, submission.error
-        if error is None:
-            progress.achieve(submission.report, successes[guid])
-            log.info("Run %s %s", guid, successes[guid])
-        elif isinstance(error, RetriableError):
-            progress.retriable.append(error)
-        else:
-            _reject(guid, error, settings, progress)
+    report, error = submission.report, submission.error
+    guid = report.report_id
+    if error is None:
+        progress.achieve(report, successes[guid])
+        in_flight.confirm(StoredReport(guid, submission.stored_as or guid, report.source_hash))
+        log.info("Run %s %s", guid, successes[guid])
+    elif isinstance(error, RetriableError):
+        progress.retriable[guid] = error
+        if submission.failed_itself:
+            progress.suspects.add(guid)
+    else:
+        _reject(guid, error, settings, progress)
+
+
+def _give_up_on_failing(progress: _Progress, tries: int, dead_letters: DeadLetters) -> None:
+    """Refuse the reports for which WATS failed in so many tries of this task, if it took others meanwhile.
+
+    One that is a dead letter already stays one. A try in which WATS was down for all counts against none.
+    """
+    if not progress.suspects or progress.retriable.keys() - progress.suspects:
+        return
+    given_up_before = dead_letters.guids()
+    progress.failures.update(progress.suspects)
+    for guid in sorted(progress.suspects):
+        if progress.failures[guid] < tries or not (progress.others_went_through or guid in given_up_before):
+            continue
+        error = progress.retriable.pop(guid)
+        detail = (
+            f"WATS failed for this report in {progress.failures[guid]} tries of the upload while other reports went "
+            f"through (setting failing_report_tries); last: {error}. {VW344.advice}"
+        )
+        progress.refuse(Refusal.of(guid, RejectedError(VW344, detail, f"WATS fails for the report: {error.code}")))
+        log.warning("Run %s is given up: %s", guid, detail)
 
 
 def _reject(guid: UUID, error: RejectedError, settings: Settings, progress: _Progress) -> None:
@@ -253,29 +313,51 @@ def _collisions(
 ) -> Iterator[Refusal]:
     """Yield the reports that WATS would take for another run's: equal serial, part, process and start.
 
-    The keys are claimed before WATS is asked, so what another upload posts is seen in one of the two places.
+    The keys are claimed before WATS is asked, so what another upload posts is seen in one of the two places. Starts are
+    equal when they are so in the fraction of the second, too; where only that differs, both runs are kept, unless this
+    WATS is known to keep the last one alone.
     """
     if not reports:
         return
     guids_of = in_flight.add(reports, persist=not options.dry_run)
-    for key, guid in wats.find_natural_keys(list(dict.fromkeys(report.natural_key for report in reports))).items():
-        guids_of[key.identity].add(guid)
+    own_ids = frozenset(report.report_id for report in reports)
+    at_second: dict[object, set[UUID]] = {}
+    for identity, guids in guids_of.items():
+        at_second.setdefault(NaturalKey.second_of(identity), set()).update(guids)
+    keys = list(dict.fromkeys(report.natural_key for report in reports))
+    for key, hits in wats.find_natural_keys(keys, own_ids).items():
+        guids_of[key.identity] |= {hit.guid for hit in hits if hit.is_exact}
+        at_second[key.second] |= {hit.guid for hit in hits}
     for report in reports:
         known = stored.get(report.report_id)
         own = {report.report_id} if known is None else {report.report_id, known.stored_as}
-        others = sorted(guids_of[report.natural_key.identity] - own)
-        if others:
-            key = report.natural_key
-            yield Refusal.of(
-                report.report_id,
-                RejectedError(
-                    VW418,
-                    f"run {others[0]} has the same serial {key.serial!r}, part number {key.part_number!r}, "
-                    f"process code {key.process_code} and start {key.start_at.isoformat()}; WATS would overwrite one "
-                    "with the other. Correct one of them in VTE",
-                    "another run has the same serial, part number, process and start",
-                ),
-            )
+        key = report.natural_key
+        refusal = _collision(report, guids_of[key.identity] - own, at_second[key.second] - own, wats.traits())
+        if refusal is not None:
+            yield refusal
+
+
+def _collision(report: Report, equal: set[UUID], near: set[UUID], traits: ServerTraits) -> Refusal | None:
+    key = report.natural_key
+    unit = f"the same serial {key.serial!r}, part number {key.part_number!r}, process code {key.process_code}"
+    if equal or (near and traits.merges_within_second):
+        start = f"start {key.start_at.isoformat()}" if equal else f"second of the start {key.start_at.isoformat()}"
+        return Refusal.of(
+            report.report_id,
+            RejectedError(
+                VW418,
+                f"run {min(equal or near)} has {unit} and {start}; WATS would overwrite one with the other. Correct "
+                "one of them in VTE",
+                "another run has the same serial, part number, process and start",
+            ),
+        )
+    if near and traits.merges_within_second is None:
+        log.warning(
+            "%s Run %s starts in the same second as run %s and has %s. Both are uploaded; whether WATS keeps both is "
+            "not known until an acceptance run has tried it",
+            VW340, report.report_id, min(near), unit,
+        )  # fmt: skip
+    return None
 
 
 def _write_dead_letters(staging: Staging, dead_letters: DeadLetters, progress: _Progress, now_at: datetime) -> int:
@@ -301,24 +383,39 @@ def _balanced(read: int, outcomes: Mapping[UUID, Outcome]) -> dict[str, int]:
     return {READ: read} | {outcome.value: counts[outcome] for outcome in Outcome}
 
 
-def _note_done(staging: Staging, done: Mapping[UUID, tuple[str, Outcome]]) -> None:
-    """Keep what this try achieved for the next one; refusals are judged again."""
-    staging.write(OUTCOMES, (json.dumps([str(guid), *last]) for guid, last in done.items()))
+def _note_progress(staging: Staging, progress: _Progress) -> None:
+    """Keep what this try achieved and what failed for the next one; refusals are judged again."""
+    staging.write(OUTCOMES, (json.dumps([str(guid), *last]) for guid, last in progress.done.items()))
+    staging.write(FAILURES, (json.dumps([str(guid), tries]) for guid, tries in progress.failures.items()))
 
 
 def _done_earlier(staging: Staging) -> dict[UUID, tuple[str, Outcome]]:
     """Return what an earlier try of this task achieved, so that it is neither done nor counted again.
 
     The slice may have been planned and read again since then; by its hash, a run that changed does not count as done.
-    A file that a killed task left half written counts as none, for WATS is asked about every run that it does not name.
     """
-    if not staging.holds(OUTCOMES):
-        return {}
+    noted = _noted(staging, OUTCOMES, lambda guid, source_hash, outcome: (guid, (str(source_hash), Outcome(outcome))))
+    return dict(noted)
+
+
+def _failed_earlier(staging: Staging) -> Counter[UUID]:
+    """Return in how many tries of this task WATS failed for a report itself."""
+    return Counter(dict(_noted(staging, FAILURES, lambda guid, tries: (guid, int(tries)))))
+
+
+def _noted(staging: Staging, name: str, read: Callable[..., tuple[str, _T]]) -> list[tuple[UUID, _T]]:
+    """Return what an earlier try noted about runs.
+
+    A damaged file counts as none, for WATS is asked about every run that it does not name.
+    """
+    if not staging.holds(name):
+        return []
     try:
-        lines = [json.loads(line) for line in staging.read(OUTCOMES)]
-    except EOFError:
-        return {}
-    return {UUID(guid): (source_hash, Outcome(outcome)) for guid, source_hash, outcome in lines}
+        lines = [read(*json.loads(line)) for line in staging.read(name)]
+        return [(UUID(guid), noted) for guid, noted in lines]
+    except (StagedFileError, ValueError, TypeError, AttributeError) as exc:
+        log.warning("%s what an earlier try noted cannot be read, so WATS is asked again: %s", VW622, exc)
+        return []
 
 
 def first_achieved(staging: Staging) -> UUID | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,7 +19,8 @@ from vte_wats.domain.errors import FatalError, RetriableError
 from vte_wats.domain.run import VteTestRun
 from vte_wats.domain.source import TEXT_TYPES, RunTimes, SourceFacts, SourceIdentity, StationTime, WaitingRuns
 from vte_wats.intervals.wall_clock import LocalRange
-from vte_wats.messages import VW235
+from vte_wats.mapping.operators import Operators
+from vte_wats.vte.connection import check_connection, driver_verifies_servers
 from vte_wats.vte.rows import (
     DAY_COUNTS,
     IDENTITY_AND_RUN_COUNTS,
@@ -41,9 +42,6 @@ from vte_wats.vte.server_facts import read_facts
 from vte_wats.vte.sql_errors import VW208, VW209, translate_error
 from vte_wats.vte.statements import Binds, among_guids, in_ranges, statement, text_columns
 
-# Without these pymssql waits forever for an answer, and a minute for a login. The connection's extra overrides them.
-_CONNECT_DEFAULTS = {"timeout": 120, "login_timeout": 15, "charset": "UTF-8", "appname": "vte-wats"}
-_PORT = 1433
 _ROWS_AT_ONCE = 1_000
 _UNNAMED = Site()
 
@@ -54,8 +52,16 @@ class VteSource:
     Every failure of the driver leaves as RetriableError or FatalError.
     """
 
-    def __init__(self, settings: Settings, hook: MsSqlHook | None = None, *, site: Site = _UNNAMED) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        hook: MsSqlHook | None = None,
+        *,
+        site: Site = _UNNAMED,
+        operators: Operators | None = None,
+    ) -> None:
         self._settings = settings
+        self._operators = operators or Operators(settings)
         self._site = site
         self._hook = hook or MsSqlHook(mssql_conn_id=site.source_connection)
         self._connection: pymssql.Connection | None = None
@@ -63,13 +69,11 @@ class VteSource:
 
     def __enter__(self) -> Self:
         """Connect, and set up the session so that this reader gives way."""
+        check_connection(self._hook, self._site.source_connection)
         self._connect()
         return self
 
     def _connect(self) -> None:
-        details = self._hook.connection
-        details.extra = json.dumps(_CONNECT_DEFAULTS | details.extra_dejson)
-        details.host, details.port = self._host_and_port(details.host or "", details.port)
         try:
             with self._translation("connecting"):
                 self._connection = self._hook.get_conn()
@@ -82,17 +86,6 @@ class VteSource:
             with self._connection.cursor() as cursor:
                 options = statement("session_options", self._settings)
                 cursor.execute(options, {"lock_timeout_ms": self._settings.lock_timeout_ms})
-
-    def _host_and_port(self, host: str, port: int | None) -> tuple[str, int]:
-        """Understand ``server,1433`` and ``tcp:server,1433``, as Management Studio writes them."""
-        name, comma, after = host.removeprefix("tcp:").partition(",")
-        if comma and not after.strip().isdecimal():
-            raise FatalError(
-                VW235,
-                f"connection {self._site.source_connection}: after a comma the host must name a port, given {host!r}. "
-                "Write the host alone into the field Host, the port into the field Port",
-            )
-        return name.strip(), int(after) if comma else port or _PORT
 
     def _is_known_to_the_server(self) -> bool:
         """Return whether the login may enter the server, though not this database."""
@@ -149,7 +142,9 @@ class VteSource:
     def facts(self) -> SourceFacts:
         """Ask what the preflight looks at, in three statements."""
         encrypted = self._hook.connection.extra_dejson.get("encryption") == "require"
-        return read_facts(self.rows, self._settings, encrypted=encrypted)
+        return read_facts(
+            self.rows, self._settings, encrypted=encrypted, verifies_server=driver_verifies_servers(os.environ)
+        )
 
     def run_times(self, ranges: Sequence[LocalRange]) -> RunTimes:
         """Count the runs per second of the ranges, in one statement, with the server's own clock."""
@@ -195,11 +190,11 @@ class VteSource:
 
     def runs_between(self, ranges: Sequence[LocalRange]) -> Iterator[VteTestRun]:
         """Stream the runs whose Timestamp lies in the ranges, complete with steps or with a defect."""
-        return read_runs(self, *in_ranges(ranges), self._settings)
+        return read_runs(self, *in_ranges(ranges), self._settings, self._operators)
 
     def runs_by_guid(self, guids: Sequence[UUID]) -> Iterator[VteTestRun]:
         """Stream the named runs, complete with steps or with a defect. Absent GUIDs yield nothing."""
-        return read_runs(self, *among_guids(guids), self._settings)
+        return read_runs(self, *among_guids(guids), self._settings, self._operators)
 
     def _identity(self, rows: Sequence[SourceIdentityRow] | Sequence[IdentityAndRunCountsRow]) -> SourceIdentity:
         first = rows[0]

@@ -18,6 +18,7 @@ from uuid import UUID
 from vte_wats.config.settings import Settings
 from vte_wats.domain.errors import FatalError, RetriableError
 from vte_wats.domain.run import Defect, VteTestRun
+from vte_wats.mapping.operators import Operators
 from vte_wats.messages import VW232, VW299
 from vte_wats.vte.rows import RUN_SIZES, RUNS, STEPS, Row, RunRow, RunSizeRow, Select, guid_of
 from vte_wats.vte.run_rows import doubled_key, no_key, run_of, too_large, unread
@@ -44,7 +45,9 @@ class Server(Protocol):
         """Connect again; raises RetriableError or FatalError where that fails."""
 
 
-def read_runs(server: Server, selection: str, binds: Binds, settings: Settings) -> Iterator[VteTestRun]:
+def read_runs(
+    server: Server, selection: str, binds: Binds, settings: Settings, operators: Operators
+) -> Iterator[VteTestRun]:
     """Yield every run of a selection, complete with steps or with its defect: three statements in all.
 
     Holds the headers and the steps of one run at a time. A run that is committed meanwhile is read the next time.
@@ -57,7 +60,7 @@ def read_runs(server: Server, selection: str, binds: Binds, settings: Settings) 
         return
     named, more_binds = except_guids(list(left_out.keys() & {guid_of(row.index_guid) for row in sizes}))
     try:
-        for run in _complete(server, f"{selection}{named}", binds | more_binds):
+        for run in _complete(server, f"{selection}{named}", binds | more_binds, operators):
             if waiting.pop(run.index_guid, None) is not None:
                 yield run
     except (RetriableError, FatalError) as error:
@@ -65,7 +68,9 @@ def read_runs(server: Server, selection: str, binds: Binds, settings: Settings) 
             raise
         log.warning("%s; %d runs are still to be read, now in halves", error, len(waiting))
         server.reconnect()
-        yield from _Narrowing(server, settings, waiting, read=len(sizes) - len(left_out) - len(waiting)).runs(error)
+        yield from _Narrowing(
+            server, settings, operators, waiting, read=len(sizes) - len(left_out) - len(waiting)
+        ).runs(error)
 
 
 def _not_to_read(sizes: Sequence[RunSizeRow], settings: Settings) -> Iterator[VteTestRun]:
@@ -86,12 +91,13 @@ def _not_to_read(sizes: Sequence[RunSizeRow], settings: Settings) -> Iterator[Vt
             yield unread(guid, row.timestamp_local, why)
 
 
-def _complete(server: Server, selection: str, binds: Binds) -> Iterator[VteTestRun]:
+def _complete(server: Server, selection: str, binds: Binds, operators: Operators) -> Iterator[VteTestRun]:
     """Yield runs with their steps, in two statements; runs without steps come last."""
     headers: dict[UUID, list[RunRow]] = {}
     for header in server.rows(RUNS, binds, selection=selection):
         if (guid := guid_of(header.index_guid)) is not None:
-            headers.setdefault(guid, []).append(header)
+            operator = operators.kept(None if header.operator is None else str(header.operator))
+            headers.setdefault(guid, []).append(header._replace(operator=operator))
     for key, steps in groupby(server.rows(STEPS, binds, selection=selection), key=attrgetter("index_guid")):
         found = headers.pop(guid, None) if (guid := guid_of(key)) else None
         if found is not None:
@@ -103,8 +109,11 @@ def _complete(server: Server, selection: str, binds: Binds) -> Iterator[VteTestR
 class _Narrowing:
     """Reads runs in ever smaller parts; bounded, for it gives up at ``rejection_limit`` runs that cannot be read."""
 
-    def __init__(self, server: Server, settings: Settings, waiting: Mapping[UUID, Any], *, read: int) -> None:
+    def __init__(
+        self, server: Server, settings: Settings, operators: Operators, waiting: Mapping[UUID, Any], *, read: int
+    ) -> None:
         self._server = server
+        self._operators = operators
         self._limit = settings.rejection_limit
         self._times = dict(waiting)
         self._read = read
@@ -118,7 +127,7 @@ class _Narrowing:
             part = parts.pop()
             missing = dict.fromkeys(part)
             try:
-                for run in _complete(self._server, *among_guids(part)):
+                for run in _complete(self._server, *among_guids(part), self._operators):
                     del missing[run.index_guid]
                     self._read += 1
                     yield run

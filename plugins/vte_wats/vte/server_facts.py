@@ -22,8 +22,8 @@ class Rows(Protocol):
         """Yield the rows as the server sends them."""
 
 
-def read_facts(rows: Rows, settings: Settings, *, encrypted: bool) -> SourceFacts:
-    """Ask for the facts, a statement each; ``encrypted`` is what the connection insists on."""
+def read_facts(rows: Rows, settings: Settings, *, encrypted: bool, verifies_server: bool) -> SourceFacts:
+    """Ask for the facts, a statement each; what the connection insists on is known before."""
     (server,) = rows(SERVER_FACTS, {})
     keys: dict[tuple[str, str], list[str]] = defaultdict(list)
     for row in rows(INDEXES, {"schema_name": settings.source_schema}):
@@ -38,6 +38,7 @@ def read_facts(rows: Rows, settings: Settings, *, encrypted: bool) -> SourceFact
         reads_snapshot=server.isolation_level == _SNAPSHOT,
         may_write=1 in (server.is_sysadmin, server.is_owner, server.is_writer),
         encrypted=encrypted,
+        verifies_server=verifies_server,
         indexes=tuple(Index(table, name, tuple(columns)) for (table, name), columns in keys.items()),
         null_times=int(nulls.null_times),
         null_keys=int(nulls.null_keys),

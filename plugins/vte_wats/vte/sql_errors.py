@@ -27,7 +27,8 @@ VW207 = Message(
     Follows.AGAIN,
     "SQL error 64, 121, 233, 10053, 10054, 10060, 10061, 20002, 20004, 20006, 20009, 20017, 20047",
     "the connection failed or was lost",
-    "retried; check host, port, firewall and SQL Server if it persists",
+    "retried; if it persists, check host, port, firewall and SQL Server, and its certificate where freetds.conf has a "
+    "ca file",
 )
 VW208 = Message(
     "VW208",

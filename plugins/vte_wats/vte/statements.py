@@ -11,13 +11,13 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping, Sequence
 from functools import cache
-from pathlib import Path
 from uuid import UUID
 
 from vte_wats.config.settings import Settings, TableOverride, quoted_name
 from vte_wats.intervals.wall_clock import LocalRange
+from vte_wats.shipped import shipped_folder
 
-SQL_FOLDER = Path(__file__).resolve().parents[3] / "include" / "sql"
+SQL_FOLDER = shipped_folder("include") / "sql"
 
 _COMMENT = re.compile(r"--[^\n]*\n")
 _PAIR = re.compile(r"\[(\w+)\]\.\[(\w+)\]( AS \[\w+\])?")

@@ -6,6 +6,7 @@ import base64
 import re
 from collections.abc import Mapping
 from enum import StrEnum
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Self
 from urllib.parse import urlsplit, urlunsplit
@@ -13,6 +14,7 @@ from urllib.parse import urlsplit, urlunsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
 from vte_wats.domain.errors import FatalError
+from vte_wats.domain.redaction import shown
 from vte_wats.messages import VW108
 
 _PROBE = 2
@@ -62,6 +64,17 @@ class WatsOptions(BaseModel):
     )
     attempts: int = Field(
         3, ge=1, le=10, title="Attempts", description="Tries of one request inside a task, the first included."
+    )
+    max_body_bytes: int = Field(
+        30_000_000,
+        ge=1_000,
+        title="Largest body (bytes)",
+        description="A larger report is a dead letter, without being sent. 30,000,000 is the limit of IIS.",
+    )
+    allow_http: bool = Field(
+        default=False,
+        title="Allow http",
+        description="Send token and reports unencrypted to a WATS that is not on this machine.",
     )
     verify_tls: bool = Field(
         default=True, title="Verify TLS", description="Refuse servers whose certificate cannot be verified."
@@ -135,9 +148,14 @@ class WatsConnection(WatsOptions):
         except ValidationError as exc:
             mistakes += [
                 f"{'.'.join(map(str, m['loc'])) or 'extra'}: {m['msg'].removeprefix('Value error, ')}"
-                + ("" if m["type"] == "extra_forbidden" or not m["loc"] else f", given {m['input']!r}")
+                + ("" if m["type"] == "extra_forbidden" or not m["loc"] else f", given {shown(m['input'])}")
                 for m in exc.errors(include_url=False, include_context=False)
             ]
+        if url and options is not None and not options.allow_http and _is_readable_on_the_way(url):
+            mistakes.append(
+                "host: http:// sends the token unencrypted. Use https://, or tick allow_http where the network between "
+                "is yours"
+            )
         if mistakes or options is None:
             raise FatalError(
                 VW108,
@@ -167,17 +185,28 @@ def _url(host: str | None, port: int | None) -> str:
         given_port = parts.port
     except ValueError as exc:
         raise ValueError("host: must be an address such as https://acme.wats.com") from exc
-    if parts.username is not None or parts.password is not None:
+    if "@" in address:
         raise ValueError("host: must not contain a login or password; use the fields for them")
     rule = "host: must be an http or https address without query, such as https://acme.wats.com"
     if parts.scheme not in {"http", "https"} or not parts.hostname or re.search(r"\s", address):
-        raise ValueError(f"{rule}, given {address!r}")
+        raise ValueError(f"{rule}, given {shown(address)}")
     if parts.query or parts.fragment:
         raise ValueError(rule)
     if port is not None and given_port is not None and port != given_port:
         raise ValueError(f"port: differs from the port in host, given {port} beside {given_port}")
     netloc = parts.netloc if given_port is not None or port is None else f"{parts.netloc}:{port}"
     return urlunsplit((parts.scheme, netloc, parts.path.rstrip("/").removesuffix("/api"), "", ""))
+
+
+def _is_readable_on_the_way(url: str) -> bool:
+    """Return whether others can read what is sent: http to anything but this machine itself."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    try:
+        is_here = ip_address(host).is_loopback
+    except ValueError:
+        is_here = host == "localhost" or host.endswith(".localhost")
+    return parts.scheme == "http" and not is_here
 
 
 def _token(login: str | None, password: str | None) -> str:

@@ -9,15 +9,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseHook
+from airflow.sdk.exceptions import AirflowNotFoundException
 from airflow.sdk.log import mask_secret
 
 from vte_wats.config.settings import ExistenceCheck
-from vte_wats.domain.errors import VteWatsError
+from vte_wats.domain.errors import FatalError, VteWatsError
+from vte_wats.messages import VW114
 from vte_wats.wats.connection import WatsConnection
 
 if TYPE_CHECKING:
     from vte_wats.wats.client import WatsSession
+    from vte_wats.wats.profile import WatsProfile
     from vte_wats.wats.rate_limiter import BudgetStore
+    from vte_wats.wats.server_memory import MemoryStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +47,12 @@ class WatsHook(BaseHook):
 
     def read_connection(self) -> WatsConnection:
         """Return the validated connection; its token is masked in every log from here on."""
-        fields = self.get_connection(self.wats_conn_id)
+        try:
+            fields = self.get_connection(self.wats_conn_id)
+        except AirflowNotFoundException as exc:
+            raise FatalError(
+                VW114, f"the connection {self.wats_conn_id} does not exist. Create it: Airflow › Admin › Connections"
+            ) from exc
         connection = WatsConnection.parse(
             self.wats_conn_id,
             host=fields.host,
@@ -57,13 +66,22 @@ class WatsHook(BaseHook):
 
     @contextmanager
     def session(
-        self, existence_check: ExistenceCheck | str = ExistenceCheck.UUID, budget_store: BudgetStore | None = None
+        self,
+        existence_check: ExistenceCheck | str = ExistenceCheck.UUID,
+        budget_store: BudgetStore | None = None,
+        *,
+        profile: WatsProfile | None = None,
+        memory_store: MemoryStore | None = None,
     ) -> Iterator[WatsSession]:
         """Open a session, which implements :class:`vte_wats.domain.ports.Wats`; it closes with the block.
 
         ``budget_store`` is for the one holder of the pool's only slot; with more ``concurrent_tasks`` it is not used.
+        ``memory_store`` keeps what one session learns of WATS for the next.
         """
-        with self._open(self.read_connection(), ExistenceCheck(existence_check), budget_store) as wats:
+        from vte_wats.wats.client import WatsSession  # noqa: PLC0415 -- pyWATS takes longer than all else a task imports
+
+        connection, check = self.read_connection(), ExistenceCheck(existence_check)
+        with WatsSession(connection, check, budget_store, profile=profile, memory_store=memory_store) as wats:
             yield wats
 
     def test_connection(self) -> tuple[bool, str]:
@@ -73,6 +91,8 @@ class WatsHook(BaseHook):
             url = self.read_connection().url
         except VteWatsError as exc:
             return False, str(exc)
+        except Exception as exc:  # noqa: BLE001 -- the button answers, whatever keeps WATS from being asked
+            return False, f"WATS cannot be asked: {type(exc).__name__}; the log of the API server has more"
         return (
             True,
             f"WATS {found.version} at {url}: {found.operations} test operations, {found.took_ms:.0f} ms per request",
@@ -80,18 +100,11 @@ class WatsHook(BaseHook):
 
     def probe(self) -> WatsProbe:
         """Ask WATS once for its version and once for its test operations: no retries, no waiting for the budget."""
+        from vte_wats.wats.client import WatsSession  # noqa: PLC0415 -- as above
+
         connection = self.read_connection().model_copy(update={"attempts": 1, "requests_per_minute": 1_000_000})
-        with self._open(connection, ExistenceCheck.UUID) as wats:
+        with WatsSession(connection) as wats:
             version = wats.version()
             asked_s = time.perf_counter()
             operations = len(wats.process_codes())
             return WatsProbe(version, operations, (time.perf_counter() - asked_s) * 1000)
-
-    @staticmethod
-    def _open(
-        connection: WatsConnection, existence_check: ExistenceCheck, budget_store: BudgetStore | None = None
-    ) -> WatsSession:
-        """Import pyWATS only when it is used: it takes longer than everything else a task imports."""
-        from vte_wats.wats.client import WatsSession  # noqa: PLC0415
-
-        return WatsSession(connection, existence_check, budget_store)

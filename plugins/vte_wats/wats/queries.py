@@ -10,10 +10,14 @@ from uuid import UUID
 import httpx
 
 from vte_wats.domain.report import NaturalKey
+from vte_wats.intervals.interval import Interval
 from vte_wats.wats.connection import GuidQuoting
 
 QUERY_LIMIT = 2_048
 """Encoded characters; IIS answers a longer query string with 404."""
+
+LISTING = 2_000
+"""Headers per request when a range of start times is listed."""
 
 PAGE = 200
 """Headers per request where the number of hits is unknown. Without ``$top`` WATS returns ten."""
@@ -55,6 +59,12 @@ def headers_by_id(form: IdForm, ids: Sequence[UUID]) -> Query:
     return {"$filter": form.condition(ids), "$expand": "miscInfo", "$top": str(len(ids))}
 
 
+def headers_by_range(started: Interval) -> Query:
+    """Ask for the headers of all reports that start in an interval, in their order."""
+    condition = f"start ge {_utc_text(started.from_at)} and start lt {_utc_text(started.to_at)}"
+    return {"$filter": condition, "$expand": "miscInfo", "$orderby": "start", "$top": str(LISTING)}
+
+
 def by_source_id(source_id: str) -> Query:
     """Ask HeaderByMiscInfo for the reports made from one run."""
     return {"description": "source_id", "data": source_id}
@@ -69,6 +79,11 @@ def headers_by_serials(keys: Sequence[NaturalKey]) -> Query:
 def headers_by_start(key: NaturalKey) -> Query:
     """Ask for the reports of one process around one start: without any text that a server may fail on."""
     return _page(f"processCode eq {key.process_code} and {_span([key])}")
+
+
+def headers_of_part(part_number: str) -> Query:
+    """Ask for the headers of the reports of one part number, with their misc infos."""
+    return _page(f"partNumber eq {_text(part_number)}")
 
 
 def page(query: Query, skip: int) -> Query:
@@ -94,7 +109,7 @@ def fits(query: Query) -> bool:
 
 
 def _page(condition: str) -> Query:
-    return {"$filter": condition, "$orderby": "uuid", "$top": str(PAGE)}
+    return {"$filter": condition, "$expand": "miscInfo", "$orderby": "uuid", "$top": str(PAGE)}
 
 
 def _span(keys: Sequence[NaturalKey]) -> str:

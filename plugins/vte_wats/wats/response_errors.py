@@ -10,12 +10,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
+from itertools import chain, islice
 from typing import Any
 
 import httpx
 
 from vte_wats.domain.errors import FatalError, RejectedError, RetriableError
-from vte_wats.messages import Follows, Message
+from vte_wats.domain.redaction import redact
+from vte_wats.messages import VW342, Follows, Message
+from vte_wats.wats.bounded_answers import AnswerTooLargeError
 
 
 class FailureClass(StrEnum):
@@ -53,6 +56,7 @@ UNEXPECTED_CONTENT = ResponseError(
         "answers in its place",
     ),
     FailureClass.AMBIGUOUS,
+    exceptions=(RecursionError,),
 )
 WRONG_ID = ResponseError(
     Message(
@@ -66,8 +70,128 @@ WRONG_ID = ResponseError(
     FailureClass.AMBIGUOUS,
 )
 
+TOO_LARGE = ResponseError(
+    Message(
+        "VW343",
+        Follows.AGAIN,
+        "an answer larger than 64 MB, compressed or not",
+        "the answer is larger than any answer of WATS",
+        "retried; if it persists, check that the host of the connection is WATS",
+    ),
+    FailureClass.AMBIGUOUS,
+    exceptions=(AnswerTooLargeError,),
+)
+_NO_RIGHT = ResponseError(
+    Message(
+        "VW315",
+        Follows.STOPS,
+        "HTTP 403",
+        "the token lacks a right",
+        "give its user the rights to read and submit reports in WATS",
+    ),
+    FailureClass.FATAL,
+    statuses=(403,),
+)
+_REDIRECTED = ResponseError(
+    Message(
+        "VW316",
+        Follows.STOPS,
+        "HTTP 3xx",
+        "the server redirects elsewhere",
+        "put the address it leads to, if that is WATS, into the host of the connection",
+    ),
+    FailureClass.FATAL,
+    statuses=range(300, 400),
+)
+WRONG_PATH = ResponseError(
+    Message(
+        "VW317",
+        Follows.STOPS,
+        "HTTP 404",
+        "this is not the address of the WATS API",
+        "check the host of the connection",
+    ),
+    FailureClass.FATAL,
+    statuses=(404,),
+)
+_OTHER_STATUS = ResponseError(
+    Message(
+        "VW348",
+        Follows.STOPS,
+        "any other HTTP status",
+        "this is not the address of the WATS API, or something stands in between",
+        "check the host of the connection and what the status means",
+    ),
+    FailureClass.FATAL,
+    statuses=range(100, 1000),
+)
+_SERVER_ERROR = ResponseError(
+    Message(
+        "VW312",
+        Follows.AGAIN,
+        "any other HTTP 5xx",
+        "the server failed",
+        "retried; ask the WATS administrator if it persists",
+    ),
+    FailureClass.AMBIGUOUS,
+    statuses=range(500, 600),
+)
+_REFUSED_CONTENT = ResponseError(
+    Message(
+        "VW313",
+        Follows.DEAD,
+        "HTTP 400, 409, 413, 422",
+        "the server refuses the content",
+        "correct the run or the settings, then redrive the dead letter",
+    ),
+    FailureClass.REJECTED,
+    statuses=(400, 409, 413, 422),
+)
+
+_NO_ANSWER = ResponseError(
+    Message(
+        "VW308",
+        Follows.AGAIN,
+        "no complete answer within timeout_s",
+        "no answer in time",
+        "retried; raise timeout_s of the connection if it persists",
+    ),
+    FailureClass.AMBIGUOUS,
+    exceptions=(httpx.TimeoutException, TimeoutError),
+)
+_LOST = ResponseError(
+    Message(
+        "VW309",
+        Follows.AGAIN,
+        "connection lost before the whole answer was there",
+        "the connection was lost",
+        _RETRIED,
+    ),
+    FailureClass.AMBIGUOUS,
+    exceptions=(httpx.TransportError, httpx.DecodingError),
+)
+_BUSY = ResponseError(
+    Message("VW311", Follows.AGAIN, "HTTP 408, 425, 503", "the server is busy", _RETRIED),
+    FailureClass.TRANSIENT,
+    statuses=(408, 425, 503),
+)
+
+ELSEWHERE = frozenset(failure.message for failure in (_NO_RIGHT, _REDIRECTED, WRONG_PATH, _OTHER_STATUS))
+"""What says that this is not a usable WATS, and is said by a page in front of a usable one, too."""
+
+REFUSED_QUERY = frozenset(
+    failure.message for failure in (_REFUSED_CONTENT, _SERVER_ERROR, _NO_RIGHT, WRONG_PATH, _OTHER_STATUS)
+)
+"""What a server may say about a form of query that it does not understand."""
+
+FAILED_FOR_REPORT = frozenset(
+    {VW342, *(failure.message for failure in (_SERVER_ERROR, _BUSY, _NO_ANSWER, _LOST, UNEXPECTED_CONTENT))}
+)
+"""What a report may have caused that WATS or something in front of it cannot cope with."""
+
 # The first entry that applies wins.
 RESPONSE_ERRORS: tuple[ResponseError, ...] = (
+    TOO_LARGE,
     ResponseError(
         Message(
             "VW303",
@@ -123,28 +247,8 @@ RESPONSE_ERRORS: tuple[ResponseError, ...] = (
         FailureClass.TRANSIENT,
         exceptions=(httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError),
     ),
-    ResponseError(
-        Message(
-            "VW308",
-            Follows.AGAIN,
-            "no complete answer within timeout_s",
-            "no answer in time",
-            "retried; raise timeout_s of the connection if it persists",
-        ),
-        FailureClass.AMBIGUOUS,
-        exceptions=(httpx.TimeoutException, TimeoutError),
-    ),
-    ResponseError(
-        Message(
-            "VW309",
-            Follows.AGAIN,
-            "connection lost before the whole answer was there",
-            "the connection was lost",
-            _RETRIED,
-        ),
-        FailureClass.AMBIGUOUS,
-        exceptions=(httpx.TransportError, httpx.DecodingError),
-    ),
+    _NO_ANSWER,
+    _LOST,
     UNEXPECTED_CONTENT,
     WRONG_ID,
     ResponseError(
@@ -152,33 +256,9 @@ RESPONSE_ERRORS: tuple[ResponseError, ...] = (
         FailureClass.TRANSIENT,
         statuses=(429,),
     ),
-    ResponseError(
-        Message("VW311", Follows.AGAIN, "HTTP 408, 425, 503", "the server is busy", _RETRIED),
-        FailureClass.TRANSIENT,
-        statuses=(408, 425, 503),
-    ),
-    ResponseError(
-        Message(
-            "VW312",
-            Follows.AGAIN,
-            "any other HTTP 5xx",
-            "the server failed",
-            "retried; ask the WATS administrator if it persists",
-        ),
-        FailureClass.AMBIGUOUS,
-        statuses=range(500, 600),
-    ),
-    ResponseError(
-        Message(
-            "VW313",
-            Follows.DEAD,
-            "HTTP 400, 409, 413, 422",
-            "the server refuses the content",
-            "correct the run or the settings, then redrive the dead letter",
-        ),
-        FailureClass.REJECTED,
-        statuses=(400, 409, 413, 422),
-    ),
+    _BUSY,
+    _SERVER_ERROR,
+    _REFUSED_CONTENT,
     ResponseError(
         Message(
             "VW314", Follows.STOPS, "HTTP 401", "the credentials are refused", "renew the API token in the connection"
@@ -186,39 +266,10 @@ RESPONSE_ERRORS: tuple[ResponseError, ...] = (
         FailureClass.FATAL,
         statuses=(401,),
     ),
-    ResponseError(
-        Message(
-            "VW315",
-            Follows.STOPS,
-            "HTTP 403",
-            "the token lacks a right",
-            "give its user the rights to read and submit reports in WATS",
-        ),
-        FailureClass.FATAL,
-        statuses=(403,),
-    ),
-    ResponseError(
-        Message(
-            "VW316",
-            Follows.STOPS,
-            "HTTP 3xx",
-            "the server redirects elsewhere",
-            "put the address it leads to, if that is WATS, into the host of the connection",
-        ),
-        FailureClass.FATAL,
-        statuses=range(300, 400),
-    ),
-    ResponseError(
-        Message(
-            "VW317",
-            Follows.STOPS,
-            "HTTP 404 or any other status",
-            "this is not the address of the WATS API",
-            "check the host of the connection",
-        ),
-        FailureClass.FATAL,
-        statuses=range(100, 1000),
-    ),
+    _NO_RIGHT,
+    _REDIRECTED,
+    WRONG_PATH,
+    _OTHER_STATUS,
     ResponseError(
         Message(
             "VW318",
@@ -269,29 +320,44 @@ def as_error(
 
 
 _LONGEST_PAUSE_S = 86_400.0
+_MOST_READ = 4_000  # characters, of which a line of 200 is made
+_MOST_PARTS = 100
+_DEEPEST = 8
 _DETAIL_KEYS = ("message", "title", "detail", "error", "messagedetail", "exceptionmessage", "modelstate", "errors")
 
 
-def server_message(content: Any) -> str:
-    """Return what the server says about a failure, in one short line; content is parsed JSON or text."""
-    if isinstance(content, Mapping):
+def server_message(content: Any, *secrets: str) -> str:
+    """Return what the server says about a failure, in one short line; content is parsed JSON or text.
+
+    A server may repeat what it was sent: ``secrets`` are taken out before the line is cut.
+    """
+    if isinstance(content, str):
+        content = redact(content, *secrets)[:_MOST_READ]  # a page says what it is at its beginning
+        title = re.search(r"<title>([^<]*)", content, re.IGNORECASE)
+        text = title[1] if title else re.sub(r"<[^<>]*>", " ", content)
+    elif isinstance(content, Mapping):
         lower = {str(key).lower(): value for key, value in content.items()}
-        text = " ".join(_flat(lower[key]) for key in _DETAIL_KEYS if lower.get(key))
-    elif isinstance(content, str):
-        title = re.search(r"<title>(.*?)</title>", content, re.IGNORECASE | re.DOTALL)
-        text = title[1] if title else re.sub(r"<[^>]*>", " ", content)
+        parts = islice(chain.from_iterable(_flat(lower[key]) for key in _DETAIL_KEYS if lower.get(key)), _MOST_PARTS)
+        text = " ".join(redact(part, *secrets)[:_MOST_READ] for part in parts)
     else:
         text = ""
-    return _one_line(text, 200)
+    return _one_line(redact(text, *secrets), 200)  # again: parts that were apart may say more together
 
 
 def signature(reason: str, known: Sequence[str] = ()) -> str:
     """Return the reason without what differs from report to report, so that equal causes have equal text."""
+    reason = reason[:_MOST_READ]
     for known_text in sorted(filter(None, known), key=len, reverse=True):
         reason = re.sub(rf"(?<!\w){re.escape(known_text)}(?!\w)", "…", reason, flags=re.IGNORECASE)
+    reason = re.sub(r"[^\s'\"]{3,}(?=…|\.\.\.)", lambda cut: _unless_known(cut[0], known), reason)
     status, _, text = reason.partition(":")  # HTTP 400 is part of the cause, not a number in it
     text = re.sub(r"\{?[\w+-]*\d[\w.:+-]*\}?", "…", text)
     return _one_line(f"{status}:{text}" if text else status, 200)
+
+
+def _unless_known(cut: str, known: Sequence[str]) -> str:
+    """Return what a server cut, unless it is the beginning of a known text."""
+    return "" if any(known_text.lower().startswith(cut.lower()) for known_text in known) else cut
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:
@@ -326,12 +392,19 @@ def _causes(exc: BaseException | None) -> Iterator[BaseException]:
         exc = exc.__cause__ or exc.__context__
 
 
-def _flat(value: Any) -> str:
+def _flat(value: Any, depth: int = 0) -> Iterator[str]:
+    """Yield the texts inside, as far down as a message of a server goes."""
+    if depth > _DEEPEST:
+        return
     if isinstance(value, Mapping):
-        return " ".join(f"{key}: {_flat(item)}" for key, item in value.items())
-    if isinstance(value, list):
-        return " ".join(_flat(item) for item in value)
-    return str(value)
+        for key, item in value.items():
+            yield f"{str(key)[:_MOST_READ]}:"
+            yield from _flat(item, depth + 1)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _flat(item, depth + 1)
+    else:
+        yield str(value)
 
 
 def _one_line(text: str, length: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import logging
 import ssl
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,12 +13,14 @@ from functools import cached_property
 import httpx
 from pywats.core.async_client import AsyncHttpClient
 from pywats.core.client import Response
-from pywats.core.exceptions import PyWATSError
 from pywats.core.retry import RetryConfig
 
 from vte_wats.domain.errors import FatalError
+from vte_wats.domain.redaction import redact
 from vte_wats.messages import VW109
+from vte_wats.wats.bounded_answers import ENCODING, bound
 from vte_wats.wats.connection import WatsConnection
+from vte_wats.wats.environment import usable_environment
 from vte_wats.wats.response_errors import (
     as_error,
     failure_of_exception,
@@ -53,14 +56,16 @@ class PlainHttpClient(AsyncHttpClient):
     async def _get_client(self) -> httpx.AsyncClient:
         """Open the transport on first use; pyWATS offers no switch for any of this."""
         if self._client is None:
-            self._client = httpx.AsyncClient(
-                base_url=self.base_url,
-                headers=self._headers,
-                timeout=httpx.Timeout(self.timeout, connect=min(self.timeout / 2, _CONNECT_TIMEOUT_S)),
-                verify=self._verification,
-                follow_redirects=False,
-                limits=httpx.Limits(max_connections=1, max_keepalive_connections=1),
-            )
+            with usable_environment():
+                self._client = httpx.AsyncClient(
+                    base_url=self.base_url,
+                    headers={**self._headers, "Accept-Encoding": ENCODING},
+                    timeout=httpx.Timeout(self.timeout, connect=min(self.timeout / 2, _CONNECT_TIMEOUT_S)),
+                    verify=self._verification,
+                    follow_redirects=False,
+                    limits=httpx.Limits(max_connections=1, max_keepalive_connections=1),
+                    event_hooks={"response": [bound]},
+                )
         return self._client
 
 
@@ -76,7 +81,7 @@ class Transport:
             logger = logging.getLogger(name)
             logger.setLevel(max(logger.level, logging.WARNING))
         self._connection = connection
-        self._token = connection.token
+        self._secrets = _secrets(connection.token.get_secret_value())
         self._clients: list[PlainHttpClient] = []
         self._idle: list[PlainHttpClient] = []
 
@@ -107,6 +112,21 @@ class Transport:
         known: Sequence[str] = (),
         absent: int | None = None,
     ) -> Response:
+        answer = await self.exchange(method, route, query=query, body=body)
+        failure = failure_of_status(answer.status_code)
+        if failure is not None and answer.status_code != absent:
+            text = server_message(answer.data, *self._secrets)
+            reason = f"HTTP {answer.status_code}: {text}" if text else f"HTTP {answer.status_code}"
+            wait_s = retry_after_s(answer.headers)
+            if wait_s is None and answer.status_code == _TOO_MANY_REQUESTS:
+                wait_s = _DEFAULT_PAUSE_S
+            raise as_error(failure, f"{method} {self.where(route)}", reason, retry_after_s=wait_s, known=known)
+        return answer
+
+    async def exchange(
+        self, method: str, route: str, *, query: Mapping[str, str] | None = None, body: bytes | None = None
+    ) -> Response:
+        """Send one request and return its answer, whatever the status; only no answer at all is raised."""
         where = f"{method} {self.where(route)}"
         timeout_s = self._connection.timeout_s
         try:
@@ -118,16 +138,10 @@ class Transport:
                         answer = await client.get(route, params=dict(query or {}), cache=False)
         except TimeoutError as exc:
             raise as_error(failure_of_exception(exc), where, f"within {timeout_s:g} s") from exc
-        except PyWATSError as exc:  # it says little; what the transport raised is its context
-            raise as_error(failure_of_exception(exc), where, self._without_token(_name_and_text(exc))) from exc
-        failure = failure_of_status(answer.status_code)
-        if failure is not None and answer.status_code != absent:
-            text = self._without_token(server_message(answer.data))
-            reason = f"HTTP {answer.status_code}: {text}" if text else f"HTTP {answer.status_code}"
-            wait_s = retry_after_s(answer.headers)
-            if wait_s is None and answer.status_code == _TOO_MANY_REQUESTS:
-                wait_s = _DEFAULT_PAUSE_S
-            raise as_error(failure, where, reason, retry_after_s=wait_s, known=known)
+        except FatalError:  # the client could not be opened
+            raise
+        except Exception as exc:  # pyWATS's own says little; what the transport raised is its context
+            raise as_error(failure_of_exception(exc), where, _name_and_text(exc, *self._secrets)) from exc
         return answer
 
     @contextmanager
@@ -148,13 +162,22 @@ class Transport:
         """Trust is loaded once for all clients, when it is first needed."""
         return _verification(self._connection)
 
-    def _without_token(self, text: str) -> str:
-        return text.replace(self._token.get_secret_value(), "***")
+    def redacted(self, text: str) -> str:
+        """Return a text in which nobody can read the token, nor the password in it."""
+        return redact(text, *self._secrets)
 
 
-def _name_and_text(exc: PyWATSError) -> str:
+def _secrets(token: str) -> tuple[str, ...]:
+    """Return the token and the password in it."""
+    try:
+        return token, base64.b64decode(token, validate=True).decode().partition(":")[2]
+    except ValueError:
+        return (token,)
+
+
+def _name_and_text(exc: Exception, *secrets: str) -> str:
     cause = exc.__context__ or exc
-    text = " ".join(str(cause).split())[:200]
+    text = " ".join(redact(str(cause), *secrets).split())[:200]
     return f"{type(cause).__name__}: {text}" if text else type(cause).__name__
 
 
@@ -162,12 +185,16 @@ def _verification(connection: WatsConnection) -> ssl.SSLContext | bool:
     if not connection.verify_tls:
         return False
     if connection.ca_file is None:
-        return httpx.create_ssl_context()
+        with usable_environment():
+            return httpx.create_ssl_context()
     try:
-        return ssl.create_default_context(cafile=connection.ca_file)
+        context = ssl.create_default_context(cafile=connection.ca_file)
     except OSError as exc:  # ssl.SSLError is one
         raise FatalError(
             VW109,
             f"ca_file: must hold certificates in PEM form, given {connection.ca_file!r}. Change it: "
             f"Airflow › Admin › Connections › {connection.conn_id}",
         ) from exc
+    # Python 3.13 began to refuse the authorities of many companies for missing key identifiers (RFC 5280, 4.2.1.1).
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    return context

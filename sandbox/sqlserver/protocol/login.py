@@ -35,11 +35,18 @@ def requires_encryption(options: dict[int, bytes]) -> bool:
     return options.get(_ENCRYPTION_OPTION, b"\x00")[:1] in {bytes((ENCRYPT_ON,)), bytes((ENCRYPT_REQUIRED,))}
 
 
-def prelogin_answer() -> bytes:
-    """Answer that this server has no encryption at all, which lets the client go on in clear text or give up."""
+def refuses_encryption(options: dict[int, bytes]) -> bool:
+    return options.get(_ENCRYPTION_OPTION, b"\x02")[:1] == bytes((ENCRYPT_NOT_SUPPORTED,))
+
+
+def prelogin_answer(*, encrypted: bool = False) -> bytes:
+    """Answer that everything is to be encrypted, or that this server has no encryption at all.
+
+    The latter lets the client go on in clear text or give up.
+    """
     options = [
         (_VERSION_OPTION, VERSION + b"\x00\x00"),
-        (_ENCRYPTION_OPTION, bytes((ENCRYPT_NOT_SUPPORTED,))),
+        (_ENCRYPTION_OPTION, bytes((ENCRYPT_REQUIRED if encrypted else ENCRYPT_NOT_SUPPORTED,))),
         (_INSTANCE_OPTION, b"\x00"),
         (_THREAD_OPTION, b""),
         (_MARS_OPTION, b"\x00"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import select
 import socket
 import struct
+from typing import Protocol
 
 SQL_BATCH = 0x01
 RPC = 0x03
@@ -26,15 +27,28 @@ class ConnectionClosedError(ConnectionError):
     """The client has gone, at a packet border or inside a packet."""
 
 
+class Wire(Protocol):
+    """What the packets go through: the socket, or TLS over it."""
+
+    def recv(self, size_bytes: int, /) -> bytes: ...
+
+    def sendall(self, message: bytes, /) -> None: ...
+
+
 class PacketStream:
     """One connection's packets. Not thread-safe: one thread serves one connection."""
 
     def __init__(self, sock: socket.socket, packet_size: int = DEFAULT_PACKET_SIZE) -> None:
         self.sock = sock
+        self._wire: Wire = sock
         self.packet_size = packet_size
         self._spid = 0
         self._pending = bytearray()
         self._packet_id = 1
+
+    def encrypt(self, wire: Wire) -> None:
+        """Go on over this; the socket stays what closes the connection."""
+        self._wire = wire
 
     def set_spid(self, spid: int) -> None:
         self._spid = spid
@@ -42,7 +56,7 @@ class PacketStream:
     def _read_exactly(self, size_bytes: int) -> bytes:
         parts = bytearray()
         while len(parts) < size_bytes:
-            received = self.sock.recv(size_bytes - len(parts))
+            received = self._wire.recv(size_bytes - len(parts))
             if not received:
                 raise ConnectionClosedError("the client closed the connection")
             parts += received
@@ -102,7 +116,7 @@ class PacketStream:
         del self._pending[: count * room]
 
     def _send(self, message: bytes) -> None:
-        self.sock.sendall(message)
+        self._wire.sendall(message)
 
     def push(self) -> None:
         """Send what is pending in packets that do not end the message (for faults inside a result)."""

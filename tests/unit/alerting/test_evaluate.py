@@ -10,6 +10,7 @@ import pytest
 
 from vte_wats.alerting.evaluate import Measures, evaluate, with_measures
 from vte_wats.alerting.monitor_state import (
+    CatchUp,
     Condition,
     Kind,
     MonitorState,
@@ -37,15 +38,21 @@ FINE = Measures(
     waiting=Waiting(runs=5, newest_local="2026-03-02T12:59:00", lag_s=120),
     clock_skew_s=0.4,
     failed_syncs=0,
+    dag_runs=12,
     dead_letters=(),
     free_mb=50_000,
 )
 
 
 def covered(until_at: datetime) -> State:
-    return State(
-        since_at=NOW - timedelta(days=1), coverage=(Interval(from_at=NOW - timedelta(days=1), to_at=until_at),)
-    )
+    begin_at = NOW - timedelta(days=1)
+    return State(since_at=begin_at, coverage=(Interval(from_at=begin_at, to_at=until_at),), syncs=1)
+
+
+GROWING = MonitorState(
+    checked_at=NOW - timedelta(minutes=2),
+    catch_up=CatchUp(left_s=60, at=NOW - timedelta(minutes=31), is_shrinking=True),
+)
 
 
 def a_head(
@@ -65,11 +72,12 @@ def seen(
 
 
 def verdict(key: str, monitor_state: MonitorState | None = None, **found) -> Verdict:
-    return seen(replace(FINE, **found), monitor_state)[key].verdict
+    return seen(replace(FINE, **found), monitor_state or GROWING)[key].verdict
 
 
 def test_when_all_is_well_every_condition_is_good():
-    assert {observation.verdict for observation in seen(FINE).values()} == {Verdict.GOOD}
+    fine = replace(FINE, state=covered(NOW))
+    assert {observation.verdict for observation in seen(fine).values()} == {Verdict.GOOD}
     assert set(seen(FINE)) == set(Kind) - {Kind.HELD}
 
 
@@ -80,7 +88,7 @@ def test_when_all_is_well_every_condition_is_good():
         (Kind.VTE, {"vte": DOWN}, Verdict.BAD),
         (Kind.VTE, {"vte": None}, Verdict.UNKNOWN),
         (Kind.WATS, {"wats": DOWN}, Verdict.BAD),
-        (Kind.LAG, {"waiting": Waiting(runs=1, lag_s=1_800)}, Verdict.BAD),
+        (Kind.LAG, {"waiting": Waiting(runs=1, lag_s=1_800, left_s=1_800)}, Verdict.BAD),
         (Kind.LAG, {"waiting": Waiting(runs=1, lag_s=1_500)}, Verdict.UNKNOWN),
         (Kind.LAG, {"waiting": Waiting(runs=1, lag_s=1_400)}, Verdict.GOOD),
         (Kind.LAG, {"waiting": Waiting(runs=0, lag_s=9_999)}, Verdict.GOOD),
@@ -144,9 +152,12 @@ def test_no_progress_is_fine_when_vte_holds_nothing_newer():
 @pytest.mark.parametrize("key", [Kind.NO_PROGRESS, Kind.LAG, Kind.FAILED_SYNCS])
 def test_what_only_follows_from_an_outage_is_not_judged_while_it_lasts(key, away):
     monitor_state = with_measures(MonitorState(), replace(FINE, state=covered(NOW)))
+    now_at = NOW + timedelta(hours=5)
+    catch_up = CatchUp(left_s=60, at=NOW, is_shrinking=True)
+    monitor_state = monitor_state.model_copy(update={"checked_at": now_at, "catch_up": catch_up})
     bad = replace(
         FINE,
-        now_at=NOW + timedelta(hours=5),
+        now_at=now_at,
         state=covered(NOW),
         waiting=Waiting(runs=9, lag_s=18_000),
         failed_syncs=60,
@@ -158,7 +169,8 @@ def test_what_only_follows_from_an_outage_is_not_judged_while_it_lasts(key, away
 def test_each_held_group_is_a_condition_and_is_good_once_its_dead_letters_are_gone():
     groups = (a_head(DeadLetterKind.HELD, "unmapped test plan 'A'"),) * 2 + (a_head(DeadLetterKind.HELD, "code 7"),)
     found = seen(replace(FINE, dead_letters=groups))
-    assert found["held:unmapped test plan 'A'"].summary == "2 runs wait for a setting: unmapped test plan 'A'"
+    held = found["held:unmapped test plan 'A'"]
+    assert (held.summary, held.reason) == ("2 runs wait for a setting", "unmapped test plan 'A'")
     assert found["held:code 7"].verdict is Verdict.BAD
     monitor_state = MonitorState(conditions={"held:code 7": Condition(opened_at=NOW, notified_at=NOW)})
     assert seen(replace(FINE, dead_letters=groups[:2]), monitor_state)["held:code 7"].verdict is Verdict.GOOD
@@ -170,10 +182,70 @@ def test_each_held_group_is_a_condition_and_is_good_once_its_dead_letters_are_go
     [
         (Kind.LAG, {"waiting": Waiting(runs=1, lag_s=7_500)}, "lastSync is 2 hours and 5 minutes behind; 1 run is waiting in VTE"),
         (Kind.LAG, {"waiting": Waiting(runs=1_200, lag_s=86_700)}, "lastSync is 1 day behind; 1,200 runs are waiting in VTE"),
-        (Kind.DEAD_LETTER_AGE, {"dead_letters": (a_head(DeadLetterKind.DEAD, age=timedelta(days=15)),)}, "1 dead letter older than 14 days; most often: serial is blank (1)"),
-        (Kind.HELD + ":code 7", {"dead_letters": (a_head(DeadLetterKind.HELD, "code 7"),)}, "1 run waits for a setting: code 7"),
+        (Kind.DEAD_LETTER_AGE, {"dead_letters": (a_head(DeadLetterKind.DEAD, age=timedelta(days=15)),)}, "1 dead letter older than 14 days"),
+        (Kind.HELD + ":code 7", {"dead_letters": (a_head(DeadLetterKind.HELD, "code 7"),)}, "1 run waits for a setting"),
     ],
     ids=["one run", "many runs", "one dead letter", "one held run"],
 )  # fmt: skip
 def test_a_summary_counts_and_measures_in_plain_english(key, found, summary):
-    assert seen(replace(FINE, **found))[key].summary == summary
+    assert seen(replace(FINE, **found), GROWING)[key].summary == summary
+
+
+def lag_verdicts(
+    left_s: list[float], state: State | None = None, every: timedelta = timedelta(minutes=5)
+) -> list[Verdict]:
+    """Return the verdict on the lag at each check, while so much time is left; lastSync stands an hour behind."""
+    monitor_state, verdicts = MonitorState(), []
+    for n, left in enumerate(left_s):
+        found = replace(
+            FINE, now_at=NOW + n * every, state=state, waiting=Waiting(runs=5, lag_s=3_600 + left, left_s=left)
+        )
+        monitor_state = with_measures(monitor_state, found)
+        verdicts.append(next(o for o in evaluate(SITE, found, monitor_state, LIMITS) if o.key == Kind.LAG).verdict)
+    return verdicts
+
+
+def test_who_catches_up_disturbs_nobody_however_long_it_takes():
+    assert set(lag_verdicts([86_400 - 300 * n for n in range(60)])) == {Verdict.GOOD}
+
+
+@pytest.mark.parametrize("growth_s", [0, 300], ids=["stands still", "grows"])
+def test_a_lag_that_does_not_shrink_is_bad_after_half_an_hour(growth_s):
+    verdicts = lag_verdicts([3_600 + growth_s * n + 300 * (n % 2) for n in range(12)])
+    assert verdicts[:6] == [Verdict.GOOD] * 6
+    assert verdicts[6:] == [Verdict.BAD] * 6
+
+
+def test_when_nobody_looked_for_long_a_lag_has_its_time_to_shrink():
+    assert lag_verdicts([3_600, 7_200, 10_800], every=timedelta(hours=1)) == [Verdict.GOOD] * 3
+
+
+def test_a_gap_that_is_stuck_is_bad_at_once_with_its_reason():
+    state, gap = covered(NOW - timedelta(hours=2)), Interval(NOW - timedelta(hours=2), NOW - timedelta(hours=1))
+    for expected in (Verdict.GOOD, Verdict.GOOD, Verdict.BAD):
+        state = state.failed(gap, NOW, "VW201 no login")
+        found = seen(replace(FINE, state=state, waiting=Waiting(runs=5, lag_s=7_200, left_s=7_200)))[Kind.LAG]
+        assert found.verdict is expected
+    assert found.reason.endswith("UTC failed 3 times: VW201 no login")
+    assert "by themselves" in found.advice
+
+
+def test_a_scheduler_that_creates_nothing_is_one_condition_and_not_three():
+    still = replace(FINE, now_at=NOW + timedelta(hours=5), state=covered(NOW), dag_runs=0)
+    before = with_measures(MonitorState(), replace(FINE, state=covered(NOW)))
+    found = seen(still, before)
+    assert found[Kind.NO_DAG_RUNS].verdict is Verdict.BAD
+    assert "paused" in found[Kind.NO_DAG_RUNS].advice
+    assert found[Kind.NO_PROGRESS].verdict is found[Kind.LAG].verdict is Verdict.UNKNOWN
+    assert seen(replace(still, dag_runs=1), before)[Kind.NO_DAG_RUNS].verdict is Verdict.GOOD
+
+
+def test_before_the_first_sync_nobody_misses_its_dag_runs():
+    assert verdict(Kind.NO_DAG_RUNS, state=None, dag_runs=0) is Verdict.UNKNOWN
+
+
+def test_what_dead_letters_say_of_runs_is_the_reason_and_not_in_the_summary():
+    old = (a_head(DeadLetterKind.DEAD, "serial of 'Secret product'", age=timedelta(days=15)),)
+    found = seen(replace(FINE, dead_letters=old))[Kind.DEAD_LETTER_AGE]
+    assert "Secret product" not in found.summary
+    assert found.reason == "most often: serial of 'Secret product' (1)"

@@ -23,3 +23,7 @@ def test_settle_does_not_hide_the_reason_it_failed_for():
 def test_a_reason_is_one_line_that_fits_a_mail():
     assert one_line("a\n  b\tc") == "a b c"
     assert len(one_line("x" * 10_000)) == 500
+
+
+def test_a_reason_is_redacted_before_it_is_cut():
+    assert "hunter" not in one_line("x" * 480 + " password=hunter2")

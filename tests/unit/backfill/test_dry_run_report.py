@@ -22,21 +22,24 @@ from vte_wats.sync.upload import UploadOptions, upload
 NOW_AT = datetime(2026, 6, 16, 12, 0, 0, 500_000, tzinfo=UTC)
 
 
-def test_a_dry_run_says_what_would_be_shortened_rejected_and_held(tmp_path):
+def test_a_dry_run_says_what_would_be_shortened_taken_rejected_and_held(tmp_path):
     long = VteProduct(name="PN-1")
     runs = [
         a_run(1),
         a_run(2, operator="O" * 101, product=long),
         a_run(3, operator="O" * 150, info1="I" * 101),
         a_run(4, serial=" "),
-        a_run(5, result_code=77),
+        a_run(5, result_code=77, info2="Lot 47 #3"),
     ]
-    staging, settings = Staging(UPath(tmp_path)), a_settings()
+    staging, settings = (
+        Staging(UPath(tmp_path)),
+        a_settings(text_rules=[{"source": "info2", "pattern": "Lot {batch} #{socket}"}]),
+    )
     part = Slice("g0001", len(runs), guids=tuple(run.index_guid for run in runs))
     extract(FakeSource(*runs), staging, part, settings)
     map_runs(staging, settings)
     wats, dead_letters = FakeWats(), DeadLetters(UPath(tmp_path))
-    with InFlightKeys(UPath(tmp_path), "backfill", NOW_AT) as claims:
+    with InFlightKeys(UPath(tmp_path), "backfill", lambda: NOW_AT) as claims:
         upload(
             staging,
             wats,
@@ -47,11 +50,14 @@ def test_a_dry_run_says_what_would_be_shortened_rejected_and_held(tmp_path):
             in_flight=claims,
             read_again=lambda _: [],
         )
-    found = preview(staging)
+    found = preview(staging, settings)
     assert found["shortened"]["operator"] == {"runs": 2, "examples": [str(guid_of(2)), str(guid_of(3))]}
     assert found["shortened"]["info1"]["runs"] == 1
     assert found["dead"] == {"serial is blank": {"runs": 1, "examples": [str(guid_of(4))]}}
     assert [seen["examples"] for seen in found["held"].values()] == [[str(guid_of(5))]]
+    rule = "info2 Lot {batch} #{socket}"
+    assert found["taken"] == {rule: {"runs": 1, "examples": [f"{guid_of(5)}: batch 47, socket 3"]}}
+    assert found["not taken"][rule]["runs"] == 4
     assert not wats.posted
     assert not dead_letters.guids()
     both = merge_previews([found, found])

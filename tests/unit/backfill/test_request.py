@@ -14,13 +14,11 @@ from upath import UPath
 
 from tests.unit.builders import a_run, a_settings, guid_of
 from vte_wats.backfill.request import (
-    Part,
-    dead_letters_of,
     estimated_s,
+    named_runs,
     parts_of_guids,
     parts_of_time,
     read_request,
-    redrive,
 )
 from vte_wats.domain.errors import FatalError
 from vte_wats.domain.outcome import DeadLetterKind
@@ -143,14 +141,6 @@ def test_named_runs_are_in_exactly_one_part_each(numbers, size):
     assert all(part.runs <= size for part in parts)
 
 
-def test_dead_letters_that_stay_are_not_transferred_again_by_the_next_part():
-    first, second = parts_of_guids([guid_of(n) for n in range(4)], 2)
-    still_there = [guid_of(1), guid_of(2), guid_of(3)]
-    assert first.guids_among(still_there) == [guid_of(1)]
-    assert second.guids_among(still_there) == [guid_of(2), guid_of(3)]
-    assert Part(from_edge="", to_edge=str(guid_of(0)), runs=1).guids_among(still_there) == []
-
-
 def test_the_estimate_counts_every_request_against_the_budget():
     assert estimated_s(10_000, 100, 500) == pytest.approx((10_000 + 200 + 167 + 100) * 60 / 500, abs=1)
     assert estimated_s(0, 100, 500) == 0
@@ -165,29 +155,28 @@ def dead_letters(tmp_path) -> DeadLetters:
     return found
 
 
+def redriven(dead_letters, signature):
+    return named_runs(asked(dead_letters=signature), dead_letters)
+
+
 @pytest.mark.parametrize(
     ("signature", "expected"), [("all", [1, 2, 3]), ("serial is blank", [1, 2])], ids=["all", "one-group"]
 )
 def test_runs_are_found_by_the_signature_of_their_dead_letters(dead_letters, signature, expected):
-    assert redrive(dead_letters, signature) == [guid_of(number) for number in expected]
+    assert redriven(dead_letters, signature) == [guid_of(number) for number in expected]
 
 
 def test_a_signature_nobody_has_is_refused_with_those_there_are(dead_letters):
     with pytest.raises(FatalError, match=r"serial is blank \(2 runs\); part number is blank \(1 runs\)"):
-        redrive(dead_letters, "serial")
+        redriven(dead_letters, "serial")
 
 
 def test_all_of_no_dead_letters_is_no_mistake(tmp_path):
-    assert redrive(DeadLetters(UPath(tmp_path)), "all") == []
-
-
-def test_a_signature_that_no_dead_letter_has_any_more_names_no_runs(dead_letters):
-    assert dead_letters_of(dead_letters, "serial is blank") == [guid_of(1), guid_of(2)]
-    assert dead_letters_of(dead_letters, "serial") == []
+    assert redriven(DeadLetters(UPath(tmp_path)), "all") == []
 
 
 def test_the_runs_in_the_dead_letters_are_not_read(dead_letters, tmp_path):
     for path in (tmp_path / "dead_letters").iterdir():
         head, before_run, _ = path.read_bytes().partition(b'"run":')
         path.write_bytes(head + before_run + b"{")
-    assert redrive(dead_letters, "serial is blank") == [guid_of(1), guid_of(2)]
+    assert redriven(dead_letters, "serial is blank") == [guid_of(1), guid_of(2)]

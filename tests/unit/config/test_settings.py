@@ -45,7 +45,7 @@ def test_every_mistake_is_reported_at_once_with_field_rule_value_and_where_to_ch
         "- process_map: required, but not given",
         "- timestamp_marks: Input should be 'end' or 'start', given 'middle'",
         "- batch_size: Input should be greater than or equal to 1, given 0",
-        "- guard_band: no such setting, given 600",
+        "- guard_band: no such setting",
     ]
 
 
@@ -55,12 +55,12 @@ def test_every_mistake_is_reported_at_once_with_field_rule_value_and_where_to_ch
         pytest.param({"source_timezone": "europe/oslo"}, "source_timezone", "'europe/oslo'", id="zone-in-lower-case"),
         pytest.param({"source_timezone": "+02:00"}, "source_timezone", "'+02:00'", id="zone-as-offset"),
         pytest.param({"source_timezone": "../../etc/passwd"}, "source_timezone", "passwd", id="zone-as-path"),
-        pytest.param({"process_map": {}}, "process_map", "{}", id="empty-process-map"),
+        pytest.param({"process_map": {}}, "process_map", "an object", id="empty-process-map"),
         pytest.param({"process_map": {"Gain": 0}}, "process_map.Gain", "0", id="process-code-too-small"),
         pytest.param({"process_map": {"Gain": 32_768}}, "process_map.Gain", "32768", id="process-code-too-large"),
         pytest.param({"result_codes": {"one": "Passed"}}, "result_codes.one", "'one'", id="result-code-no-number"),
         pytest.param({"result_codes": {"1": "Great"}}, "result_codes.1", "'Great'", id="unknown-result"),
-        pytest.param({"step_result_codes": {}}, "step_result_codes", "{}", id="no-step-results"),
+        pytest.param({"step_result_codes": {}}, "step_result_codes", "an object", id="no-step-results"),
         pytest.param({"no_limit_values": ["many"]}, "no_limit_values.0", "'many'", id="marker-no-number"),
         pytest.param({"part_number": "serial"}, "part_number", "'serial'", id="no-such-column"),
         pytest.param({"part_revision": {"constant": " "}}, "part_revision.constant", "' '", id="blank-revision"),
@@ -89,6 +89,38 @@ def test_a_wrong_answer_is_refused_by_field_and_value(answers, field, given):
     assert lines[1].startswith("- ")
     assert field in lines[1]
     assert given in lines[1]
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        {"wats_password": "hunter2"},
+        {"alerts": {"wats": {"password": "hunter2"}}},
+        {"alerts": ["hunter2"]},
+        {"alerts": {"recipients": ["hunter2"]}},
+        {"alerts": {"apprise_connection": "slack://hunter2"}},
+        {"storage_path": "s3://ann:hunter2@bucket"},
+        {"storage_path": "s3://ann:hunt/er@2@bucket"},
+        {"storage_path": "//ann:hunter2@bucket"},
+        {"purpose": {"password": "hunter2"}},
+        ["hunter2"],
+    ],
+)
+def test_a_wrong_answer_that_may_be_a_secret_is_named_without_it(answers):
+    with pytest.raises(FatalError) as caught:
+        parse_settings(json.dumps(MINIMUM | answers if isinstance(answers, dict) else answers))
+    assert "hunt" not in str(caught.value)
+    assert "- " in caught.value.public
+    assert caught.value.__cause__ is None
+
+
+def test_what_everybody_may_read_names_field_and_rule_and_no_value():
+    with pytest.raises(FatalError) as caught:
+        parse_settings(json.dumps(MINIMUM | {"source_timezone": "Oslo", "batch_size": 0}))
+    assert caught.value.public.splitlines()[1:] == [
+        "- source_timezone: must be an IANA time zone name such as Europe/Oslo",
+        "- batch_size: Input should be greater than or equal to 1",
+    ]
 
 
 @pytest.mark.parametrize(

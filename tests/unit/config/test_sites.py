@@ -27,6 +27,9 @@ def test_the_one_site_of_a_deployment_has_the_documented_names():
         "variable vte_wats_budget",
         "variable vte_wats_deadline",
         "variable vte_wats_failure",
+        "variable vte_wats_operator_secret",
+        "variable vte_wats_learned",
+        "variable vte_wats_profile",
         "connection vte_default",
         "connection wats_default",
         "pool wats_api",
@@ -44,7 +47,21 @@ def test_two_sites_share_no_name():
 
 @pytest.mark.parametrize(
     "name",
-    ["Oslo", "oslo_2", "2oslo", "ø", "o" * 41, "state", "history", "alerts", "backfill", "budget", "deadline", "a b"],
+    [
+        "Oslo",
+        "oslo_2",
+        "2oslo",
+        "ø",
+        "o" * 41,
+        "state",
+        "history",
+        "alerts",
+        "backfill",
+        "budget",
+        "deadline",
+        "profile",
+        "a b",
+    ],
 )
 def test_a_name_that_could_be_mistaken_is_refused(name):
     with pytest.raises(ValueError, match=r"a site's name is .*given"):

@@ -71,11 +71,12 @@ def test_every_field_of_a_run_stands_in_its_place():
         "location": "Oslo",
         "purpose": "Production",
         "start": "2026-06-15T14:29:47.750000+02:00",
+        "startUTC": "2026-06-15T12:29:47.750000Z",
         "uut": {"user": "Operatør 17", "execTime": 12.5},
         "subUnits": [],
         "root": {
             "stepType": "SequenceCall",
-            "name": "Gain",
+            "name": "MainSequence Callback",
             "group": "M",
             "status": "P",
             "seqCall": {"path": "Gain (Cold)", "name": "Gain", "version": "1.4"},
@@ -85,6 +86,7 @@ def test_every_field_of_a_run_stands_in_its_place():
                     "name": "Firmware",
                     "group": "M",
                     "status": "P",
+                    "id": 1,
                     "stringMeas": [{"status": "P", "value": "1.0.7", "compOp": "LOG"}],
                 },
                 {
@@ -92,6 +94,7 @@ def test_every_field_of_a_run_stands_in_its_place():
                     "name": "Rail",
                     "group": "M",
                     "status": "P",
+                    "id": 2,
                     "numericMeas": [
                         {
                             "status": "P",
@@ -127,7 +130,7 @@ def test_every_field_of_a_run_stands_in_its_place():
 
 def test_a_bare_run_leaves_out_what_it_does_not_have():
     body = body_of(a_run(test_time_s=None))
-    assert body["uut"] == {}
+    assert body["uut"] == {"user": ""}
     assert body["location"] == "-"
     assert body["root"]["seqCall"] == {"path": "Gain", "name": "Gain", "version": "-"}
     assert set(misc_infos_of(body)) == {
@@ -152,10 +155,10 @@ def test_nothing_of_the_defaults_of_pywats_leaks():
         '"NA"',
         "StepName",
         "Unknown",
-        '""',
         "None",
     ):
         assert default not in bare.body
+    assert bare.body.count('""') == bare.body.count('"user":""') == 1
 
 
 def test_the_hash_covers_the_whole_body_but_itself():
@@ -225,13 +228,13 @@ def test_a_run_of_an_unmapped_test_plan_is_held_under_one_signature():
 def test_a_test_plan_without_a_name_of_its_own_has_the_one_in_the_master_table(snapshot):
     body = body_of(a_run(testplan=VteTestplan(name=snapshot, master_name="Gain")))
     assert body["processCode"] == 100
-    assert body["root"]["name"] == "Gain"
+    assert body["root"]["seqCall"]["name"] == "Gain"
 
 
 def test_a_test_plan_without_any_name_is_held_unless_a_pattern_takes_every_run():
     nameless = a_run(testplan=VteTestplan())
     assert refusal_of(nameless).signature == "unmapped test plan ''"
-    assert body_of(nameless, a_settings(process_map={"*": 7}))["root"]["name"] == "-"
+    assert body_of(nameless, a_settings(process_map={"*": 7}))["root"]["seqCall"]["name"] == "-"
 
 
 @pytest.mark.parametrize("blank", [None, "", " \t\n"])
@@ -311,10 +314,121 @@ def test_location_and_purpose_follow_the_settings():
 
 
 @pytest.mark.parametrize("blank", [None, "", "  "])
-def test_a_run_without_an_operator_names_none(blank):
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert "user" not in body_of(a_run(operator=blank))["uut"]
+@pytest.mark.parametrize("default", ["", "nobody"])
+def test_a_run_without_an_operator_has_the_default_one_even_if_that_is_empty(blank, default):
+    settings = a_settings(default_operator=default)
+    assert body_of(a_run(operator=blank), settings)["uut"]["user"] == default
+    assert body_of(a_run(operator="Kari"), settings)["uut"]["user"] == "Kari"
+
+
+def test_the_start_is_also_sent_in_utc():
+    report = map_run(a_run(timestamp_local=datetime(2026, 1, 1, 0, 30), test_time_s=0.25), a_settings())
+    assert '"start":"2026-01-01T00:29:59.750000+01:00","startUTC":"2025-12-31T23:29:59.750000Z"' in report.body
+
+
+# ------------------------------------------------------------------------------------------------- what failed the unit
+def steps_with(*codes: int) -> tuple[VteStepResult, ...]:
+    return tuple(a_number(step_number=n, test_name=f"S{n}", result_code=code) for n, code in enumerate(codes, start=10))
+
+
+@pytest.mark.parametrize(
+    ("run_code", "step_codes", "cause"),
+    [
+        (0, (1, 0, 0), 11),
+        (0, (1, 2, 0), 12),
+        (0, (1, 3, 2), 12),
+        (2, (0, 2, 1), 11),
+        (2, (1, 0), 11),
+        (3, (0, 1, 3), 12),
+        (0, (1, 1), None),
+        (1, (0, 2), None),
+    ],
+)
+def test_the_step_that_failed_the_unit_is_marked_and_named_by_its_id(run_code, step_codes, cause):
+    body = body_of(a_run(result_code=run_code, steps=steps_with(*step_codes)))
+    marked = [step["id"] for step in body["root"]["steps"] if "causedUUTFailure" in step]
+    assert marked == ([] if cause is None else [cause])
+    assert body["uut"].get("stepIdCausedUUTFailure") == cause
+
+
+def test_the_step_that_failed_the_unit_is_marked_in_the_bytes():
+    report = map_run(a_run(result_code=0, steps=steps_with(0)), a_settings())
+    assert report.body.count('"causedUUTFailure":true') == 1
+    assert "causedSeqFailure" not in report.body
+
+
+def test_an_unnumbered_step_that_failed_the_unit_is_marked_without_an_id():
+    body = body_of(a_run(result_code=0, steps=(a_number(step_number=None, result_code=0),)))
+    assert body["root"]["steps"][0]["causedUUTFailure"] is True
+    assert "stepIdCausedUUTFailure" not in body["uut"]
+
+
+@pytest.mark.parametrize(
+    ("run_code", "exit_code", "written"),
+    [
+        (0, 17, {"errorCode": 17, "errorMessage": "Fixture open"}),
+        (2, -5, {"errorCode": -5, "errorMessage": "ExitCode -5"}),
+        (0, 0, {}),
+        (0, None, {}),
+        (1, 17, {}),
+    ],
+)
+def test_a_run_that_did_not_pass_has_the_error_that_its_exit_code_stands_for(run_code, exit_code, written):
+    settings = a_settings(error_messages={0: None, 17: "Fixture open"})
+    body = body_of(a_run(result_code=run_code, exit_code=exit_code), settings)
+    assert {name: value for name, value in body["uut"].items() if name.startswith("error")} == written
+    assert misc_infos_of(body).get("exit_code") == (None if exit_code is None else str(exit_code))
+
+
+# ----------------------------------------------------------------------------------------------- values taken from texts
+RULES = [
+    {"source": "info1", "pattern": "Lot {batch} / FX-{fixture} #{socket}"},
+    {"source": "info1", "pattern": "Lot {batch}"},
+    {"source": "info2", "pattern": "rev {part_revision};*oven {misc:Oven number}"},
+    {"source": "hostname", "pattern": "PC-{misc:Bench}"},
+]
+
+
+def test_rules_take_values_out_of_texts_into_their_fields():
+    run = a_run(info1=" Lot 47 / FX-A 9 #3 ", info2="rev C; hot oven 12", hostname="PC-4")
+    body = body_of(run, a_settings(text_rules=RULES, part_revision={"source": "info3", "constant": "X"}))
+    assert body["uut"] == {
+        "user": "", "execTime": 12.5, "batchSN": "47", "fixtureId": "A 9", "testSocketIndex": 3,
+    }  # fmt: skip
+    assert body["rev"] == "C"
+    infos = misc_infos_of(body)
+    assert (infos["Oven number"], infos["Bench"]) == ("12", "4")
+    assert (infos["info1"], infos["info2"]) == ("Lot 47 / FX-A 9 #3", "rev C; hot oven 12")
+
+
+def test_the_first_rule_that_finds_a_value_counts():
+    settings = a_settings(text_rules=[*RULES, {"source": "info3", "pattern": "{batch}"}])
+    assert body_of(a_run(info1="Lot 8", info3="9"), settings)["uut"]["batchSN"] == "8"
+    assert body_of(a_run(info1="lot 8", info3="9"), settings)["uut"]["batchSN"] == "9"
+    assert "batchSN" not in body_of(a_run(), settings)["uut"]
+
+
+def test_a_test_socket_that_is_no_number_is_left_out_with_a_remark():
+    body = body_of(a_run(info1="Lot 47 / FX-A #left"), a_settings(text_rules=RULES))
+    assert "testSocketIndex" not in body["uut"]
+    assert body["uut"]["comment"] == "test socket left is no whole number and was left out"
+
+
+def test_a_value_that_is_too_long_is_shortened_and_noted():
+    body = body_of(a_run(info1="Lot " + "4" * 120), a_settings(text_rules=RULES))
+    assert body["uut"]["batchSN"] == "4" * 99 + "…"
+    assert "batch in full: " + "4" * 120 in body["uut"]["comment"].splitlines()
+
+
+# ------------------------------------------------------------------------------------------- numbers as they were written
+SINGLE = 12.345600128173828  # 12.3456 as a 32-bit number
+
+
+def test_a_test_time_is_written_with_the_digits_of_its_32_bit_column():
+    assert '{"user":"x","execTime":12.3456}' in map_run(a_run(test_time_s=SINGLE, operator="x"), a_settings()).body
+    exact = map_run(a_run(test_time_s=SINGLE), a_settings(numbers="exact")).body
+    assert f'"execTime":{SINGLE}' in exact
+    assert '"execTime":12.3456000001' in map_run(a_run(test_time_s=12.3456000001), a_settings()).body
 
 
 @pytest.mark.parametrize("test_time_s", [-1.0, float("nan"), float("inf")])
@@ -357,7 +471,7 @@ def test_an_overlong_test_plan_name_is_mapped_by_its_full_name():
     name = "G" * 120
     body = body_of(a_run(testplan=VteTestplan(name=name)), a_settings(process_map={name: 55}))
     assert body["processCode"] == 55
-    assert body["root"]["name"] == "G" * 99 + "…"
+    assert body["root"]["seqCall"]["name"] == "G" * 99 + "…"
     assert body["uut"]["comment"].splitlines().count(f"test plan in full: {name}") == 1
 
 
@@ -479,8 +593,17 @@ def test_any_run_becomes_a_valid_report_or_a_refusal_with_its_reason(run, zone, 
     assert body["sn"] == report.natural_key.serial == report.natural_key.serial.strip()
     assert datetime.fromisoformat(body["start"]) == report.natural_key.start_at
     UUTReport.model_validate({**body, "sn": "x", "pn": "x"})
-    for text in (body["sn"], body["pn"], body["rev"], body["machineName"], body["location"], body["root"]["name"]):
+    plan = body["root"]["seqCall"]["name"]
+    for text in (body["sn"], body["pn"], body["rev"], body["machineName"], body["location"], plan):
         assert 1 <= width(text) <= 100
+    assert body["uut"]["user"] is not None
+    names = [step["name"] for step in body["root"]["steps"]]
+    assert len(set(names)) == len(names)
+    assert all(1 <= width(name) <= 100 for name in names)
+    for step in body["root"]["steps"]:
+        for measured in (*step.get("numericMeas", ()), *step.get("stringMeas", ())):
+            assert measured["status"] in {"P", "F", "S"}
+            assert width(measured.get("unit", "")) <= 20
     assert all(1 <= width(info["text"]) <= 100 for info in body["miscInfos"])
     assert map_run(run, answers) == report
 
@@ -502,7 +625,7 @@ def test_an_unlisted_result_code_is_never_passed(code):
 
 # ---------------------------------------------------------------------------- equal runs are equal bytes, wherever mapped
 # The same under Python 3.11, 3.12 and 3.13: tests run under any of them, and compare with this one.
-DIGEST = "1e497c95f7f223d22805aad8a84972f91c8293892d8eaa5d607396b86184359a"
+DIGEST = "76a75ca26fcbf380ba4997dddd8c224c1565d04e49be338bc05b5553b99fba94"
 
 
 @pytest.mark.slow

@@ -137,7 +137,11 @@ def test_tasks_are_tried_again_ever_more_patiently(configure):
     [
         pytest.param("Oslo", "lower-case letters and digits", id="capital"),
         pytest.param("oslo_2", "lower-case letters and digits", id="underscore"),
-        pytest.param("oslo, state", "none of alerts, backfill, budget, deadline, failure, history, state", id="taken"),
+        pytest.param(
+            "oslo, state",
+            "none of alerts, backfill, budget, deadline, failure, history, learned, profile, state",
+            id="taken",
+        ),
         pytest.param("oslo, bergen, oslo", "each name once", id="twice"),
     ],
 )

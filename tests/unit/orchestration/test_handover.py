@@ -11,11 +11,10 @@ from uuid import UUID
 import pytest
 
 from tests.unit.builders import a_settings
-from vte_wats.backfill.request import Part
 from vte_wats.domain.outcome import Outcome
 from vte_wats.domain.source import SourceIdentity
 from vte_wats.intervals.interval import Interval
-from vte_wats.orchestration.handover import KEY, BackfillCourse, Handover, Planned
+from vte_wats.orchestration.handover import KEY, Handover, Planned
 from vte_wats.state.coverage import LateArrivals, State
 from vte_wats.state.history import PlanSnapshot
 
@@ -67,13 +66,12 @@ def planned(tasks: Tasks, **others: Any) -> Planned:
     "left",
     [
         Handover(sample=(UUID(int=1), UUID(int=2)), coverage=State(since_at=START_AT, coverage=(HOUR,))),
-        Handover(course=BackfillCourse(parts=(Part("2026-06-01T00:00:00Z", "2026-06-02T00:00:00Z", 9),), number=1)),
         Handover(late={600: 3, 1_800: 1}),
         Handover(preview={"dead": {"serial is blank": {"runs": 2, "examples": [str(UUID(int=1))]}}}),
         Handover(receipt=STATE.receipt()),
         Handover(),
     ],
-    ids=["comparison", "backfill", "late", "preview", "receipt", "nothing"],
+    ids=["comparison", "late", "preview", "receipt", "nothing"],
 )
 def test_what_a_task_leaves_is_what_a_later_task_pulls(tasks, left):
     left.push(tasks.context("plan"))
@@ -121,7 +119,32 @@ def test_nothing_left_is_none(tasks):
     assert Handover.pull_mapped(tasks.context("settle"), "transfer.upload", 2) == []
 
 
-@pytest.mark.parametrize("text", ['"a text"', "[1, 2]", '{"planned": {"state": 3}}', '{"unknown": 1}'])
-def test_a_value_of_another_shape_is_as_good_as_none(tasks, text):
+@pytest.mark.parametrize(
+    "text",
+    [
+        '"s3://xcom/vte_wats_sync/plan/5f.json"',
+        "[1, 2]",
+        '{"planned": {"state": 3}}',
+        '{"field_of_a_later_version": 1}',
+        '{"receipt": {"started": "yesterday", "syncs": 3}}',
+        '{"receipt": {"started": "2026-06-01T00:00:00", "syncs": 3}}',
+        '{"receipt": {"syncs": 3}}',
+        '{"preview": {"dead": {"serial is blank": 2}}}',
+    ],
+)
+def test_a_value_of_another_shape_is_as_good_as_none_and_reported(tasks, text, caplog):
     tasks.texts["plan", KEY, -1] = text
     assert Handover.pull(tasks.context("settle"), "plan") is None
+    assert "VW626" in caplog.text
+
+
+def test_values_of_another_shape_are_left_out_of_those_of_mapped_tasks(tasks, caplog):
+    Handover(late={0: 1}).push(tasks.context("transfer.upload", 0))
+    tasks.texts["transfer.upload", KEY, 1] = '"/xcom/lost.json"'
+    assert Handover.pull_mapped(tasks.context("settle"), "transfer.upload", 2) == [Handover(late={0: 1})]
+    assert "VW626" in caplog.text
+
+
+def test_a_list_that_is_none_leaves_nothing():
+    context = {"ti": SimpleNamespace(xcom_pull=lambda **_: "/xcom/lost.json")}
+    assert Handover.pull_mapped(context, "transfer.upload", 2) == []

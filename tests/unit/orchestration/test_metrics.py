@@ -17,6 +17,7 @@ from vte_wats.domain.report import RequestStats
 from vte_wats.orchestration import metrics
 from vte_wats.state.coverage import State
 from vte_wats.state.history import History, Tally
+from vte_wats.storage.retention import Removed
 
 NOW_AT = datetime(2026, 6, 1, 12, tzinfo=UTC)
 COUNTS = {outcome.value: n for n, outcome in enumerate(Outcome)}
@@ -52,6 +53,7 @@ def send_all(site: Site) -> None:
     history = History(hours={NOW_AT - timedelta(hours=1): tally, NOW_AT - timedelta(hours=5): tally}, dead_letters=3)
     metrics.sent(site, RequestStats(7, 500, {}))
     metrics.transferred(site, COUNTS)
+    metrics.removed(site, Removed(dead_letters=1, staging=2, plans=3, abandoned=4))
     metrics.settled(site, State(since_at=NOW_AT - timedelta(minutes=2)), history, NOW_AT)
 
 
@@ -61,6 +63,10 @@ def test_what_is_sent_is_what_was_counted(receiver):
     assert receiver.values == {
         **{f"vte_wats.runs.{name}": 2 * runs for name, runs in COUNTS.items()},
         "vte_wats.requests": 14,
+        "vte_wats.removed_dead_letters": 2,
+        "vte_wats.removed_staging": 4,
+        "vte_wats.removed_plans": 6,
+        "vte_wats.removed_abandoned": 8,
         "vte_wats.budget_per_minute": 500,
         "vte_wats.lag_s": 120,
         "vte_wats.runs_waiting": 0,

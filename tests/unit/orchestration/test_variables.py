@@ -23,11 +23,14 @@ from vte_wats.orchestration.variables import (
     MISSED_DEADLINE,
     MONITOR_STATE,
     STATE,
+    WATS_PROFILE,
     BudgetVariable,
     Variables,
 )
 from vte_wats.state.coverage import State
 from vte_wats.state.history import History
+from vte_wats.wats.connection import GuidQuoting
+from vte_wats.wats.profile import WatsProfile
 from vte_wats.wats.rate_limiter import BudgetUsage
 
 NOW_AT = datetime(2026, 6, 1, tzinfo=UTC)
@@ -44,6 +47,9 @@ class FakeVariables:
 
     def get(self, key, default=None):
         return self.texts.get(key, default)
+
+    def keys(self, prefix=None):
+        return [key for key in self.texts if key.startswith(prefix)]
 
     def set(self, key, value, description=None):
         self.texts[key] = value
@@ -97,6 +103,11 @@ CASES = [
         "vte_wats_backfill",
     ),
     (BUDGET_USAGE, USAGE, "vte_wats_budget"),
+    (
+        WATS_PROFILE,
+        WatsProfile(measured_at=NOW_AT, renames=False, visibility_delay_s=2.5, id_form=GuidQuoting.BARE),
+        "vte_wats_profile",
+    ),
 ]
 EACH = pytest.mark.parametrize(("variable", "value", "name"), CASES, ids=[name for _, _, name in CASES])
 STOPS = (STATE, BUDGET_USAGE)
@@ -181,3 +192,80 @@ def test_a_damaged_variable_is_for_a_person_to_delete(variables):
     variables.texts["vte_wats_budget"] = '{"answered": "many"}'
     with pytest.raises(FatalError, match=r"vte_wats_budget is damaged.*Delete it a minute after"):
         BudgetVariable(Site()).load()
+
+
+class TestUnderAnotherKey:
+    """A Variable that Airflow lists, and answers for as if it did not exist: it cannot be decrypted."""
+
+    @pytest.fixture(autouse=True)
+    def _unreadable(self, variables):
+        for definition in (STATE, HISTORY, LAST_FAILURE, BUDGET_USAGE):
+            variables.texts[definition.name_of(Site())] = None
+        variables.texts[Site().settings_variable] = None
+
+    def test_settings_state_and_budget_stop_with_the_reason_and_are_not_called_lost(self):
+        kept = Variables(Site())
+        for read in (kept.settings_text, lambda: kept.load(STATE), BudgetVariable(Site()).load):
+            with pytest.raises(FatalError, match=r"VW627 .* cannot be read: it was encrypted with another key"):
+                read()
+
+    def test_what_is_only_shown_starts_over_with_a_warning(self, caplog):
+        kept = Variables(Site())
+        assert kept.load(HISTORY) is None
+        assert kept.load(LAST_FAILURE) is None
+        assert caplog.text.count("VW627") == 2
+        kept.save(HISTORY, History())
+        assert kept.load(HISTORY) == History()
+
+
+# The state, over Variables that know no lock
+
+
+def add_one(stored: State | None) -> State:
+    state = stored or State(since_at=NOW_AT)
+    return state.model_copy(update={"syncs": state.syncs + 1})
+
+
+def test_two_writers_lose_nothing_and_are_reported(variables, caplog):
+    site_variables, calls = Variables(Site()), []
+
+    def change(stored: State | None) -> State:
+        calls.append(stored)
+        if len(calls) == 1:
+            Variables(Site()).save(STATE, State(since_at=NOW_AT, syncs=7))  # another task, in the middle of this one
+        return add_one(stored)
+
+    assert site_variables.change(STATE, change)
+    assert site_variables.load(STATE).syncs == 8
+    assert "VW524 another task wrote the Variable vte_wats_state at the same time" in caplog.text
+
+
+def test_a_writer_that_was_written_over_at_once_writes_again(variables, monkeypatch):
+    real_set, others = variables.set, [State(since_at=NOW_AT, syncs=7)]
+
+    def set_and_be_written_over(key, value, description=None):
+        real_set(key, value, description)
+        if others:
+            real_set(key, STATE.dump(others.pop()))
+
+    monkeypatch.setattr(variables, "set", set_and_be_written_over)
+    assert Variables(Site()).change(STATE, add_one)
+    assert Variables(Site()).load(STATE).syncs == 8
+
+
+def test_who_never_gets_a_turn_says_what_to_set(variables, monkeypatch):
+    real_set, written = variables.set, []
+
+    def always_written_over(key, value, description=None):
+        del value, description
+        written.append(key)
+        real_set(key, STATE.dump(State(since_at=NOW_AT, syncs=len(written))))
+
+    monkeypatch.setattr(variables, "set", always_written_over)
+    with pytest.raises(RetriableError, match=r"^VW520 .*Give the pool vte_wats_state one slot"):
+        Variables(Site()).change(STATE, lambda _: State(since_at=NOW_AT, syncs=1_000))
+
+
+def test_what_is_to_stay_as_it_is_is_not_written(variables):
+    assert not Variables(Site()).change(STATE, lambda _: None)
+    assert variables.texts == {}

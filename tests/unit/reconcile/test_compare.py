@@ -128,11 +128,13 @@ def test_what_wats_writes_differently_or_adds_is_no_difference():
     expected = {
         "id": "AB",
         "start": "2026-06-15T14:30:00+02:00",
+        "startUTC": "2026-06-15T12:30:00.000000Z",
         "miscInfos": [{"description": "b"}, {"description": "a"}],
     }
     stored = {
         "id": "ab",
         "start": "2026-06-15T12:30:00Z",
+        "startUTC": "2026-06-15T12:30:00Z",
         "miscInfos": [{"description": "a"}, {"description": "b", "typedef": ""}],
         "receiveCount": 1,
     }

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.unit.builders import a_sync
 from vte_wats.domain.outcome import Outcome
 from vte_wats.intervals.interval import Interval
-from vte_wats.state.coverage import LateArrivals, State
+from vte_wats.state.coverage import Gap, LateArrivals, State
 
 BEGIN_AT = datetime(2026, 6, 1, 10, tzinfo=UTC)
 
@@ -175,6 +175,8 @@ def test_variable_shows_last_sync_and_coverage_in_iso_with_z():
         "settings_hash": "1234",
         "redriven": 0,
         "syncs": 1,
+        "sequence": 0,
+        "failed_gaps": [],
         "started": None,
         "source": None,
         "target": None,
@@ -210,3 +212,56 @@ def test_instants_with_another_offset_are_read_as_utc():
 def test_a_damaged_state_is_refused(text):
     with pytest.raises(ValueError):
         State.model_validate_json(text)
+
+
+def test_history_before_the_start_leaves_no_gap_and_a_start_that_is_not_covered_is_one():
+    assert covered((0, 5), (-600, -300)).gaps() == ()
+    assert covered((10, 15)).gaps() == (Interval(minute(0), minute(10)),)
+
+
+def test_the_oldest_time_that_is_not_covered_is_filled_first():
+    state = covered((-90, 5), (10, 15), (20, 60))
+    gap = state.gap_to_fill(minute(50), minute(60))
+    assert gap == Gap(Interval(minute(5), minute(10)), 0, covered_from_at=minute(-90))
+    assert covered((10, 15)).gap_to_fill(minute(50), minute(60)) == Gap(
+        Interval(minute(0), minute(10)), 0, covered_from_at=minute(0)
+    )
+    assert covered((0, 50)).gap_to_fill(minute(50), minute(60)) is None
+    assert covered((0, 50)).gap_to_fill(minute(55), minute(60)) is not None
+
+
+def test_a_gap_that_failed_waits_longer_each_time_while_others_are_filled():
+    state = covered((0, 5), (10, 15), (20, 60))
+    gap, pauses = Interval(minute(5), minute(10)), []
+    for _ in range(7):
+        state = state.failed(gap, minute(60), "no")
+        (failed,) = state.failed_gaps
+        pauses.append((failed.due_at - minute(60)) // timedelta(minutes=1))
+        assert state.gap_to_fill(minute(60), minute(60)) == Gap(Interval(minute(15), minute(20)), 0, minute(10))
+        assert state.gap_to_fill(minute(60), failed.due_at) == Gap(gap, failed.tries, minute(0))
+    assert pauses == [4, 8, 16, 32, 60, 60, 60]
+    assert failed.is_stuck
+
+
+def test_what_did_not_fail_of_a_gap_is_filled_while_the_rest_waits():
+    state = covered((0, 5), (30, 60)).failed(Interval(minute(10), minute(20)), minute(60), "no")
+    assert state.gap_to_fill(minute(60), minute(60)) == Gap(Interval(minute(5), minute(10)), 0, minute(0))
+    state = state.extended(a_sync(Interval(minute(5), minute(10))))
+    assert state.gap_to_fill(minute(60), minute(60)) == Gap(Interval(minute(20), minute(30)), 0, minute(20))
+
+
+def test_a_success_within_a_failed_gap_lets_more_of_it_be_tried_at_once():
+    state = covered((0, 5), (30, 60))
+    for _ in range(3):
+        state = state.failed(Interval(minute(5), minute(30)), minute(60), "no")
+    state = state.extended(a_sync(Interval(minute(5), minute(10))))
+    assert state.gap_to_fill(minute(60), minute(60)) == Gap(Interval(minute(10), minute(30)), 2, minute(0))
+    for n in range(10, 12):
+        state = state.extended(a_sync(Interval(minute(n), minute(n + 1))))
+    assert state.failed_gaps == ()
+
+
+def test_a_gap_that_is_covered_in_another_way_is_forgotten():
+    state = covered((0, 5), (30, 60)).failed(Interval(minute(5), minute(30)), minute(60), "no")
+    state = state.failed(Interval(minute(5), minute(30)), minute(60), "no")
+    assert state.extended(a_sync(Interval(minute(0), minute(60)))).failed_gaps == ()

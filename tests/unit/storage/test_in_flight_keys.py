@@ -11,6 +11,7 @@ import pytest
 from upath import UPath
 
 from tests.unit.builders import a_natural_key, a_report, guid_of
+from vte_wats.domain.report import StoredReport
 from vte_wats.storage.in_flight_keys import InFlightKeys
 
 NOW_AT = datetime(2026, 6, 15, 11, tzinfo=UTC)
@@ -23,7 +24,16 @@ def storage(tmp_path) -> UPath:
 
 
 def keys_of(storage: UPath, name: str, now_at: datetime = NOW_AT) -> InFlightKeys:
-    return InFlightKeys(storage, f"vte_wats_sync manual__2026-06-15T11:00:00+00:00 {name}", now_at)
+    return InFlightKeys(storage, f"vte_wats_sync manual__2026-06-15T11:00:00+00:00 {name}", lambda: now_at)
+
+
+def confirming(storage: UPath, name: str, number: int, now_at: datetime = NOW_AT) -> StoredReport:
+    """Upload one report that WATS confirms and shows within a minute; return what it confirmed."""
+    stored = StoredReport(guid_of(number), guid_of(number + 100), "aaaa")
+    with InFlightKeys(storage, name, lambda: now_at, shown_after_s=60) as keys:
+        in_flight(keys, number)
+        keys.confirm(stored)
+    return stored
 
 
 def in_flight(keys: InFlightKeys, number: int, *, persist: bool = True) -> set:
@@ -103,10 +113,11 @@ def test_the_file_of_an_upload_names_each_part_of_a_key(storage):
     assert content == {"started_at": "2026-06-15T11:00:00Z", "keys": [key | {"index_guids": [str(guid_of(1))]}]}
 
 
-def test_a_file_that_cannot_be_read_stops_the_upload(storage):
-    """Whose runs it names is not known, so none may be overwritten."""
+@pytest.mark.parametrize("content", ["{", "[]", '{"started_at": "x", "keys": []}', "\xff"])
+def test_a_damaged_file_is_reported_and_left_out(storage, caplog, content):
     with keys_of(storage, "s1") as first:
         in_flight(first, 1)
-        (storage / "uploading" / "other.json").write_text("{")
-        with pytest.raises(ValueError, match="Invalid JSON"):
-            in_flight(first, 2)
+        (storage / "uploading" / "other.json").write_text(content)
+        assert in_flight(first, 2) == {guid_of(1), guid_of(2)}
+    assert "VW621" in caplog.text
+    assert "other.json is damaged and left out" in caplog.text

@@ -9,7 +9,7 @@ from upath import UPath
 
 from tests.unit.builders import a_run
 from vte_wats.domain.run import VteStepResult, VteTestRun
-from vte_wats.storage.staging import Staging, discard, folder_of, staging_of
+from vte_wats.storage.staging import StagedFileError, Staging, discard, folder_of, staging_of
 
 RUN_ID = "scheduled__2026-06-01T10:00:00+00:00"
 
@@ -52,7 +52,7 @@ def test_another_try_overwrites_what_the_first_one_wrote(storage):
 def test_nothing_written_reads_as_nothing_but_a_missing_file_is_an_error(storage):
     staging = Staging(storage)
     assert not staging.holds("runs")
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(StagedFileError, match=r"VW620 .*runs\.jsonl\.gz is missing"):
         list(staging.read("runs"))
     assert staging.write("runs", []) == 0
     assert staging.holds("runs")
@@ -93,7 +93,10 @@ def test_slices_and_dag_runs_do_not_share_files(storage):
     assert [next(staging.read("runs")) for staging in places] == [str(n) for n in range(8)]
 
 
-@pytest.mark.parametrize("run_id", [RUN_ID, "a/b", "../../etc", "..", ".", "a%2Fb", "50% ?#&", "Ø"])
+@pytest.mark.parametrize(
+    "run_id",
+    [RUN_ID, "a/b", "../../etc", "..", ".", "a%2Fb", "50% ?#&", "Ø", "", "x" * 227, "測" * 227, "\ud83d", "a:b+c\n"],
+)
 def test_a_run_id_is_one_folder_whatever_it_holds(tmp_path, run_id):
     folder = Path(folder_of(UPath(tmp_path), "vte_wats_sync", run_id).path)
     assert folder.resolve().parent == tmp_path / "staging" / "vte_wats_sync"
@@ -102,7 +105,8 @@ def test_a_run_id_is_one_folder_whatever_it_holds(tmp_path, run_id):
 
 
 def test_different_run_ids_have_different_folders(tmp_path):
-    ids = [".", "..", "a/b", "a%2Fb", "a b", "a+b", "a.b", "a%2Eb"]
+    ids = ["", ".", "..", "a/b", "a%2Fb", "a b", "a+b", "a.b", "a%2Eb", "x" * 227, "x" * 226 + "y", "=", "%3D"]
+    ids.append(Path(folder_of(UPath(tmp_path), "d", "x" * 227).path).name)
     assert len({folder_of(UPath(tmp_path), "d", run_id).path for run_id in ids}) == len(ids)
 
 
@@ -117,3 +121,33 @@ def test_discard_removes_one_dag_run_and_nothing_else(storage):
 
 def test_discard_of_nothing_is_no_error(storage):
     discard(storage, "vte_wats_sync", RUN_ID)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param(lambda content: content[:-9], id="cut"),
+        pytest.param(lambda content: b"", id="empty"),
+        pytest.param(lambda content: b"no gzip", id="text"),
+        pytest.param(lambda content: content[:20] + b"\x00\xff\x00" + content[23:], id="bits"),
+        pytest.param(lambda content: gzip.compress(b"\xff\xfe\n"), id="no UTF-8"),
+    ],
+)
+def test_a_damaged_file_is_an_error_that_says_which_task_writes_it_again(tmp_path, damage):
+    staging = Staging(UPath(tmp_path))
+    staging.write("runs", [f"run {n}" for n in range(1_000)])
+    path = tmp_path / "runs.jsonl.gz"
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(StagedFileError, match=r"VW620 .*runs\.jsonl\.gz is damaged: .*; clear the task that writes it"):
+        list(staging.read("runs"))
+
+
+def test_a_write_that_fails_leaves_no_file_behind(tmp_path):
+    def lines():
+        yield "1"
+        raise ConnectionError
+
+    staging = Staging(UPath(tmp_path))
+    with pytest.raises(ConnectionError):
+        staging.write("runs", lines())
+    assert list(tmp_path.iterdir()) == []

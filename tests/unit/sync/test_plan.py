@@ -17,9 +17,10 @@ from vte_wats.domain.errors import RetriableError
 from vte_wats.domain.outcome import DeadLetterKind
 from vte_wats.intervals.interval import Interval
 from vte_wats.intervals.wall_clock import LocalRange
+from vte_wats.state.coverage import Gap
 from vte_wats.state.history import PlanSnapshot
 from vte_wats.storage.dead_letters import DeadLetters
-from vte_wats.sync.plan import plan, plan_held, plan_named, plan_snapshot, window_of
+from vte_wats.sync.plan import plan, plan_gap, plan_held, plan_named, plan_snapshot, window_of
 
 NOON_AT = datetime(2026, 6, 15, 10, tzinfo=UTC)  # NOON_LOCAL in Oslo
 WINDOW = Interval(NOON_AT, NOON_AT + timedelta(minutes=5))
@@ -220,3 +221,68 @@ def test_window_takes_the_datetimes_airflow_hands_out(zone_name):
 def test_window_of_refuses_naive_edges():
     with pytest.raises(ValueError, match="aware"):
         window_of(datetime(2026, 1, 1), datetime(2026, 1, 2), 0, 0)
+
+
+def a_gap(minutes: float = 60, tries: int = 0, covered_min: float = 600) -> Gap:
+    until = timedelta(minutes=minutes)
+    return Gap(Interval(NOON_AT, NOON_AT + until), tries, covered_from_at=NOON_AT - timedelta(minutes=covered_min))
+
+
+def test_of_a_gap_as_many_runs_are_planned_as_one_sync_catches_up():
+    source = FakeSource(*(a_run(n) for n in range(1, 251)))
+    part, planned = plan_gap(source, a_settings(batch_size=50), a_gap(), 120)
+    assert source.statements == ["select_run_times"]
+    assert part == Interval(NOON_AT, NOON_AT + timedelta(seconds=121))
+    assert [(one_slice.name, one_slice.runs) for one_slice in planned.slices] == [
+        ("gap0001", 50),
+        ("gap0002", 50),
+        ("gap0003", 20),
+    ]
+
+
+@pytest.mark.parametrize(("tries", "runs"), [(1, 50), (2, 25), (6, 1), (30, 1)])
+def test_after_each_failure_half_as_many_are_planned(tries, runs):
+    source = FakeSource(*(a_run(n) for n in range(1, 251)))
+    assert plan_gap(source, a_settings(), a_gap(tries=tries), 100)[1].runs == runs
+
+
+def test_a_gap_has_the_guard_band_of_its_start_as_far_as_that_is_covered():
+    runs = [a_run(10 + n, timestamp_local=seconds_later(60 * n)) for n in range(-9, 4)]
+    for covered_min, seen in ((600, 13), (2, 6), (0, 4)):
+        part, planned = plan_gap(FakeSource(*runs), a_settings(guard_band_s=600), a_gap(covered_min=covered_min), 100)
+        assert part == Interval(NOON_AT, NOON_AT + timedelta(hours=1))
+        assert planned.window == Interval(NOON_AT - timedelta(minutes=min(10, covered_min)), part.to_at)
+        assert planned.runs == seen
+
+
+def test_empty_years_are_planned_with_a_few_statements():
+    late = a_run(1, timestamp_local=NOON_LOCAL + timedelta(days=3_000))
+    source = FakeSource(late, now_at=NOON_AT + timedelta(days=4_000))
+    part, planned = plan_gap(source, a_settings(), a_gap(minutes=3_650 * 1_440), 100)
+    assert part.to_at == NOON_AT + timedelta(days=3_650)
+    assert planned.runs == 1
+    assert len(source.statements) <= 7
+
+
+@given(
+    st.lists(st.integers(0, 6 * 3_600), max_size=60),
+    st.integers(1, 20),
+    st.sampled_from([datetime(2026, 3, 28, 23, tzinfo=UTC), datetime(2026, 10, 24, 23, tzinfo=UTC), NOON_AT]),
+)
+@settings(deadline=None, max_examples=150)
+def test_the_parts_of_a_gap_read_every_run_of_it_across_clock_changes(offsets_s, most_runs, starts_at):
+    zone = ZoneInfo("Europe/Oslo")
+    runs = [
+        a_run(n, timestamp_local=(starts_at + timedelta(seconds=at_s)).astimezone(zone).replace(tzinfo=None, fold=0))
+        for n, at_s in enumerate(sorted(offsets_s))
+    ]
+    source = FakeSource(*runs)
+    whole, at, read = Interval(starts_at, starts_at + timedelta(hours=7)), starts_at, set()
+    while at < whole.to_at:
+        gap = Gap(Interval(at, whole.to_at), 0, covered_from_at=at)
+        part, planned = plan_gap(source, a_settings(), gap, most_runs)
+        assert part.from_at == at < part.to_at
+        assert planned.runs == sum(one_slice.runs for one_slice in planned.slices)
+        read |= {run.index_guid for one_slice in planned.slices for run in source.runs_between(one_slice.ranges)}
+        at = part.to_at
+    assert read == {run.index_guid for run in runs}

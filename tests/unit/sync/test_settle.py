@@ -8,7 +8,7 @@ import pytest
 from vte_wats.domain.errors import FatalError
 from vte_wats.domain.outcome import Outcome
 from vte_wats.intervals.interval import Interval
-from vte_wats.state.coverage import LateArrivals, State
+from vte_wats.state.coverage import LateArrivals, SettledSync, State
 from vte_wats.sync import settle as verb
 
 BEGIN_AT = datetime(2026, 6, 1, 10, tzinfo=UTC)
@@ -52,7 +52,7 @@ def test_named_runs_count_without_moving_the_watermark():
 @pytest.mark.parametrize("results", [[], [counts(5, uploaded=5)]], ids=["all-failed", "one-failed"])
 def test_a_failed_slice_leaves_the_window_open_and_says_so(results):
     with pytest.raises(
-        FatalError, match=rf"{2 - len(results)} of 2 slices failed; the window stays open.*Clear"
+        FatalError, match=rf"{2 - len(results)} of 2 slices failed; the window stays open.*later syncs transfer it"
     ) as caught:
         settle(STATE, WINDOW, 2, results, "1234")
     assert "skipped" in str(caught.value)
@@ -114,3 +114,72 @@ def test_a_sync_is_known_again_after_many_others():
 def test_another_sync_with_equal_results_is_added():
     once = settle(STATE, WINDOW, 1, [counts(1, uploaded=1)], "1234", key="a")
     assert settle(once, WINDOW, 1, [counts(1, uploaded=1)], "1234", key="b").totals[Outcome.UPLOADED] == 2
+
+
+GAP = Interval(BEGIN_AT - timedelta(hours=2), BEGIN_AT - timedelta(hours=1))
+OLDER = State(since_at=GAP.from_at)
+
+
+def settle_both(live: list[dict[str, int]], gap: list[dict[str, int]], state: State = OLDER) -> verb.Settled:
+    """Settle one slice of the live window and one of the gap."""
+    return verb.settle_beside(
+        lambda stored: settle(stored, WINDOW, 1, live, "1234"),
+        state,
+        live,
+        verb.GapResult(GAP, GAP, 1, gap, BEGIN_AT, "VW201 no login"),
+        key="sync-1",
+    )
+
+
+def test_the_interval_and_the_gap_beside_it_are_both_covered_and_counted_once():
+    settled = settle_both([counts(2, uploaded=2)], [counts(3, uploaded=1, unchanged=2)])
+    assert settled.failure is None
+    assert settled.state.coverage == (GAP, WINDOW)
+    assert settled.state.totals[Outcome.UPLOADED] == 3
+    assert len(settled.results) == 2
+    assert settle_both([counts(2, uploaded=2)], [counts(3, uploaded=1, unchanged=2)], settled.state).state == (
+        settled.state
+    )
+
+
+def test_a_gap_that_fails_leaves_the_interval_alone_and_keeps_its_reason(caplog):
+    settled = settle_both([counts(2, uploaded=2)], [])
+    assert settled.failure is None
+    assert settled.state.coverage == (WINDOW,)
+    (failed,) = settled.state.failed_gaps
+    assert (failed.interval, failed.tries, failed.reason) == (GAP, 1, "VW201 no login")
+    assert "VW523 not covered yet, a later sync tries it again" in caplog.text
+
+
+def test_an_interval_that_fails_leaves_the_gap_alone():
+    settled = settle_both([], [counts(3, unchanged=3)])
+    assert "1 of 1 slices failed" in str(settled.failure)
+    assert settled.state.coverage == (GAP,)
+    assert settled.results == [counts(3, unchanged=3)]
+
+
+def test_when_both_fail_the_gap_is_not_to_blame():
+    settled = settle_both([], [])
+    assert settled.failure is not None
+    assert settled.state == OLDER
+
+
+def test_one_run_that_always_fails_keeps_no_other_run_back():
+    bad_at, state, now_at = GAP.from_at + timedelta(minutes=17), State(since_at=GAP.from_at), BEGIN_AT
+    state = state.extended(SettledSync("live", WINDOW, {}, None))
+    for n in range(400):
+        now_at += timedelta(minutes=5)
+        gap = state.gap_to_fill(WINDOW.from_at, now_at)
+        if gap is None:
+            continue
+        length = timedelta(minutes=max(1, 64 >> gap.tries))  # a run a minute
+        part = Interval(gap.interval.from_at, min(gap.interval.from_at + length, gap.interval.to_at))
+        state = (
+            state.failed(part, now_at, "bad")
+            if bad_at in part
+            else state.extended(SettledSync(f"gap-{n}", part, {}, None))
+        )
+        if sum((left.to_at - left.from_at for left in state.gaps()), timedelta()) <= timedelta(minutes=1):
+            break
+    assert state.gaps() == (Interval(bad_at, bad_at + timedelta(minutes=1)),)
+    assert n < 200

@@ -1,9 +1,10 @@
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
@@ -14,7 +15,7 @@ from tests.unit.fakes import FakeWats
 from vte_wats.domain.errors import FatalError, HeldError, RejectedError, RetriableError
 from vte_wats.domain.outcome import DeadLetterKind
 from vte_wats.domain.report import Refusal, Report
-from vte_wats.messages import VW299, VW392, VW404, VW417
+from vte_wats.messages import VW299, VW342, VW392, VW404, VW417
 from vte_wats.storage.dead_letters import DeadLetters
 from vte_wats.storage.in_flight_keys import InFlightKeys
 from vte_wats.storage.staging import Staging
@@ -46,7 +47,7 @@ class Scene:
         self, *, force: bool = False, dry_run: bool = False, now_at: datetime = NOW_AT, **answers
     ) -> dict[str, int]:
         options = UploadOptions(now_at, force=force, dry_run=dry_run)
-        with InFlightKeys(self.folder, self.name, now_at) as claims:
+        with InFlightKeys(self.folder, self.name, lambda: now_at, self.wats.known.shown_after_s) as claims:
             return upload(
                 self.staging,
                 self.wats,
@@ -274,8 +275,8 @@ class _Interrupted(FakeWats):
         super().__init__()
         self.meanwhile: Callable[[], object] | None = meanwhile
 
-    def find_natural_keys(self, keys):
-        found = super().find_natural_keys(keys)
+    def find_natural_keys(self, keys, own=()):
+        found = super().find_natural_keys(keys, own)
         if self.meanwhile is not None:
             meanwhile, self.meanwhile = self.meanwhile, None
             meanwhile()
@@ -509,3 +510,167 @@ def test_two_runs_of_one_natural_key_in_different_groups_do_not_overwrite_each_o
     assert scene.upload() == counts(201, uploaded=200, dead=1)
     assert scene.wats.reports[guid_of(1)] == a_report(1)
     assert guid_of(201) not in scene.wats.reports
+
+
+# Posted is not shown: what WATS has confirmed is known for a while, whatever its queries say
+
+
+def test_a_confirmed_report_that_wats_does_not_show_yet_is_not_posted_again(scene):
+    """The guard band reads a run again minutes or seconds after it was uploaded."""
+    scene.wats.hides = True
+    scene.stage(a_report(1), a_report(2))
+    assert scene.upload() == counts(2, uploaded=2)
+    again = Scene(scene.folder, "the next interval")
+    again.wats = scene.wats
+    again.stage(a_report(1), a_report(2), a_report(3))
+    assert again.upload(now_at=NOW_AT + timedelta(seconds=100)) == counts(3, unchanged=2, uploaded=1)
+    assert set(scene.wats.receipts.values()) == {1}
+
+
+def test_once_a_report_should_show_wats_is_asked_for_it_again(scene):
+    scene.wats.hides = True
+    scene.stage(a_report(1))
+    scene.upload()
+    again = Scene(scene.folder, "much later")
+    again.wats = scene.wats
+    again.stage(a_report(1))
+    assert again.upload(now_at=NOW_AT + timedelta(seconds=121)) == counts(1, uploaded=1)
+    assert scene.wats.receipts[guid_of(1)] == 2
+
+
+def test_a_run_that_got_more_steps_meanwhile_is_replaced_once_although_wats_shows_its_old_report(scene):
+    scene.stage(a_report(1, source_hash="half"))
+    scene.upload()
+    scene.wats.find_reports([])  # it shows by now; what follows does not
+    scene.wats.hides = True
+    for name, outcome in (("second", "replaced"), ("third", "unchanged")):
+        later = Scene(scene.folder, name)
+        later.wats = scene.wats
+        later.by_now = [a_report(1, source_hash="whole")]
+        later.stage(a_report(1, source_hash="whole"))
+        assert later.upload() == counts(1, **{outcome: 1})
+    assert scene.wats.receipts[guid_of(1)] == 2
+
+
+def test_a_renamed_report_that_shows_between_two_questions_is_no_other_run(scene):
+    scene.wats.renamed = {guid_of(1): UUID(int=77)}
+    scene.stage(a_report(1))
+    scene.upload()
+    again = Scene(scene.folder, "again")
+    again.wats = scene.wats
+    again.stage(a_report(1, source_hash="other"))
+    again.by_now = [a_report(1, source_hash="other")]
+    assert again.upload() == counts(1, replaced=1)
+
+
+# Two runs of one unit within one second
+
+
+def _within_one_second() -> tuple[Report, Report]:
+    key = a_natural_key(1)
+    return a_report(1), a_report(2, natural_key=replace(key, start_at=key.start_at + timedelta(milliseconds=400)))
+
+
+def test_two_runs_of_a_unit_within_one_second_are_both_uploaded_and_named(scene, caplog):
+    first, second = _within_one_second()
+    scene.wats = FakeWats(first)
+    scene.stage(second)
+    assert scene.upload() == counts(1, uploaded=1)
+    assert scene.wats.reports.keys() == {guid_of(1), guid_of(2)}
+    assert f"VW340 Run {guid_of(2)} starts in the same second as run {guid_of(1)}" in caplog.text
+
+
+@pytest.mark.parametrize("merges", [True, False])
+def test_what_is_known_of_runs_within_one_second_decides(scene, caplog, merges):
+    first, second = _within_one_second()
+    scene.wats.known = replace(scene.wats.known, merges_within_second=merges)
+    scene.stage(first, second)
+    assert scene.upload() == (counts(2, dead=2) if merges else counts(2, uploaded=2))
+    assert "VW340" not in caplog.text
+    if merges:
+        assert f"run {guid_of(1)} has the same serial" in scene.dead_letters.get(guid_of(2)).reason
+        assert "second of the start" in scene.dead_letters.get(guid_of(2)).reason
+
+
+# Reports that no WATS takes
+
+
+def test_a_report_larger_than_wats_takes_is_a_dead_letter_that_names_its_largest_parts(scene):
+    text = {"name": "Waveform", "reportText": "x" * 5_000}
+    large = replace(a_report(1), body=json.dumps({"root": {"steps": [{"name": "Gain"}, text]}, "comment": "y" * 900}))
+    scene.wats.known = replace(scene.wats.known, max_body_bytes=2_000)
+    scene.stage(large, a_report(2), a_report(3))
+    assert scene.upload() == counts(3, dead=1, uploaded=2)
+    assert guid_of(1) not in scene.wats.posted
+    reason = scene.dead_letters.get(guid_of(1)).reason
+    assert reason.startswith(f"VW341 the report has {len(large.body):,} bytes, the largest body is 2,000 ")
+    assert "root.steps[1] 'Waveform'.reportText 5,000 bytes, comment 900 bytes" in reason
+
+
+def test_many_large_reports_stop_nothing(scene):
+    scene.wats.known = replace(scene.wats.known, max_body_bytes=5)
+    scene.stage(*map(a_report, range(1, 31)))
+    assert scene.upload(rejection_limit=2) == counts(30, dead=30)
+    assert {scene.dead_letters.get(guid_of(n)).signature for n in range(1, 31)} == {"the report is too large"}
+
+
+# A report that WATS fails for while it takes others
+
+
+def _fails(times: int) -> list[RetriableError]:
+    return [RetriableError(VW342, "WATS: HTTP 500") for _ in range(times)]
+
+
+def _tries(scene: Scene, times: int, **answers) -> dict[str, int]:
+    for _ in range(times - 1):
+        with pytest.raises(RetriableError):
+            scene.upload(**answers)
+    return scene.upload(**answers)
+
+
+def test_a_report_that_wats_fails_for_again_and_again_is_given_up_and_the_rest_goes_on(scene):
+    scene.wats.fail_next = {guid_of(2): _fails(9)}
+    scene.stage(a_report(1), a_report(2), a_report(3))
+    assert _tries(scene, 3) == counts(3, uploaded=2, dead=1)
+    assert scene.wats.posted.count(guid_of(2)) == 3
+    assert set(scene.wats.receipts.values()) == {1}
+    assert "VW344 WATS failed for this report in 3 tries" in scene.dead_letters.get(guid_of(2)).reason
+
+
+def test_how_often_wats_may_fail_for_a_report_is_a_setting(scene):
+    scene.wats.fail_next = {guid_of(2): _fails(9)}
+    scene.stage(a_report(1), a_report(2))
+    assert _tries(scene, 1, failing_report_tries=1) == counts(2, uploaded=1, dead=1)
+
+
+def test_a_report_that_goes_through_in_time_is_uploaded(scene):
+    scene.wats.fail_next = {guid_of(2): _fails(2)}
+    scene.stage(a_report(1), a_report(2))
+    assert _tries(scene, 3) == counts(2, uploaded=2)
+
+
+def test_an_outage_for_all_is_counted_against_no_report(scene):
+    down = [RetriableError(VW392, "not sent") for _ in range(9)]
+    scene.wats.fail_next = {guid_of(2): _fails(9), guid_of(3): down}
+    scene.stage(a_report(1), a_report(2), a_report(3))
+    for _ in range(5):
+        with pytest.raises(RetriableError):
+            scene.upload()
+    assert scene.dead_letters.guids() == frozenset()
+
+
+def test_with_no_other_report_that_goes_through_nothing_is_given_up(scene):
+    scene.wats.fail_next = {guid_of(1): _fails(9)}
+    scene.stage(a_report(1))
+    for _ in range(5):
+        with pytest.raises(RetriableError):
+            scene.upload()
+    assert scene.dead_letters.guids() == frozenset()
+
+
+def test_a_report_that_was_given_up_before_holds_up_no_later_interval(scene):
+    scene.wats.fail_next = {guid_of(1): _fails(9)}
+    scene.put_dead_letter(1)
+    scene.stage(a_report(1))
+    scene.by_now = [a_report(1)]
+    assert _tries(scene, 3) == counts(1, dead=1)

@@ -10,6 +10,7 @@ import pytest
 
 from tests.unit.builders import NOON_LOCAL, a_settings, guid_of
 from vte_wats.domain.errors import FatalError, RetriableError
+from vte_wats.mapping.operators import Operators
 from vte_wats.messages import VW299
 from vte_wats.vte.rows import RUN_SIZES, RUNS, RunRow, RunSizeRow
 from vte_wats.vte.run_reader import read_runs
@@ -48,7 +49,7 @@ class FailingServer:
 
 
 def read(server: FailingServer, **answers: Any) -> dict[UUID, str | None]:
-    runs = list(read_runs(server, "1 = 1", {}, a_settings(**answers)))
+    runs = list(read_runs(server, "1 = 1", {}, settings := a_settings(**answers), Operators(settings)))
     assert len({run.index_guid for run in runs}) == len(runs)
     return {run.index_guid: run.defect and run.defect.reason for run in runs}
 

@@ -88,7 +88,7 @@ NOT_REACHED = (
         pytest.param(
             pymssql.OperationalError((18456, LOGIN_REFUSED)),
             FatalError,
-            "(SQL error 18456: Login failed for user 'vte_adapter_readonly'.)",
+            "(SQL error 18456: Login failed for user '***'.)",
             id="login-refused-nested",
         ),
         pytest.param(

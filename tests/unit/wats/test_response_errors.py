@@ -92,6 +92,44 @@ def test_a_long_reason_is_cut():
     assert len(server_message("x" * 10_000)) == 200
 
 
+MEGABYTE = 1_000_000
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "<" * MEGABYTE,
+        "<title>" * (MEGABYTE // 7),
+        "<a" * (MEGABYTE // 2),
+        " " * MEGABYTE,
+        {"message": "<" * MEGABYTE},
+        {"errors": {f"field {n}": ["is wrong"] for n in range(MEGABYTE // 20)}},
+        {"error": [[["a"] * 1_000] * 1_000]},
+    ],
+    ids=["brackets", "titles", "tags", "blanks", "a message", "many errors", "many parts"],
+)
+def test_a_megabyte_of_anything_is_read_in_no_time(content):
+    """What takes more than linear time for one of these takes hours."""
+    assert len(server_message(content)) <= 200
+
+
+def test_what_is_nested_deeper_than_any_message_is_left_out():
+    nested = "deep"
+    for _ in range(900):
+        nested = {"message": nested}
+    assert "deep" not in server_message(nested)
+    assert server_message({"errors": {"pn": [{"message": "too long"}]}}) == "pn: message: too long"
+
+
+@pytest.mark.parametrize("text", ["a" * MEGABYTE, "a-" * (MEGABYTE // 2), "1" * MEGABYTE], ids=["a", "a-", "1"])
+def test_a_megabyte_of_a_reason_has_a_short_signature(text):
+    assert len(signature(f"HTTP 400: {text}", ["known"])) <= 200
+
+
+def test_a_secret_that_the_server_repeats_is_taken_out_before_the_line_is_cut():
+    assert "hunter" not in server_message({"message": "x" * 195 + "hunter2"}, "hunter2")
+
+
 @pytest.mark.parametrize(
     ("one", "other"),
     [
@@ -106,6 +144,12 @@ def test_a_long_reason_is_cut():
 )  # fmt: skip
 def test_equal_causes_have_equal_signatures(one, other):
     assert signature(one) == signature(other)
+
+
+def test_a_value_that_wats_names_and_cuts_does_not_split_a_signature():
+    reasons = [f"HTTP 400: sn is longer than 100, given '{character * 60}…'" for character in "xy"]
+    assert len({signature(reason, [reason[-3] * 101]) for reason in reasons}) == 1
+    assert signature("HTTP 400: location… is blank", ["SN-1"]) == "HTTP 400: location… is blank"
 
 
 def test_a_serial_without_digits_does_not_split_a_signature():

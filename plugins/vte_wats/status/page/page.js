@@ -89,7 +89,7 @@ function drawAssessment({ assessment, conditions, problem }) {
   $("conditions").hidden = !conditions.length && !problem;
   draw("conditions", { conditions, problem }, () => [
     ...(problem ? [el("li", {}, problem)] : []),
-    ...conditions.map((condition) => el("li", {}, el("div", {}, condition.summary),
+    ...conditions.map((condition) => el("li", {}, el("div", {}, condition.reason ? `${condition.summary}: ${condition.reason}` : condition.summary),
       el("div", { class: "quiet" }, `since ${when(condition.opened_at)} · ${condition.advice}`))),
   ]);
 }
@@ -267,12 +267,21 @@ function drawSpans() {
 
 // Dead letters --------------------------------------------------------------------------------------------------------
 
+function deadLetterGroups({ groups, counts_alone, listed, dead, held }, mayRedrive) {
+  if (groups.length) return groups.map((group) => deadLetterGroup(group, mayRedrive));
+  if (!listed) return [el("p", { class: "empty" }, "None: every run that was read is in WATS.")];
+  if (counts_alone) return [el("p", { class: "quiet" }, `${count(dead, "dead letter")}, ${count(held, "held run")}. To see them you need the right to read task logs in Airflow.`)];
+  return [el("p", { class: "empty" }, "Reading them …")];
+}
+
 function drawDeadLetters(deadLetters, mayRedrive) {
   $("dead-letters-count").textContent = deadLetters.read < deadLetters.listed
     ? `${number.format(deadLetters.read)} of ${number.format(deadLetters.listed)} read so far` : deadLetters.listed ? count(deadLetters.listed, "run") : "";
-  draw("dead-letters", { deadLetters, mayRedrive }, () => [
-    ...(deadLetters.groups.length ? deadLetters.groups.map((group) => deadLetterGroup(group, mayRedrive))
-      : [el("p", { class: "empty" }, deadLetters.listed ? "Reading them …" : "None: every run that was read is in WATS.")]),
+  const { read_at, ...content } = deadLetters;
+  const isOld = Date.now() - new Date(read_at) > 2000 * DEAD_LETTERS_S;
+  draw("dead-letters", { content, mayRedrive, old: isOld && read_at }, () => [
+    ...(isOld ? [el("p", { class: "quiet" }, `As of ${when(read_at)}: the storage has not answered since.`)] : []),
+    ...deadLetterGroups(deadLetters, mayRedrive),
     ...(deadLetters.unreadable ? [el("p", { class: "quiet" }, `${count(deadLetters.unreadable, "file")} in the folder cannot be read as dead letters.`)] : []),
   ]);
 }
@@ -313,9 +322,15 @@ async function redrive(signature) {
 
 // Connections, backfill, runs -----------------------------------------------------------------------------------------
 
-function drawConnections({ checked_at, vte, wats }) {
+function drawConnections({ checked_at, vte, wats }, profile) {
   $("checked").textContent = checked_at ? `checked ${when(checked_at)}` : "";
-  draw("connections", { vte, wats }, () => [connectionLine("VTE", vte, "SQL Server "), connectionLine("WATS", wats, "")]);
+  draw("connections", { vte, wats, profile }, () => [connectionLine("VTE", vte, "SQL Server "), connectionLine("WATS", wats, ""), profileLine(profile)]);
+}
+
+function profileLine(profile) {
+  const text = profile ? `version ${profile.wats_version ?? "unknown"}, ${count(profile.known, "behaviour")} known` : "not measured: nothing is assumed of WATS";
+  return el("div", { class: "line" }, el("strong", {}, "Profile"), el("span", { class: "details" }, text),
+    profile?.measured_at ? el("span", { class: "quiet" }, `measured ${when(profile.measured_at)}`) : "");
 }
 
 function connectionLine(name, check, product) {
@@ -409,7 +424,7 @@ async function refreshStatus() {
   drawAssessment(status);
   drawTiles(status);
   drawCoverage(status.coverage);
-  drawConnections(status.connectivity);
+  drawConnections(status.connectivity, status.wats_profile);
   drawBackfill(status.backfill);
   drawComparisons(status.comparisons);
   drawRecent(status.recent);

@@ -1,0 +1,88 @@
+"""The report of an acceptance run for the hand-over, as HTML and as Markdown: the same content in two forms."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+
+from vte_wats.acceptance.findings import Finding, Weight
+from vte_wats.acceptance.probes import PART_NUMBER
+
+_CELL_LENGTH = 400
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~&])")
+_WEIGHTS = {
+    Weight.FINE: "as it should be",
+    Weight.ACT: "to do",
+    Weight.OPEN: "open",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What was measured, when, and with which version of the package."""
+
+    url: str
+    wats_version: str
+    process_code: int
+    started_at: datetime
+    ended_at: datetime
+    package_version: str
+    requests: int
+
+
+@dataclass(frozen=True, slots=True)
+class Documents:
+    """The two forms."""
+
+    html: str
+    markdown: str
+
+
+def render(subject: Subject, findings: Sequence[Finding], profile: dict[str, Any]) -> Documents:
+    """Lay out what was found; ``profile`` is what the package keeps of it, by the names of its fields."""
+    values = {
+        "subject": subject,
+        "part_number": PART_NUMBER,
+        "findings": findings,
+        "weights": _WEIGHTS,
+        "counts": [(weight, len([finding for finding in findings if finding.weight is weight])) for weight in _WEIGHTS],
+        "profile": {name: json.dumps(value) for name, value in profile.items()},
+    }
+    html, markdown = (_templates().get_template(f"acceptance.{form}.j2").render(values) for form in ("html", "md"))
+    return Documents(html, markdown)
+
+
+@cache
+def _templates() -> Environment:
+    templates = Environment(
+        loader=PackageLoader("vte_wats.acceptance"),
+        autoescape=select_autoescape(["html.j2"]),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    templates.filters |= {"line": _line, "plain": _plain, "minute": _minute}
+    return templates
+
+
+def _line(value: object, length: int = _CELL_LENGTH) -> str:
+    """Return one line of at most this length, without control characters."""
+    flat = " ".join("".join(c if c.isprintable() else " " for c in str(value)).split())
+    return flat if len(flat) <= length else flat[: length - 1] + "…"
+
+
+def _plain(value: object) -> str:
+    """Return one line that Markdown shows as it is: texts from WATS are never markup."""
+    return _MARKDOWN.sub(r"\\\1", _line(value))
+
+
+def _minute(time_at: datetime) -> str:
+    return f"{time_at:%Y-%m-%d %H:%M} UTC"

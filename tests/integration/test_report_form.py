@@ -1,0 +1,54 @@
+"""No report is refused for its form, even by a WATS that refuses everything that any source refuses."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import httpx
+import pytest
+
+from sandbox.environment import SandboxEnvironment
+from sandbox.wats.profiles import PROFILES, ProfileName
+from tests.faults.content import Tables, refusal
+from vte_wats.config.settings import parse_settings
+from vte_wats.domain.errors import RejectedError
+from vte_wats.mapping.report_builder import map_run
+from vte_wats.vte.reader import VteSource
+
+END_AT = datetime(2026, 3, 2, 10, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def strict_site() -> Iterator[SandboxEnvironment]:
+    """A plant with every oddity, and the strictest WATS."""
+    with SandboxEnvironment(profile=PROFILES[ProfileName.STRICT]) as site, pytest.MonkeyPatch.context() as patch:
+        for name, text in site.environment_variables.items():
+            patch.setenv(name, text)
+        site.floor.load(site.db, start=END_AT - timedelta(minutes=9), end=END_AT, runs=40, steps=12, oddities=True)
+        yield site
+
+
+@pytest.mark.parametrize("nesting", ["flat", "test_number"])
+def test_every_oddity_is_taken_by_the_strictest_wats(strict_site, nesting):
+    answers = strict_site.floor.settings(step_nesting=nesting)
+    settings = parse_settings(json.dumps(answers))
+    tables = Tables(strict_site.db.query)
+    headers = {"Authorization": f"Basic {strict_site.wats.token}"}
+    refused, taken = [], 0
+    with VteSource(settings) as source, httpx.Client(base_url=strict_site.wats.url, headers=headers) as wats:
+        for run in source.runs_by_guid([UUID(guid) for guid in tables.runs]):
+            guid = str(run.index_guid)
+            try:
+                body = map_run(run, settings).body
+            except RejectedError:
+                assert refusal(tables.runs[guid], tables.steps[guid], processes=answers["process_map"]) is not None
+                continue
+            answer = wats.post("/api/Report/WSJF", content=body, headers={"Content-Type": "application/json"})
+            taken += answer.is_success
+            if not answer.is_success:
+                refused.append((guid, answer.status_code, answer.text[:300]))
+    assert refused == []
+    assert taken > 60
