@@ -138,6 +138,8 @@ EXTRA_MEANINGS = {
     "login_timeout": "Seconds connecting may take.",
     "charset": "Keep it; other values damage text.",
     "appname": "The name under which the database administrator sees the connection.",
+    "encryption": "`require` makes TLS mandatory.",
+    "read_only": "`true` asks an availability group for its readable secondary.",
 }
 WATS_FIELDS = (
     ("Host (WATS server)", "address of the WATS server, without `/api`", "`https://acme.wats.com`"),
@@ -617,10 +619,14 @@ def _example_of(name: str) -> Mapping[str, Any]:
 
 
 def _extras() -> Iterator[Sequence[str]]:
-    for node in ast.parse((PACKAGE / "vte" / "reader.py").read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "_CONNECT_DEFAULTS":
-            for name, value in ast.literal_eval(node.value).items():
-                yield f"`{name}`", f"`{json.dumps(value)}`", EXTRA_MEANINGS[name]
+    """Read the defaults without importing the module, which needs Airflow."""
+    module = ast.parse((PACKAGE / "vte" / "connection.py").read_text(encoding="utf-8"))
+    (options,) = (node for node in module.body if isinstance(node, ast.ClassDef) and node.name == "VteOptions")
+    fields = {node.target.id: node.value for node in options.body if isinstance(node, ast.AnnAssign)}
+    for name, meaning in EXTRA_MEANINGS.items():
+        value = fields[name]
+        default = ast.literal_eval(value.args[0] if isinstance(value, ast.Call) else value)
+        yield f"`{name}`", f"`{json.dumps(default)}`", meaning
 
 
 def _options() -> Iterator[Sequence[str]]:
