@@ -56,7 +56,8 @@ def read_runs(
     left_out = {run.index_guid: run for run in _not_to_read(sizes, settings)}
     yield from left_out.values()
     waiting = {guid: row.timestamp_local for row in sizes if (guid := guid_of(row.index_guid)) not in left_out and guid}
-    if not waiting:
+    to_read = len(waiting)
+    if not to_read:
         return
     named, more_binds = except_guids(list(left_out.keys() & {guid_of(row.index_guid) for row in sizes}))
     try:
@@ -68,9 +69,7 @@ def read_runs(
             raise
         log.warning("%s; %d runs are still to be read, now in halves", error, len(waiting))
         server.reconnect()
-        yield from _Narrowing(
-            server, settings, operators, waiting, read=len(sizes) - len(left_out) - len(waiting)
-        ).runs(error)
+        yield from _Narrowing(server, settings, operators, waiting, read=to_read - len(waiting)).runs(error)
 
 
 def _not_to_read(sizes: Sequence[RunSizeRow], settings: Settings) -> Iterator[VteTestRun]:
