@@ -104,6 +104,21 @@ def test_each_failed_connection_gives_its_own_reason_whatever_failed_before_it_i
             pass
 
 
+@pytest.mark.parametrize("fault", [Fault(kind="login_failed", number=4060), None], ids=["recovers", "elsewhere"])
+def test_a_database_that_is_not_open_is_tried_again_and_both_causes_are_named(connection, vte, fault):
+    """The server says 4060 and 18456; the driver passes on 18456, which alone would be a wrong password."""
+    if fault is not None:
+        vte.faults.add(fault)
+    fields = connection if fault is not None else connection | {"schema": "NoSuchDatabase"}
+    with (
+        pytest.raises(RetriableError, match=r"VW208 .*SQL error 4060.*SQL error 18456"),
+        VteSource(site(), hook_to(fields)),
+    ):
+        pass
+    with VteSource(site(), hook_to(connection)) as source:
+        assert list(source.runs_between([HOUR])) == []
+
+
 def test_the_reader_gives_way_to_test_stations(hook, vte):
     with VteSource(site(lock_timeout_ms=1234), hook):
         pass
