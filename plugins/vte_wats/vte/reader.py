@@ -15,7 +15,7 @@ from airflow.providers.microsoft.mssql.hooks.mssql import MsSqlHook
 
 from vte_wats.config.settings import Settings
 from vte_wats.config.sites import Site
-from vte_wats.domain.errors import FatalError, RetriableError
+from vte_wats.domain.errors import FatalError, RetriableError, VteWatsError
 from vte_wats.domain.run import VteTestRun
 from vte_wats.domain.source import TEXT_TYPES, RunTimes, SourceFacts, SourceIdentity, StationTime, WaitingRuns
 from vte_wats.intervals.wall_clock import LocalRange
@@ -77,8 +77,8 @@ class VteSource:
         try:
             with self._translation("connecting"):
                 self._connection = self._hook.get_conn()
-        except FatalError as error:
-            if error.message is VW209 and self._is_known_to_the_server():
+        except (FatalError, RetriableError) as error:
+            if error.message is VW208 or (error.message is VW209 and self._is_known_to_the_server()):
                 raise self._database_not_open(error) from error
             raise
         with self._translation("connecting"):
@@ -99,18 +99,18 @@ class VteSource:
             details.schema = database
         return True
 
-    def _database_not_open(self, refused: FatalError) -> RetriableError:
+    def _database_not_open(self, refused: VteWatsError) -> RetriableError:
         """Return the error for a database that recovers, has a single user or fails over.
 
-        The server then says 4060 (not open) and 18456 (login failed), of which the driver passes on the more severe.
+        The server then says 4060 (not open) and 18456 (login failed), of which the driver passes on one.
         """
         details = self._hook.connection
         advice = VW208.advice.format(connection=self._site.source_connection)
         return RetriableError(
             VW208,
-            f"VTE: {VW208.meaning} while connecting (SQL error 4060: login {details.login} is admitted to master, but "
-            f"not to {details.schema}; SQL error 18456 came with it: {refused.detail}); {advice}, and that the login "
-            "may use it",
+            f"VTE: {VW208.meaning} while connecting (SQL error 4060, with SQL error 18456: the server is there, but "
+            f"database {details.schema} is not open to login {details.login}; the driver says: {refused.detail}); "
+            f"{advice}, and that the login may use it",
         )
 
     def reconnect(self) -> None:
