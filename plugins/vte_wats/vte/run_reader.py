@@ -62,7 +62,8 @@ def read_runs(
     named, more_binds = except_guids(list(left_out.keys() & {guid_of(row.index_guid) for row in sizes}))
     try:
         for run in _complete(server, f"{selection}{named}", binds | more_binds, operators):
-            if waiting.pop(run.index_guid, None) is not None:
+            if run.index_guid in waiting:
+                del waiting[run.index_guid]
                 yield run
     except (RetriableError, FatalError) as error:
         if error.message not in _BY_CONTENT:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -27,6 +28,7 @@ class FailingServer:
         self.bad = {guid_of(n) for n in bad}
         self.error = error
         self.times = times
+        self.at: datetime | None = NOON_LOCAL
         self.reads = 0
         self.connects = 0
 
@@ -38,10 +40,10 @@ class FailingServer:
         left_out = {UUID(value) for name, value in binds.items() if name.startswith("without_")}
         guids = [guid for guid in named or self.guids if guid not in left_out]
         if select is RUN_SIZES:
-            yield from (RunSizeRow(guid, NOON_LOCAL, 0, 100) for guid in guids)
+            yield from (RunSizeRow(guid, self.at, 0, 100) for guid in guids)
         elif select is RUNS:
             self.reads += 1
-            fields = dict.fromkeys(RunRow._fields) | {"timestamp_local": NOON_LOCAL}
+            fields = dict.fromkeys(RunRow._fields) | {"timestamp_local": self.at}
             yield from (RunRow(**fields | {"index_guid": guid}) for guid in guids)
         elif self.bad & set(guids) and self.times != 0:
             self.times = None if self.times is None else self.times - 1
@@ -99,3 +101,11 @@ def test_a_single_run_whose_value_cannot_be_converted_is_a_dead_letter_also_in_a
 def test_a_defect_stays_with_its_neighbours_whole():
     server = FailingServer(3, set(), RuntimeError())
     assert read(server, max_run_bytes=100_000) == dict.fromkeys(server.guids)
+
+
+def test_a_named_run_without_a_timestamp_is_a_dead_letter_that_says_so():
+    server = FailingServer(2, set(), RuntimeError())
+    server.at = None
+    found = read(server)
+    assert found.keys() == set(server.guids)
+    assert all(why.startswith("VW230 IndexData.Timestamp: ") and "given 'NULL'" in why for why in found.values())
