@@ -174,7 +174,7 @@ VW233 = Message(
     "VW233",
     Follows.DEAD,
     "a key that should be unique leads to several rows",
-    "serial, product or steps of the run cannot be told apart",
+    "serial, product or steps of the run cannot be distinguished",
     "remove the row that is wrong in VTE, then redrive the dead letter",
 )
 VW234 = Message(

@@ -85,7 +85,7 @@ def no_key(given: object, timestamp_local: datetime | None, number: int) -> VteT
 
 
 def doubled_key(guid: UUID, rows: int) -> Defect:
-    """Return why a run with several rows in IndexData cannot be read: its steps cannot be told apart."""
+    """Return why a run with several rows in IndexData cannot be read: its steps cannot be distinguished."""
     reason = f"IndexData.Index_GUID must be unique, but {guid} has {rows} rows. {_CORRECT}"
     return _defect(VW233, reason, "Index_GUID is not unique")
 
