@@ -60,7 +60,8 @@ def measure(size: Size = FULL) -> dict[str, Any]:
         "rounds": size.rounds,
         "read": read,
         "latencies": latencies,
-        "statements_per_slice": (statements - 2) / slices,  # one plans them all, one says how the session reads
+        # three are sent once: the options of the session, the plan, the types of the columns
+        "statements_per_slice": (statements - 3) / slices,
         "peak_mb": [_peak_mb(runs, size) for runs in (size.runs, size.many_runs)],
     }
 
@@ -92,7 +93,7 @@ def goals(result: dict[str, Any]) -> list[Goal]:
     return [
         *found,
         Goal(f"extraction against the loop, {near['latency_ms']} ms", "at least 20", loop, 20),
-        Goal("statements per slice", "2", result["statements_per_slice"], 2, at_most=True),
+        Goal("statements per slice", "3", result["statements_per_slice"], 3, at_most=True),
         Goal(
             f"memory of {result['many_runs']:,} runs against {result['runs']:,}",
             "at most 1.2",
@@ -131,7 +132,10 @@ def page(result: dict[str, Any]) -> list[str]:
         "|---:|---|---:|---:|---:|---:|",
         *rows,
         "",
-        f"- {result['statements_per_slice']:.1f} statements per slice, and one to plan them all.",
+        (
+            f"- {result['statements_per_slice']:.1f} statements per slice; one plans them all, one asks once for the "
+            "types of the columns."
+        ),
         (
             f"- Flat memory, mapping included: peak {few_mb:.0f} MB at {result['runs']:,} runs, {many_mb:.0f} MB at "
             f"{result['many_runs']:,}: {many_mb / few_mb:.2f} times."
@@ -144,6 +148,7 @@ def _runs(reader: str, result: dict[str, Any]) -> int:
 
 
 # ---------------------------------------------------------------------- what runs in the reader's process
+_BINARY = ("other_value",)  # the one column of the floor's steps that holds no text
 _prepared: dict[str, Any] = {}
 
 
@@ -207,7 +212,7 @@ def read_and_map(runs: int) -> int:
 
 
 def ours(runs: int) -> float:
-    """Read every slice with two statements, validate, stage."""
+    """Read every slice with three statements, validate, stage."""
     return _read(runs, mapping=False)[2]
 
 
@@ -222,8 +227,8 @@ def fetchall(runs: int) -> float:
     began_s = time.perf_counter()
     for part in slices:
         condition, binds = in_ranges(part.ranges)
-        for name in ("select_runs", "select_steps"):
-            cursor.execute(statement(name, settings, selection=condition), binds)
+        for name in ("select_run_sizes", "select_runs", "select_steps"):
+            cursor.execute(statement(name, settings, as_they_are=_BINARY, selection=condition), binds)
             cursor.fetchall()
     return time.perf_counter() - began_s
 
@@ -242,6 +247,6 @@ def one_pair_per_run(runs: int) -> float:
     for guid, *_ in cursor.fetchall()[:runs]:
         condition, named = among_guids([guid])
         for name in ("select_runs", "select_steps"):
-            cursor.execute(statement(name, settings, selection=condition), named)
+            cursor.execute(statement(name, settings, as_they_are=_BINARY, selection=condition), named)
             cursor.fetchall()
     return time.perf_counter() - began_s

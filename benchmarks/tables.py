@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from benchmarks import backlog, batches, extraction, mapping, scheduler, upload
+from benchmarks import backlog, batches, extraction, mapping, memory, scheduler, upload
 from benchmarks.measure import Goal
 
 
@@ -31,4 +31,5 @@ TABLES: dict[str, Table] = {
     "batches": batches,
     "scheduler": scheduler,
     "backlog": backlog,
+    "memory": memory,
 }

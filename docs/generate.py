@@ -143,6 +143,8 @@ EXTRA_MEANINGS = {
     "login_timeout": "Seconds connecting may take.",
     "charset": "Keep it; other values damage text.",
     "appname": "The name under which the database administrator sees the connection.",
+    "encryption": "`require` makes TLS mandatory.",
+    "read_only": "`true` asks an availability group for its readable secondary.",
 }
 WATS_FIELDS = (
     ("Host (WATS server)", "address of the WATS server, without `/api`", "`https://acme.wats.com`"),
@@ -622,10 +624,14 @@ def _example_of(name: str) -> Mapping[str, Any]:
 
 
 def _extras() -> Iterator[Sequence[str]]:
-    for node in ast.parse((PACKAGE / "vte" / "reader.py").read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "_CONNECT_DEFAULTS":
-            for name, value in ast.literal_eval(node.value).items():
-                yield f"`{name}`", f"`{json.dumps(value)}`", EXTRA_MEANINGS[name]
+    """Read the defaults without importing the module, which needs Airflow."""
+    module = ast.parse((PACKAGE / "vte" / "connection.py").read_text(encoding="utf-8"))
+    (options,) = (node for node in module.body if isinstance(node, ast.ClassDef) and node.name == "VteOptions")
+    fields = {node.target.id: node.value for node in options.body if isinstance(node, ast.AnnAssign)}
+    for name, meaning in EXTRA_MEANINGS.items():
+        value = fields[name]
+        default = ast.literal_eval(value.args[0] if isinstance(value, ast.Call) else value)
+        yield f"`{name}`", f"`{json.dumps(default)}`", meaning
 
 
 def _options() -> Iterator[Sequence[str]]:
@@ -764,10 +770,11 @@ a sync has stored new or replaced reports, with their number as its extra, and n
 {_codes("VW1")}
 ## VTE
 
-An error number of SQL Server that is not listed stops, so that somebody looks at it.
+An error number of SQL Server that is not listed is tried again as often as any other; then the task fails and
+somebody is notified. What a person must change is a closed list: the rows that stop.
 
 {_sql_errors()}
-{_codes("VW29")}
+{_codes("VW2")}
 ## WATS
 
 The first row that applies counts. {_equal_rejections()}

@@ -1,13 +1,13 @@
--- The login of the adapter: it may read eight tables of one database, and nothing else. Run once by an administrator;
--- running it again is harmless. The password of an existing login stays as it is.
+-- The login of the adapter: of eight tables of one database it may read the columns that the adapter uses, and nothing
+-- else. Run once by an administrator; running it again is harmless. The password of an existing login stays as it is.
 --
 --   sqlcmd -S SERVER -E -b -i include/sql/grant_read_only.sql -v VTE_DATABASE="VTE9_3" VTE_ADAPTER_PASSWORD="..."
 --
 -- sqlcmd also takes both variables from environment variables of these names, which keeps the password out of the
 -- shell's history. Write a single quote in the password twice. The server must allow SQL Server logins ("mixed mode").
 --
--- Table and schema names are the documented ones; change them here where Variable vte_wats changes them
--- (source_schema, column_overrides). Users is not granted: the adapter reads the operator's name from IndexData.
+-- Names of tables, columns and schema are the documented ones; change them here where Variable vte_wats changes them
+-- (source_schema, column_overrides), and leave out columns that it sets to null. Users is not granted: the adapter reads the operator's name from IndexData.
 -- Binds: VTE_DATABASE, VTE_ADAPTER_PASSWORD, both sqlcmd variables. SQL Server 2012 and later.
 USE [$(VTE_DATABASE)];
 GO
@@ -24,12 +24,45 @@ GO
 ALTER USER [vte_adapter_readonly] WITH LOGIN = [vte_adapter_readonly];
 GO
 
-GRANT SELECT ON [dbo].[IndexData] TO [vte_adapter_readonly];
-GRANT SELECT ON [dbo].[UutData] TO [vte_adapter_readonly];
-GRANT SELECT ON [dbo].[TestDataNumeric] TO [vte_adapter_readonly];
-GRANT SELECT ON [dbo].[TestDataText] TO [vte_adapter_readonly];
-GRANT SELECT ON [dbo].[TestDataOther] TO [vte_adapter_readonly];
-GRANT SELECT ON [dbo].[Products] TO [vte_adapter_readonly];
-GRANT SELECT ON [dbo].[Testplans] TO [vte_adapter_readonly];
-GRANT SELECT ON [dbo].[TestSystems] TO [vte_adapter_readonly];
+-- A grant on a whole table, as earlier versions of this script gave it, would include columns that are not read.
+REVOKE SELECT ON [dbo].[IndexData] FROM [vte_adapter_readonly];
+REVOKE SELECT ON [dbo].[UutData] FROM [vte_adapter_readonly];
+REVOKE SELECT ON [dbo].[TestDataNumeric] FROM [vte_adapter_readonly];
+REVOKE SELECT ON [dbo].[TestDataText] FROM [vte_adapter_readonly];
+REVOKE SELECT ON [dbo].[TestDataOther] FROM [vte_adapter_readonly];
+REVOKE SELECT ON [dbo].[Products] FROM [vte_adapter_readonly];
+REVOKE SELECT ON [dbo].[Testplans] FROM [vte_adapter_readonly];
+REVOKE SELECT ON [dbo].[TestSystems] FROM [vte_adapter_readonly];
+GO
+
+GRANT SELECT ON [dbo].[IndexData] (
+    [Index_GUID], [Product_GUID], [Result], [Testplan_GUID], [Testsystem_GUID], [Timestamp],
+    [Uut_GUID], [ExitCode], [Hostname], [Info1], [Info2], [Info3], [ProductName], [Site],
+    [TestTime], [TestplanName], [TestplanRevision], [TestplanRevision_GUID], [TestplanVariant],
+    [UserName]
+) TO [vte_adapter_readonly];
+GRANT SELECT ON [dbo].[UutData] (
+    [Serial], [Uut_GUID]
+) TO [vte_adapter_readonly];
+GRANT SELECT ON [dbo].[TestDataNumeric] (
+    [Index_GUID], [TestResult], [TestStepNumber], [HighLimit], [LowLimit], [TestDescription],
+    [TestName], [TestNumber], [TestResultType], [TestUnits]
+) TO [vte_adapter_readonly];
+GRANT SELECT ON [dbo].[TestDataText] (
+    [Index_GUID], [TestResult], [TestStepNumber], [TestDescription], [TestName], [TestNumber],
+    [TestResultType], [TestUnits]
+) TO [vte_adapter_readonly];
+GRANT SELECT ON [dbo].[TestDataOther] (
+    [Index_GUID], [TestResult], [TestStepNumber], [TestDescription], [TestName], [TestNumber],
+    [TestResultType], [TestUnits]
+) TO [vte_adapter_readonly];
+GRANT SELECT ON [dbo].[Products] (
+    [Product_GUID], [Name]
+) TO [vte_adapter_readonly];
+GRANT SELECT ON [dbo].[Testplans] (
+    [Testplan_GUID], [Name]
+) TO [vte_adapter_readonly];
+GRANT SELECT ON [dbo].[TestSystems] (
+    [Testsystem_GUID], [Name]
+) TO [vte_adapter_readonly];
 GO

@@ -1,8 +1,8 @@
 -- What the daily summary shows: how many runs of each product ended with each result.
--- Result: product_name nvarchar or NULL, result_code int, runs bigint; one row per pair, in order.
+-- Result: product_name varbinary or NULL, its UTF-16 units as in select_runs, result_code int, runs bigint; one row per pair, in order.
 -- Binds: {ranges}, a condition on [IndexData].[Timestamp] made of half-open ranges.
 SELECT
-    [Runs].[product_name] AS [product_name],
+    CONVERT(varbinary(MAX), CONVERT(nvarchar(MAX), [Runs].[product_name])) AS [product_name],
     [Runs].[result_code] AS [result_code],
     COUNT_BIG(*) AS [runs]
 FROM (

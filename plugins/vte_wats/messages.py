@@ -149,12 +149,54 @@ VW116 = Message(
     "correct each named field of the connection",
 )
 # VW2.. VTE, beside its table
+VW230 = Message(
+    "VW230",
+    Follows.DEAD,
+    "a value of a run has another type or is no valid text",
+    "the message names column, rule and value",
+    "correct the run in VTE, or set column_overrides, then redrive the dead letter",
+)
+VW231 = Message(
+    "VW231",
+    Follows.DEAD,
+    "a run is larger than max_steps_per_run or max_run_bytes, or a name of it is too long",
+    "it would need more memory than a task may take, so it was not read",
+    "raise the setting if the workers have the memory, then redrive the dead letter",
+)
+VW232 = Message(
+    "VW232",
+    Follows.DEAD,
+    "a run cannot be read from the VTE database while its neighbours can",
+    "SQL Server or the driver fails on the content of its rows",
+    "look at the rows that the message names, correct them, then redrive the dead letter",
+)
+VW233 = Message(
+    "VW233",
+    Follows.DEAD,
+    "a key that should be unique leads to several rows",
+    "serial, product or steps of the run cannot be distinguished",
+    "remove the row that is wrong in VTE, then redrive the dead letter",
+)
+VW234 = Message(
+    "VW234",
+    Follows.DEAD,
+    "a row of IndexData has no Index_GUID",
+    "nothing says which steps are its own, nor which report it is",
+    "give the row its GUID in VTE, then remove the dead letter; the run is read once the daily comparison finds it",
+)
+VW235 = Message(
+    "VW235",
+    Follows.STOPS,
+    "IndexData.Timestamp has a type whose wall-clock time cannot be read",
+    "the column is not datetime, datetime2 or smalldatetime",
+    "name a column that is in column_overrides, such as a computed one: CAST([Timestamp] AS datetime2)",
+)
 VW299 = Message(
     "VW299",
-    Follows.STOPS,
+    Follows.AGAIN,
     "VTE: unexpected error",
     "an error number that the product does not know",
-    "report it with the message; clear the task once the cause is fixed",
+    "nothing, unless it continues: then report it with the message",
 )
 # VW3.. WATS, beside its table
 VW340 = Message(

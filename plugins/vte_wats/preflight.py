@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from vte_wats.config.settings import KEY_COLUMNS, OPTIONAL_COLUMNS, Settings, TableOverride
+from vte_wats.config.settings import KEY_COLUMNS, OPTIONAL_COLUMNS, Settings, quoted_name
 from vte_wats.domain.errors import FatalError
-from vte_wats.domain.source import SourceFacts, SourceIdentity
+from vte_wats.domain.source import TEXT_TYPES, TIMESTAMP_TYPES, SourceFacts, SourceIdentity
 from vte_wats.messages import VW531
 
 _OLDEST = 11  # SQL Server 2012
@@ -22,12 +22,29 @@ _SOUGHT = (
     *((table, ("Index_GUID", "TestStepNumber")) for table in _STEP_TABLES),
     ("UutData", ("Uut_GUID",)),
 )
-_TYPES = {  # what the documented columns hold, by the end of their names
-    "_GUID": ("uniqueidentifier",),
-    ".Timestamp": ("datetime", "datetime2", "smalldatetime"),
-    ".Result": ("int", "smallint", "tinyint", "bigint"),
-    ".TestStepNumber": ("int", "smallint", "tinyint", "bigint"),
-    ".TestResultType": ("int", "smallint", "tinyint", "bigint"),
+_WHOLE = frozenset({"int", "smallint", "tinyint", "bigint"})
+_NUMBERS = _WHOLE | {"float", "real", "decimal", "numeric", "money", "smallmoney"}
+_NO_TEXT = frozenset({"varbinary", "binary", "image", "timestamp", "rowversion"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """What columns hold by the documentation, and what else is read run by run; any other type is of no use."""
+
+    documented: str
+    good: frozenset[str]
+    tolerated: frozenset[str] = frozenset()
+    rule: str = ""
+
+
+_KEY = _Kind("uniqueidentifier", frozenset({"uniqueidentifier"}), TEXT_TYPES, "a GUID")
+_TIME = _Kind("datetime", frozenset(TIMESTAMP_TYPES))
+_CODE = _Kind("int", _WHOLE, TEXT_TYPES | _NUMBERS | {"bit"}, "a whole number")
+_NUMBER = _Kind("float", _NUMBERS, TEXT_TYPES | {"bit"}, "a number")
+_KINDS = {
+    "Timestamp": _TIME,
+    **dict.fromkeys(("Result", "ExitCode", "TestStepNumber", "TestResultType"), _CODE),
+    **dict.fromkeys(("TestTime", "LowLimit", "HighLimit"), _NUMBER),
 }
 
 
@@ -60,6 +77,7 @@ def examine(identity: SourceIdentity, facts: SourceFacts, clock_skew_s: float, s
         *_indexes(facts, settings),
         _isolation(identity, facts),
         _null_times(facts),
+        *_null_keys(facts),
         _rights(facts),
         _encryption(facts),
         _clock(clock_skew_s, settings),
@@ -118,30 +136,55 @@ def _columns(identity: SourceIdentity, settings: Settings) -> Iterator[Finding]:
 def _types(identity: SourceIdentity, settings: Settings) -> Iterator[Finding]:
     for table, columns in {t: KEY_COLUMNS[t] | OPTIONAL_COLUMNS[t] for t in KEY_COLUMNS}.items():
         for column in sorted(columns):
-            here = _name_here(table, column, settings)
-            kind = identity.columns.get(here or "")
-            expected = next((types for end, types in _TYPES.items() if f"{table}.{column}".endswith(end)), None)
-            if here and kind and expected and kind not in expected:
-                yield Finding(
-                    Level.ADVICE,
-                    f"column {here} is {kind}; documented is {expected[0]}. It is read, but check its values",
-                )
+            here = settings.name_here(table, column)
+            found = identity.columns.get(here or "")
+            if here and found:
+                yield from _type(here, found, _kind(table, column))
+
+
+def _kind(table: str, column: str) -> _Kind | None:
+    """Return what a column holds; ``None`` for a text."""
+    if (table, column) == ("TestDataNumeric", "TestResult"):
+        return _NUMBER
+    return _KEY if column.endswith("_GUID") else _KINDS.get(column)
+
+
+def _type(here: str, found: str, kind: _Kind | None) -> Iterator[Finding]:
+    """Say what becomes of the runs where a column has another type than documented."""
+    if kind is None:
+        if found in _NO_TEXT and not here.endswith(".TestResult"):
+            yield Finding(Level.WRONG, f"column {here} is {found}; documented is nvarchar. What it holds is no text")
+    elif found in kind.good:
+        return
+    elif found in kind.tolerated:
+        yield Finding(
+            Level.ADVICE,
+            f"column {here} is {found}; documented is {kind.documented}. It is read, but a run whose value is not "
+            f"{kind.rule} becomes a dead letter",
+        )
+    else:
+        yield Finding(
+            Level.WRONG,
+            f"column {here} is {found}; documented is {kind.documented}, and {found} cannot be read as that. Name "
+            "another column in column_overrides, such as a computed one",
+        )
 
 
 def _indexes(facts: SourceFacts, settings: Settings) -> Iterator[Finding]:
     for table, columns in _SOUGHT:
-        names = [_name_here(table, column, settings) for column in columns]
+        names = [settings.name_here(table, column) for column in columns]
         here, sought = str(names[0]).split(".", 1)
         indexes = (index for index in facts.indexes if _same(index.table, here) and _same(index.columns[0], sought))
         found = next(indexes, None)
         if found is not None:
             yield Finding(Level.GOOD, f"index {found.name} on {here} starts with {sought}")
             continue
-        key = ", ".join(f"[{name.split('.', 1)[1]}]" for name in names if name)
+        key = ", ".join(quoted_name(name.split(".", 1)[1]) for name in names if name)
         yield Finding(
             Level.ADVICE,
             f"no index on {here} starts with {sought}, so every slice reads the whole table; in a quiet hour:",
-            f"CREATE NONCLUSTERED INDEX [IX_{here}_{sought}] ON [{settings.source_schema}].[{here}] ({key});",
+            f"CREATE NONCLUSTERED INDEX {quoted_name(f'IX_{here}_{sought}')} ON "
+            f"{quoted_name(settings.source_schema)}.{quoted_name(here)} ({key});",
         )
 
 
@@ -153,7 +196,7 @@ def _isolation(identity: SourceIdentity, facts: SourceFacts) -> Finding:
     return Finding(
         Level.ADVICE,
         "reads under READ COMMITTED with short shared locks; snapshots would take none (they cost space in tempdb):",
-        f"ALTER DATABASE [{identity.database}] SET ALLOW_SNAPSHOT_ISOLATION ON;",
+        f"ALTER DATABASE {quoted_name(identity.database)} SET ALLOW_SNAPSHOT_ISOLATION ON;",
     )
 
 
@@ -164,6 +207,14 @@ def _null_times(facts: SourceFacts) -> Finding:
             f"{facts.null_times} runs have no Timestamp, so they are never read; correct them in VTE",
         )
     return Finding(Level.GOOD, "every run has a Timestamp")
+
+
+def _null_keys(facts: SourceFacts) -> Iterator[Finding]:
+    if facts.null_keys:
+        yield Finding(
+            Level.WRONG,
+            f"{facts.null_keys} rows of IndexData have no Index_GUID: each becomes a dead letter; correct them in VTE",
+        )
 
 
 def _rights(facts: SourceFacts) -> Finding:
@@ -202,14 +253,8 @@ def _clock(skew_s: float, settings: Settings) -> Finding:
     return Finding(Level.GOOD, difference)
 
 
-def _name_here(table: str, column: str, settings: Settings) -> str | None:
-    override = settings.column_overrides.get(table, TableOverride())
-    name = override.columns.get(column, column)
-    return None if name is None else f"{override.table or table}.{name}"
-
-
 def _as_here(columns: dict[str, frozenset[str]], settings: Settings) -> set[str | None]:
-    return {_name_here(table, column, settings) for table, names in columns.items() for column in names}
+    return {settings.name_here(table, column) for table, names in columns.items() for column in names}
 
 
 def _same(name: str, other: str) -> bool:

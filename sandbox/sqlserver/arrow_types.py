@@ -14,10 +14,10 @@ def arrow_type(kind: SqlType) -> pa.DataType:
         return {"tinyint": pa.uint8(), "smallint": pa.int16(), "int": pa.int32(), "bigint": pa.int64()}[name]
     if name in EXACT:
         return pa.decimal128(kind.precision, kind.scale)
+    if kind.is_text or kind.of_text:
+        return pa.string()
     if name in BINARY:
         return pa.binary()
-    if kind.is_text:
-        return pa.string()
     return {
         "bit": pa.bool_(),
         "real": pa.float32(),

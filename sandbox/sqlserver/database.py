@@ -22,6 +22,7 @@ from sandbox.sqlserver.tsql.execution import Execution
 from sandbox.sqlserver.tsql.foreign_keys import ForeignKeyChecks
 from sandbox.sqlserver.tsql.outcomes import Rows
 from sandbox.sqlserver.tsql.store import Store, transaction
+from sandbox.sqlserver.utf16 import to_store
 
 _CHANGES = frozenset({duckdb.StatementType.INSERT, duckdb.StatementType.UPDATE, duckdb.StatementType.DELETE})
 
@@ -145,6 +146,8 @@ def _array(values: list[Any], column: Column) -> pa.Array:
         return pa.array(values, pa.timestamp("us", "UTC"))
     if kind.name == "bit":
         return pa.array([None if value is None else bool(value) for value in values], pa.bool_())
+    if kind.is_text:
+        return pa.array([to_store(value) if isinstance(value, str) else value for value in values], pa.string())
     return pa.array(values, arrow_type(kind))
 
 

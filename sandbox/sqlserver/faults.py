@@ -19,8 +19,9 @@ class Fault:
     """One thing to go wrong.
 
     `refuse` closes the connection at accept; `login_failed` answers the login with an error (18456 unless `number`
-    says another, such as 4060 or 18401); `drop` breaks the connection; `stall` waits `seconds`; `error` answers with
-    `number`; `deadlock` and `lock_timeout` are `error` with 1205 and 1222.
+    says another, such as 18401; with 4060 a server also says 18456, and master stays open); `drop` breaks the
+    connection; `stall` waits `seconds`; `error` answers with `number`; `deadlock` and `lock_timeout` are `error` with
+    1205 and 1222.
 
     `match` is a regular expression searched in the SQL text, in any case (None: every statement). `times` is how often
     the fault strikes (None: until it is removed). `after_rows=0` strikes before the result, N after that many of its

@@ -30,6 +30,8 @@ from sandbox.sqlserver.tsql.parameters import parameter
 logger = logging.getLogger(__name__)
 
 _STATEMENT_FAULTS = frozenset({"drop", "stall", "error", "deadlock", "lock_timeout"})
+_CANNOT_OPEN_DATABASE = 4060
+_ALWAYS_OPEN = frozenset({"", "master"})
 _BEGIN, _COMMIT, _ROLLBACK = 5, 7, 8
 
 
@@ -143,13 +145,16 @@ class Session:
 
     def _login_problems(self, request: login.LoginRequest) -> list[SqlServerError]:
         fault = self._context.faults.find(frozenset({"login_failed"}))
-        if fault is not None and self._context.faults.strike(fault):
+        if fault is not None and fault.number == _CANNOT_OPEN_DATABASE:
+            if request.database.lower() not in _ALWAYS_OPEN and self._context.faults.strike(fault):
+                return [fault.problem(), login_failed(request.user)]
+        elif fault is not None and self._context.faults.strike(fault):
             return [fault.problem() if fault.number or fault.message else login_failed(request.user)]
         known = self._context.logins.get(request.user.lower())
         if known is None or known.password != request.password:
             return [login_failed(request.user)]
         if request.database and request.database.lower() not in {self._context.database.name.lower(), "master"}:
-            return [cannot_open_database(request.database)]
+            return [cannot_open_database(request.database), login_failed(request.user)]
         self._identity = Identity(
             login=known.name,
             can_write=known.can_write,

@@ -69,12 +69,16 @@ SYSTEM_TYPE_IDS = {
 
 @dataclass(frozen=True)
 class SqlType:
-    """A type as SQL Server names it. `length` counts characters (bytes for binary), MAX for (max)."""
+    """A type as SQL Server names it. `length` counts characters (bytes for binary), MAX for (max).
+
+    `of_text` is set for the bytes of a text: the store keeps the text, which is encoded on its way to the client.
+    """
 
     name: str
     length: int = 0
     precision: int = 0
     scale: int = 0
+    of_text: bool = False
 
     def __str__(self) -> str:
         if self.name in TEXT | BINARY:
@@ -88,6 +92,8 @@ class SqlType:
     @property
     def storage(self) -> str:
         """The DuckDB type that holds the values."""
+        if self.of_text:
+            return "VARCHAR"
         if self.name in _INTEGERS:
             return _INTEGERS[self.name][1]
         if self.name in EXACT:
@@ -170,3 +176,7 @@ def varchar(length: int) -> SqlType:
 
 def varbinary(length: int) -> SqlType:
     return SqlType("varbinary", length=MAX if length == MAX or length > 8000 else max(length, 1))
+
+
+UTF16_UNITS = SqlType("varbinary", length=MAX, of_text=True)
+"""What nvarchar becomes as varbinary(max)."""

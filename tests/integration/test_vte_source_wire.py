@@ -52,13 +52,13 @@ def test_an_empty_range_still_brings_the_server_clock_in_one_statement(hook, vte
     assert len(selects(vte)) - before == 1
 
 
-def test_two_statements_read_a_slice_whatever_it_holds(hook, vte, add_run):
+def test_three_statements_read_a_slice_whatever_it_holds(hook, vte, add_run):
     for n in range(40):
         add_run(NOON + timedelta(seconds=n), numeric=[{"TestStepNumber": 1, "TestResult": float(n)}])
     with VteSource(site(), hook) as source:
         before = len(selects(vte))
         assert len(list(source.runs_between([HOUR]))) == 40
-    assert len(selects(vte)) - before == 2
+    assert len(selects(vte)) - before == 4  # the types of the columns are asked for once
 
 
 def test_a_server_that_is_away_is_worth_another_try(connection, vte):
@@ -102,6 +102,21 @@ def test_each_failed_connection_gives_its_own_reason_whatever_failed_before_it_i
     ]:
         with pytest.raises(kind, match=expected), VteSource(site(), hook_to(fields)):
             pass
+
+
+@pytest.mark.parametrize("fault", [Fault(kind="login_failed", number=4060), None], ids=["recovers", "elsewhere"])
+def test_a_database_that_is_not_open_is_tried_again_and_both_causes_are_named(connection, vte, fault):
+    """The server says 4060 and 18456; the driver passes on 18456, which alone would be a wrong password."""
+    if fault is not None:
+        vte.faults.add(fault)
+    fields = connection if fault is not None else connection | {"schema": "NoSuchDatabase"}
+    with (
+        pytest.raises(RetriableError, match=r"VW208 .*SQL error 4060.*SQL error 18456"),
+        VteSource(site(), hook_to(fields)),
+    ):
+        pass
+    with VteSource(site(), hook_to(connection)) as source:
+        assert list(source.runs_between([HOUR])) == []
 
 
 def test_the_reader_gives_way_to_test_stations(hook, vte):

@@ -19,7 +19,7 @@ from airflow.configuration import conf
 from sandbox import seed_airflow, seed_sql_server
 from sandbox.factory_data.factory import Floor
 from vte_wats.config.dag_options import OPTIONS
-from vte_wats.config.settings import parse_settings
+from vte_wats.config.settings import KEY_COLUMNS, OPTIONAL_COLUMNS, parse_settings
 from vte_wats.config.sites import Site
 from vte_wats.wats.connection import WatsConnection, WatsOptions
 
@@ -341,20 +341,15 @@ def test_airflow_image_reads_dags_and_plugins_from_the_one_copy():
 # The grant script
 
 
-def test_the_login_may_read_what_the_statements_read_and_nothing_else():
-    folder = REPOSITORY / "include/sql"
-    granted = re.findall(
-        r"^GRANT SELECT ON \[dbo\]\.\[(\w+)\] TO \[vte_adapter_readonly\];$",
-        (folder / "grant_read_only.sql").read_text(encoding="utf-8"),
-        re.MULTILINE,
-    )
-    read = {
-        table
-        for file in folder.glob("select_*.sql")
-        for table in re.findall(r"\[dbo\]\.\[(\w+)\]", file.read_text(encoding="utf-8"))
+def test_the_login_may_read_the_columns_that_are_read_and_nothing_else():
+    text = (REPOSITORY / "include/sql/grant_read_only.sql").read_text(encoding="utf-8")
+    granted = {
+        table: set(re.findall(r"\[(\w+)\]", columns))
+        for table, columns in re.findall(r"^GRANT SELECT ON \[dbo\]\.\[(\w+)\] \(([^)]*)\) TO", text, re.MULTILINE)
     }
-    assert sorted(granted) == sorted(read)
+    assert granted == {table: KEY_COLUMNS[table] | OPTIONAL_COLUMNS[table] for table in KEY_COLUMNS}
     assert "Users" not in granted
+    assert set(re.findall(r"^REVOKE SELECT ON \[dbo\]\.\[(\w+)\] FROM", text, re.MULTILINE)) == granted.keys()
 
 
 def test_the_grant_script_gives_no_other_right():

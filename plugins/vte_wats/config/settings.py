@@ -159,10 +159,15 @@ def _known_zone(name: str) -> str:
 
 
 def _identifier(name: str) -> str:
-    if not name.strip() or any(ord(character) < 32 for character in name):
-        msg = "must be a SQL Server identifier: not blank, no control characters"
+    if not name.strip() or "%" in name or any(ord(character) < 32 for character in name):
+        msg = "must be a SQL Server identifier: not blank, no % and no control characters"
         raise ValueError(msg)
     return name
+
+
+def quoted_name(name: str) -> str:
+    """Return a name as T-SQL reads it as a name, whatever it holds."""
+    return "[" + name.replace("]", "]]") + "]"
 
 
 def _without_login(place: str) -> str:
@@ -347,6 +352,20 @@ class Settings(_Closed):
         60, ge=0, le=3_600, description="Age in seconds a row must have before it is read, so that its steps are there."
     )
     batch_size: int = Field(200, ge=1, le=1_000, description="Runs a slice aims at; slices run side by side.")
+    max_steps_per_run: int = Field(
+        20_000,
+        ge=1,
+        le=200_000,
+        description="Steps of the largest run that is read; a larger one becomes a dead letter without its data. "
+        "What a task holds in memory grows with it.",
+    )
+    max_run_bytes: int = Field(
+        20_000_000,
+        ge=100_000,
+        le=200_000_000,
+        description="Bytes of texts and values, as SQL Server's DATALENGTH counts them, of the largest run that is "
+        "read; a larger one becomes a dead letter without its data.",
+    )
     catch_up_runs: int = Field(
         1_000,
         ge=1,
@@ -418,15 +437,20 @@ class Settings(_Closed):
                     raise ValueError(f"{table}.{column} is required; name the column that holds it here")
         return overrides
 
+    def name_here(self, table: str, column: str) -> str | None:
+        """Return a documented column as ``table.column`` with the names of this site; ``None`` where it has none."""
+        here = self.column_overrides.get(table, TableOverride())
+        name = here.columns.get(column, column)
+        return None if name is None else f"{here.table or table}.{name}"
+
     @property
     def columns_read(self) -> frozenset[str]:
         """Every column the statements read, as ``table.column`` with the names of this site."""
-        read = set()
-        for table, keys in KEY_COLUMNS.items():
-            here = self.column_overrides.get(table, TableOverride())
-            columns = (here.columns.get(column, column) for column in keys | OPTIONAL_COLUMNS[table])
-            read |= {f"{here.table or table}.{column}" for column in columns if column is not None}
-        return frozenset(read)
+        documented = (
+            (table, column) for table in KEY_COLUMNS for column in KEY_COLUMNS[table] | OPTIONAL_COLUMNS[table]
+        )
+        names = (self.name_here(table, column) for table, column in documented)
+        return frozenset(name for name in names if name is not None)
 
     @property
     def where_to_change(self) -> str:

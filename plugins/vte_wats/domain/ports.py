@@ -50,10 +50,10 @@ class RunSource(Protocol):
         """Stream when known stations were busy, by the runs whose Timestamp lies in the ranges, in one statement."""
 
     def runs_between(self, ranges: Sequence[LocalRange]) -> Iterator[VteTestRun]:
-        """Stream the runs whose Timestamp lies in the ranges, complete with steps: two statements in all."""
+        """Stream the runs whose Timestamp lies in the ranges, complete with steps or with a defect."""
 
     def runs_by_guid(self, guids: Sequence[UUID]) -> Iterator[VteTestRun]:
-        """Stream the named runs, complete with steps: two statements in all. Absent GUIDs yield nothing."""
+        """Stream the named runs, complete with steps or with a defect. Absent GUIDs yield nothing."""
 
 
 class Wats(Protocol):

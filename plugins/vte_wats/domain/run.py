@@ -76,11 +76,19 @@ class VteTestplan(Frozen):
     revision: str | None = None
 
 
+class Defect(Frozen):
+    """Why a run cannot be transferred as it was read: the reason and the signature of its dead letter."""
+
+    reason: str
+    signature: str
+
+
 class VteTestRun(Frozen):
     """One executed test: an IndexData row with its unit, its master data and its steps.
 
     ``timestamp_local`` is the naive wall-clock value of the column; whether it marks the start or the end of the
     test is a setting. ``test_time_s`` is TestTime. ``steps`` are sorted (see ``vte``), so equal content is equal.
+    With a ``defect`` the run holds what could be read of it.
     """
 
     index_guid: UUID
@@ -100,6 +108,7 @@ class VteTestRun(Frozen):
     info2: str | None = None
     info3: str | None = None
     steps: tuple[VteStepResult, ...] = ()
+    defect: Defect | None = None
 
     def __str__(self) -> str:
         """Name the run as a person looks for it, without its steps."""

@@ -6,6 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+TEXT_TYPES = frozenset({"nvarchar", "nchar", "varchar", "char", "ntext", "text"})
+"""The SQL types of text, as INFORMATION_SCHEMA names them."""
+
+TIMESTAMP_TYPES = ("datetime", "datetime2", "smalldatetime")
+"""The SQL types in which IndexData.Timestamp can be read, the documented one first."""
+
 
 @dataclass(frozen=True, slots=True)
 class RunTimes:
@@ -68,8 +74,9 @@ class Index:
 class SourceFacts:
     """What the preflight looks at: the server, how this connection reads, and what may slow it down.
 
-    ``version`` is SQL Server's, such as 15.0.4153.1. ``null_times`` counts runs without Timestamp. ``encrypted`` says
-    whether the connection insists on TLS, ``verifies_server`` whether the driver also checks who the server is.
+    ``version`` is SQL Server's, such as 15.0.4153.1. ``null_times`` counts runs without Timestamp, ``null_keys`` those
+    without Index_GUID. ``encrypted`` says whether the connection insists on TLS, ``verifies_server`` whether the driver
+    also checks who the server is.
     """
 
     version: str
@@ -83,3 +90,4 @@ class SourceFacts:
     verifies_server: bool
     indexes: tuple[Index, ...]
     null_times: int
+    null_keys: int

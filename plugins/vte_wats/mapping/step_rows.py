@@ -14,6 +14,8 @@ from vte_wats.mapping.texts import WHOLE, Remarks, printable, shortened
 
 _KNOWN_TESTS = 4_096  # more than the test plans of one slice hold
 
+_WORTH_REMEMBERING = 1_000  # characters; thousands of longer texts would fill the memory of the process
+
 Value = float | str | bytes | None
 
 
@@ -86,7 +88,10 @@ def _name_and_remarks(
 
 def name_and_remarks(row: VteStepResult) -> tuple[str, Remarks]:
     """Return a row's name, and remarks with its description and its test number."""
-    name, remarks = _name_and_remarks(row.test_name, row.test_description, row.test_number, row.step_number)
+    texts = (row.test_name, row.test_description, row.test_number)
+    is_short = sum(map(len, filter(None, texts))) <= _WORTH_REMEMBERING
+    work_out = _name_and_remarks if is_short else _name_and_remarks.__wrapped__
+    name, remarks = work_out(*texts, row.step_number)
     return name, Remarks(remarks)
 
 

@@ -15,7 +15,8 @@ WHOLE = sys.maxsize
 # What XML 1.0 has no place for. Lone surrogates and the two noncharacters have no symbol of their own.
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _CONTROL_PICTURES = 0x2400
-_REPLACEMENT = "\ufffd"
+REPLACEMENT = "\ufffd"
+"""What stands for a character that is lost; the reader of VTE writes it for half a surrogate pair."""
 
 
 def printable(text: str | None) -> str:
@@ -32,7 +33,7 @@ def printable(text: str | None) -> str:
 
 def _symbol(match: re.Match[str]) -> str:
     code = ord(match[0])
-    return chr(_CONTROL_PICTURES + code) if code < ord(" ") else _REPLACEMENT
+    return chr(_CONTROL_PICTURES + code) if code < ord(" ") else REPLACEMENT
 
 
 def width(text: str) -> int:
@@ -72,7 +73,7 @@ class Remarks:
         printed = printable(text)
         if not printed:
             return ""
-        if text and not text.isprintable() and _UNPRINTABLE.search(text):
+        if text and (REPLACEMENT in text or (not text.isprintable() and _UNPRINTABLE.search(text))):
             self.add(f"{name}: characters that WATS cannot carry are shown as symbols")
         if len(printed) * 2 <= limit or width(printed) <= limit:
             return printed

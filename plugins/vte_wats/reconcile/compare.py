@@ -22,6 +22,7 @@ from vte_wats.domain.report import Report
 from vte_wats.messages import VW508, VW921, VW922
 from vte_wats.storage.staging import Staging
 from vte_wats.sync.map_runs import staged_mappings
+from vte_wats.sync.upload import in_batches
 
 log = logging.getLogger(__name__)
 
@@ -69,21 +70,22 @@ def verify(staging: Staging, wats: Wats) -> Comparison:
     equal, absent = 0, 0
     outdated: list[UUID] = []
     altered: dict[UUID, tuple[str, ...]] = {}
-    reports = {report.report_id: report for report in staged_mappings(staging) if isinstance(report, Report)}
-    kept = {guid: found.stored_as for guid, found in wats.find_reports(list(reports)).items()}
-    stored = wats.fetch(list(kept.values()))
-    for guid, report in reports.items():
-        found = stored.get(kept[guid]) if guid in kept else None
-        if found is None:
-            absent += 1
-        elif _hash_of(found) != report.source_hash:
-            outdated.append(guid)
-            log.warning("%s Run %s changed after its upload; its report is outdated", VW921, guid)
-        elif lines := tuple(differences(json.loads(report.body) | {"id": str(kept[guid])}, found)):
-            altered[guid] = lines
-            log.error("%s Run %s is altered in WATS: %s", VW922, guid, "; ".join(lines[:_MOST_SHOWN]))
-        else:
-            equal += 1
+    for batch in in_batches(staged_mappings(staging)):
+        reports = {report.report_id: report for report in batch if isinstance(report, Report)}
+        kept = {guid: found.stored_as for guid, found in wats.find_reports(list(reports)).items()}
+        stored = wats.fetch(list(kept.values()))
+        for guid, report in reports.items():
+            found = stored.get(kept[guid]) if guid in kept else None
+            if found is None:
+                absent += 1
+            elif _hash_of(found) != report.source_hash:
+                outdated.append(guid)
+                log.warning("%s Run %s changed after its upload; its report is outdated", VW921, guid)
+            elif lines := tuple(differences(json.loads(report.body) | {"id": str(kept[guid])}, found)):
+                altered[guid] = lines
+                log.error("%s Run %s is altered in WATS: %s", VW922, guid, "; ".join(lines[:_MOST_SHOWN]))
+            else:
+                equal += 1
     log.info("%d reports equal their runs, %d outdated, %d altered", equal, len(outdated), len(altered))
     return Comparison(equal, absent, tuple(outdated), altered)
 

@@ -14,8 +14,8 @@ from typing import Any
 from vte_wats.config.settings import Settings
 from vte_wats.config.sites import Site
 from vte_wats.domain.errors import FatalError
-from vte_wats.domain.source import SourceIdentity
-from vte_wats.messages import VW511, VW512, VW513, VW514, VW515, VW913, VW914, VW915
+from vte_wats.domain.source import TIMESTAMP_TYPES, SourceIdentity
+from vte_wats.messages import VW235, VW511, VW512, VW513, VW514, VW515, VW913, VW914, VW915
 from vte_wats.state.coverage import State
 
 log = logging.getLogger(__name__)
@@ -139,7 +139,15 @@ def _differences(state: State, here: SyncEnvironment, settings: Settings) -> Ite
 
 
 def _compare_columns(known: SourceIdentity | None, found: SourceIdentity, settings: Settings) -> None:
-    """Refuse when a column that is read is gone; warn of one that has another type."""
+    """Refuse when a column that is read is gone, or Timestamp cannot be read; warn of one that has another type."""
+    timestamp = settings.name_here("IndexData", "Timestamp") or ""
+    if (found_type := found.columns.get(timestamp, TIMESTAMP_TYPES[0])) not in TIMESTAMP_TYPES:
+        raise FatalError(
+            VW235,
+            f"column {timestamp} must be {', '.join(TIMESTAMP_TYPES)}, but is {found_type}: its wall-clock time "
+            "cannot be read. Name a column that is in column_overrides, such as a computed one, CAST([Timestamp] AS "
+            f"datetime2): {settings.where_to_change}",
+        )
     if known is None:
         return
     gone = sorted(known.columns.keys() & settings.columns_read - found.columns.keys())

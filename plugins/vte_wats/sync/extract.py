@@ -1,4 +1,4 @@
-"""Extract: from the source into staging, run by run, two statements whatever the slice holds."""
+"""Extract: from the source into staging, run by run, three statements whatever the slice holds."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FOLDS = "folds"
 def extract(source: RunSource, staging: Staging, part: Slice, settings: Settings) -> int:
     """Stage the runs of a slice, one JSON line each; return how many were read.
 
-    Runs in an hour that the clock showed twice need a third statement: what their stations did around it.
+    Runs in an hour that the clock showed twice need a further statement: what their stations did around it.
     """
     runs = source.runs_by_guid(part.guids) if part.guids else source.runs_between(part.ranges)
     hours: dict[UUID, LocalRange] = {}
@@ -55,10 +55,16 @@ def absent_runs(staging: Staging, part: Slice, read: int) -> list[UUID]:
 
 def read_now(source: RunSource, guids: Sequence[UUID], settings: Settings) -> Iterator[tuple[VteTestRun, Fold | None]]:
     """Yield named runs as they are now, each with the fold that is known now; absent ones yield nothing."""
-    runs = list(source.runs_by_guid(guids))
-    hours = {run.index_guid: hour for run in runs if (hour := repeated_hour(run.timestamp_local, settings.zone))}
-    folds = _known_folds(source, hours, settings) if hours else {}
-    return ((run, folds.get(run.index_guid)) for run in runs)
+    repeated: list[tuple[VteTestRun, LocalRange]] = []  # of one hour a year; all others go through one by one
+    for run in source.runs_by_guid(guids):
+        hour = repeated_hour(run.timestamp_local, settings.zone)
+        if hour is None:
+            yield run, None
+        else:
+            repeated.append((run, hour))
+    if repeated:
+        folds = _known_folds(source, {run.index_guid: hour for run, hour in repeated}, settings)
+        yield from ((run, folds.get(run.index_guid)) for run, _ in repeated)
 
 
 def _known_folds(source: RunSource, hours: Mapping[UUID, LocalRange], settings: Settings) -> dict[UUID, Fold]:

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import TypeVar
 from uuid import UUID
 
-from more_itertools import chunked
+from more_itertools import constrained_batches
 from pydantic import TypeAdapter
 
 from vte_wats.config.settings import Settings
@@ -38,7 +38,8 @@ READ, REDRIVEN = "read", "redriven"
 REFUSED = "refused"
 ReadAgain = Callable[[Sequence[UUID]], Iterable[Report | Refusal]]
 _REFUSAL: TypeAdapter[Refusal] = TypeAdapter(Refusal)
-_AT_ONCE = 200  # reports held in memory: enough for five existence checks, a few megabytes at 300 steps
+_AT_ONCE = 200  # reports held in memory: enough for five existence checks
+_CHARACTERS_AT_ONCE = 8_000_000  # of their documents; one larger report is held alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +121,7 @@ def upload(
     confirmed = in_flight.confirmed()
     try:
         codes = wats.process_codes()
-        for mapped in chunked(staged_mappings(staging), _AT_ONCE):
+        for mapped in in_batches(staged_mappings(staging)):
             still_open = [run for run in mapped if _guid(run) in overtaken or not progress.counts_as_done(run)]
             stored = _stored(wats, confirmed, [_guid(run) for run in still_open])
             latest = _latest(still_open, stored, overtaken, read_again)
@@ -146,6 +147,15 @@ def upload(
 def refused_runs(staging: Staging) -> Iterator[Refusal]:
     """Yield the runs that a dry run of :func:`upload` would have made dead letters of."""
     return map(_REFUSAL.validate_json, staging.read(REFUSED))
+
+
+def in_batches(mapped: Iterable[Report | Refusal]) -> Iterator[tuple[Report | Refusal, ...]]:
+    """Yield what was mapped in batches of a bounded number and size, so that memory does not grow with the runs."""
+    return constrained_batches(mapped, _CHARACTERS_AT_ONCE, _AT_ONCE, get_len=_characters, strict=False)
+
+
+def _characters(mapped: Report | Refusal) -> int:
+    return len(mapped.body) if isinstance(mapped, Report) else len(mapped.reason)
 
 
 def _guid(mapped: Report | Refusal) -> UUID:

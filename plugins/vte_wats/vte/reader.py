@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, date, datetime, time
-from itertools import groupby
-from operator import attrgetter
-from typing import Any, Self
+from datetime import UTC, datetime
+from typing import Self
 from uuid import UUID
 
 import pymssql
 from airflow.providers.microsoft.mssql.hooks.mssql import MsSqlHook
-from pydantic import TypeAdapter
 
 from vte_wats.config.settings import Settings
 from vte_wats.config.sites import Site
-from vte_wats.domain.run import VteProduct, VteStepResult, VteTestplan, VteTestRun
-from vte_wats.domain.source import RunTimes, SourceFacts, SourceIdentity, StationTime, WaitingRuns
+from vte_wats.domain.errors import FatalError, RetriableError, VteWatsError
+from vte_wats.domain.run import VteTestRun
+from vte_wats.domain.source import TEXT_TYPES, RunTimes, SourceFacts, SourceIdentity, StationTime, WaitingRuns
 from vte_wats.intervals.wall_clock import LocalRange
 from vte_wats.mapping.operators import Operators
 from vte_wats.vte.connection import check_connection, driver_verifies_servers
@@ -29,27 +27,23 @@ from vte_wats.vte.rows import (
     RUN_HOURS,
     RUN_KEYS,
     RUN_TIMES,
-    RUNS,
     SOURCE_IDENTITY,
     STATION_TIMES,
-    STEPS,
     WAITING_RUNS,
     IdentityAndRunCountsRow,
     Row,
-    RunRow,
     RunTimesRow,
     Select,
     SourceIdentityRow,
-    StepRow,
+    guid_of,
 )
+from vte_wats.vte.run_reader import read_runs
 from vte_wats.vte.server_facts import read_facts
-from vte_wats.vte.sql_errors import translate_error
-from vte_wats.vte.statements import Binds, among_guids, in_ranges, statement
+from vte_wats.vte.sql_errors import VW208, VW209, translate_error
+from vte_wats.vte.statements import Binds, among_guids, in_ranges, statement, text_columns
 
 _ROWS_AT_ONCE = 1_000
 _UNNAMED = Site()
-
-_STEPS = TypeAdapter(list[VteStepResult])  # a run's steps are validated in one call: half the cost of a call for each
 
 
 class VteSource:
@@ -71,85 +65,136 @@ class VteSource:
         self._site = site
         self._hook = hook or MsSqlHook(mssql_conn_id=site.source_connection)
         self._connection: pymssql.Connection | None = None
+        self._types: Mapping[str, str] | None = None
 
     def __enter__(self) -> Self:
         """Connect, and set up the session so that this reader gives way."""
         check_connection(self._hook, self._site.source_connection)
+        self._connect()
+        return self
+
+    def _connect(self) -> None:
+        try:
+            with self._translation("connecting"):
+                self._connection = self._hook.get_conn()
+        except (FatalError, RetriableError) as error:
+            if error.message is VW208 or (error.message is VW209 and self._is_known_to_the_server()):
+                raise self._database_not_open(error) from error
+            raise
         with self._translation("connecting"):
-            self._connection = self._hook.get_conn()
             self._connection.autocommit(True)  # noqa: FBT003 -- a transaction left open would keep its locks
             with self._connection.cursor() as cursor:
                 options = statement("session_options", self._settings)
                 cursor.execute(options, {"lock_timeout_ms": self._settings.lock_timeout_ms})
-        return self
+
+    def _is_known_to_the_server(self) -> bool:
+        """Return whether the login may enter the server, though not this database."""
+        details = self._hook.connection
+        database, details.schema = details.schema, "master"  # every login may enter it
+        try:
+            self._hook.get_conn().close()
+        except pymssql.Error:
+            return False
+        finally:
+            details.schema = database
+        return True
+
+    def _database_not_open(self, refused: VteWatsError) -> RetriableError:
+        """Return the error for a database that recovers, has a single user or fails over.
+
+        The server then says 4060 (not open) and 18456 (login failed), of which the driver passes on one.
+        """
+        details = self._hook.connection
+        advice = VW208.advice.format(connection=self._site.source_connection)
+        return RetriableError(
+            VW208,
+            f"VTE: {VW208.meaning} while connecting (SQL error 4060, with SQL error 18456: the server is there, but "
+            f"database {details.schema} is not open to login {details.login}; the driver says: {refused.detail}); "
+            f"{advice}, and that the login may use it",
+        )
+
+    def reconnect(self) -> None:
+        """Open the connection again, after a failure that may have ended it."""
+        self._close()
+        self._connect()
 
     def __exit__(self, *_: object) -> None:
         """Close the connection, whatever state it is in."""
+        self._close()
+
+    def _close(self) -> None:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
 
     def identity(self) -> tuple[SourceIdentity, datetime]:
         """Return which database this is, in one statement, with the server's own clock."""
-        rows = list(self._rows(SOURCE_IDENTITY, {"schema_name": self._settings.source_schema}))
+        rows = list(self.rows(SOURCE_IDENTITY, {"schema_name": self._settings.source_schema}))
         return self._identity(rows), rows[0].server_utc.replace(tzinfo=UTC)
 
     def identity_and_run_counts(self, ranges: Sequence[LocalRange]) -> tuple[SourceIdentity, RunTimes]:
         """Return which database this is, and the runs per second of the ranges, in one statement."""
         condition, binds = in_ranges(ranges)
         binds["schema_name"] = self._settings.source_schema
-        rows = list(self._rows(IDENTITY_AND_RUN_COUNTS, binds, ranges=condition))
+        rows = list(self.rows(IDENTITY_AND_RUN_COUNTS, binds, ranges=condition))
         return self._identity(rows), _run_times(rows)
 
     def facts(self) -> SourceFacts:
         """Ask what the preflight looks at, in three statements."""
         encrypted = self._hook.connection.extra_dejson.get("encryption") == "require"
         return read_facts(
-            self._rows, self._settings, encrypted=encrypted, verifies_server=driver_verifies_servers(os.environ)
+            self.rows, self._settings, encrypted=encrypted, verifies_server=driver_verifies_servers(os.environ)
         )
 
     def run_times(self, ranges: Sequence[LocalRange]) -> RunTimes:
         """Count the runs per second of the ranges, in one statement, with the server's own clock."""
         condition, binds = in_ranges(ranges)
-        return _run_times(list(self._rows(RUN_TIMES, binds, ranges=condition)))
+        return _run_times(list(self.rows(RUN_TIMES, binds, ranges=condition)))
 
     def waiting_runs(self, ranges: Sequence[LocalRange]) -> WaitingRuns:
         """Count the runs of the ranges, in one statement, with the server's own clock and version."""
         condition, binds = in_ranges(ranges)
-        (row,) = self._rows(WAITING_RUNS, binds, ranges=condition)
+        (row,) = self.rows(WAITING_RUNS, binds, ranges=condition)
         return WaitingRuns(row.server_utc.replace(tzinfo=UTC), row.server_version, int(row.runs), row.newest_local)
 
     def day_counts(self, ranges: Sequence[LocalRange]) -> dict[tuple[str, int | None], int]:
         """Count the runs of the ranges by product name and result code, in one statement."""
         condition, binds = in_ranges(ranges)
         counts: Counter[tuple[str, int | None]] = Counter()
-        for row in self._rows(DAY_COUNTS, binds, ranges=condition):
-            counts[row.product_name or "", row.result_code] += int(row.runs)
+        for row in self.rows(DAY_COUNTS, binds, ranges=condition):
+            counts[row.product_name or "", row.result_code if isinstance(row.result_code, int) else None] += int(
+                row.runs
+            )
         return dict(counts)
 
     def run_hours(self, ranges: Sequence[LocalRange]) -> Iterator[tuple[datetime, int]]:
         """Count the runs per hour of the ranges, ascending, in one statement; hours without runs are absent."""
         condition, binds = in_ranges(ranges)
-        rows = self._rows(RUN_HOURS, binds, ranges=condition)
+        rows = self.rows(RUN_HOURS, binds, ranges=condition)
         return ((datetime.fromisoformat(row.hour_local), int(row.runs)) for row in rows)
 
     def run_keys(self, ranges: Sequence[LocalRange]) -> Iterator[tuple[UUID, datetime]]:
         """Stream GUID and Timestamp of the runs whose Timestamp lies in the ranges, in one statement."""
         condition, binds = in_ranges(ranges)
-        return ((row.index_guid, row.timestamp_local) for row in self._rows(RUN_KEYS, binds, ranges=condition))
+        keys = ((guid_of(row.index_guid), row.timestamp_local) for row in self.rows(RUN_KEYS, binds, ranges=condition))
+        return ((guid, timestamp_local) for guid, timestamp_local in keys if guid is not None)
 
     def station_times(self, ranges: Sequence[LocalRange]) -> Iterator[StationTime]:
         """Stream when known stations were busy, in one statement."""
         condition, binds = in_ranges(ranges)
-        return (StationTime(**row._asdict()) for row in self._rows(STATION_TIMES, binds, ranges=condition))
+        for row in self.rows(STATION_TIMES, binds, ranges=condition):
+            guid, station = guid_of(row.index_guid), guid_of(row.testsystem_guid)
+            if guid is not None and station is not None:
+                test_time_s = row.test_time_s if isinstance(row.test_time_s, float) else None
+                yield StationTime(guid, station, row.timestamp_local, test_time_s)
 
     def runs_between(self, ranges: Sequence[LocalRange]) -> Iterator[VteTestRun]:
-        """Stream the runs whose Timestamp lies in the ranges, complete with steps: two statements in all."""
-        return self._runs(*in_ranges(ranges))
+        """Stream the runs whose Timestamp lies in the ranges, complete with steps or with a defect."""
+        return read_runs(self, *in_ranges(ranges), self._settings, self._operators)
 
     def runs_by_guid(self, guids: Sequence[UUID]) -> Iterator[VteTestRun]:
-        """Stream the named runs, complete with steps: two statements in all. Absent GUIDs yield nothing."""
-        return self._runs(*among_guids(guids))
+        """Stream the named runs, complete with steps or with a defect. Absent GUIDs yield nothing."""
+        return read_runs(self, *among_guids(guids), self._settings, self._operators)
 
     def _identity(self, rows: Sequence[SourceIdentityRow] | Sequence[IdentityAndRunCountsRow]) -> SourceIdentity:
         first = rows[0]
@@ -160,34 +205,35 @@ class VteSource:
             first.server_name, first.database_name, datetime.fromisoformat(first.created_local), columns
         )
 
-    def _runs(self, selection: str, binds: Binds) -> Iterator[VteTestRun]:
-        """Hold the slice's runs and the steps of one run at a time; runs without steps come last."""
-        runs = {row.index_guid: row for row in self._rows(RUNS, binds, selection=selection)}
-        steps = self._rows(STEPS, binds, selection=selection)
-        for guid, rows in groupby(steps, key=attrgetter("index_guid")):
-            run = runs.pop(guid, None)
-            if run is not None:  # a run that was committed between the two statements is read the next time
-                yield self._run(run, rows)
-        for run in runs.values():
-            yield self._run(run, ())
-
-    def _run(self, row: RunRow, steps: Iterable[StepRow]) -> VteTestRun:
-        """Return a run without what must not leave VTE: nothing behind this point sees more of an operator."""
-        return _run(row._replace(operator=self._operators.kept(row.operator)), steps)
-
-    def _rows(self, select: Select[Row], binds: Binds, **conditions: str) -> Iterator[Row]:
+    def rows(self, select: Select[Row], binds: Binds, **conditions: str) -> Iterator[Row]:
+        """Run a statement of ``include/sql/`` and yield its rows as the server sends them."""
         assert self._connection is not None, "a VteSource reads inside its with block"  # noqa: S101
+        texts = text_columns(select.name)
+        as_they_are = [alias for alias, columns in texts.items() if not self._hold_text(columns)]
         with self._translation(f"running {select.name}"), self._connection.cursor() as cursor:
-            cursor.execute(statement(select.name, self._settings, **conditions), binds)
-            row_of = select.row_builder([column[0] for column in cursor.description or ()])
+            cursor.execute(statement(select.name, self._settings, as_they_are=as_they_are, **conditions), binds)
+            columns = [column[0] for column in cursor.description or ()]
+            row_of = select.row_builder(columns, texts.keys() - as_they_are)
             while rows := cursor.fetchmany(_ROWS_AT_ONCE):
                 yield from map(row_of, rows)
+
+    def _hold_text(self, columns: Iterable[str]) -> bool:
+        """Return whether documented columns hold text at this site; one that is not seen is taken to."""
+        types = self._column_types()
+        here = (self._settings.name_here(*column.split(".", 1)) for column in columns)
+        return all(types.get(name, "nvarchar") in TEXT_TYPES for name in here if name is not None)
+
+    def _column_types(self) -> Mapping[str, str]:
+        """Return the type of each column that is read, asked once per connection."""
+        if self._types is None:
+            self._types = self.identity()[0].columns
+        return self._types
 
     @contextmanager
     def _translation(self, doing: str) -> Iterator[None]:
         try:
             yield
-        except pymssql.Error as exc:
+        except (pymssql.Error, ValueError, ArithmeticError) as exc:  # of a value that Python cannot hold, the last two
             raise translate_error(exc, doing, self._site) from exc
 
 
@@ -196,81 +242,3 @@ def _run_times(rows: Sequence[RunTimesRow] | Sequence[IdentityAndRunCountsRow]) 
         (datetime.fromisoformat(row.second_local), int(row.runs or 0)) for row in rows if row.second_local is not None
     )
     return RunTimes(server_now_at=rows[0].server_utc.replace(tzinfo=UTC), seconds=seconds)
-
-
-def _run(run: RunRow, steps: Iterable[StepRow]) -> VteTestRun:
-    return VteTestRun(
-        index_guid=run.index_guid,
-        timestamp_local=run.timestamp_local,
-        result_code=run.result_code,
-        exit_code=run.exit_code,
-        test_time_s=run.test_time_s,
-        serial=run.serial,
-        product=VteProduct(
-            product_guid=run.product_guid,
-            name=run.product_name,
-            master_name=run.product_master_name,
-        ),
-        testplan=VteTestplan(
-            testplan_guid=run.testplan_guid,
-            revision_guid=run.testplan_revision_guid,
-            name=run.testplan_name,
-            master_name=run.testplan_master_name,
-            variant=run.testplan_variant,
-            revision=run.testplan_revision,
-        ),
-        testsystem_guid=run.testsystem_guid,
-        testsystem_name=run.testsystem_name,
-        hostname=run.hostname,
-        site_name=run.site,
-        operator=run.operator,
-        info1=run.info1,
-        info2=run.info2,
-        info3=run.info3,
-        steps=_in_order(_STEPS.validate_python([_step(step) for step in steps])),
-    )
-
-
-def _step(row: StepRow) -> dict[str, Any]:
-    step: dict[str, Any] = {
-        "kind": row.kind,
-        "step_number": row.step_number,
-        "test_name": row.test_name,
-        "test_description": row.test_description,
-        "test_number": row.test_number,
-        "units": row.units,
-        "numeric_value": row.numeric_value,
-        "text_value": row.text_value,
-        "low_limit": row.low_limit,
-        "high_limit": row.high_limit,
-        "result_code": row.result_code,
-    }
-    other = row.other_value
-    if isinstance(other, bytes):
-        step["bytes_value"] = other
-    elif other is not None:
-        step["text_value"] = _as_text(other)
-    return step
-
-
-def _as_text(value: Any) -> str:
-    """Return a value of TestDataOther as text, whatever type the column has at a site; nothing is lost."""
-    if isinstance(value, datetime | date | time):
-        return value.isoformat()
-    return str(int(value)) if isinstance(value, bool) else str(value)
-
-
-def _in_order(steps: Sequence[VteStepResult]) -> tuple[VteStepResult, ...]:
-    """Order steps by their content alone: the tables have no key, and equal content must give an equal report."""
-    numbers = {step.step_number for step in steps}
-    if len(numbers) == len(steps) and None not in numbers:  # the usual run; the whole content costs ten times as much
-        return tuple(sorted(steps, key=attrgetter("step_number")))
-    return tuple(sorted(steps, key=_step_order))
-
-
-def _step_order(step: VteStepResult) -> tuple[tuple[bool, Any], ...]:
-    fields = (
-        step.step_number, step.kind, step.test_number, step.test_name, step.test_description, step.units,
-        step.numeric_value, step.text_value, step.bytes_value, step.low_limit, step.high_limit, step.result_code,
-    )  # fmt: skip
-    return tuple((field is None, field if field is not None else 0) for field in fields)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -84,6 +84,15 @@ class StationTimeRow(NamedTuple):
     test_time_s: float | None
 
 
+class RunSizeRow(NamedTuple):
+    """How much a run holds; the columns of the key may have any type."""
+
+    index_guid: Any
+    timestamp_local: Any
+    steps: int
+    size_bytes: int
+
+
 class RunRow(NamedTuple):
     """A run without its steps."""
 
@@ -152,10 +161,21 @@ class IndexRow(NamedTuple):
     column_name: str
 
 
-class NullTimesRow(NamedTuple):
-    """How many runs have no Timestamp."""
+class NullsRow(NamedTuple):
+    """How many runs have no Timestamp, and how many no key."""
 
-    runs: int
+    null_times: int
+    null_keys: int
+
+
+def guid_of(value: object) -> UUID | None:
+    """Return a key, whatever type its column has; ``None`` for what is no GUID."""
+    if isinstance(value, UUID):
+        return value
+    try:
+        return UUID(str(value))
+    except ValueError:
+        return None
 
 
 Row = TypeVar("Row", bound=NamedTuple)
@@ -168,14 +188,27 @@ class Select(Generic[Row]):
     name: str
     row_type: type[Row]
 
-    def row_builder(self, columns: Sequence[str]) -> Callable[[tuple[Any, ...]], Row]:
-        """Return what makes a row of the driver's tuple, whose values stand in the order of ``columns``."""
+    def row_builder(self, columns: Sequence[str], texts: Collection[str] = ()) -> Callable[[tuple[Any, ...]], Row]:
+        """Return what makes a row of the driver's tuple, whose values stand in the order of ``columns``.
+
+        The columns ``texts`` come as UTF-16 units; half a surrogate pair becomes U+FFFD.
+        """
         fields = self.row_type._fields
         in_place = partial(tuple.__new__, self.row_type)
-        if fields == tuple(columns):
-            return in_place
         positions = [columns.index(field) for field in fields]
-        return lambda values: in_place(values[position] for position in positions)
+        text_positions = [columns.index(field) for field in texts]
+        in_order = fields == tuple(columns)
+        if in_order and not text_positions:
+            return in_place
+
+        def build(values: tuple[Any, ...]) -> Row:
+            row = list(values)
+            for position in text_positions:
+                if (units := row[position]) is not None:
+                    row[position] = units.decode("utf-16-le", "replace")
+            return in_place(row if in_order else [row[position] for position in positions])
+
+        return build
 
 
 SOURCE_IDENTITY = Select("select_source_identity", SourceIdentityRow)
@@ -186,8 +219,9 @@ DAY_COUNTS = Select("select_day_counts", DayCountRow)
 RUN_HOURS = Select("select_run_hours", RunHourRow)
 RUN_KEYS = Select("select_run_keys", RunKeyRow)
 STATION_TIMES = Select("select_station_times", StationTimeRow)
+RUN_SIZES = Select("select_run_sizes", RunSizeRow)
 RUNS = Select("select_runs", RunRow)
 STEPS = Select("select_steps", StepRow)
 SERVER_FACTS = Select("select_server_facts", ServerFactsRow)
 INDEXES = Select("select_indexes", IndexRow)
-NULL_TIMES = Select("select_null_times", NullTimesRow)
+NULLS = Select("select_nulls", NullsRow)

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from vte_wats.config.settings import Settings
 from vte_wats.domain.source import Index, SourceFacts
-from vte_wats.vte.rows import INDEXES, NULL_TIMES, SERVER_FACTS, Row, Select
+from vte_wats.vte.rows import INDEXES, NULLS, SERVER_FACTS, Row, Select
 from vte_wats.vte.statements import Binds
 
 _SNAPSHOT = 5
@@ -28,7 +28,7 @@ def read_facts(rows: Rows, settings: Settings, *, encrypted: bool, verifies_serv
     keys: dict[tuple[str, str], list[str]] = defaultdict(list)
     for row in rows(INDEXES, {"schema_name": settings.source_schema}):
         keys[row.table_name, row.index_name].append(row.column_name)
-    (null_times,) = rows(NULL_TIMES, {})
+    (nulls,) = rows(NULLS, {})
     return SourceFacts(
         version=server.product_version,
         edition=server.edition,
@@ -40,5 +40,6 @@ def read_facts(rows: Rows, settings: Settings, *, encrypted: bool, verifies_serv
         encrypted=encrypted,
         verifies_server=verifies_server,
         indexes=tuple(Index(table, name, tuple(columns)) for (table, name), columns in keys.items()),
-        null_times=int(null_times.runs),
+        null_times=int(nulls.null_times),
+        null_keys=int(nulls.null_keys),
     )

@@ -22,6 +22,36 @@ class SqlError:
         return self.message.advice.format(connection=site.source_connection, variable=site.settings_variable)
 
 
+VW207 = Message(
+    "VW207",
+    Follows.AGAIN,
+    "SQL error 64, 121, 233, 10053, 10054, 10060, 10061, 20002, 20004, 20006, 20009, 20017, 20047",
+    "the connection failed or was lost",
+    "retried; if it persists, check host, port, firewall and SQL Server, and its certificate where freetds.conf has a "
+    "ca file",
+)
+VW208 = Message(
+    "VW208",
+    Follows.AGAIN,
+    "SQL error 924, 927, 942, 945, 952, 976, 978, 979, 983, 988, 4060, 4221",
+    "the database cannot be opened",
+    "retried; check the database (field Schema) of connection {connection} if it persists",
+)
+VW209 = Message(
+    "VW209",
+    Follows.STOPS,
+    "SQL error 18456, 18452, 18470, 18486, 18487, 18488",
+    "the login was refused",
+    "check login and password of connection {connection}",
+)
+VW214 = Message(
+    "VW214",
+    Follows.STOPS,
+    "SQL error 220, 241, 242, 244, 245, 248, 8114, 8115, 8169",
+    "a column holds another type than documented",
+    "check column_overrides",
+)
+
 # SQL Server numbers, then DB-Library's own (20002 …) and the socket's (10053 …).
 SQL_ERRORS: tuple[SqlError, ...] = (
     SqlError(
@@ -42,11 +72,11 @@ SQL_ERRORS: tuple[SqlError, ...] = (
         Message(
             "VW203",
             Follows.AGAIN,
-            "SQL error 3960, 3961",
-            "the snapshot was overtaken by a change",
-            "retried; nothing to do",
+            "SQL error 3958, 3960, 3961, 3966, 3967",
+            "the snapshot was overtaken by a change, or tempdb had no room for it",
+            "retried; nothing to do unless it persists: then give tempdb more room",
         ),
-        (3960, 3961),
+        (3958, 3960, 3961, 3966, 3967),
     ),
     SqlError(
         Message(
@@ -69,7 +99,14 @@ SQL_ERRORS: tuple[SqlError, ...] = (
         (-2, 20003),
     ),
     SqlError(
-        Message("VW205", Follows.AGAIN, "SQL error 18401", "SQL Server is starting", "retried; nothing to do"), (18401,)
+        Message(
+            "VW205",
+            Follows.AGAIN,
+            "SQL error 17187, 17188, 17189, 17197, 18401, 18451, 18461",
+            "SQL Server is starting or stopping, or admits administrators only",
+            "retried; nothing to do unless it persists",
+        ),
+        (17187, 17188, 17189, 17197, 18401, 18451, 18461),
     ),
     SqlError(
         Message(
@@ -95,41 +132,22 @@ SQL_ERRORS: tuple[SqlError, ...] = (
         Message(
             "VW217",
             Follows.AGAIN,
-            "SQL error 701, 802, 1204, 8645, 8651",
-            "SQL Server has no memory or locks left for the query",
+            "SQL error 617, 669, 701, 802, 845, 1101, 1105, 1203, 1204, 8628, 8645, 8651",
+            "SQL Server has no memory, locks or room in tempdb left for the query",
             "retried; lower batch_size in Variable {variable} if it persists",
         ),
-        (701, 802, 1204, 8645, 8651),
+        (617, 669, 701, 802, 845, 1101, 1105, 1203, 1204, 8628, 8645, 8651),
     ),
     SqlError(
-        Message(
-            "VW207",
-            Follows.AGAIN,
-            "SQL error 64, 121, 233, 10053, 10054, 10060, 10061, 20002, 20004, 20006, 20009, 20017, 20047",
-            "the connection failed or was lost",
-            "retried; if it persists, check host, port, firewall and SQL Server, and its certificate where "
-            "freetds.conf has a ca file",
-        ),
+        VW207,
         (64, 121, 233, 10053, 10054, 10060, 10061, 20002, 20004, 20006, 20009, 20017, 20047),
     ),
     SqlError(
-        Message(
-            "VW208",
-            Follows.AGAIN,
-            "SQL error 924, 927, 942, 945, 952, 976, 978, 979, 983, 4060",
-            "the database cannot be opened",
-            "retried; check the database (field Schema) of connection {connection} if it persists",
-        ),
-        (924, 927, 942, 945, 952, 976, 978, 979, 983, 4060),
+        VW208,
+        (924, 927, 942, 945, 952, 976, 978, 979, 983, 988, 4060, 4221),
     ),
     SqlError(
-        Message(
-            "VW209",
-            Follows.STOPS,
-            "SQL error 18456, 18452, 18470, 18486, 18487, 18488",
-            "the login was refused",
-            "check login and password of connection {connection}",
-        ),
+        VW209,
         (18456, 18452, 18470, 18486, 18487, 18488),
     ),
     SqlError(
@@ -174,13 +192,17 @@ SQL_ERRORS: tuple[SqlError, ...] = (
     ),
     SqlError(
         Message(
-            "VW214",
+            "VW218",
             Follows.STOPS,
-            "SQL error 241, 245, 8114",
-            "a column holds another type than documented",
-            "check column_overrides",
+            "SQL error 206, 402, 529",
+            "a column has a type that the statement cannot use",
+            "see what the preflight says of its type, and set column_overrides in Variable {variable}",
         ),
-        (241, 245, 8114),
+        (206, 402, 529),
+    ),
+    SqlError(
+        VW214,
+        (220, 241, 242, 244, 245, 248, 8114, 8115, 8169),
     ),
 )
 
@@ -199,14 +221,18 @@ _BY_SEVERITY = {14: 18456, 11: 4060}
 
 
 def translate_error(exc: Exception, doing: str, site: Site) -> VteWatsError:
-    """Return the product's error for a driver's error; an unlisted number is fatal, so that a person looks at it."""
+    """Return the product's error for a driver's error.
+
+    What a person must change is a closed list; an unlisted number gets the ordinary tries, and a person is notified
+    when they are used up.
+    """
     number, text = _number_and_text(exc)
     for row in SQL_ERRORS:
         if number in row.numbers:
             error = FatalError if row.message.follows is Follows.STOPS else RetriableError
             summary = f"VTE: {row.message.meaning} while {doing} (SQL error {number}: {text})"
             return error(row.message, f"{summary}; {row.advice_for(site)}")
-    return FatalError(VW299, f"VTE: unexpected error while {doing} (SQL error {number}: {text})")
+    return RetriableError(VW299, f"VTE: unexpected error while {doing} (SQL error {number}: {text})")
 
 
 def _number_and_text(exc: Exception) -> tuple[int | None, str]:

@@ -2,17 +2,18 @@
 
 The files are valid T-SQL for the documented schema. Every name that may differ between sites is written in brackets
 (``[dbo].[IndexData]`` for a table, ``[IndexData].[Timestamp]`` for a column), so a site's names are put in by
-replacing exactly those pairs. Each name is quoted.
+replacing exactly those pairs. Each name is quoted. A column of text is converted to its UTF-16 units, for FreeTDS cuts
+or alters what is no valid text; at a site where the column holds something else, the conversion is taken out.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from uuid import UUID
 
-from vte_wats.config.settings import Settings, TableOverride
+from vte_wats.config.settings import Settings, TableOverride, quoted_name
 from vte_wats.intervals.wall_clock import LocalRange
 from vte_wats.shipped import shipped_folder
 
@@ -20,6 +21,10 @@ SQL_FOLDER = shipped_folder("include") / "sql"
 
 _COMMENT = re.compile(r"--[^\n]*\n")
 _PAIR = re.compile(r"\[(\w+)\]\.\[(\w+)\]( AS \[\w+\])?")
+
+_UTF16_UNITS = re.compile(
+    r"CONVERT\(varbinary\(MAX\), CONVERT\(nvarchar\((?:MAX|4000)\), (\[(\w+)\]\.\[(\w+)\])\)\) AS \[(\w+)\]"
+)
 
 Binds = dict[str, str | int]
 
@@ -30,9 +35,27 @@ def statement_text(name: str) -> str:
     return _COMMENT.sub("", (SQL_FOLDER / f"{name}.sql").read_text(encoding="utf-8")).strip()
 
 
-def statement(name: str, settings: Settings, **conditions: str) -> str:
-    """Return a statement with its conditions filled in and every name as this site has it."""
+@cache
+def text_columns(name: str) -> Mapping[str, frozenset[str]]:
+    """Return the columns of a result that are converted texts, each with the documented columns it comes from."""
     text = statement_text(name)
+    return {
+        alias: frozenset(
+            f"{table}.{column}" for table, column in re.findall(rf"\[(\w+)\]\.\[(\w+)\] AS \[{alias}\]", text)
+        )
+        or frozenset({f"{left}.{right}"})
+        for _, left, right, alias in _UTF16_UNITS.findall(text)
+    }
+
+
+def statement(name: str, settings: Settings, *, as_they_are: Collection[str] = (), **conditions: str) -> str:
+    """Return a statement with its conditions filled in and every name as this site has it.
+
+    The columns ``as_they_are`` are not converted to UTF-16 units.
+    """
+    text = _UTF16_UNITS.sub(
+        lambda found: f"{found[1]} AS [{found[4]}]" if found[4] in as_they_are else found[0], statement_text(name)
+    )
     for placeholder, condition in conditions.items():
         text = text.replace(f"{{{placeholder}}}", condition)
     return _PAIR.sub(lambda pair: _site_name(pair, settings), text)
@@ -59,17 +82,21 @@ def among_guids(guids: Sequence[UUID]) -> tuple[str, Binds]:
     return f"[IndexData].[Index_GUID] IN ({', '.join(f'%({name})s' for name in binds)})", binds
 
 
+def except_guids(guids: Sequence[UUID]) -> tuple[str, Binds]:
+    """Return what to add to a condition so that these runs are left out, and its binds; nothing for none."""
+    if not guids:
+        return "", {}
+    binds: Binds = {f"without_{n}": str(guid) for n, guid in enumerate(guids)}
+    return f" AND [IndexData].[Index_GUID] NOT IN ({', '.join(f'%({name})s' for name in binds)})", binds
+
+
 def _site_name(pair: re.Match[str], settings: Settings) -> str:
     left, right, alias = pair[1], pair[2], pair[3] or ""
     if left == "dbo":
         table = settings.column_overrides.get(right, TableOverride()).table or right
-        return f"{_quoted(settings.source_schema)}.{_quoted(table)}{alias}"
+        return f"{quoted_name(settings.source_schema)}.{quoted_name(table)}{alias}"
     columns = settings.column_overrides.get(left, TableOverride()).columns
     if right not in columns:
         return pair[0]
     site_column = columns[right]
-    return ("NULL" if site_column is None else f"[{left}].{_quoted(site_column)}") + alias
-
-
-def _quoted(name: str) -> str:
-    return "[" + name.replace("]", "]]") + "]"
+    return ("NULL" if site_column is None else f"[{left}].{quoted_name(site_column)}") + alias

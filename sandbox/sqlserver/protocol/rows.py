@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from sandbox.sqlserver.arrow_types import arrow_type
 from sandbox.sqlserver.errors import SqlServerError
 from sandbox.sqlserver.sql_types import APPROXIMATE, BINARY, INTEGER, UNICODE, SqlType
+from sandbox.sqlserver.utf16 import to_wire
 
 ROW = b"\xd1"
 _MICROSECONDS_PER_DAY = 86_400_000_000
@@ -180,12 +181,12 @@ def _as_short(content: bytes) -> bytes:
 
 
 def _text(kind: SqlType) -> Encoder:
-    codec = "utf-16-le" if kind.name in UNICODE else "cp1252"
     wrap, missing = (_as_plp, _PLP_NULL) if kind.is_long else (_as_short, _SHORT_NULL)
     pad = kind.length if kind.name in {"char", "nchar"} else 0
 
     def encode_one(value: str | bytes) -> bytes:
-        return wrap(str(value).ljust(pad).encode(codec, "surrogatepass" if codec == "utf-16-le" else "replace"))
+        text = str(value).ljust(pad)
+        return wrap(to_wire(text) if kind.name in UNICODE or kind.of_text else text.encode("cp1252", "replace"))
 
     return lambda array: _each_distinct(array, encode_one, missing)
 
@@ -202,7 +203,7 @@ def _binary(kind: SqlType) -> Encoder:
 
 
 def _encoder(kind: SqlType) -> Encoder:
-    if kind.is_text:
+    if kind.is_text or kind.of_text:
         return _text(kind)
     if kind.name in BINARY:
         return _binary(kind)

@@ -16,10 +16,13 @@ from sandbox.sqlserver.sql_types import (
     NUMBER,
     TEMPORAL,
     UNICODE,
+    UTF16_UNITS,
     SqlType,
+    varbinary,
 )
 from sandbox.sqlserver.tsql import tsql_datetimes
 from sandbox.sqlserver.tsql.type_rules import unify
+from sandbox.sqlserver.utf16 import to_store, to_wire
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,7 @@ def quote(text: str) -> str:
 def text_literal(text: str, kind: SqlType) -> Value:
     if kind.name not in UNICODE:
         text = text.encode("cp1252", "replace").decode("cp1252")
+    text = to_store(text)
     if "\x00" in text:
         pieces = text.split("\x00")
         return Value("(" + " || chr(0) || ".join(quote(piece) for piece in pieces) + ")", kind, text, constant=True)
@@ -75,6 +79,8 @@ def convert(value: Value, target: SqlType, *, style: int | None = None, safe: bo
         return Value(f"CAST(NULL AS {target.storage})", target, constant=True)
     if value.kind == target and not safe:
         return value
+    if value.kind.name in UNICODE and target == varbinary(MAX) and not style:
+        return Value(value.sql, UTF16_UNITS, constant=value.constant)
     try:
         sql = _converted(value, value.kind, target, style, "TRY_CAST" if safe else "CAST")
     except SqlServerError as problem:
@@ -129,14 +135,14 @@ def _to_text(sql: str, source: SqlType, target: SqlType, style: int | None, valu
 
 
 def _to_binary(value: Value, source: SqlType, target: SqlType, style: int | None) -> str:
-    if source.name in BINARY:
+    if source.name in BINARY and not source.of_text:
         if target.length == MAX or (source.length != MAX and source.length <= target.length):
             return value.sql
         return f"unhex(left(hex({value.sql}), {2 * target.length}))"
     if source.is_text and style in {1, 2}:
         return f"unhex(substr({value.sql}, {3 if style == 1 else 1}))"
     if value.text is not None and not style:
-        content = value.text.encode("utf-16-le" if source.name in UNICODE else "cp1252", "replace")
+        content = to_wire(value.text) if source.name in UNICODE else value.text.encode("cp1252", "replace")
         return f"unhex('{content.hex()}')"
     raise not_emulated(f"CONVERT({source} to {target}, style {style or 0})")
 

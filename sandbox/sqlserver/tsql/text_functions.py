@@ -6,7 +6,7 @@ from sqlglot import exp
 
 from sandbox.sqlserver.errors import not_emulated, unknown_function
 from sandbox.sqlserver.sql_types import BIGINT, BINARY, INT, MAX, nvarchar, varchar
-from sandbox.sqlserver.tsql.conversions import Value, convert, quote
+from sandbox.sqlserver.tsql.conversions import Value, convert, quote, text_literal
 from sandbox.sqlserver.tsql.scope import Compiler, ValueRule
 
 
@@ -103,13 +103,21 @@ def _data_length(compiler: Compiler, node: exp.Expr) -> Value:
     if kind.name in BINARY:
         sql = f"octet_length({value.sql})"
     elif kind.name in {"nvarchar", "nchar"}:
-        beyond = f"regexp_replace({value.sql}, '[^\\x{{10000}}-\\x{{10FFFF}}]', '', 'g')"
-        sql = f"2 * (length({value.sql}) + length({beyond}))"
+        beyond = f"regexp_replace({value.sql}, '[^\\x{{10000}}-\\x{{10D7FF}}\\x{{10E000}}-\\x{{10FFFF}}]', '', 'g')"
+        wide = f"2 * (length({value.sql}) + length({beyond}))"
+        sql = f"CASE WHEN strlen({value.sql}) = length({value.sql}) THEN 2 * length({value.sql}) ELSE {wide} END"
     elif kind.is_text:
         sql = f"length({value.sql})"
     else:
         sql = f"CASE WHEN {value.sql} IS NULL THEN NULL ELSE {kind.size_bytes} END"
     return Value(f"CAST({sql} AS {'BIGINT' if long else 'INTEGER'})", BIGINT if long else INT)
+
+
+def _character(_: Compiler, node: exp.Expr) -> Value:
+    unit = node.expressions[0]
+    if not isinstance(unit, exp.HexString):
+        raise not_emulated("NCHAR of what is not a hexadecimal number")
+    return text_literal(chr(int(unit.name, 16)), nvarchar(1))
 
 
 def _checked_number(compiler: Compiler, node: exp.Expr) -> Value:
@@ -130,4 +138,4 @@ VALUES: dict[type[exp.Expr], ValueRule] = {
     exp.Concat: _concat,
     exp.Repeat: _repeat,
 }
-NAMED: dict[str, ValueRule] = {"DATALENGTH": _data_length, "ISNUMERIC": _checked_number}
+NAMED: dict[str, ValueRule] = {"DATALENGTH": _data_length, "NCHAR": _character, "ISNUMERIC": _checked_number}

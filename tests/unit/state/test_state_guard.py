@@ -194,3 +194,13 @@ def test_a_plan_from_before_an_acceptance_does_not_undo_it():
     accepted = verify_state(planned, later, a_settings(), accepted=True)
     assert accepted.verified_as(planned) == accepted
     assert planned.verified_as(accepted) == accepted
+
+
+@pytest.mark.parametrize("kind", ["datetimeoffset", "nvarchar", "bigint"])
+def test_a_timestamp_that_cannot_be_read_stops_at_once_with_the_name_of_its_column(kind):
+    here = found(columns={"IndexData.At": kind})
+    settings = a_settings(column_overrides={"IndexData": {"columns": {"Timestamp": "At"}}})
+    with pytest.raises(FatalError, match=rf"VW235 column IndexData\.At must be datetime, .*, but is {kind}"):
+        verify_state(State(since_at=BEGIN_AT), here, settings, accepted=False)
+    readable = found(columns={"IndexData.At": "datetime2"})
+    assert verify_state(State(since_at=BEGIN_AT), readable, settings, accepted=False).source == readable.source

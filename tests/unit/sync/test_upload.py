@@ -21,7 +21,7 @@ from vte_wats.storage.in_flight_keys import InFlightKeys
 from vte_wats.storage.staging import Staging
 from vte_wats.sync.extract import RUNS
 from vte_wats.sync.map_runs import stage_mapped
-from vte_wats.sync.upload import UploadOptions, upload
+from vte_wats.sync.upload import UploadOptions, in_batches, upload
 
 NOW_AT = datetime(2026, 6, 15, 11, tzinfo=UTC)
 NOTHING = {"read": 0, "redriven": 0, "uploaded": 0, "unchanged": 0, "replaced": 0, "dead": 0, "held": 0}
@@ -674,3 +674,11 @@ def test_a_report_that_was_given_up_before_holds_up_no_later_interval(scene):
     scene.stage(a_report(1))
     scene.by_now = [a_report(1)]
     assert _tries(scene, 3) == counts(1, dead=1)
+
+
+def test_reports_are_held_in_batches_of_a_bounded_number_and_size():
+    large = replace(a_report(1), body="x" * 3_000_000)
+    refused = Refusal(guid_of(2), DeadLetterKind.DEAD, "reason", "signature")
+    assert [len(batch) for batch in in_batches([large, refused, large, large, large])] == [3, 2]
+    assert [len(batch) for batch in in_batches([replace(large, body="x" * 30_000_000), large])] == [1, 1]
+    assert [len(batch) for batch in in_batches([a_report(1)] * 450)] == [200, 200, 50]

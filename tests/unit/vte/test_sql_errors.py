@@ -8,12 +8,40 @@ from vte_wats.domain.errors import FatalError, RetriableError
 from vte_wats.vte.sql_errors import SQL_ERRORS, translate_error
 
 RETRIABLE = [
-    1205, 1222, 3952, 3960, 3961, -2, 20003, 18401, 40197, 40501, 40613, 49918, 49919, 49920,
+    1205, 1222, 3952, 3958, 3960, 3961, 3966, 3967, -2, 20003, 18401, 40197, 40501, 40613, 49918, 49919, 49920,
     64, 121, 233, 10053, 10054, 10060,
     10061, 20002, 20004, 20006, 20009, 20017, 20047, 4060, 924, 927, 942, 945, 952, 976, 978, 979, 983, 596, 6005, 17142,
-    701, 802, 1204, 8645, 8651, 10928, 10929,
+    617, 669, 701, 802, 845, 988, 1101, 1105, 1203, 1204, 4221, 8628, 8645, 8651, 10928, 10929,
+    17187, 17188, 17189, 17197, 18451, 18461,
 ]  # fmt: skip
-FATAL = [18456, 18452, 18470, 18486, 18487, 18488, 229, 230, 300, 916, 208, 207, 102, 156, 241, 245, 8114]
+FATAL = [
+    18456,
+    18452,
+    18470,
+    18486,
+    18487,
+    18488,
+    229,
+    230,
+    300,
+    916,
+    208,
+    207,
+    102,
+    156,
+    206,
+    402,
+    529,
+    220,
+    241,
+    242,
+    244,
+    245,
+    248,
+    8114,
+    8115,
+    8169,
+]
 
 
 @pytest.mark.parametrize("number", RETRIABLE)
@@ -35,9 +63,9 @@ def test_the_table_lists_every_number_once():
 
 
 @pytest.mark.parametrize("number", [0, 2714, 547, 50_000, 99_999])
-def test_an_unlisted_number_is_fatal_and_named(number):
+def test_an_unlisted_number_is_tried_again_and_named(number):
     error = translate_error(pymssql.ProgrammingError((number, b"what is this")), "running select_runs", Site())
-    assert type(error) is FatalError
+    assert type(error) is RetriableError
     assert f"SQL error {number}: what is this" in str(error)
     assert "running select_runs" in str(error)
 
@@ -86,7 +114,7 @@ NOT_REACHED = (
         ),
         pytest.param(
             pymssql.InterfaceError("Connection is closed."),
-            FatalError,
+            RetriableError,
             "SQL error None: Connection is closed.",
             id="text",
         ),
@@ -102,7 +130,7 @@ NOT_REACHED = (
             "Not connected to any MS SQL server",
             id="lost-between-two-calls",
         ),
-        pytest.param(pymssql.Error(), FatalError, "SQL error None: no message", id="no-arguments"),
+        pytest.param(pymssql.Error(), RetriableError, "SQL error None: no message", id="no-arguments"),
         pytest.param(pymssql.OperationalError(20006, b""), RetriableError, "no message", id="empty-text"),
     ],
 )

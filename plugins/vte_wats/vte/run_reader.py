@@ -1,0 +1,168 @@
+"""Reading runs so that what is wrong with one of them costs that one alone.
+
+How much each run holds is asked first; one that is larger than the settings allow is not fetched. When reading fails
+in a way that the content of a row may cause, the runs that are still missing are read in halves, and those in halves
+again, until the failure stands with the runs that cause it. Each of these is a run with a defect.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from operator import attrgetter
+from typing import Any, Protocol
+from uuid import UUID
+
+from vte_wats.config.settings import Settings
+from vte_wats.domain.errors import FatalError, RetriableError
+from vte_wats.domain.run import Defect, VteTestRun
+from vte_wats.mapping.operators import Operators
+from vte_wats.messages import VW232, VW299
+from vte_wats.vte.rows import RUN_SIZES, RUNS, STEPS, Row, RunRow, RunSizeRow, Select, guid_of
+from vte_wats.vte.run_rows import doubled_key, no_key, run_of, too_large, unread
+from vte_wats.vte.sql_errors import VW207, VW214
+from vte_wats.vte.statements import Binds, among_guids, except_guids
+
+log = logging.getLogger(__name__)
+
+_Failure = RetriableError | FatalError
+_BY_CONTENT = frozenset(
+    {VW207, VW214, VW299}
+)  # what the content of a row may cause: the driver may lose the connection
+_TIMES_ALONE = 2  # how often a run must fail alone
+_MOST_BEFORE_ONE_IS_READ = 3  # runs that fail alone; then it is the server or the network
+
+
+class Server(Protocol):
+    """What runs statements."""
+
+    def rows(self, select: Select[Row], binds: Binds, **conditions: str) -> Iterator[Row]:
+        """Yield the rows as the server sends them."""
+
+    def reconnect(self) -> None:
+        """Connect again; raises RetriableError or FatalError where that fails."""
+
+
+def read_runs(
+    server: Server, selection: str, binds: Binds, settings: Settings, operators: Operators
+) -> Iterator[VteTestRun]:
+    """Yield every run of a selection, complete with steps or with its defect: three statements in all.
+
+    Holds the headers and the steps of one run at a time. A run that is committed meanwhile is read the next time.
+    """
+    sizes = list(server.rows(RUN_SIZES, binds, selection=selection))
+    left_out = {run.index_guid: run for run in _not_to_read(sizes, settings)}
+    yield from left_out.values()
+    waiting = {guid: row.timestamp_local for row in sizes if (guid := guid_of(row.index_guid)) not in left_out and guid}
+    to_read = len(waiting)
+    if not to_read:
+        return
+    named, more_binds = except_guids(list(left_out.keys() & {guid_of(row.index_guid) for row in sizes}))
+    try:
+        for run in _complete(server, f"{selection}{named}", binds | more_binds, operators):
+            if run.index_guid in waiting:
+                del waiting[run.index_guid]
+                yield run
+    except (RetriableError, FatalError) as error:
+        if error.message not in _BY_CONTENT:
+            raise
+        log.warning("%s; %d runs are still to be read, now in halves", error, len(waiting))
+        server.reconnect()
+        yield from _Narrowing(server, settings, operators, waiting, read=to_read - len(waiting)).runs(error)
+
+
+def _not_to_read(sizes: Sequence[RunSizeRow], settings: Settings) -> Iterator[VteTestRun]:
+    """Yield the runs that have no key of their own, or are too large."""
+    rows_of = Counter(guid_of(row.index_guid) for row in sizes)
+    without_key = Counter[Any]()
+    seen: set[UUID] = set()
+    for row in sizes:
+        guid = guid_of(row.index_guid)
+        if guid is None:
+            without_key[row.timestamp_local] += 1
+            yield no_key(row.index_guid, row.timestamp_local, without_key[row.timestamp_local])
+        elif rows_of[guid] > 1:
+            if guid not in seen:
+                yield unread(guid, row.timestamp_local, doubled_key(guid, rows_of[guid]))
+            seen.add(guid)
+        elif why := too_large(row.steps, row.size_bytes, settings.max_steps_per_run, settings.max_run_bytes):
+            yield unread(guid, row.timestamp_local, why)
+
+
+def _complete(server: Server, selection: str, binds: Binds, operators: Operators) -> Iterator[VteTestRun]:
+    """Yield runs with their steps, in two statements; runs without steps come last."""
+    headers: dict[UUID, list[RunRow]] = {}
+    for header in server.rows(RUNS, binds, selection=selection):
+        if (guid := guid_of(header.index_guid)) is not None:
+            operator = operators.kept(None if header.operator is None else str(header.operator))
+            headers.setdefault(guid, []).append(header._replace(operator=operator))
+    for key, steps in groupby(server.rows(STEPS, binds, selection=selection), key=attrgetter("index_guid")):
+        found = headers.pop(guid, None) if (guid := guid_of(key)) else None
+        if found is not None:
+            yield run_of(found, steps)
+    for found in headers.values():
+        yield run_of(found, ())
+
+
+class _Narrowing:
+    """Reads runs in ever smaller parts; bounded, for it gives up at ``rejection_limit`` runs that cannot be read."""
+
+    def __init__(
+        self, server: Server, settings: Settings, operators: Operators, waiting: Mapping[UUID, Any], *, read: int
+    ) -> None:
+        self._server = server
+        self._operators = operators
+        self._limit = settings.rejection_limit
+        self._times = dict(waiting)
+        self._read = read
+        self._failed: dict[UUID, _Failure] = {}
+
+    def runs(self, error: _Failure) -> Iterator[VteTestRun]:
+        """Yield the runs; those that fail alone come last, each with its defect. Raises ``error`` or a later one."""
+        parts = [list(self._times)] if len(self._times) == 1 else _halves(list(self._times))
+        attempts = Counter[UUID]()
+        while parts:
+            part = parts.pop()
+            missing = dict.fromkeys(part)
+            try:
+                for run in _complete(self._server, *among_guids(part), self._operators):
+                    del missing[run.index_guid]
+                    self._read += 1
+                    yield run
+            except (RetriableError, FatalError) as exc:
+                if exc.message not in _BY_CONTENT:
+                    raise
+                error = exc
+                self._server.reconnect()
+                parts += self._next_parts(list(missing), attempts, error)
+        if self._failed and not self._read and error.message is not VW214:
+            raise error  # nothing could be read: the runs are not known to be the cause
+        for guid, why in self._failed.items():
+            yield unread(guid, self._times[guid], _unreadable(why))
+
+    def _next_parts(self, missing: list[UUID], attempts: Counter[UUID], error: _Failure) -> list[list[UUID]]:
+        if len(missing) != 1:
+            return _halves(missing)
+        (guid,) = missing
+        attempts[guid] += 1
+        if attempts[guid] < _TIMES_ALONE:
+            return [missing]
+        self._failed[guid] = error
+        if len(self._failed) >= (self._limit if self._read or error.message is VW214 else _MOST_BEFORE_ONE_IS_READ):
+            raise error
+        return []
+
+
+def _halves(guids: list[UUID]) -> list[list[UUID]]:
+    middle = len(guids) // 2
+    return [half for half in (guids[middle:], guids[:middle]) if half]
+
+
+def _unreadable(error: _Failure) -> Defect:
+    reason = (
+        f"{VW232} the run cannot be read from the VTE database while its neighbours can: {error.detail}. Look at its "
+        "rows in IndexData and the three tables of steps, correct them, then redrive the run"
+    )
+    return Defect(reason=reason, signature=f"cannot be read: {error.code}")

@@ -1,0 +1,248 @@
+"""One bad row costs its run: over the wire, the others of its slice are read whole."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from upath import UPath
+
+from sandbox.environment import READER, READER_PASSWORD
+from sandbox.sqlserver.faults import Fault
+from sandbox.sqlserver.server import Login, SqlServer
+from sandbox.vte.database import NAME, SCHEMA, open_database
+from tests.integration.conftest import hook_to
+from vte_wats.config.settings import Settings
+from vte_wats.domain.errors import RetriableError
+from vte_wats.domain.report import Refusal, Report
+from vte_wats.domain.run import VteTestRun
+from vte_wats.intervals.wall_clock import LocalRange
+from vte_wats.storage.staging import Staging
+from vte_wats.sync.extract import extract
+from vte_wats.sync.map_runs import map_runs, staged_mappings
+from vte_wats.sync.slices import Slice
+from vte_wats.vte.reader import VteSource
+
+NOON = datetime(2026, 3, 2, 12)
+HOUR = LocalRange(NOON, NOON + timedelta(hours=1))
+HIGH, LOW = "\ud83d", "\ude00"
+
+
+@pytest.fixture
+def served(emulated):
+    """Only the emulated server takes texts that are none, and tables without keys."""
+    return emulated
+
+
+def site(**settings: Any) -> Settings:
+    return Settings.model_validate({"source_timezone": "Europe/Oslo", "process_map": {"*": 100}} | settings)
+
+
+def transferred(hook, tmp_path, **settings: Any) -> tuple[dict[UUID, str], dict[UUID, str]]:
+    """Extract and map the hour; return the reports and the reasons of dead letters, by run."""
+    staging, read_by = Staging(UPath(tmp_path)), site(**settings)
+    with VteSource(read_by, hook) as source:
+        extract(source, staging, Slice("s0001", 20, ranges=(HOUR,)), read_by)
+    map_runs(staging, read_by)
+    mapped = list(staged_mappings(staging))
+    return (
+        {each.report_id: each.body for each in mapped if isinstance(each, Report)},
+        {each.index_guid: each.reason for each in mapped if isinstance(each, Refusal)},
+    )
+
+
+def test_a_text_that_ends_in_half_a_surrogate_pair_costs_nobody_anything(hook, add_run, tmp_path):
+    for n in range(19):
+        add_run(NOON + timedelta(seconds=n), text=[{"TestStepNumber": 1, "TestName": "Log", "TestResult": "fine 😀"}])
+    guid = add_run(NOON, text=[{"TestStepNumber": 1, "TestName": "Log", "TestResult": f"cut {HIGH}"}])
+    reports, dead = transferred(hook, tmp_path)
+    assert (len(reports), dead) == (20, {})
+    assert '"cut \ufffd"' in reports[guid]
+    assert "characters that WATS cannot carry are shown as symbols" in reports[guid]
+
+
+@pytest.mark.parametrize("text", [f"AB12{HIGH}", f"AB{HIGH}12", f"{LOW} low", "AB?12"])
+@pytest.mark.parametrize("column", ["Info1", "TestplanVariant", "Hostname"])
+def test_no_text_is_altered_without_a_remark(hook, add_run, tmp_path, column, text):
+    guid = add_run(NOON, **{column: text})
+    reports, _ = transferred(hook, tmp_path)
+    assert text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace") in reports[guid]
+    assert ("shown as symbols" in reports[guid]) == ("?" not in text)
+
+
+@pytest.mark.parametrize("serial", [f"AB12{HIGH}", f"AB{HIGH}12"])
+def test_a_serial_is_never_altered_its_run_is_a_dead_letter(hook, add_run, tmp_path, serial):
+    neighbour = add_run(NOON, "AB12")
+    guid = add_run(NOON, serial)
+    reports, dead = transferred(hook, tmp_path)
+    assert reports.keys() == {neighbour}
+    assert dead.keys() == {guid}
+    assert dead[guid].startswith("VW230 serial must be valid Unicode, given 'AB")
+
+
+def test_texts_of_a_site_that_keeps_them_in_the_other_table_arrive_whole(tmp_path):
+    hook, database, server = other_schema({"[TestResult] varbinary(max)": "[TestResult] nvarchar(max)"})
+    guid = uuid4()
+    add(database, guid, other=[{"TestStepNumber": 1, "TestName": "Log", "TestResult": f"cut {HIGH}"}])
+    with server:
+        reports, dead = transferred(hook(), tmp_path)
+    assert not dead
+    assert '"cut \ufffd"' in reports[guid]
+
+
+def other_schema(changes: dict[str, str]) -> Any:
+    """Return a hook to be made once the server runs, the database and the server of a site with other columns."""
+    schema = SCHEMA.read_text(encoding="utf-8")
+    for documented, here in changes.items():
+        assert documented in schema
+        schema = schema.replace(documented, here)
+    database = open_database(schema=schema)
+    server = SqlServer(database, logins=[Login(READER, READER_PASSWORD)], timezone="Europe/Oslo")
+
+    def hook() -> Any:
+        fields = {"conn_type": "mssql", "host": server.host, "port": server.port, "schema": NAME}
+        return hook_to(fields | {"login": READER, "password": READER_PASSWORD})
+
+    return hook, database, server
+
+
+def add(database, guid: UUID | None, at: datetime = NOON, serial: str = "SN1", **given: Any) -> None:
+    unit = uuid4()
+    tables = {"numeric": "TestDataNumeric", "text": "TestDataText", "other": "TestDataOther"}
+    rows = {tables[name]: [{"Index_GUID": guid} | step for step in given.pop(name)] for name in tables if name in given}
+    header = {"Index_GUID": guid, "Uut_GUID": unit, "Timestamp": at, "Result": 1, "Hostname": "station-1"}
+    named = {"ProductName": "PSU-100", "TestplanName": "PSU final"}
+    run = header | named | given
+    database.insert_rows({"UutData": [{"Uut_GUID": unit, "Serial": serial}], "IndexData": [run]} | rows)
+
+
+@pytest.mark.parametrize(
+    ("column", "good", "bad", "expected"),
+    [
+        ("ExitCode", "12", "E12", "VW230 IndexData.ExitCode: Input should be a valid integer"),
+        ("Result", "1", "PASS", "VW230 IndexData.Result: Input should be a valid integer"),
+    ],
+)
+def test_a_text_where_a_number_is_documented_is_a_dead_letter_of_its_run(tmp_path, column, good, bad, expected):
+    schema = SCHEMA.read_text(encoding="utf-8")
+    written = next(line for line in schema.splitlines() if line.strip().startswith(f"[{column}] int"))
+    hook, database, server = other_schema({written: written.replace("int", "nvarchar(20)")})
+    guids = [uuid4() for _ in range(20)]
+    for n, guid in enumerate(guids):
+        add(database, guid, NOON + timedelta(seconds=n), **{column: bad if n == 7 else good})
+    with server:
+        reports, dead = transferred(hook(), tmp_path)
+    assert len(reports) == 19
+    assert dead.keys() == {guids[7]}
+    assert dead[guids[7]].startswith(expected)
+    assert f"given '{bad}'" in dead[guids[7]]
+
+
+def test_a_value_that_sql_server_cannot_convert_is_narrowed_down_to_its_run(tmp_path):
+    schema = SCHEMA.read_text(encoding="utf-8")
+    written = next(line for line in schema.splitlines() if line.strip().startswith("[LowLimit]"))
+    hook, database, server = other_schema(
+        {written: written.replace("float", "nvarchar(20)").replace("real", "nvarchar(20)")}
+    )
+    guids = [uuid4() for _ in range(40)]
+    for n, guid in enumerate(guids):
+        limit = "n/a" if n in {3, 33} else "1.5"
+        add(
+            database,
+            guid,
+            NOON + timedelta(seconds=n),
+            numeric=[{"TestStepNumber": 1, "TestResult": 2.0, "LowLimit": limit}],
+        )
+    with server:
+        reports, dead = transferred(hook(), tmp_path)
+        statements = sum("SELECT" in entry.sql for entry in server.log)
+    assert len(reports) == 38
+    assert dead.keys() == {guids[3], guids[33]}
+    assert all(why.startswith("VW232 the run cannot be read") and "SQL error 8114" in why for why in dead.values())
+    assert statements < 80
+
+
+def test_a_row_without_a_key_is_a_dead_letter_and_its_neighbours_go_through(tmp_path):
+    schema = re.sub(r"ALTER TABLE[^;]*FOREIGN KEY[^;]*;", "", SCHEMA.read_text(encoding="utf-8"))
+    start = schema.index("CREATE TABLE [dbo].[IndexData]")
+    key = next(line for line in schema[start:].splitlines() if "[Index_GUID]" in line)
+    no_key = schema[start:].replace(key, "    [Index_GUID] uniqueidentifier NULL,", 1)
+    database = open_database(schema=schema[:start] + no_key)
+    good = uuid4()
+    add(database, None)
+    add(database, None)
+    add(database, good)
+    with SqlServer(database, logins=[Login(READER, READER_PASSWORD)], timezone="Europe/Oslo") as server:
+        fields = {"conn_type": "mssql", "host": server.host, "port": server.port, "schema": NAME}
+        hook = hook_to(fields | {"login": READER, "password": READER_PASSWORD})
+        reports, dead = transferred(hook, tmp_path)
+        with VteSource(site(), hook) as source:
+            keys = list(source.run_keys([HOUR]))
+    assert reports.keys() == {good}
+    assert len(dead) == 2
+    assert all(why.startswith("VW234 IndexData.Index_GUID must be a GUID, given 'NULL'") for why in dead.values())
+    assert keys == [(good, NOON)]
+
+
+def test_two_serials_of_one_unit_are_a_dead_letter_that_names_both(hook, add_run, database, tmp_path):
+    neighbour, guid = add_run(NOON), add_run(NOON, "SN-A")
+    (unit,) = database.query(f"SELECT Uut_GUID FROM dbo.IndexData WHERE Index_GUID = '{guid}'")[0]
+    database.insert_rows({"UutData": [{"Uut_GUID": unit, "Serial": "SN-B"}]})
+    reports, dead = transferred(hook, tmp_path)
+    assert reports.keys() == {neighbour}
+    assert "'SN-A'" in dead[guid]
+    assert "'SN-B'" in dead[guid]
+    assert dead[guid].startswith("VW233 serial must be one value")
+
+
+def test_two_rows_of_one_run_are_a_dead_letter(hook, add_run, database, tmp_path):
+    neighbour, guid = add_run(NOON), add_run(NOON)
+    database.insert_rows({"IndexData": [{"Index_GUID": guid, "Timestamp": NOON, "Result": 1}]})
+    reports, dead = transferred(hook, tmp_path)
+    assert reports.keys() == {neighbour}
+    assert dead[guid].startswith("VW233 IndexData.Index_GUID must be unique")
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [({"max_steps_per_run": 5}, "max_steps_per_run = 5"), ({"max_run_bytes": 100_000}, "max_run_bytes = 100000")],
+)
+def test_a_run_beyond_the_limits_is_a_dead_letter_that_is_never_fetched(hook, vte, add_run, tmp_path, settings, named):
+    neighbour = add_run(NOON, numeric=[{"TestStepNumber": 1, "TestResult": 1.0}])
+    guid = add_run(NOON, text=[{"TestStepNumber": n, "TestResult": "x" * 10_000} for n in range(6)])
+    reports, dead = transferred(hook, tmp_path, **settings)
+    assert reports.keys() == {neighbour}
+    assert dead[guid].startswith("VW231 the run has 6 steps and ")
+    assert named in dead[guid]
+    sent = [entry for entry in vte.log if "[Steps]" in entry.sql and "SUM(" not in entry.sql]
+    assert [entry.rows for entry in sent] == [1]
+
+
+def test_an_empty_slice_costs_one_statement(hook, vte):
+    with VteSource(site(), hook) as source:
+        before = len([entry for entry in vte.log if "IndexData" in entry.sql])
+        assert list(source.runs_between([HOUR])) == []
+    assert len([entry for entry in vte.log if "IndexData" in entry.sql]) - before == 1
+
+
+def test_a_connection_that_is_lost_once_while_reading_costs_no_run(hook, vte, add_run):
+    guids = {
+        add_run(NOON + timedelta(seconds=n), numeric=[{"TestStepNumber": 1, "TestResult": 1.0}]) for n in range(20)
+    }
+    vte.faults.add(Fault(kind="drop", match="numeric_value", after_rows=5))
+    with VteSource(site(), hook) as source:
+        runs: list[VteTestRun] = list(source.runs_between([HOUR]))
+    assert {run.index_guid for run in runs} == guids
+    assert all(run.defect is None and len(run.steps) == 1 for run in runs)
+
+
+def test_a_connection_that_is_always_lost_while_reading_makes_no_dead_letters(hook, vte, add_run):
+    for n in range(20):
+        add_run(NOON + timedelta(seconds=n), numeric=[{"TestStepNumber": 1, "TestResult": 1.0}])
+    vte.faults.add(Fault(kind="drop", match="numeric_value", times=None))
+    with VteSource(site(), hook) as source, pytest.raises(RetriableError, match="VW207"):
+        list(source.runs_between([HOUR]))
+    assert len(vte.log) < 150

@@ -1,0 +1,111 @@
+"""What is wrong with one run costs that one: the narrowing, with a server that fails on the content of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from tests.unit.builders import NOON_LOCAL, a_settings, guid_of
+from vte_wats.domain.errors import FatalError, RetriableError
+from vte_wats.mapping.operators import Operators
+from vte_wats.messages import VW299
+from vte_wats.vte.rows import RUN_SIZES, RUNS, RunRow, RunSizeRow
+from vte_wats.vte.run_reader import read_runs
+from vte_wats.vte.sql_errors import SQL_ERRORS, VW207, VW214
+
+VW202 = next(row.message for row in SQL_ERRORS if row.message.code == "VW202")
+
+
+class FailingServer:
+    """Holds so many runs; a statement that reads one of ``bad`` fails, after the runs before it."""
+
+    def __init__(self, runs: int, bad: set[int], error: Exception, times: int | None = None) -> None:
+        self.guids = [guid_of(n) for n in range(runs)]
+        self.bad = {guid_of(n) for n in bad}
+        self.error = error
+        self.times = times
+        self.at: datetime | None = NOON_LOCAL
+        self.reads = 0
+        self.connects = 0
+
+    def reconnect(self) -> None:
+        self.connects += 1
+
+    def rows(self, select: Any, binds: dict[str, Any], **_: str) -> Iterator[Any]:
+        named = [UUID(value) for name, value in binds.items() if name.startswith("guid_")]
+        left_out = {UUID(value) for name, value in binds.items() if name.startswith("without_")}
+        guids = [guid for guid in named or self.guids if guid not in left_out]
+        if select is RUN_SIZES:
+            yield from (RunSizeRow(guid, self.at, 0, 100) for guid in guids)
+        elif select is RUNS:
+            self.reads += 1
+            fields = dict.fromkeys(RunRow._fields) | {"timestamp_local": self.at}
+            yield from (RunRow(**fields | {"index_guid": guid}) for guid in guids)
+        elif self.bad & set(guids) and self.times != 0:
+            self.times = None if self.times is None else self.times - 1
+            raise self.error
+
+
+def read(server: FailingServer, **answers: Any) -> dict[UUID, str | None]:
+    runs = list(read_runs(server, "1 = 1", {}, settings := a_settings(**answers), Operators(settings)))
+    assert len({run.index_guid for run in runs}) == len(runs)
+    return {run.index_guid: run.defect and run.defect.reason for run in runs}
+
+
+@pytest.mark.parametrize(
+    "error", [FatalError(VW214, "no number"), RetriableError(VW207, "lost"), RetriableError(VW299, "odd")]
+)
+@pytest.mark.parametrize("bad", [{0}, {199}, {57}, {3, 4, 111}])
+def test_a_failure_is_narrowed_down_to_the_runs_that_cause_it(error, bad):
+    server = FailingServer(200, bad, error)
+    found = read(server)
+    assert found.keys() == {guid_of(n) for n in range(200)}
+    assert {guid for guid, why in found.items() if why} == {guid_of(n) for n in bad}
+    assert all(why.startswith("VW232 ") and error.detail in why for why in found.values() if why)
+    assert server.reads < 20 * (len(bad) + 1)
+
+
+def test_a_failure_that_passes_makes_no_dead_letter():
+    assert set(read(FailingServer(50, {7}, RetriableError(VW207, "lost"), times=1)).values()) == {None}
+
+
+def test_a_failure_that_has_nothing_to_do_with_rows_is_not_narrowed_down():
+    server = FailingServer(50, {7}, RetriableError(VW202, "a lock"))
+    with pytest.raises(RetriableError):
+        read(server)
+    assert (server.reads, server.connects) == (1, 0)
+
+
+@pytest.mark.parametrize("runs", [1, 2, 200])
+def test_a_server_that_always_fails_makes_no_dead_letters(runs):
+    server = FailingServer(runs, set(range(runs)), RetriableError(VW207, "lost"))
+    with pytest.raises(RetriableError):
+        read(server)
+    assert server.reads < 25
+
+
+def test_too_many_runs_that_cannot_be_read_stop_the_slice():
+    server = FailingServer(200, set(range(40)), FatalError(VW214, "no number"))
+    with pytest.raises(FatalError):
+        read(server, rejection_limit=5)
+
+
+def test_a_single_run_whose_value_cannot_be_converted_is_a_dead_letter_also_in_a_slice_of_its_own():
+    assert read(FailingServer(1, {0}, FatalError(VW214, "no number")))[guid_of(0)].startswith("VW232 ")
+
+
+def test_a_defect_stays_with_its_neighbours_whole():
+    server = FailingServer(3, set(), RuntimeError())
+    assert read(server, max_run_bytes=100_000) == dict.fromkeys(server.guids)
+
+
+def test_a_named_run_without_a_timestamp_is_a_dead_letter_that_says_so():
+    server = FailingServer(2, set(), RuntimeError())
+    server.at = None
+    found = read(server)
+    assert found.keys() == set(server.guids)
+    assert all(why.startswith("VW230 IndexData.Timestamp: ") and "given 'NULL'" in why for why in found.values())
