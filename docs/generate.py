@@ -627,7 +627,11 @@ def _extras() -> Iterator[Sequence[str]]:
     """Read the defaults without importing the module, which needs Airflow."""
     module = ast.parse((PACKAGE / "vte" / "connection.py").read_text(encoding="utf-8"))
     (options,) = (node for node in module.body if isinstance(node, ast.ClassDef) and node.name == "VteOptions")
-    fields = {node.target.id: node.value for node in options.body if isinstance(node, ast.AnnAssign)}
+    fields = {
+        node.target.id: node.value
+        for node in options.body
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value is not None
+    }
     for name, meaning in EXTRA_MEANINGS.items():
         value = fields[name]
         default = ast.literal_eval(value.args[0] if isinstance(value, ast.Call) else value)
