@@ -348,7 +348,7 @@ class _Parser:
 
     def _member(self, field: Column) -> Literal:
         literal = self._literal()
-        if field.kind is Kind.GUID:
+        if field.kind is Kind.GUID and literal.kind is not LiteralKind.NULL:
             form = GuidForm.BARE if literal.kind is LiteralKind.GUID else GuidForm.QUOTED
             if self._profile.guid_form not in {form, GuidForm.BOTH}:
                 raise ODataError(

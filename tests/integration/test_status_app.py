@@ -362,9 +362,11 @@ def test_the_profile_of_wats_is_shown_with_its_date_and_a_damaged_one_is_reporte
     assert SiteStatus.model_validate(ask("api/status").json()).wats_profile is None
     profile = WatsProfile(measured_at=ago(90), wats_version="2025.3.9.824", renames=False, answer_form="array")
     Variable.set("vte_wats_profile", profile.model_dump_json())
+    forget()
     shown = SiteStatus.model_validate(ask("api/status").json()).wats_profile
     assert (shown.measured_at, shown.wats_version, shown.known) == (ago(90), "2025.3.9.824", 2)
     Variable.set("vte_wats_profile", '{"renames": "perhaps"}')
+    forget()
     status = SiteStatus.model_validate(ask("api/status").json())
     assert status.wats_profile is None
     assert "The Variable vte_wats_profile is damaged." in status.problem

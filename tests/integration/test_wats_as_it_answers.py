@@ -375,7 +375,7 @@ def test_a_report_in_the_same_second_that_cannot_be_fetched_counts_as_equal(wats
     assert hit.is_exact
 
 
-def test_where_wats_cuts_the_fraction_two_runs_within_a_second_are_told_apart():
+def test_where_wats_cuts_the_fraction_two_runs_within_a_second_are_kept_apart():
     first, second = a_report(), a_report(start_at=START + timedelta(milliseconds=500), report_id=uuid.UUID(int=2))
     with WatsServer(profile=PLAIN.but(header_start=HeaderStart.WHOLE_SECONDS)) as wats, opened(wats) as session:
         assert errors_of(session, first) == [None]
