@@ -476,6 +476,7 @@ Bound: TypeAlias = tuple[str, list[Value]]
 
 START_SECOND_SQL = f"(start_ticks - (start_ticks % {TICKS_PER_SECOND} + {TICKS_PER_SECOND}) % {TICKS_PER_SECOND})"
 """The whole second that a start lies in, also before 1970."""
+_START_COLUMN = re.compile(r"(?<![\w.])start_ticks")  # the column `start` alone; counted runs name their table
 
 
 def to_sql(node: Node, profile: WatsProfile = DEFAULT) -> Bound:
@@ -483,7 +484,7 @@ def to_sql(node: Node, profile: WatsProfile = DEFAULT) -> Bound:
     values: list[Value] = []
     sql = _sql(node, values, negated=False)
     if profile.header_start is HeaderStart.WHOLE_SECONDS:
-        sql = sql.replace("start_ticks", START_SECOND_SQL)
+        sql = _START_COLUMN.sub(START_SECOND_SQL, sql)
     return sql, values
 
 

@@ -128,7 +128,7 @@ def test_a_missing_start_date_is_an_import_error_that_says_what_to_set(repositor
         AIRFLOW__VTE_WATS__START_DATE="",
     )
     assert all("AIRFLOW__VTE_WATS__START_DATE" in text for text in json.loads(errors).values())
-    assert len(json.loads(errors)) == 5
+    assert len(json.loads(errors)) == len(list((repository / "dags").glob("*.py")))
 
 
 def test_the_plugin_loader_sees_the_entry_and_nothing_of_the_package(repository):
