@@ -119,8 +119,8 @@ MUTATIONS = (
         "unit/mapping/test_steps.py::test_a_number_is_exact_where_the_short_one_would_be_on_another_side_of_a_limit",
     ),
     _core(
-        "operators' names leave VTE", "personal data is where a site does not want it", "vte/reader.py",
-        "operator=self._operators.kept(row.operator)", "operator=row.operator",
+        "operators' names leave VTE", "personal data is where a site does not want it", "vte/run_reader.py",
+        "operators.kept(None if header.operator is None else str(header.operator))", "header.operator",
         "integration/test_vte_source.py::test_an_operators_name_leaves_the_reader_only_as_the_site_wants",
     ),
     _core(
@@ -166,7 +166,7 @@ MUTATIONS = (
         "integration/test_state.py::test_the_daily_comparison_finds_runs_of_clocks_that_fell_back",
     ),
     _core(
-        "only text and bytes", "a number in TestDataOther passes for NULL", "vte/reader.py",
+        "only text and bytes", "a number in TestDataOther passes for NULL", "vte/run_rows.py",
         "elif other is not None:", "elif isinstance(other, str):",
         "integration/test_vte_source.py::test_an_other_value_of_any_type_a_site_may_have_is_read_as_text",
     ),
