@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Callable
@@ -260,8 +261,11 @@ def budgeted_verb(budget_per_minute: int, reports: int) -> float:
 def _verb(reports: int, wats_connection: Any, budget_store: KeptUsage) -> float:
     from upath import UPath
 
+    from vte_wats.storage.in_flight_keys import FOLDER
+
     slices = _the_first(reports)
     storage = UPath(_prepared["folder"].name)
+    shutil.rmtree(Path(storage.path) / FOLDER, ignore_errors=True)  # this WATS is empty: what it confirmed is gone
     began_s = time.perf_counter()
     for number, staging in enumerate(slices):
         upload_slice(staging, storage, str(number), wats_connection, budget_store, settings=_prepared["settings"])

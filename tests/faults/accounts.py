@@ -58,6 +58,7 @@ def balance(site: Site, explained: Explained) -> Accounts:
             reports[guid],
             zone=site.zone,
             processes=site.settings["process_map"],
+            is_renamed=site.plant.wats.profile.renames_reports,
         )
         if found:
             altered[guid] = found

@@ -67,12 +67,17 @@ class Tables:
             yield dict(zip(names, values, strict=True))
 
 
-def differences(run: Row, steps: list[Row], report: Report, *, zone: ZoneInfo, processes: dict[str, int]) -> list[str]:
-    """Compare a run with its report, field by field; return one line per field that is not equal."""
+def differences(
+    run: Row, steps: list[Row], report: Report, *, zone: ZoneInfo, processes: dict[str, int], is_renamed: bool = False
+) -> list[str]:
+    """Compare a run with its report, field by field; return one line per field that is not equal.
+
+    ``is_renamed`` says that WATS keeps reports under ids of its own.
+    """
     plan = clean(run["TestplanName"]) or clean(run["MasterTestplan"])
     infos = {info["description"]: info.get("text") for info in report["miscInfos"]}
     expected = {
-        "id": str(run["Index_GUID"]).lower(),
+        "id": report["id"].lower() if is_renamed else str(run["Index_GUID"]).lower(),
         "serial": clean(run["Serial"]),
         "part": clean(run["ProductName"]) or clean(run["MasterProduct"]),
         "process": _process(plan, processes),

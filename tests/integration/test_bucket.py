@@ -147,13 +147,13 @@ def test_a_bucket_that_does_not_exist_is_an_error_and_is_not_created(bucket):
 @pytest.mark.parametrize(
     ("place", "reason"),
     [
-        pytest.param("s3://nobody@bucket/vte", "names an Airflow connection that does not exist", id="connection"),
+        pytest.param("s3://nobody@bucket/vte", "the Airflow connection nobody does not exist", id="connection"),
         pytest.param("abfs://container/vte", "No filesystem registered for scheme abfs", id="provider"),
         pytest.param("ftb://container/vte", "ftb://container/vte cannot be opened", id="scheme"),
     ],
 )
 def test_a_place_that_cannot_be_opened_stops_with_what_is_missing(place, reason):
-    with pytest.raises(FatalError, match=rf"storage_path: {place}.*") as refused:
+    with pytest.raises(FatalError, match="storage_path: ") as refused:
         storage_of(Site(), a_settings(storage_path=place))
     assert reason in str(refused.value)
 
@@ -186,6 +186,11 @@ def in_wats(plant: SandboxEnvironment) -> dict[UUID, int]:
     return {UUID(guid): count for guid, count in plant.receipts.items()}
 
 
+def kept(bucket: Bucket, place: str) -> list[str]:
+    """The files that stay, beside those of their own time: what WATS confirmed, and plans of backfills."""
+    return [key for key in bucket.keys(place) if not key.startswith(("uploading/", "backfills/"))]
+
+
 def sync(bag: DagBag, dag_id: str, at: datetime | None = None, **conf) -> str:
     defaults = {name: param.value for name, param in bag.dags[dag_id].params.items()}
     return str(bag.dags[dag_id].test(logical_date=at, run_conf=defaults | conf).state)
@@ -195,11 +200,11 @@ def test_a_whole_sync_stages_and_keeps_its_dead_letters_in_the_bucket(bag, bucke
     load(plant, 20, oddities=("blank_serial",))
     at = BEGIN_AT + timedelta(minutes=5)
     assert sync(bag, "vte_wats_sync", at) == "success"
-    (key,) = bucket.keys(place)  # staging is gone, one dead letter is left
+    (key,) = kept(bucket, place)  # staging is gone, one dead letter is left
     dead_letter = UUID(key.removeprefix("dead_letters/").removesuffix(".json"))
     assert in_wats(plant).keys() == in_vte(plant) - {dead_letter}
     unit = plant.db.query('SELECT "Uut_GUID" FROM "IndexData" WHERE "Index_GUID" = ?', [str(dead_letter)])[0][0]
     plant.db.query('UPDATE "UutData" SET "Serial" = ? WHERE "Uut_GUID" = ?', ["SN-CORRECTED", unit])
     assert sync(bag, "vte_wats_backfill", dead_letters="all") == "success"
-    assert bucket.keys(place) == []
+    assert kept(bucket, place) == []
     assert in_wats(plant) == dict.fromkeys(in_vte(plant), 1)

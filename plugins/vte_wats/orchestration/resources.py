@@ -80,7 +80,7 @@ def storage_of(site: Site, settings: Settings) -> UPath:
             Connection.get(path.conn_id)
         path.fs.dircache.use_listings_cache = False  # what another worker has written since counts
     except AirflowNotFoundException as exc:
-        raise FatalError(VW110, f"storage_path: {place} names an Airflow connection that does not exist") from exc
+        raise FatalError(VW110, f"storage_path: the Airflow connection {path.conn_id} does not exist") from exc
     except (ImportError, ValueError) as exc:
         raise FatalError(
             VW111,

@@ -246,9 +246,10 @@ def _number_and_text(exc: Exception) -> tuple[int | None, str]:
     number = args[0] if args and isinstance(args[0], int) else None
     raw = args[1] if len(args) > 1 else (args[0] if args else "")
     text = raw.decode("utf-8", "replace") if isinstance(raw, bytes) else str(raw)
-    if from_driver := _DRIVER_MESSAGE.match(text):
-        code, severity = int(from_driver[1]), int(from_driver[2])
-        number = _BY_SEVERITY.get(severity, number) if code == _SEE_SERVER_MESSAGE else code
+    if _DRIVER_MESSAGE.match(text):
+        messages = [(int(code), int(severity)) for code, severity in _DRIVER_MESSAGE.findall(text)]
+        refused = next((severity for code, severity in messages if code == _SEE_SERVER_MESSAGE), None)
+        number = messages[0][0] if refused is None else _BY_SEVERITY.get(refused, number)
     lines = (line.strip() for line in text.replace(_HEADING, f"\n{_HEADING}").splitlines())
     first_line = next((line for line in lines if line and not line.startswith(_HEADING)), "no message")
     if number is None and first_line.startswith(_LOST_WITHOUT_NUMBER):

@@ -75,6 +75,10 @@ LOGIN_REFUSED = (
     b"General SQL Server error: Check messages from the SQL Server\n"
     b"DB-Lib error message 20002, severity 9:\nAdaptive Server connection failed (192.0.2.7)\n"
 )
+REFUSED_BEHIND_A_LOST_ONE = (
+    b"DB-Lib error message 20047, severity 9:\nDBPROCESS is dead or not enabled\n"
+    b"DB-Lib error message 20018, severity 14:\nGeneral SQL Server error: Check messages from the SQL Server\n"
+)
 NOT_REACHED = (
     b"DB-Lib error message 20009, severity 9:\n"
     b"Unable to connect: Adaptive Server is unavailable or does not exist (192.0.2.7)\n"
@@ -90,6 +94,12 @@ NOT_REACHED = (
             FatalError,
             "(SQL error 18456: Login failed for user '***'.)",
             id="login-refused-nested",
+        ),
+        pytest.param(
+            pymssql.OperationalError((4060, REFUSED_BEHIND_A_LOST_ONE)),
+            FatalError,
+            "(SQL error 18456: DBPROCESS is dead or not enabled)",
+            id="login-refused-after-a-connection-that-was-lost",
         ),
         pytest.param(
             pymssql.OperationalError(20009, NOT_REACHED),
