@@ -35,34 +35,34 @@ REVOKE SELECT ON [dbo].[Testplans] FROM [vte_adapter_readonly];
 REVOKE SELECT ON [dbo].[TestSystems] FROM [vte_adapter_readonly];
 GO
 
-GRANT SELECT ON [dbo].[IndexData] (
+GRANT SELECT (
     [Index_GUID], [Product_GUID], [Result], [Testplan_GUID], [Testsystem_GUID], [Timestamp],
     [Uut_GUID], [ExitCode], [Hostname], [Info1], [Info2], [Info3], [ProductName], [Site],
     [TestTime], [TestplanName], [TestplanRevision], [TestplanRevision_GUID], [TestplanVariant],
     [UserName]
-) TO [vte_adapter_readonly];
-GRANT SELECT ON [dbo].[UutData] (
+) ON [dbo].[IndexData] TO [vte_adapter_readonly];
+GRANT SELECT (
     [Serial], [Uut_GUID]
-) TO [vte_adapter_readonly];
-GRANT SELECT ON [dbo].[TestDataNumeric] (
+) ON [dbo].[UutData] TO [vte_adapter_readonly];
+GRANT SELECT (
     [Index_GUID], [TestResult], [TestStepNumber], [HighLimit], [LowLimit], [TestDescription],
     [TestName], [TestNumber], [TestResultType], [TestUnits]
-) TO [vte_adapter_readonly];
-GRANT SELECT ON [dbo].[TestDataText] (
+) ON [dbo].[TestDataNumeric] TO [vte_adapter_readonly];
+GRANT SELECT (
     [Index_GUID], [TestResult], [TestStepNumber], [TestDescription], [TestName], [TestNumber],
     [TestResultType], [TestUnits]
-) TO [vte_adapter_readonly];
-GRANT SELECT ON [dbo].[TestDataOther] (
+) ON [dbo].[TestDataText] TO [vte_adapter_readonly];
+GRANT SELECT (
     [Index_GUID], [TestResult], [TestStepNumber], [TestDescription], [TestName], [TestNumber],
     [TestResultType], [TestUnits]
-) TO [vte_adapter_readonly];
-GRANT SELECT ON [dbo].[Products] (
+) ON [dbo].[TestDataOther] TO [vte_adapter_readonly];
+GRANT SELECT (
     [Product_GUID], [Name]
-) TO [vte_adapter_readonly];
-GRANT SELECT ON [dbo].[Testplans] (
+) ON [dbo].[Products] TO [vte_adapter_readonly];
+GRANT SELECT (
     [Testplan_GUID], [Name]
-) TO [vte_adapter_readonly];
-GRANT SELECT ON [dbo].[TestSystems] (
+) ON [dbo].[Testplans] TO [vte_adapter_readonly];
+GRANT SELECT (
     [Testsystem_GUID], [Name]
-) TO [vte_adapter_readonly];
+) ON [dbo].[TestSystems] TO [vte_adapter_readonly];
 GO

@@ -27,10 +27,10 @@ FROM (
         [TestDataOther].[TestNumber] AS [test_number],
         [TestDataOther].[TestUnits] AS [units],
         [TestDataOther].[TestResult] AS [other_value],
-        CAST(NULL AS nvarchar(MAX)) AS [text_value],
-        CAST(NULL AS float) AS [numeric_value],
-        CAST(NULL AS float) AS [low_limit],
-        CAST(NULL AS float) AS [high_limit],
+        CONVERT(nvarchar(MAX), NULL) AS [text_value],
+        CONVERT(float, NULL) AS [numeric_value],
+        CONVERT(float, NULL) AS [low_limit],
+        CONVERT(float, NULL) AS [high_limit],
         [TestDataOther].[TestResultType] AS [result_code]
     FROM [dbo].[IndexData] AS [IndexData]
     INNER JOIN [dbo].[TestDataOther] AS [TestDataOther]
@@ -47,9 +47,9 @@ FROM (
         [TestDataText].[TestUnits] AS [units],
         NULL AS [other_value],
         [TestDataText].[TestResult] AS [text_value],
-        CAST(NULL AS float) AS [numeric_value],
-        CAST(NULL AS float) AS [low_limit],
-        CAST(NULL AS float) AS [high_limit],
+        CONVERT(float, NULL) AS [numeric_value],
+        CONVERT(float, NULL) AS [low_limit],
+        CONVERT(float, NULL) AS [high_limit],
         [TestDataText].[TestResultType] AS [result_code]
     FROM [dbo].[IndexData] AS [IndexData]
     INNER JOIN [dbo].[TestDataText] AS [TestDataText]
@@ -65,10 +65,10 @@ FROM (
         [TestDataNumeric].[TestNumber] AS [test_number],
         [TestDataNumeric].[TestUnits] AS [units],
         NULL AS [other_value],
-        CAST(NULL AS nvarchar(MAX)) AS [text_value],
-        CAST([TestDataNumeric].[TestResult] AS float) AS [numeric_value],
-        CAST([TestDataNumeric].[LowLimit] AS float) AS [low_limit],
-        CAST([TestDataNumeric].[HighLimit] AS float) AS [high_limit],
+        CONVERT(nvarchar(MAX), NULL) AS [text_value],
+        CONVERT(float, [TestDataNumeric].[TestResult]) AS [numeric_value],
+        CONVERT(float, [TestDataNumeric].[LowLimit]) AS [low_limit],
+        CONVERT(float, [TestDataNumeric].[HighLimit]) AS [high_limit],
         [TestDataNumeric].[TestResultType] AS [result_code]
     FROM [dbo].[IndexData] AS [IndexData]
     INNER JOIN [dbo].[TestDataNumeric] AS [TestDataNumeric]

@@ -345,7 +345,7 @@ def test_the_login_may_read_the_columns_that_are_read_and_nothing_else():
     text = (REPOSITORY / "include/sql/grant_read_only.sql").read_text(encoding="utf-8")
     granted = {
         table: set(re.findall(r"\[(\w+)\]", columns))
-        for table, columns in re.findall(r"^GRANT SELECT ON \[dbo\]\.\[(\w+)\] \(([^)]*)\) TO", text, re.MULTILINE)
+        for columns, table in re.findall(r"^GRANT SELECT \(([^)]*)\) ON \[dbo\]\.\[(\w+)\] TO", text, re.MULTILINE)
     }
     assert granted == {table: KEY_COLUMNS[table] | OPTIONAL_COLUMNS[table] for table in KEY_COLUMNS}
     assert "Users" not in granted
