@@ -8,7 +8,6 @@ import json
 import logging
 import math
 import socket
-import ssl
 import threading
 import time
 import traceback
@@ -20,15 +19,12 @@ from importlib.metadata import version
 import httpx
 import pytest
 from airflow.models.connection import Connection
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from pywats.core.async_client import AsyncHttpClient
 
 from sandbox.wats.profiles import REPORTED
 from sandbox.wats.wats_faults import Fault, FaultKind
 from sandbox.wats.wats_server import WatsServer
+from tests.certificates import self_signed
 from tests.wats_profiles import every_wats
 from vte_wats.config.settings import ExistenceCheck
 from vte_wats.domain.errors import FatalError, RejectedError, RetriableError
@@ -779,28 +775,7 @@ class _Address:
 @contextlib.contextmanager
 def _tls_server(folder):
     """Answer every request over TLS with a version, under a certificate that nobody signed."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    pem, key_pem = folder / "ca.pem", folder / "key.pem"
-    pem.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    key_pem.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(pem, key_pem)
+    pem, context = self_signed(folder)
     body = b'"2025.3.9.824"'
     head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
     listener = socket.create_server(("127.0.0.1", 0))
