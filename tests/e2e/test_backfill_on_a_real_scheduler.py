@@ -174,10 +174,10 @@ def dead_letters(site: Site) -> dict[str, dict]:
 def test_named_runs_are_transferred_and_one_that_is_not_in_vte_is_reported(site):
     loaded = site.load(timedelta(days=60), 6)
     unknown = "00000000-0000-0000-0000-00000000dead"
-    run_id = site.backfill(guids=[*sorted(loaded)[:3], unknown])
+    run_id = site.backfill(guids=[*sorted(loaded)[:3], unknown], expected="failed")
     assert set(sorted(loaded)[:3]) <= site.plant.receipts.keys()
     assert not set(sorted(loaded)[3:]) & site.plant.receipts.keys()
-    assert "1 runs less than planned" in site.log(run_id, "trigger_next_part")
+    assert "VW624 1 of 1 slices found fewer runs than planned" in site.log(run_id, "check_part")
 
 
 def test_a_backfill_goes_on_after_the_scheduler_and_all_its_tasks_were_killed(site):
