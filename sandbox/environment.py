@@ -63,10 +63,13 @@ class SandboxEnvironment:
     @property
     def receipts(self) -> dict[str, int]:
         """How often WATS has received the reports of each run that it holds, by the run's GUID in lower case."""
-        counts = self.wats.store.receive_counts()
+        if not self.wats.profile.renames_reports:
+            return {guid.lower(): count for guid, count in self.wats.store.receive_counts().items()}
         received: Counter[str] = Counter()
-        for report in self.wats.store.reports():
-            received[_run_of(report)] += counts[report["id"].lower()]
+        runs = {report["id"].lower(): _run_of(report) for report in self.wats.store.reports()}
+        counts = self.wats.store.receive_counts()  # after the reports: of those that came between nothing is said yet
+        for stored_id, run in runs.items():
+            received[run] += counts[stored_id]
         return dict(received)
 
     @property
