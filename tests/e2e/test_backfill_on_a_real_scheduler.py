@@ -221,7 +221,9 @@ def test_ten_thousand_runs_of_history_leave_the_live_sync_its_place(site):
     history = site.load(age, 10_000, steps=2)
     site.plant.wats.log.clear()
     run_id = site.airflow.trigger(BACKFILL, conf={**interval(age), "batch_size": size})
-    wait_until(lambda: site.progress.get("dag_run_id") == run_id and site.progress["transferred"] > 0, "a slice of history")
+    wait_until(
+        lambda: site.progress.get("dag_run_id") == run_id and site.progress["transferred"] > 0, "a slice of history"
+    )
     waited = []
     for _ in range(3):
         live = site.load(timedelta(), 5)
