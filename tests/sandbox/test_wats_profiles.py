@@ -3,7 +3,6 @@
 import copy
 import importlib
 import json
-from datetime import UTC, datetime, timedelta
 from uuid import NAMESPACE_OID, uuid5
 
 import httpx
@@ -23,23 +22,11 @@ from sandbox.wats.profiles import (
 from sandbox.wats.report_store import QUARANTINE_PAUSE_S, QUARANTINE_TRIES, Process
 from sandbox.wats.wats_faults import Fault, FaultKind
 from sandbox.wats.wats_server import WatsServer
+from tests.sandbox.clock import Clock
 
 POST = "/api/Report/WSJF"
 HEADERS = "/api/Report/Query/Header"
 REPORT_ID = example_report()["id"]
-
-
-class Clock:
-    """A clock that moves only when it is set."""
-
-    def __init__(self):
-        self.now = datetime(2026, 6, 1, 12, tzinfo=UTC)
-
-    def __call__(self):
-        return self.now
-
-    def advance(self, seconds):
-        self.now += timedelta(seconds=seconds)
 
 
 @pytest.fixture(scope="module")

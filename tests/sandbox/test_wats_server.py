@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 from collections import Counter
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from email.utils import parsedate_to_datetime
 
 import httpx
@@ -18,23 +18,11 @@ from sandbox.wats.example import example_report
 from sandbox.wats.report_store import DEFAULT_PROCESSES
 from sandbox.wats.wats_faults import Fault, FaultKind
 from sandbox.wats.wats_server import WatsServer
+from tests.sandbox.clock import Clock
 from tests.sandbox.plain_wats import PLAIN
 
 REPORT = example_report()
 POST = "/api/Report/WSJF"
-
-
-class Clock:
-    """A clock that moves only when it is set."""
-
-    def __init__(self):
-        self.now = datetime(2026, 6, 1, 12, tzinfo=UTC)
-
-    def __call__(self):
-        return self.now
-
-    def advance(self, seconds):
-        self.now += timedelta(seconds=seconds)
 
 
 @pytest.fixture(scope="module")
