@@ -11,7 +11,9 @@ from dataclasses import dataclass
 
 _NAME = re.compile(r"[a-z][a-z0-9]{0,39}")
 # A site of such a name would use a Variable of the unnamed site.
-_TAKEN = frozenset({"state", "history", "alerts", "backfill", "budget", "deadline", "failure", "profile", "learned"})
+_TAKEN = frozenset(
+    {"state", "history", "alerts", "backfill", "budget", "deadline", "failure", "profile", "learned", "proof", "seen"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,11 @@ class Site:
     def learned_variable(self) -> str:
         """The Variable in which the tasks that use WATS keep what they learned of it."""
         return self._named("vte_wats_learned")
+
+    @property
+    def proof_variable(self) -> str:
+        """The Variable that says which days are proven: equal in VTE and WATS."""
+        return self._named("vte_wats_proof")
 
     @property
     def deadline_variable(self) -> str:

@@ -39,6 +39,7 @@ from vte_wats.messages import (
 )
 from vte_wats.state.coverage import State
 from vte_wats.state.history import History
+from vte_wats.state.proof import Proof
 from vte_wats.wats.profile import WatsProfile
 from vte_wats.wats.rate_limiter import BudgetUsage
 from vte_wats.wats.server_memory import ServerMemory
@@ -108,6 +109,13 @@ WATS_PROFILE: StoredVariable[WatsProfile] = StoredVariable(
 )
 SERVER_MEMORY: StoredVariable[ServerMemory] = StoredVariable(
     lambda site: site.learned_variable, TypeAdapter(ServerMemory), VW349, lambda _: "It is learned again", compact=True
+)
+PROOF: StoredVariable[Proof] = StoredVariable(
+    lambda site: site.proof_variable,
+    TypeAdapter(Proof),
+    VW904,
+    lambda _: "Nothing counts as proven until the next comparison",
+    compact=True,
 )
 MISSED_DEADLINE: StoredVariable[MissedDeadline] = StoredVariable(
     lambda site: site.deadline_variable, TypeAdapter(MissedDeadline), VW908
