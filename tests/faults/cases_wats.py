@@ -175,7 +175,7 @@ _CASES = (
         stopping(_posts("status", status=401, after=3)),
     ),
     Case("wats.403", "the token lacks the right to post", stopping(_posts("status", status=403))),
-    Case("wats.404", "the address is not that of WATS", stopping(_posts("status", status=404))),
+    Case("wats.404-all", "404 for every report", until_fixed(_posts("status", status=404), runs=30)),
     Case("wats.409", "409 for one report", _refused_for_good(409)),
     Case("wats.413", "413 for one report", _refused_for_good(413)),
     Case(
