@@ -37,10 +37,11 @@ class Look(BaseModel):
 
 
 class NearPlan(BaseModel):
-    """What the plan of one sync found out about the near past, for its settle task; ``look`` is None when it failed.
+    """What the plan of one sync found out about the near past, for its settle task.
 
-    ``live`` are the minutes wholly inside the live window, ``slices`` those that each near slice reads again, ``gone``
-    those whose runs were all deleted. ``waits`` says that there are more than this sync reads.
+    ``look`` is ``None`` when no statement was sent. ``live`` are the minutes wholly inside the live window, ``slices`` those that each near slice reads again, ``gone``
+    those whose runs were all deleted, ``as_before`` those that failed and need no reading any more. ``waits`` says that
+    not all was found out, or that there is more than this sync reads.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -49,6 +50,7 @@ class NearPlan(BaseModel):
     live: dict[str, str] = Field(default_factory=dict)
     slices: tuple[dict[str, str], ...] = ()
     gone: tuple[str, ...] = ()
+    as_before: tuple[str, ...] = ()
     waits: bool = False
 
 
@@ -77,7 +79,7 @@ class SeenContent(BaseModel):
         Minutes older than ``kept_h`` before the newest are dropped.
         """
         done = dict(near.live) if is_live_settled else {}
-        failed = set(self.failed) - set(near.gone)
+        failed = set(self.failed) - {*near.gone, *near.as_before}
         for position, minutes in enumerate(near.slices):
             if position in settled:
                 done |= minutes
@@ -87,7 +89,7 @@ class SeenContent(BaseModel):
         minutes = {key: value for key, value in (self.minutes | done).items() if key not in near.gone}
         oldest = _oldest(minutes, kept_h)
         failed = {key for key in failed if key >= oldest}
-        is_behind = near.look is None or near.waits or bool(failed)
+        is_behind = near.waits or bool(failed)
         return self.model_copy(
             update={
                 "minutes": {key: value for key, value in sorted(minutes.items()) if key >= oldest},

@@ -1,8 +1,9 @@
 """BINARY_CHECKSUM and CHECKSUM_AGG, with what they do not notice.
 
 The values differ from SQL Server's, the weaknesses are kept: a row's checksum is an exclusive or of what each column
-gives, rotated by four bits per column, of a (max) type the first 255 characters or bytes count, and CHECKSUM_AGG is an exclusive
-or of all rows. So an exchange of values between two rows leaves it as it was, and two equal rows are as good as none.
+gives, rotated by four bits per column; of a (max) type the first 255 characters or bytes count; CHECKSUM_AGG is an
+exclusive or of all rows. So an exchange of values between two rows leaves it as it was, and two equal rows are as good
+as none.
 """
 
 from __future__ import annotations
