@@ -53,8 +53,8 @@ class Planned(_Model):
 
     ``state`` is the verified state without its coverage and totals, which are read again. ``attempt`` is the try of the
     plan. ``window`` is the time that is done once all slices are; ``None`` when the DAG run covers none. ``gap`` is
-    the older time that slices behind it are for, and ``near`` the minutes with changed runs of the last slices; ``None``
-    when the sync does not look for them.
+    older time that slices behind it are for. ``near`` says which minutes the last slices read again; ``None`` when the
+    sync does not look for changed runs.
     """
 
     state: State

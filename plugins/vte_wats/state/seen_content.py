@@ -39,9 +39,9 @@ class Look(BaseModel):
 class NearPlan(BaseModel):
     """What the plan of one sync found out about the near past, for its settle task.
 
-    ``look`` is ``None`` when no statement was sent. ``live`` are the minutes wholly inside the live window, ``slices`` those that each near slice reads again, ``gone``
-    those whose runs were all deleted, ``as_before`` those that failed and need no reading any more. ``waits`` says that
-    not all was found out, or that there is more than this sync reads.
+    ``look`` is ``None`` when no statement was sent. ``live`` are the minutes wholly inside the live window, ``slices``
+    those that each near slice reads again, ``gone`` those whose runs were all deleted, ``as_before`` those that failed
+    and need no reading any more. ``waits``: not all was found out, or there is more than this sync reads.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
