@@ -42,7 +42,7 @@ def measure(size: Size = FULL) -> dict[str, Any]:
 
 
 def checks(number: int) -> dict[str, Any]:
-    """Make that many checks of the day, each as far as the one before was fast; return their seconds and what is kept."""
+    """Make that many checks of the day, each as far as the one before was fast; return seconds and what is kept."""
     from pydantic import TypeAdapter
 
     from vte_wats.config.settings import Settings
@@ -61,7 +61,7 @@ def checks(number: int) -> dict[str, Any]:
             asked = question(seen, window, (covered,), settings)
             began_s = time.monotonic()
             contents = source.minute_contents(asked.ranges)
-            look = asked.look(to_at, time.monotonic() - began_s)
+            look = asked.look(seen, to_at, time.monotonic() - began_s)
             near = NearPlan(look=look, live={minute_key(each.minute_local): each.fingerprint for each in contents})
             seen = seen.after(near, is_live_settled=True, settled=(), kept_h=24, now_at=to_at)
             looks.append([look.asked_min, look.took_s])
@@ -108,8 +108,8 @@ def page(result: dict[str, Any]) -> list[str]:
     return [
         (
             f"The first {result['checks']} checks of a new site over a day of runs with {result['steps']} steps each: "
-            "how many minutes each asked for, and how long its statement took. How many follows from the seconds of the "
-            "one before."
+            "how many minutes each asked for, and how long its statement took. The seconds of the one before "
+            "decide how many."
         ),
         "",
         "| runs a day | minutes asked for, and seconds | minutes kept | Variable |",

@@ -55,7 +55,8 @@ def plan(site_name: str) -> list[dict[str, Any]]:
         is_alone = does_more and not other_syncs_are_at_work(context)
         oldest = state.gap_to_fill(planned.window.from_at, datetime.now(UTC)) if is_alone else None
         gap, gap_slices = _planned_gap(vte, site, settings, oldest) if oldest else (None, ())
-        near, near_slices = None, ()
+        near: NearPlan | None = None
+        near_slices: tuple[Slice, ...] = ()
         if does_more and settings.near_check_h:
             near, near_slices = _planned_near(vte, site, settings, state, planned, is_alone=is_alone)
     late_arrivals = measured(state.late_arrivals, planned.window, planned.seconds, settings)
@@ -109,8 +110,8 @@ def _planned_near(
         contents = vte.minute_contents(asked.ranges)
     except (RetriableError, FatalError) as exc:
         log.warning("%s the near check was skipped: %s", VW530, exc)
-        return NearPlan(look=asked.look(datetime.now(UTC), time.monotonic() - began_s), waits=True), ()
-    look = asked.look(datetime.now(UTC), time.monotonic() - began_s)
+        return NearPlan(look=asked.look(seen, datetime.now(UTC), time.monotonic() - began_s), waits=True), ()
+    look = asked.look(seen, datetime.now(UTC), time.monotonic() - began_s)
     near, slices = plan_near(seen, asked, contents, planned.window, settings, most_runs=_most_runs(site, settings))
     log.info("near check: %d minutes asked in %.2f s, %d slices", look.asked_min, look.took_s, len(slices))
     return near.model_copy(update={"look": look}), slices

@@ -32,6 +32,7 @@ class Look(BaseModel):
 
     ended_at: Instant
     took_s: float = Field(description="Seconds that the statement took.")
+    base_s: float = Field(description="Seconds that a statement takes which asks for as little as any.")
     asked_min: int = Field(description="Minutes that it was asked for.")
     goes_on_at: Instant | None = Field(None, description="Where the next check goes on, backwards; None: at the end.")
 
@@ -68,6 +69,7 @@ class SeenContent(BaseModel):
     looked_at: Instant | None = None
     behind_since: Instant | None = None
     took_s: float = 0
+    base_s: float = 0
     asked_min: int = 0
     goes_on_at: Instant | None = None
 
@@ -104,6 +106,7 @@ def _of_look(look: Look) -> dict[str, object]:
     return {
         "looked_at": look.ended_at,
         "took_s": look.took_s,
+        "base_s": look.base_s,
         "asked_min": look.asked_min,
         "goes_on_at": look.goes_on_at,
     }

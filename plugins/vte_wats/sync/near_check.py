@@ -22,7 +22,7 @@ from vte_wats.sync.slices import NEAR, Slice, slices_of
 _MINUTE = timedelta(minutes=1)
 _NEWEST = timedelta(hours=1)  # before the live window: looked at by every check
 _LEAST_OF_THE_REST = timedelta(minutes=10)
-_STATEMENT_S = 0.7  # what the statement may take; it is measured, so it stays below a second
+_STATEMENT_S = 0.7  # what the statement may take beyond what it takes to ask at all
 _MOST_GROWTH = 10.0  # from one statement to the next
 _PAUSE = 100  # times the statement's own length: never more than a hundredth of the server's time
 
@@ -31,20 +31,23 @@ _PAUSE = 100  # times the statement's own length: never more than a hundredth of
 class Question:
     """The wall-clock time that one near check asks for, in whole minutes, and where the next one goes on.
 
-    ``minutes`` is how long that is, time included that is not covered.
+    ``minutes`` is how long that is, time included that is not covered; ``is_least``: no check asks for less.
     """
 
     ranges: tuple[LocalRange, ...]
     minutes: int
+    is_least: bool
     goes_on_at: datetime | None
 
     def holds(self, minute_local: datetime) -> bool:
         """Return whether it asks for a minute."""
         return _holds(self.ranges, minute_local)
 
-    def look(self, ended_at: datetime, took_s: float) -> Look:
-        """Return how it went."""
-        return Look(ended_at=ended_at, took_s=round(took_s, 3), asked_min=self.minutes, goes_on_at=self.goes_on_at)
+    def look(self, seen: SeenContent, ended_at: datetime, took_s: float) -> Look:
+        """Return how it went, after what was ``seen`` before."""
+        took_s = round(took_s, 3)
+        base_s = took_s if self.is_least or not seen.asked_min else min(seen.base_s, took_s)
+        return Look(ended_at=ended_at, took_s=took_s, base_s=base_s, asked_min=self.minutes, goes_on_at=self.goes_on_at)
 
 
 def is_due(seen: SeenContent, now_at: datetime) -> bool:
@@ -69,12 +72,13 @@ def question(seen: SeenContent, window: Interval, coverage: Iterable[Interval], 
     parts = [part for each in asked for known in done if (part := each.intersection(known))]
     shown = merge_ranges(shown for part in parts for shown in local_ranges(part, settings.zone))
     minutes = sum((each.to_at - each.from_at) // _MINUTE for each in asked)
-    return Question(tuple(_whole_minutes(shown)), minutes, from_at if from_at > rest.from_at else None)
+    is_least = room == _LEAST_OF_THE_REST
+    return Question(tuple(_whole_minutes(shown)), minutes, is_least, from_at if from_at > rest.from_at else None)
 
 
 def _affordable_min(seen: SeenContent) -> int:
-    """Return how many minutes a statement may ask for, by what the last one took."""
-    return int(seen.asked_min * min(_MOST_GROWTH, _STATEMENT_S / max(seen.took_s, 0.001)))
+    """Return how many minutes a statement may ask for, by what the last one took beyond what each takes."""
+    return int(seen.asked_min * min(_MOST_GROWTH, _STATEMENT_S / max(seen.took_s - seen.base_s, 0.001)))
 
 
 def _whole_minutes(ranges: Iterable[LocalRange]) -> Iterable[LocalRange]:

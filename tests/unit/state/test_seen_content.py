@@ -8,7 +8,7 @@ from pydantic import TypeAdapter
 from vte_wats.state.seen_content import Look, NearPlan, SeenContent, minute_key
 
 NOON = datetime(2026, 6, 15, 12, tzinfo=UTC)
-LOOK = Look(ended_at=NOON, took_s=0.2, asked_min=1_440)
+LOOK = Look(ended_at=NOON, took_s=0.2, base_s=0.1, asked_min=1_440)
 
 
 def key(minute: int) -> str:
@@ -26,7 +26,7 @@ def test_the_minutes_of_what_is_settled_are_kept():
     kept = after(SeenContent(minutes={key(70): "z", key(50): "old"}), near, settled=(0,))
     assert kept.minutes == {key(70): "z", key(60): "b", key(50): "old", key(1): "a"}
     assert kept.failed == (key(50),)
-    assert (kept.looked_at, kept.took_s, kept.asked_min) == (NOON, 0.2, 1_440)
+    assert (kept.looked_at, kept.took_s, kept.base_s, kept.asked_min) == (NOON, 0.2, 0.1, 1_440)
 
 
 def test_the_minutes_of_a_live_window_that_stays_open_are_not_kept():

@@ -71,6 +71,17 @@ def test_a_statement_asks_for_as_much_as_it_can_answer_in_time(took_s, minutes):
     assert asked(seen(asked_min=400, took_s=took_s)).minutes == minutes
 
 
+def test_what_each_statement_takes_however_little_it_asks_for_does_not_count():
+    least = asked(SeenContent())
+    slow = SeenContent(**least.look(SeenContent(), NOON, 5.0).model_dump(exclude={"ended_at"}))
+    assert slow.base_s == 5.0
+    more = asked(slow)
+    assert more.minutes == 850
+    assert more.look(slow, NOON, 6.0).base_s == 5.0
+    assert more.look(slow, NOON, 4.0).base_s == 4.0
+    assert asked(slow.model_copy(update={"asked_min": 850, "took_s": 6.0})).minutes == 595
+
+
 def test_parts_of_older_time_take_turns_until_each_minute_was_asked_for():
     state, minutes, checks = seen(asked_min=300, took_s=0.7), set(), 0
     while True:
