@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import accumulate
 
 from vte_wats.config.settings import Settings
 from vte_wats.domain.source import MinuteContent
@@ -139,12 +140,9 @@ def _is_kept(seen: SeenContent, content: MinuteContent) -> bool:
 
 
 def _first(contents: Sequence[MinuteContent], most_runs: int) -> list[MinuteContent]:
-    chosen: list[MinuteContent] = []
-    for each in contents:
-        if chosen and sum(one.runs for one in chosen) + each.runs > most_runs:
-            break
-        chosen.append(each)
-    return chosen
+    """Return as many as hold ``most_runs`` runs together, and one at the least."""
+    fit = sum(total <= most_runs for total in accumulate(each.runs for each in contents))
+    return list(contents[: max(fit, 1)])
 
 
 def _together(contents: Iterable[MinuteContent], batch_size: int) -> Iterable[tuple[Slice, list[MinuteContent]]]:
