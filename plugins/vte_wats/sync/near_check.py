@@ -24,7 +24,7 @@ _MINUTE = timedelta(minutes=1)
 _NEWEST = timedelta(hours=1)  # before the live window: looked at by every check
 _LEAST_OF_THE_REST = timedelta(minutes=10)
 _STATEMENT_S = 0.7  # what the statement may take beyond what it takes to ask at all
-_MOST_GROWTH = 10.0  # from one statement to the next
+_MOST_GROWTH = 2.0  # from one statement to the next
 _PAUSE = 100  # times the statement's own length: never more than a hundredth of the server's time
 
 
