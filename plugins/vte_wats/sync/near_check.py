@@ -23,7 +23,7 @@ from vte_wats.sync.slices import NEAR, Slice, slices_of
 _MINUTE = timedelta(minutes=1)
 _NEWEST = timedelta(hours=1)  # before the live window: looked at by every check
 _LEAST_OF_THE_REST = timedelta(minutes=10)
-_STATEMENT_S = 0.7  # what the statement may take beyond what it takes to ask at all
+_STATEMENT_S = 0.5  # what the statement may take beyond what it takes to ask at all
 _MOST_GROWTH = 2.0  # from one statement to the next
 _PAUSE = 100  # times the statement's own length: never more than a hundredth of the server's time
 
