@@ -20,13 +20,13 @@ def first(seconds: int) -> tuple[datetime, datetime]:
 _environments: list[SandboxEnvironment] = []
 
 
-def start(runs: int, steps: int, requests_per_minute: int | None = None) -> dict[str, str]:
-    """Serve a floor that ends one run of so many steps per second; return the environment that leads to it."""
+def start(runs: int, steps: int, requests_per_minute: int | None = None, span_s: int | None = None) -> dict[str, str]:
+    """Serve a floor that ends runs of so many steps, one per second or in ``span_s``; return the environment to it."""
     from sandbox.environment import SandboxEnvironment
 
     environment = SandboxEnvironment(timezone="UTC", requests_per_minute=requests_per_minute)
     if runs:
-        from_at, to_at = first(runs)
+        from_at, to_at = first(span_s or runs)
         environment.floor.load(environment.db, start=from_at, end=to_at, runs=runs, steps=steps)
     _environments.append(environment.__enter__())
     return environment.environment_variables

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from benchmarks import backlog, batches, extraction, mapping, memory, scheduler, upload
+from benchmarks import backlog, batches, extraction, mapping, memory, near, scheduler, upload
 from benchmarks.measure import Goal
 
 
@@ -32,4 +32,5 @@ TABLES: dict[str, Table] = {
     "scheduler": scheduler,
     "backlog": backlog,
     "memory": memory,
+    "near": near,
 }

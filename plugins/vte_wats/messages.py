@@ -495,12 +495,26 @@ VW524 = Message(
     "both writers are kept",
     "nothing, unless it continues: then as VW520",
 )
+VW530 = Message(
+    "VW530",
+    Follows.WARNS,
+    "the near check was skipped",
+    "VTE refused or did not answer the statement that shows which runs changed; the sync goes on without it",
+    "nothing, when a later sync succeeds; otherwise what the error says, or near_check_h = 0",
+)
 VW531 = Message(
     "VW531",
     Follows.STOPS,
     "N thing(s) are wrong",
     "the check before go-live found what would stop or hold runs",
     "do what each line says, then check again",
+)
+VW532 = Message(
+    "VW532",
+    Follows.WARNS,
+    "runs that changed in VTE are not transferred again yet, a later sync tries it again",
+    "their slices failed beside a live interval",
+    "nothing; when it stays, the log of the failed task says why",
 )
 # VW6.. alerts
 VW601 = Message(

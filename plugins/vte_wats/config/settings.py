@@ -373,6 +373,13 @@ class Settings(_Closed):
         description="Runs of the oldest time that is not covered which a sync transfers beside its own interval; "
         "never more than WATS allows requests for within two minutes.",
     )
+    near_check_h: int = Field(
+        24,
+        ge=0,
+        le=48,
+        description="Hours before each data interval in which a sync looks, with one statement, for runs that changed "
+        "since they were transferred; it transfers those again. 0 looks for none.",
+    )
     lock_timeout_ms: int = Field(
         2_000, ge=0, le=60_000, description="Milliseconds a query waits for a lock before it ends and is tried again."
     )

@@ -74,6 +74,11 @@ class Site:
         return self._named("vte_wats_proof")
 
     @property
+    def seen_variable(self) -> str:
+        """The Variable that says how the runs of the near past looked when they were transferred."""
+        return self._named("vte_wats_seen")
+
+    @property
     def deadline_variable(self) -> str:
         """The Variable with the last deadline that was missed, so that one outage is one mail."""
         return self._named("vte_wats_deadline")

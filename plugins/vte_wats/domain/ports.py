@@ -17,7 +17,7 @@ from vte_wats.domain.report import (
     Submission,
 )
 from vte_wats.domain.run import VteTestRun
-from vte_wats.domain.source import RunTimes, SourceIdentity, StationTime, WaitingRuns
+from vte_wats.domain.source import MinuteContent, RunTimes, SourceIdentity, StationTime, WaitingRuns
 from vte_wats.intervals.interval import Interval
 from vte_wats.intervals.wall_clock import LocalRange
 
@@ -45,6 +45,9 @@ class RunSource(Protocol):
 
     def run_keys(self, ranges: Sequence[LocalRange]) -> Iterator[tuple[UUID, datetime]]:
         """Stream GUID and Timestamp of the runs whose Timestamp lies in the ranges, in one statement."""
+
+    def minute_contents(self, ranges: Sequence[LocalRange]) -> Sequence[MinuteContent]:
+        """Return what each minute of the ranges holds, ascending, in one statement; minutes without runs are absent."""
 
     def station_times(self, ranges: Sequence[LocalRange]) -> Iterator[StationTime]:
         """Stream when known stations were busy, by the runs whose Timestamp lies in the ranges, in one statement."""

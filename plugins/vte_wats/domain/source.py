@@ -25,6 +25,18 @@ class RunTimes:
 
 
 @dataclass(frozen=True, slots=True)
+class MinuteContent:
+    """The runs of one wall-clock minute, as far as a cheap look tells; ``fingerprint`` changes when one of them does.
+
+    Two contents may have one fingerprint: it saves reading, it proves nothing.
+    """
+
+    minute_local: datetime
+    runs: int
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
 class StationTime:
     """When a station was busy with one run, as far as its row says."""
 

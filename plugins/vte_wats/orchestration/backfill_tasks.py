@@ -171,7 +171,7 @@ def check_part(site_name: str, settled: dict[str, Any], slices: Any) -> dict[str
 
     del site_name, settled
     planned = planned_slices(slices)
-    results = uploads_that_succeeded(get_current_context(), range(len(planned)), UPLOAD_TASK)
+    results = list(uploads_that_succeeded(get_current_context(), range(len(planned)), UPLOAD_TASK).values())
     short = [
         f"{part.label}: {result[READ]:,} of {part.runs:,} runs"
         for part, result in zip(planned, results, strict=True)

@@ -21,6 +21,7 @@ from vte_wats.intervals.interval import Interval
 from vte_wats.messages import VW626, VW628
 from vte_wats.state.coverage import State
 from vte_wats.state.history import PlanSnapshot
+from vte_wats.state.seen_content import NearPlan
 from vte_wats.sync.slices import Slice
 
 log = logging.getLogger(__name__)
@@ -52,7 +53,8 @@ class Planned(_Model):
 
     ``state`` is the verified state without its coverage and totals, which are read again. ``attempt`` is the try of the
     plan. ``window`` is the time that is done once all slices are; ``None`` when the DAG run covers none. ``gap`` is
-    the older time that the last slices are for.
+    older time that slices behind it are for. ``near`` says which minutes the last slices read again; ``None`` when the
+    sync does not look for changed runs.
     """
 
     state: State
@@ -61,6 +63,7 @@ class Planned(_Model):
     window: Interval | None = None
     snapshot: PlanSnapshot | None = None
     gap: PlannedGap | None = None
+    near: NearPlan | None = None
 
     @classmethod
     def by(
@@ -72,6 +75,7 @@ class Planned(_Model):
         *,
         snapshot: PlanSnapshot | None = None,
         gap: PlannedGap | None = None,
+        near: NearPlan | None = None,
     ) -> Self:
         """Return what the plan of this DAG run leaves."""
         return cls(
@@ -81,6 +85,7 @@ class Planned(_Model):
             window=window,
             snapshot=snapshot,
             gap=gap,
+            near=near,
         )
 
 

@@ -3,33 +3,39 @@
 from __future__ import annotations
 
 import logging
+import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import get_current_context, task
 
 from vte_wats.config.sites import Site
-from vte_wats.domain.errors import RetriableError
-from vte_wats.messages import VW523
+from vte_wats.domain.errors import FatalError, RetriableError
+from vte_wats.messages import VW523, VW530
 
 if TYPE_CHECKING:
     from vte_wats.config.settings import Settings
     from vte_wats.domain.ports import RunSource
     from vte_wats.orchestration.handover import PlannedGap
     from vte_wats.state.coverage import Gap, State
+    from vte_wats.state.seen_content import NearPlan
+    from vte_wats.sync.plan import Plan
     from vte_wats.sync.slices import Slice
 
 log = logging.getLogger(__name__)
 
-_MINUTES_FOR_A_GAP = 2  # of the requests that WATS allows: the next interval comes a few minutes later
+_MINUTES_BESIDE = 2  # of the requests that WATS allows: the next interval comes a few minutes later
 
 
 @task
 def plan(site_name: str) -> list[dict[str, Any]]:
-    """Cut the data interval, or the time since lastSync, into slices; behind them those of the oldest gap."""
+    """Cut the data interval, or the time since lastSync, into slices.
+
+    Behind them come slices of the oldest gap, and of runs that changed in VTE after they were transferred.
+    """
     from vte_wats.orchestration.handover import Handover, Planned
     from vte_wats.orchestration.resources import open_vte, read_settings, storage_of
-    from vte_wats.orchestration.task_context import interval_to_sync
+    from vte_wats.orchestration.task_context import interval_to_sync, other_syncs_are_at_work
     from vte_wats.orchestration.verified_state import verified_state
     from vte_wats.state.late_arrivals import measured
     from vte_wats.storage.dead_letters import DeadLetters
@@ -45,8 +51,14 @@ def plan(site_name: str) -> list[dict[str, Any]]:
         identity, times = vte.identity_and_run_counts(ranges_to_read(window, settings))
         state = verified_state(context, site, (identity, times.server_now_at), settings)
         planned = plan_seen(times, settings, window)
-        oldest = _gap_to_fill(context, planned.window.from_at, state)
+        does_more = not context["params"]["dry_run"] and context.get("data_interval_start") is not None
+        is_alone = does_more and not other_syncs_are_at_work(context)
+        oldest = state.gap_to_fill(planned.window.from_at, datetime.now(UTC)) if is_alone else None
         gap, gap_slices = _planned_gap(vte, site, settings, oldest) if oldest else (None, ())
+        near: NearPlan | None = None
+        near_slices: tuple[Slice, ...] = ()
+        if does_more and settings.near_check_h:
+            near, near_slices = _planned_near(vte, site, settings, state, planned, is_alone=is_alone)
     late_arrivals = measured(state.late_arrivals, planned.window, planned.seconds, settings)
     state = state.model_copy(update={"late_arrivals": late_arrivals})
     snapshot = plan_snapshot(planned, settings, from_at)
@@ -55,18 +67,11 @@ def plan(site_name: str) -> list[dict[str, Any]]:
         slices += plan_held(DeadLetters(storage_of(site, settings)), planned, settings)
     if len(slices) + len(gap_slices) > SLICE_LIMIT:
         gap, gap_slices = None, ()
-    Handover(planned=Planned.by(context, state, settings, planned.window, snapshot=snapshot, gap=gap)).push(context)
-    return [part.to_xcom() for part in (*slices, *gap_slices)]
-
-
-def _gap_to_fill(context: Any, until_at: datetime, state: State) -> Gap | None:
-    """Return the oldest time that is not covered, when the sync is one of an interval and the only one."""
-    from vte_wats.orchestration.task_context import other_syncs_are_at_work
-
-    if context["params"]["dry_run"] or context.get("data_interval_start") is None:
-        return None
-    gap = state.gap_to_fill(until_at, datetime.now(UTC))
-    return None if gap is None or other_syncs_are_at_work(context) else gap
+    if len(slices) + len(gap_slices) + len(near_slices) > SLICE_LIMIT:
+        near, near_slices = near and near.model_copy(update={"slices": (), "waits": True}), ()
+    handed = Planned.by(context, state, settings, planned.window, snapshot=snapshot, gap=gap, near=near)
+    Handover(planned=handed).push(context)
+    return [part.to_xcom() for part in (*slices, *gap_slices, *near_slices)]
 
 
 def _planned_gap(
@@ -74,14 +79,46 @@ def _planned_gap(
 ) -> tuple[PlannedGap | None, tuple[Slice, ...]]:
     """Plan a part of a gap; what keeps it from being planned must not stop the live interval."""
     from vte_wats.orchestration.handover import PlannedGap
-    from vte_wats.orchestration.resources import wats_connection
     from vte_wats.sync.plan import plan_gap
 
-    most_runs = min(settings.catch_up_runs, _MINUTES_FOR_A_GAP * wats_connection(site).requests_per_minute)
     try:
-        part, planned = plan_gap(vte, settings, gap, most_runs)
+        part, planned = plan_gap(vte, settings, gap, _most_runs(site, settings))
     except RetriableError as exc:
         from_at = gap.interval.from_at
         log.warning("%s not covered yet, a later sync tries it again: from %s on: %s", VW523, from_at, exc)
         return None, ()
     return PlannedGap(part=part, window=planned.window, slices=len(planned.slices)), planned.slices
+
+
+def _planned_near(
+    vte: RunSource, site: Site, settings: Settings, state: State, planned: Plan, *, is_alone: bool
+) -> tuple[NearPlan, tuple[Slice, ...]]:
+    """Look for runs that changed since their transfer; what keeps it from that must not stop the live interval.
+
+    Nothing is looked at while other syncs are at work: what they read is not kept yet.
+    """
+    from vte_wats.orchestration.variables import SEEN_CONTENT, Variables
+    from vte_wats.state.seen_content import NearPlan, SeenContent
+    from vte_wats.sync.near_check import is_due, plan_near, question
+
+    seen = Variables(site).load(SEEN_CONTENT) or SeenContent()
+    if not is_alone or not is_due(seen, datetime.now(UTC)):
+        return NearPlan(waits=True), ()
+    asked = question(seen, planned.window, state.coverage, settings)
+    began_s = time.monotonic()
+    try:
+        contents = vte.minute_contents(asked.ranges)
+    except (RetriableError, FatalError) as exc:
+        log.warning("%s the near check was skipped: %s", VW530, exc)
+        return NearPlan(look=asked.look(seen, datetime.now(UTC), time.monotonic() - began_s), waits=True), ()
+    look = asked.look(seen, datetime.now(UTC), time.monotonic() - began_s)
+    near, slices = plan_near(seen, asked, contents, planned.window, settings, most_runs=_most_runs(site, settings))
+    log.info("near check: %d minutes asked in %.2f s, %d slices", look.asked_min, look.took_s, len(slices))
+    return near.model_copy(update={"look": look}), slices
+
+
+def _most_runs(site: Site, settings: Settings) -> int:
+    """Return how many runs a sync may transfer beside its interval, for a gap and for changed runs each."""
+    from vte_wats.orchestration.resources import wats_connection
+
+    return min(settings.catch_up_runs, _MINUTES_BESIDE * wats_connection(site).requests_per_minute)

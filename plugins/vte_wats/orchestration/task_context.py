@@ -56,8 +56,8 @@ def other_syncs_are_at_work(context: Any) -> bool:
     return RuntimeTaskInstance.get_dr_count(dag_id=dag_id, states=active) > 1
 
 
-def uploads_that_succeeded(context: Any, planned: range, task_id: str) -> list[dict[str, Any]]:
-    """Return the results of the uploads of this very try, for some of the planned slices, in their order.
+def uploads_that_succeeded(context: Any, planned: range, task_id: str) -> dict[int, dict[str, Any]]:
+    """Return the results of the uploads of this very try, for some of the planned slices, by map index, ascending.
 
     What an earlier try left in XCom stays there when a cleared task fails before it starts, so the states decide which
     results count. Airflow also hands over a bare value instead of a list when there is one slice; asking for map
@@ -83,4 +83,4 @@ def uploads_that_succeeded(context: Any, planned: range, task_id: str) -> list[d
             "can be read. Somebody marked them, or the XCom backend lost it: what became of their runs is unknown, so "
             "the window stays open. Clear them with the tasks after them: runs that are in WATS are skipped",
         )
-    return results
+    return dict(zip(succeeded, results, strict=True))

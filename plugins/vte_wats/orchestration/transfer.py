@@ -18,7 +18,7 @@ from airflow.sdk import Asset, AssetAlias, TriggerRule, get_current_context, tas
 
 from vte_wats.config.sites import Site
 from vte_wats.domain.errors import FatalError, RetriableError
-from vte_wats.messages import VW501, VW920
+from vte_wats.messages import VW501, VW532, VW920
 from vte_wats.orchestration.wats_link import LINK_KEY, linked_task
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from vte_wats.domain.report import Refusal, Report
     from vte_wats.orchestration.handover import Planned, PlannedGap
     from vte_wats.state.coverage import State
+    from vte_wats.state.seen_content import NearPlan
     from vte_wats.sync.settle import GapResult, Settled
     from vte_wats.sync.upload import ReadAgain
 
@@ -66,14 +67,14 @@ def transfer(site: Site, part: dict[str, Any], *, shows_progress: bool) -> Any:
 
 
 @contextmanager
-def _once_in_a_gap(slice_name: str) -> Iterator[None]:
-    """Let a slice that fills a gap fail at once: a later sync tries it again, and the live interval goes on."""
-    from vte_wats.sync.slices import GAP
+def _once_beside(slice_name: str) -> Iterator[None]:
+    """Let a slice beside the live interval fail at once: a later sync tries it again, and the live interval goes on."""
+    from vte_wats.sync.slices import GAP, NEAR
 
     try:
         yield
     except RetriableError as exc:
-        if not slice_name.startswith(GAP):
+        if not slice_name.startswith((GAP, NEAR)):
             raise
         raise FatalError(exc.message, exc.detail) from exc
 
@@ -92,7 +93,7 @@ def extract(site_name: str, part: dict[str, Any]) -> dict[str, Any]:
     a_slice = planned_slice(part)
     get_current_context()["slice_label"] = a_slice.label  # type: ignore[typeddict-unknown-key]
     staged = staging(site, settings, a_slice.name)
-    with _once_in_a_gap(a_slice.name), open_vte(site, settings) as vte:
+    with _once_beside(a_slice.name), open_vte(site, settings) as vte:
         read = extract_slice(vte, staged, a_slice, settings)
     if absent := absent_runs(staged, a_slice, read):
         log.warning("%s not in VTE, or no longer: %s", VW920, ", ".join(map(str, absent)))
@@ -139,7 +140,7 @@ def upload(site_name: str, mapped: dict[str, Any], *, shows_progress: bool) -> d
     dead_letters = DeadLetters(storage, dag_id=dag_id, dag_run_id=dag_run_id)
     name = f"{dag_id} {dag_run_id} {a_slice.name}"
     with (
-        _once_in_a_gap(a_slice.name),
+        _once_beside(a_slice.name),
         open_wats(site, settings) as wats,
         InFlightKeys(storage, name, partial(datetime.now, UTC), wats.traits().shown_after_s) as keys,
     ):
@@ -217,9 +218,11 @@ def _settled(context: Any, site: Site, planned: Planned, slices: int, rules: Set
     from vte_wats.sync.settle import settle as settle_slices
     from vte_wats.sync.settle import settle_beside
 
-    live = slices - (planned.gap.slices if planned.gap else 0)
-    results = uploads_that_succeeded(context, range(live), UPLOAD_TASK)
-    gap = _gap_result(context, site, planned.gap, range(live, slices)) if planned.gap else None
+    near_from = slices - (len(planned.near.slices) if planned.near else 0)
+    live = near_from - (planned.gap.slices if planned.gap else 0)
+    results = list(uploads_that_succeeded(context, range(live), UPLOAD_TASK).values())
+    gap = _gap_result(context, site, planned.gap, range(live, near_from)) if planned.gap else None
+    near = _near_results(context, range(near_from, slices))
     late = Handover.pull(context, rules.late_from) if rules.late_from else None
     since_at, key = context["dag"].start_date, sync_key(context, planned.attempt)
 
@@ -235,7 +238,8 @@ def _settled(context: Any, site: Site, planned: Planned, slices: int, rules: Set
         )
 
     def settle_stored(stored: State | None) -> Settled:
-        return settle_beside(settle_live, state_to_settle(stored, site, planned), results, gap, key=key)
+        state = state_to_settle(stored, site, planned)
+        return settle_beside(settle_live, state, results, gap, list(near.values()), key=key)
 
     if context["params"]["dry_run"]:
         return settle_stored(read_state(site, since_at))
@@ -244,12 +248,14 @@ def _settled(context: Any, site: Site, planned: Planned, slices: int, rules: Set
 
     def change(stored: State | None) -> State | None:
         settled.append(settle_stored(stored))
-        is_open = settled[-1].failure is not None and gap is None
+        is_open = settled[-1].failure is not None and gap is None and not near
         starts = stored is None and planned.window is None  # only a sync of time starts a state
         return None if is_open or starts else settled[-1].state
 
     if change_state(site, since_at, change):  # it knows this sync by now, should this try end before it can say so
         Handover(receipt=settled[-1].state.receipt()).push(context)
+    if planned.near is not None:
+        _keep_seen(site, settled[-1], planned.near, near)
     return settled[-1]
 
 
@@ -263,10 +269,46 @@ def _gap_result(context: Any, site: Site, gap: PlannedGap, slices: range) -> Gap
     is_ours = failure is not None and failure.dag_run_id == context["dag_run"].run_id
     reason = failure.reason if failure is not None and is_ours else None
     try:
-        results = uploads_that_succeeded(context, slices, UPLOAD_TASK)
+        results = list(uploads_that_succeeded(context, slices, UPLOAD_TASK).values())
     except FatalError as exc:  # somebody marked them
         results, reason = [], str(exc)
     return GapResult(gap.part, gap.window, len(slices), results, datetime.now(UTC), reason)
+
+
+def _near_results(context: Any, slices: range) -> dict[int, dict[str, Any]]:
+    """Return what became of the near slices that succeeded, by their position."""
+    from vte_wats.orchestration.task_context import uploads_that_succeeded
+
+    try:
+        results = uploads_that_succeeded(context, slices, UPLOAD_TASK) if slices else {}
+    except FatalError as exc:  # somebody marked them
+        log.warning("%s runs that changed in VTE are not transferred yet: %s", VW532, exc)
+        return {}
+    if len(results) < len(slices):
+        log.warning(
+            "%s %d of %d near slices failed; their logs say why", VW532, len(slices) - len(results), len(slices)
+        )
+    return {index - slices.start: result for index, result in results.items()}
+
+
+def _keep_seen(site: Site, settled: Settled, near: NearPlan, results: Mapping[int, Any]) -> None:
+    """Keep how the runs looked that are settled now."""
+    from vte_wats.orchestration.resources import read_settings
+    from vte_wats.orchestration.variables import SEEN_CONTENT, Variables
+    from vte_wats.state.seen_content import SeenContent
+
+    kept_h, now_at = read_settings(site).near_check_h, datetime.now(UTC)
+
+    def change(seen: SeenContent | None) -> SeenContent:
+        return (seen or SeenContent()).after(
+            near,
+            is_live_settled=settled.failure is None,
+            settled=results.keys() if settled.near_is_settled else (),
+            kept_h=kept_h,
+            now_at=now_at,
+        )
+
+    Variables(site).change(SEEN_CONTENT, change)
 
 
 def _announce(context: Any, site: Site, outcomes: Mapping[str, int]) -> None:

@@ -40,6 +40,7 @@ from vte_wats.messages import (
 from vte_wats.state.coverage import State
 from vte_wats.state.history import History
 from vte_wats.state.proof import Proof
+from vte_wats.state.seen_content import SeenContent
 from vte_wats.wats.profile import WatsProfile
 from vte_wats.wats.rate_limiter import BudgetUsage
 from vte_wats.wats.server_memory import ServerMemory
@@ -115,6 +116,13 @@ PROOF: StoredVariable[Proof] = StoredVariable(
     TypeAdapter(Proof),
     VW904,
     lambda _: "Nothing counts as proven until the next comparison",
+    compact=True,
+)
+SEEN_CONTENT: StoredVariable[SeenContent] = StoredVariable(
+    lambda site: site.seen_variable,
+    TypeAdapter(SeenContent),
+    VW904,
+    lambda _: "The runs of the near past are read once more",
     compact=True,
 )
 MISSED_DEADLINE: StoredVariable[MissedDeadline] = StoredVariable(

@@ -11,7 +11,7 @@ from typing import Any
 from vte_wats.domain.errors import FatalError
 from vte_wats.domain.outcome import Outcome
 from vte_wats.intervals.interval import Interval
-from vte_wats.messages import VW502, VW503, VW523
+from vte_wats.messages import VW502, VW503, VW523, VW532
 from vte_wats.state.coverage import SettledSync, State
 from vte_wats.sync.upload import READ, REDRIVEN
 
@@ -69,11 +69,15 @@ class GapResult:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """The state after a sync, the results that count, and why the live interval stays open, if it does."""
+    """The state after a sync, the results that count, and why the live interval stays open, if it does.
+
+    ``near_is_settled``: the accounts of the near slices with a result balance.
+    """
 
     state: State
     results: Sequence[Mapping[str, Any]]
     failure: FatalError | None = None
+    near_is_settled: bool = True
 
 
 def settle_beside(
@@ -81,12 +85,14 @@ def settle_beside(
     state: State,
     results: Sequence[Mapping[str, int]],
     gap: GapResult | None,
+    near: Sequence[Mapping[str, int]],
     *,
     key: str,
 ) -> Settled:
-    """Settle the live interval and the gap, each on its own; what fails of one leaves the other alone.
+    """Settle the live interval, the gap and ``near``, the results of the near slices that did not fail.
 
-    When the live interval failed, too, the cause is theirs in common and says nothing about the gap.
+    Each is settled on its own; what fails of one leaves the others alone. When the live interval failed, too, the cause
+    is theirs in common and says nothing about the gap.
     """
     failure: FatalError | None = None
     counted: list[Mapping[str, int]] = []
@@ -95,14 +101,20 @@ def settle_beside(
         counted += results
     except FatalError as exc:
         failure = exc
-    if gap is None:
+    if gap is not None:
+        try:
+            state = settle(state, gap.window, gap.planned, gap.results, state.settings_hash, key=f"{key}-gap", late={})
+            counted += gap.results
+        except FatalError as exc:
+            reason, (from_at, to_at) = gap.reason or str(exc), (gap.part.from_at, gap.part.to_at)
+            log.warning("%s not covered yet, a later sync tries it again: %s to %s: %s", VW523, from_at, to_at, reason)
+            if failure is None:
+                state = state.failed(gap.part, gap.ended_at, reason)
+    if not near:
         return Settled(state, counted, failure)
     try:
-        state = settle(state, gap.window, gap.planned, gap.results, state.settings_hash, key=f"{key}-gap", late={})
-        counted += gap.results
+        state = settle(state, None, len(near), near, state.settings_hash, key=f"{key}-near", late={})
     except FatalError as exc:
-        reason, (from_at, to_at) = gap.reason or str(exc), (gap.part.from_at, gap.part.to_at)
-        log.warning("%s not covered yet, a later sync tries it again: %s to %s: %s", VW523, from_at, to_at, reason)
-        if failure is None:
-            state = state.failed(gap.part, gap.ended_at, reason)
-    return Settled(state, counted, failure)
+        log.warning("%s not transferred again yet, a later sync tries it again: %s", VW532, exc)
+        return Settled(state, counted, failure, near_is_settled=False)
+    return Settled(state, [*counted, *near], failure)

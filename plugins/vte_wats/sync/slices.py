@@ -12,6 +12,7 @@ from uuid import UUID
 from vte_wats.intervals.wall_clock import LocalRange
 
 GAP = "gap"  # the names of slices that fill a gap start with it
+NEAR = "near"  # and with this those of runs that changed after their transfer
 SLICE_LIMIT = 1_000  # Airflow maps a task 1,024 times at most by default; a plan adds a few slices of held runs
 
 

@@ -17,11 +17,20 @@ from vte_wats.config.settings import Settings
 from vte_wats.config.sites import Site
 from vte_wats.domain.errors import FatalError, RetriableError, VteWatsError
 from vte_wats.domain.run import VteTestRun
-from vte_wats.domain.source import TEXT_TYPES, RunTimes, SourceFacts, SourceIdentity, StationTime, WaitingRuns
+from vte_wats.domain.source import (
+    TEXT_TYPES,
+    MinuteContent,
+    RunTimes,
+    SourceFacts,
+    SourceIdentity,
+    StationTime,
+    WaitingRuns,
+)
 from vte_wats.intervals.wall_clock import LocalRange
 from vte_wats.mapping.operators import Operators
 from vte_wats.vte.connection import check_connection, driver_verifies_servers
 from vte_wats.vte.rows import (
+    CHANGES,
     DAY_COUNTS,
     IDENTITY_AND_RUN_COUNTS,
     RUN_HOURS,
@@ -178,6 +187,16 @@ class VteSource:
         condition, binds = in_ranges(ranges)
         keys = ((guid_of(row.index_guid), row.timestamp_local) for row in self.rows(RUN_KEYS, binds, ranges=condition))
         return ((guid, timestamp_local) for guid, timestamp_local in keys if guid is not None)
+
+    def minute_contents(self, ranges: Sequence[LocalRange]) -> Sequence[MinuteContent]:
+        """Return what each minute of the ranges holds, ascending, in one statement; minutes without runs are absent."""
+        condition, binds = in_ranges(ranges)
+        return [
+            MinuteContent(
+                datetime.fromisoformat(row.minute_local), int(row.runs), f"{row.runs}.{row.steps}.{row.content:x}"
+            )
+            for row in self.rows(CHANGES, binds, ranges=condition)
+        ]
 
     def station_times(self, ranges: Sequence[LocalRange]) -> Iterator[StationTime]:
         """Stream when known stations were busy, in one statement."""

@@ -84,6 +84,15 @@ class StationTimeRow(NamedTuple):
     test_time_s: float | None
 
 
+class ChangesRow(NamedTuple):
+    """How many runs and steps a minute holds, and a checksum of them."""
+
+    minute_local: str
+    runs: int
+    steps: int
+    content: int
+
+
 class RunSizeRow(NamedTuple):
     """How much a run holds; the columns of the key may have any type."""
 
@@ -219,6 +228,7 @@ DAY_COUNTS = Select("select_day_counts", DayCountRow)
 RUN_HOURS = Select("select_run_hours", RunHourRow)
 RUN_KEYS = Select("select_run_keys", RunKeyRow)
 STATION_TIMES = Select("select_station_times", StationTimeRow)
+CHANGES = Select("select_changes", ChangesRow)
 RUN_SIZES = Select("select_run_sizes", RunSizeRow)
 RUNS = Select("select_runs", RunRow)
 STEPS = Select("select_steps", StepRow)

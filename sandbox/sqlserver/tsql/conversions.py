@@ -52,6 +52,8 @@ MACROS = (
         "CREATE OR REPLACE MACRO tsql_scale(t, step) AS make_timestamp("
         "(epoch_us(t) + 62135596800000000 + step // 2) // step * step - 62135596800000000)"
     ),
+    # 32 bits, rotated to the left.
+    "CREATE OR REPLACE MACRO checksum_part(bits, places) AS ((bits << places) & 4294967295) | (bits >> (32 - places))",
     # The order of uniqueidentifier in SQL Server: last group first, then groups four, three, two and one, the bytes of
     # the last three of these reversed (the order of System.Data.SqlTypes.SqlGuid).
     "CREATE OR REPLACE MACRO tsql_guid_key(g) AS "

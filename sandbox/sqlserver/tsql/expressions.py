@@ -14,7 +14,7 @@ from sqlglot import exp
 
 from sandbox.sqlserver.errors import SqlServerError, not_emulated, syntax, unknown_function
 from sandbox.sqlserver.sql_types import FLOAT, INT, decimal, nvarchar, varbinary, varchar
-from sandbox.sqlserver.tsql import aggregates, arithmetic, date_functions, system_functions, text_functions
+from sandbox.sqlserver.tsql import aggregates, arithmetic, checksums, date_functions, system_functions, text_functions
 from sandbox.sqlserver.tsql.conditions import CONDITIONS, compare
 from sandbox.sqlserver.tsql.conversions import NULL, Value, convert, text_literal, unified
 from sandbox.sqlserver.tsql.scope import Compiler, ConditionRule, Queries, Scope, ValueRule
@@ -226,4 +226,9 @@ _CONDITIONS: dict[type[exp.Expr], ConditionRule] = {
     **CONDITIONS,
     exp.Paren: lambda compiler, node: f"({compiler.predicate(node.this)})",
 }
-_NAMED: dict[str, ValueRule] = {**text_functions.NAMED, **date_functions.NAMED, **system_functions.NAMED}
+_NAMED: dict[str, ValueRule] = {
+    **checksums.NAMED,
+    **text_functions.NAMED,
+    **date_functions.NAMED,
+    **system_functions.NAMED,
+}

@@ -30,6 +30,8 @@ def test_the_one_site_of_a_deployment_has_the_documented_names():
         "variable vte_wats_operator_secret",
         "variable vte_wats_learned",
         "variable vte_wats_profile",
+        "variable vte_wats_proof",
+        "variable vte_wats_seen",
         "connection vte_default",
         "connection wats_default",
         "pool wats_api",

@@ -139,7 +139,7 @@ def test_tasks_are_tried_again_ever_more_patiently(configure):
         pytest.param("oslo_2", "lower-case letters and digits", id="underscore"),
         pytest.param(
             "oslo, state",
-            "none of alerts, backfill, budget, deadline, failure, history, learned, profile, state",
+            "none of alerts, backfill, budget, deadline, failure, history, learned, profile, proof, seen, state",
             id="taken",
         ),
         pytest.param("oslo, bergen, oslo", "each name once", id="twice"),

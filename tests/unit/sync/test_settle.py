@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -120,13 +121,16 @@ GAP = Interval(BEGIN_AT - timedelta(hours=2), BEGIN_AT - timedelta(hours=1))
 OLDER = State(since_at=GAP.from_at)
 
 
-def settle_both(live: list[dict[str, int]], gap: list[dict[str, int]], state: State = OLDER) -> verb.Settled:
-    """Settle one slice of the live window and one of the gap."""
+def settle_both(
+    live: list[dict[str, int]], gap: list[dict[str, int]], state: State = OLDER, near: Sequence[dict[str, int]] = ()
+) -> verb.Settled:
+    """Settle one slice of the live window and one of the gap, and the near slices that did not fail."""
     return verb.settle_beside(
         lambda stored: settle(stored, WINDOW, 1, live, "1234"),
         state,
         live,
         verb.GapResult(GAP, GAP, 1, gap, BEGIN_AT, "VW201 no login"),
+        near,
         key="sync-1",
     )
 
@@ -183,3 +187,21 @@ def test_one_run_that_always_fails_keeps_no_other_run_back():
             break
     assert state.gaps() == (Interval(bad_at, bad_at + timedelta(minutes=1)),)
     assert n < 200
+
+
+def test_runs_that_changed_are_counted_once_whatever_becomes_of_interval_and_gap():
+    near = [counts(2, replaced=1, unchanged=1), counts(1, replaced=1)]
+    settled = settle_both([], [], near=near)
+    assert settled.failure is not None
+    assert (settled.near_is_settled, settled.results) == (True, near)
+    assert settled.state.totals[Outcome.REPLACED] == 2
+    assert settle_both([], [], settled.state, near).state.totals == settled.state.totals
+
+
+def test_near_slices_that_do_not_balance_are_not_settled_and_leave_the_interval_alone(caplog):
+    settled = settle_both([counts(2, uploaded=2)], [counts(3, unchanged=3)], near=[counts(2, replaced=1)])
+    assert settled.failure is None
+    assert not settled.near_is_settled
+    assert settled.state.coverage == (GAP, WINDOW)
+    assert settled.state.totals[Outcome.REPLACED] == 0
+    assert "VW532" in caplog.text

@@ -1,0 +1,157 @@
+"""Near check: which minutes of the last hours hold runs that changed in VTE since they were transferred.
+
+One statement returns a fingerprint per minute. What differs from the fingerprint that was kept is read again by slices
+of its own; the upload finds out which of its runs changed. A fingerprint is kept once the slices that read its minute
+after it was seen are settled, so a change in between is seen the next time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from itertools import accumulate
+
+from vte_wats.config.settings import Settings
+from vte_wats.domain.source import MinuteContent
+from vte_wats.intervals.dst import local_ranges
+from vte_wats.intervals.interval import Interval, merge_intervals
+from vte_wats.intervals.wall_clock import LocalRange, merge_ranges
+from vte_wats.state.seen_content import Look, NearPlan, SeenContent, minute_key
+from vte_wats.sync.slices import NEAR, Slice, slices_of
+
+_MINUTE = timedelta(minutes=1)
+_NEWEST = timedelta(hours=1)  # before the live window: looked at by every check
+_LEAST_OF_THE_REST = timedelta(minutes=10)
+_STATEMENT_S = 0.5  # what the statement may take beyond what it takes to ask at all
+_MOST_GROWTH = 2.0  # from one statement to the next
+_PAUSE = 100  # times the statement's own length: never more than a hundredth of the server's time
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """The wall-clock time that one near check asks for, in whole minutes, and where the next one goes on.
+
+    ``minutes`` is how long that is, time included that is not covered; ``is_least``: no check asks for less.
+    """
+
+    ranges: tuple[LocalRange, ...]
+    minutes: int
+    is_least: bool
+    goes_on_at: datetime | None
+
+    def holds(self, minute_local: datetime) -> bool:
+        """Return whether it asks for a minute."""
+        return _holds(self.ranges, minute_local)
+
+    def look(self, seen: SeenContent, ended_at: datetime, took_s: float) -> Look:
+        """Return how it went, after what was ``seen`` before."""
+        took_s = round(took_s, 3)
+        base_s = took_s if self.is_least or not seen.asked_min else min(seen.base_s, took_s)
+        return Look(ended_at=ended_at, took_s=took_s, base_s=base_s, asked_min=self.minutes, goes_on_at=self.goes_on_at)
+
+
+def is_due(seen: SeenContent, now_at: datetime) -> bool:
+    """Return whether a near check may be made: after a slow one there is a pause."""
+    return seen.looked_at is None or now_at >= seen.looked_at + timedelta(seconds=_PAUSE * seen.took_s)
+
+
+def question(seen: SeenContent, window: Interval, coverage: Iterable[Interval], settings: Settings) -> Question:
+    """Return what to ask for: of the last ``near_check_h`` hours what is covered or in the live window.
+
+    As far as the last statement was fast enough. The live window and the hour before it are always asked for; of older
+    time as much as there is room for, a part after the other, backwards, over the next checks.
+    """
+    oldest_at = min(window.from_at, window.to_at - timedelta(hours=settings.near_check_h))
+    newest = Interval(max(oldest_at, window.from_at - _NEWEST), window.to_at)
+    rest = Interval(oldest_at, newest.from_at)
+    room = max(timedelta(minutes=_affordable_min(seen)) - (newest.to_at - newest.from_at), _LEAST_OF_THE_REST)
+    to_at = seen.goes_on_at if seen.goes_on_at is not None and rest.from_at < seen.goes_on_at else rest.to_at
+    to_at = rest.to_at if room >= rest.to_at - rest.from_at else min(to_at, rest.to_at)
+    from_at = max(rest.from_at, to_at - room)
+    asked, done = (Interval(from_at, to_at), newest), merge_intervals((*coverage, window))
+    parts = [part for each in asked for known in done if (part := each.intersection(known))]
+    shown = merge_ranges(shown for part in parts for shown in local_ranges(part, settings.zone))
+    minutes = sum((each.to_at - each.from_at) // _MINUTE for each in asked)
+    is_least = room == _LEAST_OF_THE_REST
+    return Question(tuple(_whole_minutes(shown)), minutes, is_least, from_at if from_at > rest.from_at else None)
+
+
+def _affordable_min(seen: SeenContent) -> int:
+    """Return how many minutes a statement may ask for, by what the last one took beyond what each takes."""
+    return int(seen.asked_min * min(_MOST_GROWTH, _STATEMENT_S / max(seen.took_s - seen.base_s, 0.001)))
+
+
+def _whole_minutes(ranges: Iterable[LocalRange]) -> Iterable[LocalRange]:
+    for each in ranges:
+        from_local = each.from_local + (_whole(each.from_local) - each.from_local) % _MINUTE
+        if from_local < _whole(each.to_local):
+            yield LocalRange(from_local, _whole(each.to_local))
+
+
+def _whole(local: datetime) -> datetime:
+    return local.replace(second=0)
+
+
+def _holds(ranges: Iterable[LocalRange], minute_local: datetime) -> bool:
+    return any(each.from_local <= minute_local and minute_local + _MINUTE <= each.to_local for each in ranges)
+
+
+def plan_near(
+    seen: SeenContent,
+    asked: Question,
+    contents: Sequence[MinuteContent],
+    window: Interval,
+    settings: Settings,
+    *,
+    most_runs: int,
+) -> tuple[NearPlan, tuple[Slice, ...]]:
+    """Return what the answer says, without its look, and the slices of minutes to read again, about ``most_runs`` runs.
+
+    Minutes known to have changed come before those never seen, both oldest first; those whose slice failed before
+    come last, each in a slice of its own.
+    """
+    live_ranges = local_ranges(window, settings.zone)
+    live = {_key(each): each.fingerprint for each in contents if _holds(live_ranges, each.minute_local)}
+    found = {_key(each): each for each in contents}
+    kept = {key for key in (*seen.minutes, *seen.failed) if asked.holds(datetime.fromisoformat(key))}
+    differing = [each for key, each in found.items() if key not in live and seen.minutes.get(key) != each.fingerprint]
+    failed = set(seen.failed)
+    differing.sort(key=lambda each: (_key(each) in failed, _key(each) not in seen.minutes, each.minute_local))
+    chosen = _first(differing, most_runs)
+    parts = [*_together([each for each in chosen if _key(each) not in failed], settings.batch_size)]
+    parts += [part for each in chosen if _key(each) in failed for part in _together([each], settings.batch_size)]
+    near = NearPlan(
+        live=live,
+        slices=tuple({_key(each): each.fingerprint for each in minutes} for _, minutes in parts),
+        as_before=tuple(sorted(key for key in kept & failed if key in found and _is_kept(seen, found[key]))),
+        gone=tuple(sorted(kept - found.keys())),
+        waits=len(chosen) < len(differing),
+    )
+    return near, tuple(replace(part, name=f"{NEAR}{n:04d}") for n, (part, _) in enumerate(parts, start=1))
+
+
+def _key(content: MinuteContent) -> str:
+    return minute_key(content.minute_local)
+
+
+def _is_kept(seen: SeenContent, content: MinuteContent) -> bool:
+    return seen.minutes.get(_key(content)) == content.fingerprint
+
+
+def _first(contents: Sequence[MinuteContent], most_runs: int) -> list[MinuteContent]:
+    """Return as many as hold ``most_runs`` runs together, and one at the least."""
+    fit = sum(total <= most_runs for total in accumulate(each.runs for each in contents))
+    return list(contents[: max(fit, 1)])
+
+
+def _together(contents: Iterable[MinuteContent], batch_size: int) -> Iterable[tuple[Slice, list[MinuteContent]]]:
+    """Cut minutes into slices, each with the minutes it reads."""
+    ascending = sorted(contents, key=lambda each: each.minute_local)
+    ranges = merge_ranges(_range_of(each) for each in ascending)
+    for part in slices_of(ranges, [(each.minute_local, each.runs) for each in ascending], batch_size):
+        yield part, [each for each in ascending if _holds(part.ranges, each.minute_local)]
+
+
+def _range_of(content: MinuteContent) -> LocalRange:
+    return LocalRange(content.minute_local, content.minute_local + _MINUTE)
