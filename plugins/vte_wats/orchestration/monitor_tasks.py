@@ -82,7 +82,9 @@ def measure(site: Site, sync_schedule: str, since_at: datetime) -> Measures:
     from vte_wats.orchestration.resources import read_settings, read_state
 
     now_at = datetime.now(UTC)
-    measures = Measures(now_at, wats=_wats(site), dag_runs=_dag_runs(site, sync_schedule, now_at))
+    measures = Measures(
+        now_at, wats=_wats(site), dag_runs=_dag_runs(site, sync_schedule, now_at), pools_without_slots=_pools(site)
+    )
     try:
         settings = read_settings(site)
         measures = _measured_with(measures, site, settings)
@@ -96,6 +98,7 @@ def measure(site: Site, sync_schedule: str, since_at: datetime) -> Measures:
 def _measured_with(measures: Measures, site: Site, settings: Settings) -> Measures:
     from vte_wats.orchestration.resources import storage_of
     from vte_wats.storage.dead_letters import DeadLetters
+    from vte_wats.storage.storage_errors import is_of_storage, storage_error
 
     measures = replace(measures, clock_skew_limit_s=settings.clock_skew_limit_s)
     storage = storage_of(site, settings)
@@ -105,7 +108,8 @@ def _measured_with(measures: Measures, site: Site, settings: Settings) -> Measur
             existing = next(folder for folder in (storage, *storage.parents) if folder.exists())
             measures = replace(measures, free_mb=shutil.disk_usage(existing.path).free // 1_000_000)
     except Exception as exc:  # noqa: BLE001 -- every bucket's client raises errors of its own
-        problem = f"{VW902} the storage cannot be read: {_first_line(exc)}"
+        cause = storage_error(exc, storage) if is_of_storage(exc) else exc
+        problem = f"{VW902} the storage cannot be read: {_first_line(cause)}"
         log.error(problem)  # noqa: TRY400 -- the sync's own tasks fail for it, too
         return replace(measures, setup_problem=problem)
     return measures
@@ -170,6 +174,17 @@ def _dag_runs(site: Site, sync_schedule: str, now_at: datetime) -> int | None:
     """Count the DAG runs of the sync that are at work, or that Airflow has created for the last intervals."""
     starts = [interval.from_at for interval in _last_intervals(sync_schedule, now_at)]
     return _count(site, logical_dates=starts) or _count(site, states=["queued", "running"])
+
+
+def _pools(site: Site) -> tuple[str, ...] | None:
+    """Return the pools that give no slot; ``None`` when Airflow does not say."""
+    from vte_wats.orchestration.pools import pools_without_slots
+
+    try:
+        return pools_without_slots(site)
+    except Exception as exc:  # noqa: BLE001 -- whatever keeps Airflow from answering
+        log.warning("%s Airflow does not say which tasks wait: %s", VW927, _first_line(exc))
+        return None
 
 
 def _count(site: Site, **which: Any) -> int | None:

@@ -13,6 +13,7 @@ from more_itertools import map_reduce
 from pydantic import BaseModel, Field, field_validator
 from upath import UPath
 
+from vte_wats.domain.errors import FatalError
 from vte_wats.domain.outcome import DeadLetterKind
 from vte_wats.domain.redaction import redact
 from vte_wats.storage.dead_letters import DeadLetterHeader, read_header
@@ -149,7 +150,7 @@ class DeadLetterIndex:
         summary = None
         try:
             if is_regular:
-                with suppress(ValueError, PermissionError):  # no dead letter, or none for us
+                with suppress(ValueError, FatalError):  # no dead letter, or none for us
                     summary = read_header(self._folder / name, DeadLetterSummary)
         except FileNotFoundError:  # its run reached WATS meanwhile
             return

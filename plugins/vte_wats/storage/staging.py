@@ -24,6 +24,7 @@ from vte_wats.storage.object_storage import (
     open_to_read,
     written_atomically,
 )
+from vte_wats.storage.storage_errors import storage_errors
 
 _LONGEST_LINE = 128_000_000  # characters; four times what WATS takes as one report
 STAGING = "staging"
@@ -94,7 +95,8 @@ class Staging:
 
     def holds(self, name: str) -> bool:
         """Return whether ``name`` has been written."""
-        return bool(self._path(name).exists())
+        with storage_errors(self._folder):
+            return bool(self._path(name).exists())
 
     def _path(self, name: str) -> UPath:
         return self._folder / f"{name}.jsonl.gz"
@@ -113,5 +115,5 @@ def folder_of(storage: UPath, dag_id: str, dag_run_id: str) -> UPath:
 def discard(storage: UPath, dag_id: str, dag_run_id: str) -> None:
     """Remove all staging of a DAG run, if there is any."""
     folder = folder_of(storage, dag_id, dag_run_id)
-    with suppress(FileNotFoundError):
+    with suppress(FileNotFoundError), storage_errors(folder):
         folder.fs.rm(folder.path, recursive=True)
