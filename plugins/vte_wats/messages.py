@@ -713,7 +713,7 @@ VW913 = Message(
     "VW913",
     Follows.WARNS,
     "accepted: …",
-    "the sync was triggered with accept_identity",
+    "the sync was triggered with accept_identity, or source_identity lets the same database be elsewhere",
     "nothing",
 )
 VW914 = Message(
