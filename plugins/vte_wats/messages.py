@@ -603,6 +603,13 @@ VW633 = Message(
     "a field of the connection smtp_default is wrong, or the server refuses",
     "correct the field that the message names; the next check sends the mail",
 )
+VW634 = Message(
+    "VW634",
+    Follows.WARNS,
+    "the index of the dead letters cannot be read and is written again",
+    "somebody changed it, or the disk failed; the dead letters themselves are not affected",
+    "nothing: the next checks of the monitor read the dead letters again",
+)
 # VW9.. warnings: the sync goes on
 VW830 = Message(
     "VW830",

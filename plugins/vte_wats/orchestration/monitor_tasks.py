@@ -97,13 +97,13 @@ def measure(site: Site, sync_schedule: str, since_at: datetime) -> Measures:
 
 def _measured_with(measures: Measures, site: Site, settings: Settings) -> Measures:
     from vte_wats.orchestration.resources import storage_of
-    from vte_wats.storage.dead_letters import DeadLetters
+    from vte_wats.storage.dead_letter_index import DeadLetterIndex
     from vte_wats.storage.storage_errors import is_of_storage, storage_error
 
     measures = replace(measures, clock_skew_limit_s=settings.clock_skew_limit_s)
     storage = storage_of(site, settings)
     try:
-        measures = replace(measures, dead_letters=tuple(DeadLetters(storage).headers()))
+        measures = replace(measures, dead_letters=DeadLetterIndex(storage).summaries())
         if storage.protocol in ("", "file"):
             existing = next(folder for folder in (storage, *storage.parents) if folder.exists())
             measures = replace(measures, free_mb=shutil.disk_usage(existing.path).free // 1_000_000)
@@ -250,7 +250,7 @@ def _day(site: Site, day: Any, zone: ZoneInfo) -> tuple[dict[tuple[str, str], in
     """Return the day's runs in VTE by product and result, and how many dead letters there are of each kind."""
     from vte_wats.intervals.dst import local_ranges
     from vte_wats.orchestration.resources import open_vte, read_settings, storage_of
-    from vte_wats.storage.dead_letters import DeadLetters
+    from vte_wats.storage.dead_letter_index import DeadLetterIndex
     from vte_wats.sync.plan import window_of
 
     settings = read_settings(site)
@@ -261,7 +261,8 @@ def _day(site: Site, day: Any, zone: ZoneInfo) -> tuple[dict[tuple[str, str], in
         for (product, code), runs in vte.day_counts(local_ranges(window, zone)).items():
             result = settings.result_codes.get(code) if code is not None else None
             counts[product, result.value if result else f"code {code}"] += runs
-    dead_letters = Counter(header.kind.value for header in DeadLetters(storage_of(site, settings)).headers())
+    index = DeadLetterIndex(storage_of(site, settings))
+    dead_letters = Counter(summary.kind.value for summary in index.summaries())
     return dict(counts), dict(dead_letters)
 
 
