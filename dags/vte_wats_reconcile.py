@@ -59,7 +59,7 @@ for site in options.sites:
             **transfer_params(dry_run="Compare and map, but post nothing."),
         },
     ):
-        batches = plan(site.name)
+        batches = plan.override(pool=site.vte_pool)(site.name)
         slices = plan_missing(site.name, batches)
         compare.override(pool=site.wats_pool).partial(site_name=site.name).expand(batch=batches) >> slices
         settled = transfer_and_settle(site, slices, Settling(late_from=LATE_FROM))

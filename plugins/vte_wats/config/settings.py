@@ -98,6 +98,13 @@ class Numbers(StrEnum):
     EXACT = "exact"
 
 
+class IdentifiedBy(StrEnum):
+    """What makes VTE's database the one that was synced so far."""
+
+    SERVER = "server"
+    DATABASE = "database"
+
+
 class OperatorNames(StrEnum):
     """What leaves VTE of the operator's name."""
 
@@ -321,6 +328,13 @@ class Settings(_Closed):
         default={0: None},
         description="ExitCode → the error message of a run that did not pass, or null where the code is no error. An "
         "unlisted code has a message that names it.",
+    )
+    source_identity: IdentifiedBy = Field(
+        IdentifiedBy.SERVER,
+        description="What shows that VTE is the database of the syncs so far. server: the server's name, the "
+        "database's name, and when it was created. database: its name alone, so that the sync goes on after a failover "
+        "of Always On or from a copy that is restored each night; a wrong server with a database of that name is then "
+        "not noticed.",
     )
     operator: OperatorNames = Field(
         OperatorNames.KEEP,

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import count, islice
+from typing import Self
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -35,6 +36,22 @@ _LONGEST_TEST = timedelta(hours=1)  # reports of longer tests are asked for by i
 
 
 @dataclass(frozen=True, slots=True)
+class _Key:
+    """A run and its Timestamp, as a line of a batch holds them."""
+
+    guid: UUID
+    timestamp_local: datetime
+
+    def __str__(self) -> str:
+        return f"{self.guid} {self.timestamp_local.isoformat()}"
+
+    @classmethod
+    def parse(cls, line: str) -> Self:
+        guid, _, local = line.partition(" ")
+        return cls(UUID(guid), datetime.fromisoformat(local))
+
+
+@dataclass(frozen=True, slots=True)
 class MissingRuns:
     """The runs to transfer, oldest first, and the Timestamps of those among them that are not held."""
 
@@ -49,7 +66,7 @@ def stage_keys(
     runs = source.run_keys(ranges)
     names: list[str] = []
     for n in count():
-        keys = [f"{guid} {local.isoformat()}" for guid, local in islice(runs, batch * 2 ** (n // _SAME_SIZE))]
+        keys = [str(_Key(guid, local)) for guid, local in islice(runs, batch * 2 ** (n // _SAME_SIZE))]
         if not keys:
             break
         names.append(f"k{n + 1:04d}")
@@ -59,7 +76,7 @@ def stage_keys(
 
 def staged_guids(staging: Staging) -> Iterator[UUID]:
     """Yield the runs of a batch."""
-    return (UUID(line.partition(" ")[0]) for line in staging.read(KEYS))
+    return (key.guid for key in staging.parsed(KEYS, _Key.parse))
 
 
 def compare(wats: Wats, staging: Staging, zone: ZoneInfo) -> dict[str, int]:
@@ -68,12 +85,11 @@ def compare(wats: Wats, staging: Staging, zone: ZoneInfo) -> dict[str, int]:
     ``zone`` is that of their Timestamps.
     """
     compared, missing = 0, []
-    for lines in chunked(staging.read(KEYS), _AT_ONCE):
-        guids = [UUID(line.partition(" ")[0]) for line in lines]
-        times_local = [datetime.fromisoformat(line.partition(" ")[2]) for line in lines]
-        stored = wats.find_reports(guids, _started(min(times_local), max(times_local), zone))
-        compared += len(guids)
-        missing += [line for guid, line in zip(guids, lines, strict=True) if guid not in stored]
+    for keys in chunked(staging.parsed(KEYS, _Key.parse), _AT_ONCE):
+        times_local = [key.timestamp_local for key in keys]
+        stored = wats.find_reports([key.guid for key in keys], _started(min(times_local), max(times_local), zone))
+        compared += len(keys)
+        missing += [str(key) for key in keys if key.guid not in stored]
     staging.write(MISSING, missing)
     log.info("%d runs compared with WATS: %d are not there", compared, len(missing))
     return {"compared": compared, "missing": len(missing)}
@@ -99,9 +115,8 @@ def runs_to_transfer(batches: Iterable[Staging], dead_letters: DeadLetters) -> M
     """
     kinds = {header.index_guid: header.kind for header in dead_letters.headers()}
     dead = {guid for guid, kind in kinds.items() if kind is DeadLetterKind.DEAD}
-    lines = (line.partition(" ") for batch in batches for line in batch.read(MISSING))
-    missing = [(UUID(guid), datetime.fromisoformat(local)) for guid, _, local in lines]
-    runs = [guid for guid, _ in missing if guid not in dead]
+    missing = [key for batch in batches for key in batch.parsed(MISSING, _Key.parse)]
+    runs = [key.guid for key in missing if key.guid not in dead]
     runs += sorted(kinds.keys() - dead - set(runs))
     log.info("%d runs are not in WATS: %d to transfer, %d dead letters", len(missing), len(runs), len(dead))
-    return MissingRuns(runs, [local for guid, local in missing if guid not in kinds])
+    return MissingRuns(runs, [key.timestamp_local for key in missing if key.guid not in kinds])
