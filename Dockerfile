@@ -4,8 +4,8 @@
 # The project is in /opt/vte-wats and is installed from there in place, so that the provider's entry point, dags/,
 # plugins/ and include/ are one copy. Built without secrets: passwords and keys come as environment variables at start.
 
-# A site that pins images by digest gives one: PYTHON_IMAGE=python:3.12-slim-bookworm@sha256:… in .env.
-ARG PYTHON_IMAGE=python:3.12-slim-bookworm
+# The tag is for people, the digest decides: the same bytes on every machine. Another one: PYTHON_IMAGE in .env.
+ARG PYTHON_IMAGE=python:3.12.14-slim-bookworm@sha256:782412e85d0f0984994c290652577d4018aff08145c85b262bb63dc0c7522254
 FROM ${PYTHON_IMAGE} AS base
 ENV PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \

@@ -331,6 +331,7 @@ def pages() -> dict[str, str]:
 
 # What is assumed of WATS ----------------------------------------------------------------------------------------------
 
+_STEPS, _BUILDER = "tests/unit/mapping/test_steps.py::", "tests/unit/mapping/test_report_builder.py::"
 _HOOK, _VERIFY = "tests/integration/test_wats_hook.py::", "tests/integration/test_verify.py::"
 
 # By the number of the assumption: what the product does, and the test that shows it against the emulated WATS.
@@ -344,6 +345,10 @@ PRODUCT_AND_WATS: dict[str, tuple[str, str]] = {
         _HOOK + "test_by_source_id_a_report_that_wats_renames_is_posted_once_and_confirmed",
     ),
     "W3": ("gives a measurement P, F or S alone", _VERIFY + "test_wats_refuses_nothing_of_what_stations_write"),
+    "W4": (
+        "writes the value of a skipped step into its report text, too, and keeps its file in a step behind it",
+        _STEPS + "test_the_number_of_a_skipped_step_also_stands_in_its_report_text",
+    ),
     "W5": ("numbers equal names", _VERIFY + "test_wats_refuses_nothing_of_what_stations_write"),
     "W6": ("shortens a longer unit visibly", _VERIFY + "test_wats_refuses_nothing_of_what_stations_write"),
     "W7": ("always sends an operator", _VERIFY + "test_wats_refuses_nothing_of_what_stations_write"),
@@ -356,6 +361,10 @@ PRODUCT_AND_WATS: dict[str, tuple[str, str]] = {
         "takes 404 or 413 for one report as being about that report",
         _HOOK + "test_a_report_beyond_what_wats_takes_is_about_that_report_alone",
     ),
+    "W11": (
+        "sends files whole; a WATS that refuses one refuses that report, and its neighbours go through",
+        "tests/unit/sync/test_upload.py::test_upload_keeps_going_after_a_rejected_report",
+    ),
     "W12": (
         "proves by a query that a report is there; what does not show is sent again",
         "tests/faults/cases_wats.py::CASES",
@@ -365,6 +374,14 @@ PRODUCT_AND_WATS: dict[str, tuple[str, str]] = {
         _HOOK + "test_natural_keys_are_found_whatever_the_serial_holds",
     ),
     "W14": ("sends `startUTC`", _VERIFY + "test_wats_refuses_nothing_of_what_stations_write"),
+    "W15": (
+        "calls the root by the convention, with the test plan as its sequence call",
+        _BUILDER + "test_every_field_of_a_run_stands_in_its_place",
+    ),
+    "W16": (
+        "marks the step that failed the unit, and fills error code, batch, fixture, socket and step ids",
+        _BUILDER + "test_the_step_that_failed_the_unit_is_marked_in_the_bytes",
+    ),
     "W17": (
         "takes a page in front of a WATS that worked for an outage",
         _HOOK + "test_a_maintenance_page_in_front_of_a_wats_that_worked_passes",

@@ -58,7 +58,9 @@ COLUMNS = {
     "TestDataText": ("TestName", "TestDescription", "TestNumber", "TestUnits", "TestResult"),
     "TestDataOther": ("TestName", "TestDescription", "TestNumber", "TestUnits"),
 }  # fmt: skip
-SETTINGS = ("purpose", "default_location", "constant", "test plan")
+SETTINGS = (
+    "purpose", "default_location", "constant", "test plan", "default_operator", "error message", "misc info", "rule",
+)  # fmt: skip
 PAYLOADS = (
     "{{ 7919 * 6131 }}", "{{ conn.wats_default.password }}", "{% raw %}", "${7919*6131}", "%(password)s", "{0.__class__}", "%s%n",
     "'; DROP TABLE IndexData; --", "1 OR 1=1", "]] --",
@@ -74,6 +76,11 @@ everywhere = st.fixed_dictionaries(
     {f"{table}.{column}": hostile for table, columns in COLUMNS.items() for column in columns}
     | dict.fromkeys(SETTINGS, hostile)
 )
+
+
+def _without_braces(text: str) -> str:
+    """Return a text that may stand in the pattern of a text rule, where braces are around names only."""
+    return re.sub(r"[{}*]", "", text).strip() or "x"
 
 
 class Chat(BaseHTTPRequestHandler):
@@ -154,6 +161,12 @@ class Way:
             purpose=self._texts["purpose"],
             default_location=self._texts["default_location"],
             part_revision={"source": None, "constant": self._texts["constant"]},
+            default_operator=self._texts["default_operator"],
+            error_messages=dict.fromkeys((*range(-3, 4), 12, 30, 42), self._texts["error message"]),
+            text_rules=[
+                {"source": "info2", "pattern": f"{{misc:{_without_braces(self._texts['misc info'])}}}"},
+                {"source": "info3", "pattern": f"x{_without_braces(self._texts['rule'])}{{batch}}"},
+            ],
             alerts={
                 "recipients": ["ops@factory.example"], "apprise_connection": "apprise_hook", "confirm_checks": 1,
                 "dead_letters_per_hour": 1, "lag_limit_s": 10**9, "no_progress_s": 10**9,
