@@ -6,6 +6,8 @@ import importlib.util
 import json
 import re
 import shlex
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatch
 from pathlib import Path
@@ -165,7 +167,7 @@ def test_env_example_holds_no_value_but_defaults_that_compose_has_too():
     for name, value in re.findall(r"^([A-Z][A-Z0-9_]+)=(.*)$", ENV_EXAMPLE, re.MULTILINE):
         assert value == "", name
     defaults = {f[1]: f[3] for text in strings(COMPOSE) for f in VARIABLE.finditer(text) if f[2] == ":-" and f[3]}
-    assert defaults == dict(re.findall(r"^#([A-Z][A-Z0-9_]+)=(.*)$", ENV_EXAMPLE, re.MULTILINE))
+    assert defaults == dict(re.findall(r"^#([A-Z][A-Z0-9_]+)=(.+)$", ENV_EXAMPLE, re.MULTILINE))
 
 
 def test_production_names_every_missing_secret_and_asks_for_none_of_the_sandbox():
@@ -188,6 +190,38 @@ def test_airflow_options_exist(name):
                 assert option in {known.name for known in OPTIONS}, variable
             else:
                 assert option in conf.configuration_description[section]["options"], variable
+
+
+@pytest.mark.parametrize("option", OPTIONS, ids=lambda option: option.name)
+def test_every_option_can_be_set_in_env_and_has_its_default(option):
+    variable = VARIABLE.fullmatch(environment("scheduler")[f"AIRFLOW__VTE_WATS__{option.name.upper()}"])
+    assert variable
+    assert variable[1] == f"VTE_WATS_{option.name.upper()}"
+    assert (variable[2], variable[3]) == (":-", option.default) or option.name == "start_date"
+    assert re.search(rf"^#?{variable[1]}=", ENV_EXAMPLE, re.MULTILINE)
+
+
+@pytest.mark.parametrize("missing", [{"wats_api"}, {"vte_wats_state"}, {"wats_api", "vte_wats_state"}], ids=sorted)
+def test_only_the_pools_that_are_missing_are_created(missing, tmp_path):
+    """The part of airflow-init that creates pools, with an `airflow` that notes what it is asked for."""
+    script = SERVICES["airflow-init"]["command"][-1].replace("$$", "$")
+    part = script[script.index("python - <<") : script.index("umask")]
+    part = part.replace("/tmp/", f"{tmp_path}/").replace("/opt/vte-wats", str(REPOSITORY))
+    program = tmp_path / "airflow"
+    known = "|".join(sorted({"wats_api", "vte_wats_state"} - missing)) or "none"
+    program.write_text(
+        f'#!/bin/sh\nif [ "$2" = get ]; then case "$3" in {known}) exit 0;; *) exit 1;; esac; fi\ncat "$3"\n'
+    )
+    program.chmod(0o755)
+    environ = {"PATH": f"{tmp_path}:{Path(sys.executable).parent}:/usr/bin:/bin"}
+    done = subprocess.run(["sh", "-euc", part], env=environ, capture_output=True, text=True, check=True)
+    decoder, created, rest = json.JSONDecoder(), {}, done.stdout
+    while rest:
+        pool, end = decoder.raw_decode(rest)
+        created |= pool
+        rest = rest[end:]
+    pools = json.loads((REPOSITORY / "include" / "pools.json").read_text(encoding="utf-8"))
+    assert created == {name: pools[name] for name in missing}
 
 
 AIRFLOW = PRODUCTION - {"postgres", "redis"}

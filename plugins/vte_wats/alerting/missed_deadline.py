@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
 from vte_wats.intervals.interval import Instant, Interval
 from vte_wats.state.coverage import State
@@ -15,12 +16,24 @@ class MissedDeadline(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    dag_run_id: str
+    dag_run_id: str = Field(validation_alias=AliasChoices("dag_run_id", "run_id"))  # its name in 0.1.0
     interval: Interval = Field(description="The data interval.")
     due_at: Instant
     run_state: str = Field(description="The state of the DAG run when its deadline had passed.")
     until_at: Instant = Field(description="The end of the last interval that missed its deadline in this outage.")
-    notified_at: Instant | None = Field(None, description="When people were notified; null: at the next check.")
+    notified_at: Instant | None = Field(
+        None,
+        validation_alias=AliasChoices("notified_at", "told_at"),  # its name in 0.1.0
+        description="When people were notified; null: at the next check.",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_earlier_edges(cls, given: Any) -> Any:
+        """Read the two edges that 0.1.0 wrote in place of the interval."""
+        if isinstance(given, dict) and "from_at" in given and "interval" not in given:
+            return given | {"interval": {"from": given["from_at"], "to": given.get("to_at")}}
+        return given
 
 
 def is_transferred(missed: MissedDeadline, state: State | None, settle_delay_s: int) -> bool:

@@ -12,7 +12,7 @@ from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from vte_wats.intervals.interval import Instant
 
@@ -87,7 +87,11 @@ class Condition(BaseModel):
     turned_at: Instant | None = Field(None, description="The first of them.")
     opened_at: Instant | None = Field(None, description="When the episode started; null: it is closed.")
     closed_at: Instant | None = Field(None, description="When it ended, until people were notified of that.")
-    notified_at: Instant | None = Field(None, description="When people were last notified.")
+    notified_at: Instant | None = Field(
+        None,
+        validation_alias=AliasChoices("notified_at", "told_at"),  # its name in 0.1.0
+        description="When people were last notified.",
+    )
     summary: str = Field("", description="What is wrong, in one line.")
     advice: str = Field("", description="What to do about it.")
     reason: str = Field("", description="The reason, where one is known.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from vte_wats.domain.redaction import redact
 from vte_wats.intervals.interval import Instant
@@ -16,7 +16,7 @@ class TaskFailure(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     dag_id: str
-    dag_run_id: str
+    dag_run_id: str = Field(validation_alias=AliasChoices("dag_run_id", "run_id"))  # its name in 0.1.0
     task_id: str
     map_index: int
     try_number: int

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, computed_field
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, computed_field
 
 from vte_wats.backfill.dry_run_report import Preview, merge_previews
 from vte_wats.domain.outcome import Outcome
@@ -21,7 +21,7 @@ class Progress(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    dag_run_id: str
+    dag_run_id: str = Field(validation_alias=AliasChoices("dag_run_id", "run_id"))  # its name in 0.1.0
     reference: str = Field("", description="The plan that all DAG runs of this backfill refer to.")
     asked: str = Field(description="What is transferred, in words.")
     dry_run: bool

@@ -1,0 +1,123 @@
+"""``make handover``: the evidence that exists, in one ZIP with an index page that says what is missing.
+
+Only files go in that something which ran has written; each is redacted, and settings only when they pass validation.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import platform
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from zipfile import ZIP_DEFLATED, ZipFile
+
+from vte_wats.config.settings import parse_settings
+from vte_wats.domain.errors import FatalError
+from vte_wats.domain.redaction import redact
+
+log = logging.getLogger(__name__)
+
+PACKAGES = (
+    "vte-wats", "apache-airflow", "apache-airflow-providers-microsoft-mssql", "pymssql", "pywats-api", "pydantic",
+)  # fmt: skip
+SETTINGS = "dist/settings.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One file of the hand-over: where it is, what it shows, and the command that makes it."""
+
+    path: str
+    shows: str
+    made_by: str
+
+
+EVIDENCE = (
+    Evidence("dist/preflight.txt", "phase 1: login, columns, indexes, clocks", "docs/handover.md, phase 1"),
+    Evidence("dist/survey/survey.html", "phase 1: what the database holds", "the survey of the database"),
+    Evidence(SETTINGS, "phase 2: the answers of this site", f"airflow variables get vte_wats > {SETTINGS}"),
+    Evidence("dist/acceptance/acceptance.html", "phase 3: how WATS answers", "make acceptance WATS=…"),
+    Evidence("dist/acceptance/acceptance.md", "phase 3: the same as text", "make acceptance WATS=…"),
+    Evidence("docs/benchmarks.md", "phases 4 and 5: throughput and the peak", "make bench"),
+    Evidence("docs/reliability.md", "phases 4 and 5: every failure that was tried", "make faults"),
+    Evidence("dist/reconcile.txt", "phase 5: 100 reports compared value by value", "docs/handover.md, phase 5"),
+    Evidence("docs/requirements.md", "R1 to R30: where each is, and which test shows it", "comes with the release"),
+    Evidence("docs/handover.md", "the check-list", "comes with the release"),
+    Evidence("CHANGELOG.md", "what each release changed", "comes with the release"),
+)
+
+
+def collect(folder: Path, archive: Path, at: datetime) -> list[str]:
+    """Write the ZIP from the files below ``folder``; return what is missing, a line for each."""
+    found: list[str] = []
+    missing: list[str] = []
+    archive.parent.mkdir(parents=True, exist_ok=True)
+    with ZipFile(archive, "w", ZIP_DEFLATED) as packed:
+        for evidence in EVIDENCE:
+            file = folder / evidence.path
+            try:
+                text = _text_of(evidence, file)
+            except (OSError, ValueError, FatalError) as exc:
+                reason = "there is no such file" if isinstance(exc, FileNotFoundError) else redact(str(exc))
+                missing.append(f"{evidence.path}: {evidence.shows}. Made by: {evidence.made_by}. Reason: {reason}")
+                continue
+            packed.writestr(evidence.path, text)
+            written_at = datetime.fromtimestamp(file.stat().st_mtime, UTC)
+            found.append(f"{evidence.path}: {evidence.shows}. File of {written_at:%Y-%m-%d %H:%M} UTC")
+        packed.writestr("versions.json", json.dumps(versions(), indent=1))
+        packed.writestr("index.md", _index(found, missing, at))
+    return missing
+
+
+def versions() -> dict[str, str]:
+    """Return what is installed where this runs."""
+    return {"python": platform.python_version(), "platform": platform.platform()} | {
+        name: _version_of(name) for name in PACKAGES
+    }
+
+
+def _version_of(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _text_of(evidence: Evidence, file: Path) -> str:
+    """Return the text of a file without credentials; raises FatalError for settings that do not pass validation."""
+    text = file.read_text(encoding="utf-8")
+    if not text.strip():
+        raise ValueError("the file is empty")
+    if evidence.path == SETTINGS:
+        parse_settings(text)  # what stands in a field that does not exist may be anything, a secret too
+    return redact(text)
+
+
+def _index(found: Sequence[str], missing: Sequence[str], at: datetime) -> str:
+    lines = [f"# Hand-over of VTE → WATS, {at:%Y-%m-%d %H:%M} UTC", "", "## What is here", ""]
+    lines += [f"- {line}" for line in (*found, "versions.json: what is installed on this machine")]
+    lines += ["", "## What is missing", "", *(f"- {line}" for line in missing or ("Nothing.",))]
+    return "\n".join(lines) + "\n"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Collect it; a hand-over with missing parts is written all the same, and says so."""
+    parser = argparse.ArgumentParser(description="Collect the evidence of the hand-over in one ZIP.")
+    parser.add_argument("--folder", default=".", type=Path, help="the folder with docs/ and dist/")
+    parser.add_argument("--archive", default="dist/handover.zip", type=Path, help="the ZIP to write")
+    given = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    for line in collect(given.folder, given.archive, datetime.now(UTC)):
+        log.info("MISSING %s", line)
+    log.info("%s is written; begin with index.md in it", given.archive)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
