@@ -39,7 +39,7 @@ def main(runs: int, a_minute: int) -> None:
                 "AIRFLOW__VTE_WATS__START_DATE": now_at.isoformat(),
                 "PYTHONPATH": str(REPOSITORY / "plugins"),
             },
-            pools={"wats_api": 1, "vte_wats_state": 1},
+            pools={"wats_api": 1, "vte_wats_state": 1, "vte_read": 2},
             connections=environment.connections,
             variables={"vte_wats": json.dumps(settings)},
         ) as airflow:

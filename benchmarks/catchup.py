@@ -30,7 +30,7 @@ def measure(max_active_runs: int, intervals: int) -> dict[str, Any]:
                 "AIRFLOW__VTE_WATS__START_DATE": began_at.isoformat(),
                 "AIRFLOW__VTE_WATS__MAX_ACTIVE_RUNS": str(max_active_runs),
             },
-            pools={"wats_api": 1, "vte_wats_state": 1},
+            pools={"wats_api": 1, "vte_wats_state": 1, "vte_read": 2},
             connections=environment.connections,
             variables={"vte_wats": json.dumps(settings)},
         ) as airflow:

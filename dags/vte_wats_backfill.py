@@ -47,7 +47,7 @@ for site in options.sites:
         default_args=task_arguments(site, options, Priority.BACKFILL),
         params=BACKFILL_FORM,
     ) as dag:
-        slices = plan(site.name, options.backfill_slices)
+        slices = plan.override(pool=site.vte_pool)(site.name, options.backfill_slices)
         settled = transfer_and_settle(site, slices, Settling(retries_held=False), shows_progress=True)
         following = trigger_next_part(site.name, settled, slices)
         TriggerNextPart.partial(

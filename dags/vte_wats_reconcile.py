@@ -31,7 +31,7 @@ from vte_wats.orchestration.dag_defaults import (
     task_arguments,
     transfer_params,
 )
-from vte_wats.orchestration.reconcile_tasks import LATE_FROM, compare, plan, plan_missing, verify
+from vte_wats.orchestration.reconcile_tasks import LATE_FROM, compare, plan, plan_missing, read_expected, verify
 from vte_wats.orchestration.retention_tasks import remove_old_files
 from vte_wats.orchestration.timetable import SyncTimetable
 from vte_wats.orchestration.transfer import Settling, transfer_and_settle
@@ -59,9 +59,10 @@ for site in options.sites:
             **transfer_params(dry_run="Compare and map, but post nothing."),
         },
     ):
-        batches = plan(site.name)
+        batches = plan.override(pool=site.vte_pool)(site.name)
         slices = plan_missing(site.name, batches)
-        compare.override(pool=site.wats_pool).partial(site_name=site.name).expand(batch=batches) >> slices
+        read = read_expected.override(pool=site.vte_pool).partial(site_name=site.name).expand(batch=batches)
+        compare.override(pool=site.wats_pool).partial(site_name=site.name).expand(read=read) >> slices
         settled = transfer_and_settle(site, slices, Settling(late_from=LATE_FROM))
         settled >> verify.override(pool=site.wats_pool)(site.name)
         remove_old_files(site.name)

@@ -56,4 +56,4 @@ for site in options.sites:
             ),
         },
     ):
-        transfer_and_settle(site, plan(site.name), Settling(is_live=True))
+        transfer_and_settle(site, plan.override(pool=site.vte_pool)(site.name), Settling(is_live=True))

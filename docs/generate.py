@@ -234,7 +234,7 @@ SYMPTOMS = (
         "the Variable `vte_wats` has mistakes",
         "correct each named field; the next try continues",
     ),
-    ("tasks stay *scheduled* for ever", "a pool does not exist", "`airflow pools import include/pools.json`"),
+    ("`VW630`, tasks stay *scheduled* for ever", "a pool does not exist", "`airflow pools import include/pools.json`"),
     (
         "`VW209` to `VW214`, `plan` or `extract` fails: the login was refused, a table does not exist, …",
         "connection or schema differ",
@@ -544,8 +544,9 @@ Connection type: SMTP. Needed if `alerts.recipients` names somebody.
 
 With `sites` = `oslo, bergen` the same DAG files create a set of DAGs for each, such as `vte_wats_sync_oslo`. Everything
 they use has the name, too: connections `vte_oslo` and `wats_oslo`, Variables `vte_wats_oslo` and
-`vte_wats_state_oslo`, pools `wats_api_oslo` and `vte_wats_state_oslo`, and a folder `oslo` in the storage. A single
-site without a name has the names without an ending, and `vte_default` and `wats_default`; the pages here use those.
+`vte_wats_state_oslo`, pools `vte_read_oslo`, `wats_api_oslo` and `vte_wats_state_oslo`, and a folder `oslo` in the
+storage. A single site without a name has the names without an ending, and `vte_default` and `wats_default`; the pages
+here use those.
 
 ## Section `[vte_wats]`
 
@@ -555,7 +556,7 @@ Airflow UI.
 {_table(("option", "default", "rule", "meaning"), list(_options()))}
 ## Pools
 
-`include/pools.json` holds both; import it with `airflow pools import include/pools.json`.
+`include/pools.json` holds them; import it with `airflow pools import include/pools.json`.
 
 {_table(("pool", "slots", "meaning"), list(_pools()))}"""
 

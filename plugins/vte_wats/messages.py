@@ -588,6 +588,42 @@ VW628 = Message(
     "the task before it left nothing that can be read, or was marked success by hand",
     "clear the task that the message names, with the tasks after it",
 )
+VW630 = Message(
+    "VW630",
+    Follows.STOPS,
+    "a pool gives no slot, so tasks wait for ever",
+    "the pool does not exist or has no slots; an update may have brought a new one",
+    "run airflow pools import include/pools.json, or create the pool under Airflow › Admin › Pools; it is named "
+    "after the site where sites have names. If it has slots, tasks of other DAGs use all of Airflow's parallelism",
+)
+VW631 = Message(
+    "VW631",
+    Follows.STOPS,
+    "the storage refuses: rights, credentials, a missing bucket or folder",
+    "storage_path, its connection or the folder is not as it must be",
+    "do what the message says, then clear the task",
+)
+VW632 = Message(
+    "VW632",
+    Follows.AGAIN,
+    "the storage is full or does not answer",
+    "no space is left, or the disk, the mount or the network failed",
+    "make room, or check what the message names; the task is tried again",
+)
+VW633 = Message(
+    "VW633",
+    Follows.AGAIN,
+    "the mail server does not take a mail",
+    "a field of the connection smtp_default is wrong, or the server refuses",
+    "correct the field that the message names; the next check sends the mail",
+)
+VW634 = Message(
+    "VW634",
+    Follows.WARNS,
+    "the index of the dead letters cannot be read and is written again",
+    "somebody changed it, or the disk failed; the dead letters themselves are not affected",
+    "nothing: the next checks of the monitor read the dead letters again",
+)
 # VW9.. warnings: the sync goes on
 VW830 = Message(
     "VW830",
@@ -698,7 +734,7 @@ VW913 = Message(
     "VW913",
     Follows.WARNS,
     "accepted: …",
-    "the sync was triggered with accept_identity",
+    "the sync was triggered with accept_identity, or source_identity lets the same database be elsewhere",
     "nothing",
 )
 VW914 = Message(

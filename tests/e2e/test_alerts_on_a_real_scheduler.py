@@ -113,7 +113,7 @@ def floor(tmp_path_factory: pytest.TempPathFactory, repository: Path, empty_meta
                 "AIRFLOW__VTE_WATS__RETRY_DELAY_S": "1",
                 "PYTHONPATH": str(repository / "plugins"),
             },
-            pools={"wats_api": 1, "vte_wats_state": 1},
+            pools={"wats_api": 1, "vte_wats_state": 1, "vte_read": 2},
             connections=plant.connections | {"smtp_default": mail.connection},
             variables={"vte_wats": json.dumps(settings)},
         ) as airflow,

@@ -105,7 +105,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, repository: Path, empty_metad
                 "AIRFLOW__VTE_WATS__RETRY_DELAY_S": "1",
                 "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",  # in production longer: docs/scaling.md
             },
-            pools={"wats_api": 1, "vte_wats_state": 1},
+            pools={"wats_api": 1, "vte_wats_state": 1, "vte_read": 2},
             connections=patient(plant),
             variables={"vte_wats": json.dumps(settings)},
         ) as airflow,

@@ -435,7 +435,7 @@ def open_site(home: Path, seed: int, *, template: Path, live: bool = False) -> I
                 "AIRFLOW__VTE_WATS__RETRIES": "3",
                 "AIRFLOW__VTE_WATS__RETRY_DELAY_S": "1",
             },
-            pools={"wats_api": 1, "vte_wats_state": 1},
+            pools={"wats_api": 1, "vte_wats_state": 1, "vte_read": 2},
             connections=_connections(plant) | {"smtp_default": mail.connection},
             variables={SETTINGS: json.dumps(plant.floor.settings(settle_delay_s=0))},
         ) as airflow,

@@ -19,8 +19,11 @@ from airflow.serialization.encoders import encode_deadline_alert
 from airflow.serialization.serialized_objects import DagSerialization
 from airflow.utils.session import create_session
 
+from vte_wats.config.sites import Site
+from vte_wats.orchestration.pools import tasks_by_pool
 from vte_wats.orchestration.retry import SyncRetryPolicy
 from vte_wats.orchestration.timetable import SyncTimetable
+from vte_wats.shipped import shipped_folder
 
 
 def run_python(work: str, **env: str) -> str:
@@ -55,7 +58,9 @@ def test_every_named_site_has_dags_pools_and_connections_of_its_own(repository):
     )
     kinds = ("sync", "reconcile", "backfill")
     assert pools == {
-        f"vte_wats_{kind}_{site}": sorted(["default_pool", f"vte_wats_state_{site}", f"wats_api_{site}"])
+        f"vte_wats_{kind}_{site}": sorted(
+            ["default_pool", f"vte_read_{site}", f"vte_wats_state_{site}", f"wats_api_{site}"]
+        )
         for kind in kinds
         for site in ("oslo", "bergen")
     } | {
@@ -63,10 +68,24 @@ def test_every_named_site_has_dags_pools_and_connections_of_its_own(repository):
         for site in ("oslo", "bergen")
         for kind, pools in (
             ("monitor", ["default_pool"]),
-            ("preflight", ["default_pool", f"wats_api_{site}"]),
+            ("preflight", ["default_pool", f"vte_read_{site}", f"vte_wats_state_{site}", f"wats_api_{site}"]),
             ("acceptance", [f"wats_api_{site}"]),
         )
     }
+
+
+def test_the_tasks_of_each_pool_are_those_of_the_dags(bag):
+    found: dict[str, dict[str, list[str]]] = {}
+    for dag_id, dag in bag.dags.items():
+        for task in dag.tasks:
+            if task.pool != "default_pool":
+                tasks = found.setdefault(task.pool, {}).setdefault(dag_id.removeprefix("vte_wats_"), [])
+                tasks.append(task.task_id)
+    known = tasks_by_pool(Site())
+    assert {pool: {kind: sorted(ids) for kind, ids in kinds.items()} for pool, kinds in found.items()} == {
+        pool: {kind: sorted(ids) for kind, ids in kinds.items()} for pool, kinds in known.items()
+    }
+    assert set(found) == set(json.loads((shipped_folder("include") / "pools.json").read_text(encoding="utf-8")))
 
 
 def test_the_sync_covers_explicit_five_minute_intervals_and_catches_up(bag):

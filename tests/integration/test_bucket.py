@@ -137,9 +137,13 @@ def test_a_file_of_a_killed_task_does_not_appear(bucket, place, storage):
 def test_a_bucket_that_does_not_exist_is_an_error_and_is_not_created(bucket):
     dead_letters = DeadLetters(storage_of(Site(), a_settings(storage_path=f"s3://{CONN_ID}@mistyped/vte")))
     assert dead_letters.guids() == frozenset()
-    with pytest.raises(OSError, match="bucket does not exist"):
+    with pytest.raises(
+        FatalError, match=r"VW631 storage s3://.*bucket does not exist.*create it, or correct storage_path"
+    ):
         put(dead_letters)
-    with pytest.raises(OSError, match="bucket does not exist"):
+    with pytest.raises(
+        FatalError, match=r"VW631 storage s3://.*bucket does not exist.*create it, or correct storage_path"
+    ):
         Staging(storage_of(Site(), a_settings(storage_path=f"s3://{CONN_ID}@mistyped/vte"))).write("runs", ["1"])
     assert [found["Name"] for found in bucket.client.list_buckets()["Buckets"]] == [bucket.name]
 

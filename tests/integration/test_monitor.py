@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from airflow.dag_processing.dagbag import DagBag
+from airflow.models.dag import DagModel
 from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.variable import Variable
@@ -85,6 +86,11 @@ class Monitored:
     def sync(self, minute: int) -> str:
         """Sync the five minutes that end then."""
         return str(self._bag.dags["vte_wats_sync"].test(logical_date=BEGIN_AT + timedelta(minutes=minute)).state)
+
+    def preflight(self) -> dict[str, str]:
+        """Check before go-live; return what became of each task."""
+        done = self._bag.dags["vte_wats_preflight"].test()
+        return {instance.task_id: str(instance.state) for instance in done.get_task_instances()}
 
     def miss(self, minute: int) -> str:
         """Do what the triggerer does when an interval's deadline has passed, inside a task; return what came of it."""
@@ -258,6 +264,49 @@ def test_a_scheduler_that_creates_no_dag_runs_is_reported(monitored):
     assert opened.startswith("PROBLEM: Airflow creates no DAG runs of the sync")
     monitored.schedule()
     assert monitored.check(2)[0].startswith("SOLVED after ")
+
+
+def leave(task_id: str, state: str, *, is_paused: bool = False) -> None:
+    """Leave the instances of a task in one state, as a scheduler does that finds no slot for them."""
+    with create_session() as session:
+        session.query(DagModel).filter(DagModel.dag_id == "vte_wats_sync").update({"is_paused": is_paused})
+        session.query(TaskInstance).filter(TaskInstance.task_id == task_id).update({"state": state})
+
+
+@pytest.mark.parametrize(
+    ("task_id", "pool"),
+    [
+        ("plan", "vte_read"),
+        ("transfer.extract", "vte_read"),
+        ("transfer.upload", "wats_api"),
+        ("settle", "vte_wats_state"),
+    ],
+)
+def test_a_pool_that_does_not_exist_is_reported_with_its_name(monitored, task_id, pool):
+    assert monitored.sync(5) == "success"
+    leave(task_id, "scheduled")
+    (opened,) = monitored.check(2)
+    assert opened == f"PROBLEM: tasks wait for a pool that gives no slot: {pool}"
+    assert "airflow pools import include/pools.json" in monitored.monitor_state.conditions["pools"].advice
+    leave(task_id, "success")
+    assert monitored.check(2)[0].startswith("SOLVED after ")
+
+
+def test_a_pool_whose_tasks_wait_for_others_or_are_paused_is_fine(monitored):
+    assert monitored.sync(5) == "success"
+    leave("transfer.upload", "scheduled")
+    leave("transfer.extract", "running")
+    assert monitored.check(3) == []
+    leave("transfer.extract", "success", is_paused=True)
+    assert monitored.check(3) == []
+
+
+def test_preflight_names_a_pool_that_gives_no_slot(monitored, monkeypatch):
+    monkeypatch.setattr("vte_wats.orchestration.preflight_tasks._PATIENCE_S", 0.0)
+    assert monitored.sync(5) == "success"
+    assert monitored.preflight() == {"pools": "success", "state": "success", "vte": "success", "wats": "success"}
+    leave("settle", "scheduled")
+    assert monitored.preflight()["pools"] == "failed"
 
 
 def test_a_go_live_that_catches_up_disturbs_nobody(monitored):

@@ -94,7 +94,7 @@ def test_a_webhook_that_refuses_is_a_failure(webhook):
 
 def test_a_mail_server_that_refuses_is_a_failure(mail):
     mail.refuses = True
-    with pytest.raises(RetriableError, match="MailNotifier"):
+    with pytest.raises(RetriableError, match=r"MailNotifier: VW633 .* of smtp_default"):
         sender(MAIL)(MESSAGE)
     assert mail.refused
 
@@ -109,7 +109,7 @@ def test_one_channel_that_works_is_enough(mail, webhook, caplog):
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        (None, "SMTP connection"),
+        (None, "Check the connection of smtp_default: does not exist"),
         ({"conn_type": "smtp", "host": "127.0.0.1", "port": 9, "extra": {"disable_ssl": True}}, "refused"),
     ],
 )
@@ -117,6 +117,23 @@ def test_a_connection_that_leads_nowhere_is_a_failure_that_names_it(monkeypatch,
     if fields is not None:
         monkeypatch.setenv("AIRFLOW_CONN_SMTP_DEFAULT", json.dumps(fields))
     with pytest.raises(RetriableError, match=words):
+        sender(MAIL)(MESSAGE)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"extra": {"disable_ssl": False, "retry_limit": 0}}, "disable_tls and disable_ssl in extra of smtp_default"),
+        ({"login": "someone", "password": "secret"}, "disable_tls and disable_ssl in extra of smtp_default"),
+        ({"port": 9}, "Check host and port of smtp_default"),
+    ],
+    ids=["TLS on a plain port", "a login on a server without", "nobody listens"],
+)
+def test_a_field_that_does_not_fit_the_server_is_named(mail, monkeypatch, change, words):
+    fields = mail.connection
+    extra = fields["extra"] | change.get("extra", {})
+    monkeypatch.setenv("AIRFLOW_CONN_SMTP_DEFAULT", json.dumps(fields | change | {"extra": extra}))
+    with pytest.raises(RetriableError, match=f"VW601 MailNotifier: VW633 .*{words}"):
         sender(MAIL)(MESSAGE)
 
 

@@ -273,6 +273,7 @@ def test_pools_are_those_the_tasks_use():
     assert {name: pool["slots"] for name, pool in pools.items()} == {
         Site().wats_pool: WatsOptions().concurrent_tasks,
         Site().state_pool: 1,
+        Site().vte_pool: 2,
     }
     assert all(set(pool) == {"slots", "description", "include_deferred"} for pool in pools.values())
 

@@ -16,6 +16,7 @@ from vte_wats.config.alert_settings import AlertSettings
 from vte_wats.config.sites import Site
 from vte_wats.domain.outcome import DeadLetterKind
 from vte_wats.domain.wording import count, duration
+from vte_wats.messages import VW630
 from vte_wats.state.coverage import FailedGap, State
 from vte_wats.storage.dead_letters import DeadLetterHeader
 
@@ -42,6 +43,7 @@ class Measures:
     clock_skew_limit_s: int = 60
     failed_syncs: int | None = None
     dag_runs: int | None = None
+    pools_without_slots: tuple[str, ...] | None = None
     dead_letters: tuple[DeadLetterHeader, ...] | None = None
     free_mb: int | None = None
 
@@ -88,6 +90,7 @@ def evaluate(site: Site, measures: Measures, monitor_state: MonitorState, limits
         ),
         _no_progress(measures, monitor_state, limits),
         _no_dag_runs(measures),
+        _pools(measures),
         _lag(measures, monitor_state, limits),
         _failed_syncs(measures, limits),
         _dead_letters(measures, limits),
@@ -141,6 +144,15 @@ def _no_dag_runs(measures: Measures) -> Observation:
         "see whether the sync DAG is paused, has an import error or starts in the future, and whether the scheduler "
         "runs; then look for a DAG run whose logical date is that of the next interval, and delete it",
     )
+
+
+def _pools(measures: Measures) -> Observation:
+    if measures.pools_without_slots is None:
+        return Observation(Kind.POOLS, Verdict.UNKNOWN)
+    if not measures.pools_without_slots:
+        return Observation(Kind.POOLS, Verdict.GOOD)
+    names = ", ".join(measures.pools_without_slots)
+    return Observation(Kind.POOLS, Verdict.BAD, f"tasks wait for a pool that gives no slot: {names}", VW630.advice)
 
 
 def _lag(measures: Measures, monitor_state: MonitorState, limits: AlertSettings) -> Observation:

@@ -27,6 +27,7 @@ class Kind(StrEnum):
     VTE = "vte"
     WATS = "wats"
     NO_DAG_RUNS = "no_dag_runs"
+    POOLS = "pools"
     NO_PROGRESS = "no_progress"
     LAG = "lag"
     FAILED_SYNCS = "failed_syncs"

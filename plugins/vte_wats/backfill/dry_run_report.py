@@ -36,8 +36,8 @@ def preview(staging: Staging, settings: Settings) -> Preview:
     """Return the preview of one slice after a dry run: its staged reports, and what mapping and WATS would refuse."""
     found: Preview = {kind: {} for kind in _KINDS}
     if settings.text_rules:
-        for line in staging.read(RUNS):
-            _try_rules(VteTestRun.model_validate_json(line), settings, found)
+        for run in staging.parsed(RUNS, VteTestRun.model_validate_json):
+            _try_rules(run, settings, found)
     for refusal in refused_runs(staging):
         _count(found[refusal.kind.value], refusal.signature, 1, [str(refusal.index_guid)])
     for mapped in staged_mappings(staging):

@@ -98,6 +98,13 @@ class Numbers(StrEnum):
     EXACT = "exact"
 
 
+class IdentifiedBy(StrEnum):
+    """What makes VTE's database the one that was synced so far."""
+
+    SERVER = "server"
+    DATABASE = "database"
+
+
 class OperatorNames(StrEnum):
     """What leaves VTE of the operator's name."""
 
@@ -322,6 +329,13 @@ class Settings(_Closed):
         description="ExitCode → the error message of a run that did not pass, or null where the code is no error. An "
         "unlisted code has a message that names it.",
     )
+    source_identity: IdentifiedBy = Field(
+        IdentifiedBy.SERVER,
+        description="What shows that VTE is the database of the syncs so far. server: the server's name, the "
+        "database's name, and when it was created. database: its name alone, so that the sync goes on after a failover "
+        "of Always On or from a copy that is restored each night; a wrong server with a database of that name is then "
+        "not noticed.",
+    )
     operator: OperatorNames = Field(
         OperatorNames.KEEP,
         description="The operator's name in reports, staging and dead letters: keep, pseudonym (needs the Variable "
@@ -379,6 +393,13 @@ class Settings(_Closed):
         le=48,
         description="Hours before each data interval in which a sync looks, with one statement, for runs that changed "
         "since they were transferred; it transfers those again. 0 looks for none.",
+    )
+    verify_cycle_days: int = Field(
+        30,
+        ge=0,
+        le=3_650,
+        description="Daily comparisons in which the content of the whole history is compared once, a part in each, "
+        "beside the last days. 0 compares the last days alone.",
     )
     lock_timeout_ms: int = Field(
         2_000, ge=0, le=60_000, description="Milliseconds a query waits for a lock before it ends and is tried again."
@@ -472,7 +493,7 @@ class Settings(_Closed):
     @property
     def fingerprint(self) -> str:
         """A short hash of every setting about runs: when it changes, runs may be judged differently."""
-        others = {"alerts", "dead_letter_retention_days", "staging_retention_days"}
+        others = {"alerts", "dead_letter_retention_days", "staging_retention_days", "verify_cycle_days"}
         return hashlib.sha256(self.model_dump_json(exclude=others).encode()).hexdigest()[:16]
 
     def process_code(self, testplan_name: str) -> int | None:

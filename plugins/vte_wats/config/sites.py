@@ -119,6 +119,11 @@ class Site:
         return self._named("wats_api")
 
     @property
+    def vte_pool(self) -> str:
+        """The pool of the tasks that read VTE."""
+        return self._named("vte_read")
+
+    @property
     def state_pool(self) -> str:
         """The pool with one slot for the task that writes the state."""
         return self._named("vte_wats_state")

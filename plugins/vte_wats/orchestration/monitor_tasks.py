@@ -82,7 +82,9 @@ def measure(site: Site, sync_schedule: str, since_at: datetime) -> Measures:
     from vte_wats.orchestration.resources import read_settings, read_state
 
     now_at = datetime.now(UTC)
-    measures = Measures(now_at, wats=_wats(site), dag_runs=_dag_runs(site, sync_schedule, now_at))
+    measures = Measures(
+        now_at, wats=_wats(site), dag_runs=_dag_runs(site, sync_schedule, now_at), pools_without_slots=_pools(site)
+    )
     try:
         settings = read_settings(site)
         measures = _measured_with(measures, site, settings)
@@ -95,17 +97,19 @@ def measure(site: Site, sync_schedule: str, since_at: datetime) -> Measures:
 
 def _measured_with(measures: Measures, site: Site, settings: Settings) -> Measures:
     from vte_wats.orchestration.resources import storage_of
-    from vte_wats.storage.dead_letters import DeadLetters
+    from vte_wats.storage.dead_letter_index import DeadLetterIndex
+    from vte_wats.storage.storage_errors import is_of_storage, storage_error
 
     measures = replace(measures, clock_skew_limit_s=settings.clock_skew_limit_s)
     storage = storage_of(site, settings)
     try:
-        measures = replace(measures, dead_letters=tuple(DeadLetters(storage).headers()))
+        measures = replace(measures, dead_letters=DeadLetterIndex(storage).summaries())
         if storage.protocol in ("", "file"):
             existing = next(folder for folder in (storage, *storage.parents) if folder.exists())
             measures = replace(measures, free_mb=shutil.disk_usage(existing.path).free // 1_000_000)
     except Exception as exc:  # noqa: BLE001 -- every bucket's client raises errors of its own
-        problem = f"{VW902} the storage cannot be read: {_first_line(exc)}"
+        cause = storage_error(exc, storage) if is_of_storage(exc) else exc
+        problem = f"{VW902} the storage cannot be read: {_first_line(cause)}"
         log.error(problem)  # noqa: TRY400 -- the sync's own tasks fail for it, too
         return replace(measures, setup_problem=problem)
     return measures
@@ -172,6 +176,17 @@ def _dag_runs(site: Site, sync_schedule: str, now_at: datetime) -> int | None:
     return _count(site, logical_dates=starts) or _count(site, states=["queued", "running"])
 
 
+def _pools(site: Site) -> tuple[str, ...] | None:
+    """Return the pools that give no slot; ``None`` when Airflow does not say."""
+    from vte_wats.orchestration.pools import pools_without_slots
+
+    try:
+        return pools_without_slots(site)
+    except Exception as exc:  # noqa: BLE001 -- whatever keeps Airflow from answering
+        log.warning("%s Airflow does not say which tasks wait: %s", VW927, _first_line(exc))
+        return None
+
+
 def _count(site: Site, **which: Any) -> int | None:
     """Count DAG runs of the sync; ``None`` when Airflow does not say: the rest is reported all the same."""
     from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
@@ -235,7 +250,7 @@ def _day(site: Site, day: Any, zone: ZoneInfo) -> tuple[dict[tuple[str, str], in
     """Return the day's runs in VTE by product and result, and how many dead letters there are of each kind."""
     from vte_wats.intervals.dst import local_ranges
     from vte_wats.orchestration.resources import open_vte, read_settings, storage_of
-    from vte_wats.storage.dead_letters import DeadLetters
+    from vte_wats.storage.dead_letter_index import DeadLetterIndex
     from vte_wats.sync.plan import window_of
 
     settings = read_settings(site)
@@ -246,7 +261,8 @@ def _day(site: Site, day: Any, zone: ZoneInfo) -> tuple[dict[tuple[str, str], in
         for (product, code), runs in vte.day_counts(local_ranges(window, zone)).items():
             result = settings.result_codes.get(code) if code is not None else None
             counts[product, result.value if result else f"code {code}"] += runs
-    dead_letters = Counter(header.kind.value for header in DeadLetters(storage_of(site, settings)).headers())
+    index = DeadLetterIndex(storage_of(site, settings))
+    dead_letters = Counter(summary.kind.value for summary in index.summaries())
     return dict(counts), dict(dead_letters)
 
 

@@ -26,6 +26,7 @@ from vte_wats.domain.errors import RetriableError
 from vte_wats.domain.redaction import redact
 from vte_wats.domain.wording import count
 from vte_wats.messages import VW601, VW909
+from vte_wats.orchestration.smtp_errors import smtp_problem
 
 log = logging.getLogger(__name__)
 
@@ -133,7 +134,9 @@ def sender(alerts: AlertSettings) -> Callable[[Notification], None]:
             try:
                 notifier.notify({})
             except Exception as exc:  # noqa: BLE001 -- whatever keeps a message from going; SMTP alone has dozens
-                problems.append(f"{type(notifier).__name__}: {type(exc).__name__}: {redact(str(exc))}")
+                is_mail = isinstance(notifier, MailNotifier)
+                what = smtp_problem(exc, MAIL_CONNECTION) if is_mail else f"{type(exc).__name__}: {redact(str(exc))}"
+                problems.append(f"{type(notifier).__name__}: {what}")
                 log.error("%s one channel failed: %s", VW909, problems[-1])  # noqa: TRY400 -- the text says it, a stack adds nothing
         if len(problems) == len(notifiers):
             raise RetriableError(VW601, "; ".join(problems))

@@ -1,4 +1,4 @@
-"""The tasks of ``vte_wats_preflight``: one examines VTE, one WATS."""
+"""The tasks of ``vte_wats_preflight``: one examines VTE, one WATS, one the state, and one the pools of these three."""
 
 from __future__ import annotations
 
@@ -6,11 +6,34 @@ import logging
 from datetime import UTC, datetime
 from typing import Any
 
-from airflow.sdk import task
+from airflow.sdk import get_current_context, task
 
 from vte_wats.config.sites import Site
+from vte_wats.domain.errors import FatalError
+from vte_wats.messages import VW630
 
 log = logging.getLogger(__name__)
+
+_PATIENCE_S = 60.0
+
+
+@task(task_id="pools", retries=0)
+def examine_pools(site_name: str) -> None:
+    """Fail when the pool of another task gives no slot. Its own pool is Airflow's default, which always exists."""
+    from vte_wats.orchestration.pools import pools_that_give_no_slot
+
+    if pools := pools_that_give_no_slot(Site(site_name), _PATIENCE_S):
+        raise FatalError(VW630, f"{', '.join(pools)}: tasks wait, and nothing is at work. {VW630.advice}")
+
+
+@task(task_id="state")
+def examine_state(site_name: str) -> dict[str, Any]:
+    """Read the state of the site, and fail when it is damaged."""
+    from vte_wats.orchestration.resources import read_state
+
+    state = read_state(Site(site_name), get_current_context()["dag"].start_date)  # type: ignore[arg-type]
+    log.info("lastSync %s", state.last_sync if state else "never")
+    return {"last_sync": state.last_sync.isoformat() if state else None}
 
 
 @task(task_id="vte")

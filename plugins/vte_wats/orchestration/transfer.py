@@ -62,7 +62,7 @@ def transfer_and_settle(site: Site, slices: Any, settling: Settling, *, shows_pr
 @task_group
 def transfer(site: Site, part: dict[str, Any], *, shows_progress: bool) -> Any:
     """Transfer one slice from VTE to WATS; returns the counts of its outcomes."""
-    mapped = map_runs(site.name, extract(site.name, part))  # type: ignore[arg-type]
+    mapped = map_runs(site.name, extract.override(pool=site.vte_pool)(site.name, part))  # type: ignore[arg-type]
     return upload.override(pool=site.wats_pool)(site.name, mapped, shows_progress=shows_progress)  # type: ignore[arg-type]
 
 

@@ -10,7 +10,7 @@ from vte_wats.config.settings import Settings
 from vte_wats.domain.ports import RunSource
 from vte_wats.domain.report import Report
 from vte_wats.domain.run import VteTestRun
-from vte_wats.reconcile.keys import staged_guids
+from vte_wats.reconcile.keys import staged_keys
 from vte_wats.storage.dead_letters import DeadLetters
 from vte_wats.storage.staging import Staging
 from vte_wats.sync.extract import RUNS, extract
@@ -34,7 +34,7 @@ class Expected:
 
 def stage_expected(source: RunSource, staging: Staging, dead_letters: DeadLetters, settings: Settings) -> int:
     """Read and map the runs of a batch, some at a time, and stage the hash of each; return how many there are."""
-    guids = list(staged_guids(staging))
+    guids = [key.guid for key in staged_keys(staging)]
     known = dead_letters.guids()
 
     def lines() -> Iterator[str]:
@@ -52,17 +52,18 @@ def stage_expected(source: RunSource, staging: Staging, dead_letters: DeadLetter
 
 def staged_expected(staging: Staging) -> dict[UUID, Expected]:
     """Return what :func:`stage_expected` staged; runs that VTE no longer has are absent."""
-    lines = (line.split(" ") for line in staging.read(EXPECTED))
-    return {
-        UUID(guid): Expected(None if source_hash == _REFUSED else source_hash, changed == _CHANGED)
-        for guid, source_hash, changed in lines
-    }
+    return dict(staging.parsed(EXPECTED, _parse))
+
+
+def _parse(line: str) -> tuple[UUID, Expected]:
+    guid, source_hash, changed = line.split(" ")
+    return UUID(guid), Expected(None if source_hash == _REFUSED else source_hash, changed == _CHANGED)
 
 
 def _changed(staging: Staging, dead_letters: DeadLetters, known: frozenset[UUID]) -> frozenset[UUID]:
     """Return the staged runs whose dead letter holds other data."""
     if not known:
         return frozenset()
-    runs = (VteTestRun.model_validate_json(line) for line in staging.read(RUNS))
-    letters = ((run, dead_letters.get(run.index_guid)) for run in runs if run.index_guid in known)
+    runs = (run for run in staging.parsed(RUNS, VteTestRun.model_validate_json) if run.index_guid in known)
+    letters = ((run, dead_letters.get(run.index_guid)) for run in runs)
     return frozenset(run.index_guid for run, letter in letters if letter is not None and letter.run != run)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
@@ -22,7 +22,7 @@ from vte_wats.domain.report import StoredReport
 from vte_wats.intervals.dst import utc_offsets
 from vte_wats.intervals.interval import Interval
 from vte_wats.reconcile.expected import Expected, staged_expected
-from vte_wats.reconcile.keys import KEYS
+from vte_wats.reconcile.keys import Key, staged_keys
 from vte_wats.state.proof import DayProof, OpenRun, joined_days
 from vte_wats.storage.dead_letters import DeadLetters
 from vte_wats.storage.staging import Staging
@@ -31,10 +31,8 @@ log = logging.getLogger(__name__)
 
 Kinds = Mapping[UUID, DeadLetterKind]
 
-TO_TRANSFER, DAYS = "to_transfer", "days"
-MISSING, OUTDATED = "missing", "outdated"
+MISSING, OUTDATED, DAYS = "missing", "outdated", "days"
 _PROVEN, _CHANGED = "proven", "changed"
-_DEAD, _HELD = DeadLetterKind.DEAD.value, DeadLetterKind.HELD.value
 _REASONS = {
     MISSING: "not in WATS when it was compared; transferred again",
     OUTDATED: "its report in WATS had other content; transferred again",
@@ -45,7 +43,7 @@ _LONGEST_TEST = timedelta(hours=1)  # reports of longer tests are asked for by i
 
 
 @dataclass(frozen=True, slots=True)
-class MissingRuns:
+class RunsToTransfer:
     """The runs to transfer, oldest first, and the Timestamps of those among them that came late.
 
     ``outdated`` is how many of them have a report of other content.
@@ -53,7 +51,7 @@ class MissingRuns:
 
     runs: list[UUID]
     times_local: list[datetime]
-    outdated: int = 0
+    outdated: int
 
 
 def compare(wats: Wats, staging: Staging, kinds: Kinds, zone: ZoneInfo, now_at: datetime) -> dict[str, int]:
@@ -63,28 +61,27 @@ def compare(wats: Wats, staging: Staging, kinds: Kinds, zone: ZoneInfo, now_at: 
     is left out.
     """
     expected = staged_expected(staging)
-    counts: Counter[str] = Counter(compared=0, missing=0, outdated=0)
+    counts: Counter[str] = Counter()
     days: dict[date, DayProof] = {}
-
-    def lines_to_transfer() -> Iterator[str]:
-        for lines in chunked(staging.read(KEYS), _AT_ONCE):
-            runs = [(UUID(guid), datetime.fromisoformat(local)) for guid, _, local in map(_parts, lines)]
-            times_local = [local for _, local in runs]
-            stored = wats.find_reports([guid for guid, _ in runs], _started(min(times_local), max(times_local), zone))
-            for guid, local in runs:
-                if guid not in expected:
-                    continue
-                found = _judged(stored.get(guid), expected[guid], kinds.get(guid))
-                counts.update({"compared": 1, found: 1})
-                part = _day_of(guid, found, now_at)
-                days[local.date()] = days[local.date()].joined(part) if local.date() in days else part
-                if found in {MISSING, OUTDATED, _CHANGED}:
-                    yield f"{guid} {local.isoformat()} {OUTDATED if guid in stored else MISSING}"
-
-    staging.write(TO_TRANSFER, lines_to_transfer())
+    to_transfer: dict[str, list[str]] = {MISSING: [], OUTDATED: []}
+    for keys in chunked(staged_keys(staging), _AT_ONCE):
+        times_local = [key.timestamp_local for key in keys]
+        stored = wats.find_reports([key.guid for key in keys], _started(min(times_local), max(times_local), zone))
+        for key in keys:
+            if key.guid not in expected:
+                continue
+            found = _judged(stored.get(key.guid), expected[key.guid], kinds.get(key.guid))
+            counts.update(("compared", found))
+            day, part = key.timestamp_local.date(), _part_of_a_day(key, found, now_at)
+            days[day] = days[day].joined(part) if day in days else part
+            if found in _REASONS:
+                to_transfer[OUTDATED if key.guid in stored else MISSING].append(str(key))
+    for name, lines in to_transfer.items():
+        staging.write(name, lines)
     staging.write(DAYS, (f"{day.isoformat()} {proof.model_dump_json()}" for day, proof in days.items()))
-    log.info("%(compared)d runs compared with WATS: %(missing)d are not there, %(outdated)d have other content", counts)
-    return {name: counts[name] for name in ("compared", MISSING, OUTDATED)}
+    differing = {name: len(lines) for name, lines in to_transfer.items()}
+    log.info("%d runs compared with WATS: %s", counts["compared"], differing)
+    return {"compared": counts["compared"], **differing}
 
 
 def _judged(stored: StoredReport | None, expected: Expected, kind: DeadLetterKind | None) -> str:
@@ -96,22 +93,26 @@ def _judged(stored: StoredReport | None, expected: Expected, kind: DeadLetterKin
     return MISSING if stored is None else OUTDATED
 
 
-def _day_of(guid: UUID, found: str, now_at: datetime) -> DayProof:
+def _part_of_a_day(key: Key, found: str, now_at: datetime) -> DayProof:
     """Return what one run adds to its day."""
     return DayProof(
         in_vte=1,
-        proven=found == _PROVEN,
-        dead=found == _DEAD,
-        held=found == _HELD,
+        proven=int(found == _PROVEN),
+        dead=int(found == DeadLetterKind.DEAD),
+        held=int(found == DeadLetterKind.HELD),
         verified_at=now_at,
-        open_runs=(OpenRun(index_guid=str(guid), reason=_REASONS[found]),) if found in _REASONS else (),
+        open_runs=(OpenRun(index_guid=str(key.guid), reason=_REASONS[found]),) if found in _REASONS else (),
     )
 
 
 def days_of(batches: Iterable[Staging]) -> dict[date, DayProof]:
     """Return the numbers of each day that :func:`compare` staged."""
-    lines = (line.partition(" ") for batch in batches for line in batch.read(DAYS))
-    return joined_days((date.fromisoformat(day), DayProof.model_validate_json(proof)) for day, _, proof in lines)
+    return joined_days(part for batch in batches for part in batch.parsed(DAYS, _parse_day))
+
+
+def _parse_day(line: str) -> tuple[date, DayProof]:
+    day, _, proof = line.partition(" ")
+    return date.fromisoformat(day), DayProof.model_validate_json(proof)
 
 
 def _started(first_local: datetime, last_local: datetime, zone: ZoneInfo) -> Interval | None:
@@ -127,22 +128,17 @@ def _started(first_local: datetime, last_local: datetime, zone: ZoneInfo) -> Int
         return None
 
 
-def runs_to_transfer(batches: Iterable[Staging], dead_letters: DeadLetters) -> MissingRuns:
+def runs_to_transfer(batches: Sequence[Staging], dead_letters: DeadLetters) -> RunsToTransfer:
     """Return the runs to transfer: those that differ, then held ones from outside the ranges.
 
     What a held run waits for may be there by now; dead letters whose run did not change stay where they are.
     """
     kinds = {header.index_guid: header.kind for header in dead_letters.headers()}
-    lines = [_parts(line) for batch in batches for line in batch.read(TO_TRANSFER)]
-    runs = [UUID(guid) for guid, _, _ in lines]
+    missing, outdated = (
+        [key for batch in batches for key in batch.parsed(name, Key.parse)] for name in (MISSING, OUTDATED)
+    )
+    runs = [key.guid for key in sorted((*missing, *outdated), key=lambda key: key.timestamp_local)]
     held = {guid for guid, kind in kinds.items() if kind is DeadLetterKind.HELD}
-    late = [datetime.fromisoformat(local) for guid, what, local in lines if what == MISSING and UUID(guid) not in kinds]
-    outdated = sum(what == OUTDATED for _, what, _ in lines)
-    log.info("%d runs to transfer, %d of them have an older report in WATS", len(runs), outdated)
-    return MissingRuns([*runs, *sorted(held - set(runs))], late, outdated)
-
-
-def _parts(line: str) -> tuple[str, str, str]:
-    """Return a run, what is known of it, and its Timestamp."""
-    guid, local, *what = line.split(" ")
-    return guid, what[0] if what else "", local
+    log.info("%d runs are not in WATS, %d with other content, %d are held", len(missing), len(outdated), len(held))
+    late = [key.timestamp_local for key in missing if key.guid not in kinds]
+    return RunsToTransfer([*runs, *sorted(held - set(runs))], late, len(outdated))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from vte_wats.config.settings import Settings
+from vte_wats.config.settings import IdentifiedBy, Settings
 from vte_wats.config.sites import Site
 from vte_wats.domain.errors import FatalError
 from vte_wats.domain.source import TIMESTAMP_TYPES, SourceIdentity
@@ -110,19 +110,13 @@ def _refuse_future(state: State, here: SyncEnvironment, settings: Settings) -> N
 
 def _differences(state: State, here: SyncEnvironment, settings: Settings) -> Iterator[str]:
     known, found, site = state.source, here.source, here.site
-    if known is not None:
-        if (known.server, known.database) != (found.server, found.database):
-            what = "another database than the one synced so far"
-        elif known.created_local != found.created_local:
-            what = "the database was restored or created again since the last sync"
-        else:
-            what = ""
-        if what:
-            yield (
-                f"{what}: {found}; so far {known}. The wrong one: correct connection {site.source_connection} and "
-                f"clear this run. The same runs, moved or restored: {site.accept}, then trigger "
-                f"{site.dag_id('reconcile')} with days = 0. Other runs: {site.start_over}"
-            )
+    if known is not None and (what := _other_source(known, found, settings.source_identity)):
+        yield (
+            f"{what}: {found}; so far {known}. The wrong one: correct connection {site.source_connection} and "
+            f"clear this run. The same runs, moved or restored: {site.accept}, then trigger "
+            f"{site.dag_id('reconcile')} with days = 0; if that happens again and again, set source_identity. "
+            f"Other runs: {site.start_over}"
+        )
     if state.target is not None and state.target != here.target:
         yield (
             f"another WATS than the one synced to so far: {here.target}; so far {state.target}. The wrong one: correct "
@@ -136,6 +130,18 @@ def _differences(state: State, here: SyncEnvironment, settings: Settings) -> Ite
             f"with another clock, so {site.accept}, then trigger {site.dag_id('backfill')} from the start of the sync "
             "to now"
         )
+
+
+def _other_source(known: SourceIdentity, found: SourceIdentity, identified_by: IdentifiedBy) -> str:
+    """Return what makes the source another one than so far, nothing when it is the same."""
+    is_moved, is_restored = known.server != found.server, known.created_local != found.created_local
+    if known.database != found.database or (is_moved and identified_by is IdentifiedBy.SERVER):
+        return "another database than the one synced so far"
+    if identified_by is IdentifiedBy.SERVER:
+        return "the database was restored or created again since the last sync" if is_restored else ""
+    if is_moved or is_restored:
+        log.warning("%s source_identity = database: %s counts as the same source as %s", VW913, found, known)
+    return ""
 
 
 def _compare_columns(known: SourceIdentity | None, found: SourceIdentity, settings: Settings) -> None:

@@ -1,24 +1,36 @@
-"""Dead letters in groups, for people to look at: each request lists the folder, and reads only what is new in it."""
+"""What is known of all dead letters: each look lists the folder, and reads only what is new in it.
+
+The monitor keeps what it read in a file beside them, so that neither its next check nor the page reads it again.
+"""
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 from more_itertools import map_reduce
-from pydantic import BaseModel, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 from upath import UPath
 
+from vte_wats.domain.errors import FatalError
 from vte_wats.domain.outcome import DeadLetterKind
 from vte_wats.domain.redaction import redact
+from vte_wats.messages import VW634
 from vte_wats.storage.dead_letters import DeadLetterHeader, read_header
+from vte_wats.storage.staging import StagedFileError, Staging
+
+log = logging.getLogger(__name__)
+
+INDEX = "dead_letter_index"
 
 _VERSION_FIELDS = ("size", "mtime", "created", "LastModified", "ETag")  # which there are depends on the file system
 _LONGEST_REASON = 2_000
+_FILE = "read"
+_WORTH_A_FILE = 20  # new dead letters; fewer are read one by one
 EXAMPLES = 5
 
 
@@ -91,8 +103,10 @@ class DeadLetterGroups(BaseModel):
     groups: list[DeadLetterGroup]
 
 
-@dataclass(frozen=True, slots=True)
-class _Seen:
+class _Seen(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    name: str
     version: tuple[str, ...]
     summary: DeadLetterSummary | None
 
@@ -106,30 +120,64 @@ class DeadLetterIndex:
     def __init__(self, storage: UPath, max_new: int = 2_000) -> None:
         self._folder = storage / "dead_letters"
         self._max_new = max_new
+        self._kept = Staging(storage / INDEX)
         self._seen: dict[str, _Seen] = {}
+        self._on_file: dict[str, _Seen] = {}
 
     def groups(self) -> DeadLetterGroups:
         """Return the groups, the largest first. Failures of the file system leave as OSError."""
-        listed = dict(self._list())
-        self._seen = {name: seen for name, seen in self._seen.items() if name in listed}
-        new = [
-            name
-            for name, (version, _) in listed.items()
-            if name not in self._seen or self._seen[name].version != version
-        ]
-        for name in sorted(new)[: self._max_new]:
-            self._look_at(name, *listed[name])
-        summaries = [seen.summary for seen in self._seen.values()]
-        known = [summary for summary in summaries if summary is not None]
+        listed = self._look()
+        known = self._known()
         kinds = Counter(summary.kind for summary in known)
         return DeadLetterGroups(
-            listed=len(listed),
-            read=len(summaries),
-            unreadable=len(summaries) - len(known),
+            listed=listed,
+            read=len(self._seen),
+            unreadable=len(self._seen) - len(known),
             dead=kinds[DeadLetterKind.DEAD],
             held=kinds[DeadLetterKind.HELD],
             groups=_grouped(known),
         )
+
+    def summaries(self) -> tuple[DeadLetterSummary, ...]:
+        """Return what every dead letter says, and keep it in the storage for the next who looks."""
+        self._look()
+        if self._seen != self._on_file:
+            self._kept.write(_FILE, (seen.model_dump_json() for seen in self._seen.values()))
+            self._on_file = dict(self._seen)
+        return tuple(self._known())
+
+    def _known(self) -> list[DeadLetterSummary]:
+        return [seen.summary for seen in self._seen.values() if seen.summary is not None]
+
+    def _look(self) -> int:
+        """Look at what is new; return how many dead letters are listed."""
+        listed = dict(self._list())
+        new = self._new(listed)
+        if len(new) > _WORTH_A_FILE or not self._seen:
+            self._on_file = self._load()
+            self._seen = self._on_file | {name: seen for name, seen in self._seen.items() if name not in new}
+            new = self._new(listed)
+        self._seen = {name: seen for name, seen in self._seen.items() if name in listed}
+        for name in sorted(new)[: self._max_new]:
+            self._look_at(name, *listed[name])
+        return len(listed)
+
+    def _new(self, listed: Mapping[str, tuple[tuple[str, ...], bool]]) -> list[str]:
+        return [
+            name
+            for name, (version, _) in listed.items()
+            if name not in self._seen or self._seen[name].version != version
+        ]
+
+    def _load(self) -> dict[str, _Seen]:
+        """Return what the monitor kept; a damaged file counts as none, for every dead letter can be read again."""
+        try:
+            if not self._kept.holds(_FILE):
+                return {}
+            return {seen.name: seen for seen in self._kept.parsed(_FILE, _Seen.model_validate_json)}
+        except StagedFileError as exc:
+            log.warning("%s the index of the dead letters is written again: %s", VW634, exc)
+            return {}
 
     def _list(self) -> Iterator[tuple[str, tuple[tuple[str, ...], bool]]]:
         """Yield each entry's name with what changes when it is written again, and whether it is a regular file."""
@@ -149,11 +197,11 @@ class DeadLetterIndex:
         summary = None
         try:
             if is_regular:
-                with suppress(ValueError, PermissionError):  # no dead letter, or none for us
+                with suppress(ValueError, FatalError):  # no dead letter, or none for us
                     summary = read_header(self._folder / name, DeadLetterSummary)
         except FileNotFoundError:  # its run reached WATS meanwhile
             return
-        self._seen[name] = _Seen(version, summary)
+        self._seen[name] = _Seen(name=name, version=version, summary=summary)
 
 
 def _grouped(summaries: list[DeadLetterSummary]) -> list[DeadLetterGroup]:

@@ -18,6 +18,7 @@ from vte_wats.domain.outcome import DeadLetterKind
 from vte_wats.domain.run import VteTestRun
 from vte_wats.messages import VW923
 from vte_wats.storage.object_storage import create_folder, read_beginning, read_file, write_atomically
+from vte_wats.storage.storage_errors import storage_errors
 
 log = logging.getLogger(__name__)
 
@@ -112,15 +113,17 @@ class DeadLetters:
 
     def remove(self, guid: UUID) -> None:
         """Remove the dead letter of a run that reached WATS after all; another worker may have done so already."""
-        with suppress(FileNotFoundError):
+        with suppress(FileNotFoundError), storage_errors(self._folder):
             self._path(guid).unlink()
 
     def guids(self) -> frozenset[UUID]:
         """Return which runs have a dead letter, from the names of the files alone; other files are left out."""
         try:
-            return frozenset(UUID(path.stem) for path in self._folder.iterdir() if _FILE_NAME.fullmatch(path.name))
+            with storage_errors(self._folder):
+                names = [path.name for path in self._folder.iterdir()]
         except (FileNotFoundError, NotADirectoryError):  # in a bucket the folder goes with its last file
             return frozenset()
+        return frozenset(UUID(name.removesuffix(".json")) for name in names if _FILE_NAME.fullmatch(name))
 
     def __iter__(self) -> Iterator[DeadLetter]:
         """Yield every dead letter."""

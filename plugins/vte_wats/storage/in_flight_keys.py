@@ -23,6 +23,7 @@ from upath import UPath
 from vte_wats.domain.report import Report, StoredReport
 from vte_wats.messages import VW621
 from vte_wats.storage.object_storage import create_folder, file_name, read_file, write_atomically
+from vte_wats.storage.storage_errors import storage_errors
 
 log = logging.getLogger(__name__)
 
@@ -150,10 +151,13 @@ class InFlightKeys:
     def _other_uploads(self) -> Iterator[_InFlightFile]:
         """Yield what other uploads wrote; what nobody has to look at any more is removed."""
         try:
-            paths = [path for path in self._folder.iterdir() if path.suffix == ".json" and path.name != self._path.name]
+            with storage_errors(self._folder):
+                found = list(self._folder.iterdir())
         except (FileNotFoundError, NotADirectoryError):  # a bucket has the folder as long as it has a file
             return
-        for path in paths:
+        for path in found:
+            if path.suffix != ".json" or path.name == self._path.name:
+                continue
             content = self._read(path)
             if content is None:
                 continue

@@ -15,6 +15,8 @@ from uuid import uuid4
 
 from upath import UPath
 
+from vte_wats.storage.storage_errors import storage_errors
+
 _BUCKETS = frozenset({"abfs", "abfss", "adl", "gcs", "gs", "s3", "s3a", "s3n"})
 _FILE_MODE, _FOLDER_MODE = 0o600, 0o700  # runs name products, serials and operators
 _LONGEST_NAME = 120  # characters; file systems take 255 bytes, and a suffix follows
@@ -54,10 +56,14 @@ def create_folder(folder: UPath) -> None:
     """
     if folder.protocol in _BUCKETS:
         return
-    if not is_local(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        return
-    path = Path(folder.path)
+    with storage_errors(folder, may_be_absent=False):
+        if is_local(folder):
+            _create_local_folder(Path(folder.path))
+        else:
+            folder.mkdir(parents=True, exist_ok=True)
+
+
+def _create_local_folder(path: Path) -> None:
     for missing in reversed([level for level in (path, *path.parents) if not level.exists()]):
         missing.mkdir(mode=_FOLDER_MODE, exist_ok=True)
     found = path.stat()
@@ -72,11 +78,17 @@ def written_atomically(path: UPath) -> Iterator[IO[bytes]]:
     It is written under a new name that nobody else can have made, so that neither a link is followed nor another
     writer's half file taken for this one.
     """
-    if not is_local(path):
-        with path.open("wb") as file:  # a bucket shows a file when it is complete
-            yield cast("IO[bytes]", file)
-        return
-    target = Path(path.path)
+    with storage_errors(path, may_be_absent=False):
+        if is_local(path):
+            with _written_locally(Path(path.path)) as file:
+                yield file
+        else:
+            with path.open("wb") as file:  # a bucket shows a file when it is complete
+                yield cast("IO[bytes]", file)
+
+
+@contextmanager
+def _written_locally(target: Path) -> Iterator[IO[bytes]]:
     unfinished = target.with_name(f"{target.name}.{uuid4().hex}{UNFINISHED}")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     descriptor = os.open(unfinished, flags, _FILE_MODE)
@@ -105,8 +117,11 @@ def write_atomically(path: UPath, content: bytes) -> None:
 
 def open_to_read(path: UPath) -> IO[bytes]:
     """Open a regular file. Raises DamagedFileError for anything else; a pipe would make the reader wait for ever."""
-    if not is_local(path):
-        return cast("IO[bytes]", path.open("rb"))
+    with storage_errors(path):
+        return _open_local(path) if is_local(path) else cast("IO[bytes]", path.open("rb"))
+
+
+def _open_local(path: UPath) -> IO[bytes]:
     try:
         descriptor = os.open(path.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as exc:
@@ -122,7 +137,8 @@ def open_to_read(path: UPath) -> IO[bytes]:
 def read_beginning(path: UPath, size_bytes: int) -> bytes:
     """Return the beginning of a regular file, of a bucket's with one request."""
     if not is_local(path):
-        return cast("bytes", path.fs.cat_file(path.path, start=0, end=size_bytes))
+        with storage_errors(path):
+            return cast("bytes", path.fs.cat_file(path.path, start=0, end=size_bytes))
     with open_to_read(path) as file:
         return file.read(size_bytes)
 

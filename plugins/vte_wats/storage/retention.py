@@ -15,6 +15,7 @@ from vte_wats.storage.dead_letters import DeadLetters
 from vte_wats.storage.in_flight_keys import FOLDER as UPLOADING
 from vte_wats.storage.object_storage import UNFINISHED
 from vte_wats.storage.staging import STAGING
+from vte_wats.storage.storage_errors import storage_errors
 
 log = logging.getLogger(__name__)
 
@@ -109,6 +110,7 @@ def _name(listed: dict[str, Any]) -> str:
 def _listed(folder: UPath) -> list[dict[str, Any]]:
     folder.fs.invalidate_cache()
     try:
-        return list(folder.fs.ls(folder.path, detail=True))
+        with storage_errors(folder):
+            return list(folder.fs.ls(folder.path, detail=True))
     except (FileNotFoundError, NotADirectoryError):  # in a bucket the folder goes with its last file
         return []

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from io import TextIOWrapper
+from typing import TypeVar
 
 from upath import UPath
 
@@ -23,11 +24,16 @@ from vte_wats.storage.object_storage import (
     open_to_read,
     written_atomically,
 )
+from vte_wats.storage.storage_errors import storage_errors
 
 _LONGEST_LINE = 128_000_000  # characters; four times what WATS takes as one report
 STAGING = "staging"
 _REMEDY = "clear the task that writes it, with the tasks after it"
+UNREADABLE = (ValueError, TypeError, LookupError)  # what parsing a damaged line raises
 _FAST = 1  # text of measurements shrinks tenfold at the lowest level; higher ones cost time and save little
+
+
+_T = TypeVar("_T")
 
 
 class StagedFileError(FatalError):
@@ -72,9 +78,25 @@ class Staging:
         except (EOFError, ValueError, gzip.BadGzipFile, zlib.error) as exc:
             raise StagedFileError(VW620, f"{path} is damaged: {exc}; {_REMEDY}") from exc
 
+    def parsed(self, name: str, parse: Callable[[str], _T]) -> Iterator[_T]:
+        """Yield what ``parse`` makes of each line of ``name``; raise StagedFileError for a line it cannot read."""
+        for number, line in enumerate(self.read(name), start=1):
+            try:
+                found = parse(line)
+            except UNREADABLE as exc:
+                raise self.damaged(name, f"line {number}", exc) from None  # its text repeats the run
+            yield found
+
+    def damaged(self, name: str, where: str, exc: Exception) -> StagedFileError:
+        """Return the error for what stands in ``name`` and cannot be read; it does not repeat it."""
+        return StagedFileError(
+            VW620, f"{self._path(name)} is damaged: {where} cannot be read ({type(exc).__name__}); {_REMEDY}"
+        )
+
     def holds(self, name: str) -> bool:
         """Return whether ``name`` has been written."""
-        return bool(self._path(name).exists())
+        with storage_errors(self._folder):
+            return bool(self._path(name).exists())
 
     def _path(self, name: str) -> UPath:
         return self._folder / f"{name}.jsonl.gz"
@@ -93,5 +115,5 @@ def folder_of(storage: UPath, dag_id: str, dag_run_id: str) -> UPath:
 def discard(storage: UPath, dag_id: str, dag_run_id: str) -> None:
     """Remove all staging of a DAG run, if there is any."""
     folder = folder_of(storage, dag_id, dag_run_id)
-    with suppress(FileNotFoundError):
+    with suppress(FileNotFoundError), storage_errors(folder):
         folder.fs.rm(folder.path, recursive=True)

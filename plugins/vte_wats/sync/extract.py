@@ -7,6 +7,8 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from uuid import UUID
 
+from pydantic import TypeAdapter
+
 from vte_wats.config.settings import Settings
 from vte_wats.domain.ports import RunSource
 from vte_wats.domain.run import VteTestRun
@@ -20,6 +22,8 @@ log = logging.getLogger(__name__)
 
 RUNS = "runs"
 FOLDS = "folds"
+
+_FOLD: TypeAdapter[tuple[UUID, Fold]] = TypeAdapter(tuple[UUID, Fold])
 
 
 def extract(source: RunSource, staging: Staging, part: Slice, settings: Settings) -> int:
@@ -49,7 +53,7 @@ def absent_runs(staging: Staging, part: Slice, read: int) -> list[UUID]:
     """Return the named runs of a slice that the source does not have; ``read`` is what :func:`extract` returned."""
     if read >= len(part.guids):
         return []
-    found = {VteTestRun.model_validate_json(line).index_guid for line in staging.read(RUNS)}
+    found = {run.index_guid for run in staging.parsed(RUNS, VteTestRun.model_validate_json)}
     return [guid for guid in part.guids if guid not in found]
 
 
@@ -80,4 +84,4 @@ def staged_folds(staging: Staging) -> dict[UUID, Fold]:
     """Return the folds that :func:`extract` staged; those of an earlier try may name runs that are clear by now."""
     if not staging.holds(FOLDS):
         return {}
-    return {UUID(guid): fold for guid, fold in map(json.loads, staging.read(FOLDS))}
+    return dict(staging.parsed(FOLDS, _FOLD.validate_json))

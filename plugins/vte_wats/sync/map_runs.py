@@ -43,8 +43,7 @@ def map_runs(staging: Staging, settings: Settings) -> dict[str, int]:
     folds = staged_folds(staging)
 
     def mapped_now() -> Iterator[Report | Refusal]:
-        for line in staging.read(RUNS):
-            run = VteTestRun.model_validate_json(line)
+        for run in staging.parsed(RUNS, VteTestRun.model_validate_json):
             mapped = _report_or_refusal(run, settings, folds.get(run.index_guid))
             counts["reports" if isinstance(mapped, Report) else mapped.kind] += 1
             yield mapped
@@ -89,8 +88,14 @@ def staged_mappings(staging: Staging) -> Iterator[Report | Refusal]:
     """Yield what :func:`stage_mapped` staged."""
     lines = staging.read(REPORTS)
     for line in lines:
-        staged = _LINE.validate_json(line)
+        try:
+            staged = _LINE.validate_json(line)
+        except ValueError as exc:
+            raise staging.damaged(REPORTS, "the line before a report", exc) from None  # its text repeats the run
         if isinstance(staged, Refusal):
             yield staged
-        else:
-            yield Report(staged.report_id, staged.source_hash, staged.natural_key, body=next(lines))
+            continue
+        body = next(lines, "")
+        if not (body.startswith("{") and body.endswith("}")):
+            raise staging.damaged(REPORTS, f"the report of run {staged.report_id}", ValueError())
+        yield Report(staged.report_id, staged.source_hash, staged.natural_key, body)

@@ -146,7 +146,7 @@ def upload(
 
 def refused_runs(staging: Staging) -> Iterator[Refusal]:
     """Yield the runs that a dry run of :func:`upload` would have made dead letters of."""
-    return map(_REFUSAL.validate_json, staging.read(REFUSED))
+    return staging.parsed(REFUSED, _REFUSAL.validate_json)
 
 
 def in_batches(mapped: Iterable[Report | Refusal]) -> Iterator[tuple[Report | Refusal, ...]]:
@@ -165,7 +165,7 @@ def _guid(mapped: Report | Refusal) -> UUID:
 def _overtaken(staging: Staging, dead_letters: DeadLetters) -> frozenset[UUID]:
     """Return the staged runs whose dead letter holds other data: another task has read them, maybe later."""
     guids = dead_letters.guids()
-    runs = map(VteTestRun.model_validate_json, staging.read(RUNS) if guids else ())
+    runs = staging.parsed(RUNS, VteTestRun.model_validate_json) if guids else ()
     known = ((run, dead_letters.get(run.index_guid)) for run in runs if run.index_guid in guids)
     return frozenset(run.index_guid for run, known_as in known if known_as is not None and known_as.run != run)
 
@@ -363,8 +363,7 @@ def _collision(report: Report, equal: set[UUID], near: set[UUID], traits: Server
 def _write_dead_letters(staging: Staging, dead_letters: DeadLetters, progress: _Progress, now_at: datetime) -> int:
     """Write refused runs as dead letters; remove and count those of runs that reached WATS after all."""
     if progress.refusals:
-        for line in staging.read(RUNS):
-            run = VteTestRun.model_validate_json(line)
+        for run in staging.parsed(RUNS, VteTestRun.model_validate_json):
             refusal = progress.refusals.get(run.index_guid)
             if refusal is not None:
                 dead_letters.put(run, refusal.kind, refusal.reason, refusal.signature, now_at)

@@ -39,6 +39,7 @@ FINE = Measures(
     clock_skew_s=0.4,
     failed_syncs=0,
     dag_runs=12,
+    pools_without_slots=(),
     dead_letters=(),
     free_mb=50_000,
 )
@@ -238,6 +239,16 @@ def test_a_scheduler_that_creates_nothing_is_one_condition_and_not_three():
     assert "paused" in found[Kind.NO_DAG_RUNS].advice
     assert found[Kind.NO_PROGRESS].verdict is found[Kind.LAG].verdict is Verdict.UNKNOWN
     assert seen(replace(still, dag_runs=1), before)[Kind.NO_DAG_RUNS].verdict is Verdict.GOOD
+
+
+def test_a_pool_that_gives_no_slot_is_named_and_an_airflow_that_does_not_say_is_unknown():
+    found = seen(replace(FINE, pools_without_slots=("vte_read", "wats_api")))[Kind.POOLS]
+    assert (found.verdict, found.summary) == (
+        Verdict.BAD,
+        "tasks wait for a pool that gives no slot: vte_read, wats_api",
+    )
+    assert "airflow pools import include/pools.json" in found.advice
+    assert verdict(Kind.POOLS, pools_without_slots=None) is Verdict.UNKNOWN
 
 
 def test_before_the_first_sync_nobody_misses_its_dag_runs():

@@ -34,6 +34,7 @@ def test_the_one_site_of_a_deployment_has_the_documented_names():
         "variable vte_wats_seen",
         "connection vte_default",
         "connection wats_default",
+        "pool vte_read",
         "pool wats_api",
         "pool vte_wats_state",
     }

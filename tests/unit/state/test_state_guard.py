@@ -204,3 +204,35 @@ def test_a_timestamp_that_cannot_be_read_stops_at_once_with_the_name_of_its_colu
         verify_state(State(since_at=BEGIN_AT), here, settings, accepted=False)
     readable = found(columns={"IndexData.At": "datetime2"})
     assert verify_state(State(since_at=BEGIN_AT), readable, settings, accepted=False).source == readable.source
+
+
+ELSEWHERE = {
+    "failover": {"server": "FLOOR-2"},
+    "restored copy": {"created_local": datetime(2026, 6, 1, 3)},
+    "restored elsewhere": {"server": "FLOOR-2", "created_local": datetime(2026, 6, 1, 3)},
+}
+
+
+@pytest.mark.parametrize("change", ELSEWHERE)
+def test_a_source_that_its_database_identifies_goes_on_elsewhere_and_says_so(change, caplog):
+    here = found(**ELSEWHERE[change])
+    state = verify_state(synced(), here, a_settings(source_identity="database"), accepted=False)
+    assert state.source == here.source
+    assert state.coverage == synced().coverage
+    assert f"VW913 source_identity = database: {here.source} counts as the same source as {HERE.source}" in caplog.text
+
+
+@pytest.mark.parametrize("change", ELSEWHERE)
+def test_unless_a_setting_says_otherwise_it_does_not(change):
+    with pytest.raises(FatalError, match="VW513"):
+        verify_state(synced(), found(**ELSEWHERE[change]), a_settings(), accepted=False)
+
+
+def test_another_database_is_never_the_same_source():
+    with pytest.raises(FatalError, match="VW513 another database"):
+        verify_state(synced(), found(database="VTE10"), a_settings(source_identity="database"), accepted=False)
+
+
+def test_the_same_database_in_the_same_place_is_not_worth_a_line(caplog):
+    verify_state(synced(), HERE, a_settings(source_identity="database"), accepted=False)
+    assert "VW913" not in caplog.text

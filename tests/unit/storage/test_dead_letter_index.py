@@ -9,8 +9,10 @@ from upath import UPath
 from tests.unit.builders import a_run, guid_of
 from vte_wats.domain.outcome import DeadLetterKind
 from vte_wats.domain.run import StepKind, VteProduct, VteStepResult
-from vte_wats.storage.dead_letter_index import EXAMPLES, DeadLetterIndex
+from vte_wats.storage.dead_letter_index import EXAMPLES, INDEX, DeadLetterIndex
 from vte_wats.storage.dead_letters import DeadLetters, read_header
+from vte_wats.storage.object_storage import read_file
+from vte_wats.storage.staging import Staging
 
 NOON_AT = datetime(2026, 6, 15, 12, tzinfo=UTC)
 
@@ -138,3 +140,65 @@ def test_a_file_that_is_no_dead_letter_is_counted_and_stops_nothing(storage, she
     (storage / "dead_letters" / "half.part").write_text("{")
     found = shelf.index.groups()
     assert (found.listed, found.read, found.unreadable, found.groups[0].dead_letters) == (2, 2, 1, 1)
+
+
+def many_held(storage: UPath, runs: int) -> None:
+    """Write dead letters that differ in their run alone."""
+    dead_letters = DeadLetters(storage)
+    dead_letters.put(a_run(1), DeadLetterKind.HELD, "no process", "held", NOON_AT)
+    first = read_file(storage / "dead_letters" / f"{guid_of(1)}.json", 1_000_000).decode()
+    for number in range(2, runs + 1):
+        path = storage / "dead_letters" / f"{guid_of(number)}.json"
+        path.fs.pipe_file(path.path, first.replace(str(guid_of(1)), str(guid_of(number))).encode())
+
+
+class Counted:
+    """Counts what is asked of a file system."""
+
+    def __init__(self, fs: type, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.requests = 0
+        for name in ("ls", "cat_file", "_open", "info"):
+            monkeypatch.setattr(fs, name, self._counting(getattr(fs, name)))
+
+    def _counting(self, method):
+        def counted(*args, **kwargs):
+            self.requests += 1
+            return method(*args, **kwargs)
+
+        return counted
+
+
+def test_twenty_thousand_held_runs_are_read_once_and_then_cost_a_few_requests(tmp_path, monkeypatch):
+    storage = UPath(f"memory://{tmp_path}")
+    many_held(storage, 20_000)
+    counted = Counted(type(storage.fs), monkeypatch)
+    for check in range(1, 11):  # each check of the monitor is a new process
+        before = counted.requests
+        assert len(DeadLetterIndex(storage).summaries()) == check * 2_000
+        assert counted.requests - before < 2_020
+    before = counted.requests
+    assert len(DeadLetterIndex(storage).summaries()) == 20_000
+    assert DeadLetterIndex(storage).groups().held == 20_000  # the page, in a process that has seen nothing
+    assert counted.requests - before < 20
+
+
+def test_the_kept_index_follows_what_changes_and_what_goes(storage, shelf):
+    shelf.put(1)
+    shelf.put(2)
+    assert len(DeadLetterIndex(storage).summaries()) == 2
+    shelf.put(2, "worse", hours=100)
+    assert {summary.signature for summary in DeadLetterIndex(storage).summaries()} == {"bad", "worse"}
+    for number in (1, 2):
+        shelf.dead_letters.remove(guid_of(number))
+    assert DeadLetterIndex(storage).summaries() == ()
+    assert list(Staging(storage / INDEX).read("read")) == []
+
+
+def test_a_damaged_index_is_written_again(storage, shelf, caplog):
+    shelf.put(1)
+    Staging(storage / INDEX).write("read", ["no JSON"])
+    assert len(DeadLetterIndex(storage).summaries()) == 1
+    assert "VW634 the index of the dead letters is written again: VW620" in caplog.text
+    caplog.clear()
+    assert len(DeadLetterIndex(storage).summaries()) == 1
+    assert "VW634" not in caplog.text

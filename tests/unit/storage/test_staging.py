@@ -1,15 +1,24 @@
 from __future__ import annotations
 
 import gzip
+from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
+from zoneinfo import ZoneInfo
 
 import pytest
 from upath import UPath
 
-from tests.unit.builders import a_run
+from tests.unit.builders import a_report, a_run, a_settings, guid_of
+from tests.unit.fakes import FakeWats
 from vte_wats.domain.run import VteStepResult, VteTestRun
+from vte_wats.reconcile.missing_runs import compare, runs_to_transfer, staged_guids
+from vte_wats.storage.dead_letters import DeadLetters
 from vte_wats.storage.staging import StagedFileError, Staging, discard, folder_of, staging_of
+from vte_wats.sync.extract import absent_runs, staged_folds
+from vte_wats.sync.map_runs import map_runs, stage_mapped, staged_mappings
+from vte_wats.sync.slices import Slice
+from vte_wats.sync.upload import refused_runs
 
 RUN_ID = "scheduled__2026-06-01T10:00:00+00:00"
 
@@ -145,9 +154,51 @@ def test_a_damaged_file_is_an_error_that_says_which_task_writes_it_again(tmp_pat
 def test_a_write_that_fails_leaves_no_file_behind(tmp_path):
     def lines():
         yield "1"
-        raise ConnectionError
+        raise RuntimeError
 
     staging = Staging(UPath(tmp_path))
-    with pytest.raises(ConnectionError):
+    with pytest.raises(RuntimeError):
         staging.write("runs", lines())
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_line_that_cannot_be_read_names_file_line_and_remedy_and_repeats_nothing(storage):
+    staging = Staging(storage)
+    staging.write("runs", [a_run().model_dump_json(), '{"serial": "SECRET", "index'])
+    runs = staging.parsed("runs", VteTestRun.model_validate_json)
+    next(runs)
+    with pytest.raises(StagedFileError, match=r"VW620 .*runs\.jsonl\.gz is damaged: line 2 .*clear the task") as error:
+        next(runs)
+    assert "SECRET" not in str(error.value)
+    assert error.value.__suppress_context__
+
+
+READERS = {
+    "map_runs": ("runs", lambda staging: map_runs(staging, a_settings())),
+    "absent_runs": ("runs", lambda staging: absent_runs(staging, Slice("s0001", 1, guids=(guid_of(1),)), 0)),
+    "staged_folds": ("folds", staged_folds),
+    "staged_mappings": ("reports", lambda staging: list(staged_mappings(staging))),
+    "refused_runs": ("refused", lambda staging: list(refused_runs(staging))),
+    "staged_guids": ("keys", lambda staging: list(staged_guids(staging))),
+    "compare": ("keys", lambda staging: compare(FakeWats(), staging, ZoneInfo("Europe/Berlin"))),
+    "runs_to_transfer": ("missing", lambda staging: runs_to_transfer([staging], DeadLetters(staging._folder))),
+}
+
+
+@pytest.mark.parametrize("line", ["", "{", "null", "[1, 2]", '{"index_guid": 5}', "not a guid 2026-06-01"])
+@pytest.mark.parametrize("reader", READERS)
+def test_whoever_reads_a_damaged_line_says_which_file_to_write_again(reader, line, tmp_path):
+    name, read = READERS[reader]
+    staging = Staging(UPath(tmp_path))
+    staging.write(name, [line])
+    with pytest.raises(StagedFileError, match=rf"VW620 .*{name}\.jsonl\.gz is damaged: .*clear the task"):
+        read(staging)
+
+
+def test_a_report_whose_document_is_cut_off_is_not_posted(tmp_path):
+    staging = Staging(UPath(tmp_path))
+    stage_mapped(staging, [a_report(), replace(a_report(), body='{"half": ')])
+    mapped = staged_mappings(staging)
+    next(mapped)
+    with pytest.raises(StagedFileError, match=r"VW620 .*the report of run"):
+        next(mapped)
