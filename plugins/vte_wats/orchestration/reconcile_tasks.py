@@ -37,9 +37,9 @@ def plan(site_name: str) -> list[str]:
     proof = Variables(site).load(PROOF) or Proof()
     with open_vte(site, settings) as vte:
         state = verified_state(context, site, vte.identity(), settings)
-        ranges, cycle_day = ranges_to_compare(window, state, proof, settings)
-        if not days:
-            ranges = everything_until(window.to_at, settings.zone)
+        ranges, cycle_day = everything_until(window.to_at, settings.zone), None
+        if days:
+            ranges, cycle_day = ranges_to_compare(window, state, proof, settings)
         batches = stage_keys(vte, lambda name: staging(site, settings, name), ranges)
     guids = (key.guid for name in batches for key in staged_keys(staging(site, settings, name)))
     sample = sample_of(guids, context["params"]["sample"], context["dag_run"].run_id)

@@ -42,7 +42,7 @@ class Key:
 
 def ranges_to_compare(
     window: Interval, state: State, proof: Proof, settings: Settings
-) -> tuple[Sequence[LocalRange], date | None]:
+) -> tuple[tuple[LocalRange, ...], date | None]:
     """Return the wall-clock time that a comparison looks at, and the day on which the next one goes on.
 
     That is the window from the beginning of its first day on, clocks that were reset, and a part of the history before.
