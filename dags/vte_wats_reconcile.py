@@ -1,20 +1,24 @@
-"""### Once a day: is every run of VTE in WATS?
+"""### Once a day: is every run of VTE in WATS, as VTE has it now?
 
-The five-minute sync reads by time, ten minutes back. A station that was offline for a day, or whose clock showed 1970,
-commits rows that no such window sees. **plan** lists the run keys of the last `days` days and of everything dated
-before 2002, where clocks fall back to. **compare** asks WATS for them, a few seconds at a time. **plan_missing** makes
-slices of what is missing; the rest is as in `vte_wats_sync`. Held runs are tried again too, so that they go through as
+The five-minute sync reads by time, and sees changes of the last day. A station that was offline for a day, or whose
+clock showed 1970, commits rows that no such window sees, and a run may be corrected weeks later. **plan** lists the run
+keys of the last `days` days, of everything dated before 2002, where clocks fall back to, and of the next part of the
+history, so that all of it is compared in `verify_cycle_days`. **read_expected** reads these runs and makes their reports
+again, **compare** asks WATS whether it has them with the same content, a few seconds at a time. **plan_missing** makes
+slices of what is missing or differs, and keeps the numbers of each day (Variable `vte_wats_proof`): runs in VTE, proven
+in WATS, dead letters, held, open. The rest is as in `vte_wats_sync`. Held runs are tried again too, so that they go through as
 soon as the setting they waited for is there. Last, **verify** takes `sample` runs at random and compares their reports
 in WATS with VTE, value by value. **remove_old_files** removes what failures left in staging, and dead letters where
 `dead_letter_retention_days` says so.
 
 | you see | it means | do |
 |---|---|---|
-| plan_missing found nothing | every run is in WATS or a dead letter | nothing |
+| plan_missing found nothing | every run is in WATS with equal content, or a dead letter | nothing |
+| runs were replaced | they changed in VTE, or their mapping did, after their upload | nothing: the next comparison proves them |
 | runs were uploaded | they came later than the guard band, or an interval failed; the log of plan_missing says which, and the state counts the late ones (`late_arrivals`) | if it happens daily, raise `guard_band_s` as the log says |
-| compare or upload failed | as in `vte_wats_sync` | as there |
+| read_expected, compare or upload failed | as in `vte_wats_sync` | as there |
 | verify failed | a report in WATS differs from its run | its message names run, field and both values; find out who changed it, then trigger `vte_wats_backfill` with the run and **force** |
-| verify counts *outdated* | the run changed in VTE after its upload | `vte_wats_backfill` for the run or its day replaces the report |
+| verify counts *outdated* | the run changed in VTE while it was compared | nothing: the next comparison replaces its report |
 
 Trigger it with **days** = 0 to compare the whole database, for instance after a restore. To transfer named runs or dead
 letters again, trigger `vte_wats_backfill`.
@@ -31,7 +35,7 @@ from vte_wats.orchestration.dag_defaults import (
     task_arguments,
     transfer_params,
 )
-from vte_wats.orchestration.reconcile_tasks import LATE_FROM, compare, plan, plan_missing, verify
+from vte_wats.orchestration.reconcile_tasks import LATE_FROM, compare, plan, plan_missing, read_expected, verify
 from vte_wats.orchestration.retention_tasks import remove_old_files
 from vte_wats.orchestration.timetable import SyncTimetable
 from vte_wats.orchestration.transfer import Settling, transfer_and_settle
@@ -61,7 +65,8 @@ for site in options.sites:
     ):
         batches = plan.override(pool=site.vte_pool)(site.name)
         slices = plan_missing(site.name, batches)
-        compare.override(pool=site.wats_pool).partial(site_name=site.name).expand(batch=batches) >> slices
+        read = read_expected.override(pool=site.vte_pool).partial(site_name=site.name).expand(batch=batches)
+        compare.override(pool=site.wats_pool).partial(site_name=site.name).expand(read=read) >> slices
         settled = transfer_and_settle(site, slices, Settling(late_from=LATE_FROM))
         settled >> verify.override(pool=site.wats_pool)(site.name)
         remove_old_files(site.name)

@@ -15,7 +15,7 @@ from airflow.utils.session import create_session
 
 from sandbox.environment import SandboxEnvironment
 
-STATE, HISTORY, PROGRESS = "vte_wats_state", "vte_wats_history", "vte_wats_backfill"
+STATE, HISTORY, PROGRESS, PROOF = "vte_wats_state", "vte_wats_history", "vte_wats_backfill", "vte_wats_proof"
 DEFAULTS = {"accept_identity": False, "dry_run": False, "force": False}  # DAG.test keeps what a run before was given
 BEGIN_AT = datetime(2026, 3, 2, tzinfo=UTC)  # the start date of the tests
 
@@ -72,7 +72,7 @@ def bag(repository, metadata) -> DagBag:
 def site(bag, wats_profile, tmp_path, monkeypatch) -> Iterator[Site]:
     with create_session() as session:
         session.query(DagRun).delete()
-    for name in (STATE, HISTORY, PROGRESS):
+    for name in (STATE, HISTORY, PROGRESS, PROOF):
         Variable.delete(name)
     plant = SandboxEnvironment(profile=wats_profile)
     plant.floor.load(plant.db, start=BEGIN_AT, end=BEGIN_AT + timedelta(minutes=15), runs=9, steps=2)

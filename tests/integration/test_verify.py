@@ -7,11 +7,15 @@ from datetime import timedelta
 
 import pytest
 from airflow.models.taskinstance import TaskInstance
+from airflow.models.variable import Variable
 from airflow.models.xcom import XComModel
 from airflow.utils.session import create_session
 
 from tests.integration.in_process import BEGIN_AT, Site
 from tests.wats_profiles import every_wats
+from vte_wats.config.sites import Site as OneSite
+from vte_wats.orchestration.variables import PROOF
+from vte_wats.state.proof import Proof
 
 RECONCILE = "vte_wats_reconcile"
 
@@ -94,3 +98,37 @@ def test_wats_refuses_nothing_of_what_stations_write(site, tmp_path):
     assert {entry["signature"] for entry in dead_letters if entry["signature"].startswith("wats")} == set()
     assert site.plant.wats.log.find("POST", "/api/Report/WSJF", status=400) == []
     assert len(site.plant.wats.store) > 20
+
+
+def proof() -> Proof:
+    """What the comparisons have proven so far."""
+    found = PROOF.parse(OneSite(), Variable.get(OneSite().proof_variable))
+    assert found is not None
+    return found
+
+
+def test_what_changed_in_vte_long_after_its_upload_reaches_wats_and_is_then_proven(site):
+    assert site.sync(15) == "success"
+    site.plant.wats.show_all()
+    runs = sorted(site.plant.receipts)
+    before = {guid: str(site.plant.wats.store.report(guid)) for guid in map(str, runs)}
+    changed = [str(guid) for guid in runs[:2]]
+    site.plant.db.query('UPDATE "IndexData" SET "Result" = 1 - "Result" WHERE "Index_GUID" = ?', [changed[0]])
+    site.plant.db.query(
+        'INSERT INTO "TestDataText" ("Index_GUID", "TestStepNumber", "TestName", "TestResult", "TestResultType") '
+        "VALUES (?, 900, 'Late', 'arrived hours later', 1)",
+        [changed[1]],
+    )
+    assert compare(site, sample=0) == "success"
+    assert {guid: str(site.plant.wats.store.report(guid)) != text for guid, text in before.items()} == {
+        guid: guid in changed for guid in before
+    }
+    (day,) = proof().days.values()
+    assert (day.open, day.proven) == (2, len(before) - 2)
+    assert set(changed) == {run.index_guid for run in day.open_runs}
+    assert [found.outdated for found in proof().differences.values()] == [2]
+    site.plant.wats.show_all()
+    assert compare(site) == "success"
+    (day,) = proof().days.values()
+    assert (day.open, day.proven) == (0, len(before))
+    assert proof().compared_at is not None

@@ -394,6 +394,13 @@ class Settings(_Closed):
         description="Hours before each data interval in which a sync looks, with one statement, for runs that changed "
         "since they were transferred; it transfers those again. 0 looks for none.",
     )
+    verify_cycle_days: int = Field(
+        30,
+        ge=0,
+        le=3_650,
+        description="Daily comparisons in which the content of the whole history is compared once, a part in each, "
+        "beside the last days. 0 compares the last days alone.",
+    )
     lock_timeout_ms: int = Field(
         2_000, ge=0, le=60_000, description="Milliseconds a query waits for a lock before it ends and is tried again."
     )
@@ -486,7 +493,7 @@ class Settings(_Closed):
     @property
     def fingerprint(self) -> str:
         """A short hash of every setting about runs: when it changes, runs may be judged differently."""
-        others = {"alerts", "dead_letter_retention_days", "staging_retention_days"}
+        others = {"alerts", "dead_letter_retention_days", "staging_retention_days", "verify_cycle_days"}
         return hashlib.sha256(self.model_dump_json(exclude=others).encode()).hexdigest()[:16]
 
     def process_code(self, testplan_name: str) -> int | None:

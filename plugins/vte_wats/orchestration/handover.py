@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Any, Self
 from uuid import UUID
 
@@ -95,6 +95,7 @@ class Handover(_Model):
     planned: Planned | None = Field(None, description="Left by plan.")
     coverage: State | None = Field(None, description="Left by reconcile's plan: the coverage as it was then.")
     sample: tuple[UUID, ...] = Field((), description="Left by reconcile's plan: the runs to compare value by value.")
+    cycle_day: date | None = Field(None, description="Left by reconcile's plan: where the next comparison goes on.")
     late: dict[int, int] = Field({}, description="Left by plan_missing: runs that came too late, by least age in s.")
     preview: Preview | None = Field(None, description="Left by the uploads of a dry run.")
     receipt: Annotated[dict[str, Any], AfterValidator(_receipt)] | None = Field(
@@ -208,6 +209,13 @@ def batch_names(plain: Any) -> list[str]:
     if not isinstance(plain, list) or not all(isinstance(name, str) for name in plain):
         raise _lost(plain, "plan")
     return plain
+
+
+def read_batch(plain: Any) -> str:
+    """Return the batch that ``read_expected`` names. Raises FatalError for a value of another shape."""
+    if not isinstance(plain, dict) or not isinstance(plain.get("batch"), str):
+        raise _lost(plain, "read_expected")
+    return str(plain["batch"])
 
 
 def _lost(plain: Any, task_id: str) -> FatalError:

@@ -17,14 +17,15 @@ LATE_FROM = "plan_missing"
 @task
 def plan(site_name: str) -> list[str]:
     """List the keys of the runs in VTE, in batches."""
-    from vte_wats.intervals.dst import local_ranges
-    from vte_wats.intervals.wall_clock import everything_until, with_reset_clocks
+    from vte_wats.intervals.wall_clock import everything_until
     from vte_wats.orchestration.handover import Handover, Planned
     from vte_wats.orchestration.resources import open_vte, read_settings
     from vte_wats.orchestration.task_context import staging
+    from vte_wats.orchestration.variables import PROOF, Variables
     from vte_wats.orchestration.verified_state import verified_state
     from vte_wats.reconcile.compare import sample_of
-    from vte_wats.reconcile.missing_runs import stage_keys, staged_guids
+    from vte_wats.reconcile.keys import ranges_to_compare, stage_keys, staged_keys
+    from vte_wats.state.proof import Proof
     from vte_wats.sync.plan import window_of
 
     context = get_current_context()
@@ -33,49 +34,77 @@ def plan(site_name: str) -> list[str]:
     settings = read_settings(site)
     now_at = datetime.now(UTC)
     window = window_of(now_at - timedelta(days=days), now_at, 0, settings.settle_delay_s)
-    recent = with_reset_clocks(local_ranges(window, settings.zone))
-    ranges = recent if days else everything_until(window.to_at, settings.zone)
+    proof = Variables(site).load(PROOF) or Proof()
     with open_vte(site, settings) as vte:
         state = verified_state(context, site, vte.identity(), settings)
+        ranges, cycle_day = everything_until(window.to_at, settings.zone), None
+        if days:
+            ranges, cycle_day = ranges_to_compare(window, state, proof, settings)
         batches = stage_keys(vte, lambda name: staging(site, settings, name), ranges)
-    guids = (guid for name in batches for guid in staged_guids(staging(site, settings, name)))
+    guids = (key.guid for name in batches for key in staged_keys(staging(site, settings, name)))
     sample = sample_of(guids, context["params"]["sample"], context["dag_run"].run_id)
     # The coverage as it is now: whatever is done meanwhile says nothing about this comparison.
     coverage = state.model_copy(update={"totals": {}, "settled": (), "source": None, "late_arrivals": None})
-    Handover(planned=Planned.by(context, state, settings), coverage=coverage, sample=tuple(sample)).push(context)
+    Handover(
+        planned=Planned.by(context, state, settings), coverage=coverage, sample=tuple(sample), cycle_day=cycle_day
+    ).push(context)
     return batches
 
 
 @task(map_index_template="{{ batch_label }}")
-def compare(site_name: str, batch: str) -> dict[str, int]:
-    """Ask WATS which runs of one batch it does not have."""
-    from vte_wats.orchestration.resources import open_wats, read_settings
+def read_expected(site_name: str, batch: str) -> dict[str, Any]:
+    """Read the runs of one batch, and map them to know what WATS should hold."""
+    from vte_wats.orchestration.resources import open_vte, read_settings, storage_of
     from vte_wats.orchestration.task_context import staging
-    from vte_wats.reconcile.missing_runs import compare as compare_batch
+    from vte_wats.reconcile.expected import stage_expected
+    from vte_wats.storage.dead_letters import DeadLetters
 
     get_current_context()["batch_label"] = batch  # type: ignore[typeddict-unknown-key]
     site = Site(site_name)
     settings = read_settings(site)
+    with open_vte(site, settings) as vte:
+        read = stage_expected(vte, staging(site, settings, batch), DeadLetters(storage_of(site, settings)), settings)
+    return {"batch": batch, "read": read}
+
+
+@task(map_index_template="{{ batch_label }}")
+def compare(site_name: str, read: Any) -> dict[str, int]:
+    """Ask WATS which runs of one batch it does not have, or has with other content."""
+    from vte_wats.orchestration.handover import read_batch
+    from vte_wats.orchestration.resources import open_wats, read_settings, storage_of
+    from vte_wats.orchestration.task_context import staging
+    from vte_wats.reconcile.missing_runs import compare as compare_batch
+    from vte_wats.storage.dead_letters import DeadLetters
+
+    batch = read_batch(read)
+    get_current_context()["batch_label"] = batch  # type: ignore[typeddict-unknown-key]
+    site = Site(site_name)
+    settings = read_settings(site)
+    kinds = {header.index_guid: header.kind for header in DeadLetters(storage_of(site, settings)).headers()}
     with open_wats(site, settings) as wats:
-        return compare_batch(wats, staging(site, settings, batch), settings.zone)
+        return compare_batch(wats, staging(site, settings, batch), kinds, settings.zone, datetime.now(UTC))
 
 
 @task(trigger_rule=TriggerRule.NONE_FAILED)
 def plan_missing(site_name: str, batches: Any) -> list[dict[str, Any]]:
-    """Cut what is missing into slices."""
+    """Cut what is missing or has other content into slices, and keep the numbers of the days."""
     from vte_wats.orchestration.handover import Handover, batch_names
     from vte_wats.orchestration.resources import read_settings, storage_of
     from vte_wats.orchestration.task_context import staging
-    from vte_wats.reconcile.missing_runs import runs_to_transfer
+    from vte_wats.orchestration.variables import PROOF, Variables
+    from vte_wats.reconcile.missing_runs import days_of, runs_to_transfer
     from vte_wats.state.late_arrivals import found_later
+    from vte_wats.state.proof import Proof
     from vte_wats.storage.dead_letters import DeadLetters
     from vte_wats.sync.plan import plan_named
 
     context = get_current_context()
     site = Site(site_name)
     settings = read_settings(site)
-    compared = (staging(site, settings, name) for name in batch_names(batches))
+    compared = [staging(site, settings, name) for name in batch_names(batches)]
+    days, today = days_of(compared), datetime.now(UTC).date()
     missing = runs_to_transfer(compared, DeadLetters(storage_of(site, settings)))
+    Variables(site).change(PROOF, lambda proof: (proof or Proof()).with_days(days, today, missing.outdated))
     left = Handover.pull(context, "plan")
     if left is not None and left.coverage is not None:
         Handover(late=found_later(missing.times_local, left.coverage, settings)).push(context)
@@ -88,8 +117,10 @@ def verify(site_name: str) -> dict[str, int]:
     from vte_wats.orchestration.handover import Handover
     from vte_wats.orchestration.resources import open_vte, open_wats, read_settings, storage_of
     from vte_wats.orchestration.task_context import staging
-    from vte_wats.reconcile.compare import refuse_altered
+    from vte_wats.orchestration.variables import PROOF, Variables
+    from vte_wats.reconcile.compare import Comparison, refuse_altered
     from vte_wats.reconcile.compare import verify as verify_sample
+    from vte_wats.state.proof import Proof
     from vte_wats.storage.staging import discard
     from vte_wats.sync.extract import extract
     from vte_wats.sync.map_runs import map_runs
@@ -101,14 +132,16 @@ def verify(site_name: str) -> dict[str, int]:
     left = Handover.pull(context, "plan")
     if left is None:
         raise FatalError(VW501, "the sample that plan drew is lost, so nothing was compared; the log of plan says why")
-    if not (sample := left.sample):
-        return {"equal": 0, "outdated": 0, "altered": 0, "absent": 0}
-    staged = staging(site, settings, "sample")
-    with open_vte(site, settings) as vte:
-        extract(vte, staged, Slice("sample", len(sample), guids=sample), settings)
-    map_runs(staged, settings)
-    with open_wats(site, settings) as wats:
-        found = verify_sample(staged, wats)
-    discard(storage_of(site, settings), context["dag"].dag_id, context["dag_run"].run_id)
+    found = Comparison(0, 0, (), {})
+    if sample := left.sample:
+        staged = staging(site, settings, "sample")
+        with open_vte(site, settings) as vte:
+            extract(vte, staged, Slice("sample", len(sample), guids=sample), settings)
+        map_runs(staged, settings)
+        with open_wats(site, settings) as wats:
+            found = verify_sample(staged, wats)
+        discard(storage_of(site, settings), context["dag"].dag_id, context["dag_run"].run_id)
+    now_at, altered, cycle_day = datetime.now(UTC), len(found.altered), left.cycle_day
+    Variables(site).change(PROOF, lambda proof: (proof or Proof()).ended(now_at, now_at.date(), altered, cycle_day))
     refuse_altered(found, site.dag_id("backfill"))
     return {"equal": found.equal, "outdated": len(found.outdated), "altered": 0, "absent": found.absent}

@@ -1,98 +1,118 @@
-"""Which runs of VTE are neither in WATS nor a dead letter, however late they came or oddly they are dated.
+"""Which runs of VTE are not in WATS as they are now, nor a dead letter, however late they came or oddly they are dated.
 
-The keys of millions of runs are staged in batches, and each batch is compared by itself, so that a task uses WATS for
-some seconds only and the sync goes first.
+The keys of millions of runs are staged in batches. Of each batch one task reads what WATS should hold, and another asks
+WATS, for some seconds only, so that the sync goes first.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from itertools import count, islice
-from typing import Self
+from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from more_itertools import chunked
 
 from vte_wats.domain.outcome import DeadLetterKind
-from vte_wats.domain.ports import RunSource, Wats
+from vte_wats.domain.ports import Wats
+from vte_wats.domain.report import StoredReport
 from vte_wats.intervals.dst import utc_offsets
 from vte_wats.intervals.interval import Interval
-from vte_wats.intervals.wall_clock import LocalRange
+from vte_wats.reconcile.expected import Expected, staged_expected
+from vte_wats.reconcile.keys import Key, staged_keys
+from vte_wats.state.proof import DayProof, OpenRun, joined_days
 from vte_wats.storage.dead_letters import DeadLetters
 from vte_wats.storage.staging import Staging
 
 log = logging.getLogger(__name__)
 
-KEYS = "keys"
-MISSING = "missing"
-_BATCH = 2_000  # runs: some fifty requests
-_SAME_SIZE = 100  # batches; then the size doubles, for Airflow maps a task 1,024 times at most: 200 million runs
+Kinds = Mapping[UUID, DeadLetterKind]
+
+MISSING, OUTDATED, DAYS = "missing", "outdated", "days"
+_PROVEN, _CHANGED = "proven", "changed"
+_REASONS = {
+    MISSING: "not in WATS when it was compared; transferred again",
+    OUTDATED: "its report in WATS had other content; transferred again",
+    _CHANGED: "its dead letter holds other data than VTE; transferred again",
+}
 _AT_ONCE = 2_000
 _LONGEST_TEST = timedelta(hours=1)  # reports of longer tests are asked for by id
 
 
 @dataclass(frozen=True, slots=True)
-class _Key:
-    """A run and its Timestamp, as a line of a batch holds them."""
+class RunsToTransfer:
+    """The runs to transfer, oldest first, and the Timestamps of those among them that came late.
 
-    guid: UUID
-    timestamp_local: datetime
-
-    def __str__(self) -> str:
-        return f"{self.guid} {self.timestamp_local.isoformat()}"
-
-    @classmethod
-    def parse(cls, line: str) -> Self:
-        guid, _, local = line.partition(" ")
-        return cls(UUID(guid), datetime.fromisoformat(local))
-
-
-@dataclass(frozen=True, slots=True)
-class MissingRuns:
-    """The runs to transfer, oldest first, and the Timestamps of those among them that are not held."""
+    ``outdated`` is how many of them have a report of other content.
+    """
 
     runs: list[UUID]
     times_local: list[datetime]
+    outdated: int
 
 
-def stage_keys(
-    source: RunSource, staging: Callable[[str], Staging], ranges: Sequence[LocalRange], batch: int = _BATCH
-) -> list[str]:
-    """Stage the keys of every run in the ranges, oldest first; return the names of the batches."""
-    runs = source.run_keys(ranges)
-    names: list[str] = []
-    for n in count():
-        keys = [str(_Key(guid, local)) for guid, local in islice(runs, batch * 2 ** (n // _SAME_SIZE))]
-        if not keys:
-            break
-        names.append(f"k{n + 1:04d}")
-        staging(names[-1]).write(KEYS, keys)
-    return names
+def compare(wats: Wats, staging: Staging, kinds: Kinds, zone: ZoneInfo, now_at: datetime) -> dict[str, int]:
+    """Stage what a batch has to transfer, and the numbers of its days; return how many runs were compared and differ.
 
-
-def staged_guids(staging: Staging) -> Iterator[UUID]:
-    """Yield the runs of a batch."""
-    return (key.guid for key in staging.parsed(KEYS, _Key.parse))
-
-
-def compare(wats: Wats, staging: Staging, zone: ZoneInfo) -> dict[str, int]:
-    """Stage the keys of a batch that WATS does not have; return how many were compared, and how many are missing.
-
-    ``zone`` is that of their Timestamps.
+    ``kinds`` are those of the dead letters there are, ``zone`` is that of the Timestamps. A run that VTE no longer has
+    is left out.
     """
-    compared, missing = 0, []
-    for keys in chunked(staging.parsed(KEYS, _Key.parse), _AT_ONCE):
+    expected = staged_expected(staging)
+    counts: Counter[str] = Counter()
+    days: dict[date, DayProof] = {}
+    to_transfer: dict[str, list[str]] = {MISSING: [], OUTDATED: []}
+    for keys in chunked(staged_keys(staging), _AT_ONCE):
         times_local = [key.timestamp_local for key in keys]
         stored = wats.find_reports([key.guid for key in keys], _started(min(times_local), max(times_local), zone))
-        compared += len(keys)
-        missing += [str(key) for key in keys if key.guid not in stored]
-    staging.write(MISSING, missing)
-    log.info("%d runs compared with WATS: %d are not there", compared, len(missing))
-    return {"compared": compared, "missing": len(missing)}
+        for key in keys:
+            if key.guid not in expected:
+                continue
+            found = _judged(stored.get(key.guid), expected[key.guid], kinds.get(key.guid))
+            counts.update(("compared", found))
+            day, part = key.timestamp_local.date(), _part_of_a_day(key, found, now_at)
+            days[day] = days[day].joined(part) if day in days else part
+            if found in _REASONS:
+                to_transfer[OUTDATED if key.guid in stored else MISSING].append(str(key))
+    for name, lines in to_transfer.items():
+        staging.write(name, lines)
+    staging.write(DAYS, (f"{day.isoformat()} {proof.model_dump_json()}" for day, proof in days.items()))
+    differing = {name: len(lines) for name, lines in to_transfer.items()}
+    log.info("%d runs compared with WATS: %s", counts["compared"], differing)
+    return {"compared": counts["compared"], **differing}
+
+
+def _judged(stored: StoredReport | None, expected: Expected, kind: DeadLetterKind | None) -> str:
+    """Return what is known of one run: proven, missing, outdated, or of which kind its dead letter is."""
+    if stored is not None and expected.source_hash is not None and stored.source_hash == expected.source_hash:
+        return _PROVEN
+    if kind is not None:
+        return _CHANGED if expected.is_changed else kind.value
+    return MISSING if stored is None else OUTDATED
+
+
+def _part_of_a_day(key: Key, found: str, now_at: datetime) -> DayProof:
+    """Return what one run adds to its day."""
+    return DayProof(
+        in_vte=1,
+        proven=int(found == _PROVEN),
+        dead=int(found == DeadLetterKind.DEAD),
+        held=int(found == DeadLetterKind.HELD),
+        verified_at=now_at,
+        open_runs=(OpenRun(index_guid=str(key.guid), reason=_REASONS[found]),) if found in _REASONS else (),
+    )
+
+
+def days_of(batches: Iterable[Staging]) -> dict[date, DayProof]:
+    """Return the numbers of each day that :func:`compare` staged."""
+    return joined_days(part for batch in batches for part in batch.parsed(DAYS, _parse_day))
+
+
+def _parse_day(line: str) -> tuple[date, DayProof]:
+    day, _, proof = line.partition(" ")
+    return date.fromisoformat(day), DayProof.model_validate_json(proof)
 
 
 def _started(first_local: datetime, last_local: datetime, zone: ZoneInfo) -> Interval | None:
@@ -108,15 +128,17 @@ def _started(first_local: datetime, last_local: datetime, zone: ZoneInfo) -> Int
         return None
 
 
-def runs_to_transfer(batches: Iterable[Staging], dead_letters: DeadLetters) -> MissingRuns:
-    """Return the runs to transfer: those WATS does not have, then held ones from outside the ranges.
+def runs_to_transfer(batches: Sequence[Staging], dead_letters: DeadLetters) -> RunsToTransfer:
+    """Return the runs to transfer: those that differ, then held ones from outside the ranges.
 
-    What a held run waits for may be there by now; dead letters stay where they are.
+    What a held run waits for may be there by now; dead letters whose run did not change stay where they are.
     """
     kinds = {header.index_guid: header.kind for header in dead_letters.headers()}
-    dead = {guid for guid, kind in kinds.items() if kind is DeadLetterKind.DEAD}
-    missing = [key for batch in batches for key in batch.parsed(MISSING, _Key.parse)]
-    runs = [key.guid for key in missing if key.guid not in dead]
-    runs += sorted(kinds.keys() - dead - set(runs))
-    log.info("%d runs are not in WATS: %d to transfer, %d dead letters", len(missing), len(runs), len(dead))
-    return MissingRuns(runs, [key.timestamp_local for key in missing if key.guid not in kinds])
+    missing, outdated = (
+        [key for batch in batches for key in batch.parsed(name, Key.parse)] for name in (MISSING, OUTDATED)
+    )
+    runs = [key.guid for key in sorted((*missing, *outdated), key=lambda key: key.timestamp_local)]
+    held = {guid for guid, kind in kinds.items() if kind is DeadLetterKind.HELD}
+    log.info("%d runs are not in WATS, %d with other content, %d are held", len(missing), len(outdated), len(held))
+    late = [key.timestamp_local for key in missing if key.guid not in kinds]
+    return RunsToTransfer([*runs, *sorted(held - set(runs))], late, len(outdated))

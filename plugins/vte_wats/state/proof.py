@@ -1,50 +1,44 @@
 """What is proven, per day: how many runs VTE has, and for how many of them a query found the equal report in WATS.
 
-The Variable ``vte_wats_proof`` holds it. The daily comparison writes it; the page, the monitor and the mails read it,
-so that none of them asks VTE or WATS. Days are those of the Timestamps, by the wall clock of the stations.
+The Variable ``vte_wats_proof`` holds it. The daily comparison writes it; page and health read it, so that neither asks
+VTE or WATS. Days are those of the Timestamps, by the wall clock of the stations.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from datetime import date, timedelta
-from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from vte_wats.intervals.interval import Instant
+
+_DAYS_KEPT = 4_000
+_MOST_EXAMPLES = 20  # of each day
+_EXAMPLES_KEPT = 500  # of all days, the newest
 
 
 class _Lean(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
 
 
-class Cause(StrEnum):
-    """Why a report in WATS differed from its run."""
-
-    VTE_CHANGED = "vte_changed"
-    WATS_CHANGED = "wats_changed"
-    MAPPING_CHANGED = "mapping_changed"
-
-
 class OpenRun(_Lean):
-    """A run that is neither proven nor a dead letter, and why; the page lists some of each day."""
+    """A run that is neither proven nor a dead letter, and why."""
 
     index_guid: str
     reason: str
 
 
 class DayProof(_Lean):
-    """The four numbers of one day, as of ``verified_at``: runs in VTE = proven + dead letters + held + open.
+    """The numbers of one day, as of ``verified_at``: runs in VTE = proven + dead letters + held + open.
 
-    ``gone`` counts reports in WATS whose run VTE no longer has; they are outside of the sum. ``open_runs`` are
-    examples.
+    ``open_runs`` are examples; what a comparison transfers is open until the next one finds it.
     """
 
     in_vte: int
     proven: int = 0
     dead: int = 0
     held: int = 0
-    gone: int = 0
     verified_at: Instant
     open_runs: tuple[OpenRun, ...] = ()
 
@@ -53,39 +47,40 @@ class DayProof(_Lean):
         """Runs whose report was not found with equal content, and that are no dead letter."""
         return max(self.in_vte - self.proven - self.dead - self.held, 0)
 
+    def joined(self, other: DayProof) -> DayProof:
+        """Return the sum of two parts of one day."""
+        return DayProof(
+            in_vte=self.in_vte + other.in_vte,
+            proven=self.proven + other.proven,
+            dead=self.dead + other.dead,
+            held=self.held + other.held,
+            verified_at=min(self.verified_at, other.verified_at),
+            open_runs=(*self.open_runs, *other.open_runs)[:_MOST_EXAMPLES],
+        )
 
-class OddKind(StrEnum):
-    """Why a run lies outside of every window of the sync."""
 
-    NO_TIMESTAMP = "no_timestamp"
-    BEFORE_START = "before_start"
-    FUTURE = "future"
-    OUT_OF_RANGE = "out_of_range"
+def joined_days(parts: Iterable[tuple[date, DayProof]]) -> dict[date, DayProof]:
+    """Return the numbers of each day, of whatever parts they were found in."""
+    days: dict[date, DayProof] = {}
+    for day, proof in parts:
+        days[day] = days[day].joined(proof) if day in days else proof
+    return days
 
 
-class OddTimestamps(_Lean):
-    """Runs of one kind as the last comparison counted them: all, those in WATS or dead letters, and examples."""
+class Differences(_Lean):
+    """What one comparison found: reports whose run or mapping changed since, and those that were altered in WATS."""
 
-    kind: OddKind
-    runs: int
-    settled: int = 0
-    examples: tuple[str, ...] = ()
-
-    @property
-    def open(self) -> int:
-        """Runs of the kind that are neither in WATS nor a dead letter."""
-        return max(self.runs - self.settled, 0)
+    outdated: int = 0
+    altered: int = 0
 
 
 class Proof(_Lean):
     """What all comparisons so far have proven."""
 
     days: dict[date, DayProof] = {}
-    differences: dict[date, dict[Cause, int]] = Field({}, description="By the day of the comparison that found them.")
-    odd: tuple[OddTimestamps, ...] = ()
-    gone: tuple[str, ...] = Field((), description="Examples of runs that VTE no longer has.")
-    compared_at: Instant | None = Field(None, description="When the last comparison ended well.")
-    cycle_day: date | None = Field(None, description="The day the rotating part of the history goes on from.")
+    differences: dict[date, Differences] = Field({}, description="By the day of the comparison that found them.")
+    compared_at: Instant | None = Field(None, description="When a comparison ended last.")
+    cycle_day: date | None = Field(None, description="Where the next comparison goes on through the whole history.")
 
     def proven_through(self, since: date) -> date | None:
         """Return the last day up to which, from ``since`` on, each day was compared and nothing is open."""
@@ -93,3 +88,48 @@ class Proof(_Lean):
         while (found := self.days.get(day)) is not None and not found.open:
             last, day = day, day + timedelta(days=1)
         return last
+
+    def rotating_part(self, first: date, end: date, cycle_days: int) -> tuple[date, date] | None:
+        """Return the days from ``first`` up to ``end`` that are next, so that all are looked at in ``cycle_days``.
+
+        A comparison that was missed delays the others; none of the days is left out.
+        """
+        if not cycle_days or first >= end:
+            return None
+        from_day = self.cycle_day if self.cycle_day is not None and first <= self.cycle_day < end else first
+        days = -(-(end - first).days // cycle_days)
+        return from_day, min(from_day + timedelta(days=days), end)
+
+    def with_days(self, days: Mapping[date, DayProof], compared_on: date, outdated: int) -> Proof:
+        """Return this with what a comparison found of some days; the others keep their numbers."""
+        known = self.differences.get(compared_on, Differences())
+        return self.model_copy(
+            update={
+                "days": _bounded(self.days | dict(days)),
+                "differences": _newest(
+                    self.differences | {compared_on: known.model_copy(update={"outdated": outdated})}
+                ),
+            }
+        )
+
+    def ended(self, at: Instant, compared_on: date, altered: int, cycle_day: date | None) -> Proof:
+        """Return this after a comparison whose sample held so many altered reports."""
+        known = self.differences.get(compared_on, Differences())
+        differences = self.differences | {compared_on: known.model_copy(update={"altered": altered})}
+        return self.model_copy(
+            update={"compared_at": at, "cycle_day": cycle_day or self.cycle_day, "differences": _newest(differences)}
+        )
+
+
+def _newest(differences: Mapping[date, Differences]) -> dict[date, Differences]:
+    return dict(sorted(differences.items())[-366:])
+
+
+def _bounded(days: Mapping[date, DayProof]) -> dict[date, DayProof]:
+    """Return the newest days; the examples of older ones go first."""
+    kept, examples = dict(sorted(days.items())[-_DAYS_KEPT:]), 0
+    for day in reversed(kept):
+        examples += len(kept[day].open_runs)
+        if examples > _EXAMPLES_KEPT:
+            kept[day] = kept[day].model_copy(update={"open_runs": ()})
+    return kept

@@ -1,20 +1,26 @@
-"""Which runs the daily comparison transfers: everything that WATS does not have, except dead dead_letters."""
+"""Which runs the daily comparison transfers: what WATS does not have as VTE has it, except dead letters."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
 from upath import UPath
 
-from tests.unit.builders import NOON_LOCAL, a_report, a_run, guid_of
+from tests.unit.builders import NOON_LOCAL, a_report, a_run, a_settings, guid_of
 from tests.unit.fakes import FakeSource, FakeWats
 from vte_wats.domain.outcome import DeadLetterKind
+from vte_wats.domain.report import Report
+from vte_wats.domain.run import VteTestRun
 from vte_wats.intervals.wall_clock import LocalRange, everything_until
-from vte_wats.reconcile.missing_runs import MissingRuns, compare, runs_to_transfer, stage_keys
+from vte_wats.mapping.report_builder import map_run
+from vte_wats.reconcile.expected import stage_expected
+from vte_wats.reconcile.keys import stage_keys
+from vte_wats.reconcile.missing_runs import RunsToTransfer, compare, days_of, runs_to_transfer
+from vte_wats.state.proof import DayProof
 from vte_wats.storage.dead_letters import DeadLetters
-from vte_wats.storage.staging import staging_of
+from vte_wats.storage.staging import Staging, staging_of
 
 NOW_AT = datetime(2026, 6, 16, tzinfo=UTC)
 ALL = [LocalRange(NOON_LOCAL - timedelta(days=1), NOON_LOCAL + timedelta(days=1))]
@@ -25,20 +31,34 @@ def dead_letters(tmp_path) -> DeadLetters:
     return DeadLetters(UPath(tmp_path))
 
 
-def find_missing(source, wats, dead_letters, ranges, tmp_path, batch=2_000) -> MissingRuns:
+def mapped(run: VteTestRun) -> Report:
+    report = map_run(run, a_settings(), None)
+    assert isinstance(report, Report)
+    return report
+
+
+def compared(source, wats, dead_letters, tmp_path, ranges=ALL, batch=2_000) -> list[Staging]:
     """Do what the tasks of the daily comparison do, one after another."""
 
     def staging(name):
         return staging_of(UPath(tmp_path), "reconcile", "run", name)
 
     batches = [staging(name) for name in stage_keys(source, staging, ranges, batch)]
+    kinds = {header.index_guid: header.kind for header in dead_letters.headers()}
     for staged in batches:
-        compare(wats, staged, ZoneInfo("Europe/Oslo"))
-    return runs_to_transfer(batches, dead_letters)
+        stage_expected(source, staged, dead_letters, a_settings())
+        compare(wats, staged, kinds, ZoneInfo("Europe/Oslo"), NOW_AT)
+    return batches
+
+
+def find_missing(source, wats, dead_letters, ranges, tmp_path, batch=2_000) -> RunsToTransfer:
+    return runs_to_transfer(compared(source, wats, dead_letters, tmp_path, ranges, batch), dead_letters)
 
 
 def test_a_run_that_wats_does_not_have_is_transferred_and_one_it_has_is_not(dead_letters, tmp_path):
-    missing = find_missing(FakeSource(a_run(1), a_run(2), a_run(3)), FakeWats(a_report(2)), dead_letters, ALL, tmp_path)
+    missing = find_missing(
+        FakeSource(a_run(1), a_run(2), a_run(3)), FakeWats(mapped(a_run(2))), dead_letters, ALL, tmp_path
+    )
     assert missing.runs == [guid_of(1), guid_of(3)]
 
 
@@ -56,7 +76,9 @@ def test_a_held_run_older_than_the_comparison_is_tried_again_too(dead_letters, t
 
 def test_the_times_of_missing_runs_are_known_but_not_those_of_held_ones(dead_letters, tmp_path):
     dead_letters.put(a_run(2), DeadLetterKind.HELD, "process 7 is not in WATS", "process 7 is not in WATS", NOW_AT)
-    missing = find_missing(FakeSource(a_run(1), a_run(2), a_run(3)), FakeWats(a_report(3)), dead_letters, ALL, tmp_path)
+    missing = find_missing(
+        FakeSource(a_run(1), a_run(2), a_run(3)), FakeWats(mapped(a_run(3))), dead_letters, ALL, tmp_path
+    )
     assert missing.runs == [guid_of(1), guid_of(2)]
     assert missing.times_local == [a_run(1).timestamp_local]
 
@@ -65,20 +87,9 @@ def test_one_statement_reads_the_keys_however_many_there_are(dead_letters, tmp_p
     source = FakeSource(*(a_run(number) for number in range(1, 2502)))
     wats = FakeWats()
     assert len(find_missing(source, wats, dead_letters, ALL, tmp_path).runs) == 2501
-    assert source.statements == ["select_run_keys"]
+    assert source.statements.count("select_run_keys") == 1
+    assert source.statements.count("select_runs") == 2_000 // 200 + 501 // 200 + 1
     assert wats.asked == [2000, 501]
-
-
-def test_batches_are_small_and_no_more_than_airflow_maps(tmp_path):
-    def staging(name):
-        return staging_of(UPath(tmp_path), "reconcile", "run", name)
-
-    source = FakeSource(*(a_run(number) for number in range(1, 2_001)))
-    names = stage_keys(source, staging, ALL, batch=1)
-    sizes = [len(list(staging(name).read("keys"))) for name in names]
-    assert sum(sizes) == 2_000
-    assert [sizes[n] for n in (0, 99, 100, 199, 200, 300)] == [1, 1, 2, 2, 4, 8]  # so 1,000 hold 200 million runs
-    assert len(names) < 500
 
 
 def test_everything_reaches_from_the_first_day_a_datetime_can_hold_to_now_and_not_into_the_future(
@@ -89,3 +100,34 @@ def test_everything_reaches_from_the_first_day_a_datetime_can_hold_to_now_and_no
     ranges = everything_until(NOW_AT, ZoneInfo("Europe/Oslo"))
     assert find_missing(FakeSource(ancient, future), FakeWats(), dead_letters, ranges, tmp_path).runs == [guid_of(1)]
     assert ranges[0].from_local == datetime(1753, 1, 1)
+
+
+def test_a_run_that_changed_after_its_upload_is_transferred_again_and_is_not_late(dead_letters, tmp_path):
+    wats = FakeWats(mapped(a_run(1)), mapped(a_run(2, result_code=0)), a_report(3))
+    found = find_missing(FakeSource(a_run(1), a_run(2), a_run(3)), wats, dead_letters, ALL, tmp_path)
+    assert found == RunsToTransfer([guid_of(2), guid_of(3)], [], outdated=2)
+
+
+def test_a_dead_letter_is_tried_again_once_its_run_changed(dead_letters, tmp_path):
+    for number in (1, 2):
+        dead_letters.put(a_run(number, serial=""), DeadLetterKind.DEAD, "serial is blank", "serial is blank", NOW_AT)
+    source = FakeSource(a_run(1, serial=""), a_run(2, serial="SN-2"))
+    assert find_missing(source, FakeWats(), dead_letters, ALL, tmp_path).runs == [guid_of(2)]
+
+
+def test_the_numbers_of_a_day_add_up_and_name_what_is_open(dead_letters, tmp_path):
+    dead_letters.put(a_run(1), DeadLetterKind.DEAD, "rejected", "rejected", NOW_AT)
+    dead_letters.put(a_run(2), DeadLetterKind.HELD, "no map", "no map", NOW_AT)
+    next_day = a_run(6, timestamp_local=NOON_LOCAL + timedelta(hours=13))
+    source = FakeSource(*(a_run(number) for number in range(1, 6)), next_day)
+    wats = FakeWats(mapped(a_run(3)), mapped(a_run(4, result_code=0)), mapped(next_day))
+    days = days_of(
+        compared(source, wats, dead_letters, tmp_path, [LocalRange(NOON_LOCAL, NOON_LOCAL + timedelta(days=1))], 2)
+    )
+    today = days[date(2026, 6, 15)]
+    assert (today.in_vte, today.proven, today.dead, today.held, today.open) == (5, 1, 1, 1, 2)
+    assert [(run.index_guid, run.reason.partition(";")[0]) for run in today.open_runs] == [
+        (str(guid_of(4)), "its report in WATS had other content"),
+        (str(guid_of(5)), "not in WATS when it was compared"),
+    ]
+    assert days[date(2026, 6, 16)] == DayProof(in_vte=1, proven=1, verified_at=NOW_AT)
