@@ -123,6 +123,16 @@ PLACES = (
         "compare, upload, verify",
     ),
     (
+        "Variable `vte_wats_proof`",
+        "which days are proven, and what is open, as the comparisons found it; may be deleted at any time",
+        "plan, plan_missing and verify of the comparison, which write it, too",
+    ),
+    (
+        "Variable `vte_wats_seen`",
+        "how the runs of the last hours looked when they were transferred; may be deleted at any time",
+        "plan and settle, which writes it, too",
+    ),
+    (
         "Variable `vte_wats_learned`",
         "what the tasks learned of WATS: the form of ids, when it last worked; may be deleted at any time",
         "compare, upload, verify, which write it, too",

@@ -791,7 +791,7 @@ VW921 = Message(
     Follows.WARNS,
     "a run changed after its upload",
     "its report in WATS is outdated",
-    "transfer it again with vte_wats_backfill",
+    "nothing; the next comparison replaces the report",
 )
 VW922 = Message(
     "VW922",

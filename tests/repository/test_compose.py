@@ -201,14 +201,17 @@ def test_every_option_can_be_set_in_env_and_has_its_default(option):
     assert re.search(rf"^#?{variable[1]}=", ENV_EXAMPLE, re.MULTILINE)
 
 
-@pytest.mark.parametrize("missing", [{"wats_api"}, {"vte_wats_state"}, {"wats_api", "vte_wats_state"}], ids=sorted)
+POOLS = {"vte_read", "vte_wats_state", "wats_api"}
+
+
+@pytest.mark.parametrize("missing", [{"wats_api"}, POOLS - {"wats_api"}, POOLS], ids=sorted)
 def test_only_the_pools_that_are_missing_are_created(missing, tmp_path):
     """The part of airflow-init that creates pools, with an `airflow` that notes what it is asked for."""
     script = SERVICES["airflow-init"]["command"][-1].replace("$$", "$")
     part = script[script.index("python - <<") : script.index("umask")]
     part = part.replace("/tmp/", f"{tmp_path}/").replace("/opt/vte-wats", str(REPOSITORY))
     program = tmp_path / "airflow"
-    known = "|".join(sorted({"wats_api", "vte_wats_state"} - missing)) or "none"
+    known = "|".join(sorted(POOLS - missing)) or "none"
     program.write_text(
         f'#!/bin/sh\nif [ "$2" = get ]; then case "$3" in {known}) exit 0;; *) exit 1;; esac; fi\ncat "$3"\n'
     )
