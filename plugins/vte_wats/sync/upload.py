@@ -121,6 +121,9 @@ def upload(
     confirmed = in_flight.confirmed()
     try:
         codes = wats.process_codes()
+        # All keys first: of two runs with one key, neither is posted because the other is in a later batch.
+        all_reports = (mapped for mapped in staged_mappings(staging) if isinstance(mapped, Report))
+        in_flight.add(all_reports, persist=not options.dry_run)
         for mapped in in_batches(staged_mappings(staging)):
             still_open = [run for run in mapped if _guid(run) in overtaken or not progress.counts_as_done(run)]
             stored = _stored(wats, confirmed, [_guid(run) for run in still_open])

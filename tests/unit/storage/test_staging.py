@@ -4,16 +4,15 @@ import gzip
 from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
-from zoneinfo import ZoneInfo
 
 import pytest
 from upath import UPath
 
 from tests.unit.builders import a_report, a_run, a_settings, guid_of
-from tests.unit.fakes import FakeWats
 from vte_wats.domain.run import VteStepResult, VteTestRun
-from vte_wats.reconcile.missing_runs import compare, runs_to_transfer, staged_guids
-from vte_wats.storage.dead_letters import DeadLetters
+from vte_wats.reconcile.expected import staged_expected
+from vte_wats.reconcile.keys import staged_keys
+from vte_wats.reconcile.missing_runs import days_of
 from vte_wats.storage.staging import StagedFileError, Staging, discard, folder_of, staging_of
 from vte_wats.sync.extract import absent_runs, staged_folds
 from vte_wats.sync.map_runs import map_runs, stage_mapped, staged_mappings
@@ -179,9 +178,9 @@ READERS = {
     "staged_folds": ("folds", staged_folds),
     "staged_mappings": ("reports", lambda staging: list(staged_mappings(staging))),
     "refused_runs": ("refused", lambda staging: list(refused_runs(staging))),
-    "staged_guids": ("keys", lambda staging: list(staged_guids(staging))),
-    "compare": ("keys", lambda staging: compare(FakeWats(), staging, ZoneInfo("Europe/Berlin"))),
-    "runs_to_transfer": ("missing", lambda staging: runs_to_transfer([staging], DeadLetters(staging._folder))),
+    "staged_keys": ("keys", lambda staging: list(staged_keys(staging))),
+    "staged_expected": ("expected", staged_expected),
+    "days_of": ("days", lambda staging: days_of([staging])),
 }
 
 
