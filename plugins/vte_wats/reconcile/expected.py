@@ -65,5 +65,5 @@ def _changed(staging: Staging, dead_letters: DeadLetters, known: frozenset[UUID]
     if not known:
         return frozenset()
     runs = (run for run in staging.parsed(RUNS, VteTestRun.model_validate_json) if run.index_guid in known)
-    letters = ((run, dead_letters.get(run.index_guid)) for run in runs)
-    return frozenset(run.index_guid for run, letter in letters if letter is not None and letter.run != run)
+    known_dead = ((run, dead_letters.get(run.index_guid)) for run in runs)
+    return frozenset(run.index_guid for run, kept in known_dead if kept is not None and kept.run != run)
