@@ -1,7 +1,7 @@
 """What is proven, per day: how many runs VTE has, and for how many of them a query found the equal report in WATS.
 
-The Variable ``vte_wats_proof`` holds it. The daily comparison writes it; page and health read it, so that neither asks
-VTE or WATS. Days are those of the Timestamps, by the wall clock of the stations.
+The Variable ``vte_wats_proof`` holds it. The daily comparison writes it for people to look at, and goes on from it through
+the history. Days are those of the Timestamps, by the wall clock of the stations.
 """
 
 from __future__ import annotations
@@ -81,13 +81,6 @@ class Proof(_Lean):
     differences: dict[date, Differences] = Field({}, description="By the day of the comparison that found them.")
     compared_at: Instant | None = Field(None, description="When a comparison ended last.")
     cycle_day: date | None = Field(None, description="Where the next comparison goes on through the whole history.")
-
-    def proven_through(self, since: date) -> date | None:
-        """Return the last day up to which, from ``since`` on, each day was compared and nothing is open."""
-        day, last = since, None
-        while (found := self.days.get(day)) is not None and not found.open:
-            last, day = day, day + timedelta(days=1)
-        return last
 
     def rotating_part(self, first: date, end: date, cycle_days: int) -> tuple[date, date] | None:
         """Return the days from ``first`` up to ``end`` that are next, so that all are looked at in ``cycle_days``.

@@ -1,4 +1,4 @@
-"""Proven is a day on which each run was found in WATS with equal content, or is a dead letter."""
+"""A day adds up: runs in VTE are proven, dead letters, held or open."""
 
 from __future__ import annotations
 
@@ -14,12 +14,9 @@ def a_day(in_vte: int = 10, **numbers: int) -> DayProof:
     return DayProof(in_vte=in_vte, verified_at=NOW_AT, **({"proven": in_vte} | numbers))
 
 
-def test_days_are_proven_up_to_the_first_that_is_open_or_was_never_compared():
-    days = {FIRST: a_day(), FIRST + timedelta(days=1): a_day(dead=2, proven=7, held=1)}
-    assert Proof(days=days).proven_through(FIRST) == date(2026, 6, 2)
-    assert Proof(days=days | {date(2026, 6, 3): a_day(proven=9)}).proven_through(FIRST) == date(2026, 6, 2)
-    assert Proof(days=days | {date(2026, 6, 4): a_day()}).proven_through(FIRST) == date(2026, 6, 2)
-    assert Proof(days=days).proven_through(date(2026, 5, 31)) is None
+def test_what_is_neither_proven_nor_a_dead_letter_is_open():
+    assert a_day(dead=2, proven=7, held=1).open == 0
+    assert a_day(dead=2, proven=7).open == 1
 
 
 def test_the_parts_of_a_cycle_follow_one_another_and_leave_no_day_out():
