@@ -1,7 +1,7 @@
 """What is proven, per day: how many runs VTE has, and for how many of them a query found the equal report in WATS.
 
-The Variable ``vte_wats_proof`` holds it. The daily comparison writes it for people to look at, and goes on from it through
-the history. Days are those of the Timestamps, by the wall clock of the stations.
+The Variable ``vte_wats_proof`` holds it. The daily comparison writes it for people to look at, and goes on through the
+history where it says. Days are those of the Timestamps, by the wall clock of the stations.
 """
 
 from __future__ import annotations
