@@ -671,8 +671,8 @@ VW904 = Message(
     "VW904",
     Follows.WARNS,
     "the Variable is damaged and starts empty",
-    "it does not hold a valid history",
-    "nothing; its counts start at zero",
+    "it does not hold what the tasks wrote",
+    "nothing; it is filled again",
 )
 VW905 = Message(
     "VW905",

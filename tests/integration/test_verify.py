@@ -107,6 +107,15 @@ def proof() -> Proof:
     return found
 
 
+def test_a_dry_run_of_the_comparison_proves_nothing_and_leaves_its_days_to_the_next_one(site):
+    assert site.sync(15) == "success"
+    site.plant.wats.show_all()
+    assert compare(site, dry_run=True) == "success"
+    assert Variable.get(OneSite().proof_variable, default_var=None) is None
+    assert compare(site) == "success"
+    assert proof().compared_at is not None
+
+
 def test_what_changed_in_vte_long_after_its_upload_reaches_wats_and_is_then_proven(site):
     assert site.sync(15) == "success"
     site.plant.wats.show_all()

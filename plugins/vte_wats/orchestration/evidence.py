@@ -40,7 +40,6 @@ class Evidence:
 
 EVIDENCE = (
     Evidence("dist/preflight.txt", "phase 1: login, columns, indexes, clocks", "docs/handover.md, phase 1"),
-    Evidence("dist/survey/survey.html", "phase 1: what the database holds", "the survey of the database"),
     Evidence(SETTINGS, "phase 2: the answers of this site", f"airflow variables get vte_wats > {SETTINGS}"),
     Evidence("dist/acceptance/acceptance.html", "phase 3: how WATS answers", "make acceptance WATS=…"),
     Evidence("dist/acceptance/acceptance.md", "phase 3: the same as text", "make acceptance WATS=…"),

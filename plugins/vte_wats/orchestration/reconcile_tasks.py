@@ -104,7 +104,8 @@ def plan_missing(site_name: str, batches: Any) -> list[dict[str, Any]]:
     compared = [staging(site, settings, name) for name in batch_names(batches)]
     days, today = days_of(compared), datetime.now(UTC).date()
     missing = runs_to_transfer(compared, DeadLetters(storage_of(site, settings)))
-    Variables(site).change(PROOF, lambda proof: (proof or Proof()).with_days(days, today, missing.outdated))
+    if not context["params"]["dry_run"]:
+        Variables(site).change(PROOF, lambda proof: (proof or Proof()).with_days(days, today, missing.outdated))
     left = Handover.pull(context, "plan")
     if left is not None and left.coverage is not None:
         Handover(late=found_later(missing.times_local, left.coverage, settings)).push(context)
@@ -142,6 +143,7 @@ def verify(site_name: str) -> dict[str, int]:
             found = verify_sample(staged, wats)
         discard(storage_of(site, settings), context["dag"].dag_id, context["dag_run"].run_id)
     now_at, altered, cycle_day = datetime.now(UTC), len(found.altered), left.cycle_day
-    Variables(site).change(PROOF, lambda proof: (proof or Proof()).ended(now_at, now_at.date(), altered, cycle_day))
+    if not context["params"]["dry_run"]:  # which transferred nothing, so the next one must look at the same days
+        Variables(site).change(PROOF, lambda proof: (proof or Proof()).ended(now_at, now_at.date(), altered, cycle_day))
     refuse_altered(found, site.dag_id("backfill"))
     return {"equal": found.equal, "outdated": len(found.outdated), "altered": 0, "absent": found.absent}
