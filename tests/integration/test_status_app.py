@@ -31,6 +31,7 @@ from vte_wats.domain.run import VteProduct
 from vte_wats.intervals.interval import Interval
 from vte_wats.state.coverage import State
 from vte_wats.state.history import History, PlanSnapshot, Tally
+from vte_wats.state.proof import Proof
 from vte_wats.status.access import CSRF_HEADER
 from vte_wats.status.api_models import SiteStatus
 from vte_wats.status.app import create_app, without_login
@@ -88,7 +89,7 @@ def ask(airflow) -> Callable[..., object]:
 
 @pytest.fixture(autouse=True)
 def storage(tmp_path, monkeypatch) -> Path:
-    for name in ("state", "history", "budget", "alerts", "backfill", "profile"):
+    for name in ("state", "history", "budget", "alerts", "backfill", "profile", "proof"):
         Variable.delete(f"vte_wats_{name}")
     with create_session() as session:
         session.query(DagRun).delete()
@@ -104,7 +105,7 @@ def forget() -> None:
         reads.forget()
 
 
-def keep(state: State | None = None, history: History | None = None) -> None:
+def keep(state: State | None = None, history: History | None = None, proof: Proof | None = None) -> None:
     forget()
     begin = ago(60 * 24 * 400)
     done = (Interval(from_at=begin, to_at=ago(5)),)
@@ -112,6 +113,7 @@ def keep(state: State | None = None, history: History | None = None) -> None:
     history = history or History(settled_at=ago(1), interval_s=300, dead_letters=2, newest_at=ago(2))
     Variable.set("vte_wats_state", state.model_dump_json(by_alias=True))
     Variable.set("vte_wats_history", history.model_dump_json(by_alias=True, exclude_defaults=True))
+    Variable.set("vte_wats_proof", (proof or Proof(compared_at=ago(60))).model_dump_json(exclude_defaults=True))
 
 
 def a_year() -> History:
@@ -200,6 +202,14 @@ def test_health_answers_503_until_something_was_synced_and_again_when_it_stands_
     }  # fmt: skip
     keep(history=History(settled_at=ago(61), interval_s=300))
     assert (ask("health", None).status_code, ask("health", None).json()["status"]) == (503, "failing")
+
+
+def test_health_is_degraded_without_a_comparison_unless_nobody_wants_to_know(ask):
+    keep(proof=Proof(compared_at=ago(60 * 37)))
+    assert ask("health", None).json()["status"] == "degraded"
+    Variable.set("vte_wats_alerts", MonitorState(checked_at=ago(1), comparison_limit_h=0).model_dump_json())
+    forget()
+    assert ask("health", None).json()["status"] == "ok"
 
 
 def test_health_says_to_the_log_when_it_changes_and_nothing_for_a_request(ask, caplog):

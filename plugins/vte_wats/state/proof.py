@@ -7,11 +7,13 @@ history where it says. Days are those of the Timestamps, by the wall clock of th
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from vte_wats.domain.wording import duration
 from vte_wats.intervals.interval import Instant
+from vte_wats.state.coverage import State
 
 _DAYS_KEPT = 4_000
 _MOST_EXAMPLES = 20  # of each day
@@ -81,6 +83,18 @@ class Proof(_Lean):
     differences: dict[date, Differences] = Field({}, description="By the day of the comparison that found them.")
     compared_at: Instant | None = Field(None, description="When a comparison ended last.")
     cycle_day: date | None = Field(None, description="Where the next comparison goes on through the whole history.")
+
+    def overdue(self, state: State, now_at: datetime, limit_h: int) -> str | None:
+        """Return what to say when no comparison has ended for too long, ``None`` otherwise; 0 hours are no limit.
+
+        While none has ever ended, the time counts from the start date, or from the first sync if that came later.
+        """
+        age = now_at - (self.compared_at or max(state.since_at, state.started_at or state.since_at))
+        if not limit_h or age <= timedelta(hours=limit_h):
+            return None
+        if self.compared_at is None:
+            return f"no comparison with WATS has ended since the sync started {duration(age)} ago"
+        return f"the last comparison with WATS ended {duration(age)} ago"
 
     def rotating_part(self, first: date, end: date, cycle_days: int) -> tuple[date, date] | None:
         """Return the days from ``first`` up to ``end`` that are next, so that all are looked at in ``cycle_days``.
