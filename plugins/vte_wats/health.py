@@ -6,7 +6,7 @@ Airflow's own health is not assessed here. When its scheduler is down, nothing i
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
@@ -16,6 +16,7 @@ from vte_wats.domain.wording import count, duration
 from vte_wats.intervals.interval import Instant
 from vte_wats.state.coverage import State
 from vte_wats.state.history import History
+from vte_wats.state.proof import Proof
 
 _INTERVAL_S = 300  # until the first scheduled interval is known
 _MAX_IDLE = timedelta(hours=1)  # without anything settled: something is wrong whatever the interval
@@ -47,12 +48,15 @@ class Stored:
     """What is stored of one site.
 
     ``open_conditions`` are the summaries of the conditions that the monitor has open, ``checked_at`` is its last check.
+    ``comparison_limit_h`` is the age from which the last comparison with WATS is too old; 0 is no limit.
     """
 
     state: State | None
     history: History
     open_conditions: tuple[str, ...] = ()
     checked_at: datetime | None = None
+    proof: Proof = field(default_factory=Proof)
+    comparison_limit_h: int = 0
 
 
 def assess(stored: Stored, now_at: datetime, *, is_paused: bool = False, is_running: bool = False) -> Assessment:
@@ -78,10 +82,7 @@ def _findings(state: State, stored: Stored, now_at: datetime) -> Iterator[tuple[
         yield HealthStatus.DEGRADED, f"The monitor has not checked anything for {duration(now_at - stored.checked_at)}."
     for first in stored.open_conditions:
         others = len(stored.open_conditions) - 1
-        yield (
-            HealthStatus.DEGRADED,
-            f"{first[:1].upper()}{first[1:].rstrip('.')}.{f' And {others} more.' if others else ''}",
-        )
+        yield HealthStatus.DEGRADED, f"{_sentence(first)}{f' And {others} more.' if others else ''}"
     runs = history.runs_waiting(state)
     seen = f"; {count(runs, 'run')} seen in VTE {'waits' if runs == 1 else 'wait'}" if runs else ""
     covered_until = max((done.to_at for done in state.coverage), default=state.since_at)
@@ -90,6 +91,8 @@ def _findings(state: State, stored: Stored, now_at: datetime) -> Iterator[tuple[
     for failed in state.failed_gaps:
         if failed.is_stuck:
             yield HealthStatus.DEGRADED, f"A gap cannot be filled: {failed}; the monitor's condition lag says why."
+    if overdue := stored.proof.overdue(state, now_at, stored.comparison_limit_h):
+        yield HealthStatus.DEGRADED, _sentence(overdue)
     if gaps := state.gaps():
         left = sum((gap.to_at - gap.from_at for gap in gaps), timedelta())
         yield HealthStatus.BEHIND, f"Catching up: {count(len(gaps), 'gap')} with {duration(left)} are left{seen}."
@@ -97,6 +100,10 @@ def _findings(state: State, stored: Stored, now_at: datetime) -> Iterator[tuple[
     if behind > timedelta(seconds=_LATE_INTERVALS * interval_s + _GRACE_S):
         yield HealthStatus.BEHIND, f"lastSync is {duration(behind)} behind and catching up."
     yield HealthStatus.OK, "Every run up to lastSync is in WATS or has a dead letter."
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}."
 
 
 class ProbeStatus(StrEnum):

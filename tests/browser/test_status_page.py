@@ -18,6 +18,8 @@ from vte_wats.domain.outcome import Outcome
 from vte_wats.intervals.interval import Interval
 from vte_wats.state.coverage import State
 from vte_wats.state.history import History, Tally
+from vte_wats.state.proof import DayProof, OpenRun, Proof, days_without_runs
+from vte_wats.status.api_models import ProofCalendar
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
 
@@ -261,7 +263,7 @@ def test_a_late_answer_of_another_site_is_not_shown(site, page):
         wait_until(lambda: page.wait_for_timeout(50) or late, "the question for the other site")
 
     page.route("**/vte-wats/api/sites", lambda route: route.fulfill(json=[real, other]))
-    page.route(re.compile(r"/api/(history|dead-letters)\?.*site=other"), lambda route: route.abort())
+    page.route(re.compile(r"/api/(history|dead-letters|proof)\?.*site=other"), lambda route: route.abort())
     page.route(re.compile(r"/api/status\?site=other"), keep)
     page.reload()
     page.locator("main[aria-busy=false]").wait_for()
@@ -309,6 +311,81 @@ def test_a_year_of_data_looks_right(site, page, framed):
         )
         site.airflow.set_variable("vte_wats_state", whole.model_dump_json(by_alias=True))
         take_screenshot_inside_airflow(*framed)
+
+
+def test_the_calendar_says_of_each_day_what_is_proven(site, page):
+    now_at = datetime.now(UTC).replace(microsecond=0)
+    yesterday = now_at.date() - timedelta(days=1)
+    site.airflow.set_variable("vte_wats_state", a_year_of_coverage(now_at).model_dump_json(by_alias=True))
+    look_at_proof(site, page, Proof())
+    expect(page.locator("#proven-through")).to_have_text("not yet proven: no comparison has ended")
+    expect(page.locator("#calendar button.not_compared")).to_have_count(365)
+    expect(page.locator("dl.tile").filter(has_text="Behind VTE by")).to_contain_text("not yet proven")
+
+    look_at_proof(site, page, a_year_of_proof(now_at))
+    expect(page.locator("#calendar button")).to_have_count(365)
+    through = f"proven through {said(yesterday - timedelta(days=41))}"
+    expect(page.locator("#proven-through")).to_have_text(through)
+    expect(page.locator("dl.tile").filter(has_text="Behind VTE by")).to_contain_text(through)
+    legend = ["proven: 361 days", "proven but for dead letters: 1 day", "open: 2 days", "not yet proven: 1 day"]
+    expect(page.locator("#proof-legend li")).to_have_text(legend)
+    page.locator(f"#calendar [data-key='{yesterday}']").click()
+    expect(page.locator("#day")).to_contain_text("3 runs in VTE, 1 proven, 0 dead letters, 0 held, 2 open")
+    expect(page.locator("#day li").first).to_contain_text(HOSTILE)
+    expect(page.locator("#day li").last).to_have_text("and 1 more run")
+
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("Enter")
+    expect(page.locator("#day")).to_contain_text(f"{said(yesterday - timedelta(days=1))}: not yet proven")
+    expect(page.locator("#day")).to_contain_text("No comparison has looked at this day since it ended.")
+    expect(page.locator("#calendar [aria-pressed=true]")).to_be_focused()
+    page.keyboard.press("Home")
+    expect(page.locator(f"#calendar [data-key='{now_at.date() - timedelta(days=365)}']")).to_be_focused()
+    assert page.locator("#calendar button[tabindex='0']").count() == 1
+
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        assert_accessible(page)
+    page.set_viewport_size({"width": 390, "height": 844})
+    boxes = [cell.bounding_box() for cell in page.locator("#calendar button").all()]
+    assert min(box["width"] for box in boxes) >= 8
+    assert max(box["x"] + box["width"] for box in boxes) <= 390
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+    rows = page.request.get(page.locator("#proof-csv").evaluate("link => link.href")).text().splitlines()
+    assert len(rows) == 401
+    assert rows[-1].startswith(f"{yesterday},3,1,0,0,2,")
+
+
+def look_at_proof(site, page: Page, proof: Proof) -> None:
+    """Look at the page once requests are no longer given what was read before."""
+    site.airflow.set_variable("vte_wats_proof", proof.model_dump_json(exclude_defaults=True))
+    address = f"{site.airflow.url}/vte-wats/api/proof"
+
+    def is_read() -> bool:
+        found = ProofCalendar.model_validate(page.request.get(address).json())
+        return found.compared_at == proof.compared_at and len(found.days) == 365
+
+    wait_until(is_read, "the calendar to be read again")
+    page.reload()
+    page.locator("main[aria-busy=false]").wait_for()
+
+
+def said(day: date) -> str:
+    return f"{day:%-d %b %Y}".replace("Sep", "Sept")  # as en-GB has it
+
+
+def a_year_of_proof(now_at: datetime) -> Proof:
+    """Make up a proof of 400 days: yesterday and the day forty before it are open, the one between is not compared."""
+    first, yesterday = now_at.date() - timedelta(days=400), now_at.date() - timedelta(days=1)
+    days = days_without_runs([(first, now_at.date())], now_at)
+    days[yesterday] = DayProof(
+        in_vte=3, proven=1, verified_at=now_at, open_runs=(OpenRun(index_guid="5c2a17f0", reason=HOSTILE),)
+    )
+    del days[yesterday - timedelta(days=1)]
+    days[yesterday - timedelta(days=40)] = DayProof(in_vte=2, proven=1, verified_at=now_at)
+    days[yesterday - timedelta(days=50)] = DayProof(in_vte=2, proven=1, dead=1, verified_at=now_at)
+    return Proof(days=days, compared_at=now_at)
 
 
 def take_screenshot_inside_airflow(outer: Page, frame: FrameLocator) -> None:

@@ -31,10 +31,17 @@ from vte_wats.intervals.interval import Interval
 from vte_wats.orchestration.notifiers import sender as real_sender
 from vte_wats.orchestration.sync_deadline import deadline_missed
 from vte_wats.state.coverage import State
+from vte_wats.state.proof import Proof
 from vte_wats.storage.dead_letters import DeadLetters
 
 SITE = Site()
-VARIABLES = (SITE.alerts_variable, SITE.state_variable, SITE.failure_variable, SITE.deadline_variable)
+VARIABLES = (
+    SITE.alerts_variable,
+    SITE.state_variable,
+    SITE.failure_variable,
+    SITE.deadline_variable,
+    SITE.proof_variable,
+)
 BEGIN_AT = datetime(2026, 3, 2, tzinfo=UTC)  # the start date of the tests
 
 
@@ -343,6 +350,18 @@ def test_what_was_transferred_behind_a_gap_does_not_wait(monitored):
     monitored.check()
     assert monitored.monitor_state.waiting.runs > 0
     assert "2026-03-02T01:04:00" <= monitored.monitor_state.waiting.newest_local < "2026-03-02T01:09:00"
+
+
+def test_a_comparison_that_is_too_old_is_one_mail_and_the_next_one_another(monitored):
+    assert monitored.sync(5) == "success"
+    now_at = datetime.now(UTC)
+    Variable.set(SITE.proof_variable, Proof(compared_at=now_at - timedelta(hours=40)).model_dump_json())
+    (opened,) = monitored.check(2)
+    assert opened == "PROBLEM: the last comparison with WATS ended 1 day and 16 hours ago"
+    assert monitored.monitor_state.comparison_limit_h == 36
+    Variable.set(SITE.proof_variable, Proof(compared_at=now_at).model_dump_json())
+    (closed,) = monitored.check(2)
+    assert closed.startswith("SOLVED after")
 
 
 def test_dead_letters_and_held_groups_are_reported(monitored):

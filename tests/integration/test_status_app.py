@@ -14,6 +14,7 @@ from airflow.api_fastapi.app import create_app as create_airflow
 from airflow.api_fastapi.app import purge_cached_app
 from airflow.dag_processing.bundles.manager import DagBundlesManager
 from airflow.dag_processing.dagbag import BundleDagBag, sync_bag_to_db
+from airflow.models.dag import DagModel
 from airflow.models.dagrun import DagRun
 from airflow.models.log import Log
 from airflow.models.variable import Variable
@@ -31,11 +32,12 @@ from vte_wats.domain.run import VteProduct
 from vte_wats.intervals.interval import Interval
 from vte_wats.state.coverage import State
 from vte_wats.state.history import History, PlanSnapshot, Tally
+from vte_wats.state.proof import DayProof, OpenRun, Proof, days_without_runs
 from vte_wats.status.access import CSRF_HEADER
 from vte_wats.status.api_models import SiteStatus
 from vte_wats.status.app import create_app, without_login
 from vte_wats.status.dead_letter_groups import LISTED
-from vte_wats.status.site_answers import HEALTH, HISTORIES, STATUSES, SUMMARIES
+from vte_wats.status.site_answers import CALENDARS, HEALTH, HISTORIES, STATUSES, SUMMARIES
 from vte_wats.storage.dead_letters import DeadLetters
 from vte_wats.wats.profile import WatsProfile
 
@@ -88,10 +90,11 @@ def ask(airflow) -> Callable[..., object]:
 
 @pytest.fixture(autouse=True)
 def storage(tmp_path, monkeypatch) -> Path:
-    for name in ("state", "history", "budget", "alerts", "backfill", "profile"):
+    for name in ("state", "history", "budget", "alerts", "backfill", "profile", "proof"):
         Variable.delete(f"vte_wats_{name}")
     with create_session() as session:
         session.query(DagRun).delete()
+        session.query(DagModel).update({"is_paused": True})
     answers = {"source_timezone": "Europe/Oslo", "process_map": {"*": 100}, "storage_path": f"file://{tmp_path}"}
     monkeypatch.setenv("AIRFLOW_VAR_VTE_WATS", json.dumps(answers))
     forget()
@@ -100,11 +103,11 @@ def storage(tmp_path, monkeypatch) -> Path:
 
 def forget() -> None:
     """Let the next request read again, as the one after some seconds would."""
-    for reads in (HEALTH, SUMMARIES, STATUSES, HISTORIES, LISTED):
+    for reads in (HEALTH, SUMMARIES, STATUSES, HISTORIES, CALENDARS, LISTED):
         reads.forget()
 
 
-def keep(state: State | None = None, history: History | None = None) -> None:
+def keep(state: State | None = None, history: History | None = None, proof: Proof | None = None) -> None:
     forget()
     begin = ago(60 * 24 * 400)
     done = (Interval(from_at=begin, to_at=ago(5)),)
@@ -112,6 +115,7 @@ def keep(state: State | None = None, history: History | None = None) -> None:
     history = history or History(settled_at=ago(1), interval_s=300, dead_letters=2, newest_at=ago(2))
     Variable.set("vte_wats_state", state.model_dump_json(by_alias=True))
     Variable.set("vte_wats_history", history.model_dump_json(by_alias=True, exclude_defaults=True))
+    Variable.set("vte_wats_proof", (proof or Proof(compared_at=ago(60))).model_dump_json(exclude_defaults=True))
 
 
 def a_year() -> History:
@@ -147,6 +151,10 @@ def a_year() -> History:
         ("api/history?span=year", 401, 200, 200),
         ("api/history?span=century", 401, 422, 422),
         ("api/dead-letters", 401, 200, 200),
+        ("api/proof", 401, 200, 200),
+        ("api/proof?site=oslo", 401, 404, 404),
+        ("api/proof.csv", 401, 200, 200),
+        ("api/proof.csv?site=oslo", 401, 404, 404),
         ("api/openapi.json", 401, 200, 200),
         ("openapi.json", 404, 404, 404),
         ("docs", 404, 404, 404),
@@ -179,11 +187,12 @@ def test_the_page_loads_nothing_from_elsewhere_and_may_be_framed_by_airflow_alon
 def test_the_openapi_document_names_the_models(ask):
     document = ask("api/openapi.json").json()
     assert set(document["paths"]) == {
-        "/health", "/api/sites", "/api/status", "/api/history", "/api/dead-letters", "/api/redrive",
+        "/health", "/api/sites", "/api/status", "/api/history", "/api/dead-letters", "/api/redrive", "/api/proof",
+        "/api/proof.csv",
     }  # fmt: skip
-    assert {"Health", "SiteStatus", "HistoryChart", "DeadLetterList", "StartedRedrive"} <= document["components"][
-        "schemas"
-    ].keys()
+    assert {"Health", "SiteStatus", "HistoryChart", "DeadLetterList", "ProofCalendar", "StartedRedrive"} <= document[
+        "components"
+    ]["schemas"].keys()
 
 
 # Health
@@ -200,6 +209,14 @@ def test_health_answers_503_until_something_was_synced_and_again_when_it_stands_
     }  # fmt: skip
     keep(history=History(settled_at=ago(61), interval_s=300))
     assert (ask("health", None).status_code, ask("health", None).json()["status"]) == (503, "failing")
+
+
+def test_health_is_degraded_without_a_comparison_unless_nobody_wants_to_know(ask):
+    keep(proof=Proof(compared_at=ago(60 * 37)))
+    assert ask("health", None).json()["status"] == "degraded"
+    Variable.set("vte_wats_alerts", MonitorState(checked_at=ago(1), comparison_limit_h=0).model_dump_json())
+    forget()
+    assert ask("health", None).json()["status"] == "ok"
 
 
 def test_health_says_to_the_log_when_it_changes_and_nothing_for_a_request(ask, caplog):
@@ -221,7 +238,7 @@ def test_health_says_one_word_where_the_deployment_wants_no_more(ask, monkeypatc
 
 def test_what_many_ask_is_read_once(ask, airflow):
     keep()
-    paths = ("health", "api/sites", "api/status", "api/history")
+    paths = ("health", "api/sites", "api/status", "api/history", "api/proof", "api/proof.csv")
     for path in paths:
         ask(path)
     with statements() as sent:
@@ -370,6 +387,32 @@ def test_the_profile_of_wats_is_shown_with_its_date_and_a_damaged_one_is_reporte
     status = SiteStatus.model_validate(ask("api/status").json())
     assert status.wats_profile is None
     assert "The Variable vte_wats_profile is damaged." in status.problem
+
+
+def test_what_is_proven_is_there_as_json_and_as_csv(ask):
+    yesterday = (ago(0) - timedelta(days=1)).date()
+    first = ago(60 * 24 * 400).date()
+    one_open = DayProof(in_vte=3, proven=2, verified_at=ago(0), open_runs=(OpenRun(index_guid="g", reason=HOSTILE),))
+    days = days_without_runs([(first, yesterday)], ago(0)) | {yesterday: one_open}
+    keep(proof=Proof(days=days, compared_at=ago(0)))
+    found = ask("api/proof").json()
+    assert found["proven_through"] == (yesterday - timedelta(days=1)).isoformat()
+    assert (len(found["days"]), found["days"][-1]["status"]) == (365, "open")
+    assert found["days"][-1]["open_runs"] == [{"index_guid": "g", "reason": HOSTILE}]
+    answer = ask("api/proof.csv", "vic")
+    assert answer.headers["Content-Type"] == "text/csv; charset=utf-8"
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="vte-wats-proof.csv"'
+    rows = answer.text.splitlines()
+    assert (len(rows), rows[1].split(",")[0]) == (1 + 400, first.isoformat())
+    assert rows[-1].startswith(f"{yesterday},3,2,0,0,1,")
+
+
+def test_a_damaged_proof_is_named_and_proves_nothing(ask):
+    keep()
+    Variable.set("vte_wats_proof", '{"days": 3}')
+    assert "The Variable vte_wats_proof is damaged." in ask("api/status").json()["problem"]
+    found = ask("api/proof").json()
+    assert (found["proven_through"], {day["status"] for day in found["days"]}) == (None, {"not_compared"})
 
 
 def test_a_backfill_shows_how_far_it_is(ask):

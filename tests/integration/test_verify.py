@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from airflow.models.taskinstance import TaskInstance
@@ -132,12 +132,16 @@ def test_what_changed_in_vte_long_after_its_upload_reaches_wats_and_is_then_prov
     assert {guid: str(site.plant.wats.store.report(guid)) != text for guid, text in before.items()} == {
         guid: guid in changed for guid in before
     }
-    (day,) = proof().days.values()
+    (day,) = (day for day in proof().days.values() if day.in_vte)
     assert (day.open, day.proven) == (2, len(before) - 2)
+    first, *others = sorted(proof().days)
+    assert first == BEGIN_AT.date()
+    assert others[-1] >= datetime.now(UTC).date() - timedelta(days=2)  # the days without runs were compared, too
+    assert len(others) == (others[-1] - first).days
     assert set(changed) == {run.index_guid for run in day.open_runs}
     assert [found.outdated for found in proof().differences.values()] == [2]
     site.plant.wats.show_all()
     assert compare(site) == "success"
-    (day,) = proof().days.values()
+    (day,) = (day for day in proof().days.values() if day.in_vte)
     assert (day.open, day.proven) == (0, len(before))
     assert proof().compared_at is not None

@@ -111,7 +111,7 @@ def test_every_address_of_the_status_page_is_described():
     from vte_wats.status.app import create_app  # noqa: PLC0415 - slow
 
     described = {
-        tuple(re.findall(r"(GET|POST) (?:/vte-wats)(/[\w/-]+)", row[0])[0])
+        tuple(re.findall(r"(GET|POST) (?:/vte-wats)(/[\w/.-]+)", row[0])[0])
         for row in table(read("docs/operations.md"), "## The JSON behind it")
     }
     paths = create_app().openapi()["paths"]

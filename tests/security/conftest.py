@@ -18,7 +18,7 @@ from fastapi.testclient import TestClient
 from vte_wats.status import dead_letter_groups, site_answers
 
 PASSWORDS = {"admin": "adminpw", "vic": "viewerpw", "guest": "guestpw"}
-STORED = ("vte_wats_state", "vte_wats_history", "vte_wats_budget", "vte_wats_alerts", "vte_wats_backfill")
+STORED = tuple(f"vte_wats_{name}" for name in ("state", "history", "budget", "alerts", "backfill", "proof"))
 
 
 @pytest.fixture(scope="session")
@@ -78,6 +78,7 @@ def nothing_read() -> None:
 def forget() -> None:
     for reads in (
         site_answers.HEALTH, site_answers.SUMMARIES, site_answers.STATUSES, site_answers.HISTORIES,
+        site_answers.CALENDARS,
         dead_letter_groups.LISTED,
     ):  # fmt: skip
         reads.forget()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -9,6 +10,7 @@ from vte_wats.health import Health, HealthStatus, ProbeStatus, Stored, assess, h
 from vte_wats.intervals.interval import Interval
 from vte_wats.state.coverage import State
 from vte_wats.state.history import History, PlanSnapshot, Tally
+from vte_wats.state.proof import Proof
 
 NOW_AT = datetime(2026, 6, 1, 12, tzinfo=UTC)
 BEGIN_AT = NOW_AT - timedelta(days=3)
@@ -97,6 +99,28 @@ def test_a_monitor_that_does_not_check_is_worse_than_what_it_remembers():
     assert assess(old, NOW_AT).status is HealthStatus.DEGRADED
     assert assess(Stored(a_state(), a_history(), checked_at=ago(59)), NOW_AT).status is HealthStatus.OK
     assert health([old], NOW_AT).status is ProbeStatus.DEGRADED
+
+
+@pytest.mark.parametrize(
+    ("compared_at", "limit_h", "reason"),
+    [
+        (ago(37 * 60), 36, "The last comparison with WATS ended 1 day and 13 hours ago."),
+        (ago(36 * 60), 36, None),
+        (ago(99 * 60), 0, None),
+        (None, 36, "No comparison with WATS has ended since the sync started 3 days ago."),
+        (None, 73, None),
+        (None, 0, None),
+    ],
+    ids=["old", "new", "not watched", "never", "never, started lately", "never, not watched"],
+)
+def test_an_old_comparison_degrades_a_site(compared_at, limit_h, reason):
+    given = Stored(a_state(), a_history(), proof=Proof(compared_at=compared_at), comparison_limit_h=limit_h)
+    found = assess(given, NOW_AT)
+    assert found.status is (HealthStatus.DEGRADED if reason else HealthStatus.OK)
+    assert found.reason == (reason or "Every run up to lastSync is in WATS or has a dead letter.")
+    started = replace(given, state=a_state(started_at=ago(5)))
+    assert (assess(started, NOW_AT).status is HealthStatus.OK) is (compared_at is None or reason is None)
+    assert health([given], NOW_AT).status is (ProbeStatus.DEGRADED if reason else ProbeStatus.OK)
 
 
 def test_a_paused_sync_is_stopped_whatever_is_stored():

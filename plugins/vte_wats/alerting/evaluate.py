@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from vte_wats.alerting.monitor_state import CatchUp, Kind, MonitorState, Observation, ServerCheck, Verdict, Waiting
@@ -18,6 +18,7 @@ from vte_wats.domain.outcome import DeadLetterKind
 from vte_wats.domain.wording import count, duration
 from vte_wats.messages import VW630
 from vte_wats.state.coverage import FailedGap, State
+from vte_wats.state.proof import Proof
 from vte_wats.storage.dead_letters import DeadLetterHeader
 
 # A condition with a limit closes below this share of it, so that a value near the limit does not open and close it.
@@ -46,6 +47,7 @@ class Measures:
     pools_without_slots: tuple[str, ...] | None = None
     dead_letters: tuple[DeadLetterHeader, ...] | None = None
     free_mb: int | None = None
+    proof: Proof = field(default_factory=Proof)
 
 
 def with_measures(monitor_state: MonitorState, measures: Measures) -> MonitorState:
@@ -96,6 +98,7 @@ def evaluate(site: Site, measures: Measures, monitor_state: MonitorState, limits
         _dead_letters(measures, limits),
         _dead_letter_age(measures, limits),
         _clock_skew(measures),
+        _comparison(site, measures, limits),
         _disk(measures, limits),
         *_held(measures, monitor_state),
     ]
@@ -229,6 +232,17 @@ def _clock_skew(measures: Measures) -> Observation:
         f"SQL Server's clock differs from Airflow's by {measures.clock_skew_s:+.0f} s",
         "set both by the same time server",
     )
+
+
+def _comparison(site: Site, measures: Measures, limits: AlertSettings) -> Observation:
+    if _is_away(measures) or measures.state is None:
+        return Observation(Kind.COMPARISON, Verdict.UNKNOWN)
+    overdue = measures.proof.overdue(measures.state, measures.now_at, limits.comparison_limit_h)
+    if overdue is None:
+        return Observation(Kind.COMPARISON, Verdict.GOOD)
+    dag_id = site.dag_id("reconcile")
+    advice = f"see whether {dag_id} is paused; else open its last DAG run: the first red task says why"
+    return Observation(Kind.COMPARISON, Verdict.BAD, overdue, advice)
 
 
 def _disk(measures: Measures, limits: AlertSettings) -> Observation:

@@ -34,6 +34,7 @@ class Kind(StrEnum):
     DEAD_LETTERS = "dead_letters"
     DEAD_LETTER_AGE = "dead_letter_age"
     CLOCK_SKEW = "clock_skew"
+    COMPARISON = "comparison"
     DISK = "disk"
     HELD = "held"
 
@@ -199,6 +200,7 @@ class MonitorState(BaseModel):
     covered_until: Instant | None = Field(None, description="The end of coverage, to notice progress.")
     catch_up: CatchUp | None = Field(None, description="Whether what is left shrinks; null: it was not measured.")
     progress_at: Instant | None = Field(None, description="When the end of coverage was last seen to move.")
+    comparison_limit_h: int = Field(36, description="The setting of that name at the last check.")
     channels: tuple[str, ...] = Field((), description="Who is notified, without addresses; empty: only the log.")
     conditions: dict[str, Condition] = Field(default_factory=dict, description="What is open or on its way there.")
     summary_day: date | None = Field(None, description="The day that the last summary was about.")

@@ -62,6 +62,9 @@ class AlertSettings(BaseModel):
     )
     dead_letters_per_hour: int = Field(10, ge=1, description="New dead letters of the last hour.")
     dead_letter_days: int = Field(14, ge=1, description="Days a dead letter may stay before somebody is asked to look.")
+    comparison_limit_h: int = Field(
+        36, ge=0, description="Hours that the last comparison with WATS may be old; 0: it is not watched."
+    )
     min_free_mb: int = Field(
         1_024, ge=1, description="Megabytes that must be free where staging is, when it is a local folder."
     )

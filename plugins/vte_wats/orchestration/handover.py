@@ -96,6 +96,9 @@ class Handover(_Model):
     coverage: State | None = Field(None, description="Left by reconcile's plan: the coverage as it was then.")
     sample: tuple[UUID, ...] = Field((), description="Left by reconcile's plan: the runs to compare value by value.")
     cycle_day: date | None = Field(None, description="Left by reconcile's plan: where the next comparison goes on.")
+    days: tuple[tuple[date, date], ...] = Field(
+        (), description="Left by reconcile's plan: the whole days it compares; of each pair the second is left out."
+    )
     late: dict[int, int] = Field({}, description="Left by plan_missing: runs that came too late, by least age in s.")
     preview: Preview | None = Field(None, description="Left by the uploads of a dry run.")
     receipt: Annotated[dict[str, Any], AfterValidator(_receipt)] | None = Field(

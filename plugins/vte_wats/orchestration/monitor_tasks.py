@@ -51,6 +51,7 @@ def watch(site_name: str, sync_schedule: str) -> dict[str, Any]:
     alerts, zone = parse_alerts(variables.settings_text(), site.settings_variable)
     measures = measure(site, sync_schedule, read_dag_options().start_date)
     monitor_state = with_measures(variables.load(MONITOR_STATE) or MonitorState(), measures)
+    monitor_state = monitor_state.model_copy(update={"comparison_limit_h": alerts.comparison_limit_h})
     observations = evaluate(site, measures, monitor_state, alerts)
     monitor_state = with_observations(monitor_state, observations, alerts, measures.now_at)
     context = alert_context(site, zone, monitor_state, measures.state)
@@ -80,6 +81,8 @@ def measure(site: Site, sync_schedule: str, since_at: datetime) -> Measures:
     """Ask settings, state, both servers and the storage, each on its own: one failure hides no other."""
     from vte_wats.alerting.evaluate import Measures
     from vte_wats.orchestration.resources import read_settings, read_state
+    from vte_wats.orchestration.variables import PROOF, Variables
+    from vte_wats.state.proof import Proof
 
     now_at = datetime.now(UTC)
     measures = Measures(
@@ -88,11 +91,11 @@ def measure(site: Site, sync_schedule: str, since_at: datetime) -> Measures:
     try:
         settings = read_settings(site)
         measures = _measured_with(measures, site, settings)
-        state = read_state(site, since_at)
+        state, proof = read_state(site, since_at), Variables(site).load(PROOF) or Proof()
     except Exception as exc:  # noqa: BLE001 -- settings, state and storage: what is wrong with them is reported
         return replace(measures, setup_problem=str(exc) if isinstance(exc, VteWatsError) else _first_line(exc))
     failed_syncs = _failed_syncs(site, sync_schedule, now_at, state, settings.settle_delay_s)
-    return _vte(replace(measures, state=state, failed_syncs=failed_syncs), site, settings, since_at)
+    return _vte(replace(measures, state=state, failed_syncs=failed_syncs, proof=proof), site, settings, since_at)
 
 
 def _measured_with(measures: Measures, site: Site, settings: Settings) -> Measures:

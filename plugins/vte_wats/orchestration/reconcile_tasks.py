@@ -24,7 +24,7 @@ def plan(site_name: str) -> list[str]:
     from vte_wats.orchestration.variables import PROOF, Variables
     from vte_wats.orchestration.verified_state import verified_state
     from vte_wats.reconcile.compare import sample_of
-    from vte_wats.reconcile.keys import ranges_to_compare, stage_keys, staged_keys
+    from vte_wats.reconcile.keys import compared_days, ranges_to_compare, stage_keys, staged_keys
     from vte_wats.state.proof import Proof
     from vte_wats.sync.plan import window_of
 
@@ -46,7 +46,11 @@ def plan(site_name: str) -> list[str]:
     # The coverage as it is now: whatever is done meanwhile says nothing about this comparison.
     coverage = state.model_copy(update={"totals": {}, "settled": (), "source": None, "late_arrivals": None})
     Handover(
-        planned=Planned.by(context, state, settings), coverage=coverage, sample=tuple(sample), cycle_day=cycle_day
+        planned=Planned.by(context, state, settings),
+        coverage=coverage,
+        sample=tuple(sample),
+        cycle_day=cycle_day,
+        days=compared_days(ranges, state, settings),
     ).push(context)
     return batches
 
@@ -94,7 +98,7 @@ def plan_missing(site_name: str, batches: Any) -> list[dict[str, Any]]:
     from vte_wats.orchestration.variables import PROOF, Variables
     from vte_wats.reconcile.missing_runs import days_of, runs_to_transfer
     from vte_wats.state.late_arrivals import found_later
-    from vte_wats.state.proof import Proof
+    from vte_wats.state.proof import Proof, days_without_runs
     from vte_wats.storage.dead_letters import DeadLetters
     from vte_wats.sync.plan import plan_named
 
@@ -102,11 +106,11 @@ def plan_missing(site_name: str, batches: Any) -> list[dict[str, Any]]:
     site = Site(site_name)
     settings = read_settings(site)
     compared = [staging(site, settings, name) for name in batch_names(batches)]
-    days, today = days_of(compared), datetime.now(UTC).date()
+    left, now_at = Handover.pull(context, "plan"), datetime.now(UTC)
+    days, today = days_without_runs(left.days if left else (), now_at) | days_of(compared), now_at.date()
     missing = runs_to_transfer(compared, DeadLetters(storage_of(site, settings)))
     if not context["params"]["dry_run"]:
         Variables(site).change(PROOF, lambda proof: (proof or Proof()).with_days(days, today, missing.outdated))
-    left = Handover.pull(context, "plan")
     if left is not None and left.coverage is not None:
         Handover(late=found_later(missing.times_local, left.coverage, settings)).push(context)
     return [part.to_xcom() for part in plan_named(missing.runs, settings)]

@@ -58,6 +58,17 @@ def ranges_to_compare(
     return with_reset_clocks(ranges), part and part[1]
 
 
+def compared_days(ranges: Sequence[LocalRange], state: State, settings: Settings) -> tuple[tuple[date, date], ...]:
+    """Return which whole days a comparison looks at, without those before all that was synced.
+
+    Each pair is a first day, and the day after the last one.
+    """
+    since_at = min((covered.from_at for covered in state.coverage), default=state.since_at)
+    since = wall_clock(since_at, settings.zone).date()
+    days = ((max(part.from_local.date(), since), part.to_local.date()) for part in ranges)
+    return tuple((first, end) for first, end in days if first < end)
+
+
 def stage_keys(
     source: RunSource, staging: Callable[[str], Staging], ranges: Sequence[LocalRange], batch: int = _BATCH
 ) -> list[str]:

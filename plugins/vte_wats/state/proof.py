@@ -7,11 +7,16 @@ history where it says. Days are those of the Timestamps, by the wall clock of th
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
+from enum import StrEnum
+from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from vte_wats.domain.wording import duration
 from vte_wats.intervals.interval import Instant
+from vte_wats.intervals.wall_clock import wall_clock
+from vte_wats.state.coverage import State
 
 _DAYS_KEPT = 4_000
 _MOST_EXAMPLES = 20  # of each day
@@ -20,6 +25,15 @@ _EXAMPLES_KEPT = 500  # of all days, the newest
 
 class _Lean(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+
+
+class DayStatus(StrEnum):
+    """What is known of one day."""
+
+    PROVEN = "proven"
+    DEAD_LETTERS = "dead_letters"
+    OPEN = "open"
+    NOT_COMPARED = "not_compared"
 
 
 class OpenRun(_Lean):
@@ -47,6 +61,13 @@ class DayProof(_Lean):
         """Runs whose report was not found with equal content, and that are no dead letter."""
         return max(self.in_vte - self.proven - self.dead - self.held, 0)
 
+    @property
+    def status(self) -> DayStatus:
+        """What the numbers say of the day; held runs count as dead letters."""
+        if self.open:
+            return DayStatus.OPEN
+        return DayStatus.DEAD_LETTERS if self.dead or self.held else DayStatus.PROVEN
+
     def joined(self, other: DayProof) -> DayProof:
         """Return the sum of two parts of one day."""
         return DayProof(
@@ -67,6 +88,15 @@ def joined_days(parts: Iterable[tuple[date, DayProof]]) -> dict[date, DayProof]:
     return days
 
 
+def days_without_runs(compared: Iterable[tuple[date, date]], verified_at: datetime) -> dict[date, DayProof]:
+    """Return the numbers of each day from every first one up to its end, as if there was no run in any of them."""
+    return {
+        first + timedelta(days=n): DayProof(in_vte=0, verified_at=verified_at)
+        for first, end in compared
+        for n in range((end - first).days)
+    }
+
+
 class Differences(_Lean):
     """What one comparison found: reports whose run or mapping changed since, and those that were altered in WATS."""
 
@@ -81,6 +111,30 @@ class Proof(_Lean):
     differences: dict[date, Differences] = Field({}, description="By the day of the comparison that found them.")
     compared_at: Instant | None = Field(None, description="When a comparison ended last.")
     cycle_day: date | None = Field(None, description="Where the next comparison goes on through the whole history.")
+
+    def compared_day(self, day: date, zone: ZoneInfo) -> DayProof | None:
+        """Return the numbers of a day, ``None`` when it was not compared since it ended."""
+        found = self.days.get(day)
+        return found if found is not None and wall_clock(found.verified_at, zone).date() > day else None
+
+    def proven_through(self, since: date, zone: ZoneInfo) -> date | None:
+        """Return the last day up to which, from ``since`` on, each day was compared and nothing is open."""
+        day, last = since, None
+        while (found := self.compared_day(day, zone)) is not None and not found.open:
+            last, day = day, day + timedelta(days=1)
+        return last
+
+    def overdue(self, state: State, now_at: datetime, limit_h: int) -> str | None:
+        """Return what to say when no comparison has ended for too long, ``None`` otherwise; 0 hours are no limit.
+
+        While none has ever ended, the time counts from the start date, or from the first sync if that came later.
+        """
+        age = now_at - (self.compared_at or max(state.since_at, state.started_at or state.since_at))
+        if not limit_h or age <= timedelta(hours=limit_h):
+            return None
+        if self.compared_at is None:
+            return f"no comparison with WATS has ended since the sync started {duration(age)} ago"
+        return f"the last comparison with WATS ended {duration(age)} ago"
 
     def rotating_part(self, first: date, end: date, cycle_days: int) -> tuple[date, date] | None:
         """Return the days from ``first`` up to ``end`` that are next, so that all are looked at in ``cycle_days``.

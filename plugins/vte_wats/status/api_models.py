@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from enum import StrEnum
 
 from pydantic import BaseModel, Field
@@ -10,6 +11,7 @@ from vte_wats.alerting.monitor_state import ServerCheck
 from vte_wats.domain.outcome import Outcome
 from vte_wats.health import Assessment, ProbeStatus
 from vte_wats.intervals.interval import Instant
+from vte_wats.state.proof import DayStatus, OpenRun
 from vte_wats.storage.dead_letter_index import DeadLetterGroups
 
 
@@ -195,6 +197,31 @@ class DeadLetterList(DeadLetterGroups):
 
     read_at: Instant
     counts_alone: bool = Field(description="Whether the groups are left out: they need the right to read task logs.")
+
+
+class ProofDay(BaseModel):
+    """One day of the Timestamps. The numbers are null when it was not compared since it ended."""
+
+    day: date
+    status: DayStatus
+    in_vte: int | None = Field(None, description="Runs in VTE: the sum of the other four.")
+    proven: int | None = Field(None, description="Those whose report a query found in WATS with equal content.")
+    dead: int | None = None
+    held: int | None = None
+    open: int | None = Field(None, description="Neither proven nor a dead letter.")
+    verified_at: Instant | None = None
+    open_runs: list[OpenRun] = Field([], description="Examples; they need the right to read task logs.")
+
+
+class ProofCalendar(BaseModel):
+    """What the daily comparisons have proven: ascending days without a break, today left out."""
+
+    proven_through: date | None = Field(
+        description="Each day from the start of the sync up to this one was compared, and nothing is open."
+    )
+    compared_at: Instant | None = Field(description="When a comparison ended last; null before the first.")
+    days: list[ProofDay]
+    counts_alone: bool = Field(default=False, description="Whether the open runs are left out.")
 
 
 class RedriveRequest(BaseModel):

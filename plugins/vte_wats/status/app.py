@@ -23,6 +23,7 @@ from vte_wats.status.api_models import (
     BareHealth,
     DeadLetterList,
     HistoryChart,
+    ProofCalendar,
     RedriveRequest,
     SiteStatus,
     SiteSummary,
@@ -30,7 +31,14 @@ from vte_wats.status.api_models import (
     StartedRedrive,
 )
 from vte_wats.status.dead_letter_groups import dead_letter_list, note_redrive, redrive, refuse_unknown_group
-from vte_wats.status.site_answers import deployment_health, every_site_summary, site_history, whole_site_status
+from vte_wats.status.proof_calendar import as_csv, for_page
+from vte_wats.status.site_answers import (
+    deployment_health,
+    every_site_summary,
+    site_calendar,
+    site_history,
+    whole_site_status,
+)
 from vte_wats.status.site_summary import for_user
 
 _PAGE = Path(__file__).parent / "page"
@@ -132,6 +140,22 @@ async def get_status(site: NamedSite, may_redrive: MayRedrive, may_read_logs: Ma
 async def get_history(site: NamedSite, span: Span = Span.DAY) -> HistoryChart:
     """Return what was settled, as points of a chart."""
     return await site_history(site, span)
+
+
+@with_login.get("/api/proof")
+async def get_proof(site: NamedSite, may_read_logs: MayReadLogs) -> ProofCalendar:
+    """Return what is proven of the last year; without the open runs to who may not read the logs of tasks."""
+    return for_page(await site_calendar(site), may_read_logs=may_read_logs)
+
+
+@with_login.get(
+    "/api/proof.csv", response_class=Response, responses={status.HTTP_200_OK: {"content": {"text/csv": {}}}}
+)
+async def get_proof_csv(site: NamedSite) -> Response:
+    """Return the numbers of every day since the first one that was synced, a row each."""
+    name = "-".join(filter(None, ("vte-wats-proof", site.name)))
+    headers = {"Content-Disposition": f'attachment; filename="{name}.csv"'}
+    return Response(as_csv(await site_calendar(site)), media_type="text/csv", headers=headers)
 
 
 @with_login.get("/api/dead-letters")

@@ -19,8 +19,9 @@ from vte_wats.domain.redaction import redact
 from vte_wats.health import Health, ProbeStatus, health
 from vte_wats.messages import VW831, VW832, VW924
 from vte_wats.orchestration.dag_defaults import read_sites
-from vte_wats.status.api_models import HistoryChart, SiteStatus, SiteSummary, Span
+from vte_wats.status.api_models import HistoryChart, ProofCalendar, SiteStatus, SiteSummary, Span
 from vte_wats.status.charts import history_chart
+from vte_wats.status.proof_calendar import proof_calendar
 from vte_wats.status.shared_reads import Answer, NoAnswerYet, SharedReads
 from vte_wats.status.site_reader import read_site, read_stored
 from vte_wats.status.site_summary import site_status, site_summary
@@ -36,6 +37,7 @@ HEALTH: SharedReads[Health] = SharedReads(fresh_s=10, deadline_s=5, at_once=1)
 SUMMARIES: SharedReads[list[SiteSummary]] = SharedReads(fresh_s=10, deadline_s=5, at_once=1)
 STATUSES: SharedReads[SiteStatus] = SharedReads(fresh_s=2, deadline_s=5, at_once=2)
 HISTORIES: SharedReads[HistoryChart] = SharedReads(fresh_s=10, deadline_s=5, at_once=1)
+CALENDARS: SharedReads[ProofCalendar] = SharedReads(fresh_s=10, deadline_s=5, at_once=1)
 
 
 async def deployment_health() -> Health:
@@ -56,6 +58,11 @@ async def whole_site_status(site: Site) -> SiteStatus:
 async def site_history(site: Site, span: Span) -> HistoryChart:
     """Return the history of one site."""
     return await _answer(HISTORIES, (site, span), lambda: _history(site, span))
+
+
+async def site_calendar(site: Site) -> ProofCalendar:
+    """Return what is proven of one site, to be cut to what the user may see."""
+    return await _answer(CALENDARS, site, lambda: _calendar(site))
 
 
 async def _answer(reads: SharedReads[T], key: Hashable, read: Callable[[], T]) -> T:
@@ -98,6 +105,12 @@ def _status(site: Site) -> SiteStatus:
     now_at = datetime.now(UTC)
     with create_session(scoped=False) as session:
         return site_status(site, read_site(session, site, now_at), now_at)
+
+
+def _calendar(site: Site) -> ProofCalendar:
+    with create_session(scoped=False) as session:
+        stored = read_stored(session, [site])[site]
+    return proof_calendar(stored, datetime.now(UTC))
 
 
 def _history(site: Site, span: Span) -> HistoryChart:

@@ -27,11 +27,13 @@ from vte_wats.orchestration.variables import (
     BUDGET_USAGE,
     HISTORY,
     MONITOR_STATE,
+    PROOF,
     STATE,
     WATS_PROFILE,
     StoredVariable,
 )
 from vte_wats.state.history import History
+from vte_wats.state.proof import Proof
 from vte_wats.status.charts import SHOWN
 from vte_wats.wats.profile import WatsProfile
 from vte_wats.wats.rate_limiter import BudgetUsage
@@ -46,7 +48,7 @@ _WITHOUT_FIGURES: Mapping[str, str] = {
     Kind.LAG: "lastSync is further behind than its limit",
     Kind.NO_PROGRESS: "no sync makes progress, and runs wait in VTE",
 }
-_SHOWN_VARIABLES = (STATE, HISTORY, MONITOR_STATE, BUDGET_USAGE, BACKFILL, WATS_PROFILE)
+_SHOWN_VARIABLES = (STATE, HISTORY, MONITOR_STATE, BUDGET_USAGE, BACKFILL, WATS_PROFILE, PROOF)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +137,12 @@ def _stored(site: Site, texts: Mapping[str, str | None], problems: list[str]) ->
     monitor_state = _parsed(MONITOR_STATE, site, texts, []) or MonitorState()
     summaries = tuple(of_now(key, condition) for key, condition in monitor_state.open_conditions())
     return Stored(
-        _parsed(STATE, site, texts, problems), history or History(), summaries, checked_at=monitor_state.checked_at
+        _parsed(STATE, site, texts, problems),
+        history or History(),
+        summaries,
+        checked_at=monitor_state.checked_at,
+        proof=_parsed(PROOF, site, texts, problems) or Proof(),
+        comparison_limit_h=monitor_state.comparison_limit_h,
     )
 
 

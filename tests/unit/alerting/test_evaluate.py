@@ -24,6 +24,7 @@ from vte_wats.config.sites import Site
 from vte_wats.domain.outcome import DeadLetterKind
 from vte_wats.intervals.interval import Interval
 from vte_wats.state.coverage import State
+from vte_wats.state.proof import Proof
 from vte_wats.storage.dead_letters import DeadLetterHeader
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -45,9 +46,13 @@ FINE = Measures(
 )
 
 
-def covered(until_at: datetime) -> State:
-    begin_at = NOW - timedelta(days=1)
+def covered(until_at: datetime, days: int = 1) -> State:
+    begin_at = NOW - timedelta(days=days)
     return State(since_at=begin_at, coverage=(Interval(from_at=begin_at, to_at=until_at),), syncs=1)
+
+
+def compared(hours_ago: int) -> Proof:
+    return Proof(compared_at=NOW - timedelta(hours=hours_ago))
 
 
 GROWING = MonitorState(
@@ -104,6 +109,12 @@ def test_when_all_is_well_every_condition_is_good():
         (Kind.DISK, {"free_mb": 1_100}, Verdict.UNKNOWN),
         (Kind.DISK, {"free_mb": 1_250}, Verdict.GOOD),
         (Kind.DISK, {"free_mb": None}, Verdict.UNKNOWN),
+        (Kind.COMPARISON, {"state": covered(NOW), "proof": compared(hours_ago=37)}, Verdict.BAD),
+        (Kind.COMPARISON, {"state": covered(NOW), "proof": compared(hours_ago=36)}, Verdict.GOOD),
+        (Kind.COMPARISON, {"state": covered(NOW)}, Verdict.GOOD),
+        (Kind.COMPARISON, {"state": covered(NOW, days=2)}, Verdict.BAD),
+        (Kind.COMPARISON, {"state": covered(NOW, days=2), "wats": DOWN}, Verdict.UNKNOWN),
+        (Kind.COMPARISON, {}, Verdict.UNKNOWN),
         (Kind.DEAD_LETTERS, {"dead_letters": (a_head(DeadLetterKind.DEAD),) * 3}, Verdict.BAD),
         (Kind.DEAD_LETTERS, {"dead_letters": (a_head(DeadLetterKind.DEAD, age=timedelta(hours=2)),) * 3}, Verdict.GOOD),
         (Kind.DEAD_LETTERS, {"dead_letters": (a_head(DeadLetterKind.HELD),) * 3}, Verdict.GOOD),
@@ -115,6 +126,14 @@ def test_when_all_is_well_every_condition_is_good():
 )
 def test_each_condition_has_its_limit(key, found, expected):
     assert verdict(key, **found) is expected
+
+
+def test_a_comparison_that_is_overdue_names_its_dag_and_is_not_watched_with_no_limit():
+    old = replace(FINE, state=covered(NOW, days=3), proof=compared(hours_ago=48))
+    found = seen(old)[Kind.COMPARISON]
+    assert found.summary == "the last comparison with WATS ended 2 days ago"
+    assert "vte_wats_reconcile_oslo" in found.advice
+    assert seen(old, limits=AlertSettings(comparison_limit_h=0))[Kind.COMPARISON].verdict is Verdict.GOOD
 
 
 def test_no_progress_counts_from_when_coverage_was_last_seen_to_move():

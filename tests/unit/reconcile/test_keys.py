@@ -10,8 +10,8 @@ from upath import UPath
 from tests.unit.builders import NOON_LOCAL, a_run, a_settings
 from tests.unit.fakes import FakeSource
 from vte_wats.intervals.interval import Interval
-from vte_wats.intervals.wall_clock import LocalRange
-from vte_wats.reconcile.keys import Key, ranges_to_compare, stage_keys, staged_keys
+from vte_wats.intervals.wall_clock import LocalRange, everything_until
+from vte_wats.reconcile.keys import Key, compared_days, ranges_to_compare, stage_keys, staged_keys
 from vte_wats.state.coverage import State
 from vte_wats.state.proof import Proof
 from vte_wats.storage.staging import staging_of
@@ -50,6 +50,16 @@ def test_whole_days_are_compared_and_a_part_of_the_history_before(cycle_days, pa
     begin = datetime(2025, 1, 1)
     assert parts == ([LocalRange(begin, begin + timedelta(days=part))] if part else [])
     assert next_day == (date(2025, 1, 1) + timedelta(days=part) if part else None)
+
+
+def test_the_days_that_are_compared_are_whole_and_not_older_than_what_was_synced():
+    state = State(since_at=NOW_AT, coverage=(Interval(BEGIN_AT, NOW_AT),))
+    ranges, _ = ranges_to_compare(WEEK, state, Proof(), a_settings(verify_cycle_days=30))
+    week = (date(2026, 6, 9), date(2026, 6, 16))
+    assert compared_days(ranges, state, a_settings()) == ((date(2025, 1, 1), date(2025, 1, 19)), week)
+    everything = everything_until(NOW_AT, a_settings().zone)
+    assert compared_days(everything, state, a_settings()) == ((date(2025, 1, 1), date(2026, 6, 16)),)
+    assert compared_days(everything, State(since_at=NOW_AT), a_settings()) == ()
 
 
 def test_a_site_without_history_compares_the_last_days_alone():

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
 
-from vte_wats.state.proof import DayProof, Differences, OpenRun, Proof
+import pytest
+
+from vte_wats.state.proof import DayProof, DayStatus, Differences, OpenRun, Proof, days_without_runs
 
 NOW_AT = datetime(2026, 6, 16, tzinfo=UTC)
 FIRST = date(2026, 6, 1)
@@ -17,6 +20,57 @@ def a_day(in_vte: int = 10, **numbers: int) -> DayProof:
 def test_what_is_neither_proven_nor_a_dead_letter_is_open():
     assert a_day(dead=2, proven=7, held=1).open == 0
     assert a_day(dead=2, proven=7).open == 1
+
+
+@pytest.mark.parametrize(
+    ("numbers", "status"),
+    [
+        ({}, DayStatus.PROVEN),
+        ({"proven": 9, "dead": 1}, DayStatus.DEAD_LETTERS),
+        ({"proven": 9, "held": 1}, DayStatus.DEAD_LETTERS),
+        ({"proven": 8, "dead": 1}, DayStatus.OPEN),
+    ],
+)
+def test_what_is_open_weighs_more_than_what_is_a_dead_letter(numbers, status):
+    assert a_day(**numbers).status is status
+
+
+OSLO = ZoneInfo("Europe/Oslo")
+
+
+def days(*numbers: dict[str, int] | None) -> Proof:
+    """One compared day after another from the first on; none where there are no numbers."""
+    found = {FIRST + timedelta(days=n): a_day(**given) for n, given in enumerate(numbers) if given is not None}
+    return Proof(days=found)
+
+
+@pytest.mark.parametrize(
+    ("proof", "last"),
+    [
+        (days({}, {"proven": 9, "dead": 1}, {}), date(2026, 6, 3)),
+        (days({}, {"proven": 9}, {}), date(2026, 6, 1)),
+        (days({}, None, {}), date(2026, 6, 1)),
+        (days({"proven": 9}, {}), None),
+        (days(None, {}), None),
+        (Proof(), None),
+    ],
+    ids=["all", "one open", "one not compared", "the first open", "the first not compared", "never compared"],
+)
+def test_proven_through_ends_before_the_first_day_that_is_open_or_not_compared(proof, last):
+    assert proof.proven_through(FIRST, OSLO) == last
+
+
+def test_a_day_that_was_compared_before_it_ended_in_the_plant_is_not_compared():
+    ends_at = datetime(2026, 6, 1, 22, tzinfo=UTC)  # midnight in Oslo
+    for verified_at, is_compared in ((ends_at - timedelta(seconds=1), False), (ends_at, True)):
+        proof = Proof(days={FIRST: a_day().model_copy(update={"verified_at": verified_at})})
+        assert (proof.compared_day(FIRST, OSLO) is not None) is is_compared
+        assert (proof.proven_through(FIRST, OSLO) == FIRST) is is_compared
+
+
+def test_a_day_without_runs_is_proven_once_it_was_compared():
+    proof = Proof(days=days_without_runs([(FIRST, date(2026, 6, 4))], NOW_AT))
+    assert proof.proven_through(FIRST, OSLO) == date(2026, 6, 3)
 
 
 def test_the_parts_of_a_cycle_follow_one_another_and_leave_no_day_out():

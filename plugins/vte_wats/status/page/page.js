@@ -8,7 +8,7 @@ const ROOT = new URL("../", document.baseURI); // where Airflow's own pages begi
 
 const $ = (id) => document.getElementById(id);
 const number = new Intl.NumberFormat("en");
-const shown = { site: "", span: "day", hidden: new Set(), status: null, history: null, deadLetters: null, updatedAt: null };
+const shown = { site: "", span: "day", hidden: new Set(), status: null, history: null, deadLetters: null, proof: null, day: null, updatedAt: null };
 
 // Elements ------------------------------------------------------------------------------------------------------------
 
@@ -101,13 +101,14 @@ const tile = (name, figure, small, ...notes) =>
 
 function drawTiles(status) {
   const { lag, uploads, budget, totals, dead_letters, redriven } = status;
-  draw("tiles", { lag, uploads, budget, totals, dead_letters, redriven }, () => {
+  const proven = shown.proof && provenThrough(shown.proof);
+  draw("tiles", { lag, uploads, budget, totals, dead_letters, redriven, proven }, () => {
     const share = budget.per_minute ? Math.min(1, budget.last_minute / budget.per_minute) : 0;
     const bar = el("span");
     bar.style.width = `${(share * 100).toFixed(1)}%`;
     return [
       tile("Behind VTE by", lag.behind_s === null ? "–" : duration(lag.behind_s), null,
-        lag.last_sync ? `in WATS up to ${when(lag.last_sync)}` : "nothing synced yet",
+        lag.last_sync ? `in WATS up to ${when(lag.last_sync)}` : "nothing synced yet", proven ?? "",
         lag.newest_at ? `newest run in VTE ${when(lag.newest_at)}` : "no run seen in VTE yet"),
       tile("Runs waiting", number.format(lag.runs_waiting), null, lag.seen_until_at ? `VTE seen up to ${when(lag.seen_until_at)}` : ""),
       tile("Runs uploaded", number.format(totals.uploaded ?? 0), null,
@@ -184,6 +185,77 @@ function gapList(gaps) {
       ? runLink(gap.dag_run, gap.dag_runs > 1 ? `the first of ${gap.dag_runs} DAG runs that left it` : "the DAG run that left it", `gap ${gap.from_at}`)
       : "no DAG run of the last 14 days left it")),
     more ? el("li", { class: "quiet" }, `and ${count(more, "older gap")}`) : null);
+}
+
+// What is proven ------------------------------------------------------------------------------------------------------
+
+const DAY_STATUS = { proven: "proven", dead_letters: "proven but for dead letters", open: "open", not_compared: "not yet proven" };
+const wholeDay = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", year: "numeric" });
+const monthName = new Intl.DateTimeFormat(undefined, { month: "short", year: "2-digit" });
+const dayOf = (key) => new Date(...key.split("-").map((part, index) => Number(part) - (index === 1 ? 1 : 0)));
+
+function provenThrough({ proven_through, compared_at }) {
+  if (proven_through) return `proven through ${wholeDay.format(dayOf(proven_through))}`;
+  return compared_at ? "not yet proven" : "not yet proven: no comparison has ended";
+}
+
+function drawProof(proof) {
+  if (!proof) return;
+  $("proven-through").textContent = provenThrough(proof);
+  $("proof-csv").href = new URL(`api/proof.csv?${query()}`, document.baseURI).href;
+  draw("proof-legend", proof.days, (days) => Object.entries(DAY_STATUS).map(([status, text]) =>
+    el("li", {}, el("i", { class: `swatch ${status}` }), `${text}: ${count(days.filter((day) => day.status === status).length, "day")}`)));
+  draw("calendar", { days: proof.days, chosen: shown.day }, ({ days, chosen }) => (days.length
+    ? calendar(days, chosen) : el("p", { class: "empty" }, "The first day is compared once it has ended.")));
+  const day = proof.days.find((candidate) => candidate.day === shown.day);
+  draw("day", { day, alone: proof.counts_alone }, () => (day ? dayDetails(day, proof.counts_alone) : []));
+}
+
+function calendar(days, chosen) {
+  const reached = days.some(({ day }) => day === chosen) ? chosen : days.at(-1).day; // one stop for the keyboard, then arrows
+  const months = Map.groupBy(days, ({ day }) => day.slice(0, 7));
+  return [...months.values()].reverse().map((month) => el("div", { class: "month", role: "group", "aria-label": monthName.format(dayOf(month[0].day)),
+    on: { keydown: moveInCalendar } }, el("span", { "aria-hidden": "true" }, monthName.format(dayOf(month[0].day))),
+    ...month.map((day) => {
+      const text = dayText(day);
+      const cell = el("button", { type: "button", class: day.status, "data-key": day.day, title: text, "aria-label": text, tabindex: day.day === reached ? 0 : -1,
+        "aria-pressed": String(day.day === chosen), on: { click: () => { shown.day = day.day; drawProof(shown.proof); } } });
+      cell.style.gridColumnStart = Number(day.day.slice(8)) + 1;
+      return cell;
+    })));
+}
+
+function moveInCalendar(event) {
+  const cells = [...$("calendar").querySelectorAll("button")].sort((left, right) => (left.dataset.key < right.dataset.key ? -1 : 1));
+  const at = cells.indexOf(event.target), day = Number(event.target.dataset.key.slice(8));
+  const inMonth = (months) => { // the same day of another month, its last one where it is shorter
+    const from = dayOf(event.target.dataset.key);
+    const last = new Date(from.getFullYear(), from.getMonth() + months + 1, 0);
+    const to = new Date(last.getFullYear(), last.getMonth(), Math.min(day, last.getDate()));
+    return at + Math.round((to - from) / DAY);
+  };
+  const moves = { ArrowLeft: () => at - 1, ArrowRight: () => at + 1, ArrowUp: () => inMonth(1), ArrowDown: () => inMonth(-1), Home: () => 0, End: () => cells.length - 1 };
+  if (at < 0 || !moves[event.key]) return;
+  event.preventDefault();
+  const next = cells[Math.min(Math.max(moves[event.key](), 0), cells.length - 1)];
+  for (const cell of cells) cell.tabIndex = cell === next ? 0 : -1;
+  next.focus();
+}
+
+const dayCounts = (day) => [`${count(day.in_vte, "run")} in VTE`, `${number.format(day.proven)} proven`, count(day.dead, "dead letter"),
+  `${number.format(day.held)} held`, `${number.format(day.open)} open`].join(", ");
+const dayText = (day) => `${wholeDay.format(dayOf(day.day))}: ${DAY_STATUS[day.status]}${day.in_vte === null ? "" : ` (${dayCounts(day)})`}`;
+
+function dayDetails(day, alone) {
+  const more = (day.open ?? 0) - day.open_runs.length;
+  return [
+    el("h3", {}, `${wholeDay.format(dayOf(day.day))}: ${DAY_STATUS[day.status]}`),
+    day.in_vte === null ? el("p", { class: "quiet" }, "No comparison has looked at this day since it ended.")
+      : el("p", {}, dayCounts(day), el("span", { class: "quiet" }, ` · compared ${when(day.verified_at)}`)),
+    day.open_runs.length ? el("ul", { class: "examples" }, ...day.open_runs.map((run) => el("li", {}, el("div", {}, run.reason), el("code", {}, run.index_guid))),
+      more > 0 ? el("li", { class: "quiet" }, `and ${count(more, "more run")}`) : null) : "",
+    day.open && alone ? el("p", { class: "quiet" }, "To see which runs are open you need the right to read task logs in Airflow.") : "",
+  ];
 }
 
 // The chart -----------------------------------------------------------------------------------------------------------
@@ -450,6 +522,15 @@ async function refreshDeadLetters() {
   drawDeadLetters(deadLetters, shown.status?.may_redrive ?? false);
 }
 
+async function refreshProof() {
+  const { site } = shown;
+  const proof = await ask(`api/proof?${query()}`);
+  if (!proof || site !== shown.site) return;
+  shown.proof = proof;
+  drawProof(proof);
+  if (shown.status) drawTiles(shown.status);
+}
+
 const drawUpdated = () => { if (shown.updatedAt) $("updated").textContent = `updated ${timeAndSecond.format(shown.updatedAt)}`; };
 
 function repeat(seconds, work) {
@@ -472,7 +553,8 @@ async function chooseSite() {
       shown.site = $("site").value;
       window.history.replaceState(null, "", `?${query()}`);
       $("redriven").replaceChildren();
-      refreshStatus(); refreshHistory(); refreshDeadLetters();
+      shown.proof = shown.day = null;
+      refreshStatus(); refreshProof(); refreshHistory(); refreshDeadLetters();
     };
   }
   return true;
@@ -498,6 +580,8 @@ async function start() {
   drawSpans();
   while (!(await chooseSite())) await new Promise((resolve) => setTimeout(resolve, 1000 * STATUS_S));
   await refreshStatus();
+  $("proof-csv").addEventListener("click", follow);
+  repeat(HISTORY_S, refreshProof);
   repeat(HISTORY_S, refreshHistory);
   repeat(() => (shown.deadLetters && shown.deadLetters.read < shown.deadLetters.listed ? UNREAD_S : DEAD_LETTERS_S), refreshDeadLetters);
   setTimeout(() => repeat(STATUS_S, refreshStatus), 1000 * STATUS_S);

@@ -1,0 +1,63 @@
+"""What the comparisons have proven, per day: a calendar, and CSV for an auditor. Pure; the clock is an argument."""
+
+from __future__ import annotations
+
+import csv
+from datetime import date, datetime, timedelta
+from io import StringIO
+from zoneinfo import ZoneInfo
+
+from vte_wats.health import Stored
+from vte_wats.intervals.wall_clock import wall_clock
+from vte_wats.state.proof import DayStatus, Proof
+from vte_wats.status.api_models import ProofCalendar, ProofDay
+
+_NUMBERS = ("in_vte", "proven", "dead", "held", "open")
+_SHOWN = 365  # days
+
+
+def proof_calendar(stored: Stored, now_at: datetime) -> ProofCalendar:
+    """Return every day from the first one that was synced up to yesterday, by the wall clock of the stations."""
+    state, proof = stored.state, stored.proof
+    if state is None:
+        return ProofCalendar(proven_through=None, compared_at=proof.compared_at, days=[])
+    zone = ZoneInfo(state.timezone or "UTC")
+    first_at = min((state.since_at, *(covered.from_at for covered in state.coverage)))
+    first, today = (wall_clock(at, zone).date() for at in (first_at, now_at))
+    return ProofCalendar(
+        proven_through=proof.proven_through(wall_clock(state.since_at, zone).date(), zone),
+        compared_at=proof.compared_at,
+        days=[_day(proof, first + timedelta(days=n), zone) for n in range((today - first).days)],
+    )
+
+
+def for_page(found: ProofCalendar, *, may_read_logs: bool) -> ProofCalendar:
+    """Return the last year as one user may see it."""
+    days = found.days[-_SHOWN:]
+    if not may_read_logs:
+        days = [day.model_copy(update={"open_runs": []}) for day in days]
+    return found.model_copy(update={"days": days, "counts_alone": not may_read_logs})
+
+
+def as_csv(found: ProofCalendar) -> str:
+    """Return one row a day. Dates and numbers alone: no program takes any of it for a formula."""
+    text = StringIO()
+    rows = csv.writer(text)
+    rows.writerow(("day", *_NUMBERS, "verified_at"))
+    for day in found.days:
+        verified_at = day.verified_at and day.verified_at.isoformat(timespec="seconds")
+        rows.writerow((day.day, *(getattr(day, number) for number in _NUMBERS), verified_at))
+    return text.getvalue()
+
+
+def _day(proof: Proof, day: date, zone: ZoneInfo) -> ProofDay:
+    found = proof.compared_day(day, zone)
+    if found is None:
+        return ProofDay(day=day, status=DayStatus.NOT_COMPARED)
+    return ProofDay(
+        day=day,
+        status=found.status,
+        **{number: getattr(found, number) for number in _NUMBERS},
+        verified_at=found.verified_at,
+        open_runs=list(found.open_runs),
+    )
