@@ -38,7 +38,7 @@ def test_the_archive_holds_what_a_site_installs_and_nothing_else(unpacked):
     assert (unpacked / "plugins" / ".airflowignore").is_file()
 
 
-def test_two_builds_of_one_version_can_be_told_apart(repository, unpacked):
+def test_two_builds_of_one_version_have_different_names(repository, unpacked):
     commit = subprocess.run(
         ["git", "rev-parse", "--short=9", "HEAD"], cwd=repository, capture_output=True, text=True, check=True
     )
