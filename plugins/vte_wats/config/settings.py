@@ -421,6 +421,12 @@ class Settings(_Closed):
         description="Tries of an upload task in which WATS fails for one report while others go through, after which "
         "that report is a dead letter. More than the task has tries: never.",
     )
+    unseen_tries: int = Field(
+        3,
+        ge=1,
+        description="How often a report is posted that WATS confirms and does not show when it is asked later, as one in "
+        "quarantine, before it is a dead letter.",
+    )
     rejection_limit: int = Field(
         20, ge=1, description="Equal rejections within one slice that stop the run instead of making dead letters."
     )

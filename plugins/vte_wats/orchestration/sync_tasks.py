@@ -31,7 +31,8 @@ _MINUTES_BESIDE = 2  # of the requests that WATS allows: the next interval comes
 def plan(site_name: str) -> list[dict[str, Any]]:
     """Cut the data interval, or the time since lastSync, into slices.
 
-    Behind them come slices of the oldest gap, and of runs that changed in VTE after they were transferred.
+    Behind them come slices of the oldest gap, of runs that changed in VTE after they were transferred, and of runs whose
+    report WATS confirmed and does not show.
     """
     from vte_wats.orchestration.handover import Handover, Planned
     from vte_wats.orchestration.resources import open_vte, read_settings, storage_of
@@ -39,6 +40,7 @@ def plan(site_name: str) -> list[dict[str, Any]]:
     from vte_wats.orchestration.verified_state import verified_state
     from vte_wats.state.late_arrivals import measured
     from vte_wats.storage.dead_letters import DeadLetters
+    from vte_wats.sync.confirmed_check import plan_unseen
     from vte_wats.sync.plan import plan_held, plan_seen, plan_snapshot, ranges_to_read, window_of
     from vte_wats.sync.slices import SLICE_LIMIT
 
@@ -69,9 +71,15 @@ def plan(site_name: str) -> list[dict[str, Any]]:
         gap, gap_slices = None, ()
     if len(slices) + len(gap_slices) + len(near_slices) > SLICE_LIMIT:
         near, near_slices = near and near.model_copy(update={"slices": (), "waits": True}), ()
-    handed = Planned.by(context, state, settings, planned.window, snapshot=snapshot, gap=gap, near=near)
+    beside = (*gap_slices, *near_slices)
+    unseen = plan_unseen(storage_of(site, settings), settings, datetime.now(UTC)) if is_alone else ()
+    if (slices or beside) and not any(part.runs for part in unseen):
+        unseen = ()  # each upload asks WATS for what it confirmed before
+    handed = Planned.by(
+        context, state, settings, planned.window, snapshot=snapshot, gap=gap, near=near, again=len(unseen)
+    )
     Handover(planned=handed).push(context)
-    return [part.to_xcom() for part in (*slices, *gap_slices, *near_slices)]
+    return [part.to_xcom() for part in (*slices, *beside, *unseen)]
 
 
 def _planned_gap(

@@ -13,6 +13,7 @@ from vte_wats.intervals.wall_clock import LocalRange
 
 GAP = "gap"  # the names of slices that fill a gap start with it
 NEAR = "near"  # and with this those of runs that changed after their transfer
+AGAIN = "again"  # and with this those of runs whose report WATS confirmed and does not show
 SLICE_LIMIT = 1_000  # Airflow maps a task 1,024 times at most by default; a plan adds a few slices of held runs
 
 
@@ -30,6 +31,8 @@ class Slice:
         """What Airflow shows for the mapped instance."""
         if self.guids:
             return f"{self.name} · {self.runs} named runs"
+        if not self.ranges:
+            return f"{self.name} · asks WATS for what it confirmed"
         first, last = self.ranges[0].from_local, self.ranges[-1].to_local
         return f"{self.name} · {first:%Y-%m-%d %H:%M:%S} to {last:%H:%M:%S} · {self.runs} runs"
 

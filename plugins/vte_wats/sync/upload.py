@@ -20,7 +20,7 @@ from vte_wats.domain.outcome import Outcome
 from vte_wats.domain.ports import Wats
 from vte_wats.domain.report import NaturalKey, Refusal, Report, ServerTraits, StoredReport, Submission
 from vte_wats.domain.run import VteTestRun
-from vte_wats.messages import VW340, VW341, VW344, VW404, VW418, VW504, VW505, VW506, VW622
+from vte_wats.messages import VW340, VW341, VW344, VW404, VW418, VW504, VW505, VW506, VW540, VW622
 from vte_wats.storage.dead_letters import DeadLetters
 from vte_wats.storage.in_flight_keys import InFlightKeys
 from vte_wats.storage.staging import StagedFileError, Staging
@@ -110,7 +110,8 @@ def upload(
 
     ``read`` is how many runs were extracted; they and the outcomes balance. ``read_again`` reads named runs from the
     source and maps them: those that WATS has with other content. ``redriven`` counts the dead letters that are removed
-    because their run reached WATS after all.
+    because their run reached WATS after all. Reports that WATS confirmed and does not show are
+    posted again; after so many times they become dead letters.
 
     The other reports go on when one fails. Raises RetriableError after all were tried when some may succeed later: the
     next try knows what this one achieved. Raises FatalError at once when a person must act; nothing becomes a dead
@@ -118,7 +119,7 @@ def upload(
     """
     progress = _Progress(done=_done_earlier(staging), failures=_failed_earlier(staging))
     overtaken = _overtaken(staging, dead_letters)
-    confirmed = in_flight.confirmed()
+    confirmed, tries = in_flight.confirmed(), in_flight.unseen.tries()
     try:
         codes = wats.process_codes()
         # All keys first: of two runs with one key, neither is posted because the other is in a later batch.
@@ -129,7 +130,10 @@ def upload(
             stored = _stored(wats, confirmed, [_guid(run) for run in still_open])
             latest = _latest(still_open, stored, overtaken, read_again)
             reports = list(_postable(latest, codes, wats.traits().max_body_bytes, progress))
-            to_post = _compared(reports, stored, wats=wats, options=options, progress=progress, in_flight=in_flight)
+            reports = list(_shown_or_worth_a_try(reports, stored, tries, settings.unseen_tries, progress))
+            to_post = _compared(
+                reports, stored, tries, wats=wats, options=options, progress=progress, in_flight=in_flight
+            )
             if options.dry_run:
                 progress.outcomes |= to_post
             else:
@@ -144,6 +148,10 @@ def upload(
     if options.dry_run:
         staging.write(REFUSED, (_REFUSAL.dump_json(refusal).decode() for refusal in progress.refusals.values()))
     redriven = 0 if options.dry_run else _write_dead_letters(staging, dead_letters, progress, options.now_at)
+    if tries and not options.dry_run:
+        in_flight.unseen.forget(
+            {guid for guid, outcome in progress.outcomes.items() if _is_known(guid, outcome, confirmed)}
+        )
     return _balanced(read, progress.outcomes) | {REDRIVEN: redriven}
 
 
@@ -226,9 +234,36 @@ def _differs(mapped: Report | Refusal, stored: Mapping[UUID, StoredReport]) -> b
     return isinstance(mapped, Refusal) or stored[mapped.report_id].source_hash != mapped.source_hash
 
 
+def _is_known(guid: UUID, outcome: Outcome, confirmed: Mapping[UUID, StoredReport]) -> bool:
+    """Return whether WATS shows a report, or it is a dead letter; one that was just posted may not be shown again."""
+    return outcome in (Outcome.DEAD, Outcome.HELD) or (outcome is Outcome.UNCHANGED and guid not in confirmed)
+
+
+def _shown_or_worth_a_try(
+    reports: Sequence[Report],
+    stored: Mapping[UUID, StoredReport],
+    tries: Mapping[UUID, int],
+    most: int,
+    progress: _Progress,
+) -> Iterator[Report]:
+    """Yield the reports but those that WATS confirmed so many times and does not show; refuse these."""
+    for report in reports:
+        count = tries.get(report.report_id, 0)
+        if count < most or report.report_id in stored:
+            yield report
+            continue
+        detail = (
+            f"WATS confirmed this report {count} times and does not show it (setting unseen_tries): it may be in "
+            f"quarantine there. {VW540.advice}"
+        )
+        progress.refuse(Refusal.of(report.report_id, RejectedError(VW540, detail, "WATS does not show the report")))
+        log.warning("Run %s: %s", report.report_id, detail)
+
+
 def _compared(
     reports: Sequence[Report],
     stored: Mapping[UUID, StoredReport],
+    tries: Mapping[UUID, int],
     *,
     wats: Wats,
     options: UploadOptions,
@@ -243,7 +278,8 @@ def _compared(
             log.info("Run %s already uploaded, skipping", report.report_id)
             progress.achieve(report, Outcome.UNCHANGED)
         else:
-            to_post[report.report_id] = Outcome.UPLOADED if found is None else Outcome.REPLACED
+            is_new = found is None and report.report_id not in tries
+            to_post[report.report_id] = Outcome.UPLOADED if is_new else Outcome.REPLACED
     open_reports = [report for report in reports if report.report_id in to_post]
     for refusal in _collisions(open_reports, stored, wats, in_flight, options):
         progress.refuse(refusal)

@@ -19,6 +19,7 @@ from vte_wats.messages import VW299, VW342, VW392, VW404, VW417
 from vte_wats.storage.dead_letters import DeadLetters
 from vte_wats.storage.in_flight_keys import InFlightKeys
 from vte_wats.storage.staging import Staging
+from vte_wats.storage.unseen_reports import UnseenReports
 from vte_wats.sync.extract import RUNS
 from vte_wats.sync.map_runs import stage_mapped
 from vte_wats.sync.upload import UploadOptions, in_batches, upload
@@ -681,3 +682,47 @@ def test_reports_are_held_in_batches_of_a_bounded_number_and_size():
     assert [len(batch) for batch in in_batches([large, refused, large, large, large])] == [3, 2]
     assert [len(batch) for batch in in_batches([replace(large, body="x" * 30_000_000), large])] == [1, 1]
     assert [len(batch) for batch in in_batches([a_report(1)] * 450)] == [200, 200, 50]
+
+
+# What WATS confirmed and does not show
+
+
+def after(tries: int, scene: Scene) -> Scene:
+    """Let WATS have confirmed report 1 so many times without showing it."""
+    UnseenReports(scene.folder).add("earlier.json", {guid_of(1): tries})
+    scene.stage(a_report(1), a_report(2))
+    return scene
+
+
+def test_a_report_that_does_not_show_is_posted_again_and_counts_once(scene):
+    assert after(2, scene).upload() == counts(2, replaced=1, uploaded=1)
+    assert sorted(scene.wats.posted) == [guid_of(1), guid_of(2)]
+    assert UnseenReports(scene.folder).tries() == {guid_of(1): 2}  # it is not known to show yet
+
+
+def test_after_so_many_posts_it_is_a_dead_letter_that_says_so(scene):
+    assert after(3, scene).upload() == counts(2, dead=1, uploaded=1)
+    assert scene.wats.posted == [guid_of(2)]
+    assert "VW540" in scene.dead_letters.get(guid_of(1)).reason
+    assert UnseenReports(scene.folder).tries() == {}
+
+
+def test_one_that_shows_after_all_is_left_alone_however_often_it_was_posted(scene):
+    scene.wats = FakeWats(a_report(1))
+    assert after(3, scene).upload() == counts(2, unchanged=1, uploaded=1)
+    assert UnseenReports(scene.folder).tries() == {}
+
+
+def test_what_was_just_confirmed_is_not_taken_for_shown(scene):
+    after(1, scene).upload()
+    again = Scene(scene.folder, "s0002")
+    again.wats = FakeWats()
+    again.stage(a_report(1))
+    assert again.upload() == counts(1, unchanged=1)
+    assert UnseenReports(scene.folder).tries() == {guid_of(1): 1}
+
+
+def test_a_dry_run_posts_and_forgets_nothing(scene):
+    after(3, scene).upload(dry_run=True)
+    assert UnseenReports(scene.folder).tries() == {guid_of(1): 3}
+    assert scene.dead_letters.guids() == frozenset()
