@@ -512,7 +512,7 @@ VW531 = Message(
 VW532 = Message(
     "VW532",
     Follows.WARNS,
-    "runs that changed in VTE, or that WATS does not show, are not transferred again yet; a later sync tries it again",
+    "runs that changed in VTE, or that WATS does not show, are not transferred again yet, a later sync tries it again",
     "their slices failed beside a live interval",
     "nothing; when it stays, the log of the failed task says why",
 )
@@ -521,8 +521,8 @@ VW540 = Message(
     Follows.DEAD,
     "WATS confirmed the report several times and does not show it",
     "it may be in quarantine there",
-    "ask an administrator of WATS for the report with this id. Once WATS shows it, the next comparison removes the dead "
-    "letter; to post it again trigger vte_wats_backfill with the GUID",
+    "ask an administrator of WATS for the report with this id. Once WATS shows it, the next comparison removes the "
+    "dead letter; to post it again trigger vte_wats_backfill with the GUID",
 )
 # VW6.. alerts
 VW601 = Message(

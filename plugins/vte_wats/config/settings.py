@@ -424,8 +424,8 @@ class Settings(_Closed):
     unseen_tries: int = Field(
         3,
         ge=1,
-        description="How often a report is posted that WATS confirms and does not show when it is asked later, as one in "
-        "quarantine, before it is a dead letter.",
+        description="How often a report is posted that WATS confirms and does not show when it is asked later, before "
+        "it is a dead letter. One in quarantine is such a report.",
     )
     rejection_limit: int = Field(
         20, ge=1, description="Equal rejections within one slice that stop the run instead of making dead letters."

@@ -53,8 +53,9 @@ class Planned(_Model):
 
     ``state`` is the verified state without its coverage and totals, which are read again. ``attempt`` is the try of the
     plan. ``window`` is the time that is done once all slices are; ``None`` when the DAG run covers none. ``gap`` is
-    older time that slices behind it are for. ``near`` says which minutes the slices behind those read again; ``None`` when
-    the sync does not look for changed runs. ``again`` is how many slices at the end are for runs that WATS does not show.
+    older time that slices behind it are for. ``near`` says which minutes the slices behind those read again; ``None``
+    when the sync does not look for changed runs. ``again`` is how many slices at the end are for runs that WATS does
+    not show.
     """
 
     state: State

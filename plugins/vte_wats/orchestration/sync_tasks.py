@@ -31,8 +31,8 @@ _MINUTES_BESIDE = 2  # of the requests that WATS allows: the next interval comes
 def plan(site_name: str) -> list[dict[str, Any]]:
     """Cut the data interval, or the time since lastSync, into slices.
 
-    Behind them come slices of the oldest gap, of runs that changed in VTE after they were transferred, and of runs whose
-    report WATS confirmed and does not show.
+    Behind them come slices of the oldest gap, of runs that changed in VTE after they were transferred, and of runs
+    whose report WATS confirmed and does not show.
     """
     from vte_wats.orchestration.handover import Handover, Planned
     from vte_wats.orchestration.resources import open_vte, read_settings, storage_of

@@ -76,6 +76,8 @@ def compare(wats: Wats, staging: Staging, kinds: Kinds, zone: ZoneInfo, now_at: 
             days[day] = days[day].joined(part) if day in days else part
             if found in _REASONS:
                 to_transfer[OUTDATED if key.guid in stored else MISSING].append(str(key))
+            elif found == _PROVEN and key.guid in kinds:  # WATS shows it after all: its upload removes the dead letter
+                to_transfer[MISSING].append(str(key))
     for name, lines in to_transfer.items():
         staging.write(name, lines)
     staging.write(DAYS, (f"{day.isoformat()} {proof.model_dump_json()}" for day, proof in days.items()))

@@ -115,6 +115,14 @@ def test_a_dead_letter_is_tried_again_once_its_run_changed(dead_letters, tmp_pat
     assert find_missing(source, FakeWats(), dead_letters, ALL, tmp_path).runs == [guid_of(2)]
 
 
+def test_the_dead_letter_of_a_run_that_wats_shows_after_all_is_removed_by_its_upload(dead_letters, tmp_path):
+    for number in (1, 2):
+        dead_letters.put(a_run(number), DeadLetterKind.DEAD, "WATS does not show it", "not shown", NOW_AT)
+    found = find_missing(FakeSource(a_run(1), a_run(2)), FakeWats(mapped(a_run(1))), dead_letters, ALL, tmp_path)
+    assert found.runs == [guid_of(1)]
+    assert found.outdated == 0
+
+
 def test_the_numbers_of_a_day_add_up_and_name_what_is_open(dead_letters, tmp_path):
     dead_letters.put(a_run(1), DeadLetterKind.DEAD, "rejected", "rejected", NOW_AT)
     dead_letters.put(a_run(2), DeadLetterKind.HELD, "no map", "no map", NOW_AT)
