@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import pytest
 from airflow.models.taskinstance import TaskInstance
@@ -11,11 +12,12 @@ from airflow.models.variable import Variable
 from airflow.models.xcom import XComModel
 from airflow.utils.session import create_session
 
+from sandbox.wats.profiles import Verdict
 from tests.integration.in_process import BEGIN_AT, Site
 from tests.wats_profiles import every_wats
 from vte_wats.config.sites import Site as OneSite
 from vte_wats.orchestration.variables import PROOF
-from vte_wats.state.proof import Proof
+from vte_wats.state.proof import OddKind, Proof
 
 RECONCILE = "vte_wats_reconcile"
 
@@ -28,7 +30,7 @@ def verified() -> dict[str, int]:
 
 
 def compare(site: Site, **conf: int) -> str:
-    return site.sync(dag_id=RECONCILE, days=0, **{"sample": 100} | conf)
+    return site.sync(dag_id=RECONCILE, **{"days": 0, "sample": 100} | conf)
 
 
 @pytest.fixture
@@ -145,3 +147,88 @@ def test_what_changed_in_vte_long_after_its_upload_reaches_wats_and_is_then_prov
     (day,) = (day for day in proof().days.values() if day.in_vte)
     assert (day.open, day.proven) == (0, len(before))
     assert proof().compared_at is not None
+
+
+def odd_numbers() -> dict[str, tuple[int, int, int, int]]:
+    """Per kind: runs in VTE, proven, held and open."""
+    return {
+        kind.value: (runs.numbers.in_vte, runs.numbers.proven, runs.numbers.held, runs.open)
+        for kind, runs in proof().odd.items()
+    }
+
+
+def set_timestamp(site: Site, guid: UUID, local: datetime | None) -> None:
+    site.plant.db.query('UPDATE "IndexData" SET "Timestamp" = ? WHERE "Index_GUID" = ?', [local, guid])
+
+
+def runs_in_vte(site: Site) -> list[UUID]:
+    return [guid for (guid,) in site.plant.db.query('SELECT "Index_GUID" FROM "IndexData" ORDER BY "Timestamp"')]
+
+
+def runs_in_wats(site: Site) -> set[str]:
+    return {report["id"] for report in site.plant.wats.store.reports()}
+
+
+LAST_MOMENT = datetime(9999, 12, 31, 23, 59, 59, 997_000)
+
+
+@every_wats()
+def test_runs_that_no_window_holds_reach_wats_as_vte_dates_them_or_are_held_and_are_then_not_open(site, tmp_path):
+    times = (datetime(1753, 1, 1), datetime(1970, 1, 1, 0, 3), datetime(2031, 1, 1), LAST_MOMENT, None)
+    odd = dict(zip(runs_in_vte(site), times, strict=False))
+    for guid, local in odd.items():
+        set_timestamp(site, guid, local)
+    assert site.sync(15) == "success"
+    site.plant.wats.show_all()
+    assert not {str(guid) for guid in odd} & runs_in_wats(site)
+    assert compare(site, sample=0) == "success"
+    assert odd_numbers() == {"no_timestamp": (1, 0, 0, 1), "reset_clock": (2, 0, 0, 2), "future": (2, 0, 0, 2)}
+    *dated, timeless = odd
+    assert {str(guid) for guid in dated} <= runs_in_wats(site)
+    ends = {report["id"]: report["start"][:10] for report in site.plant.wats.store.reports()}
+    assert [ends[str(guid)] for guid in dated[1:]] == ["1970-01-01", "2030-12-31", "9999-12-31"]
+    kept = json.loads((tmp_path / "dead_letters" / f"{timeless}.json").read_text())
+    assert (kept["kind"], kept["signature"]) == ("held", "Timestamp is NULL")
+    site.plant.wats.show_all()
+    assert compare(site, sample=0) == "success"
+    assert odd_numbers() == {"no_timestamp": (1, 0, 1, 0), "reset_clock": (2, 2, 0, 0), "future": (2, 2, 0, 0)}
+    assert [run.timestamp_local for run in proof().odd[OddKind.FUTURE].examples] == [datetime(2031, 1, 1), LAST_MOMENT]
+    set_timestamp(site, timeless, datetime(2026, 3, 2, 0, 7))
+    assert compare(site, sample=0) == "success"
+    assert str(timeless) in runs_in_wats(site)
+    assert not (tmp_path / "dead_letters" / f"{timeless}.json").exists()
+
+
+def test_days_before_the_start_that_have_new_runs_are_transferred_and_the_history_is_not(site):
+    history, late, *_ = runs_in_vte(site)
+    set_timestamp(site, history, datetime(2016, 6, 14))
+    assert site.sync(15) == "success"
+    site.plant.wats.show_all()
+    week = {"days": 7, "sample": 0}
+    assert compare(site, **week) == "success"
+    assert proof().history == {datetime(2016, 6, 14).date(): 1}
+    set_timestamp(site, late, datetime(2016, 6, 15))
+    assert compare(site, **week) == "success"
+    assert odd_numbers() == {"before_start": (1, 0, 0, 1)}
+    assert {str(guid) for guid in (history, late)} & runs_in_wats(site) == {str(late)}
+    site.plant.wats.show_all()
+    assert compare(site, **week) == "success"
+    assert odd_numbers() == {"before_start": (1, 1, 0, 0)}
+
+
+@every_wats()
+def test_runs_that_were_deleted_in_vte_stay_in_wats_and_are_counted(site, wats_profile):
+    assert site.sync(15) == "success"
+    site.plant.wats.show_all()
+    assert compare(site, sample=0) == "success"
+    assert proof().gone == {}
+    *_, gone = runs_in_vte(site)
+    for table in ("TestDataNumeric", "TestDataText", "TestDataOther", "IndexData"):
+        site.plant.db.query(f'DELETE FROM "{table}" WHERE "Index_GUID" = ?', [gone])
+    for _ in range(2):
+        assert compare(site, sample=0) == "success"
+        (found,) = proof().gone.values()
+        assert found.runs == 1
+        assert found.examples == ((str(gone),) if found.is_listed else ())
+    assert found.is_listed is (wats_profile.range_listing is Verdict.TAKEN)
+    assert str(gone) in runs_in_wats(site)

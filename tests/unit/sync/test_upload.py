@@ -13,7 +13,7 @@ from upath import UPath
 from tests.unit.builders import a_natural_key, a_report, a_run, a_settings, guid_of
 from tests.unit.fakes import FakeWats
 from vte_wats.domain.errors import FatalError, HeldError, RejectedError, RetriableError
-from vte_wats.domain.outcome import DeadLetterKind
+from vte_wats.domain.outcome import LEFT_OUT, DeadLetterKind
 from vte_wats.domain.report import Refusal, Report
 from vte_wats.messages import VW299, VW342, VW392, VW404, VW417
 from vte_wats.storage.dead_letters import DeadLetters
@@ -681,3 +681,48 @@ def test_reports_are_held_in_batches_of_a_bounded_number_and_size():
     assert [len(batch) for batch in in_batches([large, refused, large, large, large])] == [3, 2]
     assert [len(batch) for batch in in_batches([replace(large, body="x" * 30_000_000), large])] == [1, 1]
     assert [len(batch) for batch in in_batches([a_report(1)] * 450)] == [200, 200, 50]
+
+
+def a_report_of(year: int, number: int = 1) -> Report:
+    return a_report(number, natural_key=replace(a_natural_key(number), start_at=datetime(year, 6, 15, tzinfo=UTC)))
+
+
+@pytest.mark.parametrize(("year", "when"), [(1753, "before 2002"), (2001, "before 2002"), (2027, "in the future")])
+def test_a_run_of_a_wrong_clock_is_uploaded_or_held_as_the_setting_says(scene, year, when):
+    scene.stage(a_report_of(year), a_report(2))
+    assert scene.upload(odd_timestamps="hold") == counts(2, uploaded=1, held=1)
+    dead_letter = scene.dead_letters.get(guid_of(1))
+    assert (dead_letter.kind, dead_letter.signature) == (DeadLetterKind.HELD, f"the start is {when}")
+    assert f"given {year}-06-15" in dead_letter.reason
+    assert dead_letter.reason.startswith("VW551 ")
+    assert scene.upload() == counts(2, redriven=1, uploaded=2)  # a try counts what an earlier one achieved as it did
+    assert scene.wats.receipts == {guid_of(1): 1, guid_of(2): 1}
+    assert scene.upload(odd_timestamps="hold")["held"] == 0  # what is in WATS stays there
+
+
+def test_a_clock_that_is_a_day_ahead_holds_nothing(scene):
+    ahead = replace(a_natural_key(), start_at=NOW_AT + timedelta(days=1))
+    scene.stage(a_report(1, natural_key=ahead))
+    assert scene.upload(odd_timestamps="hold") == counts(1, uploaded=1)
+
+
+def test_a_run_that_is_left_out_is_not_posted_and_its_dead_letter_says_who_and_why(scene):
+    left_out = {str(guid_of(n)).upper(): {"by": "Kim", "reason": "deleted in WATS, ticket 7"} for n in (1, 2)}
+    scene.stage(a_report(1), a_refusal(2), a_report(3))
+    for force in (False, True):
+        assert scene.upload(left_out=left_out, force=force) == counts(3, uploaded=1, held=2)
+    for number in (1, 2):
+        dead_letter = scene.dead_letters.get(guid_of(number))
+        assert (dead_letter.kind, dead_letter.signature) == (DeadLetterKind.HELD, LEFT_OUT)
+        assert dead_letter.reason == "VW552 Kim left the run out (setting left_out): deleted in WATS, ticket 7"
+    assert set(scene.wats.posted) == {guid_of(3)}
+    assert scene.upload() == counts(3, redriven=1, uploaded=2, dead=1)
+
+
+def test_a_run_that_is_left_out_while_wats_has_it_stays_as_it_is_there(scene):
+    left_out = {str(guid_of(n)): {"by": "Kim", "reason": "wrong fixture"} for n in (1, 2)}
+    scene.wats = FakeWats(a_report(1), a_report(2, source_hash="bbbb"))
+    scene.by_now = [a_report(1), a_report(2)]
+    scene.stage(a_report(1), a_report(2))
+    assert scene.upload(left_out=left_out) == counts(2, unchanged=1, held=1)
+    assert scene.wats.posted == []
