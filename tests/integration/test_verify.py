@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from airflow.models.taskinstance import TaskInstance
@@ -161,8 +161,13 @@ def set_timestamp(site: Site, guid: UUID, local: datetime | None) -> None:
     site.plant.db.query('UPDATE "IndexData" SET "Timestamp" = ? WHERE "Index_GUID" = ?', [local, guid])
 
 
-def runs_in_vte(site: Site) -> list[UUID]:
-    return [guid for (guid,) in site.plant.db.query('SELECT "Index_GUID" FROM "IndexData" ORDER BY "Timestamp"')]
+def copy_of(site: Site, guid: UUID, local: datetime | None) -> UUID:
+    """Write the run once more, without its steps, under another id and time."""
+    copied = uuid4()
+    given = 'CAST(? AS UUID) AS "Index_GUID", CAST(? AS TIMESTAMP) AS "Timestamp"'
+    sql = f'INSERT INTO "IndexData" SELECT * REPLACE ({given}) FROM "IndexData" WHERE "Index_GUID" = ?'
+    site.plant.db.query(sql, [str(copied), local, str(guid)])
+    return copied
 
 
 def runs_in_wats(site: Site) -> set[str]:
@@ -175,39 +180,36 @@ LAST_MOMENT = datetime(9999, 12, 31, 23, 59, 59, 997_000)
 @every_wats()
 def test_runs_that_no_window_holds_reach_wats_as_vte_dates_them_or_are_held_and_are_then_not_open(site, tmp_path):
     times = (datetime(1753, 1, 1), datetime(1970, 1, 1, 0, 3), datetime(2031, 1, 1), LAST_MOMENT, None)
-    odd = dict(zip(runs_in_vte(site), times, strict=False))
-    for guid, local in odd.items():
-        set_timestamp(site, guid, local)
     assert site.sync(15) == "success"
-    site.plant.wats.show_all()
-    assert not {str(guid) for guid in odd} & runs_in_wats(site)
+    odd = {copy_of(site, min(site.plant.receipts), local): local for local in times}
     assert compare(site, sample=0) == "success"
     assert odd_numbers() == {"no_timestamp": (1, 0, 0, 1), "reset_clock": (2, 0, 0, 2), "future": (2, 0, 0, 2)}
     *dated, timeless = odd
+    site.plant.wats.show_all()
     assert {str(guid) for guid in dated} <= runs_in_wats(site)
     ends = {report["id"]: report["start"][:10] for report in site.plant.wats.store.reports()}
     assert [ends[str(guid)] for guid in dated[1:]] == ["1970-01-01", "2030-12-31", "9999-12-31"]
     kept = json.loads((tmp_path / "dead_letters" / f"{timeless}.json").read_text())
     assert (kept["kind"], kept["signature"]) == ("held", "Timestamp is NULL")
-    site.plant.wats.show_all()
     assert compare(site, sample=0) == "success"
     assert odd_numbers() == {"no_timestamp": (1, 0, 1, 0), "reset_clock": (2, 2, 0, 0), "future": (2, 2, 0, 0)}
     assert [run.timestamp_local for run in proof().odd[OddKind.FUTURE].examples] == [datetime(2031, 1, 1), LAST_MOMENT]
     set_timestamp(site, timeless, datetime(2026, 3, 2, 0, 7))
     assert compare(site, sample=0) == "success"
+    site.plant.wats.show_all()
     assert str(timeless) in runs_in_wats(site)
     assert not (tmp_path / "dead_letters" / f"{timeless}.json").exists()
 
 
 def test_days_before_the_start_that_have_new_runs_are_transferred_and_the_history_is_not(site):
-    history, late, *_ = runs_in_vte(site)
-    set_timestamp(site, history, datetime(2016, 6, 14))
     assert site.sync(15) == "success"
     site.plant.wats.show_all()
+    sent = min(site.plant.receipts)
+    history = copy_of(site, sent, datetime(2016, 6, 14))
     week = {"days": 7, "sample": 0}
     assert compare(site, **week) == "success"
     assert proof().history == {datetime(2016, 6, 14).date(): 1}
-    set_timestamp(site, late, datetime(2016, 6, 15))
+    late = copy_of(site, sent, datetime(2016, 6, 15))
     assert compare(site, **week) == "success"
     assert odd_numbers() == {"before_start": (1, 0, 0, 1)}
     assert {str(guid) for guid in (history, late)} & runs_in_wats(site) == {str(late)}
@@ -222,7 +224,7 @@ def test_runs_that_were_deleted_in_vte_stay_in_wats_and_are_counted(site, wats_p
     site.plant.wats.show_all()
     assert compare(site, sample=0) == "success"
     assert proof().gone == {}
-    *_, gone = runs_in_vte(site)
+    gone = min(site.plant.receipts)
     for table in ("TestDataNumeric", "TestDataText", "TestDataOther", "IndexData"):
         site.plant.db.query(f'DELETE FROM "{table}" WHERE "Index_GUID" = ?', [gone])
     for _ in range(2):

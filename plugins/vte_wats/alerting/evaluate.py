@@ -48,6 +48,7 @@ class Measures:
     dead_letters: tuple[DeadLetterHeader, ...] | None = None
     free_mb: int | None = None
     proof: Proof = field(default_factory=Proof)
+    looks_for_changes: bool | None = None
 
 
 def with_measures(monitor_state: MonitorState, measures: Measures) -> MonitorState:
@@ -61,8 +62,10 @@ def with_measures(monitor_state: MonitorState, measures: Measures) -> MonitorSta
         before = monitor_state.catch_up if was_watched else None
         catch_up = CatchUp.after(before, measures.waiting.left_s, measures.now_at)
     moved = monitor_state.progress_at is None or covered_until != monitor_state.covered_until or is_away
+    looks_for_changes = measures.looks_for_changes
     return monitor_state.model_copy(
         update={
+            "looks_for_changes": monitor_state.looks_for_changes if looks_for_changes is None else looks_for_changes,
             "checked_at": measures.now_at,
             "vte": measures.vte,
             "wats": measures.wats,
