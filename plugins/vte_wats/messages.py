@@ -526,9 +526,10 @@ VW550 = Message(
 VW551 = Message(
     "VW551",
     Follows.HELD,
-    "a run starts before 2002 or more than a day in the future",
-    "odd_timestamps is hold, and the station's clock was wrong",
-    "correct the Timestamp in VTE and set the clock of the station; or set odd_timestamps to transfer",
+    "a run starts more than a day ahead, or before 2002 while odd_timestamps is hold",
+    "the station's clock was wrong; WATS quarantines reports of the future",
+    "Correct the Timestamp in VTE and set the clock of the station, or name the run in left_out; what starts before "
+    "2002 goes with odd_timestamps = transfer, and what is ahead once its time has come",
 )
 VW552 = Message(
     "VW552",

@@ -261,8 +261,8 @@ def _odd_timestamps(measures: Measures) -> Observation:
         Kind.ODD_TIMESTAMPS,
         Verdict.BAD,
         f"{count(runs, 'run')} in VTE {_is_are(runs)} outside every window and not in WATS yet",
-        "set the clocks of their stations: the status page has examples. With odd_timestamps = transfer the comparison "
-        "transfers them, and the next one proves it; with hold, correct those before the start in VTE or backfill them",
+        "set the clocks of their stations: the status page has examples. The comparison transfers or holds them, and "
+        "the next one closes this; with odd_timestamps = hold, correct those before the start in VTE or backfill them",
         "; ".join(f"{number} {kind.words}" for kind, number in still_open.items()),
     )
 

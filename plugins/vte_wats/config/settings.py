@@ -134,7 +134,7 @@ class ProblemCharacters(StrEnum):
 
 
 class OddTimestamps(StrEnum):
-    """What becomes of runs of clocks that were reset or are ahead."""
+    """What becomes of runs of clocks that were reset."""
 
     TRANSFER = "transfer"
     HOLD = "hold"
@@ -418,10 +418,10 @@ class Settings(_Closed):
     )
     odd_timestamps: OddTimestamps = Field(
         OddTimestamps.TRANSFER,
-        description="Runs that no window holds, because a clock was wrong: before 2002, more than a day ahead, or new "
-        "on a day before the sync started. transfer: the daily comparison uploads them with the start that their "
-        "Timestamp says; corrected in VTE, the report is replaced. hold: they wait as held runs, and days before the "
-        "start are left alone. A run without a Timestamp is held.",
+        description="Runs that no window holds, because a clock was wrong: dated before 2002, or new on a day before "
+        "the sync started. transfer: the daily comparison uploads them with the start that their Timestamp says; "
+        "corrected in VTE, the report is replaced. hold: the first wait as held runs, the others are counted. A run "
+        "without a Timestamp, or dated more than a day ahead, is held anyway: WATS cannot have it, or quarantines it.",
     )
     left_out: dict[UUID, LeftOut] = Field(
         default_factory=dict,

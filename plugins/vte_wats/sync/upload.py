@@ -192,13 +192,16 @@ def _or_held_back(
     if (left_out := settings.left_out.get(guid)) is not None:
         why = f"{left_out.by} left the run out (setting left_out): {left_out.reason}"
         return Refusal.of(guid, HeldError(VW552, why, LEFT_OUT))
-    if isinstance(mapped, Refusal) or settings.odd_timestamps is OddTimestamps.TRANSFER:
+    if isinstance(mapped, Refusal):
         return mapped
-    start_at, first_at = mapped.natural_key.start_at, OLDEST_CLOCK.replace(tzinfo=UTC)
-    if first_at <= start_at <= options.now_at + AHEAD:
+    start_at = mapped.natural_key.start_at
+    if start_at > options.now_at + AHEAD:
+        when, rule = "in the future", "must not be more than a day ahead: WATS quarantines such a report"
+    elif start_at < OLDEST_CLOCK.replace(tzinfo=UTC) and settings.odd_timestamps is OddTimestamps.HOLD:
+        when, rule = "before 2002", "must not be before 2002 while odd_timestamps is hold"
+    else:
         return mapped
-    when = "before 2002" if start_at < first_at else "in the future"
-    why = f"the run must not start {when} while odd_timestamps is hold, given {start_at.isoformat()}. {VW551.advice}"
+    why = f"the start {rule}; given {start_at.isoformat()}. {VW551.advice}"
     return Refusal.of(guid, HeldError(VW551, why, f"the start is {when}"))
 
 
