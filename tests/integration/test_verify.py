@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -237,3 +238,28 @@ def test_runs_that_were_deleted_in_vte_stay_in_wats_and_are_counted(site, wats_p
         assert found.examples == ((str(gone),) if found.is_listed else ())
     assert found.is_listed is (wats_profile.range_listing is Verdict.TAKEN)
     assert str(gone) in runs_in_wats(site)
+
+
+def test_a_run_that_is_left_out_is_posted_by_no_dag_and_counts_as_held(site, monkeypatch, tmp_path):
+    assert site.sync(15) == "success"
+    left_out, *others = sorted(map(str, site.plant.receipts))
+    site.plant.wats.store.clear()
+    before = len(site.plant.wats.log.find("POST", "/api/Report/WSJF"))
+    settings = json.loads(os.environ["AIRFLOW_VAR_VTE_WATS"])
+    answers = settings | {"left_out": {left_out.upper(): {"by": "Kim", "reason": "deleted in WATS, ticket 7"}}}
+    monkeypatch.setenv("AIRFLOW_VAR_VTE_WATS", json.dumps(answers))
+    form = {"from": None, "to": None, "guids": [left_out], "batch_size": None, "dead_letters": None, "force": True}
+    assert site.sync(dag_id="vte_wats_backfill", **form) == "success"
+    assert len(site.plant.wats.log.find("POST", "/api/Report/WSJF")) == before
+    assert compare(site, sample=0) == "success"
+    site.plant.wats.show_all()
+    assert runs_in_wats(site) == set(others)
+    kept = json.loads((tmp_path / "dead_letters" / f"{left_out}.json").read_text())
+    assert kept["reason"] == "VW552 Kim left the run out (setting left_out): deleted in WATS, ticket 7"
+    assert compare(site, sample=0) == "success"
+    (day,) = (day for day in proof().days.values() if day.in_vte)
+    assert (day.proven, day.held, day.open) == (len(others), 1, 0)
+    monkeypatch.setenv("AIRFLOW_VAR_VTE_WATS", json.dumps(settings))
+    assert compare(site, sample=0) == "success"
+    site.plant.wats.show_all()
+    assert runs_in_wats(site) == {left_out, *others}

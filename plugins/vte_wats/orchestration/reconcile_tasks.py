@@ -160,7 +160,7 @@ def verify(site_name: str) -> dict[str, int]:
     """Compare the sampled runs with their reports in WATS, value by value."""
     from vte_wats.orchestration import metrics
     from vte_wats.orchestration.handover import Handover
-    from vte_wats.orchestration.resources import open_vte, open_wats, read_settings, read_state, storage_of
+    from vte_wats.orchestration.resources import open_vte, open_wats, read_settings, storage_of
     from vte_wats.orchestration.task_context import staging
     from vte_wats.orchestration.variables import PROOF, Variables
     from vte_wats.reconcile.compare import Comparison, refuse_altered
@@ -189,7 +189,7 @@ def verify(site_name: str) -> dict[str, int]:
     now_at, altered, cycle_day = datetime.now(UTC), len(found.altered), left.cycle_day
     if not context["params"]["dry_run"]:  # which transferred nothing, so the next one must look at the same days
         Variables(site).change(PROOF, lambda proof: (proof or Proof()).ended(now_at, now_at.date(), altered, cycle_day))
-        proof, state = Variables(site).load(PROOF) or Proof(), read_state(site, context["dag"].start_date)
-        metrics.compared(site, state, proof, settings.zone, now_at)
+        if left.coverage is not None:
+            metrics.compared(site, left.coverage, Variables(site).load(PROOF) or Proof(), settings.zone, now_at)
     refuse_altered(found, site.dag_id("backfill"))
     return {"equal": found.equal, "outdated": len(found.outdated), "altered": 0, "absent": found.absent}

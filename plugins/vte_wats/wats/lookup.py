@@ -277,9 +277,11 @@ def _source_of(header: Header) -> UUID | None:
 def _listed_report(header: Header) -> ListedReport | None:
     """Return what a report says of its run; ``None`` for one that was not made from a run, or not by this package."""
     run = _source_of(header)
+    if run is None:
+        return None
     try:
         system = UUID(_misc_info(header, "source_system") or "")
-        return run and ListedReport(run, system, datetime.fromisoformat(_misc_info(header, "source_timestamp") or ""))
+        return ListedReport(run, system, datetime.fromisoformat(_misc_info(header, "source_timestamp") or ""))
     except ValueError:
         return None
 

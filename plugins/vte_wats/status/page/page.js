@@ -212,6 +212,8 @@ function drawProof(proof) {
   draw("odd", { odd: proof.odd }, ({ odd }) => (odd.length ? [el("h3", {}, "Outside every window"), ...odd.map(oddRuns)] : []));
 }
 
+const LEFT_OUT = "left out on purpose"; // nothing waits for these
+
 const oddRuns = (runs) => el("div", {},
   el("p", {}, `${count(runs.in_vte, "run")} ${runs.text}: ${dayCounts(runs)}`),
   runs.examples.length ? el("ul", { class: "examples" }, ...runs.examples.map((run) =>
@@ -377,7 +379,7 @@ function deadLetterGroup(group, mayRedrive) {
       el("span", { class: `badge ${group.kind}` }, group.kind)),
     el("div", { class: "body" },
       el("p", { class: "quiet" }, `first ${when(group.first_at)}, last ${when(group.last_at)}`,
-        group.kind === "held" ? " · waits for a setting and is uploaded automatically once it is there" : ""),
+        group.kind === "held" && group.signature !== LEFT_OUT ? " · waits for a setting and is uploaded automatically once it is there" : ""),
       el("ul", { class: "examples" }, ...group.examples.map((example) => el("li", {},
         el("div", {}, example.product ?? "no product", " · ", example.serial || "no serial", ` · ${count(example.attempts, "try", "tries")}`),
         el("div", {}, example.reason), el("code", {}, example.index_guid))), more > 0 ? el("li", { class: "quiet" }, `and ${count(more, "more run")}`) : null),
