@@ -215,7 +215,7 @@ function drawProof(proof) {
 const LEFT_OUT = "left out on purpose"; // nothing waits for these
 
 const oddRuns = (runs) => el("div", {},
-  el("p", {}, `${count(runs.in_vte, "run")} ${runs.text}: ${dayCounts(runs)}`),
+  el("p", {}, `${runs.text}: ${dayCounts(runs)}`),
   runs.examples.length ? el("ul", { class: "examples" }, ...runs.examples.map((run) =>
     el("li", {}, el("code", {}, run.index_guid), ` ${run.timestamp_local?.replace("T", " ") ?? "no Timestamp"}`))) : "");
 
