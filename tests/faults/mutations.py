@@ -161,8 +161,8 @@ MUTATIONS = (
         "unit/sync/test_upload.py::test_a_dead_letter_goes_only_once_the_data_it_holds_is_in_wats",
     ),
     _core(
-        "no reset clocks", "runs dated 1970 or 2000 are found by nobody", "intervals/wall_clock.py",
-        "return merge_ranges((*ranges, LocalRange(_FIRST_DATETIME, _OLDEST_CLOCK)))", "return merge_ranges(ranges)",
+        "no reset clocks", "runs dated 1970 or 2000 are found by nobody", "reconcile/keys.py",
+        "return merge_ranges((LocalRange(FIRST, OLDEST_CLOCK), *grown,", "return merge_ranges((*grown,",
         "integration/test_state.py::test_the_daily_comparison_finds_runs_of_clocks_that_fell_back",
     ),
     _core(

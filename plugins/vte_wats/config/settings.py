@@ -16,6 +16,7 @@ from enum import StrEnum
 from fnmatch import translate
 from functools import cached_property
 from typing import Annotated, Any
+from uuid import UUID
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import (
@@ -130,6 +131,13 @@ class ProblemCharacters(StrEnum):
 
     KEEP = "keep"
     REJECT = "reject"
+
+
+class OddTimestamps(StrEnum):
+    """What becomes of runs of clocks that were reset."""
+
+    TRANSFER = "transfer"
+    HOLD = "hold"
 
 
 class ExistenceCheck(StrEnum):
@@ -256,6 +264,13 @@ class TextRule(_Closed):
     def parsed(self) -> TextPattern:
         """The pattern, ready to match."""
         return parse_pattern(self.pattern)
+
+
+class LeftOut(_Closed):
+    """Who decided that a run is not transferred, and why."""
+
+    by: WatsText = Field(description="Who decided it. Required.")
+    reason: WatsText = Field(description="Why. Required.")
 
 
 class Settings(_Closed):
@@ -400,6 +415,19 @@ class Settings(_Closed):
         le=3_650,
         description="Daily comparisons in which the content of the whole history is compared once, a part in each, "
         "beside the last days. 0 compares the last days alone.",
+    )
+    odd_timestamps: OddTimestamps = Field(
+        OddTimestamps.TRANSFER,
+        description="Runs that no window holds, because a clock was wrong: dated before 2002, or new on a day before "
+        "the sync started. transfer: the daily comparison uploads them with the start that their Timestamp says; "
+        "corrected in VTE, the report is replaced. hold: the first wait as held runs, the others are counted. A run "
+        "without a Timestamp, or dated more than a day ahead, is held anyway: WATS cannot have it, or quarantines it.",
+    )
+    left_out: dict[UUID, LeftOut] = Field(
+        default_factory=dict,
+        max_length=1_000,
+        description="Index_GUID → who left this run out, and why: it is never posted again, for instance because its "
+        "report was deleted in WATS on purpose, and counts as held. Nothing is deleted in WATS.",
     )
     lock_timeout_ms: int = Field(
         2_000, ge=0, le=60_000, description="Milliseconds a query waits for a lock before it ends and is tried again."

@@ -103,6 +103,9 @@ class Handover(_Model):
     days: tuple[tuple[date, date], ...] = Field(
         (), description="Left by reconcile's plan: the whole days it compares; of each pair the second is left out."
     )
+    grown: dict[date, int] = Field(
+        {}, description="Left by reconcile's plan: days before the start with new runs, and how many they had."
+    )
     late: dict[int, int] = Field({}, description="Left by plan_missing: runs that came too late, by least age in s.")
     preview: Preview | None = Field(None, description="Left by the uploads of a dry run.")
     receipt: Annotated[dict[str, Any], AfterValidator(_receipt)] | None = Field(

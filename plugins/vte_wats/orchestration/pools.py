@@ -24,7 +24,11 @@ def tasks_by_pool(site: Site) -> dict[str, dict[str, list[str]]]:
     return {
         site.vte_pool: reading | {"preflight": ["vte"]},
         site.wats_pool: uploading
-        | {"reconcile": ["compare", "transfer.upload", "verify"], "preflight": ["wats"], "acceptance": ["accept"]},
+        | {
+            "reconcile": ["compare", "find_gone", "transfer.upload", "verify"],
+            "preflight": ["wats"],
+            "acceptance": ["accept"],
+        },
         site.state_pool: {kind: ["settle"] for kind in _TRANSFERRING} | {"preflight": ["state"]},
     }
 

@@ -17,14 +17,23 @@ LATE_FROM = "plan_missing"
 @task
 def plan(site_name: str) -> list[str]:
     """List the keys of the runs in VTE, in batches."""
-    from vte_wats.intervals.wall_clock import everything_until
+    from vte_wats.intervals.interval import whole_second
+    from vte_wats.intervals.wall_clock import AHEAD, everything_until, wall_clock
     from vte_wats.orchestration.handover import Handover, Planned
     from vte_wats.orchestration.resources import open_vte, read_settings
     from vte_wats.orchestration.task_context import staging
     from vte_wats.orchestration.variables import PROOF, Variables
     from vte_wats.orchestration.verified_state import verified_state
     from vte_wats.reconcile.compare import sample_of
-    from vte_wats.reconcile.keys import compared_days, ranges_to_compare, stage_keys, staged_keys
+    from vte_wats.reconcile.keys import (
+        OutsideWindows,
+        compared_days,
+        count_history,
+        first_day_synced,
+        ranges_to_compare,
+        stage_keys,
+        staged_keys,
+    )
     from vte_wats.state.proof import Proof
     from vte_wats.sync.plan import window_of
 
@@ -40,7 +49,12 @@ def plan(site_name: str) -> list[str]:
         ranges, cycle_day = everything_until(window.to_at, settings.zone), None
         if days:
             ranges, cycle_day = ranges_to_compare(window, state, proof, settings)
-        batches = stage_keys(vte, lambda name: staging(site, settings, name), ranges)
+        history = count_history(vte, first_day_synced(state, state.since_at, settings))
+        grown = proof.grown_days(history)
+        outside = OutsideWindows(wall_clock(whole_second(now_at) + AHEAD, settings.zone), grown)
+        batches = stage_keys(vte, lambda name: staging(site, settings, name), ranges, outside)
+    if not context["params"]["dry_run"]:
+        Variables(site).change(PROOF, lambda proof: (proof or Proof()).with_history(history))
     guids = (key.guid for name in batches for key in staged_keys(staging(site, settings, name)))
     sample = sample_of(guids, context["params"]["sample"], context["dag_run"].run_id)
     # The coverage as it is now: whatever is done meanwhile says nothing about this comparison.
@@ -51,6 +65,7 @@ def plan(site_name: str) -> list[str]:
         sample=tuple(sample),
         cycle_day=cycle_day,
         days=compared_days(ranges, state, settings),
+        grown=grown,
     ).push(context)
     return batches
 
@@ -96,7 +111,7 @@ def plan_missing(site_name: str, batches: Any) -> list[dict[str, Any]]:
     from vte_wats.orchestration.resources import read_settings, storage_of
     from vte_wats.orchestration.task_context import staging
     from vte_wats.orchestration.variables import PROOF, Variables
-    from vte_wats.reconcile.missing_runs import days_of, runs_to_transfer
+    from vte_wats.reconcile.missing_runs import days_of, odd_of, runs_to_transfer
     from vte_wats.state.late_arrivals import found_later
     from vte_wats.state.proof import Proof, days_without_runs
     from vte_wats.storage.dead_letters import DeadLetters
@@ -108,17 +123,42 @@ def plan_missing(site_name: str, batches: Any) -> list[dict[str, Any]]:
     compared = [staging(site, settings, name) for name in batch_names(batches)]
     left, now_at = Handover.pull(context, "plan"), datetime.now(UTC)
     days, today = days_without_runs(left.days if left else (), now_at) | days_of(compared), now_at.date()
-    missing = runs_to_transfer(compared, DeadLetters(storage_of(site, settings)))
+    odd = odd_of(compared, left.grown if left else {})
+    missing = runs_to_transfer(compared, DeadLetters(storage_of(site, settings)), settings.odd_timestamps)
     if not context["params"]["dry_run"]:
-        Variables(site).change(PROOF, lambda proof: (proof or Proof()).with_days(days, today, missing.outdated))
+        Variables(site).change(PROOF, lambda proof: (proof or Proof()).with_days(days, today, missing.outdated, odd))
     if left is not None and left.coverage is not None:
         Handover(late=found_later(missing.times_local, left.coverage, settings)).push(context)
     return [part.to_xcom() for part in plan_named(missing.runs, settings)]
 
 
 @task
+def find_gone(site_name: str) -> dict[str, int]:
+    """Look for reports in WATS of runs that VTE no longer has, and keep the numbers of each day."""
+    from vte_wats.orchestration.handover import Handover
+    from vte_wats.orchestration.resources import open_vte, open_wats, read_settings
+    from vte_wats.orchestration.variables import PROOF, Variables
+    from vte_wats.reconcile.gone_runs import find_gone as find_runs
+    from vte_wats.reconcile.gone_runs import whole_days
+    from vte_wats.state.proof import Proof
+
+    context = get_current_context()
+    site = Site(site_name)
+    settings = read_settings(site)
+    left = Handover.pull(context, "plan")
+    days = left.days if left else ()
+    with open_vte(site, settings) as vte, open_wats(site, settings) as wats:
+        gone = find_runs(vte, wats, days, settings.zone)
+    if gone is not None and not context["params"]["dry_run"]:
+        found = gone
+        Variables(site).change(PROOF, lambda proof: (proof or Proof()).with_gone(whole_days(days), found))
+    return {"gone": sum(runs.runs for runs in (gone or {}).values())}
+
+
+@task
 def verify(site_name: str) -> dict[str, int]:
     """Compare the sampled runs with their reports in WATS, value by value."""
+    from vte_wats.orchestration import metrics
     from vte_wats.orchestration.handover import Handover
     from vte_wats.orchestration.resources import open_vte, open_wats, read_settings, storage_of
     from vte_wats.orchestration.task_context import staging
@@ -149,5 +189,7 @@ def verify(site_name: str) -> dict[str, int]:
     now_at, altered, cycle_day = datetime.now(UTC), len(found.altered), left.cycle_day
     if not context["params"]["dry_run"]:  # which transferred nothing, so the next one must look at the same days
         Variables(site).change(PROOF, lambda proof: (proof or Proof()).ended(now_at, now_at.date(), altered, cycle_day))
+        if left.coverage is not None:
+            metrics.compared(site, left.coverage, Variables(site).load(PROOF) or Proof(), settings.zone, now_at)
     refuse_altered(found, site.dag_id("backfill"))
     return {"equal": found.equal, "outdated": len(found.outdated), "altered": 0, "absent": found.absent}

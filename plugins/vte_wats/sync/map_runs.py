@@ -11,7 +11,6 @@ from pydantic import TypeAdapter
 
 from vte_wats.config.settings import Settings
 from vte_wats.domain.errors import RejectedError
-from vte_wats.domain.outcome import DeadLetterKind
 from vte_wats.domain.ports import RunSource
 from vte_wats.domain.report import NaturalKey, Refusal, Report
 from vte_wats.domain.run import VteTestRun
@@ -55,8 +54,8 @@ def map_runs(staging: Staging, settings: Settings) -> dict[str, int]:
 
 def _report_or_refusal(run: VteTestRun, settings: Settings, fold: Fold | None) -> Report | Refusal:
     if run.defect is not None:
-        log.warning("Run %s dead: %s", run.index_guid, run.defect.reason)
-        return Refusal(run.index_guid, DeadLetterKind.DEAD, run.defect.reason, run.defect.signature)
+        log.warning("Run %s %s: %s", run.index_guid, run.defect.kind, run.defect.reason)
+        return Refusal(run.index_guid, run.defect.kind, run.defect.reason, run.defect.signature)
     try:
         return map_run(run, settings, fold)
     except RejectedError as error:

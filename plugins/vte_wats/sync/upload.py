@@ -7,20 +7,21 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TypeVar
 from uuid import UUID
 
 from more_itertools import constrained_batches
 from pydantic import TypeAdapter
 
-from vte_wats.config.settings import Settings
+from vte_wats.config.settings import OddTimestamps, Settings
 from vte_wats.domain.errors import FatalError, HeldError, RejectedError, RetriableError
-from vte_wats.domain.outcome import Outcome
+from vte_wats.domain.outcome import LEFT_OUT, Outcome
 from vte_wats.domain.ports import Wats
 from vte_wats.domain.report import NaturalKey, Refusal, Report, ServerTraits, StoredReport, Submission
 from vte_wats.domain.run import VteTestRun
-from vte_wats.messages import VW340, VW341, VW344, VW404, VW418, VW504, VW505, VW506, VW540, VW622
+from vte_wats.intervals.wall_clock import AHEAD, OLDEST_CLOCK
+from vte_wats.messages import VW340, VW341, VW344, VW404, VW418, VW504, VW505, VW506, VW540, VW551, VW552, VW622
 from vte_wats.storage.dead_letters import DeadLetters
 from vte_wats.storage.in_flight_keys import InFlightKeys
 from vte_wats.storage.staging import StagedFileError, Staging
@@ -129,7 +130,8 @@ def upload(
             still_open = [run for run in mapped if _guid(run) in overtaken or not progress.counts_as_done(run)]
             stored = _stored(wats, confirmed, [_guid(run) for run in still_open])
             latest = _latest(still_open, stored, overtaken, read_again)
-            reports = list(_postable(latest, codes, wats.traits().max_body_bytes, progress))
+            held = [_or_held_back(run, stored, settings, options) for run in latest]
+            reports = list(_postable(held, codes, wats.traits().max_body_bytes, progress))
             reports = list(_shown_or_worth_a_try(reports, stored, tries, settings.unseen_tries, progress))
             to_post = _compared(
                 reports, stored, tries, wats=wats, options=options, progress=progress, in_flight=in_flight
@@ -186,6 +188,29 @@ def _stored(wats: Wats, confirmed: Mapping[UUID, StoredReport], guids: Sequence[
     known = {guid: confirmed[guid] for guid in guids if guid in confirmed}
     unknown = [guid for guid in guids if guid not in known]
     return known | wats.find_reports(unknown) if unknown else known
+
+
+def _or_held_back(
+    mapped: Report | Refusal, stored: Mapping[UUID, StoredReport], settings: Settings, options: UploadOptions
+) -> Report | Refusal:
+    """Return what was mapped, or why a setting keeps it from being posted; what WATS has already stays there."""
+    guid = _guid(mapped)
+    if guid in stored and not _differs(mapped, stored) and not options.force:
+        return mapped
+    if (left_out := settings.left_out.get(guid)) is not None:
+        why = f"{left_out.by} left the run out (setting left_out): {left_out.reason}"
+        return Refusal.of(guid, HeldError(VW552, why, LEFT_OUT))
+    if isinstance(mapped, Refusal):
+        return mapped
+    start_at = mapped.natural_key.start_at
+    if start_at > options.now_at + AHEAD:
+        when, rule = "in the future", "must not be more than a day ahead: WATS quarantines such a report"
+    elif start_at < OLDEST_CLOCK.replace(tzinfo=UTC) and settings.odd_timestamps is OddTimestamps.HOLD:
+        when, rule = "before 2002", "must not be before 2002 while odd_timestamps is hold"
+    else:
+        return mapped
+    why = f"the start {rule}; given {start_at.isoformat()}. {VW551.advice}"
+    return Refusal.of(guid, HeldError(VW551, why, f"the start is {when}"))
 
 
 def _postable(

@@ -13,7 +13,7 @@ from upath import UPath
 from tests.unit.builders import a_natural_key, a_report, a_run, a_settings, guid_of
 from tests.unit.fakes import FakeWats
 from vte_wats.domain.errors import FatalError, HeldError, RejectedError, RetriableError
-from vte_wats.domain.outcome import DeadLetterKind
+from vte_wats.domain.outcome import LEFT_OUT, DeadLetterKind
 from vte_wats.domain.report import Refusal, Report
 from vte_wats.messages import VW299, VW342, VW392, VW404, VW417
 from vte_wats.storage.dead_letters import DeadLetters
@@ -726,3 +726,56 @@ def test_a_dry_run_posts_and_forgets_nothing(scene):
     after(3, scene).upload(dry_run=True)
     assert UnseenReports(scene.folder).tries() == {guid_of(1): 3}
     assert scene.dead_letters.guids() == frozenset()
+
+
+def a_report_of(year: int, number: int = 1) -> Report:
+    return a_report(number, natural_key=replace(a_natural_key(number), start_at=datetime(year, 6, 15, tzinfo=UTC)))
+
+
+@pytest.mark.parametrize("year", [1753, 2001])
+def test_a_run_of_a_reset_clock_is_uploaded_or_held_as_the_setting_says(scene, year):
+    scene.stage(a_report_of(year), a_report(2))
+    assert scene.upload(odd_timestamps="hold") == counts(2, uploaded=1, held=1)
+    dead_letter = scene.dead_letters.get(guid_of(1))
+    assert (dead_letter.kind, dead_letter.signature) == (DeadLetterKind.HELD, "the start is before 2002")
+    assert f"given {year}-06-15" in dead_letter.reason
+    assert dead_letter.reason.startswith("VW551 ")
+    assert scene.upload() == counts(2, redriven=1, uploaded=2)  # a try counts what an earlier one achieved as it did
+    assert scene.wats.receipts == {guid_of(1): 1, guid_of(2): 1}
+    assert scene.upload(odd_timestamps="hold")["held"] == 0  # what is in WATS stays there
+
+
+def test_a_run_of_a_clock_that_is_ahead_is_held_until_its_time_has_come(scene):
+    at = NOW_AT + timedelta(days=3)
+    scene.stage(a_report(1, natural_key=replace(a_natural_key(), start_at=at)))
+    assert scene.upload() == counts(1, held=1)
+    dead_letter = scene.dead_letters.get(guid_of(1))
+    assert (dead_letter.kind, dead_letter.signature) == (DeadLetterKind.HELD, "the start is in the future")
+    assert scene.upload(now_at=at - timedelta(days=1)) == counts(1, redriven=1, uploaded=1)
+
+
+def test_a_run_that_is_left_out_is_not_posted_and_its_dead_letter_says_who_and_why(scene):
+    left_out = {
+        str(guid_of(n)).upper(): {"by": "quality engineer", "reason": "deleted in WATS, ticket 7"} for n in (1, 2)
+    }
+    scene.stage(a_report(1), a_refusal(2), a_report(3))
+    for force in (False, True):
+        assert scene.upload(left_out=left_out, force=force) == counts(3, uploaded=1, held=2)
+    for number in (1, 2):
+        dead_letter = scene.dead_letters.get(guid_of(number))
+        assert (dead_letter.kind, dead_letter.signature) == (DeadLetterKind.HELD, LEFT_OUT)
+        assert (
+            dead_letter.reason
+            == "VW552 quality engineer left the run out (setting left_out): deleted in WATS, ticket 7"
+        )
+    assert set(scene.wats.posted) == {guid_of(3)}
+    assert scene.upload() == counts(3, redriven=1, uploaded=2, dead=1)
+
+
+def test_a_run_that_is_left_out_while_wats_has_it_stays_as_it_is_there(scene):
+    left_out = {str(guid_of(n)): {"by": "quality engineer", "reason": "wrong fixture"} for n in (1, 2)}
+    scene.wats = FakeWats(a_report(1), a_report(2, source_hash="bbbb"))
+    scene.by_now = [a_report(1), a_report(2)]
+    scene.stage(a_report(1), a_report(2))
+    assert scene.upload(left_out=left_out) == counts(2, unchanged=1, held=1)
+    assert scene.wats.posted == []

@@ -11,6 +11,7 @@ import pytest
 
 from tests.unit.builders import NOON_LOCAL, a_settings, guid_of
 from vte_wats.domain.errors import FatalError, RetriableError
+from vte_wats.domain.outcome import DeadLetterKind
 from vte_wats.mapping.operators import Operators
 from vte_wats.messages import VW299
 from vte_wats.vte.rows import RUN_SIZES, RUNS, RunRow, RunSizeRow
@@ -103,9 +104,11 @@ def test_a_defect_stays_with_its_neighbours_whole():
     assert read(server, max_run_bytes=100_000) == dict.fromkeys(server.guids)
 
 
-def test_a_named_run_without_a_timestamp_is_a_dead_letter_that_says_so():
+def test_a_named_run_without_a_timestamp_is_held_and_says_so():
     server = FailingServer(2, set(), RuntimeError())
     server.at = None
     found = read(server)
     assert found.keys() == set(server.guids)
-    assert all(why.startswith("VW230 IndexData.Timestamp: ") and "given 'NULL'" in why for why in found.values())
+    assert all(why.startswith("VW550 IndexData.Timestamp ") and "given NULL" in why for why in found.values())
+    runs = read_runs(server, "selection", {}, a_settings(), Operators(a_settings()))
+    assert {run.defect.kind for run in runs if run.defect} == {DeadLetterKind.HELD}
