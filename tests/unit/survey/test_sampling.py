@@ -37,7 +37,7 @@ def test_months_join_from_the_oldest_run_to_the_newest():
     assert newest in found[-1]
 
 
-def test_clocks_that_were_reset_or_are_ahead_stretch_no_survey():
+def test_clocks_that_were_reset_or_are_ahead_make_no_survey_longer():
     found = months(bounds(datetime(1970, 1, 1), datetime(2050, 1, 1)), 60)
     assert found[0].from_local > datetime(2026, 4, 1)
     assert found[-1].to_local <= NOON + timedelta(days=1, seconds=1)
