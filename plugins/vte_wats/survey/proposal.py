@@ -232,7 +232,7 @@ def _process_map(evidence: Evidence, findings: Findings) -> _Found:
     questions: tuple[Question, ...] = ()
     if unknown:
         ask = "Which WATS process is each of these test plans? Until the map has it, its runs are held: " + ", ".join(
-            f"{name} ({findings.testplans[name]} runs of the sample)" for name in unknown
+            f"{name} ({findings.testplans[name]} of the sample)" for name in unknown
         )
         candidates = tuple(f"{code} {name}" for code, name in sorted(names.items()))
         questions = (Question(setting="process_map", question=ask, candidates=candidates),)

@@ -67,7 +67,7 @@ def test_without_zone_and_processes_the_text_says_what_it_lacks():
     assert "source_timezone: required" in found.mistakes
     assert "process_map: required" in found.mistakes
     assert asked(found, "source_timezone")
-    assert "Gain (130 runs of the sample)" in asked(found, "process_map")[0]
+    assert "Gain (130 of the sample)" in asked(found, "process_map")[0]
     trial = settings_for_trial(found, "vte_wats")
     assert (trial.source_timezone, trial.process_code("Gain")) == ("UTC", None)
 
