@@ -21,7 +21,7 @@ from tests.unit.builders import a_settings
 from vte_wats.config.settings import parse_settings
 from vte_wats.domain.run import VteTestRun
 from vte_wats.survey.documents import render
-from vte_wats.survey.results import Surroundings, Survey, SurveyRequest, take_survey
+from vte_wats.survey.results import Survey, SurveyContext, SurveyRequest, take_survey
 from vte_wats.survey.schema import Likeness, compare_schema, documented_schema
 from vte_wats.sync.map_runs import report_or_refusal
 from vte_wats.vte.reader import VteSource
@@ -64,9 +64,9 @@ def plant():
         yield plant
 
 
-def around(plant: SandboxEnvironment, **settings: object) -> Surroundings:
+def around(plant: SandboxEnvironment, **settings: object) -> SurveyContext:
     """Return what is known beside VTE: every process of the emulated WATS, and these settings, if any."""
-    return Surroundings(
+    return SurveyContext(
         variable="vte_wats",
         settings_text=json.dumps(settings) if settings else None,
         measured_at=datetime.now(UTC),
@@ -76,9 +76,9 @@ def around(plant: SandboxEnvironment, **settings: object) -> Surroundings:
 
 
 def surveyed(plant: SandboxEnvironment, **settings: object) -> tuple[Survey, list[VteTestRun]]:
-    surroundings = around(plant, **settings)
-    with VteSource(surroundings.settings(), hook_to(plant.connections["vte_default"])) as source:
-        return take_survey(source, REQUEST, surroundings)
+    known = around(plant, **settings)
+    with VteSource(known.settings(), hook_to(plant.connections["vte_default"])) as source:
+        return take_survey(source, REQUEST, known)
 
 
 @pytest.fixture(scope="module")
@@ -166,11 +166,11 @@ def test_the_documents_need_nothing_else_and_hold_no_password(first_day, plant):
 def test_a_schema_that_cannot_be_read_is_surveyed_and_says_what_stops_it(served, hook):
     served.store.run_script("ALTER TABLE [dbo].[UutData] DROP COLUMN [Serial]")
     served.store.run_script("ALTER TABLE [dbo].[UutData] ADD [Serial_No] nvarchar(100) NULL")
-    surroundings = Surroundings(
+    known = SurveyContext(
         variable="vte_wats", settings_text=None, measured_at=datetime.now(UTC), package_version="0", processes=None
     )
-    with VteSource(surroundings.settings(), hook) as source:
-        survey, runs = take_survey(source, REQUEST, surroundings)
+    with VteSource(known.settings(), hook) as source:
+        survey, runs = take_survey(source, REQUEST, known)
     assert (runs, survey.findings) == ([], None)
     assert "UutData.Serial" in survey.stopped
     assert '{"UutData": {"columns": {"Serial": "Serial_No"}}}' in str(survey.proposal.questions)
@@ -178,11 +178,9 @@ def test_a_schema_that_cannot_be_read_is_surveyed_and_says_what_stops_it(served,
 
 
 def test_an_empty_database_is_no_failure(hook):
-    surroundings = Surroundings(
-        variable="vte_wats", settings_text=None, measured_at=datetime.now(UTC), package_version="0"
-    )
-    with VteSource(surroundings.settings(), hook) as source:
-        survey, runs = take_survey(source, REQUEST, surroundings)
+    known = SurveyContext(variable="vte_wats", settings_text=None, measured_at=datetime.now(UTC), package_version="0")
+    with VteSource(known.settings(), hook) as source:
+        survey, runs = take_survey(source, REQUEST, known)
     assert (survey.counted_runs, survey.findings.runs, runs) == (0, 0, [])
     assert "<h2>Schema</h2>" in render(survey, runs).html
 

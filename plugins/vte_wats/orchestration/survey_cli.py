@@ -16,7 +16,7 @@ from vte_wats.config.sites import Site
 from vte_wats.domain.errors import VteWatsError
 from vte_wats.orchestration.survey_run import PACKAGE_VERSION, read_processes, run_survey
 from vte_wats.storage.object_storage import create_folder, write_atomically
-from vte_wats.survey.results import Surroundings, SurveyRequest
+from vte_wats.survey.results import SurveyContext, SurveyRequest
 from vte_wats.wats.client import WatsSession
 from vte_wats.wats.hook import WatsHook
 
@@ -27,7 +27,7 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     logging.getLogger("httpx").setLevel(logging.WARNING)
     site = Site(given.site)
-    surroundings = Surroundings(
+    known = SurveyContext(
         variable=site.settings_variable,
         settings_text=environment.get(f"AIRFLOW_VAR_{site.settings_variable.upper()}"),
         measured_at=datetime.now(UTC),
@@ -36,8 +36,8 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     try:
         request = SurveyRequest(days=given.days, sample_runs=given.sample_runs, kept_runs=given.kept_runs)
         if f"AIRFLOW_CONN_{site.wats_connection.upper()}" in environment:
-            surroundings = replace(surroundings, processes=read_processes(lambda: _wats_of(site)))
-        _, documents = run_survey(site, request, surroundings)
+            known = replace(known, processes=read_processes(lambda: _wats_of(site)))
+        _, documents = run_survey(site, request, known)
     except (VteWatsError, ValueError) as exc:
         sys.stderr.write(f"{exc}\n")
         return 1

@@ -12,19 +12,19 @@ from vte_wats.domain.errors import VteWatsError
 from vte_wats.domain.ports import Wats
 from vte_wats.messages import VW660, VW661
 from vte_wats.survey.documents import Documents, render
-from vte_wats.survey.results import Surroundings, Survey, SurveyRequest, take_survey
+from vte_wats.survey.results import Survey, SurveyContext, SurveyRequest, take_survey
 
 log = logging.getLogger(__name__)
 
 PACKAGE_VERSION = version("vte-wats")
 
 
-def run_survey(site: Site, request: SurveyRequest, surroundings: Surroundings) -> tuple[Survey, Documents]:
+def run_survey(site: Site, request: SurveyRequest, known: SurveyContext) -> tuple[Survey, Documents]:
     """Survey the site's VTE. Raises FatalError for wrong settings, and what reading VTE raises."""
     from vte_wats.orchestration.resources import open_vte
 
-    with open_vte(site, surroundings.settings()) as vte:
-        survey, runs = take_survey(vte, request, surroundings)
+    with open_vte(site, known.settings()) as vte:
+        survey, runs = take_survey(vte, request, known)
     if survey.stopped:
         log.warning("%s %s", VW661, survey.stopped)
     for question in survey.proposal.questions:

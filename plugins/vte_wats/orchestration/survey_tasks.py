@@ -13,7 +13,7 @@ from vte_wats.config.sites import Site
 
 if TYPE_CHECKING:  # the survey loads inside a task, never when a DAG file is parsed
     from vte_wats.config.settings import Settings
-    from vte_wats.survey.results import Surroundings
+    from vte_wats.survey.results import SurveyContext
 
 log = logging.getLogger(__name__)
 
@@ -52,28 +52,26 @@ def ask_processes(site_name: str) -> dict[str, str] | None:
     from vte_wats.orchestration.survey_run import read_processes
 
     site = Site(site_name)
-    settings = _surroundings(site).settings()
+    settings = _known(site).settings()
     found = read_processes(lambda: open_wats(site, settings))
     return None if found is None else {str(code): name for code, name in found.items()}
 
 
 @task(task_id="survey")
-def take_survey(site_name: str, processes: dict[str, str] | None) -> dict[str, Any]:
-    """Survey VTE, read only, and write the report into the storage."""
+def take_survey(site_name: str, processes: Any) -> dict[str, Any]:
+    """Survey VTE, read only, and write the report into the storage; ``processes`` are what the task before found."""
     from vte_wats.orchestration.resources import storage_of
     from vte_wats.orchestration.survey_run import run_survey, summary
     from vte_wats.storage.object_storage import create_folder, write_atomically
     from vte_wats.survey.results import SurveyRequest
 
     site, context = Site(site_name), get_current_context()
-    surroundings = _surroundings(site)
-    settings = surroundings.settings()
-    surroundings = replace(
-        surroundings,
-        processes=None if processes is None else {int(code): name for code, name in processes.items()},
-        **_lateness(site, settings, context["dag"].start_date),
-    )
-    survey, documents = run_survey(site, SurveyRequest.model_validate(dict(context["params"])), surroundings)
+    known = _known(site)
+    settings = known.settings()
+    lateness = _lateness(site, settings, context["dag"].start_date)  # type: ignore[arg-type]
+    by_code = None if processes is None else {int(code): name for code, name in processes.items()}
+    request = SurveyRequest.model_validate(dict(context["params"]))
+    survey, documents = run_survey(site, request, replace(known, processes=by_code, **lateness))
     folder = storage_of(site, settings) / "survey" / f"{survey.measured_at:%Y%m%dT%H%M%SZ}"
     create_folder(folder)
     for name, text in documents.files().items():
@@ -82,12 +80,12 @@ def take_survey(site_name: str, processes: dict[str, str] | None) -> dict[str, A
     return {**summary(survey), "folder": str(folder)}
 
 
-def _surroundings(site: Site) -> Surroundings:
+def _known(site: Site) -> SurveyContext:
     from vte_wats.orchestration.survey_run import PACKAGE_VERSION
     from vte_wats.orchestration.variables import Variables
-    from vte_wats.survey.results import Surroundings
+    from vte_wats.survey.results import SurveyContext
 
-    return Surroundings(
+    return SurveyContext(
         variable=site.settings_variable,
         settings_text=Variables(site).settings_text(),
         measured_at=datetime.now(UTC),

@@ -10,7 +10,6 @@ from functools import cache
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
-from markupsafe import Markup
 
 from vte_wats.domain.run import VteTestRun
 from vte_wats.survey.findings import Distribution
@@ -50,14 +49,15 @@ def render(survey: Survey, runs: Sequence[VteTestRun]) -> Documents:
     answers = {answer.setting: answer for answer in survey.proposal.answers}
     results = _results(answers["result_codes"])
     differing = [line for line in survey.comparison if line.likeness is not Likeness.SAME]
+    counts = survey.findings.step_counts if survey.findings else None
     values = {
         "survey": survey,
         "differing": [line for line in differing if line.is_read or line.column is None],
         "unread": [line for line in differing if not line.is_read and line.column is not None],
         "same": sum(line.likeness is Likeness.SAME for line in survey.comparison),
-        "plots": [(each.of, Markup(distribution_svg(each, results))) for each in _in_order(survey)],  # noqa: S704
-        "week": Markup(week_svg(survey.hours_of_week)) if survey.hours_of_week else None,  # noqa: S704 -- Vega escapes
-        "steps": Markup(steps_svg(survey.findings.step_counts)) if _has_steps(survey) else None,  # noqa: S704
+        "plots": [(each.of, distribution_svg(each, results)) for each in _in_order(survey)],
+        "week": week_svg(survey.hours_of_week) if survey.hours_of_week else None,
+        "steps": steps_svg(counts) if counts is not None and counts.runs else None,
         "answers": [answer for answer in survey.proposal.answers if _says_something(answer)],
         "defaults": [answer for answer in survey.proposal.answers if not _says_something(answer)],
     }
@@ -81,10 +81,6 @@ def _results(answer: Answer) -> dict[str, str]:
 def _in_order(survey: Survey) -> Iterator[Distribution]:
     for of in ("month", "product", "test plan", "station"):
         yield from (each for each in survey.distributions if each.of == of and each.runs)
-
-
-def _has_steps(survey: Survey) -> bool:
-    return survey.findings is not None and bool(survey.findings.step_counts.runs)
 
 
 def _says_something(answer: Answer) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from vte_wats.config.settings import RunResult
@@ -20,6 +20,7 @@ _COLOURS = {
 _OTHER_COLOURS = ("#4c8fd6", "#9aa4b2", "#c76fa7", "#55aeb8", "#a58b5f")
 _TEXT = {"labelColor": "currentColor", "titleColor": "currentColor"}
 _WIDTH = 560
+_PADDING = 16  # for fonts that are wider than the one that texts are measured with
 
 
 def distribution_svg(distribution: Distribution, results: Mapping[str, str]) -> str:
@@ -39,7 +40,7 @@ def distribution_svg(distribution: Distribution, results: Mapping[str, str]) -> 
         title="result",
         scale=alt.Scale(domain=[_result(code, results) for code in codes], range=list(_colours(codes, results))),
     )
-    chart = alt.Chart(alt.Data(values=rows)).mark_bar()
+    chart = _chart(rows).mark_bar()
     if distribution.of == "month":
         chart = chart.encode(x=alt.X("name:O", title=None), y=alt.Y("sum(runs):Q", title="runs"), color=colour)
     else:
@@ -63,7 +64,7 @@ def week_svg(hours: Iterable[BusyHour]) -> str:
         for hour in range(24)
     ]
     chart = (
-        alt.Chart(alt.Data(values=rows))
+        _chart(rows)
         .mark_rect()
         .encode(
             x=alt.X("hour:O", title="hour of the day, as the stations' clocks show it", axis=alt.Axis(labelAngle=0)),
@@ -81,14 +82,22 @@ def steps_svg(counts: StepCounts) -> str:
     edges = sorted(counts.runs)
     rows = [{"steps": "none" if edge == 0 else f"≤ {edge:,}", "runs": counts.runs[edge]} for edge in edges]
     chart = (
-        alt.Chart(alt.Data(values=rows))
+        _chart(rows)
         .mark_bar(color=_OTHER_COLOURS[0])
         .encode(
-            x=alt.X("steps:O", title="steps per run", sort=[row["steps"] for row in rows], axis=alt.Axis(labelAngle=0)),
+            x=alt.X(
+                "steps:O", title="steps per run", sort=[str(row["steps"]) for row in rows], axis=alt.Axis(labelAngle=0)
+            ),
             y=alt.Y("runs:Q", title="runs of the sample"),
         )
     )
     return _svg(chart.properties(width=_WIDTH, height=150))
+
+
+def _chart(rows: Sequence[Mapping[str, object]]) -> Any:
+    import altair as alt  # noqa: PLC0415 -- as above
+
+    return alt.Chart(alt.Data(values=list(rows)))  # type: ignore[no-untyped-call]
 
 
 def _result(code: str, results: Mapping[str, str]) -> str:
@@ -106,7 +115,7 @@ def _colours(codes: Iterable[str], results: Mapping[str, str]) -> Iterator[str]:
 def _svg(chart: Any) -> str:
     import vl_convert  # noqa: PLC0415 -- starts a JavaScript engine
 
-    styled = chart.configure(background="transparent", font="system-ui, sans-serif")
+    styled = chart.configure(background="transparent", font="Helvetica, Arial, sans-serif", padding=_PADDING)
     styled = styled.configure_axis(**_TEXT, gridColor="currentColor", gridOpacity=0.15, domainColor="currentColor")
     styled = styled.configure_legend(**_TEXT).configure_view(stroke=None)
     svg: str = vl_convert.vegalite_to_svg(json.dumps(styled.to_dict()))

@@ -104,7 +104,7 @@ class SurveySource(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class SurveyContext:
     """What a survey knows from elsewhere than VTE.
 
     ``settings_text`` is the Variable ``variable``, ``None`` where there is none. ``processes`` are the test operations
@@ -130,27 +130,25 @@ class Surroundings:
         return None if self.settings_text is None else json.loads(self.settings_text)
 
 
-def take_survey(
-    source: SurveySource, request: SurveyRequest, surroundings: Surroundings
-) -> tuple[Survey, list[VteTestRun]]:
+def take_survey(source: SurveySource, request: SurveyRequest, known: SurveyContext) -> tuple[Survey, list[VteTestRun]]:
     """Survey a database; return the result, and the runs that were chosen, in the order of the trial."""
-    settings = surroundings.settings()
+    settings = known.settings()
     identity, server_now_at = source.identity()
     tables = source.schema()
     comparison = compare_schema(tables, settings)
     log.info("%s: %d tables seen, %d lines compared", identity, len(tables), len(comparison))
     evidence = Evidence(
-        given=surroundings.given(),
-        processes=surroundings.processes,
+        given=known.given(),
+        processes=known.processes,
         overrides=suggested_overrides(comparison),
-        guard_band_s=surroundings.guard_band_s,
-        measured_lateness=surroundings.measured_lateness,
+        guard_band_s=known.guard_band_s,
+        measured_lateness=known.measured_lateness,
     )
     survey_of = partial(
         Survey,
         database=str(identity),
-        measured_at=surroundings.measured_at,
-        package_version=surroundings.package_version,
+        measured_at=known.measured_at,
+        package_version=known.package_version,
         operator=settings.operator.value,
         request=request,
         tables=tuple(tables),
@@ -160,14 +158,14 @@ def take_survey(
     if stopping:
         names = ", ".join(f"{line.table}.{line.column}" if line.column else line.table for line in stopping)
         stopped = f"No run can be read before these are found or named in column_overrides: {names}"
-        return survey_of(stopped=stopped, proposal=propose(evidence, surroundings.variable)), []
-    skew_s = (server_now_at - surroundings.measured_at).total_seconds()
+        return survey_of(stopped=stopped, proposal=propose(evidence, known.variable)), []
+    skew_s = (server_now_at - known.measured_at).total_seconds()
     advice = [f for f in examine(identity, source.facts(), skew_s, settings) if f.level is not Level.GOOD]
     counts = _Counts(source, request)
     findings, chosen = _read_sample(source, request, settings, counts)
-    given_zone = None if surroundings.settings_text is None else settings.source_timezone
+    given_zone = None if known.settings_text is None else settings.source_timezone
     clocks = read_clocks(counts.bounds, counts.groups, counts.hours, given_zone)
-    proposal = propose(replace(evidence, clocks=clocks, findings=findings), surroundings.variable)
+    proposal = propose(replace(evidence, clocks=clocks, findings=findings), known.variable)
     runs = _kept(source, chosen)
     survey = survey_of(
         advice=tuple(str(finding) for finding in advice),
@@ -179,7 +177,7 @@ def take_survey(
         hours_of_week=tuple(counts.hours_of_week()),
         clocks=clocks,
         findings=findings,
-        trial=try_mapping(runs, settings_for_trial(proposal, surroundings.variable)),
+        trial=try_mapping(runs, settings_for_trial(proposal, known.variable)),
         proposal=proposal,
     )
     return survey, runs

@@ -230,13 +230,13 @@ def _columns(name: str, documented: DocumentedTable, found: DeployedTable, setti
         if guess is not None:
             del rest[guess.name.casefold()]
         yield _missing_column(name, column, documented.columns[column], guess, is_read=column in read)
-    for column in rest.values():
+    for additional in rest.values():
         yield Comparison(
             table=name,
-            column=column.name,
-            here=column.name,
+            column=additional.name,
+            here=additional.name,
             likeness=Likeness.ADDITIONAL,
-            deployed=column.type_text,
+            deployed=additional.type_text,
             consequence="It is not documented and is not read.",
         )
 
