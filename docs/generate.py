@@ -83,7 +83,7 @@ EXAMPLES: dict[str, Any] = {
     "guard_band_s": 900,
     "settle_delay_s": 60,
     "batch_size": 200,
-    "left_out": {"0fc72977-3b68-47c7-874a-ed0513848d8c": {"by": "quality engineer", "reason": "deleted in WATS, ticket 7"}},
+    "left_out": {"0fc72977-3b68-47c7-874a-ed0513848d8c": {"by": "quality engineer", "reason": "deleted in WATS"}},
     "lock_timeout_ms": 2000,
     "existence_check": "uuid",
     "rejection_limit": 20,

@@ -675,6 +675,20 @@ VW634 = Message(
     "somebody changed it, or the disk failed; the dead letters themselves are not affected",
     "nothing: the next checks of the monitor read the dead letters again",
 )
+VW660 = Message(
+    "VW660",
+    Follows.WARNS,
+    "the survey did not reach WATS",
+    "its connection is not there yet, or it does not answer; no process is proposed by its name",
+    "set up the WATS connection and trigger the survey again, or fill in process_map by hand",
+)
+VW661 = Message(
+    "VW661",
+    Follows.WARNS,
+    "the survey can read no runs",
+    "tables or columns that are read are missing, or the login may not see them",
+    "the report lists them: grant them with include/sql/grant_read_only.sql, or name them in column_overrides",
+)
 # VW9.. warnings: the sync goes on
 VW830 = Message(
     "VW830",

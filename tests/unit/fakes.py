@@ -116,6 +116,9 @@ class FakeWats:
             raise self.out_of_order
         return self.codes
 
+    def processes(self) -> dict[int, str]:
+        return {code: f"Process {code}" for code in self.process_codes()}
+
     def traits(self) -> ServerTraits:
         return self.known
 

@@ -77,6 +77,9 @@ class Wats(Protocol):
     def process_codes(self) -> frozenset[int]:
         """Return the codes of the test operations that WATS knows."""
 
+    def processes(self) -> Mapping[int, str]:
+        """Return the names of the test operations by their codes."""
+
     def traits(self) -> ServerTraits:
         """Return what is known of this WATS and decides about runs; nothing is sent."""
 

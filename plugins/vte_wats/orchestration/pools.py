@@ -22,12 +22,13 @@ def tasks_by_pool(site: Site) -> dict[str, dict[str, list[str]]]:
     reading["reconcile"].insert(1, "read_expected")
     uploading = {kind: ["transfer.upload"] for kind in _TRANSFERRING}
     return {
-        site.vte_pool: reading | {"preflight": ["vte"]},
+        site.vte_pool: reading | {"preflight": ["vte"], "survey": ["survey"]},
         site.wats_pool: uploading
         | {
             "reconcile": ["compare", "find_gone", "transfer.upload", "verify"],
             "preflight": ["wats"],
             "acceptance": ["accept"],
+            "survey": ["processes"],
         },
         site.state_pool: {kind: ["settle"] for kind in _TRANSFERRING} | {"preflight": ["state"]},
     }

@@ -43,7 +43,7 @@ def map_runs(staging: Staging, settings: Settings) -> dict[str, int]:
 
     def mapped_now() -> Iterator[Report | Refusal]:
         for run in staging.parsed(RUNS, VteTestRun.model_validate_json):
-            mapped = _report_or_refusal(run, settings, folds.get(run.index_guid))
+            mapped = _logged(report_or_refusal(run, settings, folds.get(run.index_guid)))
             counts["reports" if isinstance(mapped, Report) else mapped.kind] += 1
             yield mapped
 
@@ -52,21 +52,25 @@ def map_runs(staging: Staging, settings: Settings) -> dict[str, int]:
     return counts
 
 
-def _report_or_refusal(run: VteTestRun, settings: Settings, fold: Fold | None) -> Report | Refusal:
+def report_or_refusal(run: VteTestRun, settings: Settings, fold: Fold | None) -> Report | Refusal:
+    """Return the report of a run, or why it cannot have one."""
     if run.defect is not None:
-        log.warning("Run %s %s: %s", run.index_guid, run.defect.kind, run.defect.reason)
         return Refusal(run.index_guid, run.defect.kind, run.defect.reason, run.defect.signature)
     try:
         return map_run(run, settings, fold)
     except RejectedError as error:
-        refusal = Refusal.of(run.index_guid, error)
-        log.warning("Run %s %s: %s", run.index_guid, refusal.kind, error)
-        return refusal
+        return Refusal.of(run.index_guid, error)
+
+
+def _logged(mapped: Report | Refusal) -> Report | Refusal:
+    if isinstance(mapped, Refusal):
+        log.warning("Run %s %s: %s", mapped.index_guid, mapped.kind, mapped.reason)
+    return mapped
 
 
 def read_again(source: RunSource, settings: Settings, guids: Sequence[UUID]) -> list[Report | Refusal]:
     """Return what named runs are by now; one that is not in the source any more is left out."""
-    return [_report_or_refusal(run, settings, fold) for run, fold in read_now(source, guids, settings)]
+    return [_logged(report_or_refusal(run, settings, fold)) for run, fold in read_now(source, guids, settings)]
 
 
 def stage_mapped(staging: Staging, mapped_runs: Iterable[Report | Refusal]) -> None:

@@ -33,7 +33,10 @@ READS = [name for name in FILES if name not in SCRIPTS]
 SELECTS = {select.name: select for select in vars(rows).values() if isinstance(select, rows.Select)}
 SYSTEM_SCHEMAS = {"sys", "INFORMATION_SCHEMA"}
 DERIVED = {"Clock", "Seconds", "Runs", "Found", "Steps", "Sizes", "Contents"}
-SYSTEM_ONLY = {"select_source_identity", "select_server_facts", "select_indexes"}
+SYSTEM_ONLY = {
+    "select_source_identity", "select_server_facts", "select_indexes", "select_schema_columns", "select_foreign_keys",
+    "select_row_counts",
+}  # fmt: skip
 NOON = datetime(2026, 6, 1, 12)
 AN_HOUR = LocalRange(NOON, NOON + timedelta(hours=1))
 
