@@ -65,12 +65,12 @@ def _report_or_refusal(run: VteTestRun, settings: Settings, fold: Fold | None) -
         return refusal
 
 
-def read_again(source: RunSource, settings: Settings, guids: Sequence[UUID]) -> list[Report | Refusal]:
-    """Return what named runs are by now; one that is not in the source any more is left out."""
-    return [_report_or_refusal(run, settings, fold) for run, fold in read_now(source, guids, settings)]
+def read_again(source: RunSource, settings: Settings, guids: Sequence[UUID]) -> Iterator[Report | Refusal]:
+    """Yield what named runs are by now; one that is not in the source any more is left out."""
+    return (_report_or_refusal(run, settings, fold) for run, fold in read_now(source, guids, settings))
 
 
-def stage_mapped(staging: Staging, mapped_runs: Iterable[Report | Refusal]) -> None:
+def stage_mapped(staging: Staging, mapped_runs: Iterable[Report | Refusal], name: str = REPORTS) -> None:
     """Stage what runs were mapped to: a line per refusal, two per report."""
 
     def lines() -> Iterator[str]:
@@ -81,21 +81,21 @@ def stage_mapped(staging: Staging, mapped_runs: Iterable[Report | Refusal]) -> N
             else:
                 yield _LINE.dump_json(mapped).decode()
 
-    staging.write(REPORTS, lines())
+    staging.write(name, lines())
 
 
-def staged_mappings(staging: Staging) -> Iterator[Report | Refusal]:
+def staged_mappings(staging: Staging, name: str = REPORTS) -> Iterator[Report | Refusal]:
     """Yield what :func:`stage_mapped` staged."""
-    lines = staging.read(REPORTS)
+    lines = staging.read(name)
     for line in lines:
         try:
             staged = _LINE.validate_json(line)
         except ValueError as exc:
-            raise staging.damaged(REPORTS, "the line before a report", exc) from None  # its text repeats the run
+            raise staging.damaged(name, "the line before a report", exc) from None  # its text repeats the run
         if isinstance(staged, Refusal):
             yield staged
             continue
         body = next(lines, "")
         if not (body.startswith("{") and body.endswith("}")):
-            raise staging.damaged(REPORTS, f"the report of run {staged.report_id}", ValueError())
+            raise staging.damaged(name, f"the report of run {staged.report_id}", ValueError())
         yield Report(staged.report_id, staged.source_hash, staged.natural_key, body)

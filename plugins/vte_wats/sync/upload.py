@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import TypeVar
 from uuid import UUID
 
@@ -26,7 +27,7 @@ from vte_wats.storage.in_flight_keys import InFlightKeys
 from vte_wats.storage.staging import StagedFileError, Staging
 from vte_wats.sync.extract import RUNS
 from vte_wats.sync.largest_parts import largest_parts
-from vte_wats.sync.map_runs import staged_mappings
+from vte_wats.sync.map_runs import stage_mapped, staged_mappings
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +35,7 @@ _T = TypeVar("_T")
 
 OUTCOMES = "outcomes"
 FAILURES = "failures"
+AGAIN = "again"
 READ, REDRIVEN = "read", "redriven"
 REFUSED = "refused"
 ReadAgain = Callable[[Sequence[UUID]], Iterable[Report | Refusal]]
@@ -119,22 +121,22 @@ def upload(
     progress = _Progress(done=_done_earlier(staging), failures=_failed_earlier(staging))
     overtaken = _overtaken(staging, dead_letters)
     confirmed = in_flight.confirmed()
+    claim = partial(in_flight.add, persist=not options.dry_run)
     try:
         codes = wats.process_codes()
         # All keys first: of two runs with one key, neither is posted because the other is in a later batch.
-        all_reports = (mapped for mapped in staged_mappings(staging) if isinstance(mapped, Report))
-        in_flight.add(all_reports, persist=not options.dry_run)
+        claim(_reports(staged_mappings(staging)))
         for mapped in in_batches(staged_mappings(staging)):
             still_open = [run for run in mapped if _guid(run) in overtaken or not progress.counts_as_done(run)]
             stored = _stored(wats, confirmed, [_guid(run) for run in still_open])
-            latest = _latest(still_open, stored, overtaken, read_again)
-            reports = list(_postable(latest, codes, wats.traits().max_body_bytes, progress))
-            to_post = _compared(reports, stored, wats=wats, options=options, progress=progress, in_flight=in_flight)
-            if options.dry_run:
-                progress.outcomes |= to_post
-            else:
-                for submission in wats.submit(report for report in reports if report.report_id in to_post):
-                    _judge(submission, to_post, settings, progress, in_flight)
+            for latest in _latest(still_open, stored, overtaken, partial(_staged_again, staging, read_again, claim)):
+                reports = list(_postable(latest, codes, wats.traits().max_body_bytes, progress))
+                to_post = _compared(reports, stored, wats=wats, options=options, progress=progress, in_flight=in_flight)
+                if options.dry_run:
+                    progress.outcomes |= to_post
+                else:
+                    for submission in wats.submit(report for report in reports if report.report_id in to_post):
+                        _judge(submission, to_post, settings, progress, in_flight)
         _give_up_on_failing(progress, settings.failing_report_tries, dead_letters)
     finally:
         if not options.dry_run:
@@ -206,20 +208,39 @@ def _latest(
     stored: Mapping[UUID, StoredReport],
     overtaken: frozenset[UUID],
     read_again: ReadAgain,
-) -> Sequence[Report | Refusal]:
-    """Return what was mapped; a run that WATS or a dead letter has with other content is read and mapped again.
+) -> Iterator[Sequence[Report | Refusal]]:
+    """Yield what was mapped, in batches; a run that WATS or a dead letter has with other content is read again first.
 
     It may have been staged long ago, and another sync may have read more of a run since. The uploads of one slot
     follow one another, so what is read here is never older than what WATS has.
     """
-    doubtful = [
-        guid for run in mapped if (guid := _guid(run)) in overtaken or (guid in stored and _differs(run, stored))
-    ]
+    doubtful = {
+        guid: run for run in mapped if (guid := _guid(run)) in overtaken or (guid in stored and _differs(run, stored))
+    }
     if not doubtful:
-        return mapped
+        yield mapped
+        return
     log.info("%d runs are in WATS or a dead letter with other content and are read again", len(doubtful))
-    latest = {_guid(run): run for run in read_again(doubtful)}
-    return [latest.get(_guid(run), run) for run in mapped]
+    again = read_again(list(doubtful))
+    yield [run for run in mapped if _guid(run) not in doubtful]
+    for batch in in_batches(again):
+        yield batch
+        for run in batch:
+            del doubtful[_guid(run)]
+    yield list(doubtful.values())  # they are not in VTE any more
+
+
+def _staged_again(
+    staging: Staging, read_again: ReadAgain, claim: Callable[[Iterable[Report]], object], guids: Sequence[UUID]
+) -> Iterator[Report | Refusal]:
+    """Read and map runs again, whatever they hold by now, and claim the keys of all before the first is yielded."""
+    stage_mapped(staging, read_again(guids), AGAIN)
+    claim(_reports(staged_mappings(staging, AGAIN)))
+    return staged_mappings(staging, AGAIN)
+
+
+def _reports(mapped: Iterable[Report | Refusal]) -> Iterator[Report]:
+    return (run for run in mapped if isinstance(run, Report))
 
 
 def _differs(mapped: Report | Refusal, stored: Mapping[UUID, StoredReport]) -> bool:

@@ -132,7 +132,7 @@ def test_dry_run_says_the_outcomes_and_changes_nothing(scene, tmp_path):
     assert scene.upload(dry_run=True) == counts(5, unchanged=1, replaced=1, uploaded=1, dead=1, held=1)
     assert scene.wats.posted == []
     after = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    assert [path.name for path in after.keys() - before.keys()] == ["refused.jsonl.gz"]  # for the preview; staging goes
+    assert {path.name for path in after.keys() - before.keys()} == {"refused.jsonl.gz", "again.jsonl.gz"}  # staging goes
     assert {path: after[path] for path in before} == before
 
 
@@ -197,6 +197,36 @@ def test_only_what_differs_is_read_again_and_a_run_that_is_gone_goes_as_it_was_s
     scene.stage(a_report(1), a_report(2), a_report(3))
     assert scene.upload() == counts(3, unchanged=1, replaced=1, uploaded=1)
     assert scene.wats.reports[guid_of(2)].source_hash == "aaaa"
+
+
+def test_runs_that_are_much_larger_by_now_are_posted_in_batches_of_a_bounded_size(scene):
+    scene.wats = FakeWats(*(a_report(n, source_hash="old") for n in range(1, 5)))
+    scene.stage(*(a_report(n) for n in range(1, 5)))
+    scene.by_now = [_large(a_report(n, source_hash="newest")) for n in range(1, 5)]
+    batches: list[int] = []
+    submit = scene.wats.submit
+    scene.wats.submit = lambda reports: submit(_counted(list(reports), batches))
+    assert scene.upload() == counts(4, replaced=4)
+    assert [size for size in batches if size] == [2, 2]
+
+
+def _large(report: Report) -> Report:
+    """Two fit one batch, three do not."""
+    return replace(report, body=json.dumps({"text": "x" * 3_000_000}))
+
+
+def _counted(reports: list[Report], batches: list[int]) -> list[Report]:
+    batches.append(len(reports))
+    return reports
+
+
+def test_two_runs_that_have_one_natural_key_by_now_are_both_refused_whatever_batch_they_are_in(scene):
+    scene.wats = FakeWats(*(a_report(n, source_hash="old") for n in range(1, 4)))
+    scene.stage(*(a_report(n) for n in range(1, 4)))
+    now = (a_report(n, source_hash="newest", natural_key=a_natural_key(min(n, 2))) for n in range(1, 4))
+    scene.by_now = [replace(report, body=json.dumps({"text": "x" * 5_000_000})) for report in now]
+    assert scene.upload() == counts(3, replaced=1, dead=2)
+    assert scene.wats.posted == [guid_of(1)]
 
 
 def test_refused_runs_become_dead_letters_with_their_data_and_the_rest_goes_on(scene):
