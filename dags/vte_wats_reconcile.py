@@ -7,8 +7,8 @@ history, so that all of it is compared in `verify_cycle_days`. **read_expected**
 again, **compare** asks WATS whether it has them with the same content, a few seconds at a time. **plan_missing** makes
 slices of what is missing or differs, and keeps the numbers of each day (Variable `vte_wats_proof`): runs in VTE, proven
 in WATS, dead letters, held, open. The rest is as in `vte_wats_sync`. Held runs are tried again too, so that they go through as
-soon as the setting they waited for is there. Last, **verify** takes `sample` runs at random and compares their reports
-in WATS with VTE, value by value. **remove_old_files** removes what failures left in staging, and dead letters where
+soon as the setting they waited for is there. Last, **read_sample** reads `sample` runs at random, and
+**verify** compares their reports in WATS with VTE, value by value. **remove_old_files** removes what failures left in staging, and dead letters where
 `dead_letter_retention_days` says so.
 
 | you see | it means | do |
@@ -16,7 +16,7 @@ in WATS with VTE, value by value. **remove_old_files** removes what failures lef
 | plan_missing found nothing | every run is in WATS with equal content, or a dead letter | nothing |
 | runs were replaced | they changed in VTE, or their mapping did, after their upload | nothing: the next comparison proves them |
 | runs were uploaded | they came later than the guard band, or an interval failed; the log of plan_missing says which, and the state counts the late ones (`late_arrivals`) | if it happens daily, raise `guard_band_s` as the log says |
-| read_expected, compare or upload failed | as in `vte_wats_sync` | as there |
+| read_expected, read_sample, compare or upload failed | as in `vte_wats_sync` | as there |
 | verify failed | a report in WATS differs from its run | its message names run, field and both values; find out who changed it, then trigger `vte_wats_backfill` with the run and **force** |
 | verify counts *outdated* | the run changed in VTE while it was compared | nothing: the next comparison replaces its report |
 
@@ -35,7 +35,15 @@ from vte_wats.orchestration.dag_defaults import (
     task_arguments,
     transfer_params,
 )
-from vte_wats.orchestration.reconcile_tasks import LATE_FROM, compare, plan, plan_missing, read_expected, verify
+from vte_wats.orchestration.reconcile_tasks import (
+    LATE_FROM,
+    compare,
+    plan,
+    plan_missing,
+    read_expected,
+    read_sample,
+    verify,
+)
 from vte_wats.orchestration.retention_tasks import remove_old_files
 from vte_wats.orchestration.timetable import SyncTimetable
 from vte_wats.orchestration.transfer import Settling, transfer_and_settle
@@ -68,5 +76,6 @@ for site in options.sites:
         read = read_expected.override(pool=site.vte_pool).partial(site_name=site.name).expand(batch=batches)
         compare.override(pool=site.wats_pool).partial(site_name=site.name).expand(read=read) >> slices
         settled = transfer_and_settle(site, slices, Settling(late_from=LATE_FROM))
-        settled >> verify.override(pool=site.wats_pool)(site.name)
+        sample = read_sample.override(pool=site.vte_pool)(site.name)
+        settled >> sample >> verify.override(pool=site.wats_pool)(site.name)
         remove_old_files(site.name)

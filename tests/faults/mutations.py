@@ -187,7 +187,7 @@ MUTATIONS = (
     ),
     _core(
         "no breaker", "a wrong setting floods the dead letters", "sync/upload.py",
-        "if progress.rejections[error.signature] >= settings.rejection_limit:", "if not progress:",
+        "if progress.rejections[error.signature] >= limit:", "if not progress:",
         "unit/sync/test_upload.py::test_many_equal_rejections_stop_the_run_and_bury_nothing",
     ),
     _core(

@@ -95,7 +95,12 @@ def staged_mappings(staging: Staging, name: str = REPORTS) -> Iterator[Report | 
         if isinstance(staged, Refusal):
             yield staged
             continue
-        body = next(lines, "")
-        if not (body.startswith("{") and body.endswith("}")):
-            raise staging.damaged(name, f"the report of run {staged.report_id}", ValueError())
-        yield Report(staged.report_id, staged.source_hash, staged.natural_key, body)
+        yield Report(staged.report_id, staged.source_hash, staged.natural_key, _body(staging, name, staged, lines))
+
+
+def _body(staging: Staging, name: str, header: _Header, lines: Iterator[str]) -> str:
+    """Return the document of a report; it may be large, so it is held by who gets it alone."""
+    body = next(lines, "")
+    if not (body.startswith("{") and body.endswith("}")):
+        raise staging.damaged(name, f"the report of run {header.report_id}", ValueError())
+    return body

@@ -12,7 +12,6 @@ from functools import partial
 from typing import TypeVar
 from uuid import UUID
 
-from more_itertools import constrained_batches
 from pydantic import TypeAdapter
 
 from vte_wats.config.settings import Settings
@@ -41,7 +40,7 @@ REFUSED = "refused"
 ReadAgain = Callable[[Sequence[UUID]], Iterable[Report | Refusal]]
 _REFUSAL: TypeAdapter[Refusal] = TypeAdapter(Refusal)
 _AT_ONCE = 200  # reports held in memory: enough for five existence checks
-_CHARACTERS_AT_ONCE = 8_000_000  # of their documents; one larger report is held alone
+_CHARACTERS_AT_ONCE = 8_000_000  # of their documents, and the rest of the last one
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +121,7 @@ def upload(
     overtaken = _overtaken(staging, dead_letters)
     confirmed = in_flight.confirmed()
     claim = partial(in_flight.add, persist=not options.dry_run)
+    limit = settings.rejections_that_stop(read)
     try:
         codes = wats.process_codes()
         # All keys first: of two runs with one key, neither is posted because the other is in a later batch.
@@ -136,7 +136,7 @@ def upload(
                     progress.outcomes |= to_post
                 else:
                     for submission in wats.submit(report for report in reports if report.report_id in to_post):
-                        _judge(submission, to_post, settings, progress, in_flight)
+                        _judge(submission, to_post, limit, progress, in_flight)
         _give_up_on_failing(progress, settings.failing_report_tries, dead_letters)
     finally:
         if not options.dry_run:
@@ -155,8 +155,21 @@ def refused_runs(staging: Staging) -> Iterator[Refusal]:
 
 
 def in_batches(mapped: Iterable[Report | Refusal]) -> Iterator[tuple[Report | Refusal, ...]]:
-    """Yield what was mapped in batches of a bounded number and size, so that memory does not grow with the runs."""
-    return constrained_batches(mapped, _CHARACTERS_AT_ONCE, _AT_ONCE, get_len=_characters, strict=False)
+    """Yield what was mapped in batches of a bounded number and size, so that memory does not grow with the runs.
+
+    A batch ends with the report that fills it: none is held beside the batch, however large it is.
+    """
+    batch: list[Report | Refusal] = []
+    characters = 0
+    for run in mapped:
+        batch.append(run)
+        characters += _characters(run)
+        if len(batch) == _AT_ONCE or characters >= _CHARACTERS_AT_ONCE:
+            yield tuple(batch)
+            batch, characters = [], 0
+        del run  # or it would stand beside the next one
+    if batch:
+        yield tuple(batch)
 
 
 def _characters(mapped: Report | Refusal) -> int:
@@ -275,7 +288,7 @@ def _compared(
 def _judge(
     submission: Submission,
     successes: Mapping[UUID, Outcome],
-    settings: Settings,
+    rejection_limit: int,
     progress: _Progress,
     in_flight: InFlightKeys,
 ) -> None:
@@ -290,7 +303,7 @@ def _judge(
         if submission.failed_itself:
             progress.suspects.add(guid)
     else:
-        _reject(guid, error, settings, progress)
+        _reject(guid, error, rejection_limit, progress)
 
 
 def _give_up_on_failing(progress: _Progress, tries: int, dead_letters: DeadLetters) -> None:
@@ -314,15 +327,15 @@ def _give_up_on_failing(progress: _Progress, tries: int, dead_letters: DeadLette
         log.warning("Run %s is given up: %s", guid, detail)
 
 
-def _reject(guid: UUID, error: RejectedError, settings: Settings, progress: _Progress) -> None:
+def _reject(guid: UUID, error: RejectedError, limit: int, progress: _Progress) -> None:
     """Count a rejection by WATS; too many equal ones have another cause than the runs, and stop everything."""
     progress.refuse(Refusal.of(guid, error))
     progress.rejections[error.signature] += 1
     log.warning("Run %s rejected by WATS: %s", guid, error)
-    if progress.rejections[error.signature] >= settings.rejection_limit:
+    if progress.rejections[error.signature] >= limit:
         raise FatalError(
             VW505,
-            f"WATS rejected {settings.rejection_limit} runs of one slice for the same reason, so the runs "
+            f"WATS rejected {limit} runs of one slice for the same reason, so the runs "
             f"are not the cause: {error}. No dead letter was written; correct the cause and clear the task "
             "(setting rejection_limit)",
         )

@@ -67,7 +67,7 @@ def read_runs(
     groups = list(_groups(to_read))
     named, more_binds = except_guids(list(left_out.keys() & {guid_of(row.index_guid) for row in sizes}))
     whole = (f"{selection}{named}", binds | more_binds)
-    reading = _Reading(server, settings, operators)
+    reading = _Reading(server, operators, settings.rejections_that_stop(len(sizes)))
     for group in groups:
         yield from reading.runs(group, whole if len(groups) == 1 else among_guids(list(group)))
     yield from reading.unreadable()
@@ -115,12 +115,12 @@ def _complete(server: Server, selection: str, binds: Binds, operators: Operators
 
 
 class _Reading:
-    """Reads runs, in ever smaller parts where that fails; gives up at ``rejection_limit`` runs that cannot be read."""
+    """Reads runs, in ever smaller parts where that fails; gives up at ``limit`` runs that cannot be read."""
 
-    def __init__(self, server: Server, settings: Settings, operators: Operators) -> None:
+    def __init__(self, server: Server, operators: Operators, limit: int) -> None:
         self._server = server
         self._operators = operators
-        self._limit = settings.rejection_limit
+        self._limit = limit
         self._read = 0
         self._failed: dict[UUID, tuple[Any, _Failure]] = {}
 

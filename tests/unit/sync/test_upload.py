@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -132,7 +132,10 @@ def test_dry_run_says_the_outcomes_and_changes_nothing(scene, tmp_path):
     assert scene.upload(dry_run=True) == counts(5, unchanged=1, replaced=1, uploaded=1, dead=1, held=1)
     assert scene.wats.posted == []
     after = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    assert {path.name for path in after.keys() - before.keys()} == {"refused.jsonl.gz", "again.jsonl.gz"}  # staging goes
+    assert {path.name for path in after.keys() - before.keys()} == {
+        "refused.jsonl.gz",
+        "again.jsonl.gz",
+    }  # staging goes
     assert {path: after[path] for path in before} == before
 
 
@@ -207,11 +210,11 @@ def test_runs_that_are_much_larger_by_now_are_posted_in_batches_of_a_bounded_siz
     submit = scene.wats.submit
     scene.wats.submit = lambda reports: submit(_counted(list(reports), batches))
     assert scene.upload() == counts(4, replaced=4)
-    assert [size for size in batches if size] == [2, 2]
+    assert [size for size in batches if size] == [3, 1]
 
 
 def _large(report: Report) -> Report:
-    """Two fit one batch, three do not."""
+    """Three fill a batch."""
     return replace(report, body=json.dumps({"text": "x" * 3_000_000}))
 
 
@@ -384,6 +387,19 @@ def test_many_equal_rejections_stop_the_run_and_bury_nothing(scene):
         scene.upload(rejection_limit=5)
     assert scene.dead_letters.guids() == frozenset()
     assert len(scene.wats.posted) == 5
+
+
+def test_a_larger_slice_may_have_as_many_more_equal_rejections_as_it_has_more_runs(scene):
+    scene.stage(*(a_report(n) for n in range(1, 402)))
+    for number in range(1, 15):
+        scene.wats.fail_next[guid_of(number)] = [a_rejection()]
+    assert scene.upload(rejection_limit=5) == counts(401, dead=14, uploaded=387)
+    scene.wats = FakeWats()
+    scene.stage(*(a_report(n, source_hash="changed") for n in range(1, 402)))
+    for number in range(1, 16):
+        scene.wats.fail_next[guid_of(number)] = [a_rejection()]
+    with pytest.raises(FatalError, match="WATS rejected 15 runs of one slice"):
+        scene.upload(rejection_limit=5)
 
 
 def test_one_rejection_less_than_the_limit_or_different_ones_are_dead_letters(scene):
@@ -705,9 +721,22 @@ def test_a_report_that_was_given_up_before_holds_up_no_later_interval(scene):
     assert _tries(scene, 3) == counts(1, dead=1)
 
 
+def test_no_report_is_held_beside_the_batch_that_is_uploaded():
+    taken: list[int] = []
+
+    def staged() -> Iterator[Report]:
+        for number in range(1, 4):
+            taken.append(number)
+            yield _large(a_report(number))
+
+    for batch in in_batches(staged()):
+        assert sum(len(report.body) for report in batch) <= 9_000_100
+        assert taken[-1] == batch[-1].report_id.int
+
+
 def test_reports_are_held_in_batches_of_a_bounded_number_and_size():
     large = replace(a_report(1), body="x" * 3_000_000)
     refused = Refusal(guid_of(2), DeadLetterKind.DEAD, "reason", "signature")
-    assert [len(batch) for batch in in_batches([large, refused, large, large, large])] == [3, 2]
+    assert [len(batch) for batch in in_batches([large, refused, large, large, large])] == [4, 1]
     assert [len(batch) for batch in in_batches([replace(large, body="x" * 30_000_000), large])] == [1, 1]
     assert [len(batch) for batch in in_batches([a_report(1)] * 450)] == [200, 200, 50]
