@@ -204,11 +204,11 @@ def _plan(
     from vte_wats.backfill.backfill_plan import BackfillPlan
     from vte_wats.backfill.request import named_runs, parts_of_guids, parts_of_time
     from vte_wats.intervals.dst import local_ranges
-    from vte_wats.storage.dead_letters import DeadLetters
+    from vte_wats.storage.dead_letter_index import DeadLetterIndex
 
     runs = None
     if request.window is None:
-        runs = tuple(sorted(set(named_runs(request, DeadLetters(storage)))))
+        runs = tuple(sorted(set(named_runs(request, DeadLetterIndex(storage, max_new=None).summaries))))
         parts = parts_of_guids(runs, runs_per_part)
     else:
         hours = list(vte.run_hours(local_ranges(request.window, settings.zone)))

@@ -12,7 +12,10 @@ from vte_wats.domain.errors import FatalError
 from vte_wats.messages import VW501
 
 if TYPE_CHECKING:
+    from upath import UPath
+
     from vte_wats.orchestration.handover import Handover
+    from vte_wats.reconcile.missing_runs import Kinds
 
 LATE_FROM = "plan_missing"
 _SAMPLE = "sample"
@@ -82,13 +85,12 @@ def compare(site_name: str, read: Any) -> dict[str, int]:
     from vte_wats.orchestration.resources import open_wats, read_settings, storage_of
     from vte_wats.orchestration.task_context import staging
     from vte_wats.reconcile.missing_runs import compare as compare_batch
-    from vte_wats.storage.dead_letters import DeadLetters
 
     batch = read_batch(read)
     get_current_context()["batch_label"] = batch  # type: ignore[typeddict-unknown-key]
     site = Site(site_name)
     settings = read_settings(site)
-    kinds = {header.index_guid: header.kind for header in DeadLetters(storage_of(site, settings)).headers()}
+    kinds = _kinds(storage_of(site, settings))
     with open_wats(site, settings) as wats:
         return compare_batch(wats, staging(site, settings, batch), kinds, settings.zone, datetime.now(UTC))
 
@@ -103,7 +105,6 @@ def plan_missing(site_name: str, batches: Any) -> list[dict[str, Any]]:
     from vte_wats.reconcile.missing_runs import days_of, runs_to_transfer
     from vte_wats.state.late_arrivals import found_later
     from vte_wats.state.proof import Proof, days_without_runs
-    from vte_wats.storage.dead_letters import DeadLetters
     from vte_wats.sync.plan import plan_named
 
     context = get_current_context()
@@ -112,7 +113,7 @@ def plan_missing(site_name: str, batches: Any) -> list[dict[str, Any]]:
     compared = [staging(site, settings, name) for name in batch_names(batches)]
     left, now_at = Handover.pull(context, "plan"), datetime.now(UTC)
     days, today = days_without_runs(left.days if left else (), now_at) | days_of(compared), now_at.date()
-    missing = runs_to_transfer(compared, DeadLetters(storage_of(site, settings)))
+    missing = runs_to_transfer(compared, _kinds(storage_of(site, settings)))
     if not context["params"]["dry_run"]:
         Variables(site).change(PROOF, lambda proof: (proof or Proof()).with_days(days, today, missing.outdated))
     if left is not None and left.coverage is not None:
@@ -165,6 +166,13 @@ def verify(site_name: str) -> dict[str, int]:
     discard(storage_of(site, settings), context["dag"].dag_id, context["dag_run"].run_id)
     refuse_altered(found, site.dag_id("backfill"))
     return {"equal": found.equal, "outdated": len(found.outdated), "altered": 0, "absent": found.absent}
+
+
+def _kinds(storage: UPath) -> Kinds:
+    """Return of which kind each dead letter is; what another task has read of them is not read again."""
+    from vte_wats.storage.dead_letter_index import DeadLetterIndex
+
+    return {summary.index_guid: summary.kind for summary in DeadLetterIndex(storage, max_new=None).summaries()}
 
 
 def _planned(context: Any) -> Handover:

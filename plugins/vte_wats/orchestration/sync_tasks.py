@@ -38,7 +38,7 @@ def plan(site_name: str) -> list[dict[str, Any]]:
     from vte_wats.orchestration.task_context import interval_to_sync, other_syncs_are_at_work
     from vte_wats.orchestration.verified_state import verified_state
     from vte_wats.state.late_arrivals import measured
-    from vte_wats.storage.dead_letters import DeadLetters
+    from vte_wats.storage.dead_letter_index import DeadLetterIndex
     from vte_wats.sync.plan import plan_held, plan_seen, plan_snapshot, ranges_to_read, window_of
     from vte_wats.sync.slices import SLICE_LIMIT
 
@@ -65,7 +65,7 @@ def plan(site_name: str) -> list[dict[str, Any]]:
     snapshot = plan_snapshot(planned, settings, from_at)
     slices = planned.slices
     if state.settings_hash != settings.fingerprint:
-        slices += plan_held(DeadLetters(storage_of(site, settings)), planned, beside)
+        slices += plan_held(DeadLetterIndex(storage_of(site, settings), max_new=None).summaries(), planned, beside)
     if len(slices) + len(gap_slices) > SLICE_LIMIT:
         gap, gap_slices = None, ()
     if len(slices) + len(gap_slices) + len(near_slices) > SLICE_LIMIT:

@@ -24,7 +24,6 @@ from vte_wats.intervals.interval import Interval
 from vte_wats.reconcile.expected import Expected, staged_expected
 from vte_wats.reconcile.keys import Key, staged_keys
 from vte_wats.state.proof import DayProof, OpenRun, joined_days
-from vte_wats.storage.dead_letters import DeadLetters
 from vte_wats.storage.staging import Staging
 
 log = logging.getLogger(__name__)
@@ -128,12 +127,12 @@ def _started(first_local: datetime, last_local: datetime, zone: ZoneInfo) -> Int
         return None
 
 
-def runs_to_transfer(batches: Sequence[Staging], dead_letters: DeadLetters) -> RunsToTransfer:
+def runs_to_transfer(batches: Sequence[Staging], kinds: Kinds) -> RunsToTransfer:
     """Return the runs to transfer: those that differ, then held ones from outside the ranges.
 
+    ``kinds`` are those of the dead letters there are.
     What a held run waits for may be there by now; dead letters whose run did not change stay where they are.
     """
-    kinds = {header.index_guid: header.kind for header in dead_letters.headers()}
     missing, outdated = (
         [key for batch in batches for key in batch.parsed(name, Key.parse)] for name in (MISSING, OUTDATED)
     )

@@ -26,7 +26,7 @@ from vte_wats.storage.in_flight_keys import InFlightKeys
 from vte_wats.storage.staging import StagedFileError, Staging
 from vte_wats.sync.extract import RUNS
 from vte_wats.sync.largest_parts import largest_parts
-from vte_wats.sync.map_runs import stage_mapped, staged_mappings
+from vte_wats.sync.staged_reports import stage_mapped, staged_mappings
 
 log = logging.getLogger(__name__)
 

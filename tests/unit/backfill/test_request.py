@@ -156,7 +156,7 @@ def dead_letters(tmp_path) -> DeadLetters:
 
 
 def redriven(dead_letters, signature):
-    return named_runs(asked(dead_letters=signature), dead_letters)
+    return named_runs(asked(dead_letters=signature), lambda: list(dead_letters.headers()))
 
 
 @pytest.mark.parametrize(

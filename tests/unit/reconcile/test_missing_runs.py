@@ -52,7 +52,8 @@ def compared(source, wats, dead_letters, tmp_path, ranges=ALL, batch=2_000) -> l
 
 
 def find_missing(source, wats, dead_letters, ranges, tmp_path, batch=2_000) -> RunsToTransfer:
-    return runs_to_transfer(compared(source, wats, dead_letters, tmp_path, ranges, batch), dead_letters)
+    batches = compared(source, wats, dead_letters, tmp_path, ranges, batch)
+    return runs_to_transfer(batches, {header.index_guid: header.kind for header in dead_letters.headers()})
 
 
 def test_a_run_that_wats_does_not_have_is_transferred_and_one_it_has_is_not(dead_letters, tmp_path):

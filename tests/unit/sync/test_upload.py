@@ -20,7 +20,7 @@ from vte_wats.storage.dead_letters import DeadLetters
 from vte_wats.storage.in_flight_keys import InFlightKeys
 from vte_wats.storage.staging import Staging
 from vte_wats.sync.extract import RUNS
-from vte_wats.sync.map_runs import stage_mapped
+from vte_wats.sync.staged_reports import stage_mapped
 from vte_wats.sync.upload import UploadOptions, in_batches, upload
 
 NOW_AT = datetime(2026, 6, 15, 11, tzinfo=UTC)
