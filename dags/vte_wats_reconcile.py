@@ -7,16 +7,17 @@ than a day ahead, new on days before the sync started), and of the next part of 
 again, **compare** asks WATS whether it has them with the same content, a few seconds at a time. **plan_missing** makes
 slices of what is missing or differs, and keeps the numbers of each day (Variable `vte_wats_proof`): runs in VTE, proven
 in WATS, dead letters, held, open. The rest is as in `vte_wats_sync`. Held runs are tried again too, so that they go through as
-soon as the setting they waited for is there. Last, **verify** takes `sample` runs at random and compares their reports
-in WATS with VTE, value by value. **find_gone** counts the reports in WATS whose runs VTE no longer has, and deletes none.
-**remove_old_files** removes what failures left in staging, and dead letters where `dead_letter_retention_days` says so.
+soon as the setting they waited for is there. Last, **read_sample** reads `sample` runs at random, and **verify** compares
+their reports in WATS with VTE, value by value. **find_gone** counts the reports in WATS whose runs VTE no longer has, and
+deletes none. **remove_old_files** removes what failures left in staging, and dead letters where `dead_letter_retention_days`
+says so.
 
 | you see | it means | do |
 |---|---|---|
 | plan_missing found nothing | every run is in WATS with equal content, or a dead letter | nothing |
 | runs were replaced | they changed in VTE, or their mapping did, after their upload | nothing: the next comparison proves them |
 | runs were uploaded | they came later than the guard band, or an interval failed; the log of plan_missing says which, and the state counts the late ones (`late_arrivals`) | if it happens daily, raise `guard_band_s` as the log says |
-| read_expected, compare or upload failed | as in `vte_wats_sync` | as there |
+| read_expected, read_sample, compare or upload failed | as in `vte_wats_sync` | as there |
 | verify failed | a report in WATS differs from its run | its message names run, field and both values; find out who changed it, then trigger `vte_wats_backfill` with the run and **force** |
 | verify counts *outdated* | the run changed in VTE while it was compared | nothing: the next comparison replaces its report |
 
@@ -42,6 +43,7 @@ from vte_wats.orchestration.reconcile_tasks import (
     plan,
     plan_missing,
     read_expected,
+    read_sample,
     verify,
 )
 from vte_wats.orchestration.retention_tasks import remove_old_files
@@ -77,5 +79,6 @@ for site in options.sites:
         compare.override(pool=site.wats_pool).partial(site_name=site.name).expand(read=read) >> slices
         slices >> find_gone.override(pool=site.wats_pool)(site.name)
         settled = transfer_and_settle(site, slices, Settling(late_from=LATE_FROM))
-        settled >> verify.override(pool=site.wats_pool)(site.name)
+        sample = read_sample.override(pool=site.vte_pool)(site.name)
+        settled >> sample >> verify.override(pool=site.wats_pool)(site.name)
         remove_old_files(site.name)

@@ -875,7 +875,7 @@ def _codes(*beginnings: str) -> str:
 
 def _equal_rejections() -> str:
     limit = Settings.model_fields["rejection_limit"].default
-    return f"After {limit} equal rejections in one slice (setting `rejection_limit`) the task stops (`{VW505}`)."
+    return f"After {limit} equal rejections among 200 runs (setting `rejection_limit`) the task stops (`{VW505}`)."
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

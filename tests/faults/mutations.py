@@ -152,7 +152,7 @@ MUTATIONS = (
     ),
     _core(
         "stale replaces new", "steps that came late are taken back", "sync/upload.py",
-        "latest = _latest(still_open, stored, overtaken, read_again)", "latest = still_open",
+        "_latest(still_open, stored, overtaken, partial(_staged_again, staging, read_again, claim))", "[still_open]",
         "unit/sync/test_upload.py::test_what_was_staged_long_ago_never_replaces_what_came_since",
     ),
     _core(
@@ -187,7 +187,7 @@ MUTATIONS = (
     ),
     _core(
         "no breaker", "a wrong setting floods the dead letters", "sync/upload.py",
-        "if progress.rejections[error.signature] >= settings.rejection_limit:", "if not progress:",
+        "if progress.rejections[error.signature] >= limit:", "if not progress:",
         "unit/sync/test_upload.py::test_many_equal_rejections_stop_the_run_and_bury_nothing",
     ),
     _core(

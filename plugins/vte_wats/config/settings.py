@@ -42,6 +42,7 @@ from vte_wats.messages import VW101, VW102, VW103
 _NEVER_SHOWN = frozenset({"recipients", "apprise_connection"})  # people's addresses, and where an address has a token
 # One-sided limits and "no limit" markers may have been stored in a 32-bit column before.
 _SINGLE_PRECISION = 1e-6
+_RUNS_OF_THE_LIMIT = 200
 
 
 class TimestampMarks(StrEnum):
@@ -380,7 +381,13 @@ class Settings(_Closed):
     settle_delay_s: int = Field(
         60, ge=0, le=3_600, description="Age in seconds a row must have before it is read, so that its steps are there."
     )
-    batch_size: int = Field(200, ge=1, le=1_000, description="Runs a slice aims at; slices run side by side.")
+    batch_size: int = Field(
+        1_000,
+        ge=1,
+        le=1_000,
+        description="Runs a slice aims at. Slices of anything but the live interval hold no more than WATS takes "
+        "within 25 s by its budget, so that the live interval never waits longer.",
+    )
     max_steps_per_run: int = Field(
         20_000,
         ge=1,
@@ -456,7 +463,10 @@ class Settings(_Closed):
         "it is a dead letter. One in quarantine is such a report.",
     )
     rejection_limit: int = Field(
-        20, ge=1, description="Equal rejections within one slice that stop the run instead of making dead letters."
+        20,
+        ge=1,
+        description="Equal rejections among 200 runs of a slice that stop it instead of making dead letters; in a "
+        "larger slice as many more as it has more runs.",
     )
     storage_path: Annotated[str, Field(pattern=r"^[a-z0-9]+://"), AfterValidator(_without_login)] | None = Field(
         None,
@@ -529,6 +539,10 @@ class Settings(_Closed):
         """A short hash of every setting about runs: when it changes, runs may be judged differently."""
         others = {"alerts", "dead_letter_retention_days", "staging_retention_days", "verify_cycle_days"}
         return hashlib.sha256(self.model_dump_json(exclude=others).encode()).hexdigest()[:16]
+
+    def rejections_that_stop(self, runs: int) -> int:
+        """Return how many equal rejections stop a slice of so many runs, for then the runs are not their cause."""
+        return self.rejection_limit * max(1, math.ceil(runs / _RUNS_OF_THE_LIMIT))
 
     def process_code(self, testplan_name: str) -> int | None:
         """Return the process code of a test plan: an exact name first, then patterns in their order, else ``None``."""

@@ -178,9 +178,9 @@ def _reader(site: Site, settings: Settings) -> ReadAgain:
     from vte_wats.orchestration.resources import open_vte
     from vte_wats.sync.map_runs import read_again
 
-    def reader(guids: Sequence[UUID]) -> list[Report | Refusal]:
+    def reader(guids: Sequence[UUID]) -> Iterator[Report | Refusal]:
         with open_vte(site, settings) as vte:
-            return read_again(vte, settings, guids)
+            yield from read_again(vte, settings, guids)
 
     return reader
 

@@ -27,7 +27,6 @@ from vte_wats.messages import VW553
 from vte_wats.reconcile.expected import Expected, staged_expected
 from vte_wats.reconcile.keys import Key, staged_keys
 from vte_wats.state.proof import DayProof, OddKind, OddRun, OddRuns, OpenRun, joined_days
-from vte_wats.storage.dead_letters import DeadLetters
 from vte_wats.storage.staging import Staging
 
 log = logging.getLogger(__name__)
@@ -161,15 +160,13 @@ def _started(keys: Iterable[Key], zone: ZoneInfo) -> Interval | None:
         return None
 
 
-def runs_to_transfer(
-    batches: Sequence[Staging], dead_letters: DeadLetters, odd_timestamps: OddTimestamps
-) -> RunsToTransfer:
+def runs_to_transfer(batches: Sequence[Staging], kinds: Kinds, odd_timestamps: OddTimestamps) -> RunsToTransfer:
     """Return the runs to transfer: those that differ, then held ones from outside the ranges.
 
-    What a held run waits for may be there by now; dead letters whose run did not change stay where they are. Of days
-    before the sync started nothing is transferred where odd runs are to be held: most of it is history.
+    ``kinds`` are those of the dead letters there are. What a held run waits for may be there by now; dead letters whose
+    run did not change stay where they are. Of days before the sync started nothing is transferred where odd runs are to
+    be held: most of it is history.
     """
-    kinds = {header.index_guid: header.kind for header in dead_letters.headers()}
     stays = OddKind.BEFORE_START if odd_timestamps is OddTimestamps.HOLD else None
     missing, outdated = (
         [key for batch in batches for key in batch.parsed(name, Key.parse) if key.odd is None or key.odd is not stays]

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -21,7 +21,7 @@ from vte_wats.storage.in_flight_keys import InFlightKeys
 from vte_wats.storage.staging import Staging
 from vte_wats.storage.unseen_reports import UnseenReports
 from vte_wats.sync.extract import RUNS
-from vte_wats.sync.map_runs import stage_mapped
+from vte_wats.sync.staged_reports import stage_mapped
 from vte_wats.sync.upload import UploadOptions, in_batches, upload
 
 NOW_AT = datetime(2026, 6, 15, 11, tzinfo=UTC)
@@ -133,7 +133,10 @@ def test_dry_run_says_the_outcomes_and_changes_nothing(scene, tmp_path):
     assert scene.upload(dry_run=True) == counts(5, unchanged=1, replaced=1, uploaded=1, dead=1, held=1)
     assert scene.wats.posted == []
     after = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    assert [path.name for path in after.keys() - before.keys()] == ["refused.jsonl.gz"]  # for the preview; staging goes
+    assert {path.name for path in after.keys() - before.keys()} == {
+        "refused.jsonl.gz",
+        "again.jsonl.gz",
+    }  # staging goes
     assert {path: after[path] for path in before} == before
 
 
@@ -198,6 +201,36 @@ def test_only_what_differs_is_read_again_and_a_run_that_is_gone_goes_as_it_was_s
     scene.stage(a_report(1), a_report(2), a_report(3))
     assert scene.upload() == counts(3, unchanged=1, replaced=1, uploaded=1)
     assert scene.wats.reports[guid_of(2)].source_hash == "aaaa"
+
+
+def test_runs_that_are_much_larger_by_now_are_posted_in_batches_of_a_bounded_size(scene):
+    scene.wats = FakeWats(*(a_report(n, source_hash="old") for n in range(1, 5)))
+    scene.stage(*(a_report(n) for n in range(1, 5)))
+    scene.by_now = [_large(a_report(n, source_hash="newest")) for n in range(1, 5)]
+    batches: list[int] = []
+    submit = scene.wats.submit
+    scene.wats.submit = lambda reports: submit(_counted(list(reports), batches))
+    assert scene.upload() == counts(4, replaced=4)
+    assert [size for size in batches if size] == [3, 1]
+
+
+def _large(report: Report) -> Report:
+    """Three fill a batch."""
+    return replace(report, body=json.dumps({"text": "x" * 3_000_000}))
+
+
+def _counted(reports: list[Report], batches: list[int]) -> list[Report]:
+    batches.append(len(reports))
+    return reports
+
+
+def test_two_runs_that_have_one_natural_key_by_now_are_both_refused_whatever_batch_they_are_in(scene):
+    scene.wats = FakeWats(*(a_report(n, source_hash="old") for n in range(1, 4)))
+    scene.stage(*(a_report(n) for n in range(1, 4)))
+    now = (a_report(n, source_hash="newest", natural_key=a_natural_key(min(n, 2))) for n in range(1, 4))
+    scene.by_now = [replace(report, body=json.dumps({"text": "x" * 5_000_000})) for report in now]
+    assert scene.upload() == counts(3, replaced=1, dead=2)
+    assert scene.wats.posted == [guid_of(1)]
 
 
 def test_refused_runs_become_dead_letters_with_their_data_and_the_rest_goes_on(scene):
@@ -355,6 +388,19 @@ def test_many_equal_rejections_stop_the_run_and_bury_nothing(scene):
         scene.upload(rejection_limit=5)
     assert scene.dead_letters.guids() == frozenset()
     assert len(scene.wats.posted) == 5
+
+
+def test_a_larger_slice_may_have_as_many_more_equal_rejections_as_it_has_more_runs(scene):
+    scene.stage(*(a_report(n) for n in range(1, 402)))
+    for number in range(1, 15):
+        scene.wats.fail_next[guid_of(number)] = [a_rejection()]
+    assert scene.upload(rejection_limit=5) == counts(401, dead=14, uploaded=387)
+    scene.wats = FakeWats()
+    scene.stage(*(a_report(n, source_hash="changed") for n in range(1, 402)))
+    for number in range(1, 16):
+        scene.wats.fail_next[guid_of(number)] = [a_rejection()]
+    with pytest.raises(FatalError, match="WATS rejected 15 runs of one slice"):
+        scene.upload(rejection_limit=5)
 
 
 def test_one_rejection_less_than_the_limit_or_different_ones_are_dead_letters(scene):
@@ -676,10 +722,23 @@ def test_a_report_that_was_given_up_before_holds_up_no_later_interval(scene):
     assert _tries(scene, 3) == counts(1, dead=1)
 
 
+def test_no_report_is_held_beside_the_batch_that_is_uploaded():
+    taken: list[int] = []
+
+    def staged() -> Iterator[Report]:
+        for number in range(1, 4):
+            taken.append(number)
+            yield _large(a_report(number))
+
+    for batch in in_batches(staged()):
+        assert sum(len(report.body) for report in batch) <= 9_000_100
+        assert taken[-1] == batch[-1].report_id.int
+
+
 def test_reports_are_held_in_batches_of_a_bounded_number_and_size():
     large = replace(a_report(1), body="x" * 3_000_000)
     refused = Refusal(guid_of(2), DeadLetterKind.DEAD, "reason", "signature")
-    assert [len(batch) for batch in in_batches([large, refused, large, large, large])] == [3, 2]
+    assert [len(batch) for batch in in_batches([large, refused, large, large, large])] == [4, 1]
     assert [len(batch) for batch in in_batches([replace(large, body="x" * 30_000_000), large])] == [1, 1]
     assert [len(batch) for batch in in_batches([a_report(1)] * 450)] == [200, 200, 50]
 
