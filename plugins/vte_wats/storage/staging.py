@@ -28,7 +28,7 @@ from vte_wats.storage.object_storage import (
 from vte_wats.storage.storage_errors import storage_errors
 
 _LONGEST_LINE = 128_000_000  # bytes; four times what WATS takes as one report
-_BUFFER_BYTES = 1_000_000  # a line is put together of parts as large: many small ones would leave holes in memory
+_BUFFER_BYTES = 1_000_000  # a line is put together of parts as large: many small ones would fragment the memory
 STAGING = "staging"
 _REMEDY = "clear the task that writes it, with the tasks after it"
 UNREADABLE = (ValueError, TypeError, LookupError)  # what parsing a damaged line raises

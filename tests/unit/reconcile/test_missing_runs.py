@@ -57,8 +57,11 @@ def compared(source, wats, dead_letters, tmp_path, ranges=ALL, batch=2_000, outs
 
 def find_missing(source, wats, dead_letters, ranges, tmp_path, batch=2_000) -> RunsToTransfer:
     batches = compared(source, wats, dead_letters, tmp_path, ranges, batch)
-    kinds = {header.index_guid: header.kind for header in dead_letters.headers()}
-    return runs_to_transfer(batches, kinds, OddTimestamps.TRANSFER)
+    return runs_to_transfer(batches, kinds_of(dead_letters), OddTimestamps.TRANSFER)
+
+
+def kinds_of(dead_letters):
+    return {header.index_guid: header.kind for header in dead_letters.headers()}
 
 
 def test_a_run_that_wats_does_not_have_is_transferred_and_one_it_has_is_not(dead_letters, tmp_path):
@@ -168,9 +171,9 @@ def test_runs_that_no_window_holds_are_transferred_and_counted_apart_until_they_
     }  # the run without Timestamp cannot be read in this double
     assert odd[OddKind.FUTURE].examples == (OddRun(index_guid=str(guid_of(2)), timestamp_local=datetime(2031, 1, 1)),)
     assert days_of(batches) == {NOON_LOCAL.date(): DayProof(in_vte=1, proven=1, verified_at=NOW_AT)}
-    transfer = runs_to_transfer(batches, dead_letters, OddTimestamps.TRANSFER)
+    transfer = runs_to_transfer(batches, kinds_of(dead_letters), OddTimestamps.TRANSFER)
     assert set(transfer.runs) == {guid_of(1), guid_of(2), guid_of(3), guid_of(4)}
-    held_back = runs_to_transfer(batches, dead_letters, OddTimestamps.HOLD)
+    held_back = runs_to_transfer(batches, kinds_of(dead_letters), OddTimestamps.HOLD)
     assert set(held_back.runs) == {guid_of(1), guid_of(2)}  # which the upload holds; the day before the start stays
     _, numbers, _ = look(FakeWats(*map(mapped, (reset, ahead, old, a_run(5)))))
     assert [still_open for _, still_open in numbers.values()] == [0, 0, 0]
