@@ -21,7 +21,7 @@ WORKDIR /opt/vte-wats
 FROM base AS airflow
 COPY requirements.lock ./
 RUN pip install --require-hashes --no-deps --only-binary :all: -r requirements.lock && pip check
-COPY pyproject.toml setup.py LICENSE README.md ./
+COPY pyproject.toml VERSION setup.py LICENSE README.md ./
 COPY plugins/ plugins/
 COPY dags/ dags/
 COPY include/ include/

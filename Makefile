@@ -8,7 +8,12 @@ PID_FILE ?= .demo.pid
 WORKERS ?= 3
 # The tool that writes the lock files; another version may resolve them otherwise.
 UV := 0.13.9
-RELEASE := vte-wats-$(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+# A build has the commit in its name: the version alone is the same for many. An archive, which has no history, holds it in VERSION.
+COMMIT  := $(shell test -e .git && git rev-parse --short=9 HEAD)
+BUILD   := $(shell cat VERSION)$(if $(COMMIT),+g$(COMMIT))
+RELEASE := vte-wats-$(BUILD)
+DIST    ?= dist
+TREE    ?= HEAD
 
 .DEFAULT_GOAL := help
 .PHONY: help setup check check-code check-unit format docs test screenshots test-mssql faults demo sandbox acceptance survey handover bench bench-core package wheel lock down clean
@@ -18,7 +23,7 @@ help: ## List the commands
 
 setup: $(READY) ## Create .venv with everything, pinned by hash
 
-$(READY): requirements-dev.lock pyproject.toml setup.py
+$(READY): requirements-dev.lock pyproject.toml VERSION setup.py
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) else "Python 3.11, 3.12 or 3.13 is needed; this is %d.%d. Name one: make PYTHON=python3.12 …" % v)'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements-dev.lock
@@ -82,14 +87,15 @@ bench-core: $(READY) ## Measure reading and mapping alone
 	@PYTHONPATH=plugins $(BIN)/python -m benchmarks --only extraction mapping
 
 package: ## One ZIP of the committed state with all that a site installs, into dist/
-	@mkdir -p dist
-	git archive --format=zip --prefix=$(RELEASE)/ --output=dist/$(RELEASE).zip HEAD
-	@echo "dist/$(RELEASE).zip: unpack it and follow docs/installation.md"
+	@mkdir -p $(DIST)
+	git archive --format=zip --worktree-attributes --prefix=$(RELEASE)/ --add-virtual-file=$(RELEASE)/VERSION:$(BUILD) --output=$(DIST)/$(RELEASE).zip $(TREE)
+	@echo "$(DIST)/$(RELEASE).zip: unpack it and follow docs/installation.md"
 
 wheel: $(READY) ## The package with DAG files, SQL and pools as one wheel for an Airflow that exists already, into dist/
-	@mkdir -p dist
-	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir dist .
-	@ls dist/*.whl
+	@$(if $(COMMIT),$(MAKE) --no-print-directory package && $(BIN)/python -m zipfile -e $(DIST)/$(RELEASE).zip $(DIST)/source,mkdir -p $(DIST))
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir $(DIST) $(if $(COMMIT),$(DIST)/source/$(RELEASE),.)
+	@rm -rf $(DIST)/source
+	@ls $(DIST)/*.whl
 
 lock: $(READY) ## Resolve requirements*.txt into the lock files again
 	$(BIN)/python -m pip install --quiet --no-deps --only-binary :all: uv==$(UV)

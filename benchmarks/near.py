@@ -21,7 +21,7 @@ _DAY_S = 86_400
 class Size:
     """Plants by their runs a day, steps of a run, and how many checks are made one after the other."""
 
-    runs_a_day: tuple[int, ...] = (20, 1_000, 100_000)
+    runs_a_day: tuple[int, ...] = (20, 1_000, 10_000, 100_000)
     steps: int = 20
     checks: int = 8
 

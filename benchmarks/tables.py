@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from benchmarks import backlog, batches, extraction, mapping, memory, near, scheduler, upload
+from benchmarks import backlog, batches, dead_letters, extraction, far, mapping, memory, near, scheduler, upload
 from benchmarks.measure import Goal
 
 
@@ -33,4 +33,6 @@ TABLES: dict[str, Table] = {
     "backlog": backlog,
     "memory": memory,
     "near": near,
+    "far": far,
+    "dead_letters": dead_letters,
 }

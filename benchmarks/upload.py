@@ -8,7 +8,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -198,8 +198,9 @@ def prepare(environment: dict[str, str], runs: int, batch_size: int | None = Non
     from vte_wats.intervals.interval import Interval
     from vte_wats.storage.staging import Staging
     from vte_wats.sync.extract import extract
-    from vte_wats.sync.map_runs import map_runs, staged_mappings
+    from vte_wats.sync.map_runs import map_runs
     from vte_wats.sync.plan import plan
+    from vte_wats.sync.staged_reports import staged_mappings
     from vte_wats.vte.reader import VteSource
 
     logging.disable(logging.WARNING)
@@ -298,7 +299,7 @@ def _the_first(reports: int) -> list[Any]:
 
     from vte_wats.storage.staging import Staging
     from vte_wats.sync.extract import RUNS
-    from vte_wats.sync.map_runs import stage_mapped, staged_mappings
+    from vte_wats.sync.staged_reports import stage_mapped, staged_mappings
 
     fresh, left = [], reports
     place = Path(tempfile.mkdtemp(dir=_prepared["folder"].name))
@@ -332,9 +333,13 @@ def submitted(reports: int, concurrency: int) -> float:
 
 def raw_posts(reports: int) -> float:
     """Post bytes that lie ready, with the client that pyWATS uses, eight at a time, and look at the status alone."""
+    return post_bytes([report.body.encode() for report in _prepared["reports"][:reports]])
+
+
+def post_bytes(bodies: Iterable[bytes]) -> float:
+    """Post these bodies, eight at a time; return the seconds it took."""
     import httpx
 
-    bodies = [report.body.encode() for report in _prepared["reports"][:reports]]
     here = connection()
     headers = {"Authorization": f"Basic {here.token.get_secret_value()}", "Content-Type": "application/json"}
     limits = httpx.Limits(max_connections=8, max_keepalive_connections=8)

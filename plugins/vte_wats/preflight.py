@@ -205,7 +205,8 @@ def _null_times(facts: SourceFacts) -> Finding:
     if facts.null_times:
         return Finding(
             Level.ADVICE,
-            f"{facts.null_times} runs have no Timestamp, so they are never read; correct them in VTE",
+            f"{facts.null_times} runs have no Timestamp: no sync reads them, and the daily comparison holds them; "
+            "correct them in VTE",
         )
     return Finding(Level.GOOD, "every run has a Timestamp")
 

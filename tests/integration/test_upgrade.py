@@ -18,6 +18,7 @@ from airflow.models.variable import Variable
 from tests.integration.in_process import Site
 from vte_wats.config.settings import parse_settings
 from vte_wats.config.sites import Site as Names
+from vte_wats.orchestration.handover import KEY
 from vte_wats.orchestration.variables import (
     BACKFILL,
     BUDGET_USAGE,
@@ -87,3 +88,26 @@ def test_the_sync_goes_on_where_the_earlier_release_stopped(upgraded):
     assert (after["syncs"], after["started"]) == (before["syncs"] + 1, before["started"])
     assert after["totals"]["uploaded"] == before["totals"]["uploaded"] + len(upgraded.plant.receipts)
     assert len(upgraded.history["counted"]) == len(LEFT[NAMES.history_variable]["counted"]) + 1
+
+
+@pytest.mark.parametrize("change", [lambda left: left | {"of_another_release": 1}, lambda left: {"plan": left}])
+def test_a_sync_under_way_during_the_update_closes_with_the_next(site, bag, change):
+    """What the plan of another DAG version left is never half understood: its time stays open and is synced again."""
+    assert site.sync(5) == "success"
+    covered = site.state["coverage"]
+
+    def rewrite(context):
+        left = context["ti"].xcom_pull(task_ids="plan", key=KEY)
+        context["ti"].xcom_push(key=KEY, value=left | {"planned": change(left["planned"])})
+
+    plan = bag.dags["vte_wats_sync"].get_task("plan")
+    plan.on_success_callback = [rewrite]
+    try:
+        site.sync(10)
+    finally:
+        plan.on_success_callback = []
+    assert site.state["coverage"] == covered
+    assert site.sync(15) == "success", site.refusal
+    (closed,) = site.state["coverage"]
+    assert closed["to"] > covered[0]["to"]
+    assert set(site.plant.receipts.values()) == {1}

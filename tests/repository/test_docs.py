@@ -224,7 +224,7 @@ def test_tests_that_show_a_requirement_exist():
 
 
 def test_the_changelog_begins_with_what_comes_next_and_then_this_version():
-    version = tomllib.loads(read("pyproject.toml"))["project"]["version"]
+    version = read("VERSION").strip()
     unreleased, released, *_ = re.findall(r"^## \[(.+)\](?: - (.+))?$", read("CHANGELOG.md"), re.MULTILINE)
     assert unreleased == ("Unreleased", "")
     assert released[0] == version

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -21,16 +22,12 @@ def unpacked(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     tree = subprocess.run(
         ["git", *nobody, "stash", "create"], cwd=repository, capture_output=True, text=True, check=True
     )
-    archive = folder / "release.zip"
     what = tree.stdout.strip() or "HEAD"
-    subprocess.run(
-        ["git", "archive", "--worktree-attributes", "--format=zip", f"--output={archive}", what],
-        cwd=repository,
-        check=True,
-    )
+    subprocess.run(["make", "package", f"DIST={folder}", f"TREE={what}"], cwd=repository, check=True)
+    (archive,) = folder.glob("vte-wats-*.zip")
     with ZipFile(archive) as packed:
-        packed.extractall(folder / "vte-wats")
-    return folder / "vte-wats"
+        packed.extractall(folder)
+    return folder / archive.stem
 
 
 def test_the_archive_holds_what_a_site_installs_and_nothing_else(unpacked):
@@ -39,6 +36,38 @@ def test_the_archive_holds_what_a_site_installs_and_nothing_else(unpacked):
     assert {"docker-compose.yaml", "Dockerfile", ".env.example", "requirements.lock", "Makefile"} <= inside
     assert not {"tests", "benchmarks", ".ci", ".gitignore", ".venv"} & inside
     assert (unpacked / "plugins" / ".airflowignore").is_file()
+
+
+def test_two_builds_of_one_version_have_different_names(repository, unpacked):
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short=9", "HEAD"], cwd=repository, capture_output=True, text=True, check=True
+    )
+    released = (repository / "VERSION").read_text(encoding="utf-8").strip()
+    build = f"{released}+g{commit.stdout.strip()}"
+    assert (unpacked / "VERSION").read_text(encoding="utf-8") == build
+    assert unpacked.name == f"vte-wats-{build}"
+
+
+CODE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\(([^)#\s]+)")
+
+
+def test_every_link_of_the_archive_leads_somewhere(unpacked):
+    dead = [
+        f"{page.relative_to(unpacked)}: {target}"
+        for page in unpacked.rglob("*.md")
+        for target in LINK.findall(CODE.sub("", page.read_text(encoding="utf-8")))
+        if ":" not in target and not (page.parent / target).exists()
+    ]
+    assert dead == []
+
+
+@pytest.mark.slow
+def test_the_wheel_made_of_the_archive_has_its_version(unpacked, tmp_path):
+    command = ["make", "wheel", f"DIST={tmp_path}", f"VENV={sys.prefix}", "--assume-old", f"{sys.prefix}/.ready"]
+    subprocess.run(command, cwd=unpacked, check=True, timeout=300)
+    (wheel,) = tmp_path.glob("*.whl")
+    assert wheel.name.startswith(f"vte_wats-{(unpacked / 'VERSION').read_text(encoding='utf-8')}-")
 
 
 @pytest.mark.slow

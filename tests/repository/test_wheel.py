@@ -79,7 +79,7 @@ def wheel(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
     source = folder / "source"
     source.mkdir()
-    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
+    for name in ("pyproject.toml", "VERSION", "setup.py", "README.md", "LICENSE"):
         (source / name).write_bytes((repository / name).read_bytes())
     for name in ("plugins", "dags", "include"):
         for file in (repository / name).rglob("*"):

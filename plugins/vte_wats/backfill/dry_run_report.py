@@ -15,7 +15,7 @@ from vte_wats.mapping.taken_values import tried_rules
 from vte_wats.mapping.texts import shortened
 from vte_wats.storage.staging import Staging
 from vte_wats.sync.extract import RUNS
-from vte_wats.sync.map_runs import staged_mappings
+from vte_wats.sync.staged_reports import staged_mappings
 from vte_wats.sync.upload import refused_runs
 
 SHORTENED = "shortened"

@@ -19,6 +19,8 @@ _NOT_A_NUMBER = 9.91e37
 _BELOW_ALL_SENTINELS = 9e37
 # Such a number may have been stored in a 32-bit column before.
 _SINGLE_PRECISION = 1e-6
+# Looked up once: a member of an enumeration costs as much as a call.
+_LOG, _LE, _GE, _GELE = CompOp.LOG, CompOp.LE, CompOp.GE, CompOp.GELE
 
 
 class ScpiSentinel(StrEnum):
@@ -83,5 +85,5 @@ def written_limits(limits: Limits) -> WrittenLimits:
     """Write limits the way WATS reads them: a single limit goes to ``lowLimit``, whichever side it is on."""
     low, high = limits
     if low is None:
-        return WrittenLimits(CompOp.LOG, None, None) if high is None else WrittenLimits(CompOp.LE, high, None)
-    return WrittenLimits(CompOp.GE, low, None) if high is None else WrittenLimits(CompOp.GELE, low, high)
+        return WrittenLimits(_LOG, None, None) if high is None else WrittenLimits(_LE, high, None)
+    return WrittenLimits(_GE, low, None) if high is None else WrittenLimits(_GELE, low, high)

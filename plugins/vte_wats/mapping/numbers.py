@@ -30,9 +30,12 @@ def as_written(rows: Sequence[VteStepResult], settings: Settings) -> Sequence[Vt
 
 def shortest(number: float) -> float:
     """Return the number with the fewest digits that is the same 32-bit number; ``number`` where none has far fewer."""
+    length = len(repr(number))
+    if length <= _FEWER_DIGITS:
+        return number
     # Any text of six digits is a 32-bit number of its own, and nine tell all of them apart.
     short = next(short for digits in range(6, 10) if _same_single(short := float(f"{number:.{digits}g}"), number))
-    return short if len(repr(short)) + _FEWER_DIGITS <= len(repr(number)) else number
+    return short if len(repr(short)) + _FEWER_DIGITS <= length else number
 
 
 def seconds(test_time_s: float, settings: Settings) -> float:

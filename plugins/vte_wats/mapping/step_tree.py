@@ -27,10 +27,10 @@ def arrange(
     """
     top: list[StepType] = []
     calls: dict[str, SequenceCall] = {}
+    is_nested = settings.step_nesting is StepNesting.TEST_NUMBER
     for step, test_number in steps:
-        above = _above(test_number) if settings.step_nesting is StepNesting.TEST_NUMBER else ()
         siblings = top
-        for number in above:
+        for number in _above(test_number) if is_nested else ():
             if number not in calls:
                 calls[number] = SequenceCall(name=number, sequence=sequence_of(number))
                 siblings.append(calls[number])

@@ -44,7 +44,10 @@ UNIT_LIMIT = 20
 """Characters WATS keeps of a unit."""
 
 _FILE_SUFFIX = " (file)"
-_SKIPPED = StepStatus.Skipped  # looked up once: a member of an enumeration costs as much as a call
+# Looked up once: a member of an enumeration costs as much as a call.
+_SKIPPED = StepStatus.Skipped
+_NUMERIC = StepKind.NUMERIC
+_LOG = CompOp.LOG
 
 NumberT = TypeVar("NumberT", bound=NumericMeasurement)
 StringT = TypeVar("StringT", bound=StringMeasurement)
@@ -72,7 +75,7 @@ def map_steps(rows: Sequence[VteStepResult], settings: Settings, run_remarks: Re
             numbers.add(step_id)
         step = _mapped(together, step_id, settings, run_remarks)
         steps.append(MappedStep(step, first.test_number))
-        if step.attachment is not None and step.status == StepStatus.Skipped:
+        if step.attachment is not None and step.status == _SKIPPED:
             steps.append(MappedStep(_step_with_file_of(step), first.test_number))
     return steps
 
@@ -82,7 +85,7 @@ def _mapped(
 ) -> StepType:
     if len(together) == 1:
         return _single(together[0], step_id, settings, run_remarks)
-    if together[0].kind is StepKind.NUMERIC:
+    if together[0].kind is _NUMERIC:
         return _several_numbers(together, step_id, settings)
     return _several_strings(together, step_id, settings)
 
@@ -162,7 +165,7 @@ def _unmeasured(
         remarks.add(f"The value is in the attachment {file.name}, {len(value)} bytes.")
     elif isinstance(value, bytes):
         remarks.add("The value in the source is empty: 0 bytes.")
-    elif row.numeric_value is not None and row.kind is StepKind.NUMERIC:
+    elif row.numeric_value is not None and row.kind is _NUMERIC:
         remarks.add(f"The value in the source is {row.numeric_value!r}, which is no number to measure.")
     else:
         remarks.add("The source holds no value: it is NULL.")
@@ -222,4 +225,4 @@ def _string(
     written = remarks.fit("value", value)
     if status is _SKIPPED and written == printable(value):  # a longer one stands there in full already
         remarks.add(f"Value: {written}")
-    return status, kind(name=name, value=written, comp_op=CompOp.LOG, status=measurement_status(status))
+    return status, kind(name=name, value=written, comp_op=_LOG, status=measurement_status(status))

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from pywats.domains.report.report_models.common_types import ReportStatus, StepStatus
 
-from vte_wats.config.settings import RunResult, Settings, StepResult
+from vte_wats.config.settings import LoggedResult, RunResult, Settings, StepResult
 from vte_wats.domain.errors import HeldError
 from vte_wats.domain.run import VteStepResult, VteTestRun
 from vte_wats.mapping.limits import Limits, ScpiSentinel, scpi_sentinel
@@ -27,11 +27,15 @@ _STEP_STATUS = {
     StepResult.TERMINATED: StepStatus.Terminated,
     StepResult.SKIPPED: StepStatus.Skipped,
 }
+_LOGGED = {LoggedResult.PASSED: StepStatus.Passed, LoggedResult.DONE: StepStatus.Done}
 _MEASUREMENT_STATUS = {
     StepStatus.Error: StepStatus.Failed,
     StepStatus.Terminated: StepStatus.Failed,
     StepStatus.Done: StepStatus.Passed,
 }
+# Looked up once: a member of an enumeration costs as much as a call.
+_PASSED, _FAILED = StepStatus.Passed, StepStatus.Failed
+_NOT_A_NUMBER = ScpiSentinel.NOT_A_NUMBER
 _WORST_FIRST = (
     StepStatus.Error,
     StepStatus.Terminated,
@@ -80,13 +84,13 @@ def judged(value: float, limits: Limits, settings: Settings) -> StepStatus:
     """Return the status of a number by its limits; without one it is logged. "Not a number" is never within a limit."""
     if not limits:
         return logged(settings)
-    passed = limits.include(value) and scpi_sentinel(value) is not ScpiSentinel.NOT_A_NUMBER
-    return StepStatus.Passed if passed else StepStatus.Failed
+    passed = limits.include(value) and scpi_sentinel(value) is not _NOT_A_NUMBER
+    return _PASSED if passed else _FAILED
 
 
 def logged(settings: Settings) -> StepStatus:
     """Return the status of a measured value that nothing judges."""
-    return StepStatus[settings.logged_values.name.capitalize()]
+    return _LOGGED[settings.logged_values]
 
 
 def measurement_status(status: StepStatus) -> StepStatus:

@@ -42,6 +42,7 @@ from vte_wats.vte.rows import (
     RUN_TIMES,
     SOURCE_IDENTITY,
     STATION_TIMES,
+    TESTSYSTEMS,
     TIME_BOUNDS,
     WAITING_RUNS,
     IdentityAndRunCountsRow,
@@ -55,7 +56,7 @@ from vte_wats.vte.run_reader import read_runs
 from vte_wats.vte.schema_reader import read_schema
 from vte_wats.vte.server_facts import read_facts
 from vte_wats.vte.sql_errors import VW208, VW209, translate_error
-from vte_wats.vte.statements import Binds, among_guids, in_ranges, statement, text_columns
+from vte_wats.vte.statements import Binds, among_guids, in_ranges, or_without_time, statement, text_columns
 
 _ROWS_AT_ONCE = 1_000
 _UNNAMED = Site()
@@ -215,11 +216,26 @@ class VteSource:
         rows = self.rows(RUN_HOURS, binds, ranges=condition)
         return ((datetime.fromisoformat(row.hour_local), int(row.runs)) for row in rows)
 
-    def run_keys(self, ranges: Sequence[LocalRange]) -> Iterator[tuple[UUID, datetime]]:
+    def run_keys(
+        self, ranges: Sequence[LocalRange], *, without_time: bool = False
+    ) -> Iterator[tuple[UUID, datetime | None]]:
         """Stream GUID and Timestamp of the runs whose Timestamp lies in the ranges, in one statement."""
         condition, binds = in_ranges(ranges)
+        if without_time:
+            condition = or_without_time(condition)
         keys = ((guid_of(row.index_guid), row.timestamp_local) for row in self.rows(RUN_KEYS, binds, ranges=condition))
         return ((guid, timestamp_local) for guid, timestamp_local in keys if guid is not None)
+
+    def existing(self, guids: Sequence[UUID]) -> frozenset[UUID]:
+        """Return which of these runs there are, in one statement; at most 1,000 are asked for."""
+        condition, binds = among_guids(guids)
+        found = (guid_of(row.index_guid) for row in self.rows(RUN_KEYS, binds, ranges=condition))
+        return frozenset(guid for guid in found if guid is not None)
+
+    def testsystems(self) -> frozenset[UUID]:
+        """Return the test systems of this database, in one statement."""
+        found = (guid_of(row.testsystem_guid) for row in self.rows(TESTSYSTEMS, {}))
+        return frozenset(guid for guid in found if guid is not None)
 
     def minute_contents(self, ranges: Sequence[LocalRange]) -> Sequence[MinuteContent]:
         """Return what each minute of the ranges holds, ascending, in one statement; minutes without runs are absent."""

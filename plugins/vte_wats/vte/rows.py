@@ -72,7 +72,13 @@ class RunKeyRow(NamedTuple):
     """A run's key and time."""
 
     index_guid: UUID
-    timestamp_local: datetime
+    timestamp_local: datetime | None
+
+
+class TestsystemRow(NamedTuple):
+    """A test system's key."""
+
+    testsystem_guid: UUID
 
 
 class StationTimeRow(NamedTuple):
@@ -276,6 +282,7 @@ WAITING_RUNS = Select("select_waiting_runs", WaitingRunsRow)
 DAY_COUNTS = Select("select_day_counts", DayCountRow)
 RUN_HOURS = Select("select_run_hours", RunHourRow)
 RUN_KEYS = Select("select_run_keys", RunKeyRow)
+TESTSYSTEMS = Select("select_testsystems", TestsystemRow)
 STATION_TIMES = Select("select_station_times", StationTimeRow)
 CHANGES = Select("select_changes", ChangesRow)
 RUN_SIZES = Select("select_run_sizes", RunSizeRow)

@@ -13,7 +13,16 @@ from pywats.core.routes import Routes
 
 from vte_wats.config.settings import ExistenceCheck
 from vte_wats.domain.errors import FatalError, RejectedError, RetriableError
-from vte_wats.domain.report import KeyHit, NaturalKey, Report, RequestStats, ServerTraits, StoredReport, Submission
+from vte_wats.domain.report import (
+    KeyHit,
+    ListedReport,
+    NaturalKey,
+    Report,
+    RequestStats,
+    ServerTraits,
+    StoredReport,
+    Submission,
+)
 from vte_wats.intervals.interval import Interval
 from vte_wats.messages import VW346, VW392, VW918
 from vte_wats.state.history import edge_of
@@ -114,6 +123,11 @@ class WatsSession:
         """
         self._start_call()
         return self._lookup.natural_keys(keys, own)
+
+    def listed_reports(self, started: Interval) -> list[ListedReport] | None:
+        """List the reports of VTE's runs that start in an interval; ``None`` where WATS does not list them."""
+        self._start_call()
+        return self._lookup.listed_reports(started)
 
     def fetch(self, ids: Sequence[UUID]) -> dict[UUID, Mapping[str, Any]]:
         """Fetch whole reports by the ids WATS keeps them under; absent ones are not in the answer."""
