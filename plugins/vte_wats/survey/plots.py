@@ -85,9 +85,7 @@ def steps_svg(counts: StepCounts) -> str:
         _chart(rows)
         .mark_bar(color=_OTHER_COLOURS[0])
         .encode(
-            x=alt.X(
-                "steps:O", title="steps per run", sort=[str(row["steps"]) for row in rows], axis=alt.Axis(labelAngle=0)
-            ),
+            x=alt.X("steps:O", title="steps per run", sort=None, axis=alt.Axis(labelAngle=0)),
             y=alt.Y("runs:Q", title="runs of the sample"),
         )
     )
