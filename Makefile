@@ -16,7 +16,7 @@ DIST    ?= dist
 TREE    ?= HEAD
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check check-code check-unit format docs test screenshots test-mssql faults converge demo sandbox acceptance handover bench bench-core package wheel lock down clean
+.PHONY: help setup check check-code check-unit format docs test screenshots test-mssql faults converge demo sandbox acceptance survey handover bench bench-core package wheel lock down clean
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -76,6 +76,9 @@ sandbox: $(READY) ## Both emulated servers alone, for an Airflow of your own
 acceptance: $(READY) ## Measure a WATS test environment: WATS=https://… and WATS_TOKEN, or WATS=<connection id> (OPTIONS=…)
 	@test -n "$(WATS)" || { echo "Name it: make acceptance WATS=https://test.wats.com, with its API token in WATS_TOKEN"; exit 2; }
 	@AIRFLOW_HOME=$(CURDIR)/$(VENV)/airflow $(BIN)/python -m vte_wats.orchestration.acceptance_cli "$(WATS)" $(OPTIONS)
+
+survey: $(READY) ## Survey a VTE database into dist/survey: a sandbox's, or with VTE=env that of AIRFLOW_CONN_VTE_DEFAULT (OPTIONS=…)
+	@AIRFLOW_HOME=$(CURDIR)/$(VENV)/airflow $(BIN)/python -m $(if $(VTE),vte_wats.orchestration.survey_cli,sandbox.survey) $(OPTIONS)
 
 handover: $(READY) ## Collect the evidence that exists into dist/handover.zip
 	@$(BIN)/python -m vte_wats.orchestration.evidence

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime, timedelta
+from random import Random
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # the measured processes import this module, too, and their memory counts
@@ -78,6 +79,14 @@ def environment_variables() -> dict[str, str]:
 def load(runs: int, steps: int, from_at: datetime, to_at: datetime) -> None:
     """Commit runs of so many steps that ended between two moments."""
     _environments[-1].floor.load(_environments[-1].db, start=from_at, end=to_at, runs=runs, steps=steps)
+
+
+def attach(size_bytes: int) -> None:
+    """Give every run one more step, with so many bytes that cannot be compressed."""
+    database, random = _environments[-1].db, Random(size_bytes)  # noqa: S311 -- it only has to be incompressible
+    for (guid,) in database.query('SELECT CAST("Index_GUID" AS VARCHAR) FROM "IndexData"'):
+        step = {"TestStepNumber": 0, "TestName": "Picture", "TestResult": random.randbytes(size_bytes)}
+        database.insert_rows({"TestDataOther": [{"Index_GUID": guid, **step}]})
 
 
 def forget_requests() -> None:

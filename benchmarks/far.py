@@ -132,8 +132,9 @@ def compare_day(folder: str) -> dict[str, Any]:
     from upath import UPath
 
     from vte_wats.intervals.dst import local_ranges
+    from vte_wats.intervals.wall_clock import LAST
     from vte_wats.reconcile.expected import stage_expected
-    from vte_wats.reconcile.keys import stage_keys
+    from vte_wats.reconcile.keys import OutsideWindows, stage_keys
     from vte_wats.reconcile.missing_runs import compare
     from vte_wats.storage.dead_letters import DeadLetters
     from vte_wats.vte.reader import VteSource
@@ -144,7 +145,8 @@ def compare_day(folder: str) -> dict[str, Any]:
     compared = differing = 0
     began_s, began_cpu_s = time.monotonic(), time.process_time()
     with VteSource(settings) as source, WatsHook("wats_default").session() as wats:
-        names = stage_keys(source, lambda name: _staging(folder, name), local_ranges(day, settings.zone))
+        ranges = local_ranges(day, settings.zone)
+        names = stage_keys(source, lambda name: _staging(folder, name), ranges, OutsideWindows(LAST))
         for name in names:
             staging = _staging(folder, name)
             stage_expected(source, staging, DeadLetters(UPath(folder)), settings)

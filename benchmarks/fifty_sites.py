@@ -34,7 +34,7 @@ class Fleet:
 
     interval_min: int = 5
     guard_band_min: int = 10
-    batch_size: int = 200
+    batch_size: int = 1_000
 
     wats_servers: int = 1
     requests_per_minute: int = 500
@@ -146,19 +146,19 @@ def lines(fleet: Fleet, measured: Measured | None = None) -> Iterator[Line]:
     yield line(
         "task instances", "a minute", f.task_instances * per_minute,
         m.tasks_a_minute * f.airflows * f.airflow_cores / 2,
-        "larger slices (`batch_size`), then more cores, then one Airflow per region",
+        "more cores, then one Airflow per region",
     )  # fmt: skip
     cores = (f.task_instances * m.task_core_s + f.read_runs * m.run_core_s) * per_minute / 60
     yield line(
         "processor", "cores", cores, float(f.airflow_cores * f.airflows),
-        "larger slices, then more workers",
+        "more workers",
     )  # fmt: skip
     yield line("calls to the API server", "a second", f.task_instances * m.api_calls * per_minute / 60)
     rows = f.task_instances * m.rows * f.intervals
     yield line("rows in the metadata database", "a day", rows)
     yield line(
         "metadata database", "GB", rows * m.row_bytes * f.retention_days / 1e9, 50.0 * f.airflows,
-        "`airflow db clean` after 30 days, larger slices",
+        "`airflow db clean` after 30 days",
     )  # fmt: skip
     yield line("staging written", "GB a day", f.read_runs * m.staged_bytes * f.intervals / 1e9)
     dead_letters = f.runs_a_day * f.dead_letter_share
@@ -167,7 +167,7 @@ def lines(fleet: Fleet, measured: Measured | None = None) -> Iterator[Line]:
 
 
 AS_INSTALLED = Fleet()
-REMEDIED = Fleet(batch_size=1_000, requests_per_minute=10_000, airflow_cores=8, retention_days=30)
+REMEDIED = Fleet(requests_per_minute=10_000, airflow_cores=8, retention_days=30)
 
 
 def page() -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from benchmarks import backlog, batches, extraction, far, mapping, memory, near, scheduler, upload
+from benchmarks import backlog, batches, dead_letters, extraction, far, mapping, memory, near, scheduler, upload
 from benchmarks.measure import Goal
 
 
@@ -34,4 +34,5 @@ TABLES: dict[str, Table] = {
     "memory": memory,
     "near": near,
     "far": far,
+    "dead_letters": dead_letters,
 }

@@ -198,8 +198,9 @@ def prepare(environment: dict[str, str], runs: int, batch_size: int | None = Non
     from vte_wats.intervals.interval import Interval
     from vte_wats.storage.staging import Staging
     from vte_wats.sync.extract import extract
-    from vte_wats.sync.map_runs import map_runs, staged_mappings
+    from vte_wats.sync.map_runs import map_runs
     from vte_wats.sync.plan import plan
+    from vte_wats.sync.staged_reports import staged_mappings
     from vte_wats.vte.reader import VteSource
 
     logging.disable(logging.WARNING)
@@ -298,7 +299,7 @@ def _the_first(reports: int) -> list[Any]:
 
     from vte_wats.storage.staging import Staging
     from vte_wats.sync.extract import RUNS
-    from vte_wats.sync.map_runs import stage_mapped, staged_mappings
+    from vte_wats.sync.staged_reports import stage_mapped, staged_mappings
 
     fresh, left = [], reports
     place = Path(tempfile.mkdtemp(dir=_prepared["folder"].name))

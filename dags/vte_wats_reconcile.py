@@ -2,21 +2,22 @@
 
 The five-minute sync reads by time, and sees changes of the last day. A station that was offline for a day, or whose
 clock showed 1970, commits rows that no such window sees, and a run may be corrected weeks later. **plan** lists the run
-keys of the last `days` days, of everything dated before 2002, where clocks fall back to, and of the next part of the
-history, so that all of it is compared in `verify_cycle_days`. **read_expected** reads these runs and makes their reports
+keys of the last `days` days, of everything that no sync reads (no Timestamp, before 2002, where clocks fall back to, more
+than a day ahead, new on days before the sync started), and of the next part of the history, so that all of it is compared in `verify_cycle_days`. **read_expected** reads these runs and makes their reports
 again, **compare** asks WATS whether it has them with the same content, a few seconds at a time. **plan_missing** makes
 slices of what is missing or differs, and keeps the numbers of each day (Variable `vte_wats_proof`): runs in VTE, proven
 in WATS, dead letters, held, open. The rest is as in `vte_wats_sync`. Held runs are tried again too, so that they go through as
-soon as the setting they waited for is there. Last, **verify** takes `sample` runs at random and compares their reports
-in WATS with VTE, value by value. **remove_old_files** removes what failures left in staging, and dead letters where
-`dead_letter_retention_days` says so.
+soon as the setting they waited for is there. Last, **read_sample** reads `sample` runs at random, and **verify** compares
+their reports in WATS with VTE, value by value. **find_gone** counts the reports in WATS whose runs VTE no longer has, and
+deletes none. **remove_old_files** removes what failures left in staging, and dead letters where `dead_letter_retention_days`
+says so.
 
 | you see | it means | do |
 |---|---|---|
 | plan_missing found nothing | every run is in WATS with equal content, or a dead letter | nothing |
 | runs were replaced | they changed in VTE, or their mapping did, after their upload | nothing: the next comparison proves them |
 | runs were uploaded | they came later than the guard band, or an interval failed; the log of plan_missing says which, and the state counts the late ones (`late_arrivals`) | if it happens daily, raise `guard_band_s` as the log says |
-| read_expected, compare or upload failed | as in `vte_wats_sync` | as there |
+| read_expected, read_sample, compare or upload failed | as in `vte_wats_sync` | as there |
 | verify failed | a report in WATS differs from its run | its message names run, field and both values; find out who changed it, then trigger `vte_wats_backfill` with the run and **force** |
 | verify counts *outdated* | the run changed in VTE while it was compared | nothing: the next comparison replaces its report |
 
@@ -35,7 +36,16 @@ from vte_wats.orchestration.dag_defaults import (
     task_arguments,
     transfer_params,
 )
-from vte_wats.orchestration.reconcile_tasks import LATE_FROM, compare, plan, plan_missing, read_expected, verify
+from vte_wats.orchestration.reconcile_tasks import (
+    LATE_FROM,
+    compare,
+    find_gone,
+    plan,
+    plan_missing,
+    read_expected,
+    read_sample,
+    verify,
+)
 from vte_wats.orchestration.retention_tasks import remove_old_files
 from vte_wats.orchestration.timetable import SyncTimetable
 from vte_wats.orchestration.transfer import Settling, transfer_and_settle
@@ -67,6 +77,8 @@ for site in options.sites:
         slices = plan_missing(site.name, batches)
         read = read_expected.override(pool=site.vte_pool).partial(site_name=site.name).expand(batch=batches)
         compare.override(pool=site.wats_pool).partial(site_name=site.name).expand(read=read) >> slices
+        slices >> find_gone.override(pool=site.wats_pool)(site.name)
         settled = transfer_and_settle(site, slices, Settling(late_from=LATE_FROM))
-        settled >> verify.override(pool=site.wats_pool)(site.name)
+        sample = read_sample.override(pool=site.vte_pool)(site.name)
+        settled >> sample >> verify.override(pool=site.wats_pool)(site.name)
         remove_old_files(site.name)

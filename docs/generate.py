@@ -23,7 +23,7 @@ from sqlglot import exp
 from vte_wats.alerting.monitor_state import Condition, MonitorState, ServerCheck, Waiting
 from vte_wats.config.alert_settings import AlertSettings, QuietHours
 from vte_wats.config.dag_options import OPTIONS
-from vte_wats.config.settings import PartRevision, Settings, TableOverride, TextRule
+from vte_wats.config.settings import LeftOut, PartRevision, Settings, TableOverride, TextRule
 from vte_wats.config.sites import Site
 from vte_wats.messages import (
     MESSAGES,
@@ -82,6 +82,7 @@ EXAMPLES: dict[str, Any] = {
     "guard_band_s": 900,
     "settle_delay_s": 60,
     "batch_size": 200,
+    "left_out": {"0fc72977-3b68-47c7-874a-ed0513848d8c": {"by": "quality engineer", "reason": "deleted in WATS"}},
     "lock_timeout_ms": 2000,
     "existence_check": "uuid",
     "rejection_limit": 20,
@@ -99,6 +100,7 @@ EXAMPLES: dict[str, Any] = {
 NESTED: dict[str, type[BaseModel]] = {
     "part_revision": PartRevision,
     "text_rules.<rule>": TextRule,
+    "left_out.<Index_GUID>": LeftOut,
     "column_overrides.<table>": TableOverride,
     "alerts": AlertSettings,
     "alerts.quiet_hours": QuietHours,
@@ -124,7 +126,7 @@ PLACES = (
     (
         "Variable `vte_wats_proof`",
         "which days are proven, and what is open, as the comparisons found it; may be deleted at any time",
-        "plan, plan_missing and verify of the comparison, which write it, too",
+        "plan, plan_missing, find_gone and verify of the comparison, which write it, too; the monitor",
     ),
     (
         "Variable `vte_wats_seen`",
@@ -872,7 +874,7 @@ def _codes(*beginnings: str) -> str:
 
 def _equal_rejections() -> str:
     limit = Settings.model_fields["rejection_limit"].default
-    return f"After {limit} equal rejections in one slice (setting `rejection_limit`) the task stops (`{VW505}`)."
+    return f"After {limit} equal rejections among 200 runs (setting `rejection_limit`) the task stops (`{VW505}`)."
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -1,11 +1,13 @@
--- The indexes that the login can see, key columns only, for the advice of the preflight.
--- Result: table_name, index_name and column_name nvarchar; one row per key column, ordered by table, index and the
---   column's place in the key. Heaps, disabled and filtered indexes are left out.
+-- The indexes that the login can see, key columns only, for the advice of the preflight and for the survey.
+-- Result: table_name, index_name and column_name nvarchar; is_primary_key and is_unique bit; one row per key column,
+--   ordered by table, index and the column's place in the key. Heaps, disabled and filtered indexes are left out.
 -- Binds: schema_name nvarchar, the schema of the VTE tables.
 SELECT
     [Tables].[name] AS [table_name],
     [Indexes].[name] AS [index_name],
-    [Columns].[name] AS [column_name]
+    [Columns].[name] AS [column_name],
+    [Indexes].[is_primary_key] AS [is_primary_key],
+    [Indexes].[is_unique] AS [is_unique]
 FROM [sys].[tables] AS [Tables]
 INNER JOIN [sys].[schemas] AS [Schemas]
     ON [Tables].[schema_id] = [Schemas].[schema_id]

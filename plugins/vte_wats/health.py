@@ -20,6 +20,7 @@ from vte_wats.state.proof import Proof
 
 _INTERVAL_S = 300  # until the first scheduled interval is known
 _MAX_IDLE = timedelta(hours=1)  # without anything settled: something is wrong whatever the interval
+_MAX_CHANGES_WAIT = timedelta(hours=2)  # a near check is skipped while another sync is at work, or after a slow one
 _MAX_CHECK_AGE = timedelta(hours=1)  # what the monitor remembers of longer ago is not of now
 _LATE_INTERVALS = 3
 _GRACE_S = 300
@@ -49,6 +50,7 @@ class Stored:
 
     ``open_conditions`` are the summaries of the conditions that the monitor has open, ``checked_at`` is its last check.
     ``comparison_limit_h`` is the age from which the last comparison with WATS is too old; 0 is no limit.
+    ``changes_wait_since`` is since when the near check was skipped, or what it found waits; ``None`` when neither.
     """
 
     state: State | None
@@ -57,6 +59,7 @@ class Stored:
     checked_at: datetime | None = None
     proof: Proof = field(default_factory=Proof)
     comparison_limit_h: int = 0
+    changes_wait_since: datetime | None = None
 
 
 def assess(stored: Stored, now_at: datetime, *, is_paused: bool = False, is_running: bool = False) -> Assessment:
@@ -93,12 +96,25 @@ def _findings(state: State, stored: Stored, now_at: datetime) -> Iterator[tuple[
             yield HealthStatus.DEGRADED, f"A gap cannot be filled: {failed}; the monitor's condition lag says why."
     if overdue := stored.proof.overdue(state, now_at, stored.comparison_limit_h):
         yield HealthStatus.DEGRADED, _sentence(overdue)
+    yield from _up_to_date(state, stored, now_at, interval_s, seen)
+
+
+def _up_to_date(
+    state: State, stored: Stored, now_at: datetime, interval_s: float, seen: str
+) -> Iterator[tuple[HealthStatus, str]]:
+    """Yield whether a site that works catches up. While it does, it looks for no changes, which is no fault."""
     if gaps := state.gaps():
         left = sum((gap.to_at - gap.from_at for gap in gaps), timedelta())
         yield HealthStatus.BEHIND, f"Catching up: {count(len(gaps), 'gap')} with {duration(left)} are left{seen}."
-    behind = history.behind(state, now_at)
+    behind = stored.history.behind(state, now_at)
     if behind > timedelta(seconds=_LATE_INTERVALS * interval_s + _GRACE_S):
         yield HealthStatus.BEHIND, f"lastSync is {duration(behind)} behind and catching up."
+    waits = now_at - (stored.changes_wait_since or now_at)
+    if waits > max(_MAX_CHANGES_WAIT, timedelta(seconds=_LATE_INTERVALS * interval_s)):
+        yield HealthStatus.DEGRADED, f"Changes in VTE were not looked for, or wait, for {duration(waits)}."
+    if outside := sum(stored.proof.odd_open.values()):
+        runs = count(outside, "run")
+        yield HealthStatus.OK, f"Up to lastSync, every run is in WATS or has a dead letter, but {runs} of wrong clocks."
     yield HealthStatus.OK, "Every run up to lastSync is in WATS or has a dead letter."
 
 

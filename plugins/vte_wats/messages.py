@@ -512,9 +512,60 @@ VW531 = Message(
 VW532 = Message(
     "VW532",
     Follows.WARNS,
-    "runs that changed in VTE are not transferred again yet, a later sync tries it again",
+    "runs that changed in VTE, or that WATS does not show, are not transferred again yet, a later sync tries it again",
     "their slices failed beside a live interval",
     "nothing; when it stays, the log of the failed task says why",
+)
+VW540 = Message(
+    "VW540",
+    Follows.DEAD,
+    "WATS confirmed the report several times and does not show it",
+    "it may be in quarantine there",
+    "ask an administrator of WATS for the report with this id. Once WATS shows it, the next comparison removes the "
+    "dead letter; to post it again trigger vte_wats_backfill with the GUID",
+)
+VW550 = Message(
+    "VW550",
+    Follows.HELD,
+    "a run has no Timestamp",
+    "without one it has no start, and no window holds it",
+    "Set IndexData.Timestamp of the run in VTE: the next daily comparison transfers it; or name it in left_out",
+)
+VW551 = Message(
+    "VW551",
+    Follows.HELD,
+    "a run starts more than a day ahead, or before 2002 while odd_timestamps is hold",
+    "the station's clock was wrong; WATS quarantines reports of the future",
+    "Correct the Timestamp in VTE and set the clock of the station, or name the run in left_out; what starts before "
+    "2002 goes with odd_timestamps = transfer, and what is ahead once its time has come",
+)
+VW552 = Message(
+    "VW552",
+    Follows.HELD,
+    "a run is left out on purpose",
+    "the setting left_out names it",
+    "nothing; take it out of left_out to have it transferred",
+)
+VW553 = Message(
+    "VW553",
+    Follows.WARNS,
+    "runs lie outside every window and are neither in WATS nor a dead letter",
+    "their Timestamps lie before 2002, in the future, or among days before the sync started",
+    "set the clocks of their stations; what the comparison transfers is proven by the next one",
+)
+VW554 = Message(
+    "VW554",
+    Follows.WARNS,
+    "WATS has reports of runs that VTE no longer has",
+    "the runs were deleted in VTE after their upload; nothing is deleted in WATS",
+    "nothing, if they were deleted on purpose; otherwise restore them from a backup of VTE",
+)
+VW555 = Message(
+    "VW555",
+    Follows.WARNS,
+    "WATS does not say which reports are of this VTE",
+    "it lists no ranges of start times, or no misc infos: what is gone from VTE shows in the numbers of the days alone",
+    "nothing",
 )
 # VW6.. alerts
 VW601 = Message(
@@ -623,6 +674,20 @@ VW634 = Message(
     "the index of the dead letters cannot be read and is written again",
     "somebody changed it, or the disk failed; the dead letters themselves are not affected",
     "nothing: the next checks of the monitor read the dead letters again",
+)
+VW660 = Message(
+    "VW660",
+    Follows.WARNS,
+    "the survey did not reach WATS",
+    "its connection is not there yet, or it does not answer; no process is proposed by its name",
+    "set up the WATS connection and trigger the survey again, or fill in process_map by hand",
+)
+VW661 = Message(
+    "VW661",
+    Follows.WARNS,
+    "the survey can read no runs",
+    "tables or columns that are read are missing, or the login may not see them",
+    "the report lists them: grant them with include/sql/grant_read_only.sql, or name them in column_overrides",
 )
 # VW9.. warnings: the sync goes on
 VW830 = Message(

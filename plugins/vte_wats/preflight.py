@@ -139,7 +139,7 @@ def _types(identity: SourceIdentity, settings: Settings) -> Iterator[Finding]:
             here = settings.name_here(table, column)
             found = identity.columns.get(here or "")
             if here and found:
-                yield from _type(here, found, _kind(table, column))
+                yield from findings_about_type(table, column, here, found)
 
 
 def _kind(table: str, column: str) -> _Kind | None:
@@ -149,8 +149,9 @@ def _kind(table: str, column: str) -> _Kind | None:
     return _KEY if column.endswith("_GUID") else _KINDS.get(column)
 
 
-def _type(here: str, found: str, kind: _Kind | None) -> Iterator[Finding]:
-    """Say what becomes of the runs where a column has another type than documented."""
+def findings_about_type(table: str, column: str, here: str, found: str) -> Iterator[Finding]:
+    """Say what becomes of the runs where a documented column, called ``here``, has another type: ``found``."""
+    kind = _kind(table, column)
     if kind is None:
         if found in _NO_TEXT and not here.endswith(".TestResult"):
             yield Finding(Level.WRONG, f"column {here} is {found}; documented is nvarchar. What it holds is no text")
@@ -204,7 +205,8 @@ def _null_times(facts: SourceFacts) -> Finding:
     if facts.null_times:
         return Finding(
             Level.ADVICE,
-            f"{facts.null_times} runs have no Timestamp, so they are never read; correct them in VTE",
+            f"{facts.null_times} runs have no Timestamp: no sync reads them, and the daily comparison holds them; "
+            "correct them in VTE",
         )
     return Finding(Level.GOOD, "every run has a Timestamp")
 

@@ -177,6 +177,7 @@ def _storm(runs: int, faults: int) -> Play:
                 break
         site.fix()
         site.sync()
+        site.see_what_shows()
         if site.strikes < faults:
             site.violations.append(f"only {site.strikes} strikes of {faults} faults")
         return Explained(again={guid: 1 + times for guid, times in site.spoilt.items()})

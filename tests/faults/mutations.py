@@ -152,7 +152,7 @@ MUTATIONS = (
     ),
     _core(
         "stale replaces new", "steps that came late are taken back", "sync/upload.py",
-        "latest = _latest(still_open, stored, overtaken, read_again)", "latest = still_open",
+        "_latest(still_open, stored, overtaken, partial(_staged_again, staging, read_again, claim))", "[still_open]",
         "unit/sync/test_upload.py::test_what_was_staged_long_ago_never_replaces_what_came_since",
     ),
     _core(
@@ -161,8 +161,8 @@ MUTATIONS = (
         "unit/sync/test_upload.py::test_a_dead_letter_goes_only_once_the_data_it_holds_is_in_wats",
     ),
     _core(
-        "no reset clocks", "runs dated 1970 or 2000 are found by nobody", "intervals/wall_clock.py",
-        "return merge_ranges((*ranges, LocalRange(_FIRST_DATETIME, _OLDEST_CLOCK)))", "return merge_ranges(ranges)",
+        "no reset clocks", "runs dated 1970 or 2000 are found by nobody", "reconcile/keys.py",
+        "return merge_ranges((LocalRange(FIRST, OLDEST_CLOCK), *grown,", "return merge_ranges((*grown,",
         "integration/test_state.py::test_the_daily_comparison_finds_runs_of_clocks_that_fell_back",
     ),
     _core(
@@ -187,7 +187,7 @@ MUTATIONS = (
     ),
     _core(
         "no breaker", "a wrong setting floods the dead letters", "sync/upload.py",
-        "if progress.rejections[error.signature] >= settings.rejection_limit:", "if not progress:",
+        "if progress.rejections[error.signature] >= limit:", "if not progress:",
         "unit/sync/test_upload.py::test_many_equal_rejections_stop_the_run_and_bury_nothing",
     ),
     _core(

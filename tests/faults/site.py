@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo
 
 import psutil
 import psycopg2
+from upath import UPath
 
 from sandbox.airflow_stack import AirflowStack
 from sandbox.airflow_stack.component import Component
@@ -31,11 +32,14 @@ from sandbox.sqlserver import faults as vte_faults
 from sandbox.wats import wats_faults
 from sandbox.wats.profiles import DEFAULT, WatsProfile
 from sandbox.wats.request_log import Request
+from vte_wats.storage.in_flight_keys import confirmed_uploads
+from vte_wats.storage.unseen_reports import UnseenReports
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SYNC, RECONCILE, MONITOR = "vte_wats_sync", "vte_wats_reconcile", "vte_wats_monitor"
 STATE, SETTINGS, WATS_PROFILE, LEARNED = "vte_wats_state", "vte_wats", "vte_wats_profile", "vte_wats_learned"
 PATIENCE_S = 600.0
+MOST_SYNCS = 12
 TIMEOUT_S = 4  # of SQL statements, so that a stall costs a case seconds
 WATS_TIMEOUT_S = 10  # of WATS requests: a machine that stands still for less makes nobody post twice
 UPLOAD = "transfer.upload"
@@ -170,6 +174,19 @@ class Site:
     def start_interval(self, from_at: datetime, to_at: datetime) -> str:
         """Trigger the sync of one data interval; return the run's id."""
         return self.airflow.trigger(SYNC, interval=(from_at, to_at))
+
+    def see_what_shows(self) -> None:
+        """Sync on as the schedule would, until WATS was asked for everything it confirmed, and shows it."""
+        to_at = datetime.now(UTC).replace(second=0, microsecond=0)
+        for _ in range(MOST_SYNCS):
+            awaited = confirmed_uploads(UPath(self.storage))
+            if not awaited and not UnseenReports(UPath(self.storage)).tries():
+                return
+            due_at = max((upload.hidden_until_at for upload in awaited), default=to_at)
+            self.wait_until(lambda: datetime.now(UTC) >= due_at, "the delay of WATS")  # noqa: B023 -- awaited at once
+            from_at, to_at = to_at, to_at + timedelta(seconds=1)
+            self.airflow.wait_for_run(SYNC, self.start_interval(from_at, to_at), timeout_s=PATIENCE_S)
+        self.violations.append("WATS confirmed reports that it never showed")
 
     def backfill(self, from_at: datetime, to_at: datetime) -> None:
         """Let Airflow's own backfill go over intervals that were synced already."""

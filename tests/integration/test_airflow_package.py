@@ -41,7 +41,7 @@ def bag(repository: Path) -> DagBag:
 
 def test_every_dag_file_loads(bag):
     assert bag.import_errors == {}
-    kinds = {"sync", "reconcile", "monitor", "backfill", "preflight", "acceptance"}
+    kinds = {"sync", "reconcile", "monitor", "backfill", "preflight", "acceptance", "survey"}
     assert set(bag.dags) == {f"vte_wats_{kind}" for kind in kinds}
 
 
@@ -70,6 +70,7 @@ def test_every_named_site_has_dags_pools_and_connections_of_its_own(repository):
             ("monitor", ["default_pool"]),
             ("preflight", ["default_pool", f"vte_read_{site}", f"vte_wats_state_{site}", f"wats_api_{site}"]),
             ("acceptance", [f"wats_api_{site}"]),
+            ("survey", [f"vte_read_{site}", f"wats_api_{site}"]),
         )
     }
 
@@ -134,7 +135,7 @@ def test_parsing_a_dag_file_opens_nothing_and_loads_no_driver(repository):
         "from airflow.dag_processing.dagbag import DagBag\n"
         f"bag = DagBag({str(repository / 'dags')!r})\n"
         "assert not bag.import_errors, bag.import_errors\n"
-        "print([name for name in ('pymssql', 'pywats') if name in sys.modules])"
+        "print([name for name in ('pymssql', 'pywats', 'altair') if name in sys.modules])"
     )
     assert loaded == "[]"
 

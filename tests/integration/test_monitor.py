@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from airflow.dag_processing.dagbag import DagBag
@@ -31,7 +32,7 @@ from vte_wats.intervals.interval import Interval
 from vte_wats.orchestration.notifiers import sender as real_sender
 from vte_wats.orchestration.sync_deadline import deadline_missed
 from vte_wats.state.coverage import State
-from vte_wats.state.proof import Proof
+from vte_wats.state.proof import DayProof, OddKind, OddRuns, Proof
 from vte_wats.storage.dead_letters import DeadLetters
 
 SITE = Site()
@@ -55,6 +56,10 @@ class Monitored:
         self._bag, self._monkeypatch = bag, monkeypatch
         for task in bag.dags["vte_wats_sync"].tasks:
             task.retries = 0
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.plant.floor.settings()["source_timezone"])
 
     def set(self, text: str | None = None, **alerts: Any) -> None:
         """Write the settings: recipients and what a test wants beside them, or a whole text."""
@@ -364,6 +369,19 @@ def test_a_comparison_that_is_too_old_is_one_mail_and_the_next_one_another(monit
     assert closed.startswith("SOLVED after")
 
 
+def test_runs_outside_every_window_are_reported_until_a_comparison_finds_them_dealt_with(monitored):
+    assert monitored.sync(5) == "success"
+    for numbers, begins in (
+        ({"in_vte": 2}, "PROBLEM: 2 runs in VTE are outside every window"),
+        ({"in_vte": 2, "held": 2}, "SOLVED"),
+    ):
+        odd = OddRuns(numbers=DayProof(verified_at=datetime.now(UTC), **numbers))
+        proof = Proof(compared_at=datetime.now(UTC), odd={OddKind.NO_TIMESTAMP: odd})
+        Variable.set(SITE.proof_variable, proof.model_dump_json())
+        (subject,) = monitored.check(2)
+        assert subject.startswith(begins)
+
+
 def test_dead_letters_and_held_groups_are_reported(monitored):
     dead_letters = DeadLetters(UPath(monitored.storage))
     now_at = datetime.now(UTC)
@@ -408,6 +426,19 @@ def test_the_summary_comes_once_a_day_with_the_counts_of_the_day_before(monitore
     assert "7 runs tested" in subject
     assert monitored.monitor_state.summary_day is not None
     assert re.search(r"Dead letters now +none", forms_of(monitored.mail.mails[-1])[0])
+    assert "Proven through" not in forms_of(monitored.mail.mails[-1])[0]  # nothing was synced
+
+
+def test_the_summary_says_what_the_comparisons_have_proven(monitored):
+    assert monitored.sync(5) == "success"
+    yesterday = datetime.now(monitored.zone).date() - timedelta(days=1)
+    day = DayProof(in_vte=5, proven=4, verified_at=datetime.now(UTC))
+    Variable.set(SITE.proof_variable, Proof(days={yesterday: day}).model_dump_json())
+    monitored.set(summary_at="00:00")
+    monitored.check()
+    text = forms_of(monitored.mail.mails[-1])[0]
+    assert re.search(rf"{yesterday} +5 in VTE: 4 proven, 1 open, 0 dead letters, 0 held; 0 gone from VTE", text)
+    assert re.search(r"Proven through +no day yet", text)
 
 
 def test_the_failed_task_is_saved_and_reported(monitored):

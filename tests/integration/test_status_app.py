@@ -32,7 +32,8 @@ from vte_wats.domain.run import VteProduct
 from vte_wats.intervals.interval import Interval
 from vte_wats.state.coverage import State
 from vte_wats.state.history import History, PlanSnapshot, Tally
-from vte_wats.state.proof import DayProof, OpenRun, Proof, days_without_runs
+from vte_wats.state.proof import DayProof, OddKind, OddRun, OddRuns, OpenRun, Proof, days_without_runs
+from vte_wats.state.seen_content import SeenContent
 from vte_wats.status.access import CSRF_HEADER
 from vte_wats.status.api_models import SiteStatus
 from vte_wats.status.app import create_app, without_login
@@ -90,7 +91,7 @@ def ask(airflow) -> Callable[..., object]:
 
 @pytest.fixture(autouse=True)
 def storage(tmp_path, monkeypatch) -> Path:
-    for name in ("state", "history", "budget", "alerts", "backfill", "profile", "proof"):
+    for name in ("state", "history", "budget", "alerts", "backfill", "profile", "proof", "seen"):
         Variable.delete(f"vte_wats_{name}")
     with create_session() as session:
         session.query(DagRun).delete()
@@ -182,6 +183,29 @@ def test_the_page_loads_nothing_from_elsewhere_and_may_be_framed_by_airflow_alon
         text = (Path(__file__).parents[2] / "plugins" / "vte_wats" / "status" / "page" / name).read_text()
         assert "//" not in text.replace("http://www.w3.org/2000/svg", "").replace("// ", "").replace("//#", "")
         assert not any(word in text for word in ("innerHTML", "outerHTML", "insertAdjacent", "document.write", "eval("))
+
+
+@pytest.mark.parametrize(("hours", "looks", "word"), [(3, True, "degraded"), (1, True, "ok"), (3, False, "ok")])
+def test_changes_that_nobody_looks_for_are_said_by_page_and_health(ask, hours, looks, word):
+    keep()
+    Variable.set("vte_wats_seen", SeenContent(behind_since=ago(60 * hours)).model_dump_json())
+    monitor_state = MonitorState(checked_at=ago(1), looks_for_changes=looks)
+    Variable.set("vte_wats_alerts", monitor_state.model_dump_json())
+    assert ask("health").json()["status"] == word
+    with create_session() as session:
+        session.query(DagModel).update({"is_paused": False})
+    (site,) = ask("api/sites", "vic").json()
+    assert (site["assessment"]["status"], "Changes in VTE" in site["assessment"]["reason"]) == (word, word != "ok")
+
+
+def test_runs_outside_every_window_stand_beside_the_days(ask):
+    odd = OddRuns(
+        numbers=DayProof(in_vte=1, verified_at=ago(60)), examples=(OddRun(index_guid="g", timestamp_local=None),)
+    )
+    keep(proof=Proof(compared_at=ago(60), odd={OddKind.NO_TIMESTAMP: odd}))
+    (runs,) = ask("api/proof", "admin").json()["odd"]
+    assert (runs["kind"], runs["in_vte"], runs["open"]) == ("no_timestamp", 1, 1)
+    assert runs["examples"] == [{"index_guid": "g", "timestamp_local": None}]
 
 
 def test_the_openapi_document_names_the_models(ask):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
 
 import pytest
 from airflow.models.taskinstance import TaskInstance
@@ -11,11 +13,12 @@ from airflow.models.variable import Variable
 from airflow.models.xcom import XComModel
 from airflow.utils.session import create_session
 
+from sandbox.wats.profiles import Verdict
 from tests.integration.in_process import BEGIN_AT, Site
 from tests.wats_profiles import every_wats
 from vte_wats.config.sites import Site as OneSite
 from vte_wats.orchestration.variables import PROOF
-from vte_wats.state.proof import Proof
+from vte_wats.state.proof import OddKind, Proof
 
 RECONCILE = "vte_wats_reconcile"
 
@@ -28,7 +31,7 @@ def verified() -> dict[str, int]:
 
 
 def compare(site: Site, **conf: int) -> str:
-    return site.sync(dag_id=RECONCILE, days=0, **{"sample": 100} | conf)
+    return site.sync(dag_id=RECONCILE, **{"days": 0, "sample": 100} | conf)
 
 
 @pytest.fixture
@@ -145,3 +148,120 @@ def test_what_changed_in_vte_long_after_its_upload_reaches_wats_and_is_then_prov
     (day,) = (day for day in proof().days.values() if day.in_vte)
     assert (day.open, day.proven) == (0, len(before))
     assert proof().compared_at is not None
+
+
+def odd_numbers() -> dict[str, tuple[int, int, int, int]]:
+    """Per kind: runs in VTE, proven, held and open."""
+    return {
+        kind.value: (runs.numbers.in_vte, runs.numbers.proven, runs.numbers.held, runs.open)
+        for kind, runs in proof().odd.items()
+    }
+
+
+def set_timestamp(site: Site, guid: UUID, local: datetime | None) -> None:
+    site.plant.db.query('UPDATE "IndexData" SET "Timestamp" = ? WHERE "Index_GUID" = ?', [local, guid])
+
+
+def copy_of(site: Site, guid: UUID, local: datetime | None) -> UUID:
+    """Write the run once more, without its steps, under another id and time."""
+    copied = uuid4()
+    given = 'CAST(? AS UUID) AS "Index_GUID", CAST(? AS TIMESTAMP) AS "Timestamp"'
+    sql = f'INSERT INTO "IndexData" SELECT * REPLACE ({given}) FROM "IndexData" WHERE "Index_GUID" = ?'
+    site.plant.db.query(sql, [str(copied), local, str(guid)])
+    return copied
+
+
+def runs_in_wats(site: Site) -> set[str]:
+    """The runs that reports name, for a WATS may give reports ids of its own."""
+    infos = (info for report in site.plant.wats.store.reports() for info in report["miscInfos"])
+    return {info["text"].removeprefix("VTE:") for info in infos if info["description"] == "source_id"}
+
+
+LAST_MOMENT = datetime(9999, 12, 31, 23, 59, 59, 997_000)
+
+
+@every_wats()
+def test_runs_that_no_window_holds_reach_wats_as_dated_or_are_held_and_are_then_not_open(site, tmp_path):
+    times = (datetime(1753, 1, 1), datetime(1970, 1, 1, 0, 3), datetime(2031, 1, 1), LAST_MOMENT, None)
+    assert site.sync(15) == "success"
+    odd = {copy_of(site, min(site.plant.receipts), local): local for local in times}
+    assert compare(site, sample=0) == "success"
+    assert odd_numbers() == {"no_timestamp": (1, 0, 0, 1), "reset_clock": (2, 0, 0, 2), "future": (2, 0, 0, 2)}
+    *reset, ahead, _, timeless = odd
+    site.plant.wats.show_all()
+    assert {str(guid) for guid in odd} & runs_in_wats(site) == {str(guid) for guid in reset}
+    starts = {report["start"][:10] for report in site.plant.wats.store.reports()}
+    assert {"1752-12-31", "1970-01-01"} <= starts
+    kept = json.loads((tmp_path / "dead_letters" / f"{timeless}.json").read_text())
+    assert (kept["kind"], kept["signature"]) == ("held", "Timestamp is NULL")
+    assert compare(site, sample=0) == "success"
+    assert odd_numbers() == {"no_timestamp": (1, 0, 1, 0), "reset_clock": (2, 2, 0, 0), "future": (2, 0, 2, 0)}
+    assert [run.timestamp_local for run in proof().odd[OddKind.FUTURE].examples] == [datetime(2031, 1, 1), LAST_MOMENT]
+    for minute, guid in enumerate((timeless, ahead)):
+        set_timestamp(site, guid, datetime(2026, 3, 2, 0, minute))
+    assert compare(site, sample=0) == "success"
+    site.plant.wats.show_all()
+    assert {str(timeless), str(ahead)} <= runs_in_wats(site)
+    assert not (tmp_path / "dead_letters" / f"{timeless}.json").exists()
+
+
+def test_days_before_the_start_that_have_new_runs_are_transferred_and_the_history_is_not(site):
+    assert site.sync(15) == "success"
+    site.plant.wats.show_all()
+    sent = min(site.plant.receipts)
+    history = copy_of(site, sent, datetime(2016, 6, 14))
+    week = {"days": 7, "sample": 0}
+    assert compare(site, **week) == "success"
+    assert proof().history == {datetime(2016, 6, 14).date(): 1}
+    late = copy_of(site, sent, datetime(2016, 6, 15))
+    assert compare(site, **week) == "success"
+    assert odd_numbers() == {"before_start": (1, 0, 0, 1)}
+    assert {str(guid) for guid in (history, late)} & runs_in_wats(site) == {str(late)}
+    site.plant.wats.show_all()
+    assert compare(site, **week) == "success"
+    assert odd_numbers() == {"before_start": (1, 1, 0, 0)}
+
+
+@every_wats()
+def test_runs_that_were_deleted_in_vte_stay_in_wats_and_are_counted(site, wats_profile):
+    assert site.sync(15) == "success"
+    site.plant.wats.show_all()
+    assert compare(site, sample=0) == "success"
+    assert proof().gone == {}
+    gone = min(site.plant.receipts)
+    for table in ("TestDataNumeric", "TestDataText", "TestDataOther", "IndexData"):
+        site.plant.db.query(f'DELETE FROM "{table}" WHERE "Index_GUID" = ?', [gone])
+    for _ in range(2):
+        assert compare(site, sample=0) == "success"
+        (found,) = proof().gone.values()
+        assert found.runs == 1
+        assert found.examples == ((str(gone),) if found.is_listed else ())
+    assert found.is_listed is (wats_profile.range_listing is Verdict.TAKEN)
+    assert str(gone) in runs_in_wats(site)
+
+
+def test_a_run_that_is_left_out_is_posted_by_no_dag_and_counts_as_held(site, monkeypatch, tmp_path):
+    assert site.sync(15) == "success"
+    site.plant.wats.show_all()
+    others = set(map(str, site.plant.receipts))
+    left_out = str(copy_of(site, UUID(min(others)), datetime(2026, 3, 2, 0, 7)))
+    settings = json.loads(os.environ["AIRFLOW_VAR_VTE_WATS"])
+    answers = settings | {
+        "left_out": {left_out.upper(): {"by": "quality engineer", "reason": "deleted in WATS, ticket 7"}}
+    }
+    monkeypatch.setenv("AIRFLOW_VAR_VTE_WATS", json.dumps(answers))
+    form = {"from": None, "to": None, "guids": [left_out], "batch_size": None, "dead_letters": None, "force": True}
+    assert site.sync(dag_id="vte_wats_backfill", **form) == "success"
+    assert site.sync(15) == "success"
+    assert compare(site, sample=0) == "success"
+    site.plant.wats.show_all()
+    assert runs_in_wats(site) == others
+    kept = json.loads((tmp_path / "dead_letters" / f"{left_out}.json").read_text())
+    assert kept["reason"] == "VW552 quality engineer left the run out (setting left_out): deleted in WATS, ticket 7"
+    assert compare(site, sample=0) == "success"
+    (day,) = (day for day in proof().days.values() if day.in_vte)
+    assert (day.proven, day.held, day.open) == (len(others), 1, 0)
+    monkeypatch.setenv("AIRFLOW_VAR_VTE_WATS", json.dumps(settings))
+    assert compare(site, sample=0) == "success"
+    site.plant.wats.show_all()
+    assert runs_in_wats(site) == others | {left_out}

@@ -22,8 +22,9 @@ from vte_wats.domain.run import VteTestRun
 from vte_wats.intervals.wall_clock import LocalRange
 from vte_wats.storage.staging import Staging
 from vte_wats.sync.extract import extract
-from vte_wats.sync.map_runs import map_runs, staged_mappings
+from vte_wats.sync.map_runs import map_runs
 from vte_wats.sync.slices import Slice
+from vte_wats.sync.staged_reports import staged_mappings
 from vte_wats.vte.reader import VteSource
 
 NOON = datetime(2026, 3, 2, 12)

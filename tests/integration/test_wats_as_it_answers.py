@@ -22,7 +22,7 @@ from vte_wats.storage.dead_letters import DeadLetters
 from vte_wats.storage.in_flight_keys import InFlightKeys
 from vte_wats.storage.staging import Staging
 from vte_wats.sync.extract import RUNS
-from vte_wats.sync.map_runs import stage_mapped
+from vte_wats.sync.staged_reports import stage_mapped
 from vte_wats.sync.upload import UploadOptions, upload
 from vte_wats.wats.bounded_answers import MOST_ANSWER_BYTES
 from vte_wats.wats.client import WatsSession

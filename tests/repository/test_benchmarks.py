@@ -53,7 +53,6 @@ def test_it_starts_from_the_defaults_of_the_package():
     assert AS_INSTALLED.batch_size == defaults.batch_size
     assert AS_INSTALLED.guard_band_min * 60 == defaults.guard_band_s
     assert AS_INSTALLED.requests_per_minute == WatsOptions().requests_per_minute
-    assert REMEDIED.batch_size <= 1_000
     assert id_forms(GuidQuoting.AUTO)[0].max_ids == Measured().ids_a_query
 
 

@@ -6,11 +6,12 @@ import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Any
 from uuid import UUID
 
 from vte_wats.domain.errors import RejectedError, RetriableError, VteWatsError
-from vte_wats.domain.report import KeyHit, NaturalKey, Report, ServerTraits, StoredReport, Submission
+from vte_wats.domain.report import KeyHit, ListedReport, NaturalKey, Report, ServerTraits, StoredReport, Submission
 from vte_wats.domain.run import VteTestRun
 from vte_wats.domain.source import RunTimes, SourceIdentity, StationTime
 from vte_wats.intervals.interval import Interval
@@ -25,6 +26,7 @@ class FakeSource:
         self.runs = sorted(runs, key=lambda run: (run.timestamp_local, run.index_guid))
         self.now_at = now_at
         self.statements: list[str] = []
+        self.timeless: list[UUID] = []
 
     def identity(self) -> tuple[SourceIdentity, datetime]:
         self.statements.append("select_source_identity")
@@ -45,9 +47,23 @@ class FakeSource:
         hours = Counter(run.timestamp_local.replace(minute=0, second=0, microsecond=0) for run in self._within(ranges))
         return iter(sorted(hours.items()))
 
-    def run_keys(self, ranges: Sequence[LocalRange]) -> Iterator[tuple[UUID, datetime]]:
+    def run_keys(
+        self, ranges: Sequence[LocalRange], *, without_time: bool = False
+    ) -> Iterator[tuple[UUID, datetime | None]]:
         self.statements.append("select_run_keys")
-        return ((run.index_guid, run.timestamp_local) for run in self._within(ranges))
+        timeless = self.timeless if without_time else []
+        return chain(
+            ((guid, None) for guid in timeless),
+            ((run.index_guid, run.timestamp_local) for run in self._within(ranges)),
+        )
+
+    def existing(self, guids: Sequence[UUID]) -> frozenset[UUID]:
+        self.statements.append("select_run_keys")
+        return frozenset(run.index_guid for run in self.runs if run.index_guid in guids)
+
+    def testsystems(self) -> frozenset[UUID]:
+        self.statements.append("select_testsystems")
+        return frozenset(run.testsystem_guid for run in self.runs if run.testsystem_guid is not None)
 
     def station_times(self, ranges: Sequence[LocalRange]) -> Iterator[StationTime]:
         self.statements.append("select_station_times")
@@ -90,6 +106,7 @@ class FakeWats:
         self.out_of_order: VteWatsError | None = None
         self.known = ServerTraits(max_body_bytes=30_000_000, merges_within_second=None, shown_after_s=120.0)
         self.hides = False
+        self.lists_ranges = True
         self._shown: dict[UUID, Report] = {}
         for report in stored:
             self._store(report)
@@ -98,6 +115,9 @@ class FakeWats:
         if self.out_of_order is not None:
             raise self.out_of_order
         return self.codes
+
+    def processes(self) -> dict[int, str]:
+        return {code: f"Process {code}" for code in self.process_codes()}
 
     def traits(self) -> ServerTraits:
         return self.known
@@ -110,6 +130,16 @@ class FakeWats:
             r.report_id: StoredReport(r.report_id, self.renamed.get(r.report_id, r.report_id), r.source_hash)
             for r in found
         }
+
+    def listed_reports(self, started: Interval) -> list[ListedReport] | None:
+        if not self.lists_ranges:
+            return None
+        return [
+            ListedReport(run, UUID(infos["source_system"]), datetime.fromisoformat(infos["source_timestamp"]))
+            for run, report in self.reports.items()
+            if report.natural_key.start_at in started
+            for infos in [{each["description"]: each["text"] for each in json.loads(report.body)["miscInfos"]}]
+        ]
 
     def find_natural_keys(
         self, keys: Sequence[NaturalKey], own: Collection[UUID] = ()

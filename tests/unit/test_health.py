@@ -10,7 +10,7 @@ from vte_wats.health import Health, HealthStatus, ProbeStatus, Stored, assess, h
 from vte_wats.intervals.interval import Interval
 from vte_wats.state.coverage import State
 from vte_wats.state.history import History, PlanSnapshot, Tally
-from vte_wats.state.proof import Proof
+from vte_wats.state.proof import DayProof, OddKind, OddRuns, Proof
 
 NOW_AT = datetime(2026, 6, 1, 12, tzinfo=UTC)
 BEGIN_AT = NOW_AT - timedelta(days=3)
@@ -155,3 +155,31 @@ def test_health_is_one_line_with_numbers_alone():
     line = str(health([stored(None, a_history(dead_letters=3))], NOW_AT))
     assert line == ("health ok: last sync 2026-06-01T11:55:00+00:00, 7 runs processed, 3 errors, 0 runs per minute")
     assert str(health([Stored(None, History())], NOW_AT)).startswith("health failing: last sync never, 0 runs")
+
+
+@pytest.mark.parametrize(
+    ("state", "waits_min", "status"),
+    [
+        (None, 121, HealthStatus.DEGRADED),
+        (None, 119, HealthStatus.OK),
+        (GAP, 999, HealthStatus.BEHIND),
+        (a_state((BEGIN_AT, ago(25))), 999, HealthStatus.BEHIND),
+    ],
+    ids=["too long", "a while", "a gap", "catching up"],
+)
+def test_changes_that_nobody_looks_for_degrade_a_site_that_does_not_catch_up(state, waits_min, status):
+    given = replace(stored(state), changes_wait_since=ago(waits_min))
+    found = assess(given, NOW_AT)
+    assert found.status is status
+    if status is HealthStatus.DEGRADED:
+        assert found.reason == "Changes in VTE were not looked for, or wait, for 2 hours and 1 minute."
+    daily = replace(given, history=a_history(interval_s=86_400))
+    assert assess(daily, NOW_AT).status is not HealthStatus.DEGRADED
+
+
+def test_every_run_is_not_said_while_runs_lie_outside_every_window():
+    odd = OddRuns(numbers=DayProof(in_vte=3, held=1, verified_at=NOW_AT))
+    given = replace(stored(), proof=Proof(odd={OddKind.FUTURE: odd}))
+    found = assess(given, NOW_AT)
+    assert found.status is HealthStatus.OK
+    assert found.reason == "Up to lastSync, every run is in WATS or has a dead letter, but 2 runs of wrong clocks."

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from vte_wats.alerting.monitor_state import CatchUp, Kind, MonitorState, Observation, ServerCheck, Verdict, Waiting
 from vte_wats.config.alert_settings import AlertSettings
 from vte_wats.config.sites import Site
-from vte_wats.domain.outcome import DeadLetterKind
+from vte_wats.domain.outcome import LEFT_OUT, DeadLetterKind
 from vte_wats.domain.wording import count, duration
 from vte_wats.messages import VW630
 from vte_wats.state.coverage import FailedGap, State
@@ -48,6 +48,7 @@ class Measures:
     dead_letters: tuple[DeadLetterHeader, ...] | None = None
     free_mb: int | None = None
     proof: Proof = field(default_factory=Proof)
+    looks_for_changes: bool | None = None
 
 
 def with_measures(monitor_state: MonitorState, measures: Measures) -> MonitorState:
@@ -61,8 +62,10 @@ def with_measures(monitor_state: MonitorState, measures: Measures) -> MonitorSta
         before = monitor_state.catch_up if was_watched else None
         catch_up = CatchUp.after(before, measures.waiting.left_s, measures.now_at)
     moved = monitor_state.progress_at is None or covered_until != monitor_state.covered_until or is_away
+    looks_for_changes = measures.looks_for_changes
     return monitor_state.model_copy(
         update={
+            "looks_for_changes": monitor_state.looks_for_changes if looks_for_changes is None else looks_for_changes,
             "checked_at": measures.now_at,
             "vte": measures.vte,
             "wats": measures.wats,
@@ -99,6 +102,7 @@ def evaluate(site: Site, measures: Measures, monitor_state: MonitorState, limits
         _dead_letter_age(measures, limits),
         _clock_skew(measures),
         _comparison(site, measures, limits),
+        _odd_timestamps(measures),
         _disk(measures, limits),
         *_held(measures, monitor_state),
     ]
@@ -245,6 +249,24 @@ def _comparison(site: Site, measures: Measures, limits: AlertSettings) -> Observ
     return Observation(Kind.COMPARISON, Verdict.BAD, overdue, advice)
 
 
+def _odd_timestamps(measures: Measures) -> Observation:
+    """Judge the runs that no window holds, until they are in WATS, a dead letter, or gone from VTE."""
+    if measures.state is None:
+        return Observation(Kind.ODD_TIMESTAMPS, Verdict.UNKNOWN)
+    still_open = measures.proof.odd_open
+    runs = sum(still_open.values())
+    if not runs:
+        return Observation(Kind.ODD_TIMESTAMPS, Verdict.GOOD)
+    return Observation(
+        Kind.ODD_TIMESTAMPS,
+        Verdict.BAD,
+        f"{count(runs, 'run')} in VTE {_is_are(runs)} outside every window and not in WATS yet",
+        "set the clocks of their stations: the status page has examples. The comparison transfers or holds them, and "
+        "the next one closes this; with odd_timestamps = hold, correct those before the start in VTE or backfill them",
+        "; ".join(f"{number} {kind.words}" for kind, number in still_open.items()),
+    )
+
+
 def _disk(measures: Measures, limits: AlertSettings) -> Observation:
     if measures.free_mb is None:
         return Observation(Kind.DISK, Verdict.UNKNOWN)
@@ -263,13 +285,17 @@ def _held(measures: Measures, monitor_state: MonitorState) -> Iterator[Observati
     known = {key for key in monitor_state.conditions if key.startswith(f"{Kind.HELD}:")}
     if measures.dead_letters is None:
         return
-    groups = Counter(head.signature for head in measures.dead_letters if head.kind is DeadLetterKind.HELD)
+    groups = Counter(
+        head.signature
+        for head in measures.dead_letters
+        if head.kind is DeadLetterKind.HELD and head.signature != LEFT_OUT
+    )
     for signature, runs in sorted(groups.items()):
         yield Observation(
             f"{Kind.HELD}:{signature}",
             Verdict.BAD,
             f"{count(runs, 'run')} {'waits' if runs == 1 else 'wait'} for a setting",
-            "extend the setting or WATS; the runs are then uploaded without further action",
+            "extend the setting or WATS, or correct the runs in VTE; they are then uploaded without further action",
             signature,
         )
     for key in sorted(known - {f"{Kind.HELD}:{signature}" for signature in groups}):

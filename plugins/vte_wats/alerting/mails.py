@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from functools import cache
 from zoneinfo import ZoneInfo
@@ -22,9 +22,12 @@ from vte_wats.config.sites import Site
 from vte_wats.domain.outcome import Outcome
 from vte_wats.domain.redaction import redact
 from vte_wats.domain.wording import count, duration
+from vte_wats.intervals.wall_clock import wall_clock
 from vte_wats.state.coverage import State
+from vte_wats.state.proof import Proof
 
 _MAX_ROWS = 15
+_DAYS_SHOWN = 7  # that the daily comparison looks at
 _SUBJECT_LENGTH = 150
 _VALUE_LENGTH = 400
 _CELL_LENGTH = 60  # in the plain text, where columns are aligned by spaces
@@ -83,6 +86,7 @@ class AlertContext:
     state: State | None = None
     failure: TaskFailure | None = None
     links: Sequence[tuple[str, str]] = ()
+    proof: Proof = field(default_factory=Proof)
 
     @property
     def sender(self) -> str:
@@ -205,7 +209,7 @@ def summary(
     total = sum(counts.values())
     gaps = len(context.state.gaps()) if context.state is not None else 0
     open_now = [condition.line for _, condition in context.monitor_state.open_conditions()]
-    is_fine = not gaps and not dead_letters and not open_now
+    is_fine = not gaps and not dead_letters and not open_now and not context.proof.odd_open
     tested = f"{count(total, 'run')} tested"
     return render(
         MailContent(
@@ -218,12 +222,40 @@ def summary(
                 ("Dead letters now", ", ".join(f"{n} {kind}" for kind, n in sorted(dead_letters.items())) or "none"),
                 ("Gaps", f"{gaps} in the covered time" if gaps else "none"),
                 ("Open now", "; ".join(open_now) or "nothing"),
+                *_proven(day, context),
                 *context.progress(),
             ],
             table=_by_product(counts) if counts else None,
             links=context.links,
             footer=context.footer,
         )
+    )
+
+
+def _proven(day: date, context: AlertContext) -> Iterator[tuple[str, str]]:
+    """Yield what is proven of all days together, and of each of the last ones up to ``day``."""
+    if context.state is None:
+        return
+    proof, zone = context.proof, context.zone
+    since = wall_clock(context.state.since_at, zone).date()
+    through = proof.proven_through(since, zone)
+    yield "Proven through", through.isoformat() if through else "no day yet"
+    for each in (day - timedelta(days=n) for n in range(_DAYS_SHOWN)):
+        if each >= since:
+            yield each.isoformat(), _numbers_of(each, proof, zone)
+    if proof.odd:
+        kinds = (f"{runs.numbers.in_vte} {kind.words} ({runs.open} open)" for kind, runs in proof.odd.items())
+        yield "Outside every window", "; ".join(kinds)
+
+
+def _numbers_of(day: date, proof: Proof, zone: ZoneInfo) -> str:
+    found = proof.compared_day(day, zone)
+    if found is None:
+        return "not compared yet"
+    gone = proof.gone.get(day)
+    return (
+        f"{found.in_vte} in VTE: {found.proven} proven, {found.open} open, {count(found.dead, 'dead letter')}, "
+        f"{found.held} held; {gone.runs if gone else 0} gone from VTE"
     )
 
 

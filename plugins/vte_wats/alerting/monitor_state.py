@@ -35,6 +35,7 @@ class Kind(StrEnum):
     DEAD_LETTER_AGE = "dead_letter_age"
     CLOCK_SKEW = "clock_skew"
     COMPARISON = "comparison"
+    ODD_TIMESTAMPS = "odd_timestamps"
     DISK = "disk"
     HELD = "held"
 
@@ -201,6 +202,9 @@ class MonitorState(BaseModel):
     catch_up: CatchUp | None = Field(None, description="Whether what is left shrinks; null: it was not measured.")
     progress_at: Instant | None = Field(None, description="When the end of coverage was last seen to move.")
     comparison_limit_h: int = Field(36, description="The setting of that name at the last check.")
+    looks_for_changes: bool = Field(
+        default=True, description="Whether near_check_h was not 0 when the settings were read last."
+    )
     channels: tuple[str, ...] = Field((), description="Who is notified, without addresses; empty: only the log.")
     conditions: dict[str, Condition] = Field(default_factory=dict, description="What is open or on its way there.")
     summary_day: date | None = Field(None, description="The day that the last summary was about.")

@@ -15,7 +15,7 @@ from vte_wats.mapping.taken_values import tried_rules
 from vte_wats.mapping.texts import shortened
 from vte_wats.storage.staging import Staging
 from vte_wats.sync.extract import RUNS
-from vte_wats.sync.map_runs import staged_mappings
+from vte_wats.sync.staged_reports import staged_mappings
 from vte_wats.sync.upload import refused_runs
 
 SHORTENED = "shortened"
@@ -42,7 +42,7 @@ def preview(staging: Staging, settings: Settings) -> Preview:
         _count(found[refusal.kind.value], refusal.signature, 1, [str(refusal.index_guid)])
     for mapped in staged_mappings(staging):
         if isinstance(mapped, Report):
-            for name in _shortened_fields(mapped):
+            for name in shortened_fields(mapped):
                 _count(found[SHORTENED], name, 1, [str(mapped.report_id)])
     return _most_frequent(found)
 
@@ -87,7 +87,7 @@ def _most_frequent(found: Preview) -> Preview:
     }
 
 
-def _shortened_fields(report: Report) -> set[str]:
+def shortened_fields(report: Report) -> set[str]:
     """Return the names of the texts that are shortened in a report and in full in its remarks."""
     return {match[1] for remark in _remarks(json.loads(report.body)) for match in _IN_FULL.finditer(remark)}
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -21,7 +21,7 @@ from vte_wats.config.settings import Settings
 from vte_wats.domain.errors import FatalError
 from vte_wats.intervals.interval import Interval, in_utc, whole_second
 from vte_wats.messages import VW521, VW522
-from vte_wats.storage.dead_letters import DeadLetters
+from vte_wats.storage.dead_letters import DeadLetterHeader
 
 ALL = "all"
 _MOST_RUNS_A_SLICE = 1_000
@@ -126,7 +126,7 @@ def parts_of_guids(guids: Sequence[UUID], runs_per_part: int) -> tuple[Part, ...
     return tuple(Part(ends[n], group[-1], len(group)) for n, group in enumerate(groups)) or (Part("", "", 0),)
 
 
-def named_runs(request: Request, dead_letters: DeadLetters) -> list[UUID]:
+def named_runs(request: Request, dead_letters: Callable[[], Sequence[DeadLetterHeader]]) -> list[UUID]:
     """Return the runs that are named, or those whose dead letters have the signature that is asked for.
 
     VTE is read again, so data that was corrected there goes through; success removes the dead letter. Raises FatalError
@@ -134,7 +134,7 @@ def named_runs(request: Request, dead_letters: DeadLetters) -> list[UUID]:
     """
     if request.dead_letters is None:
         return [UUID(text) for text in request.guids]
-    headers = list(dead_letters.headers())
+    headers = dead_letters()
     found = [header.index_guid for header in headers if request.dead_letters in (ALL, header.signature)]
     if not found and request.dead_letters != ALL:
         known = Counter(header.signature for header in headers)

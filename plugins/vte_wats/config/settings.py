@@ -16,6 +16,7 @@ from enum import StrEnum
 from fnmatch import translate
 from functools import cached_property
 from typing import Annotated, Any
+from uuid import UUID
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import (
@@ -41,6 +42,7 @@ from vte_wats.messages import VW101, VW102, VW103
 _NEVER_SHOWN = frozenset({"recipients", "apprise_connection"})  # people's addresses, and where an address has a token
 # One-sided limits and "no limit" markers may have been stored in a 32-bit column before.
 _SINGLE_PRECISION = 1e-6
+_RUNS_OF_THE_LIMIT = 200
 
 
 class TimestampMarks(StrEnum):
@@ -130,6 +132,13 @@ class ProblemCharacters(StrEnum):
 
     KEEP = "keep"
     REJECT = "reject"
+
+
+class OddTimestamps(StrEnum):
+    """What becomes of runs of clocks that were reset."""
+
+    TRANSFER = "transfer"
+    HOLD = "hold"
 
 
 class ExistenceCheck(StrEnum):
@@ -258,6 +267,13 @@ class TextRule(_Closed):
         return parse_pattern(self.pattern)
 
 
+class LeftOut(_Closed):
+    """Who decided that a run is not transferred, and why."""
+
+    by: WatsText = Field(description="Who decided it. Required.")
+    reason: WatsText = Field(description="Why. Required.")
+
+
 class Settings(_Closed):
     """The JSON object in the Airflow Variable ``vte_wats``."""
 
@@ -365,7 +381,13 @@ class Settings(_Closed):
     settle_delay_s: int = Field(
         60, ge=0, le=3_600, description="Age in seconds a row must have before it is read, so that its steps are there."
     )
-    batch_size: int = Field(200, ge=1, le=1_000, description="Runs a slice aims at; slices run side by side.")
+    batch_size: int = Field(
+        1_000,
+        ge=1,
+        le=1_000,
+        description="Runs a slice aims at. Slices of anything but the live interval hold no more than WATS takes "
+        "within 25 s by its budget, so that the live interval never waits longer.",
+    )
     max_steps_per_run: int = Field(
         20_000,
         ge=1,
@@ -401,6 +423,19 @@ class Settings(_Closed):
         description="Daily comparisons in which the content of the whole history is compared once, a part in each, "
         "beside the last days. 0 compares the last days alone.",
     )
+    odd_timestamps: OddTimestamps = Field(
+        OddTimestamps.TRANSFER,
+        description="Runs that no window holds, because a clock was wrong: dated before 2002, or new on a day before "
+        "the sync started. transfer: the daily comparison uploads them with the start that their Timestamp says; "
+        "corrected in VTE, the report is replaced. hold: the first wait as held runs, the others are counted. A run "
+        "without a Timestamp, or dated more than a day ahead, is held anyway: WATS cannot have it, or quarantines it.",
+    )
+    left_out: dict[UUID, LeftOut] = Field(
+        default_factory=dict,
+        max_length=1_000,
+        description="Index_GUID → who left this run out, and why: it is never posted again, for instance because its "
+        "report was deleted in WATS on purpose, and counts as held. Nothing is deleted in WATS.",
+    )
     lock_timeout_ms: int = Field(
         2_000, ge=0, le=60_000, description="Milliseconds a query waits for a lock before it ends and is tried again."
     )
@@ -421,8 +456,17 @@ class Settings(_Closed):
         description="Tries of an upload task in which WATS fails for one report while others go through, after which "
         "that report is a dead letter. More than the task has tries: never.",
     )
+    unseen_tries: int = Field(
+        3,
+        ge=1,
+        description="How often a report is posted that WATS confirms and does not show when it is asked later, before "
+        "it is a dead letter. One in quarantine is such a report.",
+    )
     rejection_limit: int = Field(
-        20, ge=1, description="Equal rejections within one slice that stop the run instead of making dead letters."
+        20,
+        ge=1,
+        description="Equal rejections among 200 runs of a slice that stop it instead of making dead letters; in a "
+        "larger slice as many more as it has more runs.",
     )
     storage_path: Annotated[str, Field(pattern=r"^[a-z0-9]+://"), AfterValidator(_without_login)] | None = Field(
         None,
@@ -495,6 +539,10 @@ class Settings(_Closed):
         """A short hash of every setting about runs: when it changes, runs may be judged differently."""
         others = {"alerts", "dead_letter_retention_days", "staging_retention_days", "verify_cycle_days"}
         return hashlib.sha256(self.model_dump_json(exclude=others).encode()).hexdigest()[:16]
+
+    def rejections_that_stop(self, runs: int) -> int:
+        """Return how many equal rejections stop a slice of so many runs, for then the runs are not their cause."""
+        return self.rejection_limit * max(1, math.ceil(runs / _RUNS_OF_THE_LIMIT))
 
     def process_code(self, testplan_name: str) -> int | None:
         """Return the process code of a test plan: an exact name first, then patterns in their order, else ``None``."""

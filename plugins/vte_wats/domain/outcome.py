@@ -15,6 +15,10 @@ class Outcome(StrEnum):
     HELD = "held"
 
 
+LEFT_OUT = "left out on purpose"
+"""The signature of the dead letters of runs that a person left out: nothing waits for anybody."""
+
+
 class DeadLetterKind(StrEnum):
     """Whether the run itself is bad, or waits for a person to extend a setting."""
 

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from vte_wats.domain.report import (
     KeyHit,
+    ListedReport,
     NaturalKey,
     Report,
     RequestStats,
@@ -43,8 +44,19 @@ class RunSource(Protocol):
     def run_hours(self, ranges: Sequence[LocalRange]) -> Iterator[tuple[datetime, int]]:
         """Count the runs per hour of the ranges, ascending, in one statement; hours without runs are absent."""
 
-    def run_keys(self, ranges: Sequence[LocalRange]) -> Iterator[tuple[UUID, datetime]]:
-        """Stream GUID and Timestamp of the runs whose Timestamp lies in the ranges, in one statement."""
+    def run_keys(
+        self, ranges: Sequence[LocalRange], *, without_time: bool = False
+    ) -> Iterator[tuple[UUID, datetime | None]]:
+        """Stream GUID and Timestamp of the runs whose Timestamp lies in the ranges, in one statement, oldest first.
+
+        ``without_time``: those without a Timestamp, too.
+        """
+
+    def existing(self, guids: Sequence[UUID]) -> frozenset[UUID]:
+        """Return which of these runs there are, in one statement; at most 1,000 are asked for."""
+
+    def testsystems(self) -> frozenset[UUID]:
+        """Return the test systems of this database, in one statement."""
 
     def minute_contents(self, ranges: Sequence[LocalRange]) -> Sequence[MinuteContent]:
         """Return what each minute of the ranges holds, ascending, in one statement; minutes without runs are absent."""
@@ -65,6 +77,9 @@ class Wats(Protocol):
     def process_codes(self) -> frozenset[int]:
         """Return the codes of the test operations that WATS knows."""
 
+    def processes(self) -> Mapping[int, str]:
+        """Return the names of the test operations by their codes."""
+
     def traits(self) -> ServerTraits:
         """Return what is known of this WATS and decides about runs; nothing is sent."""
 
@@ -80,6 +95,12 @@ class Wats(Protocol):
         """Look up which reports have these natural keys, or differ in the fraction of the second alone.
 
         Of reports of the runs in ``own`` it does not matter whether they are equal exactly.
+        """
+
+    def listed_reports(self, started: Interval) -> list[ListedReport] | None:
+        """List the reports that start in an interval and say from which run of which VTE test system they were made.
+
+        ``None``: this WATS lists no ranges, or not what a report says of its run.
         """
 
     def fetch(self, ids: Sequence[UUID]) -> dict[UUID, Mapping[str, Any]]:

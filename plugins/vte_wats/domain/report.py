@@ -80,6 +80,15 @@ class StoredReport:
 
 
 @dataclass(frozen=True, slots=True)
+class ListedReport:
+    """What a report of WATS says about its run: the GUID, the test system, and the Timestamp."""
+
+    run: UUID
+    testsystem_guid: UUID
+    timestamp_local: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class KeyHit:
     """A report in WATS with the serial, part number, process and second of a run.
 

@@ -7,6 +7,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, NaiveDatetime
 
+from vte_wats.domain.outcome import DeadLetterKind
+
 
 class StepKind(StrEnum):
     """Which of the three result tables a step came from."""
@@ -77,10 +79,11 @@ class VteTestplan(Frozen):
 
 
 class Defect(Frozen):
-    """Why a run cannot be transferred as it was read: the reason and the signature of its dead letter."""
+    """Why a run cannot be transferred as it was read: reason, signature and kind of its dead letter."""
 
     reason: str
     signature: str
+    kind: DeadLetterKind = DeadLetterKind.DEAD
 
 
 class VteTestRun(Frozen):

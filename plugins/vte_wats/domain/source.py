@@ -74,6 +74,28 @@ class WaitingRuns:
 
 
 @dataclass(frozen=True, slots=True)
+class TimeBounds:
+    """Between which Timestamps the runs lie, and what the server's clock shows in UTC and on its wall."""
+
+    server_now_at: datetime
+    server_local: datetime
+    oldest_local: datetime | None
+    newest_local: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunGroup:
+    """The runs of one product, test plan and station with one result, as their rows name them."""
+
+    product_name: str | None
+    testplan_name: str | None
+    station_name: str | None
+    result_code: int | None
+    runs: int
+    newest_local: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Index:
     """An index of the source with its key columns in order, under the names it has there."""
 

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from vte_wats.intervals.interval import whole_second
 
-_FIRST_DATETIME = datetime(1753, 1, 1)  # noqa: DTZ001 -- wall-clock time is naive by nature
-_OLDEST_CLOCK = datetime(2002, 1, 1)  # noqa: DTZ001 -- no database of VTE 9 is older; clocks reset to 1970, 1980, 2000
+FIRST = datetime.min  # noqa: DTZ901 -- wall-clock time is naive by nature
+"""A range from here on has no beginning: a ``datetime`` starts in 1753, a ``datetime2`` in the year 1."""
+
+LAST = datetime.max  # noqa: DTZ901 -- as above
+"""A range up to here has no end: it holds the last moment of the year 9999, too."""
+
+OLDEST_CLOCK = datetime(2002, 1, 1)  # noqa: DTZ001 -- no database of VTE 9 is older; clocks reset to 1970, 1980, 2000
+"""An earlier Timestamp is that of a clock that was reset."""
+
+AHEAD = timedelta(days=1)
+"""A clock that is further ahead of now is wrong; what is less, the sync transfers when its time has come."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -42,14 +51,9 @@ def merge_ranges(ranges: Iterable[LocalRange]) -> tuple[LocalRange, ...]:
     return tuple(merged)
 
 
-def with_reset_clocks(ranges: Sequence[LocalRange]) -> tuple[LocalRange, ...]:
-    """Return the ranges and what a station writes whose clock was reset to its first day, such as 1970 or 2000."""
-    return merge_ranges((*ranges, LocalRange(_FIRST_DATETIME, _OLDEST_CLOCK)))
-
-
 def everything_until(to_at: datetime, zone: ZoneInfo) -> tuple[LocalRange, ...]:
-    """Return all wall-clock time a ``datetime`` column can hold before ``to_at``: clocks reset to 1970 included."""
-    return (LocalRange(_FIRST_DATETIME, wall_clock(whole_second(to_at), zone)),)
+    """Return all wall-clock time that a column can hold before ``to_at``: clocks reset to 1970 included."""
+    return (LocalRange(FIRST, wall_clock(whole_second(to_at), zone)),)
 
 
 def wall_clock(at: datetime, zone: ZoneInfo) -> datetime:

@@ -71,7 +71,7 @@ BACKFILL_FORM = {
         maximum=1_000,
         title="Batch size",
         section="How",
-        description="Runs per slice, about; empty: the setting batch_size.",
+        description="Runs per slice, about; empty: what WATS takes within 25 s, at most the setting batch_size.",
     ),
     **transfer_params(dry_run="Read, map and compare, but post nothing.", section="How"),
 }
@@ -90,14 +90,14 @@ def plan(site_name: str, slices_per_part: int) -> list[dict[str, Any]]:
     from vte_wats.backfill.request import read_request
     from vte_wats.orchestration.backfill_progress import change_progress, first_part, part_reference, read_progress
     from vte_wats.orchestration.handover import Handover, Planned
-    from vte_wats.orchestration.resources import open_vte, read_settings, storage_of
+    from vte_wats.orchestration.resources import backlog_settings, open_vte, read_settings, storage_of
     from vte_wats.orchestration.variables import BACKFILL, Variables
     from vte_wats.orchestration.verified_state import verified_state
     from vte_wats.sync.plan import plan as plan_window
     from vte_wats.sync.plan import plan_named
 
     context, site = get_current_context(), Site(site_name)
-    settings = read_settings(site)
+    settings = backlog_settings(site, read_settings(site))
     now_at = datetime.now(UTC)
     reference = part_reference(context)
     storage = storage_of(site, settings)
@@ -204,11 +204,11 @@ def _plan(
     from vte_wats.backfill.backfill_plan import BackfillPlan
     from vte_wats.backfill.request import named_runs, parts_of_guids, parts_of_time
     from vte_wats.intervals.dst import local_ranges
-    from vte_wats.storage.dead_letters import DeadLetters
+    from vte_wats.storage.dead_letter_index import DeadLetterIndex
 
     runs = None
     if request.window is None:
-        runs = tuple(sorted(set(named_runs(request, DeadLetters(storage)))))
+        runs = tuple(sorted(set(named_runs(request, DeadLetterIndex(storage, max_new=None).summaries))))
         parts = parts_of_guids(runs, runs_per_part)
     else:
         hours = list(vte.run_hours(local_ranges(request.window, settings.zone)))

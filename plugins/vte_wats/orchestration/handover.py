@@ -53,8 +53,9 @@ class Planned(_Model):
 
     ``state`` is the verified state without its coverage and totals, which are read again. ``attempt`` is the try of the
     plan. ``window`` is the time that is done once all slices are; ``None`` when the DAG run covers none. ``gap`` is
-    older time that slices behind it are for. ``near`` says which minutes the last slices read again; ``None`` when the
-    sync does not look for changed runs.
+    older time that slices behind it are for. ``near`` says which minutes the slices behind those read again; ``None``
+    when the sync does not look for changed runs. ``again`` is how many slices at the end are for runs that WATS does
+    not show.
     """
 
     state: State
@@ -64,6 +65,7 @@ class Planned(_Model):
     snapshot: PlanSnapshot | None = None
     gap: PlannedGap | None = None
     near: NearPlan | None = None
+    again: int = 0
 
     @classmethod
     def by(
@@ -76,6 +78,7 @@ class Planned(_Model):
         snapshot: PlanSnapshot | None = None,
         gap: PlannedGap | None = None,
         near: NearPlan | None = None,
+        again: int = 0,
     ) -> Self:
         """Return what the plan of this DAG run leaves."""
         return cls(
@@ -86,6 +89,7 @@ class Planned(_Model):
             snapshot=snapshot,
             gap=gap,
             near=near,
+            again=again,
         )
 
 
@@ -98,6 +102,9 @@ class Handover(_Model):
     cycle_day: date | None = Field(None, description="Left by reconcile's plan: where the next comparison goes on.")
     days: tuple[tuple[date, date], ...] = Field(
         (), description="Left by reconcile's plan: the whole days it compares; of each pair the second is left out."
+    )
+    grown: dict[date, int] = Field(
+        {}, description="Left by reconcile's plan: days before the start with new runs, and how many they had."
     )
     late: dict[int, int] = Field({}, description="Left by plan_missing: runs that came too late, by least age in s.")
     preview: Preview | None = Field(None, description="Left by the uploads of a dry run.")

@@ -7,16 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from airflow.sdk.observability import stats
 
 from vte_wats.config.sites import Site
 from vte_wats.domain.outcome import Outcome
 from vte_wats.domain.report import RequestStats
+from vte_wats.intervals.wall_clock import wall_clock
 from vte_wats.state.coverage import State
 from vte_wats.state.history import History, quantile_ms
+from vte_wats.state.proof import Proof
 from vte_wats.storage.retention import Removed
 
 _RECENT = timedelta(hours=1)
@@ -45,6 +48,17 @@ def settled(site: Site, state: State, history: History, now_at: datetime) -> Non
         latency = quantile_ms(latency_ms, share)
         if latency is not None:
             stats.gauge(_name(site, name), latency)
+
+
+def compared(site: Site, state: State, proof: Proof, zone: ZoneInfo, now_at: datetime) -> None:
+    """Send what the comparisons have proven so far; the age of what is proven counts from the first day without any."""
+    since = wall_clock(state.since_at, zone).date()
+    through = proof.proven_through(since, zone)
+    proven_to = datetime.combine(since if through is None else through + timedelta(days=1), time(), tzinfo=zone)
+    stats.gauge(_name(site, "proven_age_s"), (now_at - proven_to).total_seconds())
+    stats.gauge(_name(site, "runs_open"), sum(day.open for day in proof.days.values()))
+    stats.gauge(_name(site, "runs_gone"), sum(gone.runs for gone in proof.gone.values()))
+    stats.gauge(_name(site, "runs_odd"), sum(proof.odd_open.values()))
 
 
 def removed(site: Site, files: Removed) -> None:

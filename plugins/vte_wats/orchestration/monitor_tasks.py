@@ -103,7 +103,9 @@ def _measured_with(measures: Measures, site: Site, settings: Settings) -> Measur
     from vte_wats.storage.dead_letter_index import DeadLetterIndex
     from vte_wats.storage.storage_errors import is_of_storage, storage_error
 
-    measures = replace(measures, clock_skew_limit_s=settings.clock_skew_limit_s)
+    measures = replace(
+        measures, clock_skew_limit_s=settings.clock_skew_limit_s, looks_for_changes=settings.near_check_h > 0
+    )
     storage = storage_of(site, settings)
     try:
         measures = replace(measures, dead_letters=DeadLetterIndex(storage).summaries())
@@ -219,6 +221,8 @@ def summarise(site: Site, summary_at: str, around: AlertContext, send: Any) -> M
     """Send the mail about yesterday when its time has come; one that cannot be sent is tried at the next check."""
     from vte_wats.alerting.mails import summary
     from vte_wats.domain.outcome import Outcome
+    from vte_wats.orchestration.variables import PROOF, Variables
+    from vte_wats.state.proof import Proof
 
     monitor_state = around.monitor_state
     day = day_to_sum_up(around.now_at.astimezone(around.zone), summary_at, monitor_state.summary_day)
@@ -227,11 +231,12 @@ def summarise(site: Site, summary_at: str, around: AlertContext, send: Any) -> M
     totals = {outcome.value: runs for outcome, runs in (around.state.totals if around.state else {}).items()}
     try:
         counts, dead_letters = _day(site, day, around.zone)
+        proof = Variables(site).load(PROOF) or Proof()
         since = {
             outcome: max(0, totals.get(outcome.value, 0) - monitor_state.summary_totals.get(outcome.value, 0))
             for outcome in Outcome
         }
-        send(summary(day, counts, since, dead_letters, around))
+        send(summary(day, counts, since, dead_letters, replace(around, proof=proof)))
     except Exception as exc:  # noqa: BLE001 -- VTE, the storage or the mail server is away, each in its own words
         log.error("%s the summary of %s is tried again at the next check: %s", VW903, day, _first_line(exc))  # noqa: TRY400
         return monitor_state

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import TriggerRule, get_current_context, task
 
@@ -11,20 +11,36 @@ from vte_wats.config.sites import Site
 from vte_wats.domain.errors import FatalError
 from vte_wats.messages import VW501
 
+if TYPE_CHECKING:
+    from upath import UPath
+
+    from vte_wats.orchestration.handover import Handover
+    from vte_wats.reconcile.missing_runs import Kinds
+
 LATE_FROM = "plan_missing"
+_SAMPLE = "sample"
 
 
 @task
 def plan(site_name: str) -> list[str]:
     """List the keys of the runs in VTE, in batches."""
-    from vte_wats.intervals.wall_clock import everything_until
+    from vte_wats.intervals.interval import whole_second
+    from vte_wats.intervals.wall_clock import AHEAD, everything_until, wall_clock
     from vte_wats.orchestration.handover import Handover, Planned
     from vte_wats.orchestration.resources import open_vte, read_settings
     from vte_wats.orchestration.task_context import staging
     from vte_wats.orchestration.variables import PROOF, Variables
     from vte_wats.orchestration.verified_state import verified_state
     from vte_wats.reconcile.compare import sample_of
-    from vte_wats.reconcile.keys import compared_days, ranges_to_compare, stage_keys, staged_keys
+    from vte_wats.reconcile.keys import (
+        OutsideWindows,
+        compared_days,
+        count_history,
+        first_day_synced,
+        ranges_to_compare,
+        stage_keys,
+        staged_keys,
+    )
     from vte_wats.state.proof import Proof
     from vte_wats.sync.plan import window_of
 
@@ -40,7 +56,12 @@ def plan(site_name: str) -> list[str]:
         ranges, cycle_day = everything_until(window.to_at, settings.zone), None
         if days:
             ranges, cycle_day = ranges_to_compare(window, state, proof, settings)
-        batches = stage_keys(vte, lambda name: staging(site, settings, name), ranges)
+        history = count_history(vte, first_day_synced(state, state.since_at, settings))
+        grown = proof.grown_days(history)
+        outside = OutsideWindows(wall_clock(whole_second(now_at) + AHEAD, settings.zone), grown)
+        batches = stage_keys(vte, lambda name: staging(site, settings, name), ranges, outside)
+    if not context["params"]["dry_run"]:
+        Variables(site).change(PROOF, lambda proof: (proof or Proof()).with_history(history))
     guids = (key.guid for name in batches for key in staged_keys(staging(site, settings, name)))
     sample = sample_of(guids, context["params"]["sample"], context["dag_run"].run_id)
     # The coverage as it is now: whatever is done meanwhile says nothing about this comparison.
@@ -51,6 +72,7 @@ def plan(site_name: str) -> list[str]:
         sample=tuple(sample),
         cycle_day=cycle_day,
         days=compared_days(ranges, state, settings),
+        grown=grown,
     ).push(context)
     return batches
 
@@ -78,13 +100,12 @@ def compare(site_name: str, read: Any) -> dict[str, int]:
     from vte_wats.orchestration.resources import open_wats, read_settings, storage_of
     from vte_wats.orchestration.task_context import staging
     from vte_wats.reconcile.missing_runs import compare as compare_batch
-    from vte_wats.storage.dead_letters import DeadLetters
 
     batch = read_batch(read)
     get_current_context()["batch_label"] = batch  # type: ignore[typeddict-unknown-key]
     site = Site(site_name)
     settings = read_settings(site)
-    kinds = {header.index_guid: header.kind for header in DeadLetters(storage_of(site, settings)).headers()}
+    kinds = _kinds(storage_of(site, settings))
     with open_wats(site, settings) as wats:
         return compare_batch(wats, staging(site, settings, batch), kinds, settings.zone, datetime.now(UTC))
 
@@ -93,13 +114,12 @@ def compare(site_name: str, read: Any) -> dict[str, int]:
 def plan_missing(site_name: str, batches: Any) -> list[dict[str, Any]]:
     """Cut what is missing or has other content into slices, and keep the numbers of the days."""
     from vte_wats.orchestration.handover import Handover, batch_names
-    from vte_wats.orchestration.resources import read_settings, storage_of
+    from vte_wats.orchestration.resources import backlog_settings, read_settings, storage_of
     from vte_wats.orchestration.task_context import staging
     from vte_wats.orchestration.variables import PROOF, Variables
-    from vte_wats.reconcile.missing_runs import days_of, runs_to_transfer
+    from vte_wats.reconcile.missing_runs import days_of, odd_of, runs_to_transfer
     from vte_wats.state.late_arrivals import found_later
     from vte_wats.state.proof import Proof, days_without_runs
-    from vte_wats.storage.dead_letters import DeadLetters
     from vte_wats.sync.plan import plan_named
 
     context = get_current_context()
@@ -108,46 +128,100 @@ def plan_missing(site_name: str, batches: Any) -> list[dict[str, Any]]:
     compared = [staging(site, settings, name) for name in batch_names(batches)]
     left, now_at = Handover.pull(context, "plan"), datetime.now(UTC)
     days, today = days_without_runs(left.days if left else (), now_at) | days_of(compared), now_at.date()
-    missing = runs_to_transfer(compared, DeadLetters(storage_of(site, settings)))
+    odd = odd_of(compared, left.grown if left else {})
+    missing = runs_to_transfer(compared, _kinds(storage_of(site, settings)), settings.odd_timestamps)
     if not context["params"]["dry_run"]:
-        Variables(site).change(PROOF, lambda proof: (proof or Proof()).with_days(days, today, missing.outdated))
+        Variables(site).change(PROOF, lambda proof: (proof or Proof()).with_days(days, today, missing.outdated, odd))
     if left is not None and left.coverage is not None:
         Handover(late=found_later(missing.times_local, left.coverage, settings)).push(context)
-    return [part.to_xcom() for part in plan_named(missing.runs, settings)]
+    return [part.to_xcom() for part in plan_named(missing.runs, backlog_settings(site, settings))]
+
+
+@task
+def read_sample(site_name: str) -> dict[str, int]:
+    """Read the sampled runs, and map them."""
+    from vte_wats.orchestration.resources import open_vte, read_settings
+    from vte_wats.orchestration.task_context import staging
+    from vte_wats.sync.extract import extract
+    from vte_wats.sync.map_runs import map_runs
+    from vte_wats.sync.slices import Slice
+
+    site = Site(site_name)
+    settings = read_settings(site)
+    sample = _planned(get_current_context()).sample
+    if not sample:
+        return {"reports": 0, "dead": 0, "held": 0}
+    staged = staging(site, settings, _SAMPLE)
+    with open_vte(site, settings) as vte:
+        extract(vte, staged, Slice(_SAMPLE, len(sample), guids=sample), settings)
+    return map_runs(staged, settings)
+
+
+@task
+def find_gone(site_name: str) -> dict[str, int]:
+    """Look for reports in WATS of runs that VTE no longer has, and keep the numbers of each day."""
+    from vte_wats.orchestration.handover import Handover
+    from vte_wats.orchestration.resources import open_vte, open_wats, read_settings
+    from vte_wats.orchestration.variables import PROOF, Variables
+    from vte_wats.reconcile.gone_runs import find_gone as find_runs
+    from vte_wats.reconcile.gone_runs import whole_days
+    from vte_wats.state.proof import Proof
+
+    context = get_current_context()
+    site = Site(site_name)
+    settings = read_settings(site)
+    left = Handover.pull(context, "plan")
+    days = left.days if left else ()
+    with open_vte(site, settings) as vte, open_wats(site, settings) as wats:
+        gone = find_runs(vte, wats, days, settings.zone)
+    if gone is not None and not context["params"]["dry_run"]:
+        found = gone
+        Variables(site).change(PROOF, lambda proof: (proof or Proof()).with_gone(whole_days(days), found))
+    return {"gone": sum(runs.runs for runs in (gone or {}).values())}
 
 
 @task
 def verify(site_name: str) -> dict[str, int]:
     """Compare the sampled runs with their reports in WATS, value by value."""
-    from vte_wats.orchestration.handover import Handover
-    from vte_wats.orchestration.resources import open_vte, open_wats, read_settings, storage_of
+    from vte_wats.orchestration import metrics
+    from vte_wats.orchestration.resources import open_wats, read_settings, storage_of
     from vte_wats.orchestration.task_context import staging
     from vte_wats.orchestration.variables import PROOF, Variables
     from vte_wats.reconcile.compare import Comparison, refuse_altered
     from vte_wats.reconcile.compare import verify as verify_sample
     from vte_wats.state.proof import Proof
     from vte_wats.storage.staging import discard
-    from vte_wats.sync.extract import extract
-    from vte_wats.sync.map_runs import map_runs
-    from vte_wats.sync.slices import Slice
 
     context = get_current_context()
     site = Site(site_name)
     settings = read_settings(site)
-    left = Handover.pull(context, "plan")
-    if left is None:
-        raise FatalError(VW501, "the sample that plan drew is lost, so nothing was compared; the log of plan says why")
+    left = _planned(context)
     found = Comparison(0, 0, (), {})
-    if sample := left.sample:
-        staged = staging(site, settings, "sample")
-        with open_vte(site, settings) as vte:
-            extract(vte, staged, Slice("sample", len(sample), guids=sample), settings)
-        map_runs(staged, settings)
+    if left.sample:
         with open_wats(site, settings) as wats:
-            found = verify_sample(staged, wats)
-        discard(storage_of(site, settings), context["dag"].dag_id, context["dag_run"].run_id)
+            found = verify_sample(staging(site, settings, _SAMPLE), wats)
     now_at, altered, cycle_day = datetime.now(UTC), len(found.altered), left.cycle_day
     if not context["params"]["dry_run"]:  # which transferred nothing, so the next one must look at the same days
         Variables(site).change(PROOF, lambda proof: (proof or Proof()).ended(now_at, now_at.date(), altered, cycle_day))
+        if left.coverage is not None:
+            metrics.compared(site, left.coverage, Variables(site).load(PROOF) or Proof(), settings.zone, now_at)
+    discard(storage_of(site, settings), context["dag"].dag_id, context["dag_run"].run_id)
     refuse_altered(found, site.dag_id("backfill"))
     return {"equal": found.equal, "outdated": len(found.outdated), "altered": 0, "absent": found.absent}
+
+
+def _kinds(storage: UPath) -> Kinds:
+    """Return of which kind each dead letter is; what another task has read of them is not read again."""
+    from vte_wats.storage.dead_letter_index import DeadLetterIndex
+
+    return {summary.index_guid: summary.kind for summary in DeadLetterIndex(storage, max_new=None).summaries()}
+
+
+def _planned(context: Any) -> Handover:
+    """Return what plan left. Raises FatalError when it is lost."""
+    from vte_wats.orchestration.handover import Handover
+
+    left = Handover.pull(context, "plan")
+    if left is None:
+        raise FatalError(VW501, "the sample that plan drew is lost, so nothing was compared; the log of plan says why")
+    return left

@@ -22,6 +22,7 @@ from vte_wats.messages import VW110, VW111
 from vte_wats.orchestration.variables import HISTORY, STATE, WATS_PROFILE, BudgetVariable, LearnedVariable, Variables
 from vte_wats.state.coverage import State
 from vte_wats.state.history import History
+from vte_wats.sync.slices import sized_for_backlog
 from vte_wats.wats.profile import WatsProfile
 
 if TYPE_CHECKING:  # the drivers load inside a task, never when a DAG file is parsed
@@ -96,6 +97,11 @@ def wats_connection(site: Site) -> WatsConnection:
     from vte_wats.wats.hook import WatsHook
 
     return WatsHook(site.wats_connection).read_connection()
+
+
+def backlog_settings(site: Site, settings: Settings) -> Settings:
+    """Return the settings for slices that the live interval may have to wait for."""
+    return sized_for_backlog(settings, wats_connection(site).requests_per_minute)
 
 
 def wats_host(site: Site) -> str:

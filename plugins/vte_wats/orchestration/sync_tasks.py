@@ -31,20 +31,23 @@ _MINUTES_BESIDE = 2  # of the requests that WATS allows: the next interval comes
 def plan(site_name: str) -> list[dict[str, Any]]:
     """Cut the data interval, or the time since lastSync, into slices.
 
-    Behind them come slices of the oldest gap, and of runs that changed in VTE after they were transferred.
+    Behind them come slices of the oldest gap, of runs that changed in VTE after they were transferred, and of runs
+    whose report WATS confirmed and does not show.
     """
     from vte_wats.orchestration.handover import Handover, Planned
-    from vte_wats.orchestration.resources import open_vte, read_settings, storage_of
+    from vte_wats.orchestration.resources import backlog_settings, open_vte, read_settings, storage_of
     from vte_wats.orchestration.task_context import interval_to_sync, other_syncs_are_at_work
     from vte_wats.orchestration.verified_state import verified_state
     from vte_wats.state.late_arrivals import measured
-    from vte_wats.storage.dead_letters import DeadLetters
+    from vte_wats.storage.dead_letter_index import DeadLetterIndex
+    from vte_wats.sync.confirmed_check import plan_unseen
     from vte_wats.sync.plan import plan_held, plan_seen, plan_snapshot, ranges_to_read, window_of
     from vte_wats.sync.slices import SLICE_LIMIT
 
     context = get_current_context()
     site = Site(site_name)
     settings = read_settings(site)
+    beside = backlog_settings(site, settings)
     from_at, to_at = interval_to_sync(context, site)
     window = window_of(from_at, to_at, settings.guard_band_s, settings.settle_delay_s)
     with open_vte(site, settings) as vte:
@@ -54,24 +57,30 @@ def plan(site_name: str) -> list[dict[str, Any]]:
         does_more = not context["params"]["dry_run"] and context.get("data_interval_start") is not None
         is_alone = does_more and not other_syncs_are_at_work(context)
         oldest = state.gap_to_fill(planned.window.from_at, datetime.now(UTC)) if is_alone else None
-        gap, gap_slices = _planned_gap(vte, site, settings, oldest) if oldest else (None, ())
+        gap, gap_slices = _planned_gap(vte, site, beside, oldest) if oldest else (None, ())
         near: NearPlan | None = None
         near_slices: tuple[Slice, ...] = ()
         if does_more and settings.near_check_h:
-            near, near_slices = _planned_near(vte, site, settings, state, planned, is_alone=is_alone)
+            near, near_slices = _planned_near(vte, site, beside, state, planned, is_alone=is_alone)
     late_arrivals = measured(state.late_arrivals, planned.window, planned.seconds, settings)
     state = state.model_copy(update={"late_arrivals": late_arrivals})
     snapshot = plan_snapshot(planned, settings, from_at)
     slices = planned.slices
     if state.settings_hash != settings.fingerprint:
-        slices += plan_held(DeadLetters(storage_of(site, settings)), planned, settings)
+        slices += plan_held(DeadLetterIndex(storage_of(site, settings), max_new=None).summaries(), planned, beside)
     if len(slices) + len(gap_slices) > SLICE_LIMIT:
         gap, gap_slices = None, ()
     if len(slices) + len(gap_slices) + len(near_slices) > SLICE_LIMIT:
         near, near_slices = near and near.model_copy(update={"slices": (), "waits": True}), ()
-    handed = Planned.by(context, state, settings, planned.window, snapshot=snapshot, gap=gap, near=near)
+    extra = (*gap_slices, *near_slices)
+    unseen = plan_unseen(storage_of(site, settings), settings, datetime.now(UTC)) if is_alone else ()
+    if (slices or extra) and not any(part.runs for part in unseen):
+        unseen = ()  # each upload asks WATS for what it confirmed before
+    handed = Planned.by(
+        context, state, settings, planned.window, snapshot=snapshot, gap=gap, near=near, again=len(unseen)
+    )
     Handover(planned=handed).push(context)
-    return [part.to_xcom() for part in (*slices, *gap_slices, *near_slices)]
+    return [part.to_xcom() for part in (*slices, *extra, *unseen)]
 
 
 def _planned_gap(

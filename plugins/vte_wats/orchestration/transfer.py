@@ -69,12 +69,12 @@ def transfer(site: Site, part: dict[str, Any], *, shows_progress: bool) -> Any:
 @contextmanager
 def _once_beside(slice_name: str) -> Iterator[None]:
     """Let a slice beside the live interval fail at once: a later sync tries it again, and the live interval goes on."""
-    from vte_wats.sync.slices import GAP, NEAR
+    from vte_wats.sync.slices import AGAIN, GAP, NEAR
 
     try:
         yield
     except RetriableError as exc:
-        if not slice_name.startswith((GAP, NEAR)):
+        if not slice_name.startswith((GAP, NEAR, AGAIN)):
             raise
         raise FatalError(exc.message, exc.detail) from exc
 
@@ -83,10 +83,12 @@ def _once_beside(slice_name: str) -> Iterator[None]:
 def extract(site_name: str, part: dict[str, Any]) -> dict[str, Any]:
     """Read the slice's runs from VTE into staging."""
     from vte_wats.orchestration.handover import planned_slice
-    from vte_wats.orchestration.resources import open_vte, read_settings
+    from vte_wats.orchestration.resources import open_vte, read_settings, storage_of
     from vte_wats.orchestration.task_context import staging
+    from vte_wats.storage.unseen_reports import UnseenReports
     from vte_wats.sync.extract import absent_runs
     from vte_wats.sync.extract import extract as extract_slice
+    from vte_wats.sync.slices import AGAIN
 
     site = Site(site_name)
     settings = read_settings(site)
@@ -96,6 +98,8 @@ def extract(site_name: str, part: dict[str, Any]) -> dict[str, Any]:
     with _once_beside(a_slice.name), open_vte(site, settings) as vte:
         read = extract_slice(vte, staged, a_slice, settings)
     if absent := absent_runs(staged, a_slice, read):
+        if a_slice.name.startswith(AGAIN):
+            UnseenReports(storage_of(site, settings)).forget(absent)
         log.warning("%s not in VTE, or no longer: %s", VW920, ", ".join(map(str, absent)))
     return {"slice": a_slice.name, "label": a_slice.label, "read": read}
 
@@ -125,6 +129,7 @@ def upload(site_name: str, mapped: dict[str, Any], *, shows_progress: bool) -> d
     from vte_wats.orchestration.task_context import staging
     from vte_wats.storage.dead_letters import DeadLetters
     from vte_wats.storage.in_flight_keys import InFlightKeys
+    from vte_wats.sync.confirmed_check import check_confirmed
     from vte_wats.sync.upload import UploadOptions, first_achieved
     from vte_wats.sync.upload import upload as upload_slice
 
@@ -145,6 +150,8 @@ def upload(site_name: str, mapped: dict[str, Any], *, shows_progress: bool) -> d
         InFlightKeys(storage, name, partial(datetime.now, UTC), wats.traits().shown_after_s) as keys,
     ):
         try:
+            if not options.dry_run:
+                check_confirmed(wats, storage, options.now_at)
             counts = upload_slice(
                 staged,
                 wats,
@@ -171,9 +178,9 @@ def _reader(site: Site, settings: Settings) -> ReadAgain:
     from vte_wats.orchestration.resources import open_vte
     from vte_wats.sync.map_runs import read_again
 
-    def reader(guids: Sequence[UUID]) -> list[Report | Refusal]:
+    def reader(guids: Sequence[UUID]) -> Iterator[Report | Refusal]:
         with open_vte(site, settings) as vte:
-            return read_again(vte, settings, guids)
+            yield from read_again(vte, settings, guids)
 
     return reader
 
@@ -218,11 +225,13 @@ def _settled(context: Any, site: Site, planned: Planned, slices: int, rules: Set
     from vte_wats.sync.settle import settle as settle_slices
     from vte_wats.sync.settle import settle_beside
 
-    near_from = slices - (len(planned.near.slices) if planned.near else 0)
+    again_from = slices - planned.again
+    near_from = again_from - (len(planned.near.slices) if planned.near else 0)
     live = near_from - (planned.gap.slices if planned.gap else 0)
     results = list(uploads_that_succeeded(context, range(live), UPLOAD_TASK).values())
     gap = _gap_result(context, site, planned.gap, range(live, near_from)) if planned.gap else None
-    near = _near_results(context, range(near_from, slices))
+    near = _results_beside(context, range(near_from, again_from))
+    again = _results_beside(context, range(again_from, slices))
     late = Handover.pull(context, rules.late_from) if rules.late_from else None
     since_at, key = context["dag"].start_date, sync_key(context, planned.attempt)
 
@@ -239,7 +248,7 @@ def _settled(context: Any, site: Site, planned: Planned, slices: int, rules: Set
 
     def settle_stored(stored: State | None) -> Settled:
         state = state_to_settle(stored, site, planned)
-        return settle_beside(settle_live, state, results, gap, list(near.values()), key=key)
+        return settle_beside(settle_live, state, results, gap, [*near.values(), *again.values()], key=key)
 
     if context["params"]["dry_run"]:
         return settle_stored(read_state(site, since_at))
@@ -248,7 +257,7 @@ def _settled(context: Any, site: Site, planned: Planned, slices: int, rules: Set
 
     def change(stored: State | None) -> State | None:
         settled.append(settle_stored(stored))
-        is_open = settled[-1].failure is not None and gap is None and not near
+        is_open = settled[-1].failure is not None and gap is None and not near and not again
         starts = stored is None and planned.window is None  # only a sync of time starts a state
         return None if is_open or starts else settled[-1].state
 
@@ -275,8 +284,8 @@ def _gap_result(context: Any, site: Site, gap: PlannedGap, slices: range) -> Gap
     return GapResult(gap.part, gap.window, len(slices), results, datetime.now(UTC), reason)
 
 
-def _near_results(context: Any, slices: range) -> dict[int, dict[str, Any]]:
-    """Return what became of the near slices that succeeded, by their position."""
+def _results_beside(context: Any, slices: range) -> dict[int, dict[str, Any]]:
+    """Return what became of the slices of runs that are transferred again, if they succeeded, by their position."""
     from vte_wats.orchestration.task_context import uploads_that_succeeded
 
     try:
@@ -286,7 +295,10 @@ def _near_results(context: Any, slices: range) -> dict[int, dict[str, Any]]:
         return {}
     if len(results) < len(slices):
         log.warning(
-            "%s %d of %d near slices failed; their logs say why", VW532, len(slices) - len(results), len(slices)
+            "%s %d of %d slices of runs to transfer again failed; their logs say why",
+            VW532,
+            len(slices) - len(results),
+            len(slices),
         )
     return {index - slices.start: result for index, result in results.items()}
 

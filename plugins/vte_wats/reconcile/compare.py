@@ -21,7 +21,7 @@ from vte_wats.domain.ports import Wats
 from vte_wats.domain.report import Report
 from vte_wats.messages import VW508, VW921, VW922
 from vte_wats.storage.staging import Staging
-from vte_wats.sync.map_runs import staged_mappings
+from vte_wats.sync.staged_reports import staged_mappings
 from vte_wats.sync.upload import in_batches
 
 log = logging.getLogger(__name__)

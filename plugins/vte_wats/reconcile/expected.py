@@ -14,8 +14,9 @@ from vte_wats.reconcile.keys import staged_keys
 from vte_wats.storage.dead_letters import DeadLetters
 from vte_wats.storage.staging import Staging
 from vte_wats.sync.extract import RUNS, extract
-from vte_wats.sync.map_runs import map_runs, staged_mappings
+from vte_wats.sync.map_runs import map_runs
 from vte_wats.sync.plan import plan_named
+from vte_wats.sync.staged_reports import staged_mappings
 
 EXPECTED = "expected"
 _REFUSED, _CHANGED = "-", "changed"

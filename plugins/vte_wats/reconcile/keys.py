@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from itertools import count, islice
 from typing import Self
 from uuid import UUID
@@ -13,31 +14,63 @@ from vte_wats.config.settings import Settings
 from vte_wats.domain.ports import RunSource
 from vte_wats.intervals.dst import local_ranges
 from vte_wats.intervals.interval import Interval
-from vte_wats.intervals.wall_clock import LocalRange, wall_clock, with_reset_clocks
+from vte_wats.intervals.wall_clock import FIRST, LAST, OLDEST_CLOCK, LocalRange, merge_ranges, wall_clock
 from vte_wats.state.coverage import State
-from vte_wats.state.proof import Proof
+from vte_wats.state.proof import OddKind, Proof
 from vte_wats.storage.staging import Staging
 
 KEYS = "keys"
+_NONE = "-"
 _BATCH = 2_000  # runs: some fifty requests
 _SAME_SIZE = 100  # batches; then the size doubles, for Airflow maps a task 1,024 times at most: 200 million runs
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A run and its Timestamp, as a line of a batch holds them."""
+    """A run and its Timestamp, as a line of a batch holds them; ``odd`` when no window holds it."""
 
     guid: UUID
-    timestamp_local: datetime
+    timestamp_local: datetime | None
+    odd: OddKind | None = None
 
     def __str__(self) -> str:
-        return f"{self.guid} {self.timestamp_local.isoformat()}"
+        local = self.timestamp_local.isoformat() if self.timestamp_local else _NONE
+        return f"{self.guid} {local} {self.odd or _NONE}"
 
     @classmethod
     def parse(cls, line: str) -> Self:
         """Return what a line holds."""
-        guid, _, local = line.partition(" ")
-        return cls(UUID(guid), datetime.fromisoformat(local))
+        guid, local, odd = line.split(" ")
+        return cls(
+            UUID(guid),
+            None if local == _NONE else datetime.fromisoformat(local),
+            None if odd == _NONE else OddKind(odd),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class OutsideWindows:
+    """The time that no sync reads: before 2002, from ``ahead_local`` on, and days before the start with new runs."""
+
+    ahead_local: datetime
+    grown: Collection[date] = ()
+
+    @property
+    def ranges(self) -> tuple[LocalRange, ...]:
+        """The wall-clock time of it."""
+        days = (datetime.combine(day, time()) for day in self.grown)
+        grown = (LocalRange(day_local, day_local + timedelta(days=1)) for day_local in days)
+        return merge_ranges((LocalRange(FIRST, OLDEST_CLOCK), *grown, LocalRange(self.ahead_local, LAST)))
+
+    def kind_of(self, local: datetime | None) -> OddKind | None:
+        """Return why no window holds a run with this Timestamp, ``None`` when one does."""
+        if local is None:
+            return OddKind.NO_TIMESTAMP
+        if local < OLDEST_CLOCK:
+            return OddKind.RESET_CLOCK
+        if local >= self.ahead_local:
+            return OddKind.FUTURE
+        return OddKind.BEFORE_START if local.date() in self.grown else None
 
 
 def ranges_to_compare(
@@ -45,17 +78,32 @@ def ranges_to_compare(
 ) -> tuple[tuple[LocalRange, ...], date | None]:
     """Return the wall-clock time that a comparison looks at, and the day on which the next one goes on.
 
-    That is the window from the beginning of its first day on, clocks that were reset, and a part of the history before.
+    That is the window from the beginning of its first day on, and a part of the history before.
     """
     recent = local_ranges(window, settings.zone)
     first_day = datetime.combine(recent[0].from_local.date(), time())
     ranges = [LocalRange(first_day, max(part.to_local for part in recent))]
-    since_at = min((covered.from_at for covered in state.coverage), default=window.from_at)
-    since = wall_clock(since_at, settings.zone).date()
+    since = first_day_synced(state, window.from_at, settings)
     part = proof.rotating_part(since, first_day.date(), settings.verify_cycle_days)
     if part is not None:
         ranges.append(LocalRange(*(datetime.combine(day, time()) for day in part)))
-    return with_reset_clocks(ranges), part and part[1]
+    return merge_ranges(ranges), part and part[1]
+
+
+def first_day_synced(state: State, default_at: datetime, settings: Settings) -> date:
+    """Return the first day of all that was synced, or that of ``default_at`` when nothing was."""
+    since_at = min((covered.from_at for covered in state.coverage), default=default_at)
+    return wall_clock(since_at, settings.zone).date()
+
+
+def count_history(source: RunSource, since: date) -> dict[date, int]:
+    """Return how many runs each day from 2002 up to ``since`` has; days without runs are absent."""
+    counts: Counter[date] = Counter()
+    before = LocalRange(OLDEST_CLOCK, datetime.combine(since, time()))
+    if before.from_local < before.to_local:
+        for hour_local, runs in source.run_hours([before]):
+            counts[hour_local.date()] += runs
+    return dict(counts)
 
 
 def compared_days(ranges: Sequence[LocalRange], state: State, settings: Settings) -> tuple[tuple[date, date], ...]:
@@ -63,20 +111,26 @@ def compared_days(ranges: Sequence[LocalRange], state: State, settings: Settings
 
     Each pair is a first day, and the day after the last one.
     """
-    since_at = min((covered.from_at for covered in state.coverage), default=state.since_at)
-    since = wall_clock(since_at, settings.zone).date()
+    since = first_day_synced(state, state.since_at, settings)
     days = ((max(part.from_local.date(), since), part.to_local.date()) for part in ranges)
     return tuple((first, end) for first, end in days if first < end)
 
 
 def stage_keys(
-    source: RunSource, staging: Callable[[str], Staging], ranges: Sequence[LocalRange], batch: int = _BATCH
+    source: RunSource,
+    staging: Callable[[str], Staging],
+    ranges: Sequence[LocalRange],
+    outside: OutsideWindows,
+    batch: int = _BATCH,
 ) -> list[str]:
-    """Stage the keys of every run in the ranges, oldest first; return the names of the batches."""
-    runs = source.run_keys(ranges)
+    """Stage the keys of every run in the ranges and outside of all windows; return the names of the batches."""
+    runs = source.run_keys(merge_ranges((*ranges, *outside.ranges)), without_time=True)
     names: list[str] = []
     for n in count():
-        keys = [str(Key(guid, local)) for guid, local in islice(runs, batch * 2 ** (n // _SAME_SIZE))]
+        keys = [
+            str(Key(guid, local, outside.kind_of(local)))
+            for guid, local in islice(runs, batch * 2 ** (n // _SAME_SIZE))
+        ]
         if not keys:
             break
         names.append(f"k{n + 1:04d}")

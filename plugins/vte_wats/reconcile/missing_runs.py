@@ -16,22 +16,24 @@ from zoneinfo import ZoneInfo
 
 from more_itertools import chunked
 
+from vte_wats.config.settings import OddTimestamps
 from vte_wats.domain.outcome import DeadLetterKind
 from vte_wats.domain.ports import Wats
 from vte_wats.domain.report import StoredReport
 from vte_wats.intervals.dst import utc_offsets
 from vte_wats.intervals.interval import Interval
+from vte_wats.intervals.wall_clock import FIRST
+from vte_wats.messages import VW553
 from vte_wats.reconcile.expected import Expected, staged_expected
 from vte_wats.reconcile.keys import Key, staged_keys
-from vte_wats.state.proof import DayProof, OpenRun, joined_days
-from vte_wats.storage.dead_letters import DeadLetters
+from vte_wats.state.proof import DayProof, OddKind, OddRun, OddRuns, OpenRun, joined_days
 from vte_wats.storage.staging import Staging
 
 log = logging.getLogger(__name__)
 
 Kinds = Mapping[UUID, DeadLetterKind]
 
-MISSING, OUTDATED, DAYS = "missing", "outdated", "days"
+MISSING, OUTDATED, DAYS, ODD = "missing", "outdated", "days", "odd"
 _PROVEN, _CHANGED = "proven", "changed"
 _REASONS = {
     MISSING: "not in WATS when it was compared; transferred again",
@@ -63,22 +65,29 @@ def compare(wats: Wats, staging: Staging, kinds: Kinds, zone: ZoneInfo, now_at: 
     expected = staged_expected(staging)
     counts: Counter[str] = Counter()
     days: dict[date, DayProof] = {}
+    odd: dict[OddKind, OddRuns] = {}
     to_transfer: dict[str, list[str]] = {MISSING: [], OUTDATED: []}
     for keys in chunked(staged_keys(staging), _AT_ONCE):
-        times_local = [key.timestamp_local for key in keys]
-        stored = wats.find_reports([key.guid for key in keys], _started(min(times_local), max(times_local), zone))
+        stored = wats.find_reports([key.guid for key in keys], _started(keys, zone))
         for key in keys:
             if key.guid not in expected:
                 continue
             found = _judged(stored.get(key.guid), expected[key.guid], kinds.get(key.guid))
             counts.update(("compared", found))
-            day, part = key.timestamp_local.date(), _part_of_a_day(key, found, now_at)
-            days[day] = days[day].joined(part) if day in days else part
+            part = _part_of_a_day(key, found, now_at)
+            if key.odd is not None:
+                odd[key.odd] = odd[key.odd].joined(_odd_run(key, part)) if key.odd in odd else _odd_run(key, part)
+            elif key.timestamp_local is not None:
+                day = key.timestamp_local.date()
+                days[day] = days[day].joined(part) if day in days else part
             if found in _REASONS:
                 to_transfer[OUTDATED if key.guid in stored else MISSING].append(str(key))
+            elif found == _PROVEN and key.guid in kinds:  # WATS shows it after all: its upload removes the dead letter
+                to_transfer[MISSING].append(str(key))
     for name, lines in to_transfer.items():
         staging.write(name, lines)
     staging.write(DAYS, (f"{day.isoformat()} {proof.model_dump_json()}" for day, proof in days.items()))
+    staging.write(ODD, (f"{kind} {runs.model_dump_json()}" for kind, runs in odd.items()))
     differing = {name: len(lines) for name, lines in to_transfer.items()}
     log.info("%d runs compared with WATS: %s", counts["compared"], differing)
     return {"compared": counts["compared"], **differing}
@@ -110,16 +119,39 @@ def days_of(batches: Iterable[Staging]) -> dict[date, DayProof]:
     return joined_days(part for batch in batches for part in batch.parsed(DAYS, _parse_day))
 
 
+def odd_of(batches: Iterable[Staging], grown: Mapping[date, int]) -> dict[OddKind, OddRuns]:
+    """Return the runs outside every window that :func:`compare` staged; ``grown`` says what days before them held."""
+    odd: dict[OddKind, OddRuns] = {}
+    for kind, runs in (part for batch in batches for part in batch.parsed(ODD, _parse_odd)):
+        odd[kind] = odd[kind].joined(runs) if kind in odd else runs
+    if (before := odd.get(OddKind.BEFORE_START)) is not None:
+        odd[OddKind.BEFORE_START] = before.model_copy(update={"known": sum(grown.values())})
+    if still_open := {kind: runs.open for kind, runs in odd.items() if runs.open}:
+        listed = "; ".join(f"{runs} {kind.words}" for kind, runs in still_open.items())
+        log.warning("%s runs that no window holds are neither in WATS nor a dead letter: %s", VW553, listed)
+    return odd
+
+
+def _odd_run(key: Key, part: DayProof) -> OddRuns:
+    return OddRuns(numbers=part, examples=(OddRun(index_guid=str(key.guid), timestamp_local=key.timestamp_local),))
+
+
+def _parse_odd(line: str) -> tuple[OddKind, OddRuns]:
+    kind, _, runs = line.partition(" ")
+    return OddKind(kind), OddRuns.model_validate_json(runs)
+
+
 def _parse_day(line: str) -> tuple[date, DayProof]:
     day, _, proof = line.partition(" ")
     return date.fromisoformat(day), DayProof.model_validate_json(proof)
 
 
-def _started(first_local: datetime, last_local: datetime, zone: ZoneInfo) -> Interval | None:
-    """Return when runs with Timestamps from the first to the last started, whichever fold their clocks were in.
-
-    It is ``None`` at the ends of the calendar, where runs with odd clocks are.
-    """
+def _started(keys: Iterable[Key], zone: ZoneInfo) -> Interval | None:
+    """Return when runs started that some window holds, whichever fold their clocks were in; ``None`` without any."""
+    times_local = [key.timestamp_local for key in keys if key.odd is None and key.timestamp_local is not None]
+    if not times_local:
+        return None
+    first_local, last_local = min(times_local), max(times_local)
     try:
         from_at = first_local.replace(tzinfo=UTC) - max(utc_offsets(first_local, zone))
         to_at = last_local.replace(tzinfo=UTC) - min(utc_offsets(last_local, zone))
@@ -128,17 +160,20 @@ def _started(first_local: datetime, last_local: datetime, zone: ZoneInfo) -> Int
         return None
 
 
-def runs_to_transfer(batches: Sequence[Staging], dead_letters: DeadLetters) -> RunsToTransfer:
+def runs_to_transfer(batches: Sequence[Staging], kinds: Kinds, odd_timestamps: OddTimestamps) -> RunsToTransfer:
     """Return the runs to transfer: those that differ, then held ones from outside the ranges.
 
-    What a held run waits for may be there by now; dead letters whose run did not change stay where they are.
+    ``kinds`` are those of the dead letters there are. What a held run waits for may be there by now; dead letters whose
+    run did not change stay where they are. Of days before the sync started nothing is transferred where odd runs are to
+    be held: most of it is history.
     """
-    kinds = {header.index_guid: header.kind for header in dead_letters.headers()}
+    stays = OddKind.BEFORE_START if odd_timestamps is OddTimestamps.HOLD else None
     missing, outdated = (
-        [key for batch in batches for key in batch.parsed(name, Key.parse)] for name in (MISSING, OUTDATED)
+        [key for batch in batches for key in batch.parsed(name, Key.parse) if key.odd is None or key.odd is not stays]
+        for name in (MISSING, OUTDATED)
     )
-    runs = [key.guid for key in sorted((*missing, *outdated), key=lambda key: key.timestamp_local)]
+    runs = [key.guid for key in sorted((*missing, *outdated), key=lambda key: key.timestamp_local or FIRST)]
     held = {guid for guid, kind in kinds.items() if kind is DeadLetterKind.HELD}
     log.info("%d runs are not in WATS, %d with other content, %d are held", len(missing), len(outdated), len(held))
-    late = [key.timestamp_local for key in missing if key.guid not in kinds]
+    late = [key.timestamp_local for key in missing if key.guid not in kinds and key.timestamp_local is not None]
     return RunsToTransfer([*runs, *sorted(held - set(runs))], late, len(outdated))

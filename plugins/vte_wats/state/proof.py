@@ -43,6 +43,35 @@ class OpenRun(_Lean):
     reason: str
 
 
+class OddKind(StrEnum):
+    """Why no window holds a run."""
+
+    NO_TIMESTAMP = "no_timestamp"
+    RESET_CLOCK = "reset_clock"
+    BEFORE_START = "before_start"
+    FUTURE = "future"
+
+    @property
+    def words(self) -> str:
+        """What is odd about the run's Timestamp."""
+        return _ODD_WORDS[self]
+
+
+_ODD_WORDS = {
+    OddKind.NO_TIMESTAMP: "without a Timestamp",
+    OddKind.RESET_CLOCK: "dated before 2002",
+    OddKind.BEFORE_START: "new on days before the sync started",
+    OddKind.FUTURE: "dated more than a day ahead",
+}
+
+
+class OddRun(_Lean):
+    """A run that no window holds."""
+
+    index_guid: str
+    timestamp_local: datetime | None
+
+
 class DayProof(_Lean):
     """The numbers of one day, as of ``verified_at``: runs in VTE = proven + dead letters + held + open.
 
@@ -80,6 +109,41 @@ class DayProof(_Lean):
         )
 
 
+class OddRuns(_Lean):
+    """The runs of one kind that no window holds: their numbers, and the first of them.
+
+    ``known`` are runs that were there before, on the days where others are new; they may stay out of WATS.
+    """
+
+    numbers: DayProof
+    examples: tuple[OddRun, ...] = ()
+    known: int = 0
+
+    @property
+    def open(self) -> int:
+        """Runs that are neither in WATS nor a dead letter."""
+        return max(self.numbers.open - self.known, 0)
+
+    def joined(self, other: OddRuns) -> OddRuns:
+        """Return the sum of two parts."""
+        return OddRuns(
+            numbers=self.numbers.joined(other.numbers),
+            examples=(*self.examples, *other.examples)[:_MOST_EXAMPLES],
+            known=self.known + other.known,
+        )
+
+
+class GoneRuns(_Lean):
+    """Reports in WATS of runs that VTE no longer has, with the first of them.
+
+    ``is_listed`` is false where WATS does not list them: it is then by how much the number of runs in VTE fell.
+    """
+
+    runs: int
+    is_listed: bool = True
+    examples: tuple[str, ...] = ()
+
+
 def joined_days(parts: Iterable[tuple[date, DayProof]]) -> dict[date, DayProof]:
     """Return the numbers of each day, of whatever parts they were found in."""
     days: dict[date, DayProof] = {}
@@ -111,6 +175,11 @@ class Proof(_Lean):
     differences: dict[date, Differences] = Field({}, description="By the day of the comparison that found them.")
     compared_at: Instant | None = Field(None, description="When a comparison ended last.")
     cycle_day: date | None = Field(None, description="Where the next comparison goes on through the whole history.")
+    odd: dict[OddKind, OddRuns] = Field({}, description="Runs that no window holds, as the last comparison found them.")
+    gone: dict[date, GoneRuns] = Field({}, description="Runs that are in WATS and no longer in VTE, by day.")
+    history: dict[date, int] | None = Field(
+        None, description="Runs in VTE per day before all that is synced, as counted first; null before that."
+    )
 
     def compared_day(self, day: date, zone: ZoneInfo) -> DayProof | None:
         """Return the numbers of a day, ``None`` when it was not compared since it ended."""
@@ -123,6 +192,25 @@ class Proof(_Lean):
         while (found := self.compared_day(day, zone)) is not None and not found.open:
             last, day = day, day + timedelta(days=1)
         return last
+
+    def grown_days(self, counts: Mapping[date, int]) -> dict[date, int]:
+        """Return the days before all that is synced that have runs they did not have, and how many they had.
+
+        Nothing is known of them before they were counted once.
+        """
+        known = self.history if self.history is not None else counts
+        return {day: known.get(day, 0) for day, runs in counts.items() if runs > known.get(day, 0)}
+
+    def with_history(self, counts: Mapping[date, int]) -> Proof:
+        """Return this with what was counted of the days before all that is synced; new runs do not become known."""
+        known = self.history if self.history is not None else counts
+        history = {day: min(runs, known[day]) for day, runs in sorted(counts.items()) if day in known}
+        return self.model_copy(update={"history": history})
+
+    @property
+    def odd_open(self) -> dict[OddKind, int]:
+        """Return how many runs of each kind no window holds, and are neither in WATS nor a dead letter."""
+        return {kind: runs.open for kind, runs in self.odd.items() if runs.open}
 
     def overdue(self, state: State, now_at: datetime, limit_h: int) -> str | None:
         """Return what to say when no comparison has ended for too long, ``None`` otherwise; 0 hours are no limit.
@@ -147,17 +235,37 @@ class Proof(_Lean):
         days = -(-(end - first).days // cycle_days)
         return from_day, min(from_day + timedelta(days=days), end)
 
-    def with_days(self, days: Mapping[date, DayProof], compared_on: date, outdated: int) -> Proof:
-        """Return this with what a comparison found of some days; the others keep their numbers."""
+    def with_days(
+        self, days: Mapping[date, DayProof], compared_on: date, outdated: int, odd: Mapping[OddKind, OddRuns]
+    ) -> Proof:
+        """Return this with what a comparison found of some days, and outside of them; other days keep their numbers."""
         known = self.differences.get(compared_on, Differences())
         return self.model_copy(
             update={
                 "days": _bounded(self.days | dict(days)),
+                "odd": dict(odd),
+                "gone": self.gone | self._fallen(days),
                 "differences": _newest(
                     self.differences | {compared_on: known.model_copy(update={"outdated": outdated})}
                 ),
             }
         )
+
+    def _fallen(self, days: Mapping[date, DayProof]) -> dict[date, GoneRuns]:
+        """Return how many runs the days have lost since they were compared before, where WATS does not list them."""
+        fallen: dict[date, GoneRuns] = {}
+        for day in self.days.keys() & days.keys():
+            known = self.gone.get(day, GoneRuns(runs=0, is_listed=False))
+            lost = known.runs + self.days[day].in_vte - days[day].in_vte
+            if not known.is_listed and (lost > 0 or day in self.gone):
+                fallen[day] = GoneRuns(runs=max(lost, 0), is_listed=False)
+        return fallen
+
+    def with_gone(self, days: Iterable[date], found: Mapping[date, GoneRuns]) -> Proof:
+        """Return this with what was listed of some days; the others keep what is known of them."""
+        listed = frozenset(days)
+        gone = {day: runs for day, runs in self.gone.items() if day not in listed} | dict(found)
+        return self.model_copy(update={"gone": dict(sorted(gone.items())[-_DAYS_KEPT:])})
 
     def ended(self, at: Instant, compared_on: date, altered: int, cycle_day: date | None) -> Proof:
         """Return this after a comparison whose sample held so many altered reports."""

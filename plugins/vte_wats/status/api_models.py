@@ -11,7 +11,7 @@ from vte_wats.alerting.monitor_state import ServerCheck
 from vte_wats.domain.outcome import Outcome
 from vte_wats.health import Assessment, ProbeStatus
 from vte_wats.intervals.interval import Instant
-from vte_wats.state.proof import DayStatus, OpenRun
+from vte_wats.state.proof import DayStatus, OddKind, OddRun, OpenRun
 from vte_wats.storage.dead_letter_index import DeadLetterGroups
 
 
@@ -209,8 +209,24 @@ class ProofDay(BaseModel):
     dead: int | None = None
     held: int | None = None
     open: int | None = Field(None, description="Neither proven nor a dead letter.")
+    gone: int | None = Field(None, description="Runs that are in WATS and no longer in VTE; not among the others.")
+    gone_is_listed: bool = Field(default=True, description="False: by how much the runs in VTE fell; WATS lists none.")
     verified_at: Instant | None = None
     open_runs: list[OpenRun] = Field([], description="Examples; they need the right to read task logs.")
+    gone_runs: list[str] = Field([], description="The Index_GUID of examples; they need that right, too.")
+
+
+class OddRunsOfKind(BaseModel):
+    """The runs of one kind that no window holds, as the last comparison found them."""
+
+    kind: OddKind
+    text: str = Field(description="What is odd about their Timestamps.")
+    in_vte: int
+    proven: int
+    dead: int
+    held: int
+    open: int = Field(description="Neither in WATS nor a dead letter.")
+    examples: list[OddRun] = Field([], description="The first of them; they need the right to read task logs.")
 
 
 class ProofCalendar(BaseModel):
@@ -221,6 +237,7 @@ class ProofCalendar(BaseModel):
     )
     compared_at: Instant | None = Field(description="When a comparison ended last; null before the first.")
     days: list[ProofDay]
+    odd: list[OddRunsOfKind] = Field([], description="Runs that no window holds.")
     counts_alone: bool = Field(default=False, description="Whether the open runs are left out.")
 
 

@@ -28,12 +28,14 @@ from vte_wats.orchestration.variables import (
     HISTORY,
     MONITOR_STATE,
     PROOF,
+    SEEN_CONTENT,
     STATE,
     WATS_PROFILE,
     StoredVariable,
 )
 from vte_wats.state.history import History
 from vte_wats.state.proof import Proof
+from vte_wats.state.seen_content import SeenContent
 from vte_wats.status.charts import SHOWN
 from vte_wats.wats.profile import WatsProfile
 from vte_wats.wats.rate_limiter import BudgetUsage
@@ -47,8 +49,11 @@ _T = TypeVar("_T")
 _WITHOUT_FIGURES: Mapping[str, str] = {
     Kind.LAG: "lastSync is further behind than its limit",
     Kind.NO_PROGRESS: "no sync makes progress, and runs wait in VTE",
+    Kind.FAILED_SYNCS: "intervals of the last hour failed and are open",
+    Kind.COMPARISON: "no comparison with WATS has ended for longer than its limit",
+    Kind.ODD_TIMESTAMPS: "runs in VTE are outside every window and not in WATS yet",
 }
-_SHOWN_VARIABLES = (STATE, HISTORY, MONITOR_STATE, BUDGET_USAGE, BACKFILL, WATS_PROFILE, PROOF)
+_SHOWN_VARIABLES = (STATE, HISTORY, MONITOR_STATE, BUDGET_USAGE, BACKFILL, WATS_PROFILE, PROOF, SEEN_CONTENT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +141,7 @@ def _stored(site: Site, texts: Mapping[str, str | None], problems: list[str]) ->
     history = _parsed(HISTORY, site, texts, problems)
     monitor_state = _parsed(MONITOR_STATE, site, texts, []) or MonitorState()
     summaries = tuple(of_now(key, condition) for key, condition in monitor_state.open_conditions())
+    seen = _parsed(SEEN_CONTENT, site, texts, problems) or SeenContent()
     return Stored(
         _parsed(STATE, site, texts, problems),
         history or History(),
@@ -143,6 +149,7 @@ def _stored(site: Site, texts: Mapping[str, str | None], problems: list[str]) ->
         checked_at=monitor_state.checked_at,
         proof=_parsed(PROOF, site, texts, problems) or Proof(),
         comparison_limit_h=monitor_state.comparison_limit_h,
+        changes_wait_since=seen.behind_since if monitor_state.looks_for_changes else None,
     )
 
 

@@ -13,7 +13,7 @@ from datetime import datetime
 from uuid import UUID
 
 from more_itertools import map_reduce
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, NaiveDatetime, field_validator
 from upath import UPath
 
 from vte_wats.domain.errors import FatalError
@@ -43,6 +43,7 @@ class DeadLetterProduct(BaseModel):
 class DeadLetterRun(BaseModel):
     """The run of a dead letter, as far as the beginning of its file names it."""
 
+    timestamp_local: NaiveDatetime
     serial: str | None = None
     product: DeadLetterProduct = DeadLetterProduct()
 
@@ -50,7 +51,7 @@ class DeadLetterRun(BaseModel):
 class DeadLetterSummary(DeadLetterHeader):
     """What the beginning of a dead letter says; of a long reason only as much as people read."""
 
-    run: DeadLetterRun = DeadLetterRun()
+    run: DeadLetterRun
 
     @field_validator("reason")
     @classmethod
@@ -114,10 +115,10 @@ class _Seen(BaseModel):
 class DeadLetterIndex:
     """Keeps what it read of one folder, so that a look costs a listing and at most ``max_new`` new dead letters.
 
-    For one thread at a time.
+    For one thread at a time. ``None`` reads all that is new, for those who act on every dead letter.
     """
 
-    def __init__(self, storage: UPath, max_new: int = 2_000) -> None:
+    def __init__(self, storage: UPath, max_new: int | None = 2_000) -> None:
         self._folder = storage / "dead_letters"
         self._max_new = max_new
         self._kept = Staging(storage / INDEX)

@@ -5,7 +5,8 @@ it is free, and the second post would overwrite the first. So each writes down t
 asks, and then reads what the others wrote: of two, at least one sees the other.
 
 A report that WATS has confirmed shows in its queries later, up to a minute. For that time the keys stay after the
-upload has ended, with what was confirmed, so that the next upload neither posts a run again nor overwrites it.
+upload has ended, with what was confirmed, so that the next upload neither posts a run again nor overwrites it. After it
+the file stays until WATS was asked whether it shows them.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Self
 from uuid import UUID
@@ -21,9 +23,11 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 from upath import UPath
 
 from vte_wats.domain.report import Report, StoredReport
+from vte_wats.intervals.interval import Interval
 from vte_wats.messages import VW621
 from vte_wats.storage.object_storage import create_folder, file_name, read_file, write_atomically
 from vte_wats.storage.storage_errors import storage_errors
+from vte_wats.storage.unseen_reports import UnseenReports
 
 log = logging.getLogger(__name__)
 
@@ -79,6 +83,43 @@ class _InFlightFile(BaseModel):
         return self.hidden_until_at or self.started_at + _STALE_AFTER
 
 
+@dataclass(frozen=True, slots=True)
+class ConfirmedUpload:
+    """What one upload that has ended got confirmed, and from when on WATS has to show it.
+
+    ``started`` is when the runs of these reports started.
+    """
+
+    path: UPath
+    confirmed: tuple[StoredReport, ...]
+    hidden_until_at: datetime
+    started: Interval | None
+
+    def is_due(self, now_at: datetime) -> bool:
+        """Return whether WATS has to show the reports."""
+        return now_at >= self.hidden_until_at
+
+    def remove(self) -> None:
+        """Forget it: WATS was asked."""
+        with suppress(FileNotFoundError):
+            self.path.unlink()
+
+
+def confirmed_uploads(storage: UPath) -> list[ConfirmedUpload]:
+    """Return the uploads that have ended and WATS was not asked about since, the earliest confirmation first."""
+    found = [
+        ConfirmedUpload(path, content.confirmed, content.hidden_until_at, _started(content.keys))
+        for path in _files(storage / FOLDER)
+        if (content := _read(path)) is not None and content.confirmed and content.hidden_until_at is not None
+    ]
+    return sorted(found, key=lambda upload: (upload.hidden_until_at, upload.path.name))
+
+
+def _started(keys: Iterable[_InFlightKey]) -> Interval | None:
+    starts = [datetime.fromisoformat(key.start_at) for key in keys]
+    return Interval(min(starts), max(starts) + timedelta(seconds=1)) if starts else None
+
+
 class InFlightKeys:
     """The natural keys of one upload, named after it, beside those of others.
 
@@ -87,6 +128,7 @@ class InFlightKeys:
     """
 
     def __init__(self, storage: UPath, upload: str, clock: Callable[[], datetime], shown_after_s: float = 0.0) -> None:
+        self.unseen = UnseenReports(storage)
         self._folder = storage / FOLDER
         self._path = self._folder / f"{file_name(upload)}.json"
         self._clock = clock
@@ -97,15 +139,15 @@ class InFlightKeys:
 
     def __enter__(self) -> Self:
         """Nothing is written before a key is added. What an earlier try confirmed stays known."""
-        earlier = self._read(self._path)
+        earlier = _read(self._path)
         if earlier is not None and earlier.confirmed:
             self._confirmed = {report.report_id: report for report in earlier.confirmed}
             self._own = {key.identity: set(key.index_guids) & self._confirmed.keys() for key in earlier.keys}
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Remove every key of this upload but those of reports that WATS may not show yet."""
-        if not self._confirmed or not self._shown_after:
+        """Remove every key of this upload but those of reports that WATS has confirmed."""
+        if not self._confirmed:
             with suppress(FileNotFoundError):
                 self._path.unlink()
             return
@@ -150,29 +192,30 @@ class InFlightKeys:
 
     def _other_uploads(self) -> Iterator[_InFlightFile]:
         """Yield what other uploads wrote; what nobody has to look at any more is removed."""
-        try:
-            with storage_errors(self._folder):
-                found = list(self._folder.iterdir())
-        except (FileNotFoundError, NotADirectoryError):  # a bucket has the folder as long as it has a file
-            return
-        for path in found:
-            if path.suffix != ".json" or path.name == self._path.name:
-                continue
-            content = self._read(path)
+        for path in _files(self._folder):
+            content = None if path.name == self._path.name else _read(path)
             if content is None:
                 continue
             if self._clock() < content.counts_until_at:
                 yield content
-            else:
+            elif not content.confirmed:
                 with suppress(FileNotFoundError):
                     path.unlink()
 
-    @staticmethod
-    def _read(path: UPath) -> _InFlightFile | None:
-        try:
-            return _InFlightFile.model_validate_json(read_file(path, _LARGEST_BYTES))
-        except FileNotFoundError:  # that upload has ended meanwhile, so WATS has what it posted
-            return None
-        except ValueError as exc:
-            log.warning("%s %s is damaged and left out; remove it: %s", VW621, path, str(exc).partition("\n")[0])
-            return None
+
+def _files(folder: UPath) -> list[UPath]:
+    try:
+        with storage_errors(folder):
+            return [path for path in folder.iterdir() if path.suffix == ".json"]
+    except (FileNotFoundError, NotADirectoryError):  # a bucket has the folder as long as it has a file
+        return []
+
+
+def _read(path: UPath) -> _InFlightFile | None:
+    try:
+        return _InFlightFile.model_validate_json(read_file(path, _LARGEST_BYTES))
+    except FileNotFoundError:  # that upload has ended meanwhile, so WATS has what it posted
+        return None
+    except ValueError as exc:
+        log.warning("%s %s is damaged and left out; remove it: %s", VW621, path, str(exc).partition("\n")[0])
+        return None

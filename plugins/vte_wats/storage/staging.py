@@ -10,8 +10,9 @@ import gzip
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from io import TextIOWrapper
-from typing import TypeVar
+from functools import partial
+from io import BufferedReader, TextIOWrapper
+from typing import IO, TypeVar, cast
 
 from upath import UPath
 
@@ -26,7 +27,8 @@ from vte_wats.storage.object_storage import (
 )
 from vte_wats.storage.storage_errors import storage_errors
 
-_LONGEST_LINE = 128_000_000  # characters; four times what WATS takes as one report
+_LONGEST_LINE = 128_000_000  # bytes; four times what WATS takes as one report
+_BUFFER_BYTES = 1_000_000  # a line is put together of parts as large: many small ones would leave holes in memory
 STAGING = "staging"
 _REMEDY = "clear the task that writes it, with the tasks after it"
 UNREADABLE = (ValueError, TypeError, LookupError)  # what parsing a damaged line raises
@@ -38,6 +40,14 @@ _T = TypeVar("_T")
 
 class StagedFileError(FatalError):
     """A file of staging is missing or damaged: the task that wrote it has to write it again."""
+
+
+def _next_line(lines: IO[bytes]) -> str | None:
+    """Return a line without its end; it may be a large report, so no copy of it stays behind."""
+    line = lines.readline(_LONGEST_LINE)
+    if len(line) == _LONGEST_LINE:
+        raise DamagedFileError(f"a line is longer than {_LONGEST_LINE:,} bytes")
+    return str(memoryview(line)[: len(line) - line.endswith(b"\n")], "utf-8") if line else None
 
 
 class Staging:
@@ -65,14 +75,15 @@ class Staging:
         """Yield the lines of ``name`` one by one; raise StagedFileError when they are missing or damaged."""
         path = self._path(name)
         try:
-            with open_to_read(path) as raw, gzip.open(raw, "rt", encoding="utf-8", newline="\n") as text:
+            with (
+                open_to_read(path) as raw,
+                gzip.GzipFile(fileobj=raw, mode="rb") as packed,
+                BufferedReader(packed, _BUFFER_BYTES) as lines,
+            ):
                 if not raw.read(1):
                     raise DamagedFileError("it is empty")  # no lines are some bytes, too
                 raw.seek(0)
-                while line := text.readline(_LONGEST_LINE):
-                    if len(line) == _LONGEST_LINE:
-                        raise DamagedFileError(f"a line is longer than {_LONGEST_LINE:,} characters")
-                    yield line.rstrip("\n")
+                yield from iter(partial(_next_line, cast("IO[bytes]", lines)), None)
         except FileNotFoundError as exc:
             raise StagedFileError(VW620, f"{path} is missing; {_REMEDY}") from exc
         except (EOFError, ValueError, gzip.BadGzipFile, zlib.error) as exc:

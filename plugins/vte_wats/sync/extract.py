@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from uuid import UUID
 
 from pydantic import TypeAdapter
@@ -31,7 +31,9 @@ def extract(source: RunSource, staging: Staging, part: Slice, settings: Settings
 
     Runs in an hour that the clock showed twice need a further statement: what their stations did around it.
     """
-    runs = source.runs_by_guid(part.guids) if part.guids else source.runs_between(part.ranges)
+    runs: Iterable[VteTestRun] = ()  # of a slice that only asks WATS
+    if part.guids or part.ranges:
+        runs = source.runs_by_guid(part.guids) if part.guids else source.runs_between(part.ranges)
     hours: dict[UUID, LocalRange] = {}
 
     def lines() -> Iterator[str]:
@@ -58,17 +60,20 @@ def absent_runs(staging: Staging, part: Slice, read: int) -> list[UUID]:
 
 
 def read_now(source: RunSource, guids: Sequence[UUID], settings: Settings) -> Iterator[tuple[VteTestRun, Fold | None]]:
-    """Yield named runs as they are now, each with the fold that is known now; absent ones yield nothing."""
-    repeated: list[tuple[VteTestRun, LocalRange]] = []  # of one hour a year; all others go through one by one
+    """Yield named runs as they are now, each with the fold that is known now; absent ones yield nothing.
+
+    Those in a repeated hour come last and are read twice: their folds are known only after all were seen.
+    """
+    hours: dict[UUID, LocalRange] = {}
     for run in source.runs_by_guid(guids):
         hour = repeated_hour(run.timestamp_local, settings.zone)
         if hour is None:
             yield run, None
         else:
-            repeated.append((run, hour))
-    if repeated:
-        folds = _known_folds(source, {run.index_guid: hour for run, hour in repeated}, settings)
-        yield from ((run, folds.get(run.index_guid)) for run, _ in repeated)
+            hours[run.index_guid] = hour
+    if hours:
+        folds = _known_folds(source, hours, settings)
+        yield from ((run, folds.get(run.index_guid)) for run in source.runs_by_guid(list(hours)))
 
 
 def _known_folds(source: RunSource, hours: Mapping[UUID, LocalRange], settings: Settings) -> dict[UUID, Fold]:

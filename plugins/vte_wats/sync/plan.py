@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -21,7 +21,7 @@ from vte_wats.intervals.wall_clock import LocalRange, is_within, merge_ranges
 from vte_wats.messages import VW507, VW911, VW912
 from vte_wats.state.coverage import Gap
 from vte_wats.state.history import PlanSnapshot
-from vte_wats.storage.dead_letters import DeadLetters
+from vte_wats.storage.dead_letter_index import DeadLetterSummary
 from vte_wats.sync.slices import GAP, SLICE_LIMIT, Slice, slices_of
 
 log = logging.getLogger(__name__)
@@ -141,7 +141,7 @@ def plan_snapshot(planned: Plan, settings: Settings, from_at: datetime) -> PlanS
     return PlanSnapshot(interval=interval, runs=runs, newest_at=newest)
 
 
-def plan_held(dead_letters: DeadLetters, planned: Plan, settings: Settings) -> tuple[Slice, ...]:
+def plan_held(dead_letters: Iterable[DeadLetterSummary], planned: Plan, settings: Settings) -> tuple[Slice, ...]:
     """Cut the held runs into slices, except those that the plan reads anyway."""
     ranges = [local_range for part in planned.slices for local_range in part.ranges]
     held = [

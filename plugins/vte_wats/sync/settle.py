@@ -89,7 +89,7 @@ def settle_beside(
     *,
     key: str,
 ) -> Settled:
-    """Settle the live interval, the gap and ``near``, the results of the near slices that did not fail.
+    """Settle the live interval, the gap and ``near``, the results of slices of runs to transfer again, but failed ones.
 
     Each is settled on its own; what fails of one leaves the others alone. When the live interval failed, too, the cause
     is theirs in common and says nothing about the gap.

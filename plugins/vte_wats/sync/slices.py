@@ -9,10 +9,13 @@ from itertools import pairwise
 from typing import Any
 from uuid import UUID
 
+from vte_wats.config.settings import Settings
 from vte_wats.intervals.wall_clock import LocalRange
 
 GAP = "gap"  # the names of slices that fill a gap start with it
 NEAR = "near"  # and with this those of runs that changed after their transfer
+AGAIN = "again"  # and with this those of runs whose report WATS confirmed and does not show
+_RUNS_A_REQUEST = 2 / 5  # of a minute: with the questions beside the posts a slice then takes 25 s
 SLICE_LIMIT = 1_000  # Airflow maps a task 1,024 times at most by default; a plan adds a few slices of held runs
 
 
@@ -30,6 +33,8 @@ class Slice:
         """What Airflow shows for the mapped instance."""
         if self.guids:
             return f"{self.name} · {self.runs} named runs"
+        if not self.ranges:
+            return f"{self.name} · asks WATS for what it confirmed"
         first, last = self.ranges[0].from_local, self.ranges[-1].to_local
         return f"{self.name} · {first:%Y-%m-%d %H:%M:%S} to {last:%H:%M:%S} · {self.runs} runs"
 
@@ -54,6 +59,15 @@ class Slice:
             ),
             guids=tuple(UUID(guid) for guid in plain["guids"]),
         )
+
+
+def sized_for_backlog(settings: Settings, requests_per_minute: int) -> Settings:
+    """Return settings whose slices keep the live interval from WATS for 25 s at most.
+
+    A slice holds the only slot of WATS until it has sent its requests; what waits for the slot goes by priority.
+    """
+    most_runs = max(1, int(requests_per_minute * _RUNS_A_REQUEST))
+    return settings.model_copy(update={"batch_size": min(settings.batch_size, most_runs)})
 
 
 def slices_of(

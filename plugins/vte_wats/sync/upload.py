@@ -7,26 +7,27 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
+from functools import partial
 from typing import TypeVar
 from uuid import UUID
 
-from more_itertools import constrained_batches
 from pydantic import TypeAdapter
 
-from vte_wats.config.settings import Settings
+from vte_wats.config.settings import OddTimestamps, Settings
 from vte_wats.domain.errors import FatalError, HeldError, RejectedError, RetriableError
-from vte_wats.domain.outcome import Outcome
+from vte_wats.domain.outcome import LEFT_OUT, Outcome
 from vte_wats.domain.ports import Wats
 from vte_wats.domain.report import NaturalKey, Refusal, Report, ServerTraits, StoredReport, Submission
 from vte_wats.domain.run import VteTestRun
-from vte_wats.messages import VW340, VW341, VW344, VW404, VW418, VW504, VW505, VW506, VW622
+from vte_wats.intervals.wall_clock import AHEAD, OLDEST_CLOCK
+from vte_wats.messages import VW340, VW341, VW344, VW404, VW418, VW504, VW505, VW506, VW540, VW551, VW552, VW622
 from vte_wats.storage.dead_letters import DeadLetters
 from vte_wats.storage.in_flight_keys import InFlightKeys
 from vte_wats.storage.staging import StagedFileError, Staging
 from vte_wats.sync.extract import RUNS
 from vte_wats.sync.largest_parts import largest_parts
-from vte_wats.sync.map_runs import staged_mappings
+from vte_wats.sync.staged_reports import stage_mapped, staged_mappings
 
 log = logging.getLogger(__name__)
 
@@ -34,12 +35,13 @@ _T = TypeVar("_T")
 
 OUTCOMES = "outcomes"
 FAILURES = "failures"
+AGAIN = "again"
 READ, REDRIVEN = "read", "redriven"
 REFUSED = "refused"
 ReadAgain = Callable[[Sequence[UUID]], Iterable[Report | Refusal]]
 _REFUSAL: TypeAdapter[Refusal] = TypeAdapter(Refusal)
 _AT_ONCE = 200  # reports held in memory: enough for five existence checks
-_CHARACTERS_AT_ONCE = 8_000_000  # of their documents; one larger report is held alone
+_CHARACTERS_AT_ONCE = 8_000_000  # of their documents, and the rest of the last one
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +112,8 @@ def upload(
 
     ``read`` is how many runs were extracted; they and the outcomes balance. ``read_again`` reads named runs from the
     source and maps them: those that WATS has with other content. ``redriven`` counts the dead letters that are removed
-    because their run reached WATS after all.
+    because their run reached WATS after all. Reports that WATS confirmed and does not show are
+    posted again; after so many times they become dead letters.
 
     The other reports go on when one fails. Raises RetriableError after all were tried when some may succeed later: the
     next try knows what this one achieved. Raises FatalError at once when a person must act; nothing becomes a dead
@@ -118,23 +121,28 @@ def upload(
     """
     progress = _Progress(done=_done_earlier(staging), failures=_failed_earlier(staging))
     overtaken = _overtaken(staging, dead_letters)
-    confirmed = in_flight.confirmed()
+    confirmed, tries = in_flight.confirmed(), in_flight.unseen.tries()
+    claim = partial(in_flight.add, persist=not options.dry_run)
+    limit = settings.rejections_that_stop(read)
     try:
         codes = wats.process_codes()
         # All keys first: of two runs with one key, neither is posted because the other is in a later batch.
-        all_reports = (mapped for mapped in staged_mappings(staging) if isinstance(mapped, Report))
-        in_flight.add(all_reports, persist=not options.dry_run)
+        claim(_reports(staged_mappings(staging)))
         for mapped in in_batches(staged_mappings(staging)):
             still_open = [run for run in mapped if _guid(run) in overtaken or not progress.counts_as_done(run)]
             stored = _stored(wats, confirmed, [_guid(run) for run in still_open])
-            latest = _latest(still_open, stored, overtaken, read_again)
-            reports = list(_postable(latest, codes, wats.traits().max_body_bytes, progress))
-            to_post = _compared(reports, stored, wats=wats, options=options, progress=progress, in_flight=in_flight)
-            if options.dry_run:
-                progress.outcomes |= to_post
-            else:
-                for submission in wats.submit(report for report in reports if report.report_id in to_post):
-                    _judge(submission, to_post, settings, progress, in_flight)
+            for latest in _latest(still_open, stored, overtaken, partial(_staged_again, staging, read_again, claim)):
+                held = [_or_held_back(run, stored, settings, options) for run in latest]
+                reports = list(_postable(held, codes, wats.traits().max_body_bytes, progress))
+                reports = list(_shown_or_worth_a_try(reports, stored, tries, settings.unseen_tries, progress))
+                to_post = _compared(
+                    reports, stored, tries, wats=wats, options=options, progress=progress, in_flight=in_flight
+                )
+                if options.dry_run:
+                    progress.outcomes |= to_post
+                else:
+                    for submission in wats.submit(report for report in reports if report.report_id in to_post):
+                        _judge(submission, to_post, limit, progress, in_flight)
         _give_up_on_failing(progress, settings.failing_report_tries, dead_letters)
     finally:
         if not options.dry_run:
@@ -144,6 +152,10 @@ def upload(
     if options.dry_run:
         staging.write(REFUSED, (_REFUSAL.dump_json(refusal).decode() for refusal in progress.refusals.values()))
     redriven = 0 if options.dry_run else _write_dead_letters(staging, dead_letters, progress, options.now_at)
+    if tries and not options.dry_run:
+        in_flight.unseen.forget(
+            {guid for guid, outcome in progress.outcomes.items() if _is_known(guid, outcome, confirmed)}
+        )
     return _balanced(read, progress.outcomes) | {REDRIVEN: redriven}
 
 
@@ -153,8 +165,21 @@ def refused_runs(staging: Staging) -> Iterator[Refusal]:
 
 
 def in_batches(mapped: Iterable[Report | Refusal]) -> Iterator[tuple[Report | Refusal, ...]]:
-    """Yield what was mapped in batches of a bounded number and size, so that memory does not grow with the runs."""
-    return constrained_batches(mapped, _CHARACTERS_AT_ONCE, _AT_ONCE, get_len=_characters, strict=False)
+    """Yield what was mapped in batches of a bounded number and size, so that memory does not grow with the runs.
+
+    A batch ends with the report that fills it: none is held beside the batch, however large it is.
+    """
+    batch: list[Report | Refusal] = []
+    characters = 0
+    for run in mapped:
+        batch.append(run)
+        characters += _characters(run)
+        if len(batch) == _AT_ONCE or characters >= _CHARACTERS_AT_ONCE:
+            yield tuple(batch)
+            batch, characters = [], 0
+        del run  # or it would stand beside the next one
+    if batch:
+        yield tuple(batch)
 
 
 def _characters(mapped: Report | Refusal) -> int:
@@ -178,6 +203,29 @@ def _stored(wats: Wats, confirmed: Mapping[UUID, StoredReport], guids: Sequence[
     known = {guid: confirmed[guid] for guid in guids if guid in confirmed}
     unknown = [guid for guid in guids if guid not in known]
     return known | wats.find_reports(unknown) if unknown else known
+
+
+def _or_held_back(
+    mapped: Report | Refusal, stored: Mapping[UUID, StoredReport], settings: Settings, options: UploadOptions
+) -> Report | Refusal:
+    """Return what was mapped, or why a setting keeps it from being posted; what WATS has already stays there."""
+    guid = _guid(mapped)
+    if guid in stored and not _differs(mapped, stored) and not options.force:
+        return mapped
+    if (left_out := settings.left_out.get(guid)) is not None:
+        why = f"{left_out.by} left the run out (setting left_out): {left_out.reason}"
+        return Refusal.of(guid, HeldError(VW552, why, LEFT_OUT))
+    if isinstance(mapped, Refusal):
+        return mapped
+    start_at = mapped.natural_key.start_at
+    if start_at > options.now_at + AHEAD:
+        when, rule = "in the future", "must not be more than a day ahead: WATS quarantines such a report"
+    elif start_at < OLDEST_CLOCK.replace(tzinfo=UTC) and settings.odd_timestamps is OddTimestamps.HOLD:
+        when, rule = "before 2002", "must not be before 2002 while odd_timestamps is hold"
+    else:
+        return mapped
+    why = f"the start {rule}; given {start_at.isoformat()}. {VW551.advice}"
+    return Refusal.of(guid, HeldError(VW551, why, f"the start is {when}"))
 
 
 def _postable(
@@ -206,29 +254,75 @@ def _latest(
     stored: Mapping[UUID, StoredReport],
     overtaken: frozenset[UUID],
     read_again: ReadAgain,
-) -> Sequence[Report | Refusal]:
-    """Return what was mapped; a run that WATS or a dead letter has with other content is read and mapped again.
+) -> Iterator[Sequence[Report | Refusal]]:
+    """Yield what was mapped, in batches; a run that WATS or a dead letter has with other content is read again first.
 
     It may have been staged long ago, and another sync may have read more of a run since. The uploads of one slot
     follow one another, so what is read here is never older than what WATS has.
     """
-    doubtful = [
-        guid for run in mapped if (guid := _guid(run)) in overtaken or (guid in stored and _differs(run, stored))
-    ]
+    doubtful = {
+        guid: run for run in mapped if (guid := _guid(run)) in overtaken or (guid in stored and _differs(run, stored))
+    }
     if not doubtful:
-        return mapped
+        yield mapped
+        return
     log.info("%d runs are in WATS or a dead letter with other content and are read again", len(doubtful))
-    latest = {_guid(run): run for run in read_again(doubtful)}
-    return [latest.get(_guid(run), run) for run in mapped]
+    again = read_again(list(doubtful))
+    yield [run for run in mapped if _guid(run) not in doubtful]
+    for batch in in_batches(again):
+        yield batch
+        for run in batch:
+            del doubtful[_guid(run)]
+    yield list(doubtful.values())  # they are not in VTE any more
+
+
+def _staged_again(
+    staging: Staging, read_again: ReadAgain, claim: Callable[[Iterable[Report]], object], guids: Sequence[UUID]
+) -> Iterator[Report | Refusal]:
+    """Read and map runs again, whatever they hold by now, and claim the keys of all before the first is yielded."""
+    stage_mapped(staging, read_again(guids), AGAIN)
+    claim(_reports(staged_mappings(staging, AGAIN)))
+    return staged_mappings(staging, AGAIN)
+
+
+def _reports(mapped: Iterable[Report | Refusal]) -> Iterator[Report]:
+    return (run for run in mapped if isinstance(run, Report))
 
 
 def _differs(mapped: Report | Refusal, stored: Mapping[UUID, StoredReport]) -> bool:
     return isinstance(mapped, Refusal) or stored[mapped.report_id].source_hash != mapped.source_hash
 
 
+def _is_known(guid: UUID, outcome: Outcome, confirmed: Mapping[UUID, StoredReport]) -> bool:
+    """Return whether WATS shows a report, or it is a dead letter; one that was just posted may not be shown again."""
+    return outcome in (Outcome.DEAD, Outcome.HELD) or (outcome is Outcome.UNCHANGED and guid not in confirmed)
+
+
+def _shown_or_worth_a_try(
+    reports: Sequence[Report],
+    stored: Mapping[UUID, StoredReport],
+    tries: Mapping[UUID, int],
+    most: int,
+    progress: _Progress,
+) -> Iterator[Report]:
+    """Yield the reports but those that WATS confirmed so many times and does not show; refuse these."""
+    for report in reports:
+        count = tries.get(report.report_id, 0)
+        if count < most or report.report_id in stored:
+            yield report
+            continue
+        detail = (
+            f"WATS confirmed this report {count} times and does not show it (setting unseen_tries): it may be in "
+            f"quarantine there. {VW540.advice}"
+        )
+        progress.refuse(Refusal.of(report.report_id, RejectedError(VW540, detail, "WATS does not show the report")))
+        log.warning("Run %s: %s", report.report_id, detail)
+
+
 def _compared(
     reports: Sequence[Report],
     stored: Mapping[UUID, StoredReport],
+    tries: Mapping[UUID, int],
     *,
     wats: Wats,
     options: UploadOptions,
@@ -243,7 +337,8 @@ def _compared(
             log.info("Run %s already uploaded, skipping", report.report_id)
             progress.achieve(report, Outcome.UNCHANGED)
         else:
-            to_post[report.report_id] = Outcome.UPLOADED if found is None else Outcome.REPLACED
+            is_new = found is None and report.report_id not in tries
+            to_post[report.report_id] = Outcome.UPLOADED if is_new else Outcome.REPLACED
     open_reports = [report for report in reports if report.report_id in to_post]
     for refusal in _collisions(open_reports, stored, wats, in_flight, options):
         progress.refuse(refusal)
@@ -254,7 +349,7 @@ def _compared(
 def _judge(
     submission: Submission,
     successes: Mapping[UUID, Outcome],
-    settings: Settings,
+    rejection_limit: int,
     progress: _Progress,
     in_flight: InFlightKeys,
 ) -> None:
@@ -269,7 +364,7 @@ def _judge(
         if submission.failed_itself:
             progress.suspects.add(guid)
     else:
-        _reject(guid, error, settings, progress)
+        _reject(guid, error, rejection_limit, progress)
 
 
 def _give_up_on_failing(progress: _Progress, tries: int, dead_letters: DeadLetters) -> None:
@@ -293,15 +388,15 @@ def _give_up_on_failing(progress: _Progress, tries: int, dead_letters: DeadLette
         log.warning("Run %s is given up: %s", guid, detail)
 
 
-def _reject(guid: UUID, error: RejectedError, settings: Settings, progress: _Progress) -> None:
+def _reject(guid: UUID, error: RejectedError, limit: int, progress: _Progress) -> None:
     """Count a rejection by WATS; too many equal ones have another cause than the runs, and stop everything."""
     progress.refuse(Refusal.of(guid, error))
     progress.rejections[error.signature] += 1
     log.warning("Run %s rejected by WATS: %s", guid, error)
-    if progress.rejections[error.signature] >= settings.rejection_limit:
+    if progress.rejections[error.signature] >= limit:
         raise FatalError(
             VW505,
-            f"WATS rejected {settings.rejection_limit} runs of one slice for the same reason, so the runs "
+            f"WATS rejected {limit} runs of one slice for the same reason, so the runs "
             f"are not the cause: {error}. No dead letter was written; correct the cause and clear the task "
             "(setting rejection_limit)",
         )

@@ -20,24 +20,30 @@ from vte_wats.domain.run import VteTestRun
 from vte_wats.domain.source import (
     TEXT_TYPES,
     MinuteContent,
+    RunGroup,
     RunTimes,
     SourceFacts,
     SourceIdentity,
     StationTime,
+    TimeBounds,
     WaitingRuns,
 )
 from vte_wats.intervals.wall_clock import LocalRange
 from vte_wats.mapping.operators import Operators
+from vte_wats.survey.schema import DeployedTable
 from vte_wats.vte.connection import check_connection, driver_verifies_servers
 from vte_wats.vte.rows import (
     CHANGES,
     DAY_COUNTS,
     IDENTITY_AND_RUN_COUNTS,
+    RUN_GROUPS,
     RUN_HOURS,
     RUN_KEYS,
     RUN_TIMES,
     SOURCE_IDENTITY,
     STATION_TIMES,
+    TESTSYSTEMS,
+    TIME_BOUNDS,
     WAITING_RUNS,
     IdentityAndRunCountsRow,
     Row,
@@ -47,9 +53,10 @@ from vte_wats.vte.rows import (
     guid_of,
 )
 from vte_wats.vte.run_reader import read_runs
+from vte_wats.vte.schema_reader import read_schema
 from vte_wats.vte.server_facts import read_facts
 from vte_wats.vte.sql_errors import VW208, VW209, translate_error
-from vte_wats.vte.statements import Binds, among_guids, in_ranges, statement, text_columns
+from vte_wats.vte.statements import Binds, among_guids, in_ranges, or_without_time, statement, text_columns
 
 _ROWS_AT_ONCE = 1_000
 _UNNAMED = Site()
@@ -155,6 +162,33 @@ class VteSource:
             self.rows, self._settings, encrypted=encrypted, verifies_server=driver_verifies_servers(os.environ)
         )
 
+    def schema(self) -> list[DeployedTable]:
+        """Return the tables that the login can see, in four statements that read none of them."""
+        return read_schema(self.rows, self._settings)
+
+    def time_bounds(self) -> TimeBounds:
+        """Return between which Timestamps the runs lie, with the server's clocks, in one statement."""
+        (row,) = self.rows(TIME_BOUNDS, {})
+        return TimeBounds(
+            server_now_at=row.server_utc.replace(tzinfo=UTC),
+            server_local=datetime.fromisoformat(row.server_local),
+            oldest_local=None if row.oldest_local is None else datetime.fromisoformat(row.oldest_local),
+            newest_local=None if row.newest_local is None else datetime.fromisoformat(row.newest_local),
+        )
+
+    def run_groups(self, ranges: Sequence[LocalRange]) -> Iterator[RunGroup]:
+        """Count the runs of the ranges by product, test plan, station and result, in one statement."""
+        condition, binds = in_ranges(ranges)
+        for row in self.rows(RUN_GROUPS, binds, ranges=condition):
+            yield RunGroup(
+                product_name=row.product_name,
+                testplan_name=row.testplan_name,
+                station_name=row.station_name,
+                result_code=row.result_code if isinstance(row.result_code, int) else None,
+                runs=int(row.runs),
+                newest_local=datetime.fromisoformat(row.newest_local),
+            )
+
     def run_times(self, ranges: Sequence[LocalRange]) -> RunTimes:
         """Count the runs per second of the ranges, in one statement, with the server's own clock."""
         condition, binds = in_ranges(ranges)
@@ -182,11 +216,26 @@ class VteSource:
         rows = self.rows(RUN_HOURS, binds, ranges=condition)
         return ((datetime.fromisoformat(row.hour_local), int(row.runs)) for row in rows)
 
-    def run_keys(self, ranges: Sequence[LocalRange]) -> Iterator[tuple[UUID, datetime]]:
+    def run_keys(
+        self, ranges: Sequence[LocalRange], *, without_time: bool = False
+    ) -> Iterator[tuple[UUID, datetime | None]]:
         """Stream GUID and Timestamp of the runs whose Timestamp lies in the ranges, in one statement."""
         condition, binds = in_ranges(ranges)
+        if without_time:
+            condition = or_without_time(condition)
         keys = ((guid_of(row.index_guid), row.timestamp_local) for row in self.rows(RUN_KEYS, binds, ranges=condition))
         return ((guid, timestamp_local) for guid, timestamp_local in keys if guid is not None)
+
+    def existing(self, guids: Sequence[UUID]) -> frozenset[UUID]:
+        """Return which of these runs there are, in one statement; at most 1,000 are asked for."""
+        condition, binds = among_guids(guids)
+        found = (guid_of(row.index_guid) for row in self.rows(RUN_KEYS, binds, ranges=condition))
+        return frozenset(guid for guid in found if guid is not None)
+
+    def testsystems(self) -> frozenset[UUID]:
+        """Return the test systems of this database, in one statement."""
+        found = (guid_of(row.testsystem_guid) for row in self.rows(TESTSYSTEMS, {}))
+        return frozenset(guid for guid in found if guid is not None)
 
     def minute_contents(self, ranges: Sequence[LocalRange]) -> Sequence[MinuteContent]:
         """Return what each minute of the ranges holds, ascending, in one statement; minutes without runs are absent."""

@@ -72,7 +72,13 @@ class RunKeyRow(NamedTuple):
     """A run's key and time."""
 
     index_guid: UUID
-    timestamp_local: datetime
+    timestamp_local: datetime | None
+
+
+class TestsystemRow(NamedTuple):
+    """A test system's key."""
+
+    testsystem_guid: UUID
 
 
 class StationTimeRow(NamedTuple):
@@ -168,6 +174,8 @@ class IndexRow(NamedTuple):
     table_name: str
     index_name: str
     column_name: str
+    is_primary_key: bool
+    is_unique: bool
 
 
 class NullsRow(NamedTuple):
@@ -175,6 +183,53 @@ class NullsRow(NamedTuple):
 
     null_times: int
     null_keys: int
+
+
+class SchemaColumnRow(NamedTuple):
+    """A column of the deployed schema."""
+
+    table_name: str
+    column_name: str
+    data_type: str
+    max_length: int | None
+    is_nullable: str
+
+
+class ForeignKeyRow(NamedTuple):
+    """A column of a foreign key."""
+
+    table_name: str
+    key_name: str
+    column_name: str
+    parent_table: str
+    parent_column: str
+
+
+class RowCountRow(NamedTuple):
+    """How many rows a table holds."""
+
+    table_name: str
+    row_count: int
+
+
+class TimeBoundsRow(NamedTuple):
+    """The oldest and the newest Timestamp, and the server's clocks."""
+
+    server_utc: datetime
+    server_local: str
+    oldest_local: str | None
+    newest_local: str | None
+
+
+class RunGroupRow(NamedTuple):
+    """The runs of one product, test plan and station with one result."""
+
+    product_name: str | None
+    testplan_name: str | None
+    station_name: str | None
+    result_code: Any
+    runs: int
+    newest_local: str
 
 
 def guid_of(value: object) -> UUID | None:
@@ -227,6 +282,7 @@ WAITING_RUNS = Select("select_waiting_runs", WaitingRunsRow)
 DAY_COUNTS = Select("select_day_counts", DayCountRow)
 RUN_HOURS = Select("select_run_hours", RunHourRow)
 RUN_KEYS = Select("select_run_keys", RunKeyRow)
+TESTSYSTEMS = Select("select_testsystems", TestsystemRow)
 STATION_TIMES = Select("select_station_times", StationTimeRow)
 CHANGES = Select("select_changes", ChangesRow)
 RUN_SIZES = Select("select_run_sizes", RunSizeRow)
@@ -235,3 +291,8 @@ STEPS = Select("select_steps", StepRow)
 SERVER_FACTS = Select("select_server_facts", ServerFactsRow)
 INDEXES = Select("select_indexes", IndexRow)
 NULLS = Select("select_nulls", NullsRow)
+SCHEMA_COLUMNS = Select("select_schema_columns", SchemaColumnRow)
+FOREIGN_KEYS = Select("select_foreign_keys", ForeignKeyRow)
+ROW_COUNTS = Select("select_row_counts", RowCountRow)
+TIME_BOUNDS = Select("select_time_bounds", TimeBoundsRow)
+RUN_GROUPS = Select("select_run_groups", RunGroupRow)

@@ -1,8 +1,10 @@
 """Reading runs so that what is wrong with one of them costs that one alone.
 
-How much each run holds is asked first; one that is larger than the settings allow is not fetched. When reading fails
-in a way that the content of a row may cause, the runs that are still missing are read in halves, and those in halves
-again, until the failure stands with the runs that cause it. Each of these is a run with a defect.
+How much each run holds is asked first; one that is larger than the settings allow is not fetched, and the others are
+read in groups that are bounded in bytes, for texts and attachments fill the memory, and in steps, which keep a
+statement long. When reading fails in a way that the content of a row may cause, the runs of the group that are still
+missing are read in halves, and those in halves again, until the failure stands with the runs that cause it. Each of
+these is a run with a defect.
 """
 
 from __future__ import annotations
@@ -14,6 +16,8 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Any, Protocol
 from uuid import UUID
+
+from more_itertools import constrained_batches
 
 from vte_wats.config.settings import Settings
 from vte_wats.domain.errors import FatalError, RetriableError
@@ -31,8 +35,11 @@ _Failure = RetriableError | FatalError
 _BY_CONTENT = frozenset(
     {VW207, VW214, VW299}
 )  # what the content of a row may cause: the driver may lose the connection
-_TIMES_ALONE = 2  # how often a run must fail alone
+_TIMES_ALONE = 3  # how often a run must fail alone, be it the only one from the start
 _MOST_BEFORE_ONE_IS_READ = 3  # runs that fail alone; then it is the server or the network
+_BYTES_AT_ONCE = 20_000_000  # of texts and values, as SQL Server counts them; one larger run is read alone
+_STEPS_AT_ONCE = 100_000  # a second or two of one statement
+_RUNS_AT_ONCE = 1_000  # what a condition names
 
 
 class Server(Protocol):
@@ -48,29 +55,30 @@ class Server(Protocol):
 def read_runs(
     server: Server, selection: str, binds: Binds, settings: Settings, operators: Operators
 ) -> Iterator[VteTestRun]:
-    """Yield every run of a selection, complete with steps or with its defect: three statements in all.
+    """Yield every run of a selection, complete with steps or with its defect: three statements for an ordinary slice.
 
-    Holds the headers and the steps of one run at a time. A run that is committed meanwhile is read the next time.
+    Holds the headers of one group and the steps of one run at a time. A run that is committed meanwhile is read the
+    next time.
     """
     sizes = list(server.rows(RUN_SIZES, binds, selection=selection))
     left_out = {run.index_guid: run for run in _not_to_read(sizes, settings)}
     yield from left_out.values()
-    waiting = {guid: row.timestamp_local for row in sizes if (guid := guid_of(row.index_guid)) not in left_out and guid}
-    to_read = len(waiting)
-    if not to_read:
-        return
+    to_read = [row for row in sizes if (guid := guid_of(row.index_guid)) not in left_out and guid]
+    groups = list(_groups(to_read))
     named, more_binds = except_guids(list(left_out.keys() & {guid_of(row.index_guid) for row in sizes}))
-    try:
-        for run in _complete(server, f"{selection}{named}", binds | more_binds, operators):
-            if run.index_guid in waiting:
-                del waiting[run.index_guid]
-                yield run
-    except (RetriableError, FatalError) as error:
-        if error.message not in _BY_CONTENT:
-            raise
-        log.warning("%s; %d runs are still to be read, now in halves", error, len(waiting))
-        server.reconnect()
-        yield from _Narrowing(server, settings, operators, waiting, read=to_read - len(waiting)).runs(error)
+    whole = (f"{selection}{named}", binds | more_binds)
+    reading = _Reading(server, operators, settings.rejections_that_stop(len(sizes)))
+    for group in groups:
+        yield from reading.runs(group, whole if len(groups) == 1 else among_guids(list(group)))
+    yield from reading.unreadable()
+
+
+def _groups(sizes: Sequence[RunSizeRow]) -> Iterator[dict[UUID, Any]]:
+    """Yield the runs to be read together, each with its Timestamp."""
+    by_steps = constrained_batches(sizes, _STEPS_AT_ONCE, _RUNS_AT_ONCE, get_len=attrgetter("steps"), strict=False)
+    for few_steps in by_steps:
+        for group in constrained_batches(few_steps, _BYTES_AT_ONCE, get_len=attrgetter("size_bytes"), strict=False):
+            yield {guid: row.timestamp_local for row in group if (guid := guid_of(row.index_guid))}
 
 
 def _not_to_read(sizes: Sequence[RunSizeRow], settings: Settings) -> Iterator[VteTestRun]:
@@ -106,50 +114,60 @@ def _complete(server: Server, selection: str, binds: Binds, operators: Operators
         yield run_of(found, ())
 
 
-class _Narrowing:
-    """Reads runs in ever smaller parts; bounded, for it gives up at ``rejection_limit`` runs that cannot be read."""
+class _Reading:
+    """Reads runs, in ever smaller parts where that fails; gives up at ``limit`` runs that cannot be read."""
 
-    def __init__(
-        self, server: Server, settings: Settings, operators: Operators, waiting: Mapping[UUID, Any], *, read: int
-    ) -> None:
+    def __init__(self, server: Server, operators: Operators, limit: int) -> None:
         self._server = server
         self._operators = operators
-        self._limit = settings.rejection_limit
-        self._times = dict(waiting)
-        self._read = read
-        self._failed: dict[UUID, _Failure] = {}
+        self._limit = limit
+        self._read = 0
+        self._failed: dict[UUID, tuple[Any, _Failure]] = {}
 
-    def runs(self, error: _Failure) -> Iterator[VteTestRun]:
-        """Yield the runs; those that fail alone come last, each with its defect. Raises ``error`` or a later one."""
-        parts = [list(self._times)] if len(self._times) == 1 else _halves(list(self._times))
+    def runs(self, times: Mapping[UUID, Any], selection: tuple[str, Binds]) -> Iterator[VteTestRun]:
+        """Yield the runs of a group, which ``selection`` finds; ``times`` are their Timestamps.
+
+        Those that cannot be read are left for :meth:`unreadable`.
+        """
+        parts = [list(times)]
         attempts = Counter[UUID]()
         while parts:
-            part = parts.pop()
-            missing = dict.fromkeys(part)
+            missing = dict.fromkeys(parts.pop())
             try:
-                for run in _complete(self._server, *among_guids(part), self._operators):
-                    del missing[run.index_guid]
-                    self._read += 1
-                    yield run
-            except (RetriableError, FatalError) as exc:
-                if exc.message not in _BY_CONTENT:
+                for run in _complete(self._server, *selection, self._operators):
+                    if run.index_guid in missing:
+                        del missing[run.index_guid]
+                        self._read += 1
+                        yield run
+            except (RetriableError, FatalError) as error:
+                if error.message not in _BY_CONTENT:
                     raise
-                error = exc
+                log.warning("%s; %d runs are still to be read, now in halves", error, len(missing))
                 self._server.reconnect()
-                parts += self._next_parts(list(missing), attempts, error)
-        if self._failed and not self._read and error.message is not VW214:
-            raise error  # nothing could be read: the runs are not known to be the cause
-        for guid, why in self._failed.items():
-            yield unread(guid, self._times[guid], _unreadable(why))
+                parts += self._next_parts(list(missing), times, attempts, error)
+            if parts:
+                selection = among_guids(parts[-1])
 
-    def _next_parts(self, missing: list[UUID], attempts: Counter[UUID], error: _Failure) -> list[list[UUID]]:
+    def unreadable(self) -> Iterator[VteTestRun]:
+        """Yield the runs that failed alone, with their defects.
+
+        Raises their error when no run could be read: the runs are not known to be the cause.
+        """
+        for guid, (timestamp_local, error) in self._failed.items():
+            if not self._read and error.message is not VW214:
+                raise error
+            yield unread(guid, timestamp_local, _unreadable(error))
+
+    def _next_parts(
+        self, missing: list[UUID], times: Mapping[UUID, Any], attempts: Counter[UUID], error: _Failure
+    ) -> list[list[UUID]]:
         if len(missing) != 1:
             return _halves(missing)
         (guid,) = missing
         attempts[guid] += 1
         if attempts[guid] < _TIMES_ALONE:
             return [missing]
-        self._failed[guid] = error
+        self._failed[guid] = times[guid], error
         if len(self._failed) >= (self._limit if self._read or error.message is VW214 else _MOST_BEFORE_ONE_IS_READ):
             raise error
         return []

@@ -10,9 +10,10 @@ from uuid import NAMESPACE_OID, UUID, uuid5
 
 from pydantic import TypeAdapter, ValidationError
 
+from vte_wats.domain.outcome import DeadLetterKind
 from vte_wats.domain.run import Defect, VteStepResult, VteTestRun
 from vte_wats.mapping.texts import REPLACEMENT, quoted, width
-from vte_wats.messages import VW230, VW231, VW233, VW234, Message
+from vte_wats.messages import VW230, VW231, VW233, VW234, VW550, Message
 from vte_wats.vte.rows import RunRow, StepRow
 
 MASTER_TEXT_UNITS = 4_000
@@ -41,6 +42,11 @@ _STEP_COLUMNS = {
 }
 _NO_TIME = datetime(1900, 1, 1)  # noqa: DTZ001 -- SQL Server's own zero, for a run whose Timestamp cannot be read
 _CORRECT = "Correct the run in the VTE database, then redrive it"
+_NO_TIMESTAMP = Defect(
+    reason=f"{VW550} IndexData.Timestamp must be a date and time, given NULL: the run has no start. {VW550.advice}",
+    signature="Timestamp is NULL",
+    kind=DeadLetterKind.HELD,
+)
 
 
 def run_of(headers: Sequence[RunRow], steps: Iterable[StepRow]) -> VteTestRun:
@@ -51,6 +57,8 @@ def run_of(headers: Sequence[RunRow], steps: Iterable[StepRow]) -> VteTestRun:
         return _defective(fields, doubled)
     if unreadable := _unreadable_text(header):
         return _defective(fields, unreadable)
+    if header.timestamp_local is None:
+        return _defective(fields, _NO_TIMESTAMP)
     plain = [_step(step) for step in steps]
     try:
         in_order = _in_order(_STEPS.validate_python(plain))

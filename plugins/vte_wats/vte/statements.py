@@ -14,7 +14,7 @@ from functools import cache
 from uuid import UUID
 
 from vte_wats.config.settings import Settings, TableOverride, quoted_name
-from vte_wats.intervals.wall_clock import LocalRange
+from vte_wats.intervals.wall_clock import FIRST, LAST, LocalRange
 from vte_wats.shipped import shipped_folder
 
 SQL_FOLDER = shipped_folder("include") / "sql"
@@ -25,6 +25,8 @@ _PAIR = re.compile(r"\[(\w+)\]\.\[(\w+)\]( AS \[\w+\])?")
 _UTF16_UNITS = re.compile(
     r"CONVERT\(varbinary\(MAX\), CONVERT\(nvarchar\((?:MAX|4000)\), (\[(\w+)\]\.\[(\w+)\])\)\) AS \[(\w+)\]"
 )
+
+_TIMESTAMP = "[IndexData].[Timestamp]"
 
 Binds = dict[str, str | int]
 
@@ -65,15 +67,25 @@ def in_ranges(ranges: Sequence[LocalRange]) -> tuple[str, Binds]:
     """Return the condition that Timestamp lies in one of the ranges, and its binds.
 
     The edges are ISO texts with ``T``, the one form every login language reads alike, cast to the column's type so
-    that an index on it is still used. No ranges, no runs.
+    that an index on it is still used. A range without beginning or end has no edge there. No ranges, no runs.
     """
-    column = "[IndexData].[Timestamp]"
     binds: Binds = {}
     terms = []
     for n, time_range in enumerate(ranges):
-        terms.append(f"({column} >= CAST(%(from_{n})s AS datetime) AND {column} < CAST(%(to_{n})s AS datetime))")
-        binds |= {f"from_{n}": time_range.from_local.isoformat(), f"to_{n}": time_range.to_local.isoformat()}
+        edges = []
+        if time_range.from_local != FIRST:
+            edges.append(f"{_TIMESTAMP} >= CAST(%(from_{n})s AS datetime)")
+            binds[f"from_{n}"] = time_range.from_local.isoformat()
+        if time_range.to_local != LAST:
+            edges.append(f"{_TIMESTAMP} < CAST(%(to_{n})s AS datetime)")
+            binds[f"to_{n}"] = time_range.to_local.isoformat()
+        terms.append(f"({' AND '.join(edges) or f'{_TIMESTAMP} IS NOT NULL'})")
     return (f"({' OR '.join(terms)})" if terms else "1 = 0"), binds
+
+
+def or_without_time(condition: str) -> str:
+    """Return a condition that also selects the runs without a Timestamp."""
+    return f"({condition} OR {_TIMESTAMP} IS NULL)"
 
 
 def among_guids(guids: Sequence[UUID]) -> tuple[str, Binds]:

@@ -13,7 +13,16 @@ from pywats.core.routes import Routes
 
 from vte_wats.config.settings import ExistenceCheck
 from vte_wats.domain.errors import FatalError, RejectedError, RetriableError
-from vte_wats.domain.report import KeyHit, NaturalKey, Report, RequestStats, ServerTraits, StoredReport, Submission
+from vte_wats.domain.report import (
+    KeyHit,
+    ListedReport,
+    NaturalKey,
+    Report,
+    RequestStats,
+    ServerTraits,
+    StoredReport,
+    Submission,
+)
 from vte_wats.intervals.interval import Interval
 from vte_wats.messages import VW346, VW392, VW918
 from vte_wats.state.history import edge_of
@@ -80,14 +89,22 @@ class WatsSession:
 
     def process_codes(self) -> frozenset[int]:
         """Return the codes of the test operations that WATS knows; a list without any is not an answer of WATS."""
+        return frozenset(self.processes())
+
+    def processes(self) -> dict[int, str]:
+        """Return the names of the test operations by their codes, as :meth:`process_codes`."""
         self._start_call()
         route = Routes.App.PROCESSES
         found = self._sender.run(self._sender.retried(lambda: self._sender.list_of(route)))
         with self._sender.reading(route):
-            codes = frozenset(int(process["code"]) for process in found if process.get("isTestOperation") is True)
-        if not codes:  # believed, it would hold every run
+            names = {
+                int(process["code"]): str(process.get("name") or "")
+                for process in found
+                if process.get("isTestOperation") is True
+            }
+        if not names:  # believed, it would hold every run
             raise self._sender.unexpected("GET", route)
-        return codes
+        return names
 
     def find_reports(self, ids: Sequence[UUID], started: Interval | None = None) -> dict[UUID, StoredReport]:
         """Look up reports by the id of the run they were made from; absent ones are not in the answer.
@@ -106,6 +123,11 @@ class WatsSession:
         """
         self._start_call()
         return self._lookup.natural_keys(keys, own)
+
+    def listed_reports(self, started: Interval) -> list[ListedReport] | None:
+        """List the reports of VTE's runs that start in an interval; ``None`` where WATS does not list them."""
+        self._start_call()
+        return self._lookup.listed_reports(started)
 
     def fetch(self, ids: Sequence[UUID]) -> dict[UUID, Mapping[str, Any]]:
         """Fetch whole reports by the ids WATS keeps them under; absent ones are not in the answer."""

@@ -14,7 +14,7 @@ from pywats.core.routes import Routes
 
 from vte_wats.config.settings import ExistenceCheck
 from vte_wats.domain.errors import FatalError, RejectedError, RetriableError, VteWatsError
-from vte_wats.domain.report import KeyHit, NaturalKey, StoredReport
+from vte_wats.domain.report import KeyHit, ListedReport, NaturalKey, StoredReport
 from vte_wats.intervals.interval import Interval
 from vte_wats.wats import queries
 from vte_wats.wats.response_errors import REFUSED_QUERY
@@ -67,15 +67,8 @@ class Lookup:
         for skip in range(0, 2 * max(len(wanted), queries.LISTING), queries.LISTING):
             if not self._server.lists_ranges or len(found) == len(wanted):
                 break
-            page = partial(self._header_list, queries.page(queries.headers_by_range(started), skip))
-            try:
-                headers = self._sender.run(self._sender.once(page))
-            except VteWatsError as exc:
-                if exc.message not in REFUSED_QUERY:
-                    raise
-                if not isinstance(exc, RetriableError):
-                    self._server.refuses_ranges()
-                _log.info("WATS does not list reports by their start, asking by id instead: %s", exc)
+            headers = self._page_of_range(started, skip)
+            if headers is None:
                 break
             with self._sender.reading(Routes.Report.QUERY_HEADER):
                 hits = [(guid, header) for header in headers if (guid := self._run_of(header)) in wanted]
@@ -85,6 +78,38 @@ class Lookup:
             if len(headers) < queries.LISTING or len(hits) < _LIKELY * len(headers):
                 break
         return found
+
+    def listed_reports(self, started: Interval) -> list[ListedReport] | None:
+        """List every report that starts in an interval and names its run, test system and Timestamp.
+
+        ``None`` where WATS lists no ranges, or no misc infos at all.
+        """
+        listed: list[Header] = []
+        while self._server.lists_ranges:
+            headers = self._page_of_range(started, len(listed))
+            if headers is None:
+                break
+            listed += headers
+            if len(headers) == queries.LISTING:
+                continue
+            if listed and not any(header.get("miscInfo") for header in listed):
+                break
+            with self._sender.reading(Routes.Report.QUERY_HEADER):
+                return [report for header in listed if (report := _listed_report(header)) is not None]
+        return None
+
+    def _page_of_range(self, started: Interval, skip: int) -> list[Header] | None:
+        """Return a page of the headers of an interval, ``None`` where WATS does not list them."""
+        page = partial(self._header_list, queries.page(queries.headers_by_range(started), skip))
+        try:
+            return self._sender.run(self._sender.once(page))
+        except VteWatsError as exc:
+            if exc.message not in REFUSED_QUERY:
+                raise
+            if not isinstance(exc, RetriableError):
+                self._server.refuses_ranges()
+            _log.info("WATS does not list reports by their start: %s", exc)
+            return None
 
     def _run_of(self, header: Header) -> UUID | None:
         """Return the run that a report was made from, as this session tells it."""
@@ -245,6 +270,18 @@ def _source_of(header: Header) -> UUID | None:
     source_id = _misc_info(header, "source_id") or ""
     try:
         return UUID(source_id.removeprefix(_SOURCE)) if source_id.startswith(_SOURCE) else None
+    except ValueError:
+        return None
+
+
+def _listed_report(header: Header) -> ListedReport | None:
+    """Return what a report says of its run; ``None`` for one that was not made from a run, or not by this package."""
+    run = _source_of(header)
+    if run is None:
+        return None
+    try:
+        system = UUID(_misc_info(header, "source_system") or "")
+        return ListedReport(run, system, datetime.fromisoformat(_misc_info(header, "source_timestamp") or ""))
     except ValueError:
         return None
 

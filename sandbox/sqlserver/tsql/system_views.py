@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sandbox.sqlserver.sql_types import (
+    BIGINT,
     BIT,
     DATETIME,
     EXACT,
@@ -19,12 +20,19 @@ from sandbox.sqlserver.sql_types import (
     nvarchar,
 )
 from sandbox.sqlserver.tsql import tsql_datetimes
-from sandbox.sqlserver.tsql.catalog import Catalog, DatabaseFacts, Index, Table, quoted
+from sandbox.sqlserver.tsql.catalog import Catalog, DatabaseFacts, ForeignKey, Index, Table, quoted
 from sandbox.sqlserver.tsql.conversions import quote
 from sandbox.sqlserver.tsql.scope import SessionFacts
 
 _SYSNAME = nvarchar(128)
 _NULLABLE_TEXT = nvarchar(4000)
+
+
+@dataclass(frozen=True)
+class _RowsOf:
+    """A cell that holds how many rows a table has at the moment of the query."""
+
+    table: Table
 
 
 @dataclass(frozen=True)
@@ -62,6 +70,8 @@ def _literal(cell: object) -> str:
         return str(cell)
     if isinstance(cell, str):
         return quote(cell)
+    if isinstance(cell, _RowsOf):
+        return f"(SELECT count(*) FROM {cell.table.reference})"
     return tsql_datetimes.literal(cell)  # type: ignore[arg-type]
 
 
@@ -275,6 +285,74 @@ def _index_columns(tables: Sequence[Table], _: DatabaseFacts) -> View:
     return View(columns, tuple(found))
 
 
+def _partitions(tables: Sequence[Table], _: DatabaseFacts) -> View:
+    """One partition per index or heap: no table here is partitioned."""
+    columns = (
+        ("partition_id", BIGINT),
+        ("object_id", INT),
+        ("index_id", INT),
+        ("partition_number", INT),
+        ("rows", BIGINT),
+    )
+    found: list[tuple[object, ...]] = []
+    for table in tables:
+        numbers = [number for number, _ in _numbered(table)]
+        found += [
+            ((table.object_id << 8) + number, table.object_id, number, 1, _RowsOf(table))
+            for number in (numbers if 1 in numbers else [0, *numbers])
+        ]
+    return View(columns, tuple(found))
+
+
+def _numbered_keys(tables: Sequence[Table]) -> list[tuple[int, Table, ForeignKey]]:
+    """Return the foreign keys with object ids that no table has, which stay while keys are only added."""
+    keys = [(table, key) for table in tables for key in table.foreign_keys]
+    return [(-number, table, key) for number, (table, key) in enumerate(keys, 1)]
+
+
+def _foreign_keys(tables: Sequence[Table], _: DatabaseFacts) -> View:
+    columns = (
+        ("name", _SYSNAME),
+        ("object_id", INT),
+        ("parent_object_id", INT),
+        ("referenced_object_id", INT),
+        ("is_disabled", BIT),
+        ("is_not_trusted", BIT),
+    )
+    ids = {table.key: table.object_id for table in tables}
+    return View(
+        columns,
+        tuple(
+            (key.name, number, table.object_id, ids[key.parent], False, False)
+            for number, table, key in _numbered_keys(tables)
+        ),
+    )
+
+
+def _foreign_key_columns(tables: Sequence[Table], _: DatabaseFacts) -> View:
+    columns = (
+        ("constraint_object_id", INT),
+        ("constraint_column_id", INT),
+        ("parent_object_id", INT),
+        ("parent_column_id", INT),
+        ("referenced_object_id", INT),
+        ("referenced_column_id", INT),
+    )
+    by_key = {table.key: table for table in tables}
+    found: list[tuple[object, ...]] = []
+    for number, table, key in _numbered_keys(tables):
+        parent = by_key[key.parent]
+        pairs = zip(key.columns, key.parent_columns, strict=True)
+        for place, (column, parent_column) in enumerate(pairs, 1):
+            here, there = _column_number(table, column), _column_number(parent, parent_column)
+            found.append((number, place, table.object_id, here, parent.object_id, there))
+    return View(columns, tuple(found))
+
+
+def _column_number(table: Table, name: str) -> int:
+    return [column.name.lower() for column in table.columns].index(name.lower()) + 1
+
+
 def _information_tables(tables: Sequence[Table], database: DatabaseFacts) -> View:
     columns = (
         ("TABLE_CATALOG", _SYSNAME),
@@ -338,6 +416,9 @@ _VIEWS: dict[tuple[str, str], Callable[[Sequence[Table], DatabaseFacts], View]] 
     ("sys", "types"): _types,
     ("sys", "indexes"): _indexes,
     ("sys", "index_columns"): _index_columns,
+    ("sys", "partitions"): _partitions,
+    ("sys", "foreign_keys"): _foreign_keys,
+    ("sys", "foreign_key_columns"): _foreign_key_columns,
     ("information_schema", "tables"): _information_tables,
     ("information_schema", "columns"): _information_columns,
 }

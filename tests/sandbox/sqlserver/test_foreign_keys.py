@@ -209,3 +209,24 @@ def test_a_file_keeps_its_keys(tmp_path):
     first.close()
     again = Database(tmp_path / "plant.duckdb", "Plant")
     assert refusal(again, f"INSERT INTO Steps (Run_GUID) VALUES ('{NOWHERE}')") == NO_RUN.format("INSERT")
+
+
+def test_the_system_views_list_the_keys_and_count_the_rows(db):
+    with served(db) as server:
+        keys = rows(
+            server,
+            "SELECT k.name, t.name, c.name, p.name, pc.name FROM sys.foreign_keys k "
+            "JOIN sys.foreign_key_columns f ON f.constraint_object_id = k.object_id "
+            "JOIN sys.tables t ON t.object_id = f.parent_object_id "
+            "JOIN sys.columns c ON c.object_id = f.parent_object_id AND c.column_id = f.parent_column_id "
+            "JOIN sys.tables p ON p.object_id = f.referenced_object_id "
+            "JOIN sys.columns pc ON pc.object_id = f.referenced_object_id AND pc.column_id = f.referenced_column_id "
+            "WHERE t.name = 'Steps' ORDER BY k.name, f.constraint_column_id",
+        )
+        counts = rows(
+            server,
+            "SELECT t.name, SUM(p.rows) FROM sys.tables t JOIN sys.partitions p ON p.object_id = t.object_id "
+            "WHERE p.index_id IN (0, 1) AND t.name IN ('Runs', 'Steps') GROUP BY t.name ORDER BY t.name",
+        )
+    assert keys == [("FK_Steps_Runs", "Steps", "Run_GUID", "Runs", "Run_GUID")]
+    assert counts == [("Runs", 2), ("Steps", 2)]

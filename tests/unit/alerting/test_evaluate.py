@@ -21,10 +21,10 @@ from vte_wats.alerting.monitor_state import (
 )
 from vte_wats.config.alert_settings import AlertSettings
 from vte_wats.config.sites import Site
-from vte_wats.domain.outcome import DeadLetterKind
+from vte_wats.domain.outcome import LEFT_OUT, DeadLetterKind
 from vte_wats.intervals.interval import Interval
 from vte_wats.state.coverage import State
-from vte_wats.state.proof import Proof
+from vte_wats.state.proof import DayProof, OddKind, OddRuns, Proof
 from vte_wats.storage.dead_letters import DeadLetterHeader
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -59,6 +59,11 @@ GROWING = MonitorState(
     checked_at=NOW - timedelta(minutes=2),
     catch_up=CatchUp(left_s=60, at=NOW - timedelta(minutes=31), is_shrinking=True),
 )
+
+
+def with_odd(**numbers: int) -> Proof:
+    odd = OddRuns(numbers=DayProof(verified_at=NOW, **numbers))
+    return Proof(compared_at=NOW, odd={OddKind.FUTURE: odd})
 
 
 def a_head(
@@ -115,6 +120,9 @@ def test_when_all_is_well_every_condition_is_good():
         (Kind.COMPARISON, {"state": covered(NOW, days=2)}, Verdict.BAD),
         (Kind.COMPARISON, {"state": covered(NOW, days=2), "wats": DOWN}, Verdict.UNKNOWN),
         (Kind.COMPARISON, {}, Verdict.UNKNOWN),
+        (Kind.ODD_TIMESTAMPS, {"state": covered(NOW), "proof": with_odd(in_vte=3, proven=2)}, Verdict.BAD),
+        (Kind.ODD_TIMESTAMPS, {"state": covered(NOW), "proof": with_odd(in_vte=3, proven=2, held=1)}, Verdict.GOOD),
+        (Kind.ODD_TIMESTAMPS, {"state": None}, Verdict.UNKNOWN),
         (Kind.DEAD_LETTERS, {"dead_letters": (a_head(DeadLetterKind.DEAD),) * 3}, Verdict.BAD),
         (Kind.DEAD_LETTERS, {"dead_letters": (a_head(DeadLetterKind.DEAD, age=timedelta(hours=2)),) * 3}, Verdict.GOOD),
         (Kind.DEAD_LETTERS, {"dead_letters": (a_head(DeadLetterKind.HELD),) * 3}, Verdict.GOOD),
@@ -126,6 +134,14 @@ def test_when_all_is_well_every_condition_is_good():
 )
 def test_each_condition_has_its_limit(key, found, expected):
     assert verdict(key, **found) is expected
+
+
+def test_runs_outside_every_window_are_named_by_kind_and_those_left_out_wait_for_nobody():
+    found = seen(replace(FINE, state=covered(NOW), proof=with_odd(in_vte=3)))[Kind.ODD_TIMESTAMPS]
+    assert found.summary == "3 runs in VTE are outside every window and not in WATS yet"
+    assert found.reason == "3 dated more than a day ahead"
+    left_out = (a_head(DeadLetterKind.HELD, LEFT_OUT),)
+    assert not [key for key in seen(replace(FINE, dead_letters=left_out)) if key.startswith("held:")]
 
 
 def test_a_comparison_that_is_overdue_names_its_dag_and_is_not_watched_with_no_limit():

@@ -19,6 +19,7 @@ from vte_wats.config.sites import Site
 from vte_wats.domain.outcome import Outcome
 from vte_wats.intervals.interval import Interval
 from vte_wats.state.coverage import State
+from vte_wats.state.proof import DayProof, GoneRuns, OddKind, OddRuns, Proof
 
 NOW = datetime(2026, 3, 2, 12, 30, tzinfo=UTC)
 HOSTILE = "<script>alert(1)</script>\"'&\r\nBcc: everyone@example.com {{ 7*7 }}"
@@ -163,3 +164,28 @@ def test_whatever_the_texts_are_the_mail_fits_and_no_header_or_tag_comes_from_th
 def test_every_mail_fits_one_screen(kind):
     message = notice(kind, [a_condition(closed_at=NOW if kind is NoticeKind.CLOSED else None)], an_alert_context())
     assert len(message.text.splitlines()) <= 25
+
+
+def test_the_summary_says_what_is_proven_of_the_last_days_and_of_all():
+    since_at = datetime(2026, 2, 26, 12, tzinfo=UTC)
+    odd = OddRuns(numbers=DayProof(in_vte=3, held=1, verified_at=NOW))
+    proof = Proof(
+        days={
+            date(2026, 2, 26): DayProof(in_vte=5, proven=5, verified_at=NOW),
+            date(2026, 2, 27): DayProof(in_vte=9, proven=7, dead=1, held=1, verified_at=NOW),
+            date(2026, 3, 1): DayProof(in_vte=4, proven=3, verified_at=NOW),
+        },
+        gone={date(2026, 2, 27): GoneRuns(runs=2)},
+        odd={OddKind.FUTURE: odd},
+    )
+    message = a_summary({}, proof=proof, state=State(since_at=since_at, started_at=since_at))
+    facts = dict(line.split(maxsplit=1) for line in message.text.splitlines() if line.startswith("2026-"))
+    assert facts == {
+        "2026-03-01": "4 in VTE: 3 proven, 1 open, 0 dead letters, 0 held; 0 gone from VTE",
+        "2026-02-28": "not compared yet",
+        "2026-02-27": "9 in VTE: 7 proven, 0 open, 1 dead letter, 1 held; 2 gone from VTE",
+        "2026-02-26": "5 in VTE: 5 proven, 0 open, 0 dead letters, 0 held; 0 gone from VTE",
+    }
+    assert re.search(r"^Proven through +2026-02-27$", message.text, re.MULTILINE)
+    assert re.search(r"^Outside every window +3 dated more than a day ahead \(2 open\)$", message.text, re.MULTILINE)
+    assert message.subject.endswith("something is open")

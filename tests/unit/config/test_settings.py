@@ -214,7 +214,7 @@ def test_the_documented_defaults_hold():
     plain = Settings(**MINIMUM, **defaults)
     assert plain == a_settings()
     assert {name for name, field in Settings.model_fields.items() if field.is_required()} == set(MINIMUM)
-    assert (plain.guard_band_s, plain.settle_delay_s, plain.batch_size, plain.rejection_limit) == (600, 60, 200, 20)
+    assert (plain.guard_band_s, plain.settle_delay_s, plain.batch_size, plain.rejection_limit) == (600, 60, 1_000, 20)
     assert (plain.timestamp_marks, plain.ambiguous_time, plain.existence_check) == ("end", "earlier", "uuid")
     assert plain.result_codes == {1: "Passed", 0: "Failed", 2: "Error", 3: "Terminated"}
     assert plain.step_result_codes == plain.result_codes

@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 import yaml
@@ -17,9 +18,18 @@ from vte_wats.domain.report import RequestStats
 from vte_wats.orchestration import metrics
 from vte_wats.state.coverage import State
 from vte_wats.state.history import History, Tally
+from vte_wats.state.proof import DayProof, GoneRuns, OddKind, OddRuns, Proof
 from vte_wats.storage.retention import Removed
 
 NOW_AT = datetime(2026, 6, 1, 12, tzinfo=UTC)
+PROOF = Proof(
+    days={
+        date(2026, 5, 29): DayProof(in_vte=9, proven=9, verified_at=NOW_AT),
+        date(2026, 5, 30): DayProof(in_vte=9, proven=5, verified_at=NOW_AT),
+    },
+    gone={date(2026, 5, 29): GoneRuns(runs=2)},
+    odd={OddKind.FUTURE: OddRuns(numbers=DayProof(in_vte=3, verified_at=NOW_AT))},
+)
 COUNTS = {outcome.value: n for n, outcome in enumerate(Outcome)}
 
 
@@ -55,6 +65,7 @@ def send_all(site: Site) -> None:
     metrics.transferred(site, COUNTS)
     metrics.removed(site, Removed(dead_letters=1, staging=2, plans=3, abandoned=4))
     metrics.settled(site, State(since_at=NOW_AT - timedelta(minutes=2)), history, NOW_AT)
+    metrics.compared(site, State(since_at=NOW_AT - timedelta(days=3)), PROOF, ZoneInfo("UTC"), NOW_AT)
 
 
 def test_what_is_sent_is_what_was_counted(receiver):
@@ -74,6 +85,10 @@ def test_what_is_sent_is_what_was_counted(receiver):
         "vte_wats.dead_letters": 3,
         "vte_wats.upload_p50_ms": 20,
         "vte_wats.upload_p95_ms": 48,
+        "vte_wats.proven_age_s": 60 * 3_600,
+        "vte_wats.runs_open": 4,
+        "vte_wats.runs_gone": 2,
+        "vte_wats.runs_odd": 3,
     }
 
 

@@ -17,8 +17,9 @@ from vte_wats.domain.report import Report
 from vte_wats.reconcile.compare import Comparison, differences, refuse_altered, sample_of, verify
 from vte_wats.storage.staging import Staging
 from vte_wats.sync.extract import extract
-from vte_wats.sync.map_runs import map_runs, staged_mappings
+from vte_wats.sync.map_runs import map_runs
 from vte_wats.sync.slices import Slice
+from vte_wats.sync.staged_reports import staged_mappings
 
 GUIDS = [UUID(int=n) for n in range(1, 5)]
 STEPS = (a_number(1.5, low_limit=1.0, high_limit=2.0, units="V"), a_text("1.0.3", step_number=2))

@@ -9,10 +9,10 @@ from upath import UPath
 from tests.unit.builders import NOON_LOCAL, a_run, a_settings, guid_of
 from tests.unit.fakes import FakeSource
 from vte_wats.domain.outcome import DeadLetterKind
-from vte_wats.intervals.wall_clock import LocalRange
+from vte_wats.intervals.wall_clock import LAST, LocalRange
 from vte_wats.mapping.report_builder import map_run
 from vte_wats.reconcile.expected import Expected, stage_expected, staged_expected
-from vte_wats.reconcile.keys import stage_keys
+from vte_wats.reconcile.keys import OutsideWindows, stage_keys
 from vte_wats.storage.dead_letters import DeadLetters
 from vte_wats.storage.staging import staging_of
 
@@ -25,7 +25,7 @@ def test_each_run_has_the_hash_of_its_report_or_none_and_a_run_that_is_gone_is_a
     dead_letters.put(a_run(2, serial=""), DeadLetterKind.DEAD, "serial is blank", "serial is blank", NOW_AT)
     dead_letters.put(a_run(3, serial=""), DeadLetterKind.DEAD, "serial is blank", "serial is blank", NOW_AT)
     staged = staging_of(UPath(tmp_path), "reconcile", "run", "k0001")
-    stage_keys(source, lambda _: staged, [LocalRange(NOON_LOCAL, NOON_LOCAL + timedelta(days=1))])
+    stage_keys(source, lambda _: staged, [LocalRange(NOON_LOCAL, NOON_LOCAL + timedelta(days=1))], OutsideWindows(LAST))
     source.runs = source.runs[:3]
     assert stage_expected(source, staged, dead_letters, a_settings(batch_size=2)) == 3
     assert staged_expected(staged) == {

@@ -10,10 +10,18 @@ from upath import UPath
 from tests.unit.builders import NOON_LOCAL, a_run, a_settings
 from tests.unit.fakes import FakeSource
 from vte_wats.intervals.interval import Interval
-from vte_wats.intervals.wall_clock import LocalRange, everything_until
-from vte_wats.reconcile.keys import Key, compared_days, ranges_to_compare, stage_keys, staged_keys
+from vte_wats.intervals.wall_clock import LAST, LocalRange, everything_until
+from vte_wats.reconcile.keys import (
+    Key,
+    OutsideWindows,
+    compared_days,
+    count_history,
+    ranges_to_compare,
+    stage_keys,
+    staged_keys,
+)
 from vte_wats.state.coverage import State
-from vte_wats.state.proof import Proof
+from vte_wats.state.proof import OddKind, Proof
 from vte_wats.storage.staging import staging_of
 
 ALL = [LocalRange(NOON_LOCAL - timedelta(days=1), NOON_LOCAL + timedelta(days=1))]
@@ -27,7 +35,7 @@ def test_batches_are_small_and_no_more_than_airflow_maps(tmp_path):
         return staging_of(UPath(tmp_path), "reconcile", "run", name)
 
     source = FakeSource(*(a_run(number) for number in range(1, 2_001)))
-    names = stage_keys(source, staging, ALL, batch=1)
+    names = stage_keys(source, staging, ALL, OutsideWindows(LAST), batch=1)
     sizes = [len(list(staging(name).read("keys"))) for name in names]
     assert sum(sizes) == 2_000
     assert [sizes[n] for n in (0, 99, 100, 199, 200, 300)] == [1, 1, 2, 2, 4, 8]  # so 1,000 hold 200 million runs
@@ -36,7 +44,7 @@ def test_batches_are_small_and_no_more_than_airflow_maps(tmp_path):
 
 def test_a_batch_holds_runs_and_their_timestamps(tmp_path):
     staged = staging_of(UPath(tmp_path), "reconcile", "run", "k0001")
-    stage_keys(FakeSource(a_run(1)), lambda _: staged, ALL)
+    stage_keys(FakeSource(a_run(1)), lambda _: staged, ALL, OutsideWindows(LAST))
     assert list(staged_keys(staged)) == [Key(a_run(1).index_guid, a_run(1).timestamp_local)]
 
 
@@ -44,8 +52,7 @@ def test_a_batch_holds_runs_and_their_timestamps(tmp_path):
 def test_whole_days_are_compared_and_a_part_of_the_history_before(cycle_days, part):
     state = State(since_at=NOW_AT, coverage=(Interval(BEGIN_AT, NOW_AT),))
     ranges, next_day = ranges_to_compare(WEEK, state, Proof(), a_settings(verify_cycle_days=cycle_days))
-    first, *parts, recent = ranges
-    assert first.to_local == datetime(2002, 1, 1)
+    *parts, recent = ranges
     assert recent == LocalRange(datetime(2026, 6, 9), datetime(2026, 6, 16, 12))
     begin = datetime(2025, 1, 1)
     assert parts == ([LocalRange(begin, begin + timedelta(days=part))] if part else [])
@@ -64,5 +71,44 @@ def test_the_days_that_are_compared_are_whole_and_not_older_than_what_was_synced
 
 def test_a_site_without_history_compares_the_last_days_alone():
     ranges, next_day = ranges_to_compare(WEEK, State(since_at=NOW_AT), Proof(), a_settings())
-    assert len(ranges) == 2
+    assert len(ranges) == 1
     assert next_day is None
+
+
+AHEAD_LOCAL = NOON_LOCAL + timedelta(days=2)
+OUTSIDE = OutsideWindows(AHEAD_LOCAL, {date(2016, 6, 15)})
+
+
+@pytest.mark.parametrize(
+    ("local", "kind"),
+    [
+        (None, OddKind.NO_TIMESTAMP),
+        (datetime(1, 1, 1), OddKind.RESET_CLOCK),
+        (datetime(1753, 1, 1), OddKind.RESET_CLOCK),
+        (datetime(2001, 12, 31, 23, 59, 59), OddKind.RESET_CLOCK),
+        (datetime(2002, 1, 1), None),
+        (datetime(2016, 6, 14, 23, 59, 59), None),
+        (datetime(2016, 6, 15), OddKind.BEFORE_START),
+        (datetime(2016, 6, 16), None),
+        (NOON_LOCAL, None),
+        (AHEAD_LOCAL - timedelta(seconds=1), None),
+        (AHEAD_LOCAL, OddKind.FUTURE),
+        (datetime(9999, 12, 31, 23, 59, 59, 997_000), OddKind.FUTURE),
+    ],
+)
+def test_whatever_no_window_holds_has_a_kind_and_is_listed_under_it(tmp_path, local, kind):
+    assert OUTSIDE.kind_of(local) is kind
+    staged = staging_of(UPath(tmp_path), "reconcile", "run", "k0001")
+    source = FakeSource(*([a_run(1, timestamp_local=local)] if local else []))
+    source.timeless = [] if local else [a_run(1).index_guid]
+    listed = stage_keys(source, lambda _: staged, [], OUTSIDE)
+    assert [key for _ in listed for key in staged_keys(staged)] == (
+        [Key(a_run(1).index_guid, local, kind)] if kind else []
+    )
+
+
+def test_the_history_is_counted_by_day_up_to_the_first_day_that_was_synced():
+    days = (datetime(2001, 12, 31), datetime(2016, 6, 15, 3), datetime(2016, 6, 15, 23), datetime(2025, 1, 1))
+    source = FakeSource(*(a_run(n, timestamp_local=local) for n, local in enumerate(days, start=1)))
+    assert count_history(source, date(2025, 1, 1)) == {date(2016, 6, 15): 2}
+    assert count_history(source, date(2002, 1, 1)) == {}

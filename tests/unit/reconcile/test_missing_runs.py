@@ -10,20 +10,24 @@ from upath import UPath
 
 from tests.unit.builders import NOON_LOCAL, a_report, a_run, a_settings, guid_of
 from tests.unit.fakes import FakeSource, FakeWats
+from vte_wats.config.settings import OddTimestamps
 from vte_wats.domain.outcome import DeadLetterKind
 from vte_wats.domain.report import Report
 from vte_wats.domain.run import VteTestRun
-from vte_wats.intervals.wall_clock import LocalRange, everything_until
+from vte_wats.intervals.wall_clock import FIRST, LocalRange, everything_until
 from vte_wats.mapping.report_builder import map_run
 from vte_wats.reconcile.expected import stage_expected
-from vte_wats.reconcile.keys import stage_keys
-from vte_wats.reconcile.missing_runs import RunsToTransfer, compare, days_of, runs_to_transfer
-from vte_wats.state.proof import DayProof
+from vte_wats.reconcile.keys import OutsideWindows, stage_keys
+from vte_wats.reconcile.missing_runs import RunsToTransfer, compare, days_of, odd_of, runs_to_transfer
+from vte_wats.state.proof import DayProof, OddKind, OddRun
 from vte_wats.storage.dead_letters import DeadLetters
 from vte_wats.storage.staging import Staging, staging_of
 
 NOW_AT = datetime(2026, 6, 16, tzinfo=UTC)
 ALL = [LocalRange(NOON_LOCAL - timedelta(days=1), NOON_LOCAL + timedelta(days=1))]
+
+
+OUTSIDE = OutsideWindows(NOON_LOCAL + timedelta(days=2))
 
 
 @pytest.fixture
@@ -37,13 +41,13 @@ def mapped(run: VteTestRun) -> Report:
     return report
 
 
-def compared(source, wats, dead_letters, tmp_path, ranges=ALL, batch=2_000) -> list[Staging]:
+def compared(source, wats, dead_letters, tmp_path, ranges=ALL, batch=2_000, outside=OUTSIDE) -> list[Staging]:
     """Do what the tasks of the daily comparison do, one after another."""
 
     def staging(name):
         return staging_of(UPath(tmp_path), "reconcile", "run", name)
 
-    batches = [staging(name) for name in stage_keys(source, staging, ranges, batch)]
+    batches = [staging(name) for name in stage_keys(source, staging, ranges, outside, batch)]
     kinds = {header.index_guid: header.kind for header in dead_letters.headers()}
     for staged in batches:
         stage_expected(source, staged, dead_letters, a_settings())
@@ -52,7 +56,9 @@ def compared(source, wats, dead_letters, tmp_path, ranges=ALL, batch=2_000) -> l
 
 
 def find_missing(source, wats, dead_letters, ranges, tmp_path, batch=2_000) -> RunsToTransfer:
-    return runs_to_transfer(compared(source, wats, dead_letters, tmp_path, ranges, batch), dead_letters)
+    batches = compared(source, wats, dead_letters, tmp_path, ranges, batch)
+    kinds = {header.index_guid: header.kind for header in dead_letters.headers()}
+    return runs_to_transfer(batches, kinds, OddTimestamps.TRANSFER)
 
 
 def test_a_run_that_wats_does_not_have_is_transferred_and_one_it_has_is_not(dead_letters, tmp_path):
@@ -88,18 +94,18 @@ def test_one_statement_reads_the_keys_however_many_there_are(dead_letters, tmp_p
     wats = FakeWats()
     assert len(find_missing(source, wats, dead_letters, ALL, tmp_path).runs) == 2501
     assert source.statements.count("select_run_keys") == 1
-    assert source.statements.count("select_runs") == 2_000 // 200 + 501 // 200 + 1
+    assert source.statements.count("select_runs") == 2 + 1  # for two thousand runs and for the rest
     assert wats.asked == [2000, 501]
 
 
-def test_everything_reaches_from_the_first_day_a_datetime_can_hold_to_now_and_not_into_the_future(
+def test_everything_reaches_from_the_first_day_a_column_can_hold_to_now_and_not_into_the_near_future(
     dead_letters, tmp_path
 ):
     ancient = a_run(1, timestamp_local=datetime(1970, 1, 1))
     future = a_run(2, timestamp_local=datetime(2026, 6, 16, 2, 0, 1))
     ranges = everything_until(NOW_AT, ZoneInfo("Europe/Oslo"))
     assert find_missing(FakeSource(ancient, future), FakeWats(), dead_letters, ranges, tmp_path).runs == [guid_of(1)]
-    assert ranges[0].from_local == datetime(1753, 1, 1)
+    assert ranges[0].from_local == FIRST
 
 
 def test_a_run_that_changed_after_its_upload_is_transferred_again_and_is_not_late(dead_letters, tmp_path):
@@ -113,6 +119,14 @@ def test_a_dead_letter_is_tried_again_once_its_run_changed(dead_letters, tmp_pat
         dead_letters.put(a_run(number, serial=""), DeadLetterKind.DEAD, "serial is blank", "serial is blank", NOW_AT)
     source = FakeSource(a_run(1, serial=""), a_run(2, serial="SN-2"))
     assert find_missing(source, FakeWats(), dead_letters, ALL, tmp_path).runs == [guid_of(2)]
+
+
+def test_the_dead_letter_of_a_run_that_wats_shows_after_all_is_removed_by_its_upload(dead_letters, tmp_path):
+    for number in (1, 2):
+        dead_letters.put(a_run(number), DeadLetterKind.DEAD, "WATS does not show it", "not shown", NOW_AT)
+    found = find_missing(FakeSource(a_run(1), a_run(2)), FakeWats(mapped(a_run(1))), dead_letters, ALL, tmp_path)
+    assert found.runs == [guid_of(1)]
+    assert found.outdated == 0
 
 
 def test_the_numbers_of_a_day_add_up_and_name_what_is_open(dead_letters, tmp_path):
@@ -131,3 +145,32 @@ def test_the_numbers_of_a_day_add_up_and_name_what_is_open(dead_letters, tmp_pat
         (str(guid_of(5)), "not in WATS when it was compared"),
     ]
     assert days[date(2026, 6, 16)] == DayProof(in_vte=1, proven=1, verified_at=NOW_AT)
+
+
+def test_runs_that_no_window_holds_are_transferred_and_counted_apart_until_they_are_in_wats(dead_letters, tmp_path):
+    reset, ahead = a_run(1, timestamp_local=datetime(1970, 1, 1)), a_run(2, timestamp_local=datetime(2031, 1, 1))
+    old, known = (a_run(n, timestamp_local=datetime(2016, 6, 15, n)) for n in (3, 4))
+    source = FakeSource(reset, ahead, old, known, a_run(5))
+    source.timeless = [guid_of(6)]
+    grown = {date(2016, 6, 15): 1}
+    outside = OutsideWindows(NOON_LOCAL + timedelta(days=2), grown)
+
+    def look(wats: FakeWats):
+        batches = compared(source, wats, dead_letters, tmp_path, outside=outside)
+        odd = odd_of(batches, grown)
+        return batches, {kind: (runs.numbers.in_vte, runs.open) for kind, runs in odd.items()}, odd
+
+    batches, numbers, odd = look(FakeWats(mapped(a_run(5))))
+    assert numbers == {
+        OddKind.RESET_CLOCK: (1, 1),
+        OddKind.BEFORE_START: (2, 1),
+        OddKind.FUTURE: (1, 1),
+    }  # the run without Timestamp cannot be read in this double
+    assert odd[OddKind.FUTURE].examples == (OddRun(index_guid=str(guid_of(2)), timestamp_local=datetime(2031, 1, 1)),)
+    assert days_of(batches) == {NOON_LOCAL.date(): DayProof(in_vte=1, proven=1, verified_at=NOW_AT)}
+    transfer = runs_to_transfer(batches, dead_letters, OddTimestamps.TRANSFER)
+    assert set(transfer.runs) == {guid_of(1), guid_of(2), guid_of(3), guid_of(4)}
+    held_back = runs_to_transfer(batches, dead_letters, OddTimestamps.HOLD)
+    assert set(held_back.runs) == {guid_of(1), guid_of(2)}  # which the upload holds; the day before the start stays
+    _, numbers, _ = look(FakeWats(*map(mapped, (reset, ahead, old, a_run(5)))))
+    assert [still_open for _, still_open in numbers.values()] == [0, 0, 0]

@@ -7,7 +7,17 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from vte_wats.state.proof import DayProof, DayStatus, Differences, OpenRun, Proof, days_without_runs
+from vte_wats.state.proof import (
+    DayProof,
+    DayStatus,
+    Differences,
+    GoneRuns,
+    OddKind,
+    OddRuns,
+    OpenRun,
+    Proof,
+    days_without_runs,
+)
 
 NOW_AT = datetime(2026, 6, 16, tzinfo=UTC)
 FIRST = date(2026, 6, 1)
@@ -89,8 +99,8 @@ def test_without_a_cycle_or_without_history_there_is_no_part():
 
 
 def test_days_that_were_not_compared_keep_their_numbers():
-    before = Proof(days={FIRST: a_day()}).with_days({}, FIRST, 3)
-    after = before.with_days({date(2026, 6, 2): a_day(proven=4)}, FIRST, 3).ended(NOW_AT, FIRST, 1, None)
+    before = Proof(days={FIRST: a_day()}).with_days({}, FIRST, 3, {})
+    after = before.with_days({date(2026, 6, 2): a_day(proven=4)}, FIRST, 3, {}).ended(NOW_AT, FIRST, 1, None)
     assert after.days == {FIRST: a_day(), date(2026, 6, 2): a_day(proven=4)}
     assert after.days[date(2026, 6, 2)].open == 6
     assert after.differences == {FIRST: Differences(outdated=3, altered=1)}
@@ -101,9 +111,51 @@ def test_the_variable_stays_small():
     examples = tuple(OpenRun(index_guid=str(n), reason="not in WATS") for n in range(20))
     day = a_day(proven=0).model_copy(update={"open_runs": examples})
     days = {FIRST + timedelta(days=n): day for n in range(5_000)}
-    kept = Proof().with_days(days, FIRST, 0)
+    kept = Proof().with_days(days, FIRST, 0, {})
     assert len(kept.days) == 4_000
     assert max(kept.days) == max(days)
     assert sum(len(kept_day.open_runs) for kept_day in kept.days.values()) == 500
     assert kept.days[max(days)].open_runs == examples
     assert len(kept.model_dump_json(exclude_defaults=True)) < 600_000
+
+
+def test_a_day_of_the_history_grows_against_what_was_counted_first():
+    other = FIRST + timedelta(days=1)
+    assert Proof().grown_days({FIRST: 5}) == {}
+    proof = Proof().with_history({FIRST: 5})
+    later = {FIRST: 7, other: 2}
+    assert proof.grown_days(later) == {FIRST: 5, other: 0}
+    assert proof.with_history(later).grown_days(later) == {FIRST: 5, other: 0}  # until they are in WATS, or gone again
+    assert proof.with_history({FIRST: 4}).grown_days({FIRST: 5}) == {FIRST: 4}
+    assert proof.with_history({}).history == {}
+    assert Proof().with_history({}).grown_days({FIRST: 1}) == {FIRST: 0}
+
+
+def test_runs_that_were_there_before_the_others_on_their_day_are_not_open():
+    odd = {
+        kind: OddRuns(numbers=a_day(proven=7), known=known) for kind, known in zip(OddKind, (0, 2, 3, 9), strict=True)
+    }
+    proof = Proof().with_days({}, FIRST, 0, odd)
+    assert list(proof.odd_open.values()) == [3, 1]
+    assert proof.with_days({}, FIRST, 0, {}).odd_open == {}
+
+
+def test_few_examples_are_kept_of_each_kind():
+    runs = OddRuns(numbers=a_day(1), examples=({"index_guid": "1", "timestamp_local": None},))
+    for _ in range(100):
+        runs = runs.joined(OddRuns(numbers=a_day(1), examples=runs.examples[:1]))
+    assert (runs.numbers.in_vte, len(runs.examples)) == (101, 20)
+
+
+def test_what_wats_does_not_list_is_gone_by_the_number_of_runs_that_a_day_lost():
+    def compared(proof: Proof, in_vte: int) -> Proof:
+        return proof.with_days({FIRST: a_day(in_vte)}, FIRST, 0, {})
+
+    proof = compared(compared(Proof(), 10), 8)
+    assert proof.gone == {FIRST: GoneRuns(runs=2, is_listed=False)}
+    assert compared(proof, 7).gone == {FIRST: GoneRuns(runs=3, is_listed=False)}
+    assert compared(proof, 12).gone == {FIRST: GoneRuns(runs=0, is_listed=False)}
+    listed = proof.with_gone([FIRST], {FIRST: GoneRuns(runs=1, examples=("1",))})
+    assert compared(listed, 5).gone == listed.gone
+    assert listed.with_gone([FIRST], {}).gone == {}
+    assert listed.with_gone([FIRST + timedelta(days=1)], {}).gone == listed.gone

@@ -9,7 +9,7 @@ from vte_wats.health import Stored
 from vte_wats.intervals.interval import Interval
 from vte_wats.state.coverage import State
 from vte_wats.state.history import History
-from vte_wats.state.proof import DayProof, OpenRun, Proof
+from vte_wats.state.proof import DayProof, GoneRuns, OddKind, OddRun, OddRuns, OpenRun, Proof
 from vte_wats.status.proof_calendar import as_csv, for_page, proof_calendar
 
 SINCE_AT = datetime(2026, 6, 1, 22, 30, tzinfo=UTC)  # the 2nd in Oslo
@@ -24,6 +24,13 @@ PROOF = Proof(
         date(2026, 6, 5): DayProof(in_vte=1, proven=1, verified_at=COMPARED_AT),
     },
     compared_at=COMPARED_AT,
+    odd={
+        OddKind.NO_TIMESTAMP: OddRuns(
+            numbers=DayProof(in_vte=2, held=1, verified_at=COMPARED_AT),
+            examples=(OddRun(index_guid="o", timestamp_local=None),),
+        )
+    },
+    gone={date(2026, 6, 3): GoneRuns(runs=2, examples=("a", "b")), date(2026, 6, 4): GoneRuns(runs=1, is_listed=False)},
 )
 
 
@@ -67,10 +74,22 @@ def test_the_page_shows_a_year_and_names_open_runs_to_who_may_read_logs():
 
 def test_the_csv_has_a_row_a_day_of_dates_and_numbers():
     head, *rows = csv.reader(as_csv(proof_calendar(stored(), NOW_AT)).splitlines())
-    assert head == ["day", "in_vte", "proven", "dead", "held", "open", "verified_at"]
+    assert head == ["day", "in_vte", "proven", "dead", "held", "open", "gone", "verified_at"]
     assert rows == [
-        ["2026-06-02", "3", "3", "0", "0", "0", "2026-06-05T03:00:00+00:00"],
-        ["2026-06-03", "3", "1", "1", "1", "0", "2026-06-05T03:00:00+00:00"],
-        ["2026-06-04", "3", "2", "0", "0", "1", "2026-06-05T03:00:00+00:00"],
-        ["2026-06-05", "", "", "", "", "", ""],
+        ["2026-06-02", "3", "3", "0", "0", "0", "0", "2026-06-05T03:00:00+00:00"],
+        ["2026-06-03", "3", "1", "1", "1", "0", "2", "2026-06-05T03:00:00+00:00"],
+        ["2026-06-04", "3", "2", "0", "0", "1", "1", "2026-06-05T03:00:00+00:00"],
+        ["2026-06-05", "", "", "", "", "", "", ""],
     ]
+
+
+def test_runs_outside_every_window_and_those_gone_from_vte_are_named_to_who_may_read_logs():
+    whole = proof_calendar(stored(), NOW_AT)
+    seen, guest = (for_page(whole, may_read_logs=may) for may in (True, False))
+    for found, examples in ((seen, ["o"]), (guest, [])):
+        (odd,) = found.odd
+        assert (odd.text, odd.in_vte, odd.held, odd.open) == ("without a Timestamp", 2, 1, 1)
+        assert [run.index_guid for run in odd.examples] == examples
+    assert [(day.gone, day.gone_is_listed) for day in guest.days[:3]] == [(0, True), (2, True), (1, False)]
+    assert [day.gone_runs for day in seen.days[:3]] == [[], ["a", "b"], []]
+    assert [day.gone_runs for day in guest.days[:3]] == [[], [], []]

@@ -15,8 +15,9 @@ from vte_wats.reconcile.keys import staged_keys
 from vte_wats.reconcile.missing_runs import days_of
 from vte_wats.storage.staging import StagedFileError, Staging, discard, folder_of, staging_of
 from vte_wats.sync.extract import absent_runs, staged_folds
-from vte_wats.sync.map_runs import map_runs, stage_mapped, staged_mappings
+from vte_wats.sync.map_runs import map_runs
 from vte_wats.sync.slices import Slice
+from vte_wats.sync.staged_reports import stage_mapped, staged_mappings
 from vte_wats.sync.upload import refused_runs
 
 RUN_ID = "scheduled__2026-06-01T10:00:00+00:00"

@@ -16,8 +16,9 @@ from vte_wats.intervals.wall_clock import LocalRange
 from vte_wats.messages import VW392
 from vte_wats.storage.staging import Staging
 from vte_wats.sync.extract import RUNS, extract
-from vte_wats.sync.map_runs import map_runs, read_again, staged_mappings
+from vte_wats.sync.map_runs import map_runs, read_again
 from vte_wats.sync.slices import Slice
+from vte_wats.sync.staged_reports import staged_mappings
 
 STEP = VteStepResult(kind="numeric", step_number=1, test_name="Gain", numeric_value=1.5, result_code=1)
 FIRST_TEN = LocalRange(NOON_LOCAL, NOON_LOCAL.replace(second=10))

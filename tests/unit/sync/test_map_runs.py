@@ -9,7 +9,8 @@ from vte_wats.domain.run import VteStepResult, VteTestplan, VteTestRun
 from vte_wats.intervals.wall_clock import LocalRange
 from vte_wats.storage.staging import Staging
 from vte_wats.sync.extract import RUNS
-from vte_wats.sync.map_runs import map_runs, staged_mappings
+from vte_wats.sync.map_runs import map_runs
+from vte_wats.sync.staged_reports import staged_mappings
 
 STEP = VteStepResult(kind="numeric", step_number=1, test_name="Gain", numeric_value=1.5, result_code=1)
 FIRST_TEN = LocalRange(NOON_LOCAL, NOON_LOCAL.replace(second=10))

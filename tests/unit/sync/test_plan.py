@@ -19,6 +19,7 @@ from vte_wats.intervals.interval import Interval
 from vte_wats.intervals.wall_clock import LocalRange
 from vte_wats.state.coverage import Gap
 from vte_wats.state.history import PlanSnapshot
+from vte_wats.storage.dead_letter_index import DeadLetterIndex
 from vte_wats.storage.dead_letters import DeadLetters
 from vte_wats.sync.plan import plan, plan_gap, plan_held, plan_named, plan_snapshot, window_of
 
@@ -164,7 +165,7 @@ def test_held_runs_are_tried_again_unless_the_window_reads_them_anyway(tmp_path)
     dead_letters.put(a_run(2, **early), DeadLetterKind.HELD, "unmapped", "unmapped", NOON_AT)
     dead_letters.put(a_run(3, **early), DeadLetterKind.DEAD, "blank", "blank", NOON_AT)
     planned = plan(FakeSource(a_run(1), now_at=SETTLED_AT), a_settings(), WINDOW)
-    (part,) = plan_held(dead_letters, planned, a_settings())
+    (part,) = plan_held(DeadLetterIndex(UPath(tmp_path)).summaries(), planned, a_settings())
     assert part.guids == (guid_of(2),)
 
 

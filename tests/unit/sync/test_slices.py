@@ -8,9 +8,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tests.unit.builders import guid_of
+from tests.unit.builders import a_settings, guid_of
 from vte_wats.intervals.wall_clock import LocalRange, is_within
-from vte_wats.sync.slices import Slice, slices_of
+from vte_wats.sync.slices import Slice, sized_for_backlog, slices_of
 
 seconds = st.datetimes(datetime(1753, 1, 1), datetime(9999, 12, 31)).map(lambda at: at.replace(microsecond=0))
 slices = st.builds(
@@ -122,6 +122,16 @@ def test_slices_hold_the_batch_size_and_at_most_one_second_more(drawn, batch_siz
     for part in slices:
         last_second = [count for second, count in seconds if is_within(second, part.ranges)][-1]
         assert part.runs - last_second < batch_size
+
+
+@pytest.mark.parametrize(
+    ("setting", "requests_per_minute", "runs"),
+    [(1_000, 500, 200), (1_000, 100_000, 1_000), (150, 500, 150), (1_000, 60, 24), (1_000, 1, 1)],
+)
+def test_a_slice_of_a_backlog_keeps_the_live_interval_from_wats_for_25_seconds_at_most(
+    setting, requests_per_minute, runs
+):
+    assert sized_for_backlog(a_settings(batch_size=setting), requests_per_minute).batch_size == runs
 
 
 def test_a_second_with_more_runs_than_the_batch_size_stays_whole():

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -13,14 +13,15 @@ from upath import UPath
 from tests.unit.builders import a_natural_key, a_report, a_run, a_settings, guid_of
 from tests.unit.fakes import FakeWats
 from vte_wats.domain.errors import FatalError, HeldError, RejectedError, RetriableError
-from vte_wats.domain.outcome import DeadLetterKind
+from vte_wats.domain.outcome import LEFT_OUT, DeadLetterKind
 from vte_wats.domain.report import Refusal, Report
 from vte_wats.messages import VW299, VW342, VW392, VW404, VW417
 from vte_wats.storage.dead_letters import DeadLetters
 from vte_wats.storage.in_flight_keys import InFlightKeys
 from vte_wats.storage.staging import Staging
+from vte_wats.storage.unseen_reports import UnseenReports
 from vte_wats.sync.extract import RUNS
-from vte_wats.sync.map_runs import stage_mapped
+from vte_wats.sync.staged_reports import stage_mapped
 from vte_wats.sync.upload import UploadOptions, in_batches, upload
 
 NOW_AT = datetime(2026, 6, 15, 11, tzinfo=UTC)
@@ -132,7 +133,10 @@ def test_dry_run_says_the_outcomes_and_changes_nothing(scene, tmp_path):
     assert scene.upload(dry_run=True) == counts(5, unchanged=1, replaced=1, uploaded=1, dead=1, held=1)
     assert scene.wats.posted == []
     after = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    assert [path.name for path in after.keys() - before.keys()] == ["refused.jsonl.gz"]  # for the preview; staging goes
+    assert {path.name for path in after.keys() - before.keys()} == {
+        "refused.jsonl.gz",
+        "again.jsonl.gz",
+    }  # staging goes
     assert {path: after[path] for path in before} == before
 
 
@@ -197,6 +201,36 @@ def test_only_what_differs_is_read_again_and_a_run_that_is_gone_goes_as_it_was_s
     scene.stage(a_report(1), a_report(2), a_report(3))
     assert scene.upload() == counts(3, unchanged=1, replaced=1, uploaded=1)
     assert scene.wats.reports[guid_of(2)].source_hash == "aaaa"
+
+
+def test_runs_that_are_much_larger_by_now_are_posted_in_batches_of_a_bounded_size(scene):
+    scene.wats = FakeWats(*(a_report(n, source_hash="old") for n in range(1, 5)))
+    scene.stage(*(a_report(n) for n in range(1, 5)))
+    scene.by_now = [_large(a_report(n, source_hash="newest")) for n in range(1, 5)]
+    batches: list[int] = []
+    submit = scene.wats.submit
+    scene.wats.submit = lambda reports: submit(_counted(list(reports), batches))
+    assert scene.upload() == counts(4, replaced=4)
+    assert [size for size in batches if size] == [3, 1]
+
+
+def _large(report: Report) -> Report:
+    """Three fill a batch."""
+    return replace(report, body=json.dumps({"text": "x" * 3_000_000}))
+
+
+def _counted(reports: list[Report], batches: list[int]) -> list[Report]:
+    batches.append(len(reports))
+    return reports
+
+
+def test_two_runs_that_have_one_natural_key_by_now_are_both_refused_whatever_batch_they_are_in(scene):
+    scene.wats = FakeWats(*(a_report(n, source_hash="old") for n in range(1, 4)))
+    scene.stage(*(a_report(n) for n in range(1, 4)))
+    now = (a_report(n, source_hash="newest", natural_key=a_natural_key(min(n, 2))) for n in range(1, 4))
+    scene.by_now = [replace(report, body=json.dumps({"text": "x" * 5_000_000})) for report in now]
+    assert scene.upload() == counts(3, replaced=1, dead=2)
+    assert scene.wats.posted == [guid_of(1)]
 
 
 def test_refused_runs_become_dead_letters_with_their_data_and_the_rest_goes_on(scene):
@@ -354,6 +388,19 @@ def test_many_equal_rejections_stop_the_run_and_bury_nothing(scene):
         scene.upload(rejection_limit=5)
     assert scene.dead_letters.guids() == frozenset()
     assert len(scene.wats.posted) == 5
+
+
+def test_a_larger_slice_may_have_as_many_more_equal_rejections_as_it_has_more_runs(scene):
+    scene.stage(*(a_report(n) for n in range(1, 402)))
+    for number in range(1, 15):
+        scene.wats.fail_next[guid_of(number)] = [a_rejection()]
+    assert scene.upload(rejection_limit=5) == counts(401, dead=14, uploaded=387)
+    scene.wats = FakeWats()
+    scene.stage(*(a_report(n, source_hash="changed") for n in range(1, 402)))
+    for number in range(1, 16):
+        scene.wats.fail_next[guid_of(number)] = [a_rejection()]
+    with pytest.raises(FatalError, match="WATS rejected 15 runs of one slice"):
+        scene.upload(rejection_limit=5)
 
 
 def test_one_rejection_less_than_the_limit_or_different_ones_are_dead_letters(scene):
@@ -675,9 +722,119 @@ def test_a_report_that_was_given_up_before_holds_up_no_later_interval(scene):
     assert _tries(scene, 3) == counts(1, dead=1)
 
 
+def test_no_report_is_held_beside_the_batch_that_is_uploaded():
+    taken: list[int] = []
+
+    def staged() -> Iterator[Report]:
+        for number in range(1, 4):
+            taken.append(number)
+            yield _large(a_report(number))
+
+    for batch in in_batches(staged()):
+        assert sum(len(report.body) for report in batch) <= 9_000_100
+        assert taken[-1] == batch[-1].report_id.int
+
+
 def test_reports_are_held_in_batches_of_a_bounded_number_and_size():
     large = replace(a_report(1), body="x" * 3_000_000)
     refused = Refusal(guid_of(2), DeadLetterKind.DEAD, "reason", "signature")
-    assert [len(batch) for batch in in_batches([large, refused, large, large, large])] == [3, 2]
+    assert [len(batch) for batch in in_batches([large, refused, large, large, large])] == [4, 1]
     assert [len(batch) for batch in in_batches([replace(large, body="x" * 30_000_000), large])] == [1, 1]
     assert [len(batch) for batch in in_batches([a_report(1)] * 450)] == [200, 200, 50]
+
+
+# What WATS confirmed and does not show
+
+
+def after(tries: int, scene: Scene) -> Scene:
+    """Let WATS have confirmed report 1 so many times without showing it."""
+    UnseenReports(scene.folder).add("earlier.json", {guid_of(1): tries})
+    scene.stage(a_report(1), a_report(2))
+    return scene
+
+
+def test_a_report_that_does_not_show_is_posted_again_and_counts_once(scene):
+    assert after(2, scene).upload() == counts(2, replaced=1, uploaded=1)
+    assert sorted(scene.wats.posted) == [guid_of(1), guid_of(2)]
+    assert UnseenReports(scene.folder).tries() == {guid_of(1): 2}  # it is not known to show yet
+
+
+def test_after_so_many_posts_it_is_a_dead_letter_that_says_so(scene):
+    assert after(3, scene).upload() == counts(2, dead=1, uploaded=1)
+    assert scene.wats.posted == [guid_of(2)]
+    assert "VW540" in scene.dead_letters.get(guid_of(1)).reason
+    assert UnseenReports(scene.folder).tries() == {}
+
+
+def test_one_that_shows_after_all_is_left_alone_however_often_it_was_posted(scene):
+    scene.wats = FakeWats(a_report(1))
+    assert after(3, scene).upload() == counts(2, unchanged=1, uploaded=1)
+    assert UnseenReports(scene.folder).tries() == {}
+
+
+def test_what_was_just_confirmed_is_not_taken_for_shown(scene):
+    after(1, scene).upload()
+    again = Scene(scene.folder, "s0002")
+    again.wats = FakeWats()
+    again.stage(a_report(1))
+    assert again.upload() == counts(1, unchanged=1)
+    assert UnseenReports(scene.folder).tries() == {guid_of(1): 1}
+
+
+def test_a_dry_run_posts_and_forgets_nothing(scene):
+    after(3, scene).upload(dry_run=True)
+    assert UnseenReports(scene.folder).tries() == {guid_of(1): 3}
+    assert scene.dead_letters.guids() == frozenset()
+
+
+def a_report_of(year: int, number: int = 1) -> Report:
+    return a_report(number, natural_key=replace(a_natural_key(number), start_at=datetime(year, 6, 15, tzinfo=UTC)))
+
+
+@pytest.mark.parametrize("year", [1753, 2001])
+def test_a_run_of_a_reset_clock_is_uploaded_or_held_as_the_setting_says(scene, year):
+    scene.stage(a_report_of(year), a_report(2))
+    assert scene.upload(odd_timestamps="hold") == counts(2, uploaded=1, held=1)
+    dead_letter = scene.dead_letters.get(guid_of(1))
+    assert (dead_letter.kind, dead_letter.signature) == (DeadLetterKind.HELD, "the start is before 2002")
+    assert f"given {year}-06-15" in dead_letter.reason
+    assert dead_letter.reason.startswith("VW551 ")
+    assert scene.upload() == counts(2, redriven=1, uploaded=2)  # a try counts what an earlier one achieved as it did
+    assert scene.wats.receipts == {guid_of(1): 1, guid_of(2): 1}
+    assert scene.upload(odd_timestamps="hold")["held"] == 0  # what is in WATS stays there
+
+
+def test_a_run_of_a_clock_that_is_ahead_is_held_until_its_time_has_come(scene):
+    at = NOW_AT + timedelta(days=3)
+    scene.stage(a_report(1, natural_key=replace(a_natural_key(), start_at=at)))
+    assert scene.upload() == counts(1, held=1)
+    dead_letter = scene.dead_letters.get(guid_of(1))
+    assert (dead_letter.kind, dead_letter.signature) == (DeadLetterKind.HELD, "the start is in the future")
+    assert scene.upload(now_at=at - timedelta(days=1)) == counts(1, redriven=1, uploaded=1)
+
+
+def test_a_run_that_is_left_out_is_not_posted_and_its_dead_letter_says_who_and_why(scene):
+    left_out = {
+        str(guid_of(n)).upper(): {"by": "quality engineer", "reason": "deleted in WATS, ticket 7"} for n in (1, 2)
+    }
+    scene.stage(a_report(1), a_refusal(2), a_report(3))
+    for force in (False, True):
+        assert scene.upload(left_out=left_out, force=force) == counts(3, uploaded=1, held=2)
+    for number in (1, 2):
+        dead_letter = scene.dead_letters.get(guid_of(number))
+        assert (dead_letter.kind, dead_letter.signature) == (DeadLetterKind.HELD, LEFT_OUT)
+        assert (
+            dead_letter.reason
+            == "VW552 quality engineer left the run out (setting left_out): deleted in WATS, ticket 7"
+        )
+    assert set(scene.wats.posted) == {guid_of(3)}
+    assert scene.upload() == counts(3, redriven=1, uploaded=2, dead=1)
+
+
+def test_a_run_that_is_left_out_while_wats_has_it_stays_as_it_is_there(scene):
+    left_out = {str(guid_of(n)): {"by": "quality engineer", "reason": "wrong fixture"} for n in (1, 2)}
+    scene.wats = FakeWats(a_report(1), a_report(2, source_hash="bbbb"))
+    scene.by_now = [a_report(1), a_report(2)]
+    scene.stage(a_report(1), a_report(2))
+    assert scene.upload(left_out=left_out) == counts(2, unchanged=1, held=1)
+    assert scene.wats.posted == []

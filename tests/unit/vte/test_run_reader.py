@@ -11,6 +11,7 @@ import pytest
 
 from tests.unit.builders import NOON_LOCAL, a_settings, guid_of
 from vte_wats.domain.errors import FatalError, RetriableError
+from vte_wats.domain.outcome import DeadLetterKind
 from vte_wats.mapping.operators import Operators
 from vte_wats.messages import VW299
 from vte_wats.vte.rows import RUN_SIZES, RUNS, RunRow, RunSizeRow
@@ -29,6 +30,8 @@ class FailingServer:
         self.error = error
         self.times = times
         self.at: datetime | None = NOON_LOCAL
+        self.steps, self.size_bytes = 0, 100
+        self.groups: list[int] = []  # runs that each statement of steps was asked for
         self.reads = 0
         self.connects = 0
 
@@ -40,14 +43,16 @@ class FailingServer:
         left_out = {UUID(value) for name, value in binds.items() if name.startswith("without_")}
         guids = [guid for guid in named or self.guids if guid not in left_out]
         if select is RUN_SIZES:
-            yield from (RunSizeRow(guid, self.at, 0, 100) for guid in guids)
+            yield from (RunSizeRow(guid, self.at, self.steps, self.size_bytes) for guid in guids)
         elif select is RUNS:
             self.reads += 1
             fields = dict.fromkeys(RunRow._fields) | {"timestamp_local": self.at}
             yield from (RunRow(**fields | {"index_guid": guid}) for guid in guids)
-        elif self.bad & set(guids) and self.times != 0:
-            self.times = None if self.times is None else self.times - 1
-            raise self.error
+        else:
+            self.groups.append(len(guids))
+            if self.bad & set(guids) and self.times != 0:
+                self.times = None if self.times is None else self.times - 1
+                raise self.error
 
 
 def read(server: FailingServer, **answers: Any) -> dict[UUID, str | None]:
@@ -67,6 +72,36 @@ def test_a_failure_is_narrowed_down_to_the_runs_that_cause_it(error, bad):
     assert {guid for guid, why in found.items() if why} == {guid_of(n) for n in bad}
     assert all(why.startswith("VW232 ") and error.detail in why for why in found.values() if why)
     assert server.reads < 20 * (len(bad) + 1)
+
+
+@pytest.mark.parametrize(
+    ("runs", "steps", "size_bytes", "groups"),
+    [
+        pytest.param(1_000, 50, 10_000, [1_000], id="an ordinary slice"),
+        pytest.param(200, 10_000, 1_000, [10] * 20, id="many steps"),
+        pytest.param(25, 5, 2_000_000, [10, 10, 5], id="attachments"),
+        pytest.param(3, 5, 19_000_000, [1, 1, 1], id="as large as a run may be"),
+        pytest.param(2_500, 1, 100, [1_000, 1_000, 500], id="more runs than a condition names"),
+    ],
+)
+def test_runs_are_read_in_groups_whose_steps_and_bytes_are_bounded(runs, steps, size_bytes, groups):
+    server = FailingServer(runs, set(), RuntimeError())
+    server.steps, server.size_bytes = steps, size_bytes
+    assert read(server) == dict.fromkeys(server.guids)
+    assert server.groups == groups
+
+
+def test_a_failure_in_one_group_is_narrowed_down_within_it():
+    server = FailingServer(30, {14}, FatalError(VW214, "no number"))
+    server.size_bytes = 2_000_000
+    assert [guid for guid, why in read(server).items() if why] == [guid_of(14)]
+    assert max(server.groups) == 10
+
+
+def test_one_bad_run_in_a_group_of_its_own_is_known_by_the_runs_of_other_groups():
+    server = FailingServer(3, {0}, RetriableError(VW207, "lost"))
+    server.size_bytes = 19_000_000
+    assert [guid for guid, why in read(server).items() if why] == [guid_of(0)]
 
 
 def test_a_failure_that_passes_makes_no_dead_letter():
@@ -103,9 +138,11 @@ def test_a_defect_stays_with_its_neighbours_whole():
     assert read(server, max_run_bytes=100_000) == dict.fromkeys(server.guids)
 
 
-def test_a_named_run_without_a_timestamp_is_a_dead_letter_that_says_so():
+def test_a_named_run_without_a_timestamp_is_held_and_says_so():
     server = FailingServer(2, set(), RuntimeError())
     server.at = None
     found = read(server)
     assert found.keys() == set(server.guids)
-    assert all(why.startswith("VW230 IndexData.Timestamp: ") and "given 'NULL'" in why for why in found.values())
+    assert all(why.startswith("VW550 IndexData.Timestamp ") and "given NULL" in why for why in found.values())
+    runs = read_runs(server, "selection", {}, a_settings(), Operators(a_settings()))
+    assert {run.defect.kind for run in runs if run.defect} == {DeadLetterKind.HELD}

@@ -12,7 +12,7 @@ from sqlglot import exp
 
 from tests.unit.builders import a_settings, guid_of
 from vte_wats.config.settings import KEY_COLUMNS, OPTIONAL_COLUMNS
-from vte_wats.intervals.wall_clock import LocalRange
+from vte_wats.intervals.wall_clock import FIRST, LAST, LocalRange
 from vte_wats.vte import rows
 from vte_wats.vte.rows import RunRow, StepRow
 from vte_wats.vte.statements import (
@@ -20,6 +20,7 @@ from vte_wats.vte.statements import (
     among_guids,
     except_guids,
     in_ranges,
+    or_without_time,
     statement,
     statement_text,
     text_columns,
@@ -32,7 +33,10 @@ READS = [name for name in FILES if name not in SCRIPTS]
 SELECTS = {select.name: select for select in vars(rows).values() if isinstance(select, rows.Select)}
 SYSTEM_SCHEMAS = {"sys", "INFORMATION_SCHEMA"}
 DERIVED = {"Clock", "Seconds", "Runs", "Found", "Steps", "Sizes", "Contents"}
-SYSTEM_ONLY = {"select_source_identity", "select_server_facts", "select_indexes"}
+SYSTEM_ONLY = {
+    "select_source_identity", "select_server_facts", "select_indexes", "select_schema_columns", "select_foreign_keys",
+    "select_row_counts",
+}  # fmt: skip
 NOON = datetime(2026, 6, 1, 12)
 AN_HOUR = LocalRange(NOON, NOON + timedelta(hours=1))
 
@@ -243,6 +247,22 @@ def test_ranges_are_half_open_and_bound_as_iso_text_with_t():
         "from_1": "2026-06-02T12:00:00",
         "to_1": "2026-06-02T12:00:01",
     }
+
+
+@pytest.mark.parametrize(
+    ("part", "selected"),
+    [
+        (LocalRange(FIRST, NOON), "(([IndexData].[Timestamp] < CAST(%(to_0)s AS datetime)))"),
+        (LocalRange(NOON, LAST), "(([IndexData].[Timestamp] >= CAST(%(from_0)s AS datetime)))"),
+        (LocalRange(FIRST, LAST), "(([IndexData].[Timestamp] IS NOT NULL))"),
+    ],
+    ids=["no beginning", "no end", "all"],
+)
+def test_a_range_without_beginning_or_end_has_no_edge_there(part, selected):
+    condition, binds = in_ranges([part])
+    assert condition == selected
+    assert set(binds) == set(re.findall(r"%\((\w+)\)s", condition))
+    assert or_without_time(condition) == f"({selected} OR [IndexData].[Timestamp] IS NULL)"
 
 
 def test_no_ranges_select_no_runs():

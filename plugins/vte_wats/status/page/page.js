@@ -209,7 +209,15 @@ function drawProof(proof) {
     ? calendar(days, chosen) : el("p", { class: "empty" }, "The first day is compared once it has ended.")));
   const day = proof.days.find((candidate) => candidate.day === shown.day);
   draw("day", { day, alone: proof.counts_alone }, () => (day ? dayDetails(day, proof.counts_alone) : []));
+  draw("odd", { odd: proof.odd }, ({ odd }) => (odd.length ? [el("h3", {}, "Outside every window"), ...odd.map(oddRuns)] : []));
 }
+
+const LEFT_OUT = "left out on purpose"; // nothing waits for these
+
+const oddRuns = (runs) => el("div", {},
+  el("p", {}, `${runs.text}: ${dayCounts(runs)}`),
+  runs.examples.length ? el("ul", { class: "examples" }, ...runs.examples.map((run) =>
+    el("li", {}, el("code", {}, run.index_guid), ` ${run.timestamp_local?.replace("T", " ") ?? "no Timestamp"}`))) : "");
 
 function calendar(days, chosen) {
   const reached = days.some(({ day }) => day === chosen) ? chosen : days.at(-1).day; // one stop for the keyboard, then arrows
@@ -254,6 +262,9 @@ function dayDetails(day, alone) {
       : el("p", {}, dayCounts(day), el("span", { class: "quiet" }, ` · compared ${when(day.verified_at)}`)),
     day.open_runs.length ? el("ul", { class: "examples" }, ...day.open_runs.map((run) => el("li", {}, el("div", {}, run.reason), el("code", {}, run.index_guid))),
       more > 0 ? el("li", { class: "quiet" }, `and ${count(more, "more run")}`) : null) : "",
+    day.gone ? el("p", {}, `${count(day.gone, "run")} in WATS and no longer in VTE`,
+      el("span", { class: "quiet" }, day.gone_is_listed ? "" : " · by the numbers alone: this WATS does not list its reports")) : "",
+    day.gone_runs.length ? el("ul", { class: "examples" }, ...day.gone_runs.map((guid) => el("li", {}, el("code", {}, guid)))) : "",
     day.open && alone ? el("p", { class: "quiet" }, "To see which runs are open you need the right to read task logs in Airflow.") : "",
   ];
 }
@@ -368,7 +379,7 @@ function deadLetterGroup(group, mayRedrive) {
       el("span", { class: `badge ${group.kind}` }, group.kind)),
     el("div", { class: "body" },
       el("p", { class: "quiet" }, `first ${when(group.first_at)}, last ${when(group.last_at)}`,
-        group.kind === "held" ? " · waits for a setting and is uploaded automatically once it is there" : ""),
+        group.kind === "held" && group.signature !== LEFT_OUT ? " · waits for a setting and is uploaded automatically once it is there" : ""),
       el("ul", { class: "examples" }, ...group.examples.map((example) => el("li", {},
         el("div", {}, example.product ?? "no product", " · ", example.serial || "no serial", ` · ${count(example.attempts, "try", "tries")}`),
         el("div", {}, example.reason), el("code", {}, example.index_guid))), more > 0 ? el("li", { class: "quiet" }, `and ${count(more, "more run")}`) : null),

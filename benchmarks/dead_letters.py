@@ -1,0 +1,134 @@
+"""Table 10: what many dead letters cost whoever looks at them, in requests to a bucket."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from benchmarks.measure import Goal
+
+TITLE = "Many dead letters"
+_LISTED_AT_ONCE = 1_000  # keys in one answer of S3
+_MOST_LATER = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How many runs wait for one setting."""
+
+    held: int = 20_000
+
+
+FULL = Size()
+TINY = Size(held=30)
+
+
+def measure(size: Size = FULL) -> dict[str, Any]:
+    """Return requests and seconds of each look, each by an index that has seen nothing itself, as in a new process."""
+    from upath import UPath
+
+    from vte_wats.storage.dead_letter_index import DeadLetterIndex
+
+    storage = UPath("memory://many-dead-letters")
+    _hold(storage, size.held)
+    requests = _Requests(storage.fs)
+    looks = []
+    index = partial(DeadLetterIndex, storage)
+    for look, act in _looks(index):
+        before, began_s = requests.sent, time.perf_counter()
+        found = act()
+        looks.append(
+            {
+                "look": look,
+                "found": found,
+                "requests": requests.sent - before,
+                "seconds": time.perf_counter() - began_s,
+            }
+        )
+    storage.fs.rm(storage.path, recursive=True)
+    return {"held": size.held, "looks": looks}
+
+
+def _looks(index: Callable[..., Any]) -> list[tuple[str, Callable[[], int]]]:
+    def check() -> int:
+        return len(index().summaries())
+
+    return [
+        ("first check of the monitor", check),
+        ("second check", check),
+        ("the daily comparison, a backfill or a plan that tries held runs again", partial(_read_all, index)),
+        ("next check of the monitor", check),
+        ("status page, in a new process", lambda: int(index().groups().held)),
+    ]
+
+
+def _read_all(index: Callable[..., Any]) -> int:
+    return len(index(max_new=None).summaries())
+
+
+def _hold(storage: Any, runs: int) -> None:
+    """Write dead letters that differ in their run alone."""
+    from vte_wats.domain.outcome import DeadLetterKind
+    from vte_wats.domain.run import VteTestRun
+    from vte_wats.storage.dead_letters import FOLDER, DeadLetters
+
+    first, now_at = UUID(int=1), datetime(2026, 3, 2, tzinfo=UTC)
+    run = VteTestRun(index_guid=first, timestamp_local=datetime(2026, 3, 2))  # noqa: DTZ001 -- as the station wrote it
+    DeadLetters(storage).put(run, DeadLetterKind.HELD, "process code 7 is not in WATS", "process code 7", now_at)
+    text = (storage / FOLDER / f"{first}.json").read_text()
+    for number in range(2, runs + 1):
+        guid = str(UUID(int=number))
+        path = storage / FOLDER / f"{guid}.json"
+        path.fs.pipe_file(path.path, text.replace(str(first), guid).encode())
+
+
+class _Requests:
+    """Counts what a bucket would be asked: a thousand names of a listing are one request, each file is one."""
+
+    def __init__(self, fs: Any) -> None:
+        self.sent = 0
+        fs.ls = self._counted(fs.ls, lambda names: math.ceil(len(names) / _LISTED_AT_ONCE))
+        for name in ("cat_file", "info", "_open"):
+            setattr(fs, name, self._counted(getattr(fs, name), lambda _: 1))
+
+    def _counted(self, method: Callable[..., Any], requests_of: Callable[[Any], int]) -> Callable[..., Any]:
+        def counted(*args: Any, **kwargs: Any) -> Any:
+            found = method(*args, **kwargs)
+            self.sent += requests_of(found)
+            return found
+
+        return counted
+
+
+def goals(result: dict[str, Any]) -> list[Goal]:
+    """Return what was aimed at: what was read once is not read again."""
+    later = max(look["requests"] for look in result["looks"][-2:])
+    return [
+        Goal(
+            f"requests for {result['held']:,} dead letters that are known",
+            f"at most {_MOST_LATER}",
+            later,
+            _MOST_LATER,
+            at_most=True,
+        )
+    ]
+
+
+def page(result: dict[str, Any]) -> list[str]:
+    """Return the table."""
+    return [
+        f"{result['held']:,} runs are held for one reason. Each look is by a process that has seen none of them.",
+        "",
+        "| look | dead letters it knows then | requests | seconds without a network |",
+        "|---|---:|---:|---:|",
+        *(
+            f"| {look['look']} | {look['found']:,} | {look['requests']:,} | {look['seconds']:.1f} |"
+            for look in result["looks"]
+        ),
+    ]

@@ -1,0 +1,80 @@
+"""Gone: reports in WATS of runs that VTE no longer has. They are counted and named; nothing is ever deleted in WATS."""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from more_itertools import chunked
+
+from vte_wats.domain.ports import RunSource, Wats
+from vte_wats.domain.report import ListedReport
+from vte_wats.intervals.interval import Interval
+from vte_wats.messages import VW554, VW555
+from vte_wats.state.proof import GoneRuns
+
+log = logging.getLogger(__name__)
+
+_AT_ONCE = 1_000  # runs that one statement asks for
+_MOST_EXAMPLES = 100  # of each day
+_EXAMPLES_KEPT = 1_000  # of all days of one comparison
+_LONGEST_TEST = timedelta(hours=1)  # before the first of the days
+
+
+def whole_days(ranges: Iterable[tuple[date, date]]) -> list[date]:
+    """Return every day from each first one up to its end."""
+    return [first + timedelta(days=n) for first, end in ranges for n in range((end - first).days)]
+
+
+def find_gone(
+    source: RunSource, wats: Wats, ranges: Sequence[tuple[date, date]], zone: ZoneInfo
+) -> dict[date, GoneRuns] | None:
+    """Return the runs of these days, by their Timestamps, that are in WATS and not in VTE; ``None``: WATS lists none.
+
+    Only reports of test systems that VTE has are looked at: a WATS may have those of other databases. One request is
+    sent for some thousand reports, and one statement for each thousand.
+    """
+    systems, asked = source.testsystems(), frozenset(whole_days(ranges))
+    gone: dict[date, set[UUID]] = defaultdict(set)
+    for first, end in ranges:
+        for day in whole_days([(first, end)]):
+            listed = wats.listed_reports(_started(day, zone, is_first=day == first))
+            if listed is None:
+                log.warning("%s %s: %s", VW555, VW555.symptom, VW555.meaning)
+                return None
+            ours = [report for report in listed if report.testsystem_guid in systems and _day(report) in asked]
+            for part in chunked(ours, _AT_ONCE):
+                existing = source.existing([report.run for report in part])
+                for report in part:
+                    if report.run not in existing:
+                        gone[_day(report)].add(report.run)
+    if gone:
+        log.warning("%s %d runs are in WATS and no longer in VTE", VW554, sum(map(len, gone.values())))
+    return _numbers(gone)
+
+
+def _day(report: ListedReport) -> date:
+    return report.timestamp_local.date()
+
+
+def _started(day: date, zone: ZoneInfo, *, is_first: bool) -> Interval:
+    """Return when runs of a day started; those of the first day may have started before it."""
+    from_at, to_at = (
+        datetime.combine(each, time(), tzinfo=zone).astimezone(UTC) for each in (day, day + timedelta(days=1))
+    )
+    return Interval(from_at - _LONGEST_TEST if is_first else from_at, to_at)
+
+
+def _numbers(gone: Mapping[date, set[UUID]]) -> dict[date, GoneRuns]:
+    """Return the number of each day; of the newest days with examples."""
+    numbers: dict[date, GoneRuns] = {}
+    room = _EXAMPLES_KEPT
+    for day in sorted(gone, reverse=True):
+        examples = tuple(str(guid) for guid in sorted(gone[day])[: min(_MOST_EXAMPLES, room)])
+        room -= len(examples)
+        numbers[day] = GoneRuns(runs=len(gone[day]), examples=examples)
+    return numbers

@@ -1,0 +1,158 @@
+"""The report of a survey: one HTML page that needs nothing else, data as JSON, runs as CSV, a diagram as Mermaid."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+
+from vte_wats.domain.run import VteTestRun
+from vte_wats.survey.findings import Distribution
+from vte_wats.survey.plots import distribution_svg, steps_svg, week_svg
+from vte_wats.survey.proposal import Answer, Origin
+from vte_wats.survey.results import Survey
+from vte_wats.survey.schema import Comparison, DeployedTable, Likeness
+from vte_wats.survey.tables import runs_csv, steps_csv
+
+_CELL_LENGTH = 400
+_MERMAID_NAME = str.maketrans(dict.fromkeys(" -.[](){}\"'`$#@/\\:;,|<>", "_"))
+
+
+@dataclass(frozen=True, slots=True)
+class Documents:
+    """The files of a survey."""
+
+    html: str
+    json: str
+    runs_csv: str
+    steps_csv: str
+    diagram: str
+
+    def files(self) -> dict[str, str]:
+        """Return each file by its name."""
+        return {
+            "survey.html": self.html,
+            "survey.json": self.json,
+            "runs.csv": self.runs_csv,
+            "steps.csv": self.steps_csv,
+            "schema.mmd": self.diagram,
+        }
+
+
+def render(survey: Survey, runs: Sequence[VteTestRun]) -> Documents:
+    """Lay out a survey, with the runs that were kept."""
+    answers = {answer.setting: answer for answer in survey.proposal.answers}
+    results = _results(answers["result_codes"])
+    differing = [line for line in survey.comparison if line.likeness is not Likeness.SAME]
+    counts = survey.findings.step_counts if survey.findings else None
+    values = {
+        "survey": survey,
+        "differing": [line for line in differing if line.is_read or line.column is None],
+        "unread": [line for line in differing if not line.is_read and line.column is not None],
+        "same": sum(line.likeness is Likeness.SAME for line in survey.comparison),
+        "plots": [(each.of, distribution_svg(each, results)) for each in _in_order(survey)],
+        "week": week_svg(survey.hours_of_week) if survey.hours_of_week else None,
+        "steps": steps_svg(counts) if counts is not None and counts.runs else None,
+        "answers": [answer for answer in survey.proposal.answers if _says_something(answer)],
+        "defaults": [answer for answer in survey.proposal.answers if not _says_something(answer)],
+    }
+    html = _templates().get_template("survey.html.j2").render(values)
+    lines = survey.trial.lines if survey.trial else ()
+    return Documents(
+        html=html,
+        json=survey.model_dump_json(indent=1),
+        runs_csv=runs_csv(runs, lines),
+        steps_csv=steps_csv(runs),
+        diagram="\n".join(_diagram(survey.tables)) + "\n",
+    )
+
+
+def _results(answer: Answer) -> dict[str, str]:
+    """Return what codes mean: as it is proposed, else as it is set."""
+    known = answer.value or answer.now
+    return {str(code): str(result) for code, result in known.items()} if isinstance(known, dict) else {}
+
+
+def _in_order(survey: Survey) -> Iterator[Distribution]:
+    for of in ("month", "product", "test plan", "station"):
+        yield from (each for each in survey.distributions if each.of == of and each.runs)
+
+
+def _says_something(answer: Answer) -> bool:
+    return answer.origin in {Origin.DATA, Origin.ASKED} or answer.differs or answer.setting in {
+        "source_timezone", "process_map",
+    }  # fmt: skip
+
+
+def _diagram(tables: Iterable[DeployedTable]) -> Iterator[str]:
+    """Yield the deployed schema as an entity-relationship diagram in Mermaid's language."""
+    yield "erDiagram"
+    for table in tables:
+        for key in table.foreign_keys:
+            yield f"    {_name(key.parent)} ||--o{{ {_name(table.name)} : {_name(', '.join(key.columns))}"
+    for table in tables:
+        yield f"    {_name(table.name)} {{"
+        for column in table.columns:
+            mark = " PK" if column.name in table.key else ""
+            yield f"        {_name(column.data_type)} {_name(column.name)}{mark}"
+        yield "    }"
+
+
+def _name(text: str) -> str:
+    return text.translate(_MERMAID_NAME) or "_"
+
+
+@cache
+def _templates() -> Environment:
+    templates = Environment(
+        loader=PackageLoader("vte_wats.survey"),
+        autoescape=select_autoescape(["html.j2"]),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    templates.filters |= {"line": _line, "minute": _minute, "percent": _percent, "number": _number, "plain": _plain}
+    templates.globals["named"] = _named
+    return templates
+
+
+def _line(value: object, length: int = _CELL_LENGTH) -> str:
+    """Return one line of at most this length, without control characters."""
+    flat = " ".join("".join(c if c.isprintable() else " " for c in str(value)).split())
+    return flat if len(flat) <= length else flat[: length - 1] + "…"
+
+
+def _minute(time: datetime | None) -> str:
+    if time is None:
+        return "none"
+    return f"{time:%Y-%m-%d %H:%M}" + (" UTC" if time.tzinfo else "")
+
+
+def _percent(part: int, whole: int) -> str:
+    """Return a share as a person reads it: little is not nothing, and nearly all is not all."""
+    if not whole:
+        return "–"
+    share = 100 * part / whole
+    if 0 < share < 0.1:
+        return "< 0.1 %"
+    return "> 99.9 %" if 99.9 < share < 100 else f"{share:.1f} %"
+
+
+def _number(value: object) -> str:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return "" if value is None else str(value)
+    return f"{value:,}" if isinstance(value, int) else f"{value:.6g}"
+
+
+def _plain(value: Any) -> str:
+    return "" if value is None else json.dumps(value, ensure_ascii=False)
+
+
+def _named(line: Comparison) -> str:
+    return line.table if line.column is None else f"{line.table}.{line.column}"

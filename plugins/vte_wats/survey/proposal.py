@@ -1,0 +1,431 @@
+"""Settings for a site, each with its reason. What data cannot show is asked, never guessed."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from pydantic import JsonValue
+from pydantic_core import PydanticUndefined
+
+from vte_wats.config.settings import RunResult, Settings, StepResult, TextField, TimestampMarks, parse_settings
+from vte_wats.domain.errors import FatalError
+from vte_wats.survey.clocks import ClockFacts
+from vte_wats.survey.findings import Closed, CodeFacts, ColumnFacts, Findings
+
+_ENOUGH = 20  # runs, steps or neighbours that say something together
+_NONE = 0.01  # of them: stations with oddities, nothing to conclude from
+_COMMON = 0.5
+_BEYOND_MEASURING = 1e30
+_SUSPECT_STEPS = 5  # different steps with one limit, a thousand times beyond what is measured beside it
+_SUSPECT_FACTOR = 1_000.0
+_NEARLY_ALL = 0.99
+_SHOWN_ZONES = 40
+_COLUMN_OF = {
+    TextField.PRODUCT_NAME: "IndexData.ProductName",
+    TextField.TESTPLAN_NAME: "IndexData.TestplanName",
+    TextField.TESTPLAN_VARIANT: "IndexData.TestplanVariant",
+    TextField.TESTPLAN_REVISION: "IndexData.TestplanRevision",
+    TextField.HOSTNAME: "IndexData.Hostname",
+    TextField.SITE: "IndexData.Site",
+    TextField.TESTSYSTEM_NAME: "TestSystems.Name",
+    TextField.INFO1: "IndexData.Info1",
+    TextField.INFO2: "IndexData.Info2",
+    TextField.INFO3: "IndexData.Info3",
+}
+
+
+class Origin(StrEnum):
+    """Where a proposed value comes from."""
+
+    DATA = "from the data"
+    SET = "as it is set"
+    DEFAULT = "default"
+    ASKED = "to be answered"
+
+
+class Answer(Closed):
+    """One setting: what is proposed, why, and what is set now; ``differs`` says that it would change something."""
+
+    setting: str
+    value: JsonValue = None
+    origin: Origin
+    reason: str
+    now: JsonValue = None
+    differs: bool = False
+
+
+class Question(Closed):
+    """What a person must answer, with what the data says about it."""
+
+    setting: str
+    question: str
+    candidates: tuple[str, ...] = ()
+
+
+class Proposal(Closed):
+    """A text for the Variable ``vte_wats``, the answers it is made of, and what remains to be asked.
+
+    ``mistakes`` says why the text is not valid yet; it is empty for settings that a sync can work with.
+    """
+
+    settings_text: str
+    answers: tuple[Answer, ...]
+    questions: tuple[Question, ...]
+    mistakes: str
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What the proposal is made of. ``given`` is the object in the Variable, ``None`` where there is none.
+
+    ``processes`` are the test operations of WATS by code, ``None`` where it was not reached. ``guard_band_s`` is what
+    late runs were measured to need; ``measured_lateness`` says whether any sync has measured it.
+    """
+
+    clocks: ClockFacts | None = None
+    findings: Findings | None = None
+    given: Mapping[str, Any] | None = None
+    processes: Mapping[int, str] | None = None
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    guard_band_s: int | None = None
+    measured_lateness: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A value from the data, or nothing but a reason or a question."""
+
+    reason: str
+    value: Any = None
+    questions: tuple[Question, ...] = ()
+
+
+def propose(evidence: Evidence, variable: str) -> Proposal:
+    """Return a proposal; it is validated by the very rules that settings are read with."""
+    answers: list[Answer] = []
+    questions: list[Question] = []
+    for name in Settings.model_fields:
+        found = _looked_up(name, evidence)
+        answers.append(_answer(name, found, evidence.given or {}))
+        questions += found.questions
+    text = json.dumps(
+        {
+            answer.setting: answer.value
+            for answer in answers
+            if answer.origin in {Origin.DATA, Origin.SET} and answer.setting != "alerts"
+        },
+        indent=1,
+        ensure_ascii=False,
+    )
+    return Proposal(
+        settings_text=text,
+        answers=tuple(answers),
+        questions=tuple(questions),
+        mistakes=_mistakes(text, variable),
+    )
+
+
+def settings_for_trial(proposal: Proposal, variable: str) -> Settings:
+    """Return the proposed settings; what is not answered is read as UTC, and test plans without process are held."""
+    answers = json.loads(proposal.settings_text)
+    complete = {"source_timezone": "UTC", "process_map": {"(no test plan yet)": 1}} | answers
+    return parse_settings(json.dumps(complete), variable)
+
+
+def _answer(name: str, found: _Found, given: Mapping[str, Any]) -> Answer:
+    default = _default(name)
+    now = given.get(name, default)
+    if name == "alerts":
+        return Answer(
+            setting=name,
+            origin=Origin.SET if name in given else Origin.DEFAULT,
+            reason="Kept as it is and not repeated here, for it holds people's addresses. No data speaks about it.",
+        )
+    if found.value is not None:
+        origin = Origin.DATA
+        value = found.value
+    elif name in given:
+        origin, value = Origin.SET, given[name]
+    else:
+        asked = bool(found.questions)
+        origin, value = (Origin.ASKED, None) if asked else (Origin.DEFAULT, default)
+    differs = value is not None and value != now
+    return Answer(setting=name, value=value, origin=origin, reason=found.reason, now=now, differs=differs)
+
+
+def _default(name: str) -> JsonValue:
+    setting = Settings.model_fields[name]
+    default = setting.get_default(call_default_factory=True, validated_data={})
+    if default is PydanticUndefined:
+        return None
+    plain: JsonValue = json.loads(json.dumps(default, default=_plain))
+    return plain
+
+
+def _plain(value: Any) -> Any:
+    return value.model_dump(mode="json")
+
+
+def _mistakes(text: str, variable: str) -> str:
+    try:
+        parse_settings(text, variable)
+    except FatalError as exc:
+        return exc.detail
+    return ""
+
+
+def _looked_up(name: str, evidence: Evidence) -> _Found:
+    if name == "column_overrides":
+        return _column_overrides(evidence)
+    if name == "guard_band_s":
+        return _guard_band(evidence)
+    if name == "source_timezone":
+        return _zone(evidence)
+    if evidence.findings is None:
+        return _Found("No data was read.")
+    look = _OF_FINDINGS.get(name)
+    if look is None:
+        return _Found("Nothing in the data speaks about it.")
+    return look(evidence, evidence.findings)
+
+
+def _zone(evidence: Evidence) -> _Found:
+    given = (evidence.given or {}).get("source_timezone")
+    clocks = evidence.clocks
+    if clocks is None or clocks.offset_minutes is None:
+        reason = "No station wrote a run within a quarter of an hour, so how far its clock is from UTC is not known."
+        ask = "Which time zone do the stations' clocks show? Survey again while stations are at work to narrow it down."
+        return _Found(reason, questions=() if given else (Question(setting="source_timezone", question=ask),))
+    fits = [name for family in clocks.zones for name in family]
+    what = (
+        f"{clocks.fresh_stations} of {clocks.stations} stations wrote a run that is less than a quarter of an hour old "
+        f"by a clock {clocks.offset_minutes:+d} minutes from UTC; {len(fits)} zones fit that and the idle hours"
+    )
+    if given in fits:
+        return _Found(f"{what}, {given} among them.")
+    if given:
+        why = clocks.impossible.get(given, "it is not among those that fit")
+        ask = f"{given} is set, but {why}. Which time zone do the stations' clocks show?"
+    else:
+        ask = "In which place are the stations? Zones of one line showed the same time, and will for two years."
+    candidates = tuple(", ".join(_shortened(family)) for family in clocks.zones[:10])
+    return _Found(f"{what}.", questions=(Question(setting="source_timezone", question=ask, candidates=candidates),))
+
+
+def _shortened(names: Sequence[str]) -> list[str]:
+    more = len(names) - _SHOWN_ZONES
+    return [*names[:_SHOWN_ZONES], *([f"and {more} more"] if more > 0 else [])]
+
+
+def _process_map(evidence: Evidence, findings: Findings) -> _Found:
+    given: dict[str, int] = dict((evidence.given or {}).get("process_map") or {})
+    known = Settings(source_timezone="UTC", process_map=given or {"(none)": 1})
+    unmapped = [name for name in findings.testplans if name and (not given or known.process_code(name) is None)]
+    names = evidence.processes or {}
+    matched = {name: code for name in unmapped if (code := _process_of(name, names)) is not None}
+    unknown = [name for name in unmapped if name not in matched]
+    questions: tuple[Question, ...] = ()
+    if unknown:
+        ask = "Which WATS process is each of these test plans? Until the map has it, its runs are held: " + ", ".join(
+            f"{name} ({findings.testplans[name]} of the sample)" for name in unknown
+        )
+        candidates = tuple(f"{code} {name}" for code, name in sorted(names.items()))
+        questions = (Question(setting="process_map", question=ask, candidates=candidates),)
+    if matched:
+        reason = "By name: " + ", ".join(f"{name} is {names[code]} ({code})" for name, code in matched.items()) + "."
+        return _Found(reason, {**given, **matched}, questions)
+    reached = "" if evidence.processes is not None else " WATS was not reached, so its processes are not known."
+    reason = "No name of a WATS process is in a test plan's." if unknown else "Every test plan of the sample is mapped."
+    return _Found(reason + reached, questions=questions)
+
+
+def _process_of(testplan: str, processes: Mapping[int, str]) -> int | None:
+    """Return the one process all of whose words are in the test plan's name; of several the one with most words."""
+    words = _words(testplan)
+    fitting = sorted(
+        ((len(own), code) for code, name in processes.items() if (own := _words(name)) and own <= words), reverse=True
+    )
+    if not fitting or (len(fitting) > 1 and fitting[0][0] == fitting[1][0]):
+        return None
+    return fitting[0][1]
+
+
+def _words(name: str) -> frozenset[str]:
+    return frozenset(re.findall(r"\w+", name.casefold()))
+
+
+def _timestamp_marks(_: Evidence, findings: Findings) -> _Found:
+    marks = findings.marks
+    what = (
+        f"Of {marks.neighbours} neighbouring runs of one station {marks.overlaps_as_end} would overlap if Timestamp "
+        f"were the end of a test, {marks.overlaps_as_start} if it were the start"
+    )
+    least, most = sorted((marks.overlaps_as_end, marks.overlaps_as_start))
+    if most >= _ENOUGH and least <= most / 10:
+        is_end = marks.overlaps_as_end == least
+        return _Found(f"{what}.", (TimestampMarks.END if is_end else TimestampMarks.START).value)
+    ask = f"Is Timestamp the end or the start of a test? {what}: not enough to decide."
+    asked = Question(setting="timestamp_marks", question=ask, candidates=tuple(TimestampMarks))
+    return _Found(f"{what}.", questions=(asked,))
+
+
+def _result_codes(evidence: Evidence, findings: Findings) -> _Found:
+    return _codes(_RUN_CODES, findings.run_codes, (evidence.given or {}).get("result_codes"))
+
+
+def _step_result_codes(evidence: Evidence, findings: Findings) -> _Found:
+    return _codes(_STEP_CODES, findings.step_codes, (evidence.given or {}).get("step_result_codes"))
+
+
+@dataclass(frozen=True, slots=True)
+class _Codes:
+    """A setting that gives codes their meanings; ``most_of_failed`` have a value outside its limits."""
+
+    setting: str
+    column: str
+    results: tuple[str, ...]
+    most_of_failed: float
+
+
+# Runs also fail by a text, or by what no limit shows.
+_RUN_CODES = _Codes("result_codes", "IndexData.Result", tuple(RunResult), most_of_failed=0.5)
+_STEP_CODES = _Codes("step_result_codes", "TestResultType", tuple(StepResult), most_of_failed=0.9)
+
+
+def _codes(of: _Codes, facts: Sequence[CodeFacts], given: Mapping[str, str] | None) -> _Found:
+    """Say which codes are Passed and Failed by the values outside of their limits; what others mean is asked."""
+    coded = {str(each.code): each for each in facts if each.code is not None}  # NULL can mean nothing
+    total = sum(each.seen for each in coded.values())
+    meant = {code: _meaning(each, total, of.most_of_failed) for code, each in coded.items()}
+    known = dict(given or {})
+    derived = {code: meaning for code, meaning in meant.items() if meaning and known.get(code, meaning) == meaning}
+    value = {**known, **derived} if derived else None
+    in_force = value or given or _default(of.setting)
+    assert isinstance(in_force, dict)  # noqa: S101 -- as the setting is
+    reasons = [f"{code} is {meaning}: {_judged(coded[code])}" for code, meaning in derived.items()]
+    questions = []
+    for code, each in coded.items():
+        if code in derived or (code in known and not meant[code]):
+            continue
+        against = f" Its values say {meant[code]}." if meant[code] else ""
+        exits = f" ExitCode: {', '.join(each.exit_codes)}." if each.exit_codes else ""
+        until = f"It is read as {in_force[code]}" if code in in_force else "Its runs are held"
+        ask = f"What does {of.column} {code} mean? Seen {each.seen} times: {_judged(each)}.{against}{exits}"
+        asked = Question(setting=of.setting, question=f"{ask} {until} until then.", candidates=of.results)
+        questions.append(asked)
+    reason = "; ".join(reasons) + "." if reasons else "No code shows by its values what it means."
+    return _Found(reason, value, tuple(questions))
+
+
+def _judged(facts: CodeFacts) -> str:
+    return f"{facts.judged} with limits, {facts.outside} of them with a value outside"
+
+
+def _meaning(facts: CodeFacts, total: int, most_of_failed: float) -> str | None:
+    if facts.judged < _ENOUGH:
+        return None
+    share = facts.outside / facts.judged
+    if share <= _NONE and facts.seen >= _COMMON * total:
+        return RunResult.PASSED.value
+    return RunResult.FAILED.value if share >= most_of_failed else None
+
+
+def _no_limit_values(evidence: Evidence, findings: Findings) -> _Found:
+    given = (evidence.given or {}).get("no_limit_values")
+    known = [*(given if given is not None else _default_markers())]
+    settings = Settings(source_timezone="UTC", process_map={"*": 1}, no_limit_values=tuple(known))
+    beyond = [seen.limit for seen in findings.limits if abs(seen.limit) >= _BEYOND_MEASURING]
+    new = sorted(limit for limit in beyond if settings.is_limit(limit))
+    suspects = [
+        seen
+        for seen in findings.limits
+        if abs(seen.limit) < _BEYOND_MEASURING
+        and settings.is_limit(seen.limit)
+        and seen.steps >= _SUSPECT_STEPS
+        and abs(seen.limit) >= _SUSPECT_FACTOR * max(seen.largest_measured, 1.0)
+    ]
+    questions = tuple(
+        Question(
+            setting="no_limit_values",
+            question=f"Does a limit of {seen.limit:g} mean that there is none? {seen.steps} different steps have it, "
+            f"{seen.times} times in all, and measure {seen.largest_measured:g} at most.",
+            candidates=("yes", "no"),
+        )
+        for seen in suspects
+    )
+    if new:
+        reason = f"No value is as large as {', '.join(f'{limit:g}' for limit in new)}, which stand in limit columns."
+        return _Found(reason, [*known, *new], questions)
+    seen_ones = ", ".join(f"{limit:g}" for limit in beyond) or "none of them"
+    return _Found(f"Of these the sample has {seen_ones}; it has no other limit that large.", questions=questions)
+
+
+def _default_markers() -> Iterable[float]:
+    default: tuple[float, ...] = Settings.model_fields["no_limit_values"].default
+    return default
+
+
+def _part_number(evidence: Evidence, findings: Findings) -> _Found:
+    return _filled("part_number", "Products.Name", evidence, findings)
+
+
+def _station(evidence: Evidence, findings: Findings) -> _Found:
+    return _filled("station", "IndexData.Hostname", evidence, findings)
+
+
+def _filled(setting: str, other: str, evidence: Evidence, findings: Findings) -> _Found:
+    """Say how often a column that identifies says something; ``other`` is where the mapping looks if it does not."""
+    columns = {facts.column: facts for facts in findings.columns}
+    source = (evidence.given or {}).get(setting) or Settings.model_fields[setting].default
+    facts, second = columns[_COLUMN_OF[TextField(source)]], columns[other]
+    reason = f"{_empty(facts)}; where it says nothing, {other} is used: {_empty(second)}."
+    if min(facts.empty_share, second.empty_share) <= 1 - _NEARLY_ALL or not facts.rows:
+        return _Found(reason)
+    ask = f"Which column names the {setting.replace('_', ' ')}? {reason} Runs without one become dead letters."
+    usable = tuple(column.value for column, name in _COLUMN_OF.items() if columns[name].empty_share <= 1 - _NEARLY_ALL)
+    return _Found(reason, questions=(Question(setting=setting, question=ask, candidates=usable),))
+
+
+def _empty(facts: ColumnFacts) -> str:
+    return f"{facts.column} is NULL or blank in {facts.nulls + facts.blanks} of {facts.rows} rows"
+
+
+def _max_steps(evidence: Evidence, findings: Findings) -> _Found:
+    now = int((evidence.given or {}).get("max_steps_per_run") or Settings.model_fields["max_steps_per_run"].default)
+    most = findings.step_counts.most
+    reason = f"The largest run of the sample has {most} steps."
+    return _Found(reason, min(200_000, 2 * most)) if 2 * most > now else _Found(reason)
+
+
+def _guard_band(evidence: Evidence) -> _Found:
+    if evidence.guard_band_s is not None:
+        return _Found(f"Syncs and comparisons found runs as late as {evidence.guard_band_s} s.", evidence.guard_band_s)
+    if evidence.measured_lateness:
+        return _Found("No sync or comparison found a run that came later than the guard band.")
+    return _Found("How late rows appear is measured by the syncs; before the first one nothing shows it.")
+
+
+def _column_overrides(evidence: Evidence) -> _Found:
+    if not evidence.overrides:
+        return _Found("Nothing that is read seems to have another name.")
+    text = json.dumps(evidence.overrides, ensure_ascii=False)
+    ask = f"Are these the new names of what is read? Then set column_overrides to {text}"
+    asked = Question(setting="column_overrides", question=ask)
+    return _Found("By name and type; see the comparison.", questions=(asked,))
+
+
+_OF_FINDINGS = {
+    "process_map": _process_map,
+    "timestamp_marks": _timestamp_marks,
+    "result_codes": _result_codes,
+    "step_result_codes": _step_result_codes,
+    "no_limit_values": _no_limit_values,
+    "part_number": _part_number,
+    "station": _station,
+    "max_steps_per_run": _max_steps,
+}

@@ -1,0 +1,262 @@
+"""A survey from its first statement to its result: schema, counts, sampled runs, proposal, trial."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import partial
+from typing import Any, Protocol
+from uuid import UUID
+
+from more_itertools import chunked
+from pydantic import BaseModel, ConfigDict, Field
+
+from vte_wats.config.settings import Settings, parse_settings
+from vte_wats.domain.run import VteTestRun
+from vte_wats.domain.source import RunGroup, SourceFacts, SourceIdentity, TimeBounds
+from vte_wats.intervals.wall_clock import LocalRange
+from vte_wats.preflight import Level, examine
+from vte_wats.survey.clocks import ClockFacts, read_clocks
+from vte_wats.survey.findings import BusyHour, Closed, Distribution, Findings, Issue
+from vte_wats.survey.proposal import Evidence, Proposal, propose, settings_for_trial
+from vte_wats.survey.sampling import Chooser, months, sampled_ranges
+from vte_wats.survey.schema import Comparison, DeployedTable, compare_schema, suggested_overrides
+from vte_wats.survey.tally import Tally
+from vte_wats.survey.trial import Trial, try_mapping
+
+log = logging.getLogger(__name__)
+
+OTHERS = "(others)"
+_MOST_NAMES = 200
+_RANGES_AT_ONCE = 20
+_RUNS_AT_ONCE = 100
+
+
+class SurveyRequest(BaseModel):
+    """What a person asks for."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    days: int = Field(365, ge=1, le=3_650, description="Days of history that are counted, from the newest run back.")
+    sample_runs: int = Field(2_000, ge=100, le=20_000, description="Runs that are read with their steps.")
+    kept_runs: int = Field(100, ge=10, le=1_000, description="Runs that become CSV and are mapped.")
+
+
+class Survey(Closed):
+    """All that was found. What a survey could not look at is ``None``: see ``stopped``."""
+
+    database: str
+    measured_at: datetime
+    package_version: str
+    operator: str
+    request: SurveyRequest
+    stopped: str = ""
+    advice: tuple[str, ...] = ()
+    tables: tuple[DeployedTable, ...]
+    comparison: tuple[Comparison, ...]
+    oldest_local: datetime | None = None
+    newest_local: datetime | None = None
+    counted_from_local: datetime | None = None
+    counted_runs: int = 0
+    distributions: tuple[Distribution, ...] = ()
+    hours_of_week: tuple[BusyHour, ...] = ()
+    clocks: ClockFacts | None = None
+    findings: Findings | None = None
+    trial: Trial | None = None
+    proposal: Proposal
+
+    @property
+    def issues(self) -> tuple[Issue, ...]:
+        """What a person should know about the data, whatever showed it."""
+        return (self.findings.issues if self.findings else ()) + (self.trial.issues if self.trial else ())
+
+
+class SurveySource(Protocol):
+    """What a survey asks VTE."""
+
+    def identity(self) -> tuple[SourceIdentity, datetime]:
+        """Return which database this is, and the server's clock."""
+
+    def facts(self) -> SourceFacts:
+        """Return what the preflight looks at."""
+
+    def schema(self) -> list[DeployedTable]:
+        """Return the tables that the login can see."""
+
+    def time_bounds(self) -> TimeBounds:
+        """Return between which Timestamps the runs lie."""
+
+    def run_groups(self, ranges: Sequence[LocalRange]) -> Iterator[RunGroup]:
+        """Count the runs of the ranges by product, test plan, station and result."""
+
+    def run_hours(self, ranges: Sequence[LocalRange]) -> Iterator[tuple[datetime, int]]:
+        """Count the runs per hour of the ranges."""
+
+    def runs_between(self, ranges: Sequence[LocalRange]) -> Iterator[VteTestRun]:
+        """Stream the runs of the ranges with their steps."""
+
+    def runs_by_guid(self, guids: Sequence[UUID]) -> Iterator[VteTestRun]:
+        """Stream the named runs with their steps."""
+
+
+@dataclass(frozen=True, slots=True)
+class SurveyContext:
+    """What a survey knows from elsewhere than VTE.
+
+    ``settings_text`` is the Variable ``variable``, ``None`` where there is none. ``processes`` are the test operations
+    of WATS, ``None`` where it was not reached. ``guard_band_s`` and ``measured_lateness`` are as in :class:`Evidence`.
+    """
+
+    variable: str
+    settings_text: str | None
+    measured_at: datetime
+    package_version: str
+    processes: Mapping[int, str] | None = None
+    guard_band_s: int | None = None
+    measured_lateness: bool = False
+
+    def settings(self) -> Settings:
+        """Return what VTE is read with; without settings the documented names. Raises FatalError for wrong settings."""
+        if self.settings_text is None:
+            return parse_settings('{"source_timezone": "UTC", "process_map": {"(no test plan yet)": 1}}', self.variable)
+        return parse_settings(self.settings_text, self.variable)
+
+    def given(self) -> dict[str, Any] | None:
+        """Return the answers that are set, as they stand there."""
+        return None if self.settings_text is None else json.loads(self.settings_text)
+
+
+def take_survey(source: SurveySource, request: SurveyRequest, known: SurveyContext) -> tuple[Survey, list[VteTestRun]]:
+    """Survey a database; return the result, and the runs that were chosen, in the order of the trial."""
+    settings = known.settings()
+    identity, server_now_at = source.identity()
+    tables = source.schema()
+    comparison = compare_schema(tables, settings)
+    log.info("%s: %d tables seen, %d lines compared", identity, len(tables), len(comparison))
+    evidence = Evidence(
+        given=known.given(),
+        processes=known.processes,
+        overrides=suggested_overrides(comparison),
+        guard_band_s=known.guard_band_s,
+        measured_lateness=known.measured_lateness,
+    )
+    survey_of = partial(
+        Survey,
+        database=str(identity),
+        measured_at=known.measured_at,
+        package_version=known.package_version,
+        operator=settings.operator.value,
+        request=request,
+        tables=tuple(tables),
+        comparison=tuple(comparison),
+    )
+    stopping = [line for line in comparison if line.stops]
+    if stopping:
+        names = ", ".join(f"{line.table}.{line.column}" if line.column else line.table for line in stopping)
+        stopped = f"No run can be read before these are found or named in column_overrides: {names}"
+        return survey_of(stopped=stopped, proposal=propose(evidence, known.variable)), []
+    skew_s = (server_now_at - known.measured_at).total_seconds()
+    advice = [f for f in examine(identity, source.facts(), skew_s, settings) if f.level is not Level.GOOD]
+    counts = _Counts(source, request)
+    findings, chosen = _read_sample(source, request, settings, counts)
+    given_zone = None if known.settings_text is None else settings.source_timezone
+    clocks = read_clocks(counts.bounds, counts.groups, counts.hours, given_zone)
+    proposal = propose(replace(evidence, clocks=clocks, findings=findings), known.variable)
+    runs = _kept(source, chosen)
+    survey = survey_of(
+        advice=tuple(str(finding) for finding in advice),
+        oldest_local=counts.bounds.oldest_local,
+        newest_local=counts.bounds.newest_local,
+        counted_from_local=counts.months[0].from_local if counts.months else None,
+        counted_runs=sum(runs_then for _, runs_then in counts.hours),
+        distributions=tuple(counts.distributions()),
+        hours_of_week=tuple(counts.hours_of_week()),
+        clocks=clocks,
+        findings=findings,
+        trial=try_mapping(runs, settings_for_trial(proposal, known.variable)),
+        proposal=proposal,
+    )
+    return survey, runs
+
+
+class _Counts:
+    """The runs of the history, counted by the server month by month."""
+
+    def __init__(self, source: SurveySource, request: SurveyRequest) -> None:
+        self.bounds = source.time_bounds()
+        self.months = months(self.bounds, request.days)
+        self.hours: list[tuple[datetime, int]] = []
+        self.groups: list[RunGroup] = []
+        self._runs: dict[str, dict[str, Counter[str]]] = defaultdict(lambda: defaultdict(Counter))
+        for month in self.months:
+            self.hours += source.run_hours([month])
+            groups = list(source.run_groups([month]))
+            self.groups = _newest_of([*self.groups, *groups])
+            for group in groups:
+                self._add(f"{month.from_local:%Y-%m}", group)
+            log.info("%s: %d runs", f"{month.from_local:%Y-%m}", sum(group.runs for group in groups))
+
+    def _add(self, month: str, group: RunGroup) -> None:
+        code = "NULL" if group.result_code is None else str(group.result_code)
+        names = {
+            "month": month,
+            "product": group.product_name,
+            "test plan": group.testplan_name,
+            "station": group.station_name,
+        }
+        for of, name in names.items():
+            self._runs[of][_shown(name)][code] += group.runs
+
+    def distributions(self) -> Iterator[Distribution]:
+        """Yield the distributions; names beyond the most frequent ones are one."""
+        for of, runs in self._runs.items():
+            names = list(runs) if of == "month" else sorted(runs, key=lambda name: -runs[name].total())
+            shown = {name: dict(runs[name]) for name in names[:_MOST_NAMES]}
+            others: Counter[str] = sum((runs[name] for name in names[_MOST_NAMES:]), Counter())
+            yield Distribution(of=of, runs={**shown, **({OTHERS: dict(others)} if others else {})})
+
+    def hours_of_week(self) -> Iterator[BusyHour]:
+        """Yield every hour of the week in which a run ended."""
+        runs: Counter[tuple[int, int]] = Counter()
+        for hour, count in self.hours:
+            runs[hour.weekday(), hour.hour] += count
+        for (weekday, hour_of_day), count in sorted(runs.items()):
+            yield BusyHour(weekday=weekday, hour=hour_of_day, runs=count)
+
+
+def _newest_of(groups: Iterable[RunGroup]) -> list[RunGroup]:
+    """Return one group for each, the newest: a history of years holds few groups, many times."""
+    newest: dict[tuple[object, ...], RunGroup] = {}
+    for group in groups:
+        key = (group.product_name, group.testplan_name, group.station_name, group.result_code)
+        if key not in newest or newest[key].newest_local < group.newest_local:
+            newest[key] = group
+    return list(newest.values())
+
+
+def _read_sample(
+    source: SurveySource, request: SurveyRequest, settings: Settings, counts: _Counts
+) -> tuple[Findings, list[UUID]]:
+    tally, chooser = Tally(settings), Chooser(request.kept_runs)
+    for ranges in chunked(sampled_ranges(counts.hours, counts.groups, request.sample_runs), _RANGES_AT_ONCE):
+        for run in source.runs_between(ranges):
+            chooser.add(run, is_odd=tally.add(run))
+    findings = tally.findings()
+    log.info("%d runs with %d steps were read", findings.runs, findings.steps)
+    return findings, chooser.chosen()
+
+
+def _kept(source: SurveySource, chosen: Sequence[UUID]) -> list[VteTestRun]:
+    """Read the chosen runs again: one that is gone, or has no key of its own, is left out."""
+    runs = {run.index_guid: run for guids in chunked(chosen, _RUNS_AT_ONCE) for run in source.runs_by_guid(guids)}
+    return [runs[guid] for guid in chosen if guid in runs]
+
+
+def _shown(name: str | None) -> str:
+    if name is None:
+        return "NULL"
+    return name.strip() or "(blank)"

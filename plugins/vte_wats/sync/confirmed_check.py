@@ -1,0 +1,64 @@
+"""Whether WATS shows what it confirmed: asked once per upload, as soon as its delay is over.
+
+What it does not show is transferred again by the next sync, a bounded number of times.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from uuid import UUID
+
+from upath import UPath
+
+from vte_wats.config.settings import Settings
+from vte_wats.domain.ports import Wats
+from vte_wats.storage.in_flight_keys import ConfirmedUpload, confirmed_uploads
+from vte_wats.storage.unseen_reports import UnseenReports
+from vte_wats.sync.plan import plan_named
+from vte_wats.sync.slices import AGAIN, Slice
+
+log = logging.getLogger(__name__)
+
+_MOST_REPORTS = 1_000  # asked for by one upload: a handful of requests, for the live interval waits meanwhile
+
+
+def plan_unseen(storage: UPath, settings: Settings, now_at: datetime) -> tuple[Slice, ...]:
+    """Return the slice of runs whose report WATS confirmed and does not show, as many as fit.
+
+    Without such runs it is an empty slice when there is something to ask WATS for, and none otherwise.
+    """
+    uploads = confirmed_uploads(storage)
+    asked_later = {report.report_id for upload in uploads for report in upload.confirmed}
+    unseen = sorted(UnseenReports(storage).tries().keys() - asked_later)[: settings.batch_size]
+    if unseen:
+        return tuple(replace(part, name=f"{AGAIN}{part.name}") for part in plan_named(unseen, settings))
+    return (Slice(AGAIN, 0),) if any(upload.is_due(now_at) for upload in uploads) else ()
+
+
+def check_confirmed(wats: Wats, storage: UPath, now_at: datetime) -> None:
+    """Ask WATS for the reports that it confirmed and has to show by now; note those that it does not show."""
+    unseen, asked = UnseenReports(storage), 0
+    for upload in confirmed_uploads(storage):
+        if not upload.is_due(now_at) or asked >= _MOST_REPORTS:
+            continue
+        asked += len(upload.confirmed)
+        missing = _not_shown(wats, upload)
+        if missing:
+            log.warning("WATS confirmed %d reports and does not show them; they are posted again", len(missing))
+            before = unseen.tries()
+            unseen.add(upload.path.name, {guid: before.get(guid, 0) + 1 for guid in missing})
+        unseen.forget({report.report_id for report in upload.confirmed} - set(missing))
+        upload.remove()
+
+
+def _not_shown(wats: Wats, upload: ConfirmedUpload) -> Sequence[UUID]:
+    """Return the runs without a report, or with another one than was confirmed."""
+    found = wats.find_reports([report.report_id for report in upload.confirmed], upload.started)
+    return [
+        report.report_id
+        for report in upload.confirmed
+        if report.report_id not in found or found[report.report_id].source_hash not in (report.source_hash, None)
+    ]

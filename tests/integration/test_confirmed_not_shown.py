@@ -1,0 +1,62 @@
+"""What WATS confirmed and does not show is posted again by the next syncs, and at last is a dead letter; nobody acts."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+
+import pytest
+from airflow.models.variable import Variable
+from upath import UPath
+
+from sandbox.wats.wats_faults import Fault, FaultKind
+from tests.integration.in_process import Site
+from vte_wats.storage.dead_letters import DeadLetters
+
+PROFILE = "vte_wats_profile"
+SYNCS = (5, 10, 15, 20, 25, 30, 35, 40)
+
+
+@pytest.fixture
+def shows_at_once(site: Site, monkeypatch) -> Iterator[Site]:
+    """A site whose WATS was measured to show reports at once. No sync reads a run twice for the guard band."""
+    answers = json.loads(os.environ["AIRFLOW_VAR_VTE_WATS"]) | {"guard_band_s": 0}
+    monkeypatch.setenv("AIRFLOW_VAR_VTE_WATS", json.dumps(answers))
+    Variable.set(PROFILE, json.dumps({"visibility_delay_s": 0}))
+    yield site
+    Variable.delete(PROFILE)
+
+
+def put_aside(site: Site, times: int | None) -> str:
+    """Let WATS confirm the next reports of one run, and put them into quarantine, so many times; return the run."""
+    ((guid,),) = site.plant.db.query('SELECT "Index_GUID" FROM "IndexData" ORDER BY "Timestamp" LIMIT 1')
+    site.plant.wats.faults.add(Fault(FaultKind.QUARANTINE, method="POST", body=str(guid), times=times))
+    return str(guid).lower()
+
+
+def sync_all(site: Site) -> None:
+    for minute in SYNCS:
+        assert site.sync(minute) == "success", site.refusal
+
+
+def test_a_report_in_quarantine_is_posted_again_until_it_shows(shows_at_once, tmp_path):
+    site = shows_at_once
+    guid = put_aside(site, 2)
+    sync_all(site)
+    assert site.plant.receipts[guid] == 1
+    assert len(site.plant.receipts) == site.state["totals"]["uploaded"] == 9
+    assert site.state["totals"]["replaced"] == 2
+    assert not list((tmp_path / "unseen").iterdir())
+
+
+def test_one_that_is_never_shown_becomes_a_dead_letter(shows_at_once, tmp_path):
+    site = shows_at_once
+    guid = put_aside(site, None)
+    sync_all(site)
+    (kept,) = DeadLetters(UPath(tmp_path)).headers()
+    assert str(kept.index_guid) == guid
+    assert kept.reason.startswith("VW540 ")
+    (quarantined,) = site.plant.wats.store.quarantined()
+    assert quarantined.receive_count == 3
+    assert len(site.plant.receipts) == 8

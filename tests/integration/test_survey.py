@@ -1,0 +1,246 @@
+"""The survey on the emulated server: what it sees of a schema and of a factory, and what it proposes."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from airflow.dag_processing.dagbag import DagBag
+from airflow.models.variable import Variable
+
+from sandbox.environment import SandboxEnvironment
+from sandbox.wats.report_store import DEFAULT_PROCESSES
+from tests.integration.conftest import hook_to
+from tests.unit.builders import a_settings
+from vte_wats.config.settings import parse_settings
+from vte_wats.domain.run import VteTestRun
+from vte_wats.survey.documents import render
+from vte_wats.survey.results import Survey, SurveyContext, SurveyRequest, take_survey
+from vte_wats.survey.schema import Likeness, compare_schema, documented_schema
+from vte_wats.sync.map_runs import report_or_refusal
+from vte_wats.vte.reader import VteSource
+
+# A login of a real server sees the tables alone that it may read.
+emulated_alone = pytest.mark.parametrize("served", ["emulated"], indirect=True)
+
+
+@emulated_alone
+def test_the_reference_schema_is_read_with_keys_relations_indexes_and_row_counts(hook, served, add_run):
+    settings = a_settings()
+    add_run(datetime(2026, 3, 2, 12), numeric=[{"TestStepNumber": 1, "TestResult": 1.0}] * 3)
+    with VteSource(settings, hook) as source:
+        tables = {table.name: table for table in source.schema()}
+    assert set(tables) == set(documented_schema())
+    assert (tables["IndexData"].rows, tables["TestDataNumeric"].rows, tables["Users"].rows) == (1, 3, 0)
+    assert tables["IndexData"].key == ("Index_GUID",)
+    relations = {key.columns: key.parent for key in tables["IndexData"].foreign_keys}
+    assert relations[("Uut_GUID",)] == "UutData"
+    for name, documented in documented_schema().items():
+        found = {key.columns[0]: key.parent for key in tables[name].foreign_keys}
+        assert documented.references.items() <= found.items()
+    differences = [line for line in compare_schema(list(tables.values()), settings) if line.is_read]
+    assert {line.likeness for line in differences} == {Likeness.SAME}
+
+
+# A factory with every oddity, all of it sampled
+
+
+REQUEST = SurveyRequest(days=30, sample_runs=5_000, kept_runs=100)
+
+
+@pytest.fixture(scope="module")
+def plant():
+    plant = SandboxEnvironment()
+    now = datetime.now(UTC)
+    plant.floor.load(plant.db, start=now - timedelta(days=10), end=now, runs=1_200, oddities=True)
+    plant.floor.load(plant.db, start=now - timedelta(hours=1), end=now, runs=120)
+    with plant:
+        yield plant
+
+
+def around(plant: SandboxEnvironment, **settings: object) -> SurveyContext:
+    """Return what is known beside VTE: every process of the emulated WATS, and these settings, if any."""
+    return SurveyContext(
+        variable="vte_wats",
+        settings_text=json.dumps(settings) if settings else None,
+        measured_at=datetime.now(UTC),
+        package_version="0",
+        processes={process.code: process.name for process in DEFAULT_PROCESSES if process.is_test},
+    )
+
+
+def surveyed(plant: SandboxEnvironment, **settings: object) -> tuple[Survey, list[VteTestRun]]:
+    known = around(plant, **settings)
+    with VteSource(known.settings(), hook_to(plant.connections["vte_default"])) as source:
+        return take_survey(source, REQUEST, known)
+
+
+@pytest.fixture(scope="module")
+def first_day(plant):
+    """The survey without any setting, as on the first day at a site."""
+    return surveyed(plant)
+
+
+def values(survey: Survey) -> dict[str, object]:
+    return {answer.setting: answer.value for answer in survey.proposal.answers}
+
+
+def test_every_run_is_counted_once_and_each_kind_of_code_is_in_the_sample(plant, first_day):
+    survey, _ = first_day
+    in_range = plant.db.query(
+        'SELECT count(*), count(DISTINCT "Result") FROM "IndexData" WHERE "Timestamp" >= '
+        f"TIMESTAMP '{survey.counted_from_local}' AND \"Timestamp\" <= TIMESTAMP '{survey.newest_local}'"
+    )
+    by_month = next(each for each in survey.distributions if each.of == "month").runs
+    assert survey.counted_runs == sum(sum(codes.values()) for codes in by_month.values())
+    assert survey.counted_runs <= in_range[0][0]
+    assert survey.counted_runs > 1_300
+    assert {code.code for code in survey.findings.run_codes} >= {0, 1, 2, 3, 7, None}
+
+
+def test_the_proposal_is_the_truth_as_far_as_data_shows_it(plant, first_day):
+    survey, _ = first_day
+    found, truth = values(survey), a_settings(**plant.settings())
+    assert any(truth.source_timezone in family for family in survey.clocks.zones)
+    assert found["result_codes"] == {"1": "Passed", "0": "Failed"}
+    assert found["step_result_codes"] == {"1": "Passed", "0": "Failed"}
+    for testplan, code in found["process_map"].items():
+        assert truth.process_code(testplan) == code
+    assert set(found["process_map"]) == {"PSU Burn In", "RF Module Calibration"}
+    assert found["no_limit_values"] == list(truth.no_limit_values)
+    asked = {question.setting for question in survey.proposal.questions}
+    assert {"source_timezone", "process_map", "result_codes"} <= asked
+    assert found["source_timezone"] is None
+
+
+def test_with_the_questions_answered_the_proposal_maps_as_the_true_settings_do(plant):
+    truth = plant.settings()
+    survey, runs = surveyed(plant, **truth)
+    assert survey.proposal.mistakes == ""
+    assert survey.clocks.impossible == {}
+    proposed, true = parse_settings(survey.proposal.settings_text), a_settings(**truth)
+    held = {7, 2, 3}  # what data cannot show: the true settings take the default for 2 and 3
+    for run in runs:
+        if run.result_code not in held:
+            assert report_or_refusal(run, proposed, None) == report_or_refusal(run, true, None)
+    assert {line.outcome for line in survey.trial.lines} == {"report", "dead", "held"}
+
+
+def test_a_zone_that_is_set_wrongly_is_asked_about(plant):
+    survey, _ = surveyed(plant, **plant.settings(source_timezone="America/New_York"))
+    (question,) = [each for each in survey.proposal.questions if each.setting == "source_timezone"]
+    assert "America/New_York is set, but its clocks differ" in question.question
+
+
+def test_odd_runs_are_among_those_kept_and_each_issue_says_what_happens(first_day):
+    survey, runs = first_day
+    assert len(runs) == 100
+    issues = {issue.what: issue for issue in survey.findings.issues}
+    assert "same serial, product, test plan and time as another run" in issues
+    assert "a LowLimit above its HighLimit" in issues
+    assert all(issue.consequence and issue.examples for issue in survey.issues)
+    assert set(survey.findings.contents) >= {"image/png", "text", "empty", "NULL", "application/octet-stream"}
+    serial = next(column for column in survey.findings.columns if column.column == "UutData.Serial")
+    assert (serial.nulls, serial.blanks) == (1, 2)
+
+
+def test_the_documents_need_nothing_else_and_hold_no_password(first_day, plant):
+    survey, runs = first_day
+    documents = render(survey, runs)
+    loaded = re.findall(r'(?:src|href)="(?!#)[^"]*"|url\((?!#)[^)]*\)|<script', documents.html)
+    assert loaded == []
+    assert documents.html.count("<svg") == 6
+    assert Survey.model_validate_json(documents.json) == survey
+    assert len(list(csv.reader(documents.runs_csv.splitlines()))) == 101
+    assert "never-to-be-read" not in "".join(documents.files().values())
+    assert documents.diagram.startswith("erDiagram")
+    assert "UutData ||--o{ IndexData : Uut_GUID" in documents.diagram
+
+
+def test_a_schema_that_cannot_be_read_is_surveyed_and_says_what_stops_it(served, hook):
+    served.store.run_script("ALTER TABLE [dbo].[UutData] DROP COLUMN [Serial]")
+    served.store.run_script("ALTER TABLE [dbo].[UutData] ADD [Serial_No] nvarchar(100) NULL")
+    known = SurveyContext(
+        variable="vte_wats", settings_text=None, measured_at=datetime.now(UTC), package_version="0", processes=None
+    )
+    with VteSource(known.settings(), hook) as source:
+        survey, runs = take_survey(source, REQUEST, known)
+    assert (runs, survey.findings) == ([], None)
+    assert "UutData.Serial" in survey.stopped
+    assert '{"UutData": {"columns": {"Serial": "Serial_No"}}}' in str(survey.proposal.questions)
+    assert "UutData.Serial" in render(survey, runs).html
+
+
+def test_an_empty_database_is_no_failure(hook):
+    known = SurveyContext(variable="vte_wats", settings_text=None, measured_at=datetime.now(UTC), package_version="0")
+    with VteSource(known.settings(), hook) as source:
+        survey, runs = take_survey(source, REQUEST, known)
+    assert (survey.counted_runs, survey.findings.runs, runs) == (0, 0, [])
+    assert "<h2>Schema</h2>" in render(survey, runs).html
+
+
+# As people run it
+
+
+@pytest.fixture(scope="module")
+def dag(repository, metadata):
+    dag = DagBag(dag_folder=str(repository / "dags")).dags["vte_wats_survey"]
+    for task in dag.tasks:
+        task.retries = 0
+    return dag
+
+
+@pytest.fixture
+def airflow_site(plant, tmp_path, monkeypatch):
+    for name, value in plant.environment_variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AIRFLOW_VAR_VTE_WATS", json.dumps(plant.settings(storage_path=f"file://{tmp_path}")))
+    Variable.delete("vte_wats_state")
+
+
+FORM = {"days": 30, "sample_runs": 200, "kept_runs": 10}
+
+
+def test_the_dag_writes_a_report_that_only_its_owner_reads(dag, airflow_site, tmp_path):
+    assert dag.test(run_conf=FORM).state == "success"
+    written = {path.name: path for path in (tmp_path / "survey").rglob("*.*") if path.is_file()}
+    assert set(written) == {"survey.html", "survey.json", "runs.csv", "steps.csv", "schema.mmd"}
+    assert {path.stat().st_mode & 0o777 for path in written.values()} == {0o600}
+    survey = Survey.model_validate_json(written["survey.json"].read_text())
+    assert survey.proposal.mistakes == ""
+    assert "PSU Board Test" in survey.proposal.settings_text
+
+
+def test_the_dag_goes_on_without_wats_and_without_settings(dag, airflow_site, tmp_path, monkeypatch, caplog):
+    monkeypatch.setenv("AIRFLOW_CONN_WATS_DEFAULT", json.dumps({"conn_type": "wats", "host": "http://127.0.0.1:9"}))
+    monkeypatch.delenv("AIRFLOW_VAR_VTE_WATS")
+    monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path))
+    Variable.delete("vte_wats")
+    assert dag.test(run_conf=FORM).state == "success"
+    assert "VW660" in caplog.text
+    (written,) = (tmp_path / "vte_wats" / "survey").glob("*/survey.json")
+    survey = Survey.model_validate_json(written.read_text())
+    assert "WATS was not reached" in next(a.reason for a in survey.proposal.answers if a.setting == "process_map")
+
+
+def test_the_command_surveys_without_a_scheduler(plant, tmp_path):
+    known = {name: value for name, value in plant.environment_variables.items() if name.startswith("AIRFLOW_CONN_")}
+    command = [sys.executable, "-m", "vte_wats.orchestration.survey_cli", "--folder", str(tmp_path / "out")]
+    command += ["--days", "30", "--sample-runs", "100", "--kept-runs", "10"]
+    done = subprocess.run(command, env=os.environ | known, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out" / "survey.html").stat().st_mode & 0o777 == 0o600
+    assert "to be answered: source_timezone" in done.stdout
+
+
+def test_the_command_says_what_is_wrong(tmp_path):
+    command = [sys.executable, "-m", "vte_wats.orchestration.survey_cli", "--folder", str(tmp_path), "--days", "0"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "days" in done.stderr

@@ -1,0 +1,80 @@
+"""The report: hostile texts of a database stay texts."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+
+import pytest
+
+from tests.unit.builders import a_run, a_settings
+from vte_wats.survey.documents import Documents, render
+from vte_wats.survey.findings import BusyHour, Distribution
+from vte_wats.survey.proposal import Evidence, propose
+from vte_wats.survey.results import Survey, SurveyRequest
+from vte_wats.survey.schema import DeployedColumn, DeployedIndex, DeployedKey, DeployedTable, compare_schema
+from vte_wats.survey.tally import Tally
+from vte_wats.survey.trial import try_mapping
+
+HOSTILE = "<script>alert('x')</script>\"onload=alert(1) & {{ 7 * 7 }}"
+
+
+@pytest.fixture(scope="module")
+def documents() -> Documents:
+    """The documents of a site whose every name is hostile."""
+    run = a_run(1, serial=HOSTILE, site_name=HOSTILE)
+    tally = Tally(a_settings())
+    tally.add(run)
+    key = DeployedKey(name="FK", columns=("A b",), parent=HOSTILE, parent_columns=("A b",))
+    index = DeployedIndex(name=HOSTILE, columns=(HOSTILE,))
+    table = DeployedTable(
+        name=HOSTILE, columns=(DeployedColumn(name="A b", data_type="int"),), indexes=(index,), foreign_keys=(key,)
+    )
+    findings = tally.findings()
+    survey = Survey(
+        database=HOSTILE,
+        measured_at=datetime(2026, 6, 15, 10, tzinfo=UTC),
+        package_version="0",
+        operator="keep",
+        request=SurveyRequest(),
+        stopped=HOSTILE,
+        advice=(HOSTILE,),
+        tables=(table,),
+        comparison=tuple(compare_schema([table], a_settings())),
+        distributions=tuple(
+            Distribution(of=of, runs={HOSTILE: {"1": 3, "7": 1}}) for of in ("month", "product", "test plan", "station")
+        ),
+        hours_of_week=(BusyHour(weekday=0, hour=8, runs=4),),
+        findings=findings,
+        trial=try_mapping([run], a_settings()),
+        proposal=propose(Evidence(findings=findings, given={"default_location": HOSTILE}), "vte_wats"),
+    )
+    return render(survey, [run])
+
+
+def test_no_text_of_the_database_becomes_markup(documents):
+    elements: list[tuple[str, list[tuple[str, str | None]]]] = []
+    parser = HTMLParser()
+    parser.handle_starttag = lambda tag, attributes: elements.append((tag, attributes))
+    parser.feed(documents.html)
+    assert len(elements) > 500
+    assert "script" not in {tag for tag, _ in elements}
+    assert not [name for _, attributes in elements for name, _ in attributes if name.startswith("on")]
+    assert "{{ 7 * 7 }}" in documents.html
+    assert documents.html.count("<svg") == 6
+
+
+def test_plots_show_results_and_take_the_colour_of_the_page(documents):
+    assert "7 (not known)" in documents.html
+    assert "currentColor" in documents.html
+
+
+def test_names_cannot_end_a_line_of_the_diagram(documents):
+    lines = documents.diagram.splitlines()
+    assert lines[0] == "erDiagram"
+    assert len(lines) == 5
+    assert not any(character in documents.diagram for character in "<>'\"")
+
+
+def test_the_whole_is_json_again(documents):
+    assert Survey.model_validate_json(documents.json).database == HOSTILE

@@ -1,0 +1,205 @@
+"""Settings proposed from what the data shows; what it does not show is asked."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.unit.builders import a_run, a_settings
+from vte_wats.config.settings import RunResult, Settings, TimestampMarks
+from vte_wats.domain.run import StepKind, VteProduct, VteStepResult, VteTestplan
+from vte_wats.survey.clocks import ClockFacts
+from vte_wats.survey.findings import Findings, MarkFacts
+from vte_wats.survey.proposal import Answer, Evidence, Origin, Proposal, propose, settings_for_trial
+from vte_wats.survey.tally import Tally
+
+PROCESSES = {50: "PCBA test", 90: "Burn In test", 120: "Burn in", 110: "RF calibration"}
+COMPLETE = {"source_timezone": "Europe/Oslo", "process_map": {"Gain": 100}}
+
+
+def number(
+    value: float, low: float | None = 4, high: float | None = 6, code: int | None = 1, **fields: Any
+) -> VteStepResult:
+    fields = {"test_name": "Gain"} | fields
+    return VteStepResult(
+        kind=StepKind.NUMERIC, numeric_value=value, low_limit=low, high_limit=high, result_code=code, **fields
+    )
+
+
+def seen(*extra, passed: int = 100, failed: int = 30) -> Findings:
+    """Return what a site shows that passes with 1 and fails with 0."""
+    tally = Tally(a_settings())
+    runs = [a_run(n + 1, steps=(number(5),)) for n in range(passed)]
+    runs += [a_run(n + 1_000, result_code=0, steps=(number(9, code=0),)) for n in range(failed)]
+    for run in [*runs, *extra]:
+        tally.add(run)
+    return tally.findings()
+
+
+def proposed(findings: Findings | None = None, **evidence: Any) -> Proposal:
+    return propose(Evidence(findings=findings or seen(), **evidence), "vte_wats")
+
+
+def answer(proposal: Proposal, setting: str) -> Answer:
+    (found,) = [each for each in proposal.answers if each.setting == setting]
+    return found
+
+
+def asked(proposal: Proposal, setting: str) -> list[str]:
+    return [question.question for question in proposal.questions if question.setting == setting]
+
+
+def clocks(*families: tuple[str, ...], **facts: Any) -> ClockFacts:
+    plain = {"server_offset_minutes": 60, "offset_minutes": 60, "stations": 3, "fresh_stations": 2, "impossible": {}}
+    return ClockFacts(**{**plain, "zones": families, **facts})
+
+
+def test_every_setting_has_an_answer_and_a_reason():
+    found = proposed(given=COMPLETE)
+    assert [each.setting for each in found.answers] == list(Settings.model_fields)
+    assert all(each.reason for each in found.answers)
+
+
+def test_without_zone_and_processes_the_text_says_what_it_lacks():
+    found = proposed()
+    assert "source_timezone: required" in found.mistakes
+    assert "process_map: required" in found.mistakes
+    assert asked(found, "source_timezone")
+    assert "Gain (130 of the sample)" in asked(found, "process_map")[0]
+    trial = settings_for_trial(found, "vte_wats")
+    assert (trial.source_timezone, trial.process_code("Gain")) == ("UTC", None)
+
+
+def test_what_is_set_is_kept_and_the_whole_is_valid():
+    given = COMPLETE | {"batch_size": 50, "result_codes": {"1": "Passed", "0": "Failed"}}
+    found = proposed(given=given)
+    assert found.mistakes == ""
+    assert json.loads(found.settings_text).items() >= given.items()
+    assert (answer(found, "batch_size").origin, answer(found, "batch_size").differs) == (Origin.SET, False)
+
+
+def test_addresses_of_people_are_not_repeated():
+    found = proposed(given=COMPLETE | {"alerts": {"recipients": ["kari@example.com"]}})
+    assert "kari" not in found.model_dump_json()
+
+
+def test_codes_are_named_by_the_values_outside_their_limits():
+    found = proposed(given=COMPLETE)
+    assert answer(found, "result_codes").value == {"1": "Passed", "0": "Failed"}
+    assert answer(found, "step_result_codes").value == {"1": "Passed", "0": "Failed"}
+    assert answer(found, "result_codes").differs  # the default also names 2 and 3, which nothing shows
+    assert answer(found, "result_codes").origin is Origin.DATA
+
+
+def test_a_code_that_values_do_not_explain_is_asked_and_left_out():
+    odd = [a_run(n + 5_000, result_code=2, exit_code=-1, steps=(number(5),)) for n in range(30)]
+    found = proposed(seen(*odd), given=COMPLETE)
+    assert "2" not in answer(found, "result_codes").value
+    (question,) = asked(found, "result_codes")
+    assert "Result 2" in question
+    assert "ExitCode: -1" in question
+    assert "Its runs are held until then" in question
+    (candidates,) = [each.candidates for each in found.questions if each.setting == "result_codes"]
+    assert set(candidates) == set(RunResult)
+
+
+def test_a_few_runs_name_no_code():
+    found = proposed(seen(passed=5, failed=3), given=COMPLETE)
+    assert answer(found, "result_codes").origin is Origin.ASKED
+    assert "It is read as Passed until then" in " ".join(asked(found, "result_codes"))
+
+
+def test_a_code_that_is_set_against_its_values_is_asked_and_never_changed():
+    given = COMPLETE | {"result_codes": {"1": "Failed", "0": "Passed"}}
+    found = proposed(given=given)
+    assert json.loads(found.settings_text)["result_codes"] == given["result_codes"]
+    assert "Its values say Failed" in " ".join(asked(found, "result_codes"))
+
+
+@pytest.mark.parametrize(
+    ("marks", "value"),
+    [
+        (MarkFacts(neighbours=100, overlaps_as_end=1, overlaps_as_start=40), TimestampMarks.END),
+        (MarkFacts(neighbours=100, overlaps_as_end=40, overlaps_as_start=1), TimestampMarks.START),
+        (MarkFacts(neighbours=100, overlaps_as_end=20, overlaps_as_start=40), None),
+        (MarkFacts(neighbours=5, overlaps_as_end=0, overlaps_as_start=5), None),
+    ],
+)
+def test_overlaps_decide_which_end_of_a_test_timestamp_is_or_a_person_does(marks, value):
+    found = proposed(seen().model_copy(update={"marks": marks}), given=COMPLETE)
+    assert answer(found, "timestamp_marks").value == value
+    assert bool(asked(found, "timestamp_marks")) == (value is None)
+
+
+def test_test_plans_get_the_one_process_whose_words_they_hold():
+    plans = ("PSU Burn In", "RF Module Calibration", "Prototype")
+    runs = [a_run(n + 9_000, testplan=VteTestplan(name=name)) for n, name in enumerate(plans)]
+    found = proposed(seen(*runs), given=COMPLETE, processes=PROCESSES)
+    assert answer(found, "process_map").value == {"Gain": 100, "PSU Burn In": 120, "RF Module Calibration": 110}
+    (question,) = asked(found, "process_map")
+    assert "Prototype" in question
+    assert "Burn In" not in question
+
+
+def test_two_processes_that_fit_equally_are_asked():
+    run = a_run(9_000, testplan=VteTestplan(name="RF burn in calibration"))
+    found = proposed(seen(run), given=COMPLETE, processes={110: "RF calibration", 120: "Burn in"})
+    assert answer(found, "process_map").value == COMPLETE["process_map"]
+    assert asked(found, "process_map")
+
+
+def test_a_huge_limit_is_proposed_as_a_marker_and_a_suspect_one_asked():
+    huge = a_run(7_000, steps=tuple(number(5, 4, 3.4e38, test_name=f"Step {n}") for n in range(9)))
+    nines = a_run(7_001, steps=tuple(number(5, 4, 999_999, test_name=f"Step {n}") for n in range(9)))
+    found = proposed(seen(huge, nines), given=COMPLETE)
+    assert 3.4e38 in answer(found, "no_limit_values").value
+    assert 999_999 not in answer(found, "no_limit_values").value
+    assert "limit of 999999 mean" in asked(found, "no_limit_values")[0]
+
+
+def test_markers_that_are_known_change_nothing():
+    known = a_run(7_000, steps=(number(5, 4, 9.9e37),))
+    assert not answer(proposed(seen(known), given=COMPLETE), "no_limit_values").differs
+
+
+def test_the_zone_is_asked_with_the_places_that_fit():
+    found = proposed(clocks=clocks(("Europe/Berlin", "Europe/Oslo"), ("Africa/Lagos",)))
+    (question,) = [each for each in found.questions if each.setting == "source_timezone"]
+    assert question.candidates == ("Europe/Berlin, Europe/Oslo", "Africa/Lagos")
+    assert "source_timezone" not in json.loads(found.settings_text)
+
+
+def test_a_zone_that_is_set_and_fits_is_kept_and_one_that_does_not_is_asked():
+    fits = proposed(given=COMPLETE, clocks=clocks(("Europe/Berlin", "Europe/Oslo")))
+    assert asked(fits, "source_timezone") == []
+    wrong = proposed(given=COMPLETE, clocks=clocks(("Africa/Lagos",), impossible={"Europe/Oslo": "reasons"}))
+    assert "Europe/Oslo is set, but reasons" in asked(wrong, "source_timezone")[0]
+
+
+def test_a_part_number_that_is_mostly_blank_is_asked_with_the_columns_that_are_filled():
+    runs = [a_run(n + 1, product=VteProduct(), info1="PN-7") for n in range(50)]
+    found = proposed(seen(*runs, passed=0, failed=0), given=COMPLETE)
+    (question,) = [each for each in found.questions if each.setting == "part_number"]
+    assert "info1" in question.candidates
+    assert "info2" not in question.candidates
+    assert asked(proposed(given=COMPLETE), "part_number") == []
+
+
+def test_the_largest_run_raises_the_number_of_steps_that_is_read():
+    big = seen().model_copy(update={"step_counts": seen().step_counts.model_copy(update={"most": 15_000})})
+    assert answer(proposed(big, given=COMPLETE), "max_steps_per_run").value == 30_000
+    assert not answer(proposed(given=COMPLETE), "max_steps_per_run").differs
+
+
+def test_measured_lateness_sets_the_guard_band():
+    assert answer(proposed(given=COMPLETE, guard_band_s=3_600), "guard_band_s").value == 3_600
+    assert not answer(proposed(given=COMPLETE, measured_lateness=True), "guard_band_s").differs
+
+
+def test_a_guessed_name_is_asked():
+    overrides = {"UutData": {"columns": {"Serial": "Serial_No"}}}
+    found = proposed(given=COMPLETE, overrides=overrides)
+    assert json.dumps(overrides) in asked(found, "column_overrides")[0]
+    assert "column_overrides" not in json.loads(found.settings_text)

@@ -1,0 +1,41 @@
+"""Kept runs as CSV."""
+
+from __future__ import annotations
+
+import csv
+
+import pytest
+
+from tests.unit.builders import a_run
+from vte_wats.domain.run import StepKind, VteStepResult
+from vte_wats.survey.tables import runs_csv, safe_cell, steps_csv
+from vte_wats.survey.trial import TrialLine
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1"])
+def test_a_text_that_a_spreadsheet_would_compute_is_only_text(text):
+    assert safe_cell(text) == f"'{text}"
+
+
+@pytest.mark.parametrize(("value", "cell"), [(-1.5, "-1.5"), (0, "0"), (None, ""), ("A-1", "A-1"), (1e-300, "1e-300")])
+def test_numbers_stay_numbers_and_null_is_empty(value, cell):
+    assert safe_cell(value) == cell
+
+
+def test_a_run_has_a_line_with_what_would_become_of_it():
+    run = a_run(1, serial="=cmd|' /C calc'!A0", operator="Kari")
+    line = TrialLine(index_guid=run.index_guid, outcome="held", reason="VW401 unmapped")
+    ((columns, cells)) = csv.reader(runs_csv([run], [line]).splitlines())
+    found = dict(zip(columns, cells, strict=True))
+    assert found["Serial"] == "'=cmd|' /C calc'!A0"
+    assert (found["UserName"], found["outcome"], found["reason"]) == ("Kari", "held", "VW401 unmapped")
+
+
+def test_binary_values_are_named_and_not_written():
+    steps = (
+        VteStepResult(kind=StepKind.OTHER, bytes_value=b"\x89PNG\r\n\x1a\n" + b"\0" * 92),
+        VteStepResult(kind=StepKind.NUMERIC, numeric_value=-0.0, low_limit=1e-300),
+    )
+    rows = list(csv.DictReader(steps_csv([a_run(1, steps=steps)]).splitlines()))
+    assert [row["TestResult"] for row in rows] == ["image/png, 100 bytes", "-0.0"]
+    assert rows[1]["LowLimit"] == "1e-300"
