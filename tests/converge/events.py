@@ -131,7 +131,7 @@ def _correction_of(guid: str) -> Callable[[Plant], None]:
 
 
 # -- clocks -----------------------------------------------------------------------------------------------------------
-def _with_timestamp(plant: Plant, local: datetime) -> str:
+def _with_timestamp(plant: Plant, local: datetime | None) -> str:
     (guid,) = plant.work(plant.clock.at - HOUR / 2, plant.clock.at, 1)
     plant.db.query('UPDATE "IndexData" SET "Timestamp" = ? WHERE "Index_GUID" = ?', [local, guid])
     return guid
@@ -140,6 +140,10 @@ def _with_timestamp(plant: Plant, local: datetime) -> str:
 def clock_reset(plant: Plant) -> None:
     guid = _with_timestamp(plant, datetime(2000, 1, 1, 0, 7, 42))
     plant.expect(guid, DAY + 5 * HOUR, "a run of the year 2000")
+
+
+def no_timestamp(plant: Plant) -> None:
+    plant.expect(_with_timestamp(plant, None), DAY + 5 * HOUR, "a run without a Timestamp")
 
 
 def clock_ahead(plant: Plant) -> None:
@@ -172,6 +176,7 @@ ALL = (
     Event("changes two days later", _at(3, 13), older_changes),
     Event("a clock ahead", _at(3, 15), clock_ahead),
     Event("a clock reset", _at(3, 15.5), clock_reset),
+    Event("no Timestamp", _at(3, 16.5), no_timestamp),
     Event("deleted rows", _at(4, 15), deleted_rows),
     Event("a paused week-end", _at(4, 22.5), pause),
     Event("a paused week-end", _at(7, 6.5), resume),
