@@ -16,7 +16,7 @@ DIST    ?= dist
 TREE    ?= HEAD
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check check-code check-unit format docs test screenshots test-mssql faults demo sandbox acceptance survey handover bench bench-core package wheel lock down clean
+.PHONY: help setup check check-code check-unit format docs test screenshots test-mssql faults converge demo sandbox acceptance survey handover bench bench-core package wheel lock down clean
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -63,6 +63,9 @@ test-mssql: $(READY) ## The source tests against a real SQL Server named by VTE_
 
 faults: $(READY) ## Every failure we know, on a real Airflow; writes docs/reliability.md
 	@$(BIN)/python -m tests.faults.run
+
+converge: $(READY) ## A plant of ten simulated days heals by itself, and no longer once a rule is taken out
+	AIRFLOW_HOME=$(VENV)/airflow $(BIN)/python -m pytest -q -m "" --numprocesses=2 --dist=load tests/converge
 
 demo: $(READY) ## Two hours of a factory into WATS, on this machine only (ONCE=1 ends with a verdict; WATS_PROFILE=strict: another WATS)
 	@$(BIN)/python -m sandbox.demo --pid-file $(PID_FILE) $(if $(ONCE),--once) $(if $(WATS_PROFILE),--wats-profile $(WATS_PROFILE))

@@ -32,7 +32,6 @@ from vte_wats.messages import (
     VW113,
     VW505,
     VW511,
-    VW512,
     VW513,
     VW514,
     VW515,
@@ -258,7 +257,7 @@ SYMPTOMS = (
         "correct the connection; or, if it is intended, trigger `vte_wats_sync` with **accept_identity**",
     ),
     (
-        f"`{VW511}`, `{VW512}`, `{VW514}`, `plan` fails: the state is lost, too old, or from the future",
+        f"`{VW511}`, `{VW514}`, `plan` fails: the state is lost, of an earlier start, or from the future",
         "the Variable `vte_wats_state` was deleted, restored or copied",
         "restore it, or do as the message says",
     ),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Callable
+from datetime import datetime
 from typing import Any, Self
 
 from sandbox.factory_data.factory import Floor
@@ -35,15 +37,26 @@ class SandboxEnvironment:
         timezone: str = "Europe/Oslo",
         requests_per_minute: int | None = None,
         profile: WatsProfile = DEFAULT,
+        clock: Callable[[], datetime] | None = None,
         **ports: int,
     ) -> None:
         self.floor = Floor(seed=seed, timezone=timezone)
         self.db = open_database()
         logins = [Login("sa", WRITER_PASSWORD, can_write=True), Login(READER, READER_PASSWORD)]
         self.vte = SqlServer(
-            self.db, logins=logins, timezone=timezone, port=ports.get("vte_port", 0), server_name="VTE-SANDBOX"
+            self.db,
+            logins=logins,
+            timezone=timezone,
+            port=ports.get("vte_port", 0),
+            server_name="VTE-SANDBOX",
+            clock=clock,
         )
-        self.wats = WatsServer(profile=profile, requests_per_minute=requests_per_minute, port=ports.get("wats_port", 0))
+        self.wats = WatsServer(
+            profile=profile,
+            requests_per_minute=requests_per_minute,
+            port=ports.get("wats_port", 0),
+            clock=clock,
+        )
         self._requests_per_minute = requests_per_minute or 6_000
 
     def __enter__(self) -> Self:

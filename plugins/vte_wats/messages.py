@@ -422,15 +422,15 @@ VW511 = Message(
     "VW511",
     Follows.STOPS,
     "the Variable is lost",
-    "earlier syncs wrote the state, and it does not exist now",
+    "earlier syncs wrote the state, and it does not exist now, or is of an earlier start",
     "restore it, or start again as the message says",
 )
 VW512 = Message(
     "VW512",
-    Follows.STOPS,
+    Follows.WARNS,
     "the Variable is older than the last sync",
     "a backup was restored",
-    "put the newer one back, or go on as the message says",
+    "nothing: what was done since is read again and found in WATS",
 )
 VW513 = Message(
     "VW513",

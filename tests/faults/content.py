@@ -44,27 +44,28 @@ class Tables:
     """The rows of VTE by run, as the database holds them."""
 
     def __init__(self, query: Query) -> None:
-        self._query = query
         self.runs: dict[str, Row] = {
             str(row["Index_GUID"]).lower(): row
-            for row in self._rows(
+            for row in _rows(
+                query,
                 'SELECT i.*, u."Serial", p."Name" AS "MasterProduct", t."Name" AS "MasterTestplan", '
                 's."Name" AS "Station" FROM "IndexData" i '
                 'LEFT JOIN "UutData" u ON u."Uut_GUID" = i."Uut_GUID" '
                 'LEFT JOIN "Products" p ON p."Product_GUID" = i."Product_GUID" '
                 'LEFT JOIN "Testplans" t ON t."Testplan_GUID" = i."Testplan_GUID" '
-                'LEFT JOIN "TestSystems" s ON s."Testsystem_GUID" = i."Testsystem_GUID"'
+                'LEFT JOIN "TestSystems" s ON s."Testsystem_GUID" = i."Testsystem_GUID"',
             )
         }
         self.steps: dict[str, list[Row]] = {guid: [] for guid in self.runs}
         for kind in KINDS:
-            for row in self._rows(f'SELECT * FROM "TestData{kind}"'):
+            for row in _rows(query, f'SELECT * FROM "TestData{kind}"'):
                 self.steps[str(row["Index_GUID"]).lower()].append(row | {"kind": kind})
 
-    def _rows(self, sql: str) -> Iterator[Row]:
-        names = [name for name, *_ in self._query(f"DESCRIBE {sql}")]
-        for values in self._query(sql):
-            yield dict(zip(names, values, strict=True))
+
+def _rows(query: Query, sql: str) -> Iterator[Row]:
+    names = [name for name, *_ in query(f"DESCRIBE {sql}")]
+    for values in query(sql):
+        yield dict(zip(names, values, strict=True))
 
 
 def differences(

@@ -75,7 +75,7 @@ def page(results: Results, cases: Sequence[Case], bugs: Sequence[Mutation], seed
         parts.append("| --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |")
         parts += [_line(case, entry) for case, entry in played.items() if case.group == group]
         parts.append("")
-    parts += [*_fuzzed(results), *_secrets(results), *_bugs(results, bugs)]
+    parts += [*_fuzzed(results), *_converged(results), *_secrets(results), *_bugs(results, bugs)]
     return "\n".join(parts) + "\n"
 
 
@@ -92,6 +92,24 @@ def _fuzzed(results: Results) -> Iterator[str]:
         "the second time nothing was posted. "
         + (f"**Wrong: {one.wrong[0]}**" if one.wrong else "Nothing was wrong, and nothing was raised.")
         + f" Played {day}.\n"
+    )
+
+
+def _converged(results: Results) -> Iterator[str]:
+    if results.converged is None:
+        return
+    day, found = results.converged
+    yield "## A plant of ten days, and nobody who acts\n"
+    yield (
+        "VTE is away for an hour, WATS for a day, the DAGs are paused over a week-end and get another schedule, an older "
+        "state is restored; rows come days late, steps hours late, results and serials change, rows are deleted, clocks "
+        "fall back to 2000 or run ahead, WATS confirms reports and quarantines them. Time is simulated; no task is "
+        "cleared and nothing is triggered. Each change must be in WATS within the time that docs/operations.md promises. "
+        f"At the end: {found.runs:,} runs, {found.reports:,} reports (those of deleted runs stay), {found.dead_letters:,} "
+        f"dead letters, {found.lost} lost, {found.doubled} doubled, {found.altered} altered, and the calendar of proven "
+        "days says so of each day. "
+        + (f"**Wrong: {found.wrong[0]}**" if found.wrong else "Nothing was wrong.")
+        + f" Played {day}. `make converge` plays it alone, and shows that it fails without any one of the rules.\n"
     )
 
 

@@ -1,4 +1,4 @@
-"""results.json: how each case, the fuzzed database and each deliberate bug went when they were played last."""
+"""results.json: how each case, the fuzzed database, the plant of ten days and each deliberate bug went when they were played last."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
+from tests.converge.check import Findings
 from tests.faults import fuzz
 from tests.faults.accounts import Accounts
 from tests.faults.matrix import Outcome
@@ -38,6 +39,7 @@ class Results:
 
     played: dict[str, Played] = field(default_factory=dict)
     fuzzed: tuple[str, fuzz.Verdict] | None = None
+    converged: tuple[str, Findings] | None = None
     bugs: dict[str, tuple[str, bool]] = field(default_factory=dict)
     leaked: tuple[str, list[str]] | None = None
 
@@ -53,6 +55,7 @@ class Results:
                 for name, known_entry in plain["played"].items()
             },
             plain["fuzzed"] and (plain["fuzzed"][0], fuzz.Verdict(**plain["fuzzed"][1])),
+            plain["converged"] and (plain["converged"][0], Findings(**plain["converged"][1])),
             {name: (day, caught) for name, (day, caught) in plain["bugs"].items()},
             plain["leaked"] and tuple(plain["leaked"]),
         )
@@ -65,6 +68,7 @@ class Results:
         )
         rest = {
             "fuzzed": self.fuzzed and (self.fuzzed[0], asdict(self.fuzzed[1])),
+            "converged": self.converged and (self.converged[0], asdict(self.converged[1])),
             "bugs": self.bugs,
             "leaked": self.leaked,
         }

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from tests.faults.canary import leaks
 from tests.faults.case import Case
+from tests.faults.converged import converge_apart
 from tests.faults.fuzz import fuzz_apart
 from tests.faults.matrix import CASES, Outcome, run_case, selected
 from tests.faults.mutations import MUTATIONS, Verdict, check_all, say
@@ -53,6 +54,8 @@ def main() -> int:
         if whole:
             results.fuzzed = today(), fuzz_apart(FUZZED_RUNS, arguments.seed, home / "fuzz")
             say(f"a fuzzed database: {results.fuzzed[1]}")
+            results.converged = today(), converge_apart(home / "converge")
+            say(f"a plant that converges: {results.converged[1]}")
         outcomes, leaked = _play(cases, home, arguments.seed, arguments.jobs)
     finally:
         shutil.rmtree(home, ignore_errors=True)
@@ -75,6 +78,7 @@ def main() -> int:
         and all(verdict.caught for verdict in verdicts)
     )
     good = good and not (whole and results.fuzzed and results.fuzzed[1].wrong)
+    good = good and not (whole and results.converged and results.converged[1].wrong)
     lost, doubled, altered = (
         sum(getattr(found_outcome.accounts, name) for found_outcome in outcomes) for name in _COUNTS
     )

@@ -12,7 +12,7 @@ from vte_wats.domain.source import SourceIdentity
 from vte_wats.orchestration.handover import KEY, Handover, Planned
 from vte_wats.orchestration.resources import read_state, wats_host
 from vte_wats.state.coverage import State
-from vte_wats.state.state_guard import SyncEnvironment, refuse_lost_state, verify_state
+from vte_wats.state.state_guard import SyncEnvironment, refuse_lost_state, restarted_if_older, verify_state
 
 
 def verified_state(context: Any, site: Site, seen: tuple[SourceIdentity, datetime], settings: Settings) -> State:
@@ -28,6 +28,7 @@ def verified_state(context: Any, site: Site, seen: tuple[SourceIdentity, datetim
     state = read_state(site, since_at)
     if not accepted:
         refuse_lost_state(site, state, settled)
+        state = state and restarted_if_older(site, state, settled)
     identity, server_now_at = seen
     here = SyncEnvironment(site, identity, wats_host(site), server_now_at, datetime.now(UTC))
     return verify_state(state or State(since_at=since_at.astimezone(UTC)), here, settings, accepted=accepted)

@@ -38,7 +38,7 @@ class SyncEnvironment:
 
 
 def refuse_lost_state(site: Site, state: State | None, last_settled: Mapping[str, Any] | None) -> None:
-    """Raise FatalError when the state is missing or too old: ``last_settled`` shows that a sync wrote a newer one.
+    """Raise FatalError when the state is lost or of an earlier start, as ``last_settled`` shows.
 
     ``last_settled`` is what :meth:`State.receipt` gave an earlier sync. Without one nothing is checked.
     """
@@ -51,16 +51,37 @@ def refuse_lost_state(site: Site, state: State | None, last_settled: Mapping[str
             f"Restore it from a backup and clear this run; or {site.accept}: it starts again at the start date, and "
             "runs that are in WATS are skipped",
         )
-    started_at, syncs = datetime.fromisoformat(last_settled["started"]), last_settled["syncs"]
-    started_earlier = state.started_at is None or state.started_at < started_at
-    if started_earlier or (state.started_at == started_at and state.syncs < syncs):
+    if state.started_at is None or state.started_at < _started_at(last_settled):
         raise FatalError(
-            VW512,
-            f"the Variable {site.state_variable} is older than the last sync: it counts {state.syncs} syncs, "
-            f"{syncs} were settled. Put the newer one back and clear this run; or go on from the older one: "
-            f"{site.accept}, which transfers everything since its lastSync, then trigger {site.dag_id('reconcile')} "
-            "with days = 0",
+            VW511,
+            f"the Variable {site.state_variable} is of an earlier start than the last sync: it began "
+            f"{state.started_at}, the last sync's {last_settled['started']}. Put the newer one back and clear this "
+            f"run; or go on from the older one: {site.accept}, which transfers everything since its lastSync, then "
+            f"trigger {site.dag_id('reconcile')} with days = 0",
         )
+
+
+def restarted_if_older(site: Site, state: State, last_settled: Mapping[str, Any] | None) -> State:
+    """Return a state that an older one of the same start was put in place of, as one that starts now.
+
+    It covers less than is done: what was done since is a gap, whose runs are found in WATS and skipped.
+    """
+    if last_settled is None or state.started_at != _started_at(last_settled) or state.syncs >= last_settled["syncs"]:
+        return state
+    log.warning(
+        "%s the Variable %s is older than the last sync: it counts %d syncs, %d were settled. The time since its "
+        "lastSync %s is read again; runs that are in WATS are skipped",
+        VW512,
+        site.state_variable,
+        state.syncs,
+        last_settled["syncs"],
+        state.last_sync,
+    )
+    return state.model_copy(update={"started_at": None})
+
+
+def _started_at(receipt: Mapping[str, Any]) -> datetime:
+    return datetime.fromisoformat(receipt["started"])
 
 
 def verify_state(state: State, here: SyncEnvironment, settings: Settings, *, accepted: bool) -> State:

@@ -12,7 +12,7 @@ from vte_wats.domain.errors import FatalError
 from vte_wats.domain.source import SourceIdentity
 from vte_wats.intervals.interval import Interval
 from vte_wats.state.coverage import State
-from vte_wats.state.state_guard import SyncEnvironment, refuse_lost_state, verify_state
+from vte_wats.state.state_guard import SyncEnvironment, refuse_lost_state, restarted_if_older, verify_state
 
 BEGIN_AT = datetime(2026, 6, 1, 10, tzinfo=UTC)
 NOW_AT = BEGIN_AT + timedelta(hours=1)
@@ -163,29 +163,33 @@ def test_a_state_that_is_missing_though_syncs_wrote_it_is_lost():
         refuse_lost_state(Site(), None, synced().receipt())
 
 
-def test_a_state_older_than_what_was_settled_is_refused():
+def test_a_state_older_than_what_was_settled_starts_now_and_goes_on(caplog):
     older = synced()
     newer = older.extended(a_sync())
-    with pytest.raises(FatalError, match="older than the last sync: it counts 1 syncs, 2 were settled.*" + ACCEPT):
-        refuse_lost_state(Site(), older, newer.receipt())
-    refuse_lost_state(Site(), newer, newer.receipt())
-    refuse_lost_state(Site(), newer, older.receipt())
+    refuse_lost_state(Site(), older, newer.receipt())
+    restarted = restarted_if_older(Site(), older, newer.receipt())
+    assert restarted == older.model_copy(update={"started_at": None})
+    assert "older than the last sync: it counts 1 syncs, 2 were settled" in caplog.text
+    later = replace(HERE, now_at=NOW_AT + timedelta(minutes=5))
+    begun = verify_state(restarted, later, a_settings(), accepted=False)
+    refuse_lost_state(Site(), begun, newer.receipt())
+    assert restarted_if_older(Site(), begun, newer.receipt()) is begun  # so it is said once
+
+
+def test_a_state_that_is_no_older_goes_on_as_it_is():
+    older = synced()
+    newer = older.extended(a_sync())
+    for receipt in (newer.receipt(), older.receipt(), None):
+        assert restarted_if_older(Site(), newer, receipt) is newer
 
 
 def test_a_state_that_was_replaced_by_one_from_before_its_beginning_is_refused():
     later = replace(HERE, now_at=NOW_AT + timedelta(days=1), server_now_at=NOW_AT + timedelta(days=1))
     first = synced().extended(a_sync()).extended(a_sync())
     second = synced(here=later)
-    with pytest.raises(FatalError, match="older than the last sync"):
+    with pytest.raises(FatalError, match="of an earlier start than the last sync.*" + ACCEPT):
         refuse_lost_state(Site(), first, second.receipt())
     refuse_lost_state(Site(), second, first.receipt())
-
-
-def test_an_older_state_that_was_accepted_is_not_refused_again():
-    older = synced()
-    newer = older.extended(a_sync())
-    later = replace(HERE, now_at=NOW_AT + timedelta(minutes=5))
-    refuse_lost_state(Site(), verify_state(older, later, a_settings(), accepted=True), newer.receipt())
 
 
 def test_a_plan_from_before_an_acceptance_does_not_undo_it():
