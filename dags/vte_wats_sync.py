@@ -10,7 +10,7 @@ a part of the oldest one behind its own interval (slices `gap…`), so that what
 |---|---|---|
 | plan or extract failed | VTE cannot be read: network, login, a missing table or column | read the last line of its log: it names the setting or connection; clear the task |
 | upload failed | WATS is away, refuses the token, or rejects many runs for one reason | fix it: later syncs transfer what was missed, clearing the failed tasks does so at once |
-| plan failed: another database or WATS, a lost or older state | `vte_wats_state` does not belong to what was found | follow the choice in its message that fits; one of them is a trigger with **accept_identity** |
+| plan failed: another database or WATS, a lost state | `vte_wats_state` does not belong to what was found | follow the choice in its message that fits; one of them is a trigger with **accept_identity** |
 | settle failed, all else green | runs and outcomes do not balance | keep the staging folder, report it |
 | a run is missing in WATS | it is a dead letter, or waits for a setting | look into the `dead_letters` folder: each file says why |
 
