@@ -138,12 +138,12 @@ class Plant:
                 share = (at - self.clock.at) / (2 * HOUR)
                 self.work(self.clock.at, at, max(round(self.story.runs * share), 1))
             self.clock.at = at
+            self._look()
             if self._events and at == event_at:
                 self._events.pop(0).play(self)
                 continue
             if at in (next_sync, next_comparison) and not self.is_paused:
                 self._run(SYNC if at == next_sync else RECONCILE)
-            self._look()
 
     def _run(self, dag_id: str) -> None:
         conf = {"days": self.story.compared_days, "sample": 20} if dag_id == RECONCILE else {}
