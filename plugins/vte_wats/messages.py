@@ -524,6 +524,13 @@ VW540 = Message(
     "ask an administrator of WATS for the report with this id. Once WATS shows it, the next comparison removes the "
     "dead letter; to post it again trigger vte_wats_backfill with the GUID",
 )
+VW541 = Message(
+    "VW541",
+    Follows.WARNS,
+    "WATS lists reports without their hash, so they cannot be compared by hash",
+    "the headers that WATS answers with have no misc infos; the sample that is compared value by value still counts",
+    "ask the WATS administrator why misc infos are not listed; vte_wats_acceptance shows what WATS answers",
+)
 VW550 = Message(
     "VW550",
     Follows.HELD,

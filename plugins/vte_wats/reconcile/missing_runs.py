@@ -23,7 +23,7 @@ from vte_wats.domain.report import StoredReport
 from vte_wats.intervals.dst import utc_offsets
 from vte_wats.intervals.interval import Interval
 from vte_wats.intervals.wall_clock import FIRST
-from vte_wats.messages import VW553
+from vte_wats.messages import VW541, VW553
 from vte_wats.reconcile.expected import Expected, staged_expected
 from vte_wats.reconcile.keys import Key, staged_keys
 from vte_wats.state.proof import DayProof, OddKind, OddRun, OddRuns, OpenRun, joined_days
@@ -34,12 +34,13 @@ log = logging.getLogger(__name__)
 Kinds = Mapping[UUID, DeadLetterKind]
 
 MISSING, OUTDATED, DAYS, ODD = "missing", "outdated", "days", "odd"
-_PROVEN, _CHANGED = "proven", "changed"
+_PROVEN, _CHANGED, _NO_HASH = "proven", "changed", "no_hash"
 _REASONS = {
     MISSING: "not in WATS when it was compared; transferred again",
     OUTDATED: "its report in WATS had other content; transferred again",
     _CHANGED: "its dead letter holds other data than VTE; transferred again",
 }
+_OPEN = _REASONS | {_NO_HASH: "WATS lists it without its hash, so it cannot be compared by hash here"}
 _AT_ONCE = 2_000
 _LONGEST_TEST = timedelta(hours=1)  # reports of longer tests are asked for by id
 
@@ -69,10 +70,11 @@ def compare(wats: Wats, staging: Staging, kinds: Kinds, zone: ZoneInfo, now_at: 
     to_transfer: dict[str, list[str]] = {MISSING: [], OUTDATED: []}
     for keys in chunked(staged_keys(staging), _AT_ONCE):
         stored = wats.find_reports([key.guid for key in keys], _started(keys, zone))
+        lists_hashes = any(report.source_hash for report in stored.values())
         for key in keys:
             if key.guid not in expected:
                 continue
-            found = _judged(stored.get(key.guid), expected[key.guid], kinds.get(key.guid))
+            found = _judged(stored.get(key.guid), expected[key.guid], kinds.get(key.guid), lists_hashes=lists_hashes)
             counts.update(("compared", found))
             part = _part_of_a_day(key, found, now_at)
             if key.odd is not None:
@@ -88,18 +90,25 @@ def compare(wats: Wats, staging: Staging, kinds: Kinds, zone: ZoneInfo, now_at: 
         staging.write(name, lines)
     staging.write(DAYS, (f"{day.isoformat()} {proof.model_dump_json()}" for day, proof in days.items()))
     staging.write(ODD, (f"{kind} {runs.model_dump_json()}" for kind, runs in odd.items()))
+    if counts[_NO_HASH]:
+        log.warning("%s %d reports are in WATS, whose listing shows no hash of any of them", VW541, counts[_NO_HASH])
     differing = {name: len(lines) for name, lines in to_transfer.items()}
     log.info("%d runs compared with WATS: %s", counts["compared"], differing)
     return {"compared": counts["compared"], **differing}
 
 
-def _judged(stored: StoredReport | None, expected: Expected, kind: DeadLetterKind | None) -> str:
-    """Return what is known of one run: proven, missing, outdated, or of which kind its dead letter is."""
+def _judged(stored: StoredReport | None, expected: Expected, kind: DeadLetterKind | None, *, lists_hashes: bool) -> str:
+    """Return what is known of one run: proven, missing, outdated, or of which kind its dead letter is.
+
+    Where WATS ``lists_hashes`` of no report at all, none is outdated for the want of one: it would be so every day.
+    """
     if stored is not None and expected.source_hash is not None and stored.source_hash == expected.source_hash:
         return _PROVEN
     if kind is not None:
         return _CHANGED if expected.is_changed else kind.value
-    return MISSING if stored is None else OUTDATED
+    if stored is None:
+        return MISSING
+    return OUTDATED if lists_hashes else _NO_HASH
 
 
 def _part_of_a_day(key: Key, found: str, now_at: datetime) -> DayProof:
@@ -110,7 +119,7 @@ def _part_of_a_day(key: Key, found: str, now_at: datetime) -> DayProof:
         dead=int(found == DeadLetterKind.DEAD),
         held=int(found == DeadLetterKind.HELD),
         verified_at=now_at,
-        open_runs=(OpenRun(index_guid=str(key.guid), reason=_REASONS[found]),) if found in _REASONS else (),
+        open_runs=(OpenRun(index_guid=str(key.guid), reason=_OPEN[found]),) if found in _OPEN else (),
     )
 
 

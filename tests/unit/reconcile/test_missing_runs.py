@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -130,6 +131,29 @@ def test_the_dead_letter_of_a_run_that_wats_shows_after_all_is_removed_by_its_up
     found = find_missing(FakeSource(a_run(1), a_run(2)), FakeWats(mapped(a_run(1))), dead_letters, ALL, tmp_path)
     assert found.runs == [guid_of(1)]
     assert found.outdated == 0
+
+
+def without_hash(run: VteTestRun) -> Report:
+    return replace(mapped(run), source_hash=None)  # type: ignore[arg-type]
+
+
+def test_a_wats_that_lists_no_hash_makes_no_run_outdated_and_proves_none(dead_letters, tmp_path, caplog):
+    source = FakeSource(a_run(1), a_run(2), a_run(3))
+    wats = FakeWats(without_hash(a_run(1)), without_hash(a_run(2)))
+    staged = compared(source, wats, dead_letters, tmp_path)
+    assert runs_to_transfer(staged, {}, OddTimestamps.TRANSFER).runs == [guid_of(3)]
+    (day,) = days_of(staged).values()
+    assert (day.in_vte, day.proven, day.open) == (3, 0, 3)
+    reasons = {run.index_guid: run.reason for run in day.open_runs}
+    assert "cannot be compared by hash here" in reasons[str(guid_of(1))]
+    assert "not in WATS" in reasons[str(guid_of(3))]
+    assert "VW541 2 reports" in caplog.text
+
+
+def test_a_report_without_a_hash_is_outdated_where_wats_lists_those_of_others(dead_letters, tmp_path):
+    wats = FakeWats(without_hash(a_run(1)), mapped(a_run(2)))
+    found = find_missing(FakeSource(a_run(1), a_run(2)), wats, dead_letters, ALL, tmp_path)
+    assert (found.runs, found.outdated) == ([guid_of(1)], 1)
 
 
 def test_the_numbers_of_a_day_add_up_and_name_what_is_open(dead_letters, tmp_path):
