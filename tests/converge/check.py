@@ -107,14 +107,14 @@ def _altered(kept: Kept, guid: str) -> list[str]:
     return differences(run, steps, kept.reports[guid][0], zone=kept.zone, processes=kept.processes)
 
 
-def _calendar(kept: Kept, altered: AbstractSet[str], days: Sequence[date], told: Mapping[str, Any]) -> Iterator[str]:
+def _calendar(kept: Kept, altered: AbstractSet[str], days: Sequence[date], named: Mapping[str, Any]) -> Iterator[str]:
     """Yield each number of the calendar that is another one than the one counted here."""
     dates = {guid: run["Timestamp"].date() for guid, run in kept.tables.runs.items() if run["Timestamp"] is not None}
     in_vte = Counter(dates.values())
     dead = Counter(day for guid, day in dates.items() if guid in kept.dead_letters)
     equal = Counter(day for guid, day in dates.items() if guid in kept.reports and guid not in altered)
     for day in days:
-        found = told.get(day.isoformat())
+        found = named.get(day.isoformat())
         if found is None:
             yield f"the calendar says nothing of {day}"
             continue

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from airflow.models.variable import Variable
 
 from sandbox.wats.wats_faults import Fault, FaultKind
-from tests.converge.plant import DAY, HOUR, Event, Plant
+from tests.converge.simulated_site import DAY, HOUR, Event, SimulatedSite
 from tests.integration.in_process import BEGIN_AT, STATE
 
 OF_UNIT = 'WHERE "Uut_GUID" = (SELECT "Uut_GUID" FROM "IndexData" WHERE "Index_GUID" = ?)'
@@ -20,91 +20,91 @@ RESULT = 'UPDATE "IndexData" SET "Result" = 0 WHERE "Index_GUID" = ?'
 SERIAL = f'UPDATE "UutData" SET "Serial" = \'CORRECTED \' || "Serial" {OF_UNIT}'
 
 
-def _next_syncs(plant: Plant) -> timedelta:
+def _next_syncs(plant: SimulatedSite) -> timedelta:
     """Return how long two intervals take."""
     return 2 * plant.every + HOUR
 
 
 # -- outages ----------------------------------------------------------------------------------------------------------
-def vte_goes(plant: Plant) -> None:
+def vte_goes(plant: SimulatedSite) -> None:
     plant.environment.vte.stop()
 
 
-def vte_comes(plant: Plant) -> None:
+def vte_comes(plant: SimulatedSite) -> None:
     plant.environment.vte.start()
 
 
-def wats_goes(plant: Plant) -> None:
+def wats_goes(plant: SimulatedSite) -> None:
     plant.wats.stop()
 
 
-def wats_comes(plant: Plant) -> None:
+def wats_comes(plant: SimulatedSite) -> None:
     plant.wats.start()
 
 
-def pause(plant: Plant) -> None:
+def pause(plant: SimulatedSite) -> None:
     plant.is_paused = True
 
 
-def resume(plant: Plant) -> None:
+def resume(plant: SimulatedSite) -> None:
     plant.is_paused = False
 
 
-def another_schedule(plant: Plant) -> None:
+def another_schedule(plant: SimulatedSite) -> None:
     plant.set_schedule(3 * HOUR)
 
 
-def older_state(plant: Plant) -> None:
+def older_state(plant: SimulatedSite) -> None:
     """Somebody restores a backup of Airflow's database: the Variable of two days before."""
     before = plant.clock.at - 2 * DAY
     Variable.set(STATE, [text for at, text in plant.states if at <= before][-1])
 
 
 # -- changes in VTE ---------------------------------------------------------------------------------------------------
-def _change(plant: Plant, sql: str, age: timedelta, within: timedelta, why: str) -> None:
+def _change(plant: SimulatedSite, sql: str, age: timedelta, within: timedelta, why: str) -> None:
     guid = plant.a_run(age, age + DAY)
     plant.db.query(sql, [guid])
     plant.expect(guid, within, why)
 
 
-def late_steps(plant: Plant) -> None:
+def late_steps(plant: SimulatedSite) -> None:
     _change(plant, LATE_STEP, 6 * HOUR, _next_syncs(plant), "late steps")
 
 
-def changed_result(plant: Plant) -> None:
+def changed_result(plant: SimulatedSite) -> None:
     _change(plant, RESULT, 6 * HOUR, _next_syncs(plant), "changed Result")
 
 
-def changed_serial(plant: Plant) -> None:
+def changed_serial(plant: SimulatedSite) -> None:
     _change(plant, SERIAL, 6 * HOUR, _next_syncs(plant), "corrected serial")
 
 
-def older_changes(plant: Plant) -> None:
+def older_changes(plant: SimulatedSite) -> None:
     """What the near check does not reach, the next comparison sees."""
     for sql, why in ((LATE_STEP, "steps two days late"), (RESULT, "Result changed two days later")):
         _change(plant, sql, 2 * DAY, DAY + 5 * HOUR, why)
 
 
-def changed_history(plant: Plant) -> None:
+def changed_history(plant: SimulatedSite) -> None:
     """What is older than the days of each comparison is seen when its day is next."""
     guid = plant.a_run(plant.story.compared_days * DAY + 2 * HOUR, 90 * DAY)
     plant.db.query(RESULT, [guid])
     plant.expect(guid, 3 * DAY, "Result of an old run changed")
 
 
-def late_rows(plant: Plant) -> None:
+def late_rows(plant: SimulatedSite) -> None:
     at = plant.clock.at
     for guid in plant.work(at - 6 * HOUR, at - 5 * HOUR, 3):
         plant.expect(guid, _next_syncs(plant), "a run committed five hours late")
 
 
-def later_rows(plant: Plant) -> None:
+def later_rows(plant: SimulatedSite) -> None:
     at = plant.clock.at
     for guid in plant.work(at - 2 * DAY, at - 2 * DAY + HOUR, 3):
         plant.expect(guid, DAY + 5 * HOUR, "a run committed two days late")
 
 
-def deleted_rows(plant: Plant) -> None:
+def deleted_rows(plant: SimulatedSite) -> None:
     for age in (6 * HOUR, 2 * DAY):
         guid = plant.a_run(age, age + DAY)
         for table in TABLES:
@@ -113,7 +113,7 @@ def deleted_rows(plant: Plant) -> None:
 
 
 # -- dead letters -----------------------------------------------------------------------------------------------------
-def without_serial(plant: Plant) -> None:
+def without_serial(plant: SimulatedSite) -> None:
     """Two runs of now that cannot become reports; one is corrected hours later, one days later."""
     at = plant.clock.at
     for guid, after in zip(plant.work(at - HOUR / 2, at, 2), (6 * HOUR, 2 * DAY), strict=True):
@@ -122,8 +122,8 @@ def without_serial(plant: Plant) -> None:
         plant.later(Event("corrected", at - BEGIN_AT + after, _correction_of(guid)))
 
 
-def _correction_of(guid: str) -> Callable[[Plant], None]:
-    def correct(plant: Plant) -> None:
+def _correction_of(guid: str) -> Callable[[SimulatedSite], None]:
+    def correct(plant: SimulatedSite) -> None:
         plant.db.query(f'UPDATE "UutData" SET "Serial" = ? {OF_UNIT}', [f"LATER-{guid[:8]}", guid])
         plant.expect_report(guid, DAY + 5 * HOUR, "a dead letter whose run was corrected")
 
@@ -131,29 +131,29 @@ def _correction_of(guid: str) -> Callable[[Plant], None]:
 
 
 # -- clocks -----------------------------------------------------------------------------------------------------------
-def _with_timestamp(plant: Plant, local: datetime | None) -> str:
+def _with_timestamp(plant: SimulatedSite, local: datetime | None) -> str:
     (guid,) = plant.work(plant.clock.at - HOUR / 2, plant.clock.at, 1)
     plant.db.query('UPDATE "IndexData" SET "Timestamp" = ? WHERE "Index_GUID" = ?', [local, guid])
     return guid
 
 
-def clock_reset(plant: Plant) -> None:
+def clock_reset(plant: SimulatedSite) -> None:
     guid = _with_timestamp(plant, datetime(2000, 1, 1, 0, 7, 42))
     plant.expect(guid, DAY + 5 * HOUR, "a run of the year 2000")
 
 
-def no_timestamp(plant: Plant) -> None:
+def no_timestamp(plant: SimulatedSite) -> None:
     plant.expect(_with_timestamp(plant, None), DAY + 5 * HOUR, "a run without a Timestamp")
 
 
-def clock_ahead(plant: Plant) -> None:
+def clock_ahead(plant: SimulatedSite) -> None:
     """Its time comes two days later."""
     local = (plant.clock.at + 2 * DAY).astimezone(plant.zone).replace(tzinfo=None, microsecond=0)
     plant.expect(_with_timestamp(plant, local), 4 * DAY, "a run of the day after tomorrow")
 
 
 # -- changes in WATS --------------------------------------------------------------------------------------------------
-def quarantine(plant: Plant) -> None:
+def quarantine(plant: SimulatedSite) -> None:
     """WATS confirms the next reports, and puts them into quarantine."""
     plant.wats.faults.add(Fault(FaultKind.QUARANTINE, method="POST", times=3))
 

@@ -18,7 +18,7 @@ import vte_wats.reconcile.expected
 import vte_wats.reconcile.keys
 import vte_wats.reconcile.missing_runs
 from tests.converge.events import only
-from tests.converge.plant import DAY, HOUR, Event, Story
+from tests.converge.simulated_site import DAY, HOUR, Event, Story
 from vte_wats.state.coverage import State
 from vte_wats.state.proof import Proof
 from vte_wats.state.seen_content import NearPlan

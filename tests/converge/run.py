@@ -12,7 +12,7 @@ import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
-from tests.converge.plant import play
+from tests.converge.simulated_site import play
 from tests.converge.stories import TEN_DAYS
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from tests.converge.events import ALL, only
-from tests.converge.plant import DAY, HOUR, Event, Story
+from tests.converge.simulated_site import DAY, HOUR, Event, Story
 
 
 def _earlier(by: timedelta, *names: str) -> tuple[Event, ...]:

@@ -12,7 +12,7 @@ import pytest
 from airflow.models.variable import Variable
 
 from tests.converge.check import Findings, Kept, check
-from tests.converge.plant import HOUR, Story, opened
+from tests.converge.simulated_site import HOUR, Story, opened
 from tests.integration.in_process import BEGIN_AT, PROOF, STATE
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.converge.plant import Story, play
+from tests.converge.simulated_site import Story, play
 from tests.converge.stories import TEN_DAYS, THREE_DAYS
 
 pytestmark = pytest.mark.timeout(1800)  # of a busy machine

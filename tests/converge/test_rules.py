@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.converge.plant import play
 from tests.converge.rules import RULES, Rule
+from tests.converge.simulated_site import play
 
 pytestmark = pytest.mark.converge
 

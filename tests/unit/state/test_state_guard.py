@@ -171,9 +171,9 @@ def test_a_state_older_than_what_was_settled_starts_now_and_goes_on(caplog):
     assert restarted == older.model_copy(update={"started_at": None})
     assert "older than the last sync: it counts 1 syncs, 2 were settled" in caplog.text
     later = replace(HERE, now_at=NOW_AT + timedelta(minutes=5))
-    begun = verify_state(restarted, later, a_settings(), accepted=False)
-    refuse_lost_state(Site(), begun, newer.receipt())
-    assert restarted_if_older(Site(), begun, newer.receipt()) is begun  # so it is said once
+    restarted = verify_state(restarted, later, a_settings(), accepted=False)
+    refuse_lost_state(Site(), restarted, newer.receipt())
+    assert restarted_if_older(Site(), restarted, newer.receipt()) is restarted  # so it is said once
 
 
 def test_a_state_that_is_no_older_goes_on_as_it_is():

@@ -43,7 +43,7 @@ class Event:
 
     name: str
     after: timedelta
-    play: Callable[[Plant], None]
+    play: Callable[[SimulatedSite], None]
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Due:
     as_report: bool = False
 
 
-class Plant:
+class SimulatedSite:
     """One plant, and what happened in it."""
 
     def __init__(self, story: Story, environment: SandboxEnvironment, clock: SimulatedTime, storage: Path) -> None:
@@ -170,9 +170,9 @@ class Plant:
 
     # -- the end ------------------------------------------------------------------------------------------------------
     def kept(self) -> Kept:
-        """Return what VTE and WATS hold, and the dead letters, read without the product."""
-        letters = {path.stem: json.loads(path.read_text()) for path in self.storage.glob("dead_letters/*.json")}
-        return Kept.read(self.environment, letters, self.settings["process_map"])
+        """Return what VTE and WATS hold, and the dead dead_letters, read without the product."""
+        dead_letters = {path.stem: json.loads(path.read_text()) for path in self.storage.glob("dead_letters/*.json")}
+        return Kept.read(self.environment, dead_letters, self.settings["process_map"])
 
     def findings(self) -> Findings:
         """Return what is wrong at the end."""
@@ -200,7 +200,7 @@ def _bag(every: timedelta) -> DagBag:
 
 
 @contextmanager
-def opened(story: Story, home: Path, patch: pytest.MonkeyPatch) -> Iterator[Plant]:
+def opened(story: Story, home: Path, patch: pytest.MonkeyPatch) -> Iterator[SimulatedSite]:
     """Open a plant with empty databases at the beginning of its first day."""
     initdb()
     with create_session() as session:
@@ -214,7 +214,7 @@ def opened(story: Story, home: Path, patch: pytest.MonkeyPatch) -> Iterator[Plan
     Variable.set(SEEN, json.dumps({"asked_min": 2_880}))
     environment = SandboxEnvironment(clock=clock)
     with environment:
-        plant = Plant(story, environment, clock, home)
+        plant = SimulatedSite(story, environment, clock, home)
         for name, value in environment.environment_variables.items():
             patch.setenv(name, value)
         patch.setenv("AIRFLOW_VAR_VTE_WATS", json.dumps(plant.settings))
@@ -234,7 +234,7 @@ def _parse_once(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(DagBundlesManager, "get_all_dag_bundles", first_only)
 
 
-def play(story: Story, home: Path, *switches: Callable[[pytest.MonkeyPatch], None]) -> tuple[Plant, Findings]:
+def play(story: Story, home: Path, *switches: Callable[[pytest.MonkeyPatch], None]) -> tuple[SimulatedSite, Findings]:
     """Play a story, with some rules of the product switched off; return what is wrong at its end."""
     with pytest.MonkeyPatch.context() as patch, opened(story, home, patch) as plant:
         for switch in switches:
