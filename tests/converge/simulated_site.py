@@ -170,7 +170,7 @@ class SimulatedSite:
 
     # -- the end ------------------------------------------------------------------------------------------------------
     def kept(self) -> Kept:
-        """Return what VTE and WATS hold, and the dead dead_letters, read without the product."""
+        """Return what VTE and WATS hold, and the dead letters, read without the product."""
         dead_letters = {path.stem: json.loads(path.read_text()) for path in self.storage.glob("dead_letters/*.json")}
         return Kept.read(self.environment, dead_letters, self.settings["process_map"])
 
