@@ -305,10 +305,10 @@ def _shown_or_worth_a_try(
     most: int,
     progress: _Progress,
 ) -> Iterator[Report]:
-    """Yield the reports but those that WATS confirmed so many times and does not show; refuse these."""
+    """Yield the reports but those that WATS confirmed so many times and does not show as they are; refuse these."""
     for report in reports:
         count = tries.get(report.report_id, 0)
-        if count < most or report.report_id in stored:
+        if count < most or (report.report_id in stored and not _differs(report, stored)):
             yield report
             continue
         detail = (

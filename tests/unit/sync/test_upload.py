@@ -772,6 +772,13 @@ def test_one_that_shows_after_all_is_left_alone_however_often_it_was_posted(scen
     assert UnseenReports(scene.folder).tries() == {}
 
 
+def test_one_that_shows_with_its_earlier_content_alone_is_a_dead_letter_too(scene):
+    scene.wats = FakeWats(a_report(1, source_hash="bbbb"))
+    scene.by_now = [a_report(1)]
+    assert after(3, scene).upload() == counts(2, dead=1, uploaded=1)
+    assert scene.wats.posted == [guid_of(2)]
+
+
 def test_what_was_just_confirmed_is_not_taken_for_shown(scene):
     after(1, scene).upload()
     again = Scene(scene.folder, "s0002")
