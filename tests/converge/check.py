@@ -9,13 +9,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, datetime
 from typing import Any, Self
 from zoneinfo import ZoneInfo
 
 from sandbox.environment import SandboxEnvironment
 from sandbox.wats.report_store import Cause
-from tests.faults.content import Report, Tables, differences
+from tests.faults.content import Report, Tables, differences, refusal
 
 
 @dataclass(frozen=True)
@@ -79,9 +79,10 @@ def check(
         *_lines("twice in WATS, or there and a dead letter", doubled),
         *_lines("overwritten by natural key", kept.overwritten),
         *_lines("in WATS or a dead letter, but not in VTE", strange),
+        *_lines("a dead letter without a cause", _without_cause(kept, runs & dead, days)),
         *(f"altered: {guid}: {'; '.join(lines[:2])}" for guid, lines in altered.items()),
         *_calendar(kept, altered.keys(), days, proof.get("days", {})),
-        *_gaps(state),
+        *_gaps(state, days[-1]),
     )
     return Findings(
         runs=len(runs),
@@ -130,9 +131,20 @@ def _calendar(kept: Kept, altered: AbstractSet[str], days: Sequence[date], named
             yield f"{day} is not proven: {counted}"
 
 
-def _gaps(state: Mapping[str, Any]) -> Iterator[str]:
+def _without_cause(kept: Kept, dead: Iterable[str], days: Sequence[date]) -> Iterator[str]:
+    """Yield the dead letters of runs that WATS could hold: nothing is wrong with them, nor with their clock."""
+    for guid in dead:
+        run, steps = kept.tables.runs[guid], kept.tables.steps[guid]
+        is_dated = run["Timestamp"] is not None and run["Timestamp"].date() <= days[-1]
+        if is_dated and refusal(run, steps, processes=kept.processes) is None:
+            yield guid
+
+
+def _gaps(state: Mapping[str, Any], last_day: date) -> Iterator[str]:
     if len(state["coverage"]) != 1:
         yield f"coverage has gaps: {state['coverage']}"
+    if datetime.fromisoformat(state["coverage"][-1]["to"]).date() < last_day:
+        yield f"coverage ends before {last_day}: {state['coverage'][-1]}"
 
 
 def _lines(text: str, guids: Iterable[str]) -> Iterator[str]:

@@ -92,6 +92,17 @@ def _day_missing(end: End) -> None:
     end.proof["days"].clear()
 
 
+def _buried(end: End) -> None:
+    guid = end.guid
+    end.report(guid)
+    end.kept = replace(end.kept, dead_letters={guid: {}})
+
+
+def _stands_still(end: End) -> None:
+    covered = end.state["coverage"][-1]
+    covered["to"] = covered["from"].replace("2026-03-02", "2026-03-01")
+
+
 def _gap(end: End) -> None:
     end.state["coverage"] *= 2
 
@@ -107,6 +118,8 @@ DAMAGE: dict[str, Callable[[End], None]] = {
     "the calendar says of": _proven_too_much,
     "the calendar says nothing of": _day_missing,
     "coverage has gaps": _gap,
+    "a dead letter without a cause": _buried,
+    "coverage ends before": _stands_still,
 }
 
 
