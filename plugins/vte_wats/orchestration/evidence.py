@@ -38,8 +38,10 @@ class Evidence:
     made_by: str
 
 
+_SURVEY = 'make survey VTE=env OPTIONS="--folder dist/survey"'
 EVIDENCE = (
     Evidence("dist/preflight.txt", "phase 1: login, columns, indexes, clocks", "docs/handover.md, phase 1"),
+    Evidence("dist/survey/survey.html", "phase 1: what the database holds", _SURVEY),
     Evidence(SETTINGS, "phase 2: the answers of this site", f"airflow variables get vte_wats > {SETTINGS}"),
     Evidence("dist/acceptance/acceptance.html", "phase 3: how WATS answers", "make acceptance WATS=…"),
     Evidence("dist/acceptance/acceptance.md", "phase 3: the same as text", "make acceptance WATS=…"),
