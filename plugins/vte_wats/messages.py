@@ -416,7 +416,8 @@ VW508 = Message(
     Follows.STOPS,
     "sampled reports were altered in WATS",
     "a report differs from its run",
-    "find out who changed it, then trigger vte_wats_backfill with the runs and force",
+    "find out who changed it, then trigger vte_wats_backfill with the runs and force. The setting repair_altered has such "
+    "reports posted again",
 )
 VW511 = Message(
     "VW511",
@@ -530,6 +531,13 @@ VW541 = Message(
     "WATS lists reports without their hash, so they cannot be compared by hash",
     "the headers that WATS answers with have no misc infos; the sample that is compared value by value still counts",
     "ask the WATS administrator why misc infos are not listed; vte_wats_acceptance shows what WATS answers",
+)
+VW542 = Message(
+    "VW542",
+    Follows.WARNS,
+    "a sampled report that was altered in WATS is posted again",
+    "it differed from its run, and repair_altered is set",
+    "find out who changed it; what was changed is in the line before, and WATS may keep the earlier version",
 )
 VW550 = Message(
     "VW550",

@@ -69,6 +69,26 @@ def test_a_report_that_was_altered_in_wats_fails_the_comparison_by_name(site, re
     assert "vte_wats_backfill" in reasons[0]
 
 
+def test_a_report_that_was_altered_in_wats_is_put_right_where_the_setting_says_so(site, monkeypatch):
+    answers = json.loads(os.environ["AIRFLOW_VAR_VTE_WATS"]) | {"repair_altered": True}
+    monkeypatch.setenv("AIRFLOW_VAR_VTE_WATS", json.dumps(answers))
+    assert site.sync(15) == "success"
+    site.plant.wats.show_all()
+    report = site.plant.wats.store.reports()[0]
+    result = report["result"]
+    report["result"] = "P" if result == "F" else "F"
+    site.plant.wats.store.receive(json.dumps(report).encode())
+    site.plant.wats.show_all()
+    assert compare(site, dry_run=True) == "failed"  # it posts nothing, so it says what it found
+    assert compare(site) == "success"
+    assert verified()["altered"] == 1
+    site.plant.wats.show_all()
+    repaired = {found["id"]: found["result"] for found in site.plant.wats.store.reports()}
+    assert repaired[report["id"]] == result
+    assert compare(site) == "success"
+    assert verified()["altered"] == 0
+
+
 def test_a_sample_of_none_asks_wats_nothing_about_content(site):
     assert site.sync(15) == "success"
     assert compare(site, sample=0) == "success"

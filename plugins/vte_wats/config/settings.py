@@ -423,6 +423,11 @@ class Settings(_Closed):
         description="Daily comparisons in which the content of the whole history is compared once, a part in each, "
         "beside the last days. 0 compares the last days alone.",
     )
+    repair_altered: bool = Field(
+        default=False,
+        description="Whether a sampled report that was altered in WATS is posted again as its run is in VTE (VW542). "
+        "Otherwise the comparison fails and names it (VW508).",
+    )
     odd_timestamps: OddTimestamps = Field(
         OddTimestamps.TRANSFER,
         description="Runs that no window holds, because a clock was wrong: dated before 2002, or new on a day before "

@@ -187,7 +187,7 @@ def verify(site_name: str) -> dict[str, int]:
     from vte_wats.orchestration.resources import open_wats, read_settings, storage_of
     from vte_wats.orchestration.task_context import staging
     from vte_wats.orchestration.variables import PROOF, Variables
-    from vte_wats.reconcile.compare import Comparison, refuse_altered
+    from vte_wats.reconcile.compare import Comparison, refuse_altered, repair
     from vte_wats.reconcile.compare import verify as verify_sample
     from vte_wats.state.proof import Proof
     from vte_wats.storage.staging import discard
@@ -196,18 +196,21 @@ def verify(site_name: str) -> dict[str, int]:
     site = Site(site_name)
     settings = read_settings(site)
     left = _planned(context)
-    found = Comparison(0, 0, (), {})
+    found = left_over = Comparison(0, 0, (), {})
     if left.sample:
+        sample = staging(site, settings, _SAMPLE)
         with open_wats(site, settings) as wats:
-            found = verify_sample(staging(site, settings, _SAMPLE), wats)
+            found = left_over = verify_sample(sample, wats)
+            if found.altered and settings.repair_altered and not context["params"]["dry_run"]:
+                left_over = repair(sample, wats, found)
     now_at, altered, cycle_day = datetime.now(UTC), len(found.altered), left.cycle_day
     if not context["params"]["dry_run"]:  # which transferred nothing, so the next one must look at the same days
         Variables(site).change(PROOF, lambda proof: (proof or Proof()).ended(now_at, now_at.date(), altered, cycle_day))
         if left.coverage is not None:
             metrics.compared(site, left.coverage, Variables(site).load(PROOF) or Proof(), settings.zone, now_at)
     discard(storage_of(site, settings), context["dag"].dag_id, context["dag_run"].run_id)
-    refuse_altered(found, site.dag_id("backfill"))
-    return {"equal": found.equal, "outdated": len(found.outdated), "altered": 0, "absent": found.absent}
+    refuse_altered(left_over, site.dag_id("backfill"))
+    return {"equal": found.equal, "outdated": len(found.outdated), "altered": altered, "absent": found.absent}
 
 
 def _kinds(storage: UPath) -> Kinds:

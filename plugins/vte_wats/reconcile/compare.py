@@ -11,7 +11,7 @@ import heapq
 import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -19,7 +19,7 @@ from uuid import UUID
 from vte_wats.domain.errors import FatalError
 from vte_wats.domain.ports import Wats
 from vte_wats.domain.report import Report
-from vte_wats.messages import VW508, VW921, VW922
+from vte_wats.messages import VW508, VW542, VW921, VW922
 from vte_wats.storage.staging import Staging
 from vte_wats.sync.staged_reports import staged_mappings
 from vte_wats.sync.upload import in_batches
@@ -88,6 +88,21 @@ def verify(staging: Staging, wats: Wats) -> Comparison:
                 equal += 1
     log.info("%d reports equal their runs, %d outdated, %d altered", equal, len(outdated), len(altered))
     return Comparison(equal, absent, tuple(outdated), altered)
+
+
+def repair(staging: Staging, wats: Wats, found: Comparison) -> Comparison:
+    """Post the altered reports again as their runs are; return what was found without those that WATS confirmed."""
+    altered = dict(found.altered)
+    for batch in in_batches(staged_mappings(staging)):
+        to_post = (report for report in batch if isinstance(report, Report) and report.report_id in altered)
+        for submission in wats.submit(to_post):
+            guid = submission.report.report_id
+            if submission.error is None:
+                del altered[guid]
+                log.warning("%s Run %s is posted again", VW542, guid)
+            else:
+                log.error("Run %s is not repaired: %s", guid, submission.error)
+    return replace(found, altered=altered)
 
 
 def differences(expected: Any, stored: Any, where: str = "") -> Iterator[str]:

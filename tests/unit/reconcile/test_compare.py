@@ -12,9 +12,10 @@ from upath import UPath
 from tests.unit.builders import a_settings
 from tests.unit.fakes import FakeSource, FakeWats
 from tests.unit.mapping_builders import a_number, a_run, a_text
-from vte_wats.domain.errors import FatalError
+from vte_wats.domain.errors import FatalError, RejectedError
 from vte_wats.domain.report import Report
-from vte_wats.reconcile.compare import Comparison, differences, refuse_altered, sample_of, verify
+from vte_wats.messages import VW417
+from vte_wats.reconcile.compare import Comparison, differences, refuse_altered, repair, sample_of, verify
 from vte_wats.storage.staging import Staging
 from vte_wats.sync.extract import extract
 from vte_wats.sync.map_runs import map_runs
@@ -114,6 +115,17 @@ def test_a_run_that_changed_since_is_outdated_and_one_without_a_report_absent(sc
     )
     del scene.wats.reports[GUIDS[3]]
     assert scene.verify() == Comparison(equal=2, absent=1, outdated=(GUIDS[0],), altered={})
+
+
+def test_altered_reports_are_posted_again_and_what_wats_refuses_stays_altered(scene):
+    for guid in GUIDS[:2]:
+        scene.alter(guid, set_value)
+    scene.wats.fail_next[GUIDS[1]] = [RejectedError(VW417, "too long", "too long")]
+    found = scene.verify()
+    left_over = repair(scene.staging, scene.wats, found)
+    assert left_over.altered == {GUIDS[1]: found.altered[GUIDS[1]]}
+    assert sorted(scene.wats.posted) == GUIDS[:2]
+    assert scene.verify().altered.keys() == {GUIDS[1]}
 
 
 def test_an_altered_report_stops_and_names_run_difference_and_remedy(scene):
