@@ -416,8 +416,8 @@ VW508 = Message(
     Follows.STOPS,
     "sampled reports were altered in WATS",
     "a report differs from its run",
-    "find out who changed it, then trigger vte_wats_backfill with the runs and force. The setting repair_altered has such "
-    "reports posted again",
+    "find out who changed it, then trigger vte_wats_backfill with the runs and force. The setting repair_altered has "
+    "such reports posted again",
 )
 VW511 = Message(
     "VW511",
