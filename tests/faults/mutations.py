@@ -48,12 +48,12 @@ def _core(name: str, harm: str, path: str, old: str, new: str, test: str) -> Mut
 MUTATIONS = (
     _core(
         "strict lower edge", "runs on the edge of a window are lost", "vte/statements.py",
-        "{column} >= CAST", "{column} > CAST",
+        "{_TIMESTAMP} >= CAST", "{_TIMESTAMP} > CAST",
         "unit/vte/test_statements.py::test_ranges_are_half_open_and_bound_as_iso_text_with_t",
     ),
     _core(
         "closed upper edge", "runs on the edge are read by two windows", "vte/statements.py",
-        "{column} < CAST", "{column} <= CAST",
+        "{_TIMESTAMP} < CAST", "{_TIMESTAMP} <= CAST",
         "unit/vte/test_statements.py::test_ranges_are_half_open_and_bound_as_iso_text_with_t",
     ),
     _core(
