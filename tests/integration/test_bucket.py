@@ -191,8 +191,8 @@ def in_wats(plant: SandboxEnvironment) -> dict[UUID, int]:
 
 
 def kept(bucket: Bucket, place: str) -> list[str]:
-    """The files that stay, beside those of their own time: what WATS confirmed, and plans of backfills."""
-    return [key for key in bucket.keys(place) if not key.startswith(("uploading/", "backfills/"))]
+    """The files that stay, beside those of their own time: what WATS confirmed, plans of backfills, and the index."""
+    return [key for key in bucket.keys(place) if not key.startswith(("uploading/", "backfills/", "dead_letter_index/"))]
 
 
 def sync(bag: DagBag, dag_id: str, at: datetime | None = None, **conf) -> str:
