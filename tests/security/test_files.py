@@ -79,7 +79,7 @@ def test_a_line_of_staging_that_unpacks_to_more_than_memory_is_refused(tmp_path,
     staging.write("runs", ["1"])
     (path,) = tmp_path.rglob("runs.jsonl.gz")
     path.write_bytes(gzip.compress(b"x" * 50_000_000))
-    with pytest.raises(StagedFileError, match="longer than 1,000,000 characters"):
+    with pytest.raises(StagedFileError, match="longer than 1,000,000 bytes"):
         list(staging.read("runs"))
 
 

@@ -16,6 +16,7 @@ from more_itertools import chunked
 from pydantic import BaseModel, ConfigDict, Field
 
 from vte_wats.config.settings import Settings, parse_settings
+from vte_wats.domain.report import Refusal
 from vte_wats.domain.run import VteTestRun
 from vte_wats.domain.source import RunGroup, SourceFacts, SourceIdentity, TimeBounds
 from vte_wats.intervals.wall_clock import LocalRange
@@ -27,6 +28,7 @@ from vte_wats.survey.sampling import Chooser, months, sampled_ranges
 from vte_wats.survey.schema import Comparison, DeployedTable, compare_schema, suggested_overrides
 from vte_wats.survey.tally import Tally
 from vte_wats.survey.trial import Trial, try_mapping
+from vte_wats.sync.map_runs import report_or_refusal
 
 log = logging.getLogger(__name__)
 
@@ -244,7 +246,9 @@ def _read_sample(
     tally, chooser = Tally(settings), Chooser(request.kept_runs)
     for ranges in chunked(sampled_ranges(counts.hours, counts.groups, request.sample_runs), _RANGES_AT_ONCE):
         for run in source.runs_between(ranges):
-            chooser.add(run, is_odd=tally.add(run))
+            is_odd, mapped = tally.add(run), report_or_refusal(run, settings, None)
+            refused = mapped.signature if isinstance(mapped, Refusal) else ""
+            chooser.add(run, oddness=f"{refused} odd" if is_odd else refused)
     findings = tally.findings()
     log.info("%d runs with %d steps were read", findings.runs, findings.steps)
     return findings, chooser.chosen()

@@ -19,8 +19,8 @@ _SECOND = timedelta(seconds=1)
 _MOST_GROUPS = 200
 _MOST_KINDS = 500
 
-Kind = tuple[int | None, str, bool]
-"""Result code, test plan, and whether something about the run is odd."""
+Kind = tuple[int | None, str, str]
+"""Result code, test plan, and what about the run is odd."""
 
 
 def months(bounds: TimeBounds, days: int) -> list[LocalRange]:
@@ -73,9 +73,9 @@ class Chooser:
         self._wanted = wanted
         self._kept: dict[Kind, list[tuple[int, UUID]]] = defaultdict(list)
 
-    def add(self, run: VteTestRun, *, is_odd: bool) -> None:
+    def add(self, run: VteTestRun, *, oddness: str) -> None:
         """Consider a run. Which runs of a kind are chosen depends on their GUIDs, not on the order of the stream."""
-        kind = (run.result_code, run.testplan.name or "", is_odd)
+        kind = (run.result_code, run.testplan.name or "", oddness)
         if kind not in self._kept and len(self._kept) >= _MOST_KINDS:
             return
         draw = -int.from_bytes(hashlib.sha256(run.index_guid.bytes).digest()[:8], "big")

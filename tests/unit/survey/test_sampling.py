@@ -68,10 +68,10 @@ def test_the_newest_run_of_each_test_plan_and_result_is_read():
 def test_few_runs_of_a_kind_are_chosen_beside_the_many():
     chooser = Chooser(20)
     for number in range(1_000):
-        chooser.add(a_run(number + 1), is_odd=False)
+        chooser.add(a_run(number + 1), oddness="")
     for number in (2_000, 2_001):
-        chooser.add(a_run(number, result_code=7), is_odd=False)
-        chooser.add(a_run(number + 10, testplan=VteTestplan(name="Rare")), is_odd=True)
+        chooser.add(a_run(number, result_code=7), oddness="")
+        chooser.add(a_run(number + 10, testplan=VteTestplan(name="Rare")), oddness="odd")
     chosen = chooser.chosen()
     assert len(chosen) == len(set(chosen)) == 20
     rare = {a_run(number).index_guid for number in (2_000, 2_001, 2_010, 2_011)}
@@ -82,7 +82,7 @@ def test_the_choice_does_not_depend_on_the_order_of_the_stream():
     runs = [a_run(number) for number in range(1, 500)]
     one, other = Chooser(10), Chooser(10)
     for run in runs:
-        one.add(run, is_odd=False)
+        one.add(run, oddness="")
     for run in reversed(runs):
-        other.add(run, is_odd=False)
+        other.add(run, oddness="")
     assert one.chosen() == other.chosen()
