@@ -39,13 +39,20 @@ def plan_unseen(storage: UPath, settings: Settings, now_at: datetime) -> tuple[S
 
 
 def check_confirmed(wats: Wats, storage: UPath, now_at: datetime) -> None:
-    """Ask WATS for the reports that it confirmed and has to show by now; note those that it does not show."""
+    """Ask WATS for the reports that it confirmed and has to show by now; note those that it does not show.
+
+    Of a run whose report was replaced meanwhile, the last confirmation counts alone.
+    """
     unseen, asked = UnseenReports(storage), 0
-    for upload in confirmed_uploads(storage):
+    uploads = confirmed_uploads(storage)
+    last = {report.report_id: upload.path for upload in uploads for report in upload.confirmed}
+    for found in uploads:
+        confirmed = tuple(report for report in found.confirmed if last[report.report_id] == found.path)
+        upload = replace(found, confirmed=confirmed)
         if not upload.is_due(now_at) or asked >= _MOST_REPORTS:
             continue
         asked += len(upload.confirmed)
-        missing = _not_shown(wats, upload)
+        missing = _not_shown(wats, upload) if upload.confirmed else ()
         if missing:
             log.warning("WATS confirmed %d reports and does not show them; they are posted again", len(missing))
             before = unseen.tries()

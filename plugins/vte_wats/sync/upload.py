@@ -112,8 +112,8 @@ def upload(
 
     ``read`` is how many runs were extracted; they and the outcomes balance. ``read_again`` reads named runs from the
     source and maps them: those that WATS has with other content. ``redriven`` counts the dead letters that are removed
-    because their run reached WATS after all. Reports that WATS confirmed and does not show are
-    posted again; after so many times they become dead letters.
+    because their run reached WATS after all. Reports that WATS confirmed and does not show are posted again; after so
+    many times they become dead letters.
 
     The other reports go on when one fails. Raises RetriableError after all were tried when some may succeed later: the
     next try knows what this one achieved. Raises FatalError at once when a person must act; nothing becomes a dead
