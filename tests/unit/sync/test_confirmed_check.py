@@ -92,10 +92,13 @@ def test_each_confirmation_that_does_not_show_counts_until_one_does(storage):
 def test_of_a_report_that_was_replaced_meanwhile_the_last_confirmation_counts(storage):
     later = [Report(guid_of(1), f"{n}fff", a_natural_key(1), "{}") for n in range(3)]
     for n, report in enumerate(later):
-        confirm(storage, report, name=f"s{n:04}", at=NOW_AT + timedelta(seconds=n))
-    check_confirmed(FakeWats(later[-1]), storage, LATER_AT)
+        confirm(storage, report, name=f"s{n:04}", at=NOW_AT + timedelta(minutes=2 * n))
+    wats = FakeWats(later[-1])
+    check_confirmed(wats, storage, LATER_AT)  # the last one is not due yet
     assert UnseenReports(storage).tries() == {}
-    assert confirmed_uploads(storage) == []
+    assert [upload.confirmed[0].source_hash for upload in confirmed_uploads(storage)] == ["2fff"]
+    check_confirmed(wats, storage, LATER_AT + timedelta(minutes=2))
+    assert (UnseenReports(storage).tries(), confirmed_uploads(storage)) == ({}, [])
 
 
 def test_a_thousand_reports_are_asked_for_by_one_upload_and_the_others_by_the_next(storage):
