@@ -60,7 +60,7 @@ def _no_missing_run_is_found(patch: Patch) -> None:
 
 
 def _no_content_is_compared(patch: Patch) -> None:
-    _judged_otherwise(patch, instead_of="outdated")
+    _judged_otherwise(patch, instead_of="other_content")
 
 
 def _no_rotation(patch: Patch) -> None:
@@ -68,7 +68,7 @@ def _no_rotation(patch: Patch) -> None:
 
 
 def _no_changed_dead_letter(patch: Patch) -> None:
-    patch.setattr(vte_wats.reconcile.expected, "_changed", lambda *_: frozenset())
+    patch.setattr(vte_wats.reconcile.expected, "_is_changed", lambda *_: False)
 
 
 def _nothing_outside_the_windows(patch: Patch) -> None:

@@ -43,7 +43,7 @@ class NaturalKey:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """One run, ready to be posted. ``body`` is the WSJF document, ``source_hash`` covers all of it but itself."""
+    """One run, ready to be posted. ``body`` is the WSJF document, ``source_hash`` covers all of it but the hashes."""
 
     report_id: UUID
     source_hash: str
@@ -69,14 +69,16 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class StoredReport:
-    """What WATS says about a report it has. ``source_hash`` is ``None`` when the report has none.
+    """What WATS says about a report it has. A hash is ``None`` when the report has none.
 
-    ``report_id`` is that of the run, ``stored_as`` the one that WATS keeps the report under: a server may rename it.
+    ``source_hash`` is over the report as it was made, ``run_hash`` over the run that it was made from. ``report_id``
+    is that of the run, ``stored_as`` the one that WATS keeps the report under: a server may rename it.
     """
 
     report_id: UUID
     stored_as: UUID
     source_hash: str | None
+    run_hash: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -131,7 +131,7 @@ def plan_missing(site_name: str, batches: Any) -> list[dict[str, Any]]:
     odd = odd_of(compared, left.grown if left else {})
     missing = runs_to_transfer(compared, _kinds(storage_of(site, settings)), settings.odd_timestamps)
     if not context["params"]["dry_run"]:
-        Variables(site).change(PROOF, lambda proof: (proof or Proof()).with_days(days, today, missing.outdated, odd))
+        Variables(site).change(PROOF, lambda proof: (proof or Proof()).with_days(days, today, missing.causes, odd))
     if left is not None and left.coverage is not None:
         Handover(late=found_later(missing.times_local, left.coverage, settings)).push(context)
     return [part.to_xcom() for part in plan_named(missing.runs, backlog_settings(site, settings))]

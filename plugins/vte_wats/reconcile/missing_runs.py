@@ -14,7 +14,7 @@ from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from more_itertools import chunked
+from more_itertools import chunked, flatten
 
 from vte_wats.config.settings import OddTimestamps
 from vte_wats.domain.outcome import DeadLetterKind
@@ -23,21 +23,23 @@ from vte_wats.domain.report import StoredReport
 from vte_wats.intervals.dst import utc_offsets
 from vte_wats.intervals.interval import Interval
 from vte_wats.intervals.wall_clock import FIRST
+from vte_wats.mapping.run_hash import is_comparable
 from vte_wats.messages import VW541, VW553
 from vte_wats.reconcile.expected import Expected, staged_expected
 from vte_wats.reconcile.keys import Key, staged_keys
-from vte_wats.state.proof import DayProof, OddKind, OddRun, OddRuns, OpenRun, joined_days
+from vte_wats.state.proof import Cause, DayProof, OddKind, OddRun, OddRuns, OpenRun, joined_days
 from vte_wats.storage.staging import Staging
 
 log = logging.getLogger(__name__)
 
 Kinds = Mapping[UUID, DeadLetterKind]
 
-MISSING, OUTDATED, DAYS, ODD = "missing", "outdated", "days", "odd"
-_PROVEN, _CHANGED, _NO_HASH = "proven", "changed", "no_hash"
+MISSING, DAYS, ODD = "missing", "days", "odd"
+_TO_TRANSFER = (MISSING, Cause.VTE_CHANGED, Cause.MAPPING_CHANGED, Cause.UNKNOWN)
+_PROVEN, _OTHER_CONTENT, _CHANGED, _NO_HASH = "proven", "other_content", "changed", "no_hash"
 _REASONS = {
     MISSING: "not in WATS when it was compared; transferred again",
-    OUTDATED: "its report in WATS had other content; transferred again",
+    _OTHER_CONTENT: "its report in WATS had other content; transferred again",
     _CHANGED: "its dead letter holds other data than VTE; transferred again",
 }
 _OPEN = _REASONS | {_NO_HASH: "WATS lists it without its hash, so it cannot be compared by hash here"}
@@ -49,12 +51,12 @@ _LONGEST_TEST = timedelta(hours=1)  # reports of longer tests are asked for by i
 class RunsToTransfer:
     """The runs to transfer, oldest first, and the Timestamps of those among them that came late.
 
-    ``outdated`` is how many of them have a report of other content.
+    ``causes`` says how many of them have a report of other content, and why.
     """
 
     runs: list[UUID]
     times_local: list[datetime]
-    outdated: int
+    causes: Mapping[Cause, int]
 
 
 def compare(wats: Wats, staging: Staging, kinds: Kinds, zone: ZoneInfo, now_at: datetime) -> dict[str, int]:
@@ -67,14 +69,15 @@ def compare(wats: Wats, staging: Staging, kinds: Kinds, zone: ZoneInfo, now_at: 
     counts: Counter[str] = Counter()
     days: dict[date, DayProof] = {}
     odd: dict[OddKind, OddRuns] = {}
-    to_transfer: dict[str, list[str]] = {MISSING: [], OUTDATED: []}
+    to_transfer: dict[str, list[str]] = {name: [] for name in _TO_TRANSFER}
     for keys in chunked(staged_keys(staging), _AT_ONCE):
         stored = wats.find_reports([key.guid for key in keys], _started(keys, zone))
         lists_hashes = any(report.source_hash for report in stored.values())
         for key in keys:
             if key.guid not in expected:
                 continue
-            found = _judged(stored.get(key.guid), expected[key.guid], kinds.get(key.guid), lists_hashes=lists_hashes)
+            known = stored.get(key.guid)
+            found = _judged(known, expected[key.guid], kinds.get(key.guid), lists_hashes=lists_hashes)
             counts.update(("compared", found))
             part = _part_of_a_day(key, found, now_at)
             if key.odd is not None:
@@ -83,7 +86,7 @@ def compare(wats: Wats, staging: Staging, kinds: Kinds, zone: ZoneInfo, now_at: 
                 day = key.timestamp_local.date()
                 days[day] = days[day].joined(part) if day in days else part
             if found in _REASONS:
-                to_transfer[OUTDATED if key.guid in stored else MISSING].append(str(key))
+                to_transfer[MISSING if known is None else _cause(known, expected[key.guid])].append(str(key))
             elif found == _PROVEN and key.guid in kinds:  # WATS shows it after all: its upload removes the dead letter
                 to_transfer[MISSING].append(str(key))
     for name, lines in to_transfer.items():
@@ -92,15 +95,15 @@ def compare(wats: Wats, staging: Staging, kinds: Kinds, zone: ZoneInfo, now_at: 
     staging.write(ODD, (f"{kind} {runs.model_dump_json()}" for kind, runs in odd.items()))
     if counts[_NO_HASH]:
         log.warning("%s %d reports are in WATS, whose listing shows no hash of any of them", VW541, counts[_NO_HASH])
-    differing = {name: len(lines) for name, lines in to_transfer.items()}
+    differing = {str(name): len(lines) for name, lines in to_transfer.items()}
     log.info("%d runs compared with WATS: %s", counts["compared"], differing)
     return {"compared": counts["compared"], **differing}
 
 
 def _judged(stored: StoredReport | None, expected: Expected, kind: DeadLetterKind | None, *, lists_hashes: bool) -> str:
-    """Return what is known of one run: proven, missing, outdated, or of which kind its dead letter is.
+    """Return what is known of one run: proven, missing, of other content, or of which kind its dead letter is.
 
-    Where WATS ``lists_hashes`` of no report at all, none is outdated for the want of one: it would be so every day.
+    Where WATS ``lists_hashes`` of no report at all, none differs for the want of one: it would do so every day.
     """
     if stored is not None and expected.source_hash is not None and stored.source_hash == expected.source_hash:
         return _PROVEN
@@ -108,7 +111,14 @@ def _judged(stored: StoredReport | None, expected: Expected, kind: DeadLetterKin
         return _CHANGED if expected.is_changed else kind.value
     if stored is None:
         return MISSING
-    return OUTDATED if lists_hashes else _NO_HASH
+    return _OTHER_CONTENT if lists_hashes else _NO_HASH
+
+
+def _cause(stored: StoredReport, expected: Expected) -> Cause:
+    """Return why a report has other content than is made of its run now."""
+    if stored.source_hash is None or not is_comparable(stored.run_hash, expected.run_hash):
+        return Cause.UNKNOWN
+    return Cause.MAPPING_CHANGED if stored.run_hash == expected.run_hash else Cause.VTE_CHANGED
 
 
 def _part_of_a_day(key: Key, found: str, now_at: datetime) -> DayProof:
@@ -177,12 +187,16 @@ def runs_to_transfer(batches: Sequence[Staging], kinds: Kinds, odd_timestamps: O
     be held: most of it is history.
     """
     stays = OddKind.BEFORE_START if odd_timestamps is OddTimestamps.HOLD else None
-    missing, outdated = (
-        [key for batch in batches for key in batch.parsed(name, Key.parse) if key.odd is None or key.odd is not stays]
-        for name in (MISSING, OUTDATED)
-    )
-    runs = [key.guid for key in sorted((*missing, *outdated), key=lambda key: key.timestamp_local or FIRST)]
+    keys = {
+        name: [
+            key for batch in batches for key in batch.parsed(name, Key.parse) if key.odd is None or key.odd is not stays
+        ]
+        for name in _TO_TRANSFER
+    }
+    missing, causes = keys[MISSING], {cause: len(keys[cause]) for cause in Cause if keys.get(cause)}
+    runs = [key.guid for key in sorted(flatten(keys.values()), key=lambda key: key.timestamp_local or FIRST)]
     held = {guid for guid, kind in kinds.items() if kind is DeadLetterKind.HELD}
-    log.info("%d runs are not in WATS, %d with other content, %d are held", len(missing), len(outdated), len(held))
+    differing = ", ".join(f"{runs} {cause.words}" for cause, runs in causes.items()) or "none with other content"
+    log.info("%d runs are not in WATS, %s, %d are held", len(missing), differing, len(held))
     late = [key.timestamp_local for key in missing if key.guid not in kinds and key.timestamp_local is not None]
-    return RunsToTransfer([*runs, *sorted(held - set(runs))], late, len(outdated))
+    return RunsToTransfer([*runs, *sorted(held - set(runs))], late, causes)

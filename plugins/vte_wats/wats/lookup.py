@@ -262,7 +262,8 @@ def _uuid(header: Header) -> UUID:
 
 
 def _stored(report_id: UUID, header: Header) -> StoredReport:
-    return StoredReport(report_id, _uuid(header), _misc_info(header, "source_hash"))
+    source_hash, run_hash = _misc_info(header, "source_hash"), _misc_info(header, "run_hash")
+    return StoredReport(report_id, _uuid(header), source_hash, run_hash)
 
 
 def _source_of(header: Header) -> UUID | None:

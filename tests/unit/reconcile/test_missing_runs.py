@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -14,13 +15,13 @@ from tests.unit.fakes import FakeSource, FakeWats
 from vte_wats.config.settings import OddTimestamps
 from vte_wats.domain.outcome import DeadLetterKind
 from vte_wats.domain.report import Report
-from vte_wats.domain.run import VteTestRun
+from vte_wats.domain.run import Defect, VteTestRun
 from vte_wats.intervals.wall_clock import FIRST, LocalRange, everything_until
 from vte_wats.mapping.report_builder import map_run
 from vte_wats.reconcile.expected import stage_expected
 from vte_wats.reconcile.keys import OutsideWindows, stage_keys
 from vte_wats.reconcile.missing_runs import RunsToTransfer, compare, days_of, odd_of, runs_to_transfer
-from vte_wats.state.proof import DayProof, OddKind, OddRun
+from vte_wats.state.proof import Cause, DayProof, OddKind, OddRun
 from vte_wats.storage.dead_letters import DeadLetters
 from vte_wats.storage.staging import Staging, staging_of
 
@@ -42,7 +43,9 @@ def mapped(run: VteTestRun) -> Report:
     return report
 
 
-def compared(source, wats, dead_letters, tmp_path, ranges=ALL, batch=2_000, outside=OUTSIDE) -> list[Staging]:
+def compared(
+    source, wats, dead_letters, tmp_path, ranges=ALL, batch=2_000, outside=OUTSIDE, settings=None
+) -> list[Staging]:
     """Do what the tasks of the daily comparison do, one after another."""
 
     def staging(name):
@@ -51,7 +54,7 @@ def compared(source, wats, dead_letters, tmp_path, ranges=ALL, batch=2_000, outs
     batches = [staging(name) for name in stage_keys(source, staging, ranges, outside, batch)]
     kinds = {header.index_guid: header.kind for header in dead_letters.headers()}
     for staged in batches:
-        stage_expected(source, staged, dead_letters, a_settings())
+        stage_expected(source, staged, dead_letters, a_settings(**settings or {}))
         compare(wats, staged, kinds, ZoneInfo("Europe/Oslo"), NOW_AT)
     return batches
 
@@ -115,7 +118,49 @@ def test_everything_reaches_from_the_first_day_a_column_can_hold_to_now_and_not_
 def test_a_run_that_changed_after_its_upload_is_transferred_again_and_is_not_late(dead_letters, tmp_path):
     wats = FakeWats(mapped(a_run(1)), mapped(a_run(2, result_code=0)), a_report(3))
     found = find_missing(FakeSource(a_run(1), a_run(2), a_run(3)), wats, dead_letters, ALL, tmp_path)
-    assert found == RunsToTransfer([guid_of(2), guid_of(3)], [], outdated=2)
+    assert found == RunsToTransfer([guid_of(2), guid_of(3)], [], {Cause.VTE_CHANGED: 1, Cause.UNKNOWN: 1})
+
+
+def with_info(report: Report, description: str, text: str) -> Report:
+    """The report with another misc info of this description."""
+    document = json.loads(report.body)
+    document["miscInfos"] = [info for info in document["miscInfos"] if info["description"] != description]
+    document["miscInfos"] += [{"description": description, "text": text}] if text else []
+    return replace(report, body=json.dumps(document))
+
+
+@pytest.mark.parametrize(
+    ("stored", "now", "settings", "cause"),
+    [
+        pytest.param(a_run(1, operator="Kari"), a_run(1, operator="Ola"), {}, Cause.MAPPING_CHANGED, id="operator"),
+        pytest.param(a_run(1, exit_code=1), a_run(1), {}, Cause.VTE_CHANGED, id="run"),
+        pytest.param(a_run(1), a_run(1, serial=""), {}, Cause.VTE_CHANGED, id="no report now"),
+        pytest.param(a_run(1), a_run(1), {"purpose": "Pilot"}, Cause.MAPPING_CHANGED, id="setting"),
+        pytest.param(a_run(1), a_run(1), {"process_map": {"Other": 100}}, Cause.MAPPING_CHANGED, id="held now"),
+        pytest.param(a_run(1, exit_code=1), a_run(1), {"purpose": "Pilot"}, Cause.VTE_CHANGED, id="both"),
+        pytest.param(
+            a_run(1),
+            a_run(1, defect=Defect(reason="too large", signature="too large")),
+            {},
+            Cause.UNKNOWN,
+            id="not read",
+        ),
+    ],
+)
+def test_what_differs_is_counted_by_its_cause(stored, now, settings, cause, dead_letters, tmp_path):
+    staged = compared(FakeSource(now), FakeWats(mapped(stored)), dead_letters, tmp_path, settings=settings)
+    assert runs_to_transfer(staged, {}, OddTimestamps.TRANSFER).causes == {cause: 1}
+
+
+@pytest.mark.parametrize("known", ["", "0:0123456789abcdef"], ids=["none", "of another format"])
+def test_a_report_of_before_differs_by_an_unknown_cause_and_is_not_posted_for_the_want_of_a_hash(
+    known, dead_letters, tmp_path
+):
+    wats = FakeWats(
+        with_info(mapped(a_run(1)), "run_hash", known), with_info(mapped(a_run(2, exit_code=1)), "run_hash", known)
+    )
+    found = find_missing(FakeSource(a_run(1), a_run(2)), wats, dead_letters, ALL, tmp_path)
+    assert (found.runs, found.causes) == ([guid_of(2)], {Cause.UNKNOWN: 1})
 
 
 def test_a_dead_letter_is_tried_again_once_its_run_changed(dead_letters, tmp_path):
@@ -130,14 +175,14 @@ def test_the_dead_letter_of_a_run_that_wats_shows_after_all_is_removed_by_its_up
         dead_letters.put(a_run(number), DeadLetterKind.DEAD, "WATS does not show it", "not shown", NOW_AT)
     found = find_missing(FakeSource(a_run(1), a_run(2)), FakeWats(mapped(a_run(1))), dead_letters, ALL, tmp_path)
     assert found.runs == [guid_of(1)]
-    assert found.outdated == 0
+    assert found.causes == {}
 
 
 def without_hash(run: VteTestRun) -> Report:
     return replace(mapped(run), source_hash=None)  # type: ignore[arg-type]
 
 
-def test_a_wats_that_lists_no_hash_makes_no_run_outdated_and_proves_none(dead_letters, tmp_path, caplog):
+def test_a_wats_that_lists_no_hash_makes_no_run_differ_and_proves_none(dead_letters, tmp_path, caplog):
     source = FakeSource(a_run(1), a_run(2), a_run(3))
     wats = FakeWats(without_hash(a_run(1)), without_hash(a_run(2)))
     staged = compared(source, wats, dead_letters, tmp_path)
@@ -150,10 +195,10 @@ def test_a_wats_that_lists_no_hash_makes_no_run_outdated_and_proves_none(dead_le
     assert "VW541 2 reports" in caplog.text
 
 
-def test_a_report_without_a_hash_is_outdated_where_wats_lists_those_of_others(dead_letters, tmp_path):
+def test_a_report_without_a_hash_is_replaced_where_wats_lists_those_of_others(dead_letters, tmp_path):
     wats = FakeWats(without_hash(a_run(1)), mapped(a_run(2)))
     found = find_missing(FakeSource(a_run(1), a_run(2)), wats, dead_letters, ALL, tmp_path)
-    assert (found.runs, found.outdated) == ([guid_of(1)], 1)
+    assert (found.runs, found.causes) == ([guid_of(1)], {Cause.UNKNOWN: 1})
 
 
 def test_the_numbers_of_a_day_add_up_and_name_what_is_open(dead_letters, tmp_path):
