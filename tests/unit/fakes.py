@@ -106,7 +106,7 @@ class FakeWats:
         self.out_of_order: VteWatsError | None = None
         self.known = ServerTraits(max_body_bytes=30_000_000, merges_within_second=None, shown_after_s=120.0)
         self.hides = False
-        self.lists_ranges = True
+        self.lists_ranges = self.lists_misc_infos = True
         self._shown: dict[UUID, Report] = {}
         for report in stored:
             self._store(report)
@@ -128,7 +128,9 @@ class FakeWats:
         found = [shown[guid] for guid in ids if guid in shown]
         return {
             r.report_id: StoredReport(
-                r.report_id, self.renamed.get(r.report_id, r.report_id), r.source_hash, _misc_infos(r).get("run_hash")
+                r.report_id,
+                self.renamed.get(r.report_id, r.report_id),
+                *((r.source_hash, _misc_infos(r).get("run_hash")) if self.lists_misc_infos else (None, None)),
             )
             for r in found
         }

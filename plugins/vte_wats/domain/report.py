@@ -5,10 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 from vte_wats.domain.errors import HeldError, RejectedError, RetriableError
 from vte_wats.domain.outcome import DeadLetterKind
+
+SOURCE_HASH, RUN_HASH = "source_hash", "run_hash"
+"""The misc infos with the hash of the report, and with that of the run it was made from."""
+
+
+def misc_info(document: Mapping[str, Any], description: str) -> str | None:
+    """Return the text of the first misc info of this description in a report as it was posted."""
+    infos = document.get("miscInfos") or ()
+    return next((info.get("text") for info in infos if info.get("description") == description), None)
 
 
 @dataclass(frozen=True, slots=True)

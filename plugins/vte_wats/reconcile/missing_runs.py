@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
@@ -29,13 +29,14 @@ from vte_wats.reconcile.expected import Expected, staged_expected
 from vte_wats.reconcile.keys import Key, staged_keys
 from vte_wats.state.proof import Cause, DayProof, OddKind, OddRun, OddRuns, OpenRun, joined_days
 from vte_wats.storage.staging import Staging
+from vte_wats.storage.unseen_reports import UnseenReports
 
 log = logging.getLogger(__name__)
 
 Kinds = Mapping[UUID, DeadLetterKind]
 
-MISSING, DAYS, ODD = "missing", "days", "odd"
-_TO_TRANSFER = (MISSING, Cause.VTE_CHANGED, Cause.MAPPING_CHANGED, Cause.UNKNOWN)
+MISSING, SHOWN, DAYS, ODD = "missing", "shown", "days", "odd"
+_DIFFERING = (MISSING, Cause.VTE_CHANGED, Cause.MAPPING_CHANGED, Cause.UNKNOWN)
 _PROVEN, _OTHER_CONTENT, _CHANGED, _NO_HASH = "proven", "other_content", "changed", "no_hash"
 _REASONS = {
     MISSING: "not in WATS when it was compared; transferred again",
@@ -59,17 +60,25 @@ class RunsToTransfer:
     causes: Mapping[Cause, int]
 
 
-def compare(wats: Wats, staging: Staging, kinds: Kinds, zone: ZoneInfo, now_at: datetime) -> dict[str, int]:
+def compare(
+    wats: Wats,
+    staging: Staging,
+    kinds: Kinds,
+    zone: ZoneInfo,
+    now_at: datetime,
+    *,
+    awaited: Collection[UUID] = (),
+) -> dict[str, int]:
     """Stage what a batch has to transfer, and the numbers of its days; return how many runs were compared and differ.
 
-    ``kinds`` are those of the dead letters there are, ``zone`` is that of the Timestamps. A run that VTE no longer has
-    is left out.
+    ``kinds`` are those of the dead letters there are, ``zone`` is that of the Timestamps, ``awaited`` are runs
+    that an earlier comparison missed. A run that VTE no longer has is left out.
     """
     expected = staged_expected(staging)
     counts: Counter[str] = Counter()
     days: dict[date, DayProof] = {}
     odd: dict[OddKind, OddRuns] = {}
-    to_transfer: dict[str, list[str]] = {name: [] for name in _TO_TRANSFER}
+    lists: dict[str, list[str]] = {name: [] for name in (*_DIFFERING, SHOWN)}
     for keys in chunked(staged_keys(staging), _AT_ONCE):
         stored = wats.find_reports([key.guid for key in keys], _started(keys, zone))
         lists_hashes = any(report.source_hash for report in stored.values())
@@ -85,17 +94,16 @@ def compare(wats: Wats, staging: Staging, kinds: Kinds, zone: ZoneInfo, now_at: 
             elif key.timestamp_local is not None:
                 day = key.timestamp_local.date()
                 days[day] = days[day].joined(part) if day in days else part
-            if found in _REASONS:
-                to_transfer[MISSING if known is None else _cause(known, expected[key.guid])].append(str(key))
-            elif found == _PROVEN and key.guid in kinds:  # WATS shows it after all: its upload removes the dead letter
-                to_transfer[MISSING].append(str(key))
-    for name, lines in to_transfer.items():
+            is_missed = key.guid in kinds or key.guid in awaited
+            if (name := _list_for(found, known, expected[key.guid], is_missed=is_missed)) is not None:
+                lists[name].append(str(key))
+    for name, lines in lists.items():
         staging.write(name, lines)
     staging.write(DAYS, (f"{day.isoformat()} {proof.model_dump_json()}" for day, proof in days.items()))
     staging.write(ODD, (f"{kind} {runs.model_dump_json()}" for kind, runs in odd.items()))
     if counts[_NO_HASH]:
         log.warning("%s %d reports are in WATS, whose listing shows no hash of any of them", VW541, counts[_NO_HASH])
-    differing = {str(name): len(lines) for name, lines in to_transfer.items()}
+    differing = {str(name): len(lists[name]) for name in _DIFFERING}
     log.info("%d runs compared with WATS: %s", counts["compared"], differing)
     return {"compared": counts["compared"], **differing}
 
@@ -112,6 +120,13 @@ def _judged(stored: StoredReport | None, expected: Expected, kind: DeadLetterKin
     if stored is None:
         return MISSING
     return _OTHER_CONTENT if lists_hashes else _NO_HASH
+
+
+def _list_for(found: str, stored: StoredReport | None, expected: Expected, *, is_missed: bool) -> str | None:
+    """Return in which list a run belongs; ``is_missed``: it is a dead letter, or an earlier comparison missed it."""
+    if found in _REASONS:
+        return MISSING if stored is None else _cause(stored, expected)
+    return SHOWN if found == _PROVEN and is_missed else None
 
 
 def _cause(stored: StoredReport, expected: Expected) -> Cause:
@@ -131,6 +146,12 @@ def _part_of_a_day(key: Key, found: str, now_at: datetime) -> DayProof:
         verified_at=now_at,
         open_runs=(OpenRun(index_guid=str(key.guid), reason=_OPEN[found]),) if found in _OPEN else (),
     )
+
+
+def note_missing(batches: Sequence[Staging], dropped: UnseenReports) -> None:
+    """Note which runs :func:`compare` missed, so that their posts are counted, and forget those that it found again."""
+    dropped.forget({key.guid for batch in batches for key in batch.parsed(SHOWN, Key.parse)})
+    dropped.wait_for(key.guid for batch in batches for key in batch.parsed(MISSING, Key.parse))
 
 
 def days_of(batches: Iterable[Staging]) -> dict[date, DayProof]:
@@ -191,8 +212,9 @@ def runs_to_transfer(batches: Sequence[Staging], kinds: Kinds, odd_timestamps: O
         name: [
             key for batch in batches for key in batch.parsed(name, Key.parse) if key.odd is None or key.odd is not stays
         ]
-        for name in _TO_TRANSFER
+        for name in (*_DIFFERING, SHOWN)
     }
+    keys[SHOWN] = [key for key in keys[SHOWN] if key.guid in kinds]  # their upload removes the dead letter
     missing, causes = keys[MISSING], {cause: len(keys[cause]) for cause in Cause if keys.get(cause)}
     runs = [key.guid for key in sorted(flatten(keys.values()), key=lambda key: key.timestamp_local or FIRST)]
     held = {guid for guid, kind in kinds.items() if kind is DeadLetterKind.HELD}

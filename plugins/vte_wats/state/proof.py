@@ -22,6 +22,7 @@ _DAYS_KEPT = 4_000
 _MOST_EXAMPLES = 20  # of each day
 _EXAMPLES_KEPT = 500  # of all days, the newest
 _DAYS_OF_DIFFERENCES = 366
+_MOST_OPEN_DAYS = 7  # that one comparison looks at again
 
 
 class _Lean(BaseModel):
@@ -255,6 +256,11 @@ class Proof(_Lean):
         from_day = self.cycle_day if self.cycle_day is not None and first <= self.cycle_day < end else first
         days = -(-(end - first).days // cycle_days)
         return from_day, min(from_day + timedelta(days=days), end)
+
+    def open_days(self, first: date, end: date) -> list[date]:
+        """Return the days from ``first`` up to ``end`` that are open: some that were compared longest ago."""
+        still_open = [day for day, found in self.days.items() if first <= day < end and found.open]
+        return sorted(still_open, key=lambda day: (self.days[day].verified_at, day))[:_MOST_OPEN_DAYS]
 
     def with_days(
         self,

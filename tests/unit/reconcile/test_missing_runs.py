@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -20,10 +21,18 @@ from vte_wats.intervals.wall_clock import FIRST, LocalRange, everything_until
 from vte_wats.mapping.report_builder import map_run
 from vte_wats.reconcile.expected import stage_expected
 from vte_wats.reconcile.keys import OutsideWindows, stage_keys
-from vte_wats.reconcile.missing_runs import RunsToTransfer, compare, days_of, odd_of, runs_to_transfer
+from vte_wats.reconcile.missing_runs import (
+    RunsToTransfer,
+    compare,
+    days_of,
+    note_missing,
+    odd_of,
+    runs_to_transfer,
+)
 from vte_wats.state.proof import Cause, DayProof, OddKind, OddRun
 from vte_wats.storage.dead_letters import DeadLetters
 from vte_wats.storage.staging import Staging, staging_of
+from vte_wats.storage.unseen_reports import DROPPED, Tries, UnseenReports
 
 NOW_AT = datetime(2026, 6, 16, tzinfo=UTC)
 ALL = [LocalRange(NOON_LOCAL - timedelta(days=1), NOON_LOCAL + timedelta(days=1))]
@@ -44,7 +53,7 @@ def mapped(run: VteTestRun) -> Report:
 
 
 def compared(
-    source, wats, dead_letters, tmp_path, ranges=ALL, batch=2_000, outside=OUTSIDE, settings=None
+    source, wats, dead_letters, tmp_path, ranges=ALL, batch=2_000, outside=OUTSIDE, settings=None, dropped=None
 ) -> list[Staging]:
     """Do what the tasks of the daily comparison do, one after another."""
 
@@ -53,9 +62,10 @@ def compared(
 
     batches = [staging(name) for name in stage_keys(source, staging, ranges, outside, batch)]
     kinds = {header.index_guid: header.kind for header in dead_letters.headers()}
+    awaited = dropped.tries() if dropped else ()
     for staged in batches:
         stage_expected(source, staged, dead_letters, a_settings(**settings or {}))
-        compare(wats, staged, kinds, ZoneInfo("Europe/Oslo"), NOW_AT)
+        compare(wats, staged, kinds, ZoneInfo("Europe/Oslo"), NOW_AT, awaited=awaited)
     return batches
 
 
@@ -176,6 +186,21 @@ def test_the_dead_letter_of_a_run_that_wats_shows_after_all_is_removed_by_its_up
     found = find_missing(FakeSource(a_run(1), a_run(2)), FakeWats(mapped(a_run(1))), dead_letters, ALL, tmp_path)
     assert found.runs == [guid_of(1)]
     assert found.causes == {}
+
+
+def test_what_a_comparison_missed_is_awaited_until_wats_shows_it_as_it_is(dead_letters, tmp_path):
+    source, dropped = FakeSource(a_run(1), a_run(2), a_run(3)), UnseenReports(UPath(tmp_path), DROPPED)
+
+    def look(*reports: Report) -> dict[UUID, Tries]:
+        note_missing(compared(source, FakeWats(*reports), dead_letters, tmp_path, dropped=dropped), dropped)
+        return dropped.tries()
+
+    third = mapped(a_run(3))
+    assert look(third) == {guid_of(1): Tries(0), guid_of(2): Tries(0)}
+    dropped.add("upload.json", {guid_of(n): Tries(1, mapped(a_run(n)).source_hash) for n in (1, 2)})
+    other_content = mapped(a_run(2, exit_code=9))
+    assert look(third, mapped(a_run(1)), other_content) == {guid_of(2): Tries(1, mapped(a_run(2)).source_hash)}
+    assert look(third, mapped(a_run(2))) == {guid_of(1): Tries(0)}
 
 
 def without_hash(run: VteTestRun) -> Report:
