@@ -244,7 +244,9 @@ def test_the_numbers_of_a_day_add_up_and_name_what_is_open(dead_letters, tmp_pat
     assert days[date(2026, 6, 16)] == DayProof(in_vte=1, proven=1, verified_at=NOW_AT)
 
 
-def test_runs_that_no_window_holds_are_transferred_and_counted_apart_until_they_are_in_wats(dead_letters, tmp_path):
+def test_runs_that_no_window_holds_are_transferred_and_counted_apart_until_they_are_in_wats(
+    dead_letters, tmp_path, caplog
+):
     reset, ahead = a_run(1, timestamp_local=datetime(1970, 1, 1)), a_run(2, timestamp_local=datetime(2031, 1, 1))
     old, known = (a_run(n, timestamp_local=datetime(2016, 6, 15, n)) for n in (3, 4))
     source = FakeSource(reset, ahead, old, known, a_run(5))
@@ -269,5 +271,8 @@ def test_runs_that_no_window_holds_are_transferred_and_counted_apart_until_they_
     assert set(transfer.runs) == {guid_of(1), guid_of(2), guid_of(3), guid_of(4)}
     held_back = runs_to_transfer(batches, kinds_of(dead_letters), OddTimestamps.HOLD)
     assert set(held_back.runs) == {guid_of(1), guid_of(2)}  # which the upload holds; the day before the start stays
+    assert "VW553 runs that no window holds are neither in WATS nor a dead letter: 1 dated before 2002" in caplog.text
+    caplog.clear()
     _, numbers, _ = look(FakeWats(*map(mapped, (reset, ahead, old, a_run(5)))))
+    assert "VW553" not in caplog.text
     assert [still_open for _, still_open in numbers.values()] == [0, 0, 0]
