@@ -59,6 +59,7 @@ class FakeSource:
 
     def existing(self, guids: Sequence[UUID]) -> frozenset[UUID]:
         self.statements.append("select_run_keys")
+        assert len(guids) <= 1_000, "more than one statement asks for"
         return frozenset(run.index_guid for run in self.runs if run.index_guid in guids)
 
     def testsystems(self) -> frozenset[UUID]:

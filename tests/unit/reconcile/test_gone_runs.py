@@ -55,10 +55,13 @@ def test_a_run_whose_timestamp_was_corrected_is_not_gone():
     assert find_gone(FakeSource(run_at(1, MIDNIGHT - timedelta(days=90))), wats, [(FIRST, END)], OSLO) == {}
 
 
-def test_a_hundred_examples_of_a_day_are_kept():
-    runs = [run_at(n, MIDNIGHT + timedelta(seconds=n)) for n in range(1, 152)]
-    (found,) = find_gone(FakeSource(run_at(999, MIDNIGHT)), FakeWats(*map(mapped, runs)), [(FIRST, END)], OSLO).values()
-    assert (found.runs, len(found.examples)) == (151, 100)
+def test_a_hundred_examples_of_a_day_are_kept_and_a_thousand_runs_asked_for_at_once(caplog):
+    runs = [run_at(n, MIDNIGHT + timedelta(seconds=n)) for n in range(1, 1_002)]
+    source = FakeSource(run_at(9_999, MIDNIGHT))
+    (found,) = find_gone(source, FakeWats(*map(mapped, runs)), [(FIRST, END)], OSLO).values()
+    assert (found.runs, len(found.examples)) == (1_001, 100)
+    assert source.statements == ["select_testsystems", "select_run_keys", "select_run_keys"]
+    assert "VW554 1001 runs are in WATS and no longer in VTE" in caplog.text
 
 
 def test_a_thousand_examples_of_all_days_are_kept_those_of_the_newest(monkeypatch):
@@ -68,10 +71,11 @@ def test_a_thousand_examples_of_all_days_are_kept_those_of_the_newest(monkeypatc
     assert {day.day: (gone.runs, len(gone.examples)) for day, gone in found.items()} == {15: (4, 1), 16: (4, 4)}
 
 
-def test_a_wats_that_lists_nothing_says_nothing():
+def test_a_wats_that_lists_nothing_says_nothing(caplog):
     wats = FakeWats()
     wats.lists_ranges = False
     assert find_gone(FakeSource(), wats, [(FIRST, END)], OSLO) is None
+    assert "VW555" in caplog.text
 
 
 def test_the_days_are_whole_and_their_end_is_left_out():
