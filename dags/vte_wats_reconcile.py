@@ -15,7 +15,7 @@ says so.
 | you see | it means | do |
 |---|---|---|
 | plan_missing found nothing | every run is in WATS with equal content, or a dead letter | nothing |
-| runs were replaced | they changed in VTE, or their mapping did, after their upload | nothing: the next comparison proves them |
+| runs were replaced | they changed in VTE, or their mapping did, after their upload: the log of plan_missing counts the causes | nothing: the next comparison proves them |
 | runs were uploaded | they came later than the guard band, or an interval failed; the log of plan_missing says which, and the state counts the late ones (`late_arrivals`) | if it happens daily, raise `guard_band_s` as the log says |
 | read_expected, read_sample, compare or upload failed | as in `vte_wats_sync` | as there |
 | verify failed | a report in WATS differs from its run | its message names run, field and both values; find out who changed it, then trigger `vte_wats_backfill` with the run and **force** |
