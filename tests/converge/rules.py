@@ -180,7 +180,11 @@ RULES = (
         "a day that is open is compared again",
         _no_open_day_is_compared,
         _story(
-            4, "a changed run of the first day", earlier=5.5 * DAY, compared_days=1, settings={"verify_cycle_days": 2}
+            4,
+            "a changed run of the first day",
+            earlier=5 * DAY + 14 * HOUR,  # in the evening, so that the run is of the first day in the plant, too
+            compared_days=1,
+            settings={"verify_cycle_days": 2},
         ),
         "the calendar says of",
     ),
