@@ -40,6 +40,7 @@ from vte_wats.orchestration.reconcile_tasks import (
     LATE_FROM,
     compare,
     find_gone,
+    list_reports,
     plan,
     plan_missing,
     read_expected,
@@ -77,7 +78,8 @@ for site in options.sites:
         slices = plan_missing(site.name, batches)
         read = read_expected.override(pool=site.vte_pool).partial(site_name=site.name).expand(batch=batches)
         compare.override(pool=site.wats_pool).partial(site_name=site.name).expand(read=read) >> slices
-        slices >> find_gone.override(pool=site.wats_pool)(site.name)
+        listed = list_reports.override(pool=site.wats_pool)(site.name)
+        slices >> listed >> find_gone.override(pool=site.vte_pool)(site.name)
         settled = transfer_and_settle(site, slices, Settling(late_from=LATE_FROM))
         sample = read_sample.override(pool=site.vte_pool)(site.name)
         settled >> sample >> verify.override(pool=site.wats_pool)(site.name)

@@ -115,13 +115,13 @@ PLACES = (
     (
         "connection `wats_default`",
         "how to reach WATS, and how fast",
-        "compare, upload, verify, monitor and preflight; plan looks at its address",
+        "compare, list_reports, upload, verify, monitor and preflight; plan looks at its address",
     ),
     ("Variable `vte_wats`", "what this site's data means: one JSON object", "every task, once at its start"),
     (
         "Variable `vte_wats_profile`",
         "how this site's WATS behaves, as the acceptance run measured it; optional",
-        "compare, upload, verify",
+        "compare, list_reports, upload, verify",
     ),
     (
         "Variable `vte_wats_proof`",
@@ -136,7 +136,7 @@ PLACES = (
     (
         "Variable `vte_wats_learned`",
         "what the tasks learned of WATS: the form of ids, when it last worked; may be deleted at any time",
-        "compare, upload, verify, which write it, too",
+        "compare, list_reports, upload, verify, which write it, too",
     ),
     ("section `[vte_wats]` of Airflow's configuration", "when the DAGs run", "Airflow, when it loads the DAG files"),
 )

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
 from inspect import iscoroutinefunction
 from pathlib import Path
+from types import CodeType
+from typing import Any
 
 import pytest
 from airflow._shared.module_loading import import_string
@@ -87,6 +91,41 @@ def test_the_tasks_of_each_pool_are_those_of_the_dags(bag):
         pool: {kind: sorted(ids) for kind, ids in kinds.items()} for pool, kinds in known.items()
     }
     assert set(found) == set(json.loads((shipped_folder("include") / "pools.json").read_text(encoding="utf-8")))
+
+
+def test_whoever_reads_vte_waits_for_a_slot_of_its_pool(bag):
+    """An upload reads again in its slot of WATS, so as not to be overtaken; the monitor must not wait for anybody."""
+    tasks = [(dag_id, task) for dag_id, dag in bag.dags.items() for task in dag.tasks]
+    readers = {(dag_id, task.task_id): task.pool for dag_id, task in tasks if names_in(task, "open_vte")}
+    uploads = {(f"vte_wats_{kind}", "transfer.upload"): "wats_api" for kind in ("sync", "reconcile", "backfill")}
+    monitors = {("vte_wats_monitor", "watch"): "default_pool"}
+    assert {reader: pool for reader, pool in readers.items() if pool != "vte_read"} == uploads | monitors
+    assert {task.task_id for _, task in tasks if task.pool == "vte_read"} == {
+        task_id for (_, task_id), pool in readers.items() if pool == "vte_read"
+    }
+
+
+def names_in(task: Any, name: str) -> bool:
+    """Return whether the body of a task names a function, by way of other functions of the tasks' modules, too."""
+    seen: set[CodeType] = set()
+    waiting = [inspect.unwrap(task.python_callable)] if hasattr(task, "python_callable") else []
+    while waiting:
+        function = waiting.pop()
+        codes = [function.__code__]
+        while codes:
+            code = codes.pop()
+            if code in seen:
+                continue
+            seen.add(code)
+            if name in code.co_names:
+                return True
+            codes += [constant for constant in code.co_consts if isinstance(constant, CodeType)]
+            ours = [import_module(module) for module in code.co_names if module.startswith("vte_wats.orchestration.")]
+            found = [
+                vars(module).get(each) for module in (inspect.getmodule(function), *ours) for each in code.co_names
+            ]
+            waiting += [each for each in found if inspect.isfunction(each) and "vte_wats" in each.__module__]
+    return False
 
 
 def test_the_sync_covers_explicit_five_minute_intervals_and_catches_up(bag):

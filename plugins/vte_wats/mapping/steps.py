@@ -27,6 +27,7 @@ from vte_wats.config.settings import Settings
 from vte_wats.domain.run import StepKind, VteStepResult
 from vte_wats.mapping.attachments import attach, file_type, keep_long_text
 from vte_wats.mapping.limits import limits_of, scpi_sentinel, written_limits
+from vte_wats.mapping.model_patterns import pattern, with_values
 from vte_wats.mapping.numbers import as_written
 from vte_wats.mapping.step_rows import (
     file_name,
@@ -109,10 +110,12 @@ def _single(row: VteStepResult, step_id: int | None, settings: Settings, run_rem
     if isinstance(value, float):
         status, number = _number(NumericMeasurement, row, value, settings, remarks)
         text, file = keep_long_text(str(remarks), file_name(row, "txt"))
-        return NumericStep(id=step_id, name=name, status=status, measurement=number, report_text=text, attachment=file)
+        step: NumericStep | StringValueStep = pattern(NumericStep, id=step_id, name=name, status=status)
+        return with_values(step, measurement=number, report_text=text, attachment=file)
     status, string = _string(StringMeasurement, row, value, settings, remarks)
     text, file = keep_long_text(str(remarks), file_name(row, "txt"))
-    return StringValueStep(id=step_id, name=name, status=status, measurement=string, report_text=text, attachment=file)
+    step = pattern(StringValueStep, id=step_id, name=name, status=status)
+    return with_values(step, measurement=string, report_text=text, attachment=file)
 
 
 def _several_numbers(rows: Sequence[VteStepResult], step_id: int | None, settings: Settings) -> MultiNumericStep:
@@ -197,16 +200,9 @@ def _number(
     if status is _SKIPPED:
         remarks.add(f"Value: {value!r} {printable(row.units)}".rstrip())
         remarks.add(f"Limits: {limits}" if limits else "")
-    number = kind(
-        name=name,
-        value=value,
-        unit=remarks.fit("units", row.units, UNIT_LIMIT) or None,
-        comp_op=comparison,
-        low_limit=low_limit,
-        high_limit=high_limit,
-        status=measurement_status(status),
-    )
-    return status, number
+    unit = remarks.fit("units", row.units, UNIT_LIMIT) or None
+    number = pattern(kind, name=name, unit=unit, comp_op=comparison, status=measurement_status(status))
+    return status, with_values(number, value=value, low_limit=low_limit, high_limit=high_limit)
 
 
 def _string(
@@ -225,4 +221,5 @@ def _string(
     written = remarks.fit("value", value)
     if status is _SKIPPED and written == printable(value):  # a longer one stands there in full already
         remarks.add(f"Value: {written}")
-    return status, kind(name=name, value=written, comp_op=_LOG, status=measurement_status(status))
+    string = pattern(kind, name=name, comp_op=_LOG, status=measurement_status(status))
+    return status, with_values(string, value=written)

@@ -19,13 +19,13 @@ _AT_WORK = ["queued", "running"]
 def tasks_by_pool(site: Site) -> dict[str, dict[str, list[str]]]:
     """Return the tasks of each pool, by the kind of their DAG."""
     reading = {kind: ["plan", "transfer.extract"] for kind in _TRANSFERRING}
-    reading["reconcile"] += ["read_expected", "read_sample"]
+    reading["reconcile"] += ["find_gone", "read_expected", "read_sample"]
     uploading = {kind: ["transfer.upload"] for kind in _TRANSFERRING}
     return {
         site.vte_pool: reading | {"preflight": ["vte"], "survey": ["survey"]},
         site.wats_pool: uploading
         | {
-            "reconcile": ["compare", "find_gone", "transfer.upload", "verify"],
+            "reconcile": ["compare", "list_reports", "transfer.upload", "verify"],
             "preflight": ["wats"],
             "acceptance": ["accept"],
             "survey": ["processes"],

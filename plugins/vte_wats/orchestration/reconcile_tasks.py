@@ -14,8 +14,10 @@ from vte_wats.messages import VW501
 if TYPE_CHECKING:
     from upath import UPath
 
+    from vte_wats.config.settings import Settings
     from vte_wats.orchestration.handover import Handover
     from vte_wats.reconcile.missing_runs import Kinds
+    from vte_wats.storage.staging import Staging
 
 LATE_FROM = "plan_missing"
 _SAMPLE = "sample"
@@ -164,26 +166,56 @@ def read_sample(site_name: str) -> dict[str, int]:
 
 
 @task
-def find_gone(site_name: str) -> dict[str, int]:
-    """Look for reports in WATS of runs that VTE no longer has, and keep the numbers of each day."""
+def list_reports(site_name: str) -> dict[str, int]:
+    """List the reports that WATS has of the compared days."""
     from vte_wats.orchestration.handover import Handover
-    from vte_wats.orchestration.resources import open_vte, open_wats, read_settings
+    from vte_wats.orchestration.resources import open_wats, read_settings
+    from vte_wats.reconcile.gone_runs import stage_listed
+
+    context = get_current_context()
+    site = Site(site_name)
+    settings = read_settings(site)
+    left = Handover.pull(context, "plan")
+    with open_wats(site, settings) as wats:
+        days = stage_listed(wats, _listed(context, site, settings), left.days if left else (), settings.zone)
+    return {"days": days}
+
+
+@task
+def find_gone(site_name: str) -> dict[str, int]:
+    """Look for listed reports of runs that VTE no longer has, and keep the numbers of each day."""
+    from vte_wats.orchestration.handover import Handover
+    from vte_wats.orchestration.resources import open_vte, read_settings, storage_of
     from vte_wats.orchestration.variables import PROOF, Variables
     from vte_wats.reconcile.gone_runs import find_gone as find_runs
     from vte_wats.reconcile.gone_runs import whole_days
     from vte_wats.state.proof import Proof
+    from vte_wats.storage.staging import discard
 
     context = get_current_context()
     site = Site(site_name)
     settings = read_settings(site)
     left = Handover.pull(context, "plan")
     days = left.days if left else ()
-    with open_vte(site, settings) as vte, open_wats(site, settings) as wats:
-        gone = find_runs(vte, wats, days, settings.zone)
+    with open_vte(site, settings) as vte:
+        gone = find_runs(vte, _listed(context, site, settings), days)
     if gone is not None and not context["params"]["dry_run"]:
         found = gone
         Variables(site).change(PROOF, lambda proof: (proof or Proof()).with_gone(whole_days(days), found))
+    discard(storage_of(site, settings), context["dag"].dag_id, _listed_by(context))
     return {"gone": sum(runs.runs for runs in (gone or {}).values())}
+
+
+def _listed(context: Any, site: Site, settings: Settings) -> Staging:
+    """Return where the reports are listed: apart from the DAG run's own staging, which may be removed before."""
+    from vte_wats.orchestration.resources import storage_of
+    from vte_wats.storage.staging import staging_of
+
+    return staging_of(storage_of(site, settings), context["dag"].dag_id, _listed_by(context), "reports")
+
+
+def _listed_by(context: Any) -> str:
+    return f"{context['dag_run'].run_id} list_reports"
 
 
 @task

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from more_itertools import chunked
+from pydantic import TypeAdapter
 
 from vte_wats.domain.ports import RunSource, Wats
 from vte_wats.domain.report import ListedReport
 from vte_wats.intervals.interval import Interval
 from vte_wats.messages import VW554, VW555
 from vte_wats.state.proof import GoneRuns
+from vte_wats.storage.staging import Staging
 
 log = logging.getLogger(__name__)
 
+_REPORTS = "listed"
+_LISTED: TypeAdapter[list[ListedReport] | None] = TypeAdapter(list[ListedReport] | None)
 _AT_ONCE = 1_000  # runs that one statement asks for
 _MOST_EXAMPLES = 100  # of each day
 _EXAMPLES_KEPT = 1_000  # of all days of one comparison
@@ -30,28 +34,41 @@ def whole_days(ranges: Iterable[tuple[date, date]]) -> list[date]:
     return [first + timedelta(days=n) for first, end in ranges for n in range((end - first).days)]
 
 
-def find_gone(
-    source: RunSource, wats: Wats, ranges: Sequence[tuple[date, date]], zone: ZoneInfo
-) -> dict[date, GoneRuns] | None:
-    """Return the runs of these days, by their Timestamps, that are in WATS and not in VTE; ``None``: WATS lists none.
+def stage_listed(wats: Wats, staging: Staging, ranges: Sequence[tuple[date, date]], zone: ZoneInfo) -> int:
+    """Stage the reports of these days that WATS lists, a line for each day; return how many days were asked for.
 
-    Only reports of test systems that VTE has are looked at: a WATS may have those of other databases. One request is
-    sent for some thousand reports, and one statement for each thousand.
+    One request is sent for some thousand reports. The last line is ``null`` where WATS lists none.
+    """
+
+    def lines() -> Iterator[str]:
+        for first, end in ranges:
+            for day in whole_days([(first, end)]):
+                listed = wats.listed_reports(_started(day, zone, is_first=day == first))
+                yield _LISTED.dump_json(listed).decode()
+                if listed is None:
+                    return
+
+    return staging.write(_REPORTS, lines())
+
+
+def find_gone(source: RunSource, staging: Staging, ranges: Sequence[tuple[date, date]]) -> dict[date, GoneRuns] | None:
+    """Return the runs of these days, by their Timestamps, that WATS listed and VTE does not have; ``None``: it did not.
+
+    Only reports of test systems that VTE has are looked at: a WATS may have those of other databases. One statement is
+    sent for each thousand.
     """
     systems, asked = source.testsystems(), frozenset(whole_days(ranges))
     gone: dict[date, set[UUID]] = defaultdict(set)
-    for first, end in ranges:
-        for day in whole_days([(first, end)]):
-            listed = wats.listed_reports(_started(day, zone, is_first=day == first))
-            if listed is None:
-                log.warning("%s %s: %s", VW555, VW555.symptom, VW555.meaning)
-                return None
-            ours = [report for report in listed if report.testsystem_guid in systems and _day(report) in asked]
-            for part in chunked(ours, _AT_ONCE):
-                existing = source.existing([report.run for report in part])
-                for report in part:
-                    if report.run not in existing:
-                        gone[_day(report)].add(report.run)
+    for listed in staging.parsed(_REPORTS, _LISTED.validate_json):
+        if listed is None:
+            log.warning("%s %s: %s", VW555, VW555.symptom, VW555.meaning)
+            return None
+        ours = [report for report in listed if report.testsystem_guid in systems and _day(report) in asked]
+        for part in chunked(ours, _AT_ONCE):
+            existing = source.existing([report.run for report in part])
+            for report in part:
+                if report.run not in existing:
+                    gone[_day(report)].add(report.run)
     if gone:
         log.warning("%s %d runs are in WATS and no longer in VTE", VW554, sum(map(len, gone.values())))
     return _numbers(gone)

@@ -6,13 +6,17 @@ from datetime import date, datetime, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+import pytest
+from upath import UPath
+
 from tests.unit.builders import a_run, a_settings, guid_of
 from tests.unit.fakes import FakeSource, FakeWats
 from vte_wats.domain.report import Report
 from vte_wats.domain.run import VteTestRun
 from vte_wats.mapping.report_builder import map_run
-from vte_wats.reconcile.gone_runs import find_gone, whole_days
+from vte_wats.reconcile.gone_runs import find_gone, stage_listed, whole_days
 from vte_wats.state.proof import GoneRuns
+from vte_wats.storage.staging import Staging
 
 OSLO = ZoneInfo("Europe/Oslo")
 FIRST, END = date(2026, 6, 15), date(2026, 6, 17)
@@ -24,20 +28,32 @@ def run_at(number: int, local: datetime, station: UUID = HERE) -> VteTestRun:
     return a_run(number, timestamp_local=local, testsystem_guid=station)
 
 
+@pytest.fixture
+def gone_in(tmp_path):
+    """What is found by listing first and looking then, as the two tasks do."""
+
+    def listed_and_found(source: FakeSource, wats: FakeWats) -> dict[date, GoneRuns] | None:
+        staging = Staging(UPath(tmp_path))
+        stage_listed(wats, staging, [(FIRST, END)], OSLO)
+        return find_gone(source, staging, [(FIRST, END)])
+
+    return listed_and_found
+
+
 def mapped(run: VteTestRun) -> Report:
     return map_run(run, a_settings())
 
 
-def test_runs_that_vte_no_longer_has_are_counted_by_the_day_of_their_timestamps():
+def test_runs_that_vte_no_longer_has_are_counted_by_the_day_of_their_timestamps(gone_in):
     runs = [run_at(n, MIDNIGHT + timedelta(hours=n)) for n in range(1, 48)]
     source, wats = FakeSource(*runs[3:40]), FakeWats(*map(mapped, runs))
-    assert find_gone(source, wats, [(FIRST, END)], OSLO) == {
+    assert gone_in(source, wats) == {
         FIRST: GoneRuns(runs=3, examples=tuple(str(guid_of(n)) for n in (1, 2, 3))),
         date(2026, 6, 16): GoneRuns(runs=7, examples=tuple(str(guid_of(n)) for n in range(41, 48))),
     }
 
 
-def test_reports_of_another_database_and_of_other_days_do_not_count():
+def test_reports_of_another_database_and_of_other_days_do_not_count(gone_in):
     start = MIDNIGHT + timedelta(seconds=1)  # the test began the day before
     runs = [
         run_at(1, start),
@@ -46,35 +62,35 @@ def test_reports_of_another_database_and_of_other_days_do_not_count():
         run_at(4, MIDNIGHT + timedelta(days=2)),
     ]
     source, wats = FakeSource(run_at(9, MIDNIGHT)), FakeWats(*map(mapped, runs))
-    found = find_gone(source, wats, [(FIRST, END)], OSLO)
+    found = gone_in(source, wats)
     assert found == {FIRST: GoneRuns(runs=1, examples=(str(guid_of(1)),))}
 
 
-def test_a_run_whose_timestamp_was_corrected_is_not_gone():
+def test_a_run_whose_timestamp_was_corrected_is_not_gone(gone_in):
     wats = FakeWats(mapped(run_at(1, MIDNIGHT)))
-    assert find_gone(FakeSource(run_at(1, MIDNIGHT - timedelta(days=90))), wats, [(FIRST, END)], OSLO) == {}
+    assert gone_in(FakeSource(run_at(1, MIDNIGHT - timedelta(days=90))), wats) == {}
 
 
-def test_a_hundred_examples_of_a_day_are_kept_and_a_thousand_runs_asked_for_at_once(caplog):
+def test_a_hundred_examples_of_a_day_are_kept_and_a_thousand_runs_asked_for_at_once(gone_in, caplog):
     runs = [run_at(n, MIDNIGHT + timedelta(seconds=n)) for n in range(1, 1_002)]
     source = FakeSource(run_at(9_999, MIDNIGHT))
-    (found,) = find_gone(source, FakeWats(*map(mapped, runs)), [(FIRST, END)], OSLO).values()
+    (found,) = gone_in(source, FakeWats(*map(mapped, runs))).values()
     assert (found.runs, len(found.examples)) == (1_001, 100)
     assert source.statements == ["select_testsystems", "select_run_keys", "select_run_keys"]
     assert "VW554 1001 runs are in WATS and no longer in VTE" in caplog.text
 
 
-def test_a_thousand_examples_of_all_days_are_kept_those_of_the_newest(monkeypatch):
+def test_a_thousand_examples_of_all_days_are_kept_those_of_the_newest(gone_in, monkeypatch):
     monkeypatch.setattr("vte_wats.reconcile.gone_runs._EXAMPLES_KEPT", 5)
     runs = [run_at(n, MIDNIGHT + timedelta(hours=6 * n)) for n in range(8)]
-    found = find_gone(FakeSource(run_at(999, MIDNIGHT)), FakeWats(*map(mapped, runs)), [(FIRST, END)], OSLO)
+    found = gone_in(FakeSource(run_at(999, MIDNIGHT)), FakeWats(*map(mapped, runs)))
     assert {day.day: (gone.runs, len(gone.examples)) for day, gone in found.items()} == {15: (4, 1), 16: (4, 4)}
 
 
-def test_a_wats_that_lists_nothing_says_nothing(caplog):
+def test_a_wats_that_lists_nothing_says_nothing(gone_in, caplog):
     wats = FakeWats()
     wats.lists_ranges = False
-    assert find_gone(FakeSource(), wats, [(FIRST, END)], OSLO) is None
+    assert gone_in(FakeSource(), wats) is None
     assert "VW555" in caplog.text
 
 
