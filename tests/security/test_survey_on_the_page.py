@@ -111,10 +111,10 @@ def stored() -> dict:
 @pytest.mark.usefixtures("surveyed")
 def test_a_survey_is_for_those_who_may_read_its_logs_and_the_settings_for_those_who_may_read_variables(ask):
     assert ask("api/survey", "guest").json() == {
-        "may_read": False, "survey": None, "figures": None, "files": [], "problem": None, "proposal": None,
+        "may_read": False, "survey": None, "measured_at": None, "figures": None, "files": [], "problem": None, "proposal": None,
     }  # fmt: skip
     seen = ask("api/survey", "vic").json()
-    assert (seen["survey"], seen["proposal"]) == (NAME, None)
+    assert (seen["survey"], seen["measured_at"], seen["proposal"]) == (NAME, "2026-06-15T10:00:00Z", None)
     assert seen["figures"]["counted_runs"] == 150
     assert seen["figures"]["sampled_runs"] == 150
     assert sum(seen["figures"]["trial"].values()) == 10

@@ -292,6 +292,7 @@ class SurveyStatus(BaseModel):
 
     may_read: bool = Field(description="False: everything else is left out; it needs the right to read task logs.")
     survey: str | None = Field(None, description="Its name; null before the first one.")
+    measured_at: Instant | None = None
     figures: SurveyFigures | None = None
     files: list[SurveyFileLink] = []
     problem: str | None = Field(None, description="Why there are no figures, if there is a survey.")

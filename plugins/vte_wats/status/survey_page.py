@@ -73,6 +73,7 @@ async def survey_status(
     return SurveyStatus(
         may_read=True,
         survey=found.folder.name,
+        measured_at=found.folder.measured_at,
         figures=found.survey and _figures(found.survey),
         files=[SurveyFileLink(name=name, size_bytes=size) for name, size in found.folder.sizes.items()],
         problem=found.problem,

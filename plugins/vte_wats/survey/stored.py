@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
@@ -18,7 +17,6 @@ from vte_wats.survey.proposal import Proposal
 
 FOLDER = "survey"
 _NAME = "%Y%m%dT%H%M%SZ"
-_IS_NAME = re.compile(r"\d{8}T\d{6}Z")
 _MOST_INCOMPLETE = 10  # folders of surveys that failed while they were written
 
 
@@ -71,7 +69,6 @@ class TrialFacts(_Open):
 class StoredSurvey(_Open):
     """What people who do not open the report see of a survey, and what it proposes."""
 
-    measured_at: datetime
     package_version: str
     stopped: str
     counted_runs: int
@@ -90,8 +87,13 @@ class SurveyFolder:
 
     @property
     def name(self) -> str:
-        """What it is called: the time at which it started, in UTC."""
+        """What it is called."""
         return self.path.name
+
+    @property
+    def measured_at(self) -> datetime:
+        """When it started."""
+        return _time_of(self.name)
 
     def read(self, file: SurveyFile) -> bytes:
         """Return the content of a file. Raises DamagedFileError for one that is not to be read."""
@@ -123,7 +125,7 @@ def write_survey(folder: UPath, files: Mapping[SurveyFile, str]) -> None:
 def newest_survey(storage: UPath) -> SurveyFolder | None:
     """Return the newest survey that is complete; one that a task is writing is none yet."""
     folder = storage / FOLDER
-    names = [name for name, kind, _ in _entries(folder) if kind == "directory" and _IS_NAME.fullmatch(name)]
+    names = [name for name, kind, _ in _entries(folder) if kind == "directory" and _is_name(name)]
     for name in sorted(names, reverse=True)[:_MOST_INCOMPLETE]:
         entries = {found: (kind, size) for found, kind, size in _entries(folder / name)}
         if entries.keys() >= set(SurveyFile):
@@ -132,6 +134,17 @@ def newest_survey(storage: UPath) -> SurveyFolder | None:
                 folder / name, {file: size for file, size in sizes.items() if size <= LARGEST_BYTES[file]}
             )
     return None
+
+
+def _time_of(name: str) -> datetime:
+    return datetime.strptime(name, _NAME).replace(tzinfo=UTC)
+
+
+def _is_name(name: str) -> bool:
+    try:
+        return f"{_time_of(name):{_NAME}}" == name
+    except ValueError:
+        return False
 
 
 def _entries(folder: UPath) -> Iterator[tuple[str, str, int]]:

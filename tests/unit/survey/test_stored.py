@@ -47,10 +47,9 @@ def test_a_survey_counts_with_its_last_file_alone(two_surveys):
     assert newest_survey(two_surveys).name == "20260615T100000Z"
 
 
-@pytest.mark.parametrize("name", ["zzz", "20991231T000000Z.old", "20991231", "..", "20991231T000000Z\n"])
+@pytest.mark.parametrize("name", ["zzz", "20991231T000000Z.old", "20991231", "20991231T000000Z\n"])
 def test_other_folders_are_none(two_surveys, name):
-    if name != "..":
-        write_survey(two_surveys / "survey" / name, FILES)
+    write_survey(two_surveys / "survey" / name, FILES)
     assert newest_survey(two_surveys).name == "20260923T100000Z"
 
 

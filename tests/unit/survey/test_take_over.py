@@ -79,7 +79,7 @@ def test_what_the_data_does_not_propose_is_refused_by_name(proposal, setting):
 
 def test_what_was_set_to_something_else_since_is_refused(proposal):
     text = text_of(process_map={"Gain": 100, "New": 200})
-    with pytest.raises(FatalError, match="VW564 .*: process_map"):
+    with pytest.raises(FatalError, match=r"VW564 .*: process_map"):
         settings_with(proposal, ["process_map"], text, "vte_wats")
 
 
