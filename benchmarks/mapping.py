@@ -135,10 +135,11 @@ def pywats_models() -> float:
 
 
 def _unmarked(body: str) -> dict[str, Any]:
-    """Return a document without the hash that the mapping puts in after the dump."""
+    """Return a document without the hashes that the mapping puts in after the dump."""
     document: dict[str, Any] = json.loads(body)
     del document["startUTC"]  # pyWATS works it out, too, and does not send it
-    document["miscInfos"] = [info for info in document["miscInfos"] if info["description"] != "source_hash"]
+    hashes = {"source_hash", "run_hash"}
+    document["miscInfos"] = [info for info in document["miscInfos"] if info["description"] not in hashes]
     return document
 
 

@@ -520,8 +520,8 @@ VW532 = Message(
 VW540 = Message(
     "VW540",
     Follows.DEAD,
-    "WATS confirmed the report several times and does not show it",
-    "it may be in quarantine there",
+    "WATS confirmed the report several times and does not show it, or showed it for a time only",
+    "it may be in quarantine there, or something removes it",
     "ask an administrator of WATS for the report with this id. Once WATS shows it, the next comparison removes the "
     "dead letter; to post it again trigger vte_wats_backfill with the GUID",
 )

@@ -367,6 +367,14 @@ class ReportStore:
             "INSERT INTO misc_infos SELECT ?, position, description, value FROM misc_infos WHERE seq = ?", (number, seq)
         )
 
+    def remove(self, report_id: str) -> bool:
+        """Delete a report, as a person may in WATS; return whether it was there."""
+        with self._writing():
+            seq = self._one("SELECT seq FROM reports WHERE uuid = ?", report_id.lower())
+            for table in ("misc_infos", "reports"):
+                self._db.execute(f"DELETE FROM {table} WHERE seq = ?", (seq,))
+            return seq is not None
+
     def clear(self) -> None:
         """Forget every report, quarantined ones included."""
         with self._lock:

@@ -18,7 +18,7 @@ from vte_wats.domain.outcome import Outcome
 from vte_wats.intervals.interval import Interval
 from vte_wats.state.coverage import State
 from vte_wats.state.history import History, Tally
-from vte_wats.state.proof import DayProof, OpenRun, Proof, days_without_runs
+from vte_wats.state.proof import Cause, DayProof, OpenRun, Proof, days_without_runs
 from vte_wats.status.api_models import ProofCalendar
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
@@ -334,6 +334,14 @@ def test_the_calendar_says_of_each_day_what_is_proven(site, page):
     expect(page.locator("#day li").first).to_contain_text(HOSTILE)
     expect(page.locator("#day li").last).to_have_text("and 1 more run")
 
+    expect(page.locator("#differences li")).to_have_text(
+        [
+            f"{said(yesterday)}: 1,234 changed in VTE",
+            f"{said(yesterday)}: 2 altered in WATS",
+            f"{said(now_at.date() - timedelta(days=400))}: 1 changed by an unknown cause",
+        ]
+    )
+
     page.keyboard.press("ArrowLeft")
     page.keyboard.press("Enter")
     expect(page.locator("#day")).to_contain_text(f"{said(yesterday - timedelta(days=1))}: not yet proven")
@@ -385,7 +393,8 @@ def a_year_of_proof(now_at: datetime) -> Proof:
     del days[yesterday - timedelta(days=1)]
     days[yesterday - timedelta(days=40)] = DayProof(in_vte=2, proven=1, verified_at=now_at)
     days[yesterday - timedelta(days=50)] = DayProof(in_vte=2, proven=1, dead=1, verified_at=now_at)
-    return Proof(days=days, compared_at=now_at)
+    differences = {first: {Cause.UNKNOWN: 1}, yesterday: {Cause.VTE_CHANGED: 1_234, Cause.WATS_CHANGED: 2}}
+    return Proof(days=days, compared_at=now_at, differences=differences)
 
 
 def take_screenshot_inside_airflow(outer: Page, frame: FrameLocator) -> None:

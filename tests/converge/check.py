@@ -65,24 +65,33 @@ class Findings:
         )
 
 
-def check(
-    kept: Kept, gone: AbstractSet[str], days: Sequence[date], proof: Mapping[str, Any], state: Mapping[str, Any]
-) -> Findings:
-    """Compare everything. ``gone`` are runs that were deleted in VTE; the calendar must say of each day what is found."""
+@dataclass(frozen=True)
+class Ended:
+    """What is known beside the two systems: runs that were deleted in VTE or refused by WATS, and the product's texts."""
+
+    gone: AbstractSet[str]
+    refused: AbstractSet[str]
+    proof: Mapping[str, Any]
+    state: Mapping[str, Any]
+
+
+def check(kept: Kept, ended: Ended, days: Sequence[date]) -> Findings:
+    """Compare everything. The calendar must say of each day what is found."""
     runs, reports, dead = kept.tables.runs.keys(), kept.reports.keys(), kept.dead_letters.keys()
     lost = runs - reports - dead
     doubled = {guid for guid, found in kept.reports.items() if len(found) > 1} | (reports & dead)
-    strange = (reports | dead) - runs - gone
+    strange = (reports | dead) - runs - ended.gone
     altered = {guid: lines for guid in sorted(runs & reports) if (lines := _altered(kept, guid))}
     wrong = (
         *_lines("lost", lost),
         *_lines("twice in WATS, or there and a dead letter", doubled),
         *_lines("overwritten by natural key", kept.overwritten),
         *_lines("in WATS or a dead letter, but not in VTE", strange),
-        *_lines("a dead letter without a cause", _without_cause(kept, runs & dead, days)),
+        *_lines("a dead letter without a cause", _without_cause(kept, (runs & dead) - ended.refused, days)),
+        *_lines("refused by WATS, and no dead letter", ended.refused - dead),
         *(f"altered: {guid}: {'; '.join(lines[:2])}" for guid, lines in altered.items()),
-        *_calendar(kept, altered.keys(), days, proof.get("days", {})),
-        *_gaps(state, days[-1]),
+        *_calendar(kept, altered.keys(), days, ended.proof.get("days", {})),
+        *_gaps(ended.state, days[-1]),
     )
     return Findings(
         runs=len(runs),

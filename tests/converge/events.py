@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
@@ -158,6 +159,34 @@ def quarantine(plant: SimulatedSite) -> None:
     plant.wats.faults.add(Fault(FaultKind.QUARANTINE, method="POST", times=3))
 
 
+def quarantine_for_ever(plant: SimulatedSite) -> None:
+    """WATS confirms each report of one run, and never shows any."""
+    (guid,) = plant.work(plant.clock.at - HOUR / 2, plant.clock.at, 1)
+    plant.wats.faults.add(Fault(FaultKind.QUARANTINE, method="POST", body=guid, times=None))
+    plant.refused.add(guid)
+    plant.expect(guid, 8 * plant.every, "a report in quarantine for ever")
+
+
+def drop_daily(plant: SimulatedSite) -> None:
+    """WATS shows a report for hours, and has it no longer; so it is with each one that is posted again."""
+    guid = plant.a_run(6 * HOUR, DAY)
+    plant.refused.add(guid)
+    plant.expect(guid, plant.story.days * DAY - (plant.clock.at - BEGIN_AT), "a report that WATS drops daily")
+
+    def drop(plant: SimulatedSite) -> None:
+        plant.wats.store.remove(guid)
+        plant.later(Event("dropped", plant.clock.at - BEGIN_AT + DAY, drop))
+
+    drop(plant)
+
+
+def alter(plant: SimulatedSite) -> None:
+    """Somebody sets a report to failed, in WATS."""
+    guid = plant.a_run(6 * HOUR, 3 * DAY)
+    plant.wats.store.receive(json.dumps(plant.wats.store.report(guid) | {"result": "F"}).encode())
+    plant.expect(guid, DAY + 5 * HOUR, "a report that was altered in WATS")
+
+
 def _at(day: int, hour: float) -> timedelta:
     return day * DAY + hour * HOUR
 
@@ -167,6 +196,7 @@ ALL = (
     Event("an hour without VTE", _at(1, 10.5), vte_comes),
     Event("a run without a serial", _at(1, 11), without_serial),
     Event("late rows", _at(1, 13), late_rows),
+    Event("a report that WATS drops", _at(1, 15), drop_daily),
     Event("late steps", _at(1, 17), late_steps),
     Event("a changed result", _at(1, 19), changed_result),
     Event("a day without WATS", _at(2, 0.5), wats_goes),
@@ -177,6 +207,7 @@ ALL = (
     Event("a clock ahead", _at(3, 15), clock_ahead),
     Event("a clock reset", _at(3, 15.5), clock_reset),
     Event("no Timestamp", _at(3, 16.5), no_timestamp),
+    Event("quarantine for ever", _at(3, 17.5), quarantine_for_ever),
     Event("deleted rows", _at(4, 15), deleted_rows),
     Event("a paused week-end", _at(4, 22.5), pause),
     Event("a paused week-end", _at(7, 6.5), resume),
@@ -184,6 +215,7 @@ ALL = (
     Event("quarantined reports", _at(7, 13), quarantine),
     Event("a changed run of the first day", _at(7, 13.5), changed_history),
     Event("an older state", _at(8, 10.5), older_state),
+    Event("an altered report", _at(8, 15), alter),
     Event("late steps", _at(9, 11), late_steps),
     Event("a changed result", _at(9, 13), changed_result),
 )

@@ -14,9 +14,11 @@ import pytest
 
 import vte_wats.orchestration.sync_tasks
 import vte_wats.orchestration.verified_state
+import vte_wats.reconcile.compare
 import vte_wats.reconcile.expected
 import vte_wats.reconcile.keys
 import vte_wats.reconcile.missing_runs
+import vte_wats.sync.upload
 from tests.converge.events import only
 from tests.converge.simulated_site import DAY, HOUR, Event, Story
 from vte_wats.state.coverage import State
@@ -60,7 +62,7 @@ def _no_missing_run_is_found(patch: Patch) -> None:
 
 
 def _no_content_is_compared(patch: Patch) -> None:
-    _judged_otherwise(patch, instead_of="outdated")
+    _judged_otherwise(patch, instead_of="other_content")
 
 
 def _no_rotation(patch: Patch) -> None:
@@ -68,11 +70,27 @@ def _no_rotation(patch: Patch) -> None:
 
 
 def _no_changed_dead_letter(patch: Patch) -> None:
-    patch.setattr(vte_wats.reconcile.expected, "_changed", lambda *_: frozenset())
+    patch.setattr(vte_wats.reconcile.expected, "_is_changed", lambda *_: False)
 
 
 def _nothing_outside_the_windows(patch: Patch) -> None:
     patch.setattr(vte_wats.reconcile.keys.OutsideWindows, "ranges", ())
+
+
+def _nothing_is_given_up(patch: Patch) -> None:
+    patch.setattr(vte_wats.sync.upload, "_shown_or_worth_a_try", lambda reports, *_: iter(reports))
+
+
+def _no_post_is_counted(patch: Patch) -> None:
+    patch.setattr(vte_wats.reconcile.missing_runs, "note_missing", lambda *_: None)
+
+
+def _nothing_altered_is_repaired(patch: Patch) -> None:
+    patch.setattr(vte_wats.reconcile.compare, "repair", lambda _, __, found: found)
+
+
+def _no_open_day_is_compared(patch: Patch) -> None:
+    patch.setattr(Proof, "open_days", lambda *_: [])
 
 
 def _an_older_state_stops(patch: Patch) -> None:
@@ -139,6 +157,32 @@ RULES = (
         _nothing_outside_the_windows,
         _story(2, "a clock reset", earlier=2 * DAY),
         "not in time: a run of the year 2000",
+    ),
+    Rule(
+        "a report that never shows becomes a dead letter",
+        _nothing_is_given_up,
+        _story(2, "quarantine for ever", earlier=3 * DAY),
+        "not in time: a report in quarantine for ever",
+    ),
+    Rule(
+        "a report that WATS drops becomes a dead letter",
+        _no_post_is_counted,
+        _story(6, "a report that WATS drops"),
+        "refused by WATS, and no dead letter",
+    ),
+    Rule(
+        "an altered report is posted again",
+        _nothing_altered_is_repaired,
+        _story(2, "an altered report", earlier=7 * DAY, sample=1_000, settings={"repair_altered": True}),
+        "not in time: a report that was altered in WATS",
+    ),
+    Rule(
+        "a day that is open is compared again",
+        _no_open_day_is_compared,
+        _story(
+            4, "a changed run of the first day", earlier=5.5 * DAY, compared_days=1, settings={"verify_cycle_days": 2}
+        ),
+        "the calendar says of",
     ),
     Rule("an older state goes on", _an_older_state_stops, _story(3, "an older state", earlier=6 * DAY), "lost"),
 )

@@ -25,7 +25,7 @@ from airflow.utils.db import initdb
 from airflow.utils.session import create_session
 
 from sandbox.environment import SandboxEnvironment
-from tests.converge.check import Findings, Kept, check, differing
+from tests.converge.check import Ended, Findings, Kept, check, differing
 from tests.converge.simulated_time import SimulatedTime
 from tests.integration.in_process import BEGIN_AT, DEFAULTS, HISTORY, PROGRESS, PROOF, STATE, Site
 
@@ -48,13 +48,14 @@ class Event:
 
 @dataclass(frozen=True)
 class Story:
-    """How many days are played, with which events, how dense, and how far back each comparison looks."""
+    """How many days are played, with which events, how dense, and how far back and how closely comparisons look."""
 
     days: int
     events: tuple[Event, ...]
     every: timedelta = 2 * HOUR
     runs: int = 4
     compared_days: int = 7
+    sample: int = 20
     settings: dict[str, Any] = field(default_factory=dict)
 
 
@@ -79,6 +80,7 @@ class SimulatedSite:
         self.every = story.every
         self.is_paused = False
         self.gone: set[str] = set()
+        self.refused: set[str] = set()
         self.states: list[tuple[datetime, str]] = []
         self.failed: list[str] = []
         self.late: list[str] = []
@@ -104,7 +106,7 @@ class SimulatedSite:
             'ORDER BY min("Timestamp") DESC',
             [from_local, to_local],
         )
-        used = {due.guid for due in self._due} | self.gone
+        used = {due.guid for due in self._due} | self.gone | self.refused
         receipts = self.environment.receipts
         return next(guid for (found,) in rows if (guid := str(found).lower()) in receipts and guid not in used)
 
@@ -146,7 +148,7 @@ class SimulatedSite:
                 self._run(SYNC if at == next_sync else RECONCILE)
 
     def _run(self, dag_id: str) -> None:
-        conf = {"days": self.story.compared_days, "sample": 20} if dag_id == RECONCILE else {}
+        conf = {"days": self.story.compared_days, "sample": self.story.sample} if dag_id == RECONCILE else {}
         at = self.clock.at
         self.clock.at += timedelta(seconds=20)  # a DAG run begins after its interval
         state = str(self._site.bag.dags[dag_id].test(logical_date=at, run_conf=DEFAULTS | conf).state)
@@ -180,7 +182,8 @@ class SimulatedSite:
         first = BEGIN_AT.astimezone(self.zone).date()
         days = [first + n * DAY for n in range(self.story.days)]
         proof = json.loads(Variable.get(PROOF, default_var="{}"))
-        found = check(self.kept(), self.gone, days, proof, json.loads(Variable.get(STATE)))
+        ended = Ended(frozenset(self.gone), frozenset(self.refused), proof, json.loads(Variable.get(STATE)))
+        found = check(self.kept(), ended, days)
         return found.with_lines(f"not in time: {line}" for line in self.late)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from airflow.models.variable import Variable
 
-from tests.converge.check import Findings, Kept, check
+from tests.converge.check import Ended, Findings, Kept, check
 from tests.converge.simulated_site import HOUR, Story, opened
 from tests.integration.in_process import BEGIN_AT, PROOF, STATE
 
@@ -23,9 +23,10 @@ class End:
     kept: Kept
     proof: dict[str, Any]
     state: dict[str, Any]
+    refused: frozenset[str] = frozenset()
 
     def check(self) -> Findings:
-        return check(self.kept, frozenset(), [BEGIN_AT.date()], self.proof, self.state)
+        return check(self.kept, Ended(frozenset(), self.refused, self.proof, self.state), [BEGIN_AT.date()])
 
     @property
     def guid(self) -> str:
@@ -98,6 +99,10 @@ def _buried(end: End) -> None:
     end.kept = replace(end.kept, dead_letters={guid: {}})
 
 
+def _refused(end: End) -> None:
+    end.refused = frozenset({end.guid})
+
+
 def _stands_still(end: End) -> None:
     covered = end.state["coverage"][-1]
     covered["to"] = covered["from"].replace("2026-03-02", "2026-03-01")
@@ -120,6 +125,7 @@ DAMAGE: dict[str, Callable[[End], None]] = {
     "coverage has gaps": _gap,
     "a dead letter without a cause": _buried,
     "coverage ends before": _stands_still,
+    "refused by WATS, and no dead letter": _refused,
 }
 
 

@@ -60,3 +60,28 @@ def test_one_that_is_never_shown_becomes_a_dead_letter(shows_at_once, tmp_path):
     (quarantined,) = site.plant.wats.store.quarantined()
     assert quarantined.receive_count == 3
     assert len(site.plant.receipts) == 8
+
+
+def compare(site: Site) -> str:
+    return site.sync(dag_id="vte_wats_reconcile", days=0, sample=0)
+
+
+def test_one_that_wats_shows_for_a_time_only_is_posted_so_often_and_tried_again_when_it_shows(shows_at_once, tmp_path):
+    site = shows_at_once
+    assert site.sync(15) == "success", site.refusal
+    guid = min(site.plant.receipts)
+    report = site.plant.wats.store.report(guid)
+    posts = len(site.plant.wats.log.find("POST", "/api/Report/WSJF"))
+    for _ in range(5):
+        assert site.plant.wats.store.remove(guid) == (guid not in kept(tmp_path))
+        assert compare(site) == "success", site.refusal
+    assert len(site.plant.wats.log.find("POST", "/api/Report/WSJF")) - posts == 3
+    assert kept(tmp_path)[guid].startswith("VW540 ")
+    site.plant.wats.store.receive(json.dumps(report).encode())
+    assert compare(site) == "success", site.refusal
+    assert kept(tmp_path) == {}
+
+
+def kept(folder) -> dict[str, str]:
+    """The reasons of the dead letters, by run."""
+    return {str(header.index_guid): header.reason for header in DeadLetters(UPath(folder)).headers()}

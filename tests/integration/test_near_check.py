@@ -82,6 +82,18 @@ def test_without_a_change_nothing_is_read_again(site):
     assert outcomes(site) == before
 
 
+def test_the_minutes_of_a_gap_that_a_sync_fills_are_not_read_again(site):
+    for minute in (5, 70):
+        assert site.sync(minute) == "success"
+    transferred = {
+        local.isoformat(timespec="minutes")
+        for (local,) in site.plant.db.query('SELECT "Timestamp" FROM "IndexData"')
+        if local is not None
+    }
+    assert len(transferred) > 12
+    assert transferred <= seen()["minutes"].keys()
+
+
 def sent(site: Site, minute: int) -> list[str]:
     """Sync, and return the statements that VTE got for it."""
     before = len(site.plant.vte.log)

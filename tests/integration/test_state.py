@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -34,16 +36,36 @@ def test_the_first_sync_names_source_and_target_and_the_next_ones_go_on(site):
 
 
 def test_an_empty_interval_costs_two_tasks_and_extends_coverage(site):
-    assert site.sync(40) == "success"
+    with wats_that_shows_after(delay_s=3_600):
+        assert site.sync(40) == "success"
+        assert tasks_of(site, 45) == {"plan", "settle"}
+        assert len(site.state["coverage"]) == 1
+
+
+def test_an_empty_interval_asks_once_for_what_was_confirmed_before(site):
+    with wats_that_shows_after(delay_s=0):
+        assert site.sync(40) == "success"
+        assert {"plan", "settle"} < tasks_of(site, 45)
+        assert tasks_of(site, 50) == {"plan", "settle"}
+
+
+@contextmanager
+def wats_that_shows_after(delay_s: int) -> Iterator[None]:
+    """A WATS measured to show what it confirmed after so many seconds: until then no sync asks for it."""
+    Variable.set("vte_wats_profile", json.dumps({"visibility_delay_s": delay_s}))
+    yield
+    Variable.delete("vte_wats_profile")
+
+
+def tasks_of(site: Site, minute: int) -> set[str]:
+    """Sync; return the tasks that ran. All others were skipped."""
     with create_session() as session:
         session.query(TaskInstance).delete()
-    assert site.sync(45) == "success"
+    assert site.sync(minute) == "success"
     with create_session() as session:
         states = {task.task_id: str(task.state) for task in session.query(TaskInstance)}
-    ran = {task_id for task_id, state in states.items() if state == "success"}
-    assert ran == {"plan", "settle"}
-    assert {states[task_id] for task_id in states.keys() - ran} == {"skipped"}
-    assert len(site.state["coverage"]) == 1
+    assert set(states.values()) <= {"success", "skipped"}
+    return {task_id for task_id, state in states.items() if state == "success"}
 
 
 def stored() -> str | None:

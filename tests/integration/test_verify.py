@@ -18,7 +18,7 @@ from tests.integration.in_process import BEGIN_AT, Site
 from tests.wats_profiles import every_wats
 from vte_wats.config.sites import Site as OneSite
 from vte_wats.orchestration.variables import PROOF
-from vte_wats.state.proof import OddKind, Proof
+from vte_wats.state.proof import Cause, OddKind, Proof
 
 RECONCILE = "vte_wats_reconcile"
 
@@ -162,7 +162,7 @@ def test_what_changed_in_vte_long_after_its_upload_reaches_wats_and_is_then_prov
     assert others[-1] >= datetime.now(UTC).date() - timedelta(days=2)  # the days without runs were compared, too
     assert len(others) == (others[-1] - first).days
     assert set(changed) == {run.index_guid for run in day.open_runs}
-    assert [found.outdated for found in proof().differences.values()] == [2]
+    assert list(proof().differences.values()) == [{Cause.VTE_CHANGED: 2}]
     site.plant.wats.show_all()
     assert compare(site) == "success"
     (day,) = (day for day in proof().days.values() if day.in_vte)

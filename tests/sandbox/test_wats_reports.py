@@ -53,6 +53,15 @@ def with_change(path, value):
     return report
 
 
+def test_a_report_that_was_removed_is_gone_and_may_be_posted_again(wats, client):
+    report_id = example_report()["id"]
+    post(client, example_report())
+    assert [wats.store.remove(report_id.upper()), wats.store.remove(report_id)] == [True, False]
+    assert (wats.store.ids(), client.get(f"/api/Report/Wsjf/{report_id}").status_code) == ([], 404)
+    post(client, example_report())
+    assert wats.store.ids() == [report_id]
+
+
 def test_a_posted_report_is_answered_with_its_id_and_comes_back_byte_for_byte(wats, client):
     content = json.dumps(example_report(), indent=3, ensure_ascii=False).encode()
     answer = post(client, content)

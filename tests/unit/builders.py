@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
@@ -47,7 +48,8 @@ def a_natural_key(number: int = 1, process_code: int = 100) -> NaturalKey:
 
 def a_report(number: int = 1, *, source_hash: str = "aaaa", natural_key: NaturalKey | None = None) -> Report:
     """Return the report of run ``number``."""
-    return Report(guid_of(number), source_hash, natural_key or a_natural_key(number), body=f'{{"id":"{number}"}}')
+    body = {"id": str(number), "miscInfos": [{"description": "source_hash", "text": source_hash}]}
+    return Report(guid_of(number), source_hash, natural_key or a_natural_key(number), json.dumps(body))
 
 
 _syncs = count(1)

@@ -106,7 +106,7 @@ class FakeWats:
         self.out_of_order: VteWatsError | None = None
         self.known = ServerTraits(max_body_bytes=30_000_000, merges_within_second=None, shown_after_s=120.0)
         self.hides = False
-        self.lists_ranges = True
+        self.lists_ranges = self.lists_misc_infos = True
         self._shown: dict[UUID, Report] = {}
         for report in stored:
             self._store(report)
@@ -127,7 +127,11 @@ class FakeWats:
         shown = self._queried()
         found = [shown[guid] for guid in ids if guid in shown]
         return {
-            r.report_id: StoredReport(r.report_id, self.renamed.get(r.report_id, r.report_id), r.source_hash)
+            r.report_id: StoredReport(
+                r.report_id,
+                self.renamed.get(r.report_id, r.report_id),
+                *((r.source_hash, _misc_infos(r).get("run_hash")) if self.lists_misc_infos else (None, None)),
+            )
             for r in found
         }
 
@@ -138,7 +142,7 @@ class FakeWats:
             ListedReport(run, UUID(infos["source_system"]), datetime.fromisoformat(infos["source_timestamp"]))
             for run, report in self.reports.items()
             if report.natural_key.start_at in started
-            for infos in [{each["description"]: each["text"] for each in json.loads(report.body)["miscInfos"]}]
+            for infos in [_misc_infos(report)]
         ]
 
     def find_natural_keys(
@@ -193,3 +197,8 @@ class FakeWats:
             del self.reports[same_test]
         self.reports[report.report_id] = report
         self.receipts[report.report_id] += 1
+
+
+def _misc_infos(report: Report) -> dict[str, str]:
+    infos = json.loads(report.body).get("miscInfos", ()) if report.body.startswith("{") else ()
+    return {info["description"]: info["text"] for info in infos}

@@ -246,6 +246,10 @@ def _proven(day: date, context: AlertContext) -> Iterator[tuple[str, str]]:
     if proof.odd:
         kinds = (f"{runs.numbers.in_vte} {kind.words} ({runs.open} open)" for kind, runs in proof.odd.items())
         yield "Outside every window", "; ".join(kinds)
+    if proof.differences:
+        found_on, causes = max(proof.differences.items())
+        differing = ", ".join(f"{reports} {cause.words}" for cause, reports in causes.items())
+        yield "Other content", f"{differing or 'no report'}, as found on {found_on.isoformat()}"
 
 
 def _numbers_of(day: date, proof: Proof, zone: ZoneInfo) -> str:

@@ -464,8 +464,8 @@ class Settings(_Closed):
     unseen_tries: int = Field(
         3,
         ge=1,
-        description="How often a report is posted that WATS confirms and does not show when it is asked later, before "
-        "it is a dead letter. One in quarantine is such a report.",
+        description="How often a report is posted that WATS confirms and does not show when it is asked later, by the "
+        "next syncs or the daily comparison, before it is a dead letter. One in quarantine is such a report.",
     )
     rejection_limit: int = Field(
         20,

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 MISC_PREFIX = "misc:"
 TARGETS = ("batch", "fixture", "socket", "part_revision")
 RESERVED_MISC_INFOS = frozenset({
-    "source", "source_id", "source_hash", "source_system", "source_timestamp", "testplan", "testplan_variant",
-    "testplan_revision", "exit_code", "info1", "info2", "info3", "start_from", "start_ambiguous", "start_nonexistent",
+    "source", "source_id", "source_hash", "run_hash", "source_system", "source_timestamp", "testplan",
+    "testplan_variant", "testplan_revision", "exit_code", "info1", "info2", "info3", "start_from", "start_ambiguous",
+    "start_nonexistent",
 })  # fmt: skip
 """The misc infos that every report has, or may have, by itself."""
 

@@ -5,10 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 from vte_wats.domain.errors import HeldError, RejectedError, RetriableError
 from vte_wats.domain.outcome import DeadLetterKind
+
+SOURCE_HASH, RUN_HASH = "source_hash", "run_hash"
+"""The misc infos with the hash of the report, and with that of the run it was made from."""
+
+
+def misc_info(document: Mapping[str, Any], description: str) -> str | None:
+    """Return the text of the first misc info of this description in a report as it was posted."""
+    infos = document.get("miscInfos") or ()
+    return next((info.get("text") for info in infos if info.get("description") == description), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +53,7 @@ class NaturalKey:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """One run, ready to be posted. ``body`` is the WSJF document, ``source_hash`` covers all of it but itself."""
+    """One run, ready to be posted. ``body`` is the WSJF document, ``source_hash`` covers all of it but the hashes."""
 
     report_id: UUID
     source_hash: str
@@ -69,14 +79,16 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class StoredReport:
-    """What WATS says about a report it has. ``source_hash`` is ``None`` when the report has none.
+    """What WATS says about a report it has. A hash is ``None`` when the report has none.
 
-    ``report_id`` is that of the run, ``stored_as`` the one that WATS keeps the report under: a server may rename it.
+    ``source_hash`` is over the report as it was made, ``run_hash`` over the run that it was made from. ``report_id``
+    is that of the run, ``stored_as`` the one that WATS keeps the report under: a server may rename it.
     """
 
     report_id: UUID
     stored_as: UUID
     source_hash: str | None
+    run_hash: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

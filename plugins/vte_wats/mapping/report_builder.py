@@ -22,6 +22,7 @@ from vte_wats.intervals.dst import Fold
 from vte_wats.mapping.attachments import keep_long_text
 from vte_wats.mapping.identity import part_number_of, process_code_of, serial_of, station_of, testplan_of, text_of
 from vte_wats.mapping.numbers import seconds
+from vte_wats.mapping.run_hash import run_hash
 from vte_wats.mapping.start_time import StartTime, is_duration, start_of
 from vte_wats.mapping.step_tree import arrange, mark_cause
 from vte_wats.mapping.steps import MappedStep, map_steps
@@ -96,7 +97,7 @@ def map_run(run: VteTestRun, settings: Settings, fold: Fold | None = None) -> Re
         report_id=run.index_guid,
         source_hash=source_hash,
         natural_key=NaturalKey(serial, part_number, process_code, start.at),
-        body=_marked(unmarked, source_hash),
+        body=_marked(unmarked, source_hash=source_hash, run_hash=run_hash(run)),
     )
 
 
@@ -183,10 +184,10 @@ def _error(run: VteTestRun, verdict: ReportStatus, settings: Settings) -> tuple[
     return (None, None) if message is None else (code, message)
 
 
-def _marked(unmarked: str, source_hash: str) -> str:
-    """Put the hash first among the misc infos; quotes inside texts are escaped, so the place is found exactly."""
-    mark = f'{_MISC_INFOS}{{"description":"source_hash","text":"{source_hash}"}},'
-    return unmarked.replace(_MISC_INFOS, mark, 1)
+def _marked(unmarked: str, **hashes: str) -> str:
+    """Put the hashes first among the misc infos; quotes inside texts are escaped, so the place is found exactly."""
+    marks = (f'{{"description":"{name}","text":"{value}"}},' for name, value in hashes.items())
+    return unmarked.replace(_MISC_INFOS, "".join((_MISC_INFOS, *marks)), 1)
 
 
 def _rejected(exc: ValidationError) -> RejectedError:

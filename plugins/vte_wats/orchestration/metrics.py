@@ -19,7 +19,7 @@ from vte_wats.domain.report import RequestStats
 from vte_wats.intervals.wall_clock import wall_clock
 from vte_wats.state.coverage import State
 from vte_wats.state.history import History, quantile_ms
-from vte_wats.state.proof import Proof
+from vte_wats.state.proof import Cause, Proof
 from vte_wats.storage.retention import Removed
 
 _RECENT = timedelta(hours=1)
@@ -59,6 +59,9 @@ def compared(site: Site, state: State, proof: Proof, zone: ZoneInfo, now_at: dat
     stats.gauge(_name(site, "runs_open"), sum(day.open for day in proof.days.values()))
     stats.gauge(_name(site, "runs_gone"), sum(gone.runs for gone in proof.gone.values()))
     stats.gauge(_name(site, "runs_odd"), sum(proof.odd_open.values()))
+    causes = proof.differences[max(proof.differences)] if proof.differences else {}
+    for cause in Cause:
+        stats.gauge(_name(site, f"reports_{cause}"), causes.get(cause, 0))
 
 
 def removed(site: Site, files: Removed) -> None:

@@ -100,14 +100,18 @@ def compare(site_name: str, read: Any) -> dict[str, int]:
     from vte_wats.orchestration.resources import open_wats, read_settings, storage_of
     from vte_wats.orchestration.task_context import staging
     from vte_wats.reconcile.missing_runs import compare as compare_batch
+    from vte_wats.storage.unseen_reports import DROPPED, UnseenReports
 
     batch = read_batch(read)
     get_current_context()["batch_label"] = batch  # type: ignore[typeddict-unknown-key]
     site = Site(site_name)
     settings = read_settings(site)
-    kinds = _kinds(storage_of(site, settings))
+    storage = storage_of(site, settings)
+    kinds, awaited = _kinds(storage), UnseenReports(storage, DROPPED).tries().keys()
     with open_wats(site, settings) as wats:
-        return compare_batch(wats, staging(site, settings, batch), kinds, settings.zone, datetime.now(UTC))
+        return compare_batch(
+            wats, staging(site, settings, batch), kinds, settings.zone, datetime.now(UTC), awaited=awaited
+        )
 
 
 @task(trigger_rule=TriggerRule.NONE_FAILED)
@@ -117,9 +121,10 @@ def plan_missing(site_name: str, batches: Any) -> list[dict[str, Any]]:
     from vte_wats.orchestration.resources import backlog_settings, read_settings, storage_of
     from vte_wats.orchestration.task_context import staging
     from vte_wats.orchestration.variables import PROOF, Variables
-    from vte_wats.reconcile.missing_runs import days_of, odd_of, runs_to_transfer
+    from vte_wats.reconcile.missing_runs import days_of, note_missing, odd_of, runs_to_transfer
     from vte_wats.state.late_arrivals import found_later
     from vte_wats.state.proof import Proof, days_without_runs
+    from vte_wats.storage.unseen_reports import DROPPED, UnseenReports
     from vte_wats.sync.plan import plan_named
 
     context = get_current_context()
@@ -131,7 +136,8 @@ def plan_missing(site_name: str, batches: Any) -> list[dict[str, Any]]:
     odd = odd_of(compared, left.grown if left else {})
     missing = runs_to_transfer(compared, _kinds(storage_of(site, settings)), settings.odd_timestamps)
     if not context["params"]["dry_run"]:
-        Variables(site).change(PROOF, lambda proof: (proof or Proof()).with_days(days, today, missing.outdated, odd))
+        note_missing(compared, UnseenReports(storage_of(site, settings), DROPPED))
+        Variables(site).change(PROOF, lambda proof: (proof or Proof()).with_days(days, today, missing.causes, odd))
     if left is not None and left.coverage is not None:
         Handover(late=found_later(missing.times_local, left.coverage, settings)).push(context)
     return [part.to_xcom() for part in plan_named(missing.runs, backlog_settings(site, settings))]

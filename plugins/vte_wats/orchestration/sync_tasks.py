@@ -61,7 +61,7 @@ def plan(site_name: str) -> list[dict[str, Any]]:
         near: NearPlan | None = None
         near_slices: tuple[Slice, ...] = ()
         if does_more and settings.near_check_h:
-            near, near_slices = _planned_near(vte, site, beside, state, planned, is_alone=is_alone)
+            near, near_slices = _planned_near(vte, site, beside, state, planned, gap=gap, is_alone=is_alone)
     late_arrivals = measured(state.late_arrivals, planned.window, planned.seconds, settings)
     state = state.model_copy(update={"late_arrivals": late_arrivals})
     snapshot = plan_snapshot(planned, settings, from_at)
@@ -69,7 +69,7 @@ def plan(site_name: str) -> list[dict[str, Any]]:
     if state.settings_hash != settings.fingerprint:
         slices += plan_held(DeadLetterIndex(storage_of(site, settings), max_new=None).summaries(), planned, beside)
     if len(slices) + len(gap_slices) > SLICE_LIMIT:
-        gap, gap_slices = None, ()
+        gap, gap_slices, near = None, (), near and near.model_copy(update={"gap": {}, "waits": True})
     if len(slices) + len(gap_slices) + len(near_slices) > SLICE_LIMIT:
         near, near_slices = near and near.model_copy(update={"slices": (), "waits": True}), ()
     extra = (*gap_slices, *near_slices)
@@ -100,7 +100,14 @@ def _planned_gap(
 
 
 def _planned_near(
-    vte: RunSource, site: Site, settings: Settings, state: State, planned: Plan, *, is_alone: bool
+    vte: RunSource,
+    site: Site,
+    settings: Settings,
+    state: State,
+    planned: Plan,
+    *,
+    gap: PlannedGap | None,
+    is_alone: bool,
 ) -> tuple[NearPlan, tuple[Slice, ...]]:
     """Look for runs that changed since their transfer; what keeps it from that must not stop the live interval.
 
@@ -113,7 +120,9 @@ def _planned_near(
     seen = Variables(site).load(SEEN_CONTENT) or SeenContent()
     if not is_alone or not is_due(seen, datetime.now(UTC)):
         return NearPlan(waits=True), ()
-    asked = question(seen, planned.window, state.coverage, settings)
+    filled = gap.window if gap is not None else None
+    known = (*state.coverage, filled) if filled is not None else state.coverage
+    asked = question(seen, planned.window, known, settings)
     began_s = time.monotonic()
     try:
         contents = vte.minute_contents(asked.ranges)
@@ -121,7 +130,8 @@ def _planned_near(
         log.warning("%s the near check was skipped: %s", VW530, exc)
         return NearPlan(look=asked.look(seen, datetime.now(UTC), time.monotonic() - began_s), waits=True), ()
     look = asked.look(seen, datetime.now(UTC), time.monotonic() - began_s)
-    near, slices = plan_near(seen, asked, contents, planned.window, settings, most_runs=_most_runs(site, settings))
+    most_runs = _most_runs(site, settings)
+    near, slices = plan_near(seen, asked, contents, planned.window, settings, gap=filled, most_runs=most_runs)
     log.info("near check: %d minutes asked in %.2f s, %d slices", look.asked_min, look.took_s, len(slices))
     return near.model_copy(update={"look": look}), slices
 

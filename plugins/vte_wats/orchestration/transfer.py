@@ -315,6 +315,7 @@ def _keep_seen(site: Site, settled: Settled, near: NearPlan, results: Mapping[in
         return (seen or SeenContent()).after(
             near,
             is_live_settled=settled.failure is None,
+            is_gap_settled=settled.gap_is_settled,
             settled=results.keys() if settled.near_is_settled else (),
             kept_h=kept_h,
             now_at=now_at,

@@ -18,7 +18,7 @@ from uuid import UUID
 
 from vte_wats.domain.errors import FatalError
 from vte_wats.domain.ports import Wats
-from vte_wats.domain.report import Report
+from vte_wats.domain.report import RUN_HASH, SOURCE_HASH, Report, misc_info
 from vte_wats.messages import VW508, VW542, VW921, VW922
 from vte_wats.storage.staging import Staging
 from vte_wats.sync.staged_reports import staged_mappings
@@ -78,10 +78,12 @@ def verify(staging: Staging, wats: Wats) -> Comparison:
             found = stored.get(kept[guid]) if guid in kept else None
             if found is None:
                 absent += 1
-            elif _hash_of(found) != report.source_hash:
+            elif misc_info(found, SOURCE_HASH) != report.source_hash:
                 outdated.append(guid)
                 log.warning("%s Run %s changed after its upload; its report is outdated", VW921, guid)
-            elif lines := tuple(differences(json.loads(report.body) | {"id": str(kept[guid])}, found)):
+            elif lines := tuple(
+                differences(_content(json.loads(report.body) | {"id": str(kept[guid])}), _content(found))
+            ):
                 altered[guid] = lines
                 log.error("%s Run %s is altered in WATS: %s", VW922, guid, "; ".join(lines[:_MOST_SHOWN]))
             else:
@@ -103,6 +105,12 @@ def repair(staging: Staging, wats: Wats, found: Comparison) -> Comparison:
             else:
                 log.error("Run %s is not repaired: %s", guid, submission.error)
     return replace(found, altered=altered)
+
+
+def _content(report: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a report without the hash of its run, which may be of a run that had other values than those it shows."""
+    infos = [info for info in report.get("miscInfos") or () if info.get("description") != RUN_HASH]
+    return {**report, "miscInfos": infos}
 
 
 def differences(expected: Any, stored: Any, where: str = "") -> Iterator[str]:
@@ -135,11 +143,6 @@ def _same(name: str, expected: Any, stored: Any) -> bool:
         except ValueError:
             return False
     return name == "id" and str(expected).lower() == str(stored).lower()
-
-
-def _hash_of(stored: Mapping[str, Any]) -> str | None:
-    infos = stored.get("miscInfos") or ()
-    return next((info.get("text") for info in infos if info.get("description") == "source_hash"), None)
 
 
 def _shown(value: Any) -> str:

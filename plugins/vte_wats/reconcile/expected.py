@@ -1,4 +1,4 @@
-"""What WATS should hold of the runs of a batch: the hash of each report, made again of what VTE says now."""
+"""What WATS should hold of the runs of a batch: the hashes of each report, made again of what VTE says now."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from uuid import UUID
 
+from pydantic import TypeAdapter
+
 from vte_wats.config.settings import Settings
 from vte_wats.domain.ports import RunSource
-from vte_wats.domain.report import Report
+from vte_wats.domain.report import Refusal, Report
 from vte_wats.domain.run import VteTestRun
+from vte_wats.mapping.run_hash import run_hash
 from vte_wats.reconcile.keys import staged_keys
 from vte_wats.storage.dead_letters import DeadLetters
 from vte_wats.storage.staging import Staging
@@ -19,22 +22,26 @@ from vte_wats.sync.plan import plan_named
 from vte_wats.sync.staged_reports import staged_mappings
 
 EXPECTED = "expected"
-_REFUSED, _CHANGED = "-", "changed"
 
 
 @dataclass(frozen=True, slots=True)
 class Expected:
     """What is expected of one run. ``source_hash`` is ``None`` when it makes no report by now.
 
-    ``is_changed``: it has a dead letter, which holds other data than VTE by now.
+    ``run_hash`` is ``None`` when the run cannot be read whole. ``is_changed``: it has a dead letter, which holds other
+    data than VTE by now.
     """
 
     source_hash: str | None
-    is_changed: bool
+    run_hash: str | None
+    is_changed: bool = False
+
+
+_LINE: TypeAdapter[tuple[UUID, Expected]] = TypeAdapter(tuple[UUID, Expected])
 
 
 def stage_expected(source: RunSource, staging: Staging, dead_letters: DeadLetters, settings: Settings) -> int:
-    """Read and map the runs of a batch, some at a time, and stage the hash of each; return how many there are."""
+    """Read and map the runs of a batch, some at a time, and stage the hashes of each; return how many there are."""
     guids = [key.guid for key in staged_keys(staging)]
     known = dead_letters.guids()
 
@@ -42,29 +49,25 @@ def stage_expected(source: RunSource, staging: Staging, dead_letters: DeadLetter
         for part in plan_named(guids, settings, len(guids)):
             extract(source, staging, part, settings)
             map_runs(staging, settings)
-            changed = _changed(staging, dead_letters, known)
-            for mapped in staged_mappings(staging):
-                guid = mapped.report_id if isinstance(mapped, Report) else mapped.index_guid
-                source_hash = mapped.source_hash if isinstance(mapped, Report) else _REFUSED
-                yield f"{guid} {source_hash} {_CHANGED if guid in changed else ''}"
+            runs = staging.parsed(RUNS, VteTestRun.model_validate_json)
+            for run, mapped in zip(runs, staged_mappings(staging), strict=True):
+                is_changed = run.index_guid in known and _is_changed(run, dead_letters)
+                yield _LINE.dump_json((run.index_guid, _expected(run, mapped, is_changed=is_changed))).decode()
 
     return staging.write(EXPECTED, lines())
 
 
 def staged_expected(staging: Staging) -> dict[UUID, Expected]:
     """Return what :func:`stage_expected` staged; runs that VTE no longer has are absent."""
-    return dict(staging.parsed(EXPECTED, _parse))
+    return dict(staging.parsed(EXPECTED, _LINE.validate_json))
 
 
-def _parse(line: str) -> tuple[UUID, Expected]:
-    guid, source_hash, changed = line.split(" ")
-    return UUID(guid), Expected(None if source_hash == _REFUSED else source_hash, changed == _CHANGED)
+def _expected(run: VteTestRun, mapped: Report | Refusal, *, is_changed: bool) -> Expected:
+    source_hash = mapped.source_hash if isinstance(mapped, Report) else None
+    return Expected(source_hash, run_hash(run) if run.defect is None else None, is_changed)
 
 
-def _changed(staging: Staging, dead_letters: DeadLetters, known: frozenset[UUID]) -> frozenset[UUID]:
-    """Return the staged runs whose dead letter holds other data."""
-    if not known:
-        return frozenset()
-    runs = (run for run in staging.parsed(RUNS, VteTestRun.model_validate_json) if run.index_guid in known)
-    known_dead = ((run, dead_letters.get(run.index_guid)) for run in runs)
-    return frozenset(run.index_guid for run, kept in known_dead if kept is not None and kept.run != run)
+def _is_changed(run: VteTestRun, dead_letters: DeadLetters) -> bool:
+    """Return whether the dead letter of a run holds other data."""
+    kept = dead_letters.get(run.index_guid)
+    return kept is not None and kept.run != run

@@ -78,7 +78,8 @@ def ranges_to_compare(
 ) -> tuple[tuple[LocalRange, ...], date | None]:
     """Return the wall-clock time that a comparison looks at, and the day on which the next one goes on.
 
-    That is the window from the beginning of its first day on, and a part of the history before.
+    That is the window from the beginning of its first day on, a part of the history before, and days of it that are
+    open: what was transferred there is proven by the next comparison, not after a whole cycle.
     """
     recent = local_ranges(window, settings.zone)
     first_day = datetime.combine(recent[0].from_local.date(), time())
@@ -86,8 +87,14 @@ def ranges_to_compare(
     since = first_day_synced(state, window.from_at, settings)
     part = proof.rotating_part(since, first_day.date(), settings.verify_cycle_days)
     if part is not None:
-        ranges.append(LocalRange(*(datetime.combine(day, time()) for day in part)))
+        ranges.append(_whole(*part))
+    ranges += [_whole(day, day + timedelta(days=1)) for day in proof.open_days(since, first_day.date())]
     return merge_ranges(ranges), part and part[1]
+
+
+def _whole(first: date, end: date) -> LocalRange:
+    """Return the wall-clock time of the days from the first one up to the end."""
+    return LocalRange(datetime.combine(first, time()), datetime.combine(end, time()))
 
 
 def first_day_synced(state: State, default_at: datetime, settings: Settings) -> date:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from more_itertools import chunked
+from more_itertools import chunked, flatten
 
 from vte_wats.config.settings import OddTimestamps
 from vte_wats.domain.outcome import DeadLetterKind
@@ -23,21 +23,24 @@ from vte_wats.domain.report import StoredReport
 from vte_wats.intervals.dst import utc_offsets
 from vte_wats.intervals.interval import Interval
 from vte_wats.intervals.wall_clock import FIRST
+from vte_wats.mapping.run_hash import is_comparable
 from vte_wats.messages import VW541, VW553
 from vte_wats.reconcile.expected import Expected, staged_expected
 from vte_wats.reconcile.keys import Key, staged_keys
-from vte_wats.state.proof import DayProof, OddKind, OddRun, OddRuns, OpenRun, joined_days
+from vte_wats.state.proof import Cause, DayProof, OddKind, OddRun, OddRuns, OpenRun, joined_days
 from vte_wats.storage.staging import Staging
+from vte_wats.storage.unseen_reports import UnseenReports
 
 log = logging.getLogger(__name__)
 
 Kinds = Mapping[UUID, DeadLetterKind]
 
-MISSING, OUTDATED, DAYS, ODD = "missing", "outdated", "days", "odd"
-_PROVEN, _CHANGED, _NO_HASH = "proven", "changed", "no_hash"
+MISSING, SHOWN, DAYS, ODD = "missing", "shown", "days", "odd"
+_DIFFERING = (MISSING, Cause.VTE_CHANGED, Cause.MAPPING_CHANGED, Cause.UNKNOWN)
+_PROVEN, _OTHER_CONTENT, _CHANGED, _NO_HASH = "proven", "other_content", "changed", "no_hash"
 _REASONS = {
     MISSING: "not in WATS when it was compared; transferred again",
-    OUTDATED: "its report in WATS had other content; transferred again",
+    _OTHER_CONTENT: "its report in WATS had other content; transferred again",
     _CHANGED: "its dead letter holds other data than VTE; transferred again",
 }
 _OPEN = _REASONS | {_NO_HASH: "WATS lists it without its hash, so it cannot be compared by hash here"}
@@ -49,32 +52,41 @@ _LONGEST_TEST = timedelta(hours=1)  # reports of longer tests are asked for by i
 class RunsToTransfer:
     """The runs to transfer, oldest first, and the Timestamps of those among them that came late.
 
-    ``outdated`` is how many of them have a report of other content.
+    ``causes`` says how many of them have a report of other content, and why.
     """
 
     runs: list[UUID]
     times_local: list[datetime]
-    outdated: int
+    causes: Mapping[Cause, int]
 
 
-def compare(wats: Wats, staging: Staging, kinds: Kinds, zone: ZoneInfo, now_at: datetime) -> dict[str, int]:
+def compare(
+    wats: Wats,
+    staging: Staging,
+    kinds: Kinds,
+    zone: ZoneInfo,
+    now_at: datetime,
+    *,
+    awaited: Collection[UUID] = (),
+) -> dict[str, int]:
     """Stage what a batch has to transfer, and the numbers of its days; return how many runs were compared and differ.
 
-    ``kinds`` are those of the dead letters there are, ``zone`` is that of the Timestamps. A run that VTE no longer has
-    is left out.
+    ``kinds`` are those of the dead letters there are, ``zone`` is that of the Timestamps, ``awaited`` are runs
+    that an earlier comparison missed. A run that VTE no longer has is left out.
     """
     expected = staged_expected(staging)
     counts: Counter[str] = Counter()
     days: dict[date, DayProof] = {}
     odd: dict[OddKind, OddRuns] = {}
-    to_transfer: dict[str, list[str]] = {MISSING: [], OUTDATED: []}
+    lists: dict[str, list[str]] = {name: [] for name in (*_DIFFERING, SHOWN)}
     for keys in chunked(staged_keys(staging), _AT_ONCE):
         stored = wats.find_reports([key.guid for key in keys], _started(keys, zone))
         lists_hashes = any(report.source_hash for report in stored.values())
         for key in keys:
             if key.guid not in expected:
                 continue
-            found = _judged(stored.get(key.guid), expected[key.guid], kinds.get(key.guid), lists_hashes=lists_hashes)
+            known = stored.get(key.guid)
+            found = _judged(known, expected[key.guid], kinds.get(key.guid), lists_hashes=lists_hashes)
             counts.update(("compared", found))
             part = _part_of_a_day(key, found, now_at)
             if key.odd is not None:
@@ -82,25 +94,24 @@ def compare(wats: Wats, staging: Staging, kinds: Kinds, zone: ZoneInfo, now_at: 
             elif key.timestamp_local is not None:
                 day = key.timestamp_local.date()
                 days[day] = days[day].joined(part) if day in days else part
-            if found in _REASONS:
-                to_transfer[OUTDATED if key.guid in stored else MISSING].append(str(key))
-            elif found == _PROVEN and key.guid in kinds:  # WATS shows it after all: its upload removes the dead letter
-                to_transfer[MISSING].append(str(key))
-    for name, lines in to_transfer.items():
+            is_missed = key.guid in kinds or key.guid in awaited
+            if (name := _list_for(found, known, expected[key.guid], is_missed=is_missed)) is not None:
+                lists[name].append(str(key))
+    for name, lines in lists.items():
         staging.write(name, lines)
     staging.write(DAYS, (f"{day.isoformat()} {proof.model_dump_json()}" for day, proof in days.items()))
     staging.write(ODD, (f"{kind} {runs.model_dump_json()}" for kind, runs in odd.items()))
     if counts[_NO_HASH]:
         log.warning("%s %d reports are in WATS, whose listing shows no hash of any of them", VW541, counts[_NO_HASH])
-    differing = {name: len(lines) for name, lines in to_transfer.items()}
+    differing = {str(name): len(lists[name]) for name in _DIFFERING}
     log.info("%d runs compared with WATS: %s", counts["compared"], differing)
     return {"compared": counts["compared"], **differing}
 
 
 def _judged(stored: StoredReport | None, expected: Expected, kind: DeadLetterKind | None, *, lists_hashes: bool) -> str:
-    """Return what is known of one run: proven, missing, outdated, or of which kind its dead letter is.
+    """Return what is known of one run: proven, missing, of other content, or of which kind its dead letter is.
 
-    Where WATS ``lists_hashes`` of no report at all, none is outdated for the want of one: it would be so every day.
+    Where WATS ``lists_hashes`` of no report at all, none differs for the want of one: it would do so every day.
     """
     if stored is not None and expected.source_hash is not None and stored.source_hash == expected.source_hash:
         return _PROVEN
@@ -108,7 +119,21 @@ def _judged(stored: StoredReport | None, expected: Expected, kind: DeadLetterKin
         return _CHANGED if expected.is_changed else kind.value
     if stored is None:
         return MISSING
-    return OUTDATED if lists_hashes else _NO_HASH
+    return _OTHER_CONTENT if lists_hashes else _NO_HASH
+
+
+def _list_for(found: str, stored: StoredReport | None, expected: Expected, *, is_missed: bool) -> str | None:
+    """Return in which list a run belongs; ``is_missed``: it is a dead letter, or an earlier comparison missed it."""
+    if found in _REASONS:
+        return MISSING if stored is None else _cause(stored, expected)
+    return SHOWN if found == _PROVEN and is_missed else None
+
+
+def _cause(stored: StoredReport, expected: Expected) -> Cause:
+    """Return why a report has other content than is made of its run now."""
+    if stored.source_hash is None or not is_comparable(stored.run_hash, expected.run_hash):
+        return Cause.UNKNOWN
+    return Cause.MAPPING_CHANGED if stored.run_hash == expected.run_hash else Cause.VTE_CHANGED
 
 
 def _part_of_a_day(key: Key, found: str, now_at: datetime) -> DayProof:
@@ -121,6 +146,12 @@ def _part_of_a_day(key: Key, found: str, now_at: datetime) -> DayProof:
         verified_at=now_at,
         open_runs=(OpenRun(index_guid=str(key.guid), reason=_OPEN[found]),) if found in _OPEN else (),
     )
+
+
+def note_missing(batches: Sequence[Staging], dropped: UnseenReports) -> None:
+    """Note which runs :func:`compare` missed, so that their posts are counted, and forget those that it found again."""
+    dropped.forget({key.guid for batch in batches for key in batch.parsed(SHOWN, Key.parse)})
+    dropped.wait_for(key.guid for batch in batches for key in batch.parsed(MISSING, Key.parse))
 
 
 def days_of(batches: Iterable[Staging]) -> dict[date, DayProof]:
@@ -177,12 +208,17 @@ def runs_to_transfer(batches: Sequence[Staging], kinds: Kinds, odd_timestamps: O
     be held: most of it is history.
     """
     stays = OddKind.BEFORE_START if odd_timestamps is OddTimestamps.HOLD else None
-    missing, outdated = (
-        [key for batch in batches for key in batch.parsed(name, Key.parse) if key.odd is None or key.odd is not stays]
-        for name in (MISSING, OUTDATED)
-    )
-    runs = [key.guid for key in sorted((*missing, *outdated), key=lambda key: key.timestamp_local or FIRST)]
+    keys = {
+        name: [
+            key for batch in batches for key in batch.parsed(name, Key.parse) if key.odd is None or key.odd is not stays
+        ]
+        for name in (*_DIFFERING, SHOWN)
+    }
+    keys[SHOWN] = [key for key in keys[SHOWN] if key.guid in kinds]  # their upload removes the dead letter
+    missing, causes = keys[MISSING], {cause: len(keys[cause]) for cause in Cause if keys.get(cause)}
+    runs = [key.guid for key in sorted(flatten(keys.values()), key=lambda key: key.timestamp_local or FIRST)]
     held = {guid for guid, kind in kinds.items() if kind is DeadLetterKind.HELD}
-    log.info("%d runs are not in WATS, %d with other content, %d are held", len(missing), len(outdated), len(held))
+    differing = ", ".join(f"{runs} {cause.words}" for cause, runs in causes.items()) or "none with other content"
+    log.info("%d runs are not in WATS, %s, %d are held", len(missing), differing, len(held))
     late = [key.timestamp_local for key in missing if key.guid not in kinds and key.timestamp_local is not None]
-    return RunsToTransfer([*runs, *sorted(held - set(runs))], late, len(outdated))
+    return RunsToTransfer([*runs, *sorted(held - set(runs))], late, causes)

@@ -21,6 +21,8 @@ from vte_wats.state.coverage import State
 _DAYS_KEPT = 4_000
 _MOST_EXAMPLES = 20  # of each day
 _EXAMPLES_KEPT = 500  # of all days, the newest
+_DAYS_OF_DIFFERENCES = 366
+_MOST_OPEN_DAYS = 7  # that one comparison looks at again
 
 
 class _Lean(BaseModel):
@@ -161,18 +163,38 @@ def days_without_runs(compared: Iterable[tuple[date, date]], verified_at: dateti
     }
 
 
-class Differences(_Lean):
-    """What one comparison found: reports whose run or mapping changed since, and those that were altered in WATS."""
+class Cause(StrEnum):
+    """Why a report in WATS has other content than is made of its run now.
 
-    outdated: int = 0
-    altered: int = 0
+    It is not known of a report that says nothing of the run it was made from, as those of earlier versions.
+    """
+
+    VTE_CHANGED = "vte_changed"
+    MAPPING_CHANGED = "mapping_changed"
+    WATS_CHANGED = "altered"
+    UNKNOWN = "outdated"
+
+    @property
+    def words(self) -> str:
+        """What is different."""
+        return _CAUSE_WORDS[self]
+
+
+_CAUSE_WORDS = {
+    Cause.VTE_CHANGED: "changed in VTE",
+    Cause.MAPPING_CHANGED: "changed by mapping or settings",
+    Cause.WATS_CHANGED: "altered in WATS",
+    Cause.UNKNOWN: "changed by an unknown cause",
+}
 
 
 class Proof(_Lean):
     """What all comparisons so far have proven."""
 
     days: dict[date, DayProof] = {}
-    differences: dict[date, Differences] = Field({}, description="By the day of the comparison that found them.")
+    differences: dict[date, dict[Cause, int]] = Field(
+        {}, description="Reports with other content by cause, by the day of the comparison that found them."
+    )
     compared_at: Instant | None = Field(None, description="When a comparison ended last.")
     cycle_day: date | None = Field(None, description="Where the next comparison goes on through the whole history.")
     odd: dict[OddKind, OddRuns] = Field({}, description="Runs that no window holds, as the last comparison found them.")
@@ -235,19 +257,25 @@ class Proof(_Lean):
         days = -(-(end - first).days // cycle_days)
         return from_day, min(from_day + timedelta(days=days), end)
 
+    def open_days(self, first: date, end: date) -> list[date]:
+        """Return the days from ``first`` up to ``end`` that are open: some that were compared longest ago."""
+        still_open = [day for day, found in self.days.items() if first <= day < end and found.open]
+        return sorted(still_open, key=lambda day: (self.days[day].verified_at, day))[:_MOST_OPEN_DAYS]
+
     def with_days(
-        self, days: Mapping[date, DayProof], compared_on: date, outdated: int, odd: Mapping[OddKind, OddRuns]
+        self,
+        days: Mapping[date, DayProof],
+        compared_on: date,
+        causes: Mapping[Cause, int],
+        odd: Mapping[OddKind, OddRuns],
     ) -> Proof:
         """Return this with what a comparison found of some days, and outside of them; other days keep their numbers."""
-        known = self.differences.get(compared_on, Differences())
         return self.model_copy(
             update={
                 "days": _bounded(self.days | dict(days)),
                 "odd": dict(odd),
                 "gone": self.gone | self._fallen(days),
-                "differences": _newest(
-                    self.differences | {compared_on: known.model_copy(update={"outdated": outdated})}
-                ),
+                "differences": self._with_causes(compared_on, causes),
             }
         )
 
@@ -269,15 +297,19 @@ class Proof(_Lean):
 
     def ended(self, at: Instant, compared_on: date, altered: int, cycle_day: date | None) -> Proof:
         """Return this after a comparison whose sample held so many altered reports."""
-        known = self.differences.get(compared_on, Differences())
-        differences = self.differences | {compared_on: known.model_copy(update={"altered": altered})}
+        causes = {**self.differences.get(compared_on, {}), Cause.WATS_CHANGED: altered}
         return self.model_copy(
-            update={"compared_at": at, "cycle_day": cycle_day or self.cycle_day, "differences": _newest(differences)}
+            update={
+                "compared_at": at,
+                "cycle_day": cycle_day or self.cycle_day,
+                "differences": self._with_causes(compared_on, causes),
+            }
         )
 
-
-def _newest(differences: Mapping[date, Differences]) -> dict[date, Differences]:
-    return dict(sorted(differences.items())[-366:])
+    def _with_causes(self, compared_on: date, causes: Mapping[Cause, int]) -> dict[date, dict[Cause, int]]:
+        """Return the differences of the last year with those of one day, which stand instead of earlier ones."""
+        counted = {cause: causes[cause] for cause in Cause if causes.get(cause)}
+        return dict(sorted((self.differences | {compared_on: counted}).items())[-_DAYS_OF_DIFFERENCES:])
 
 
 def _bounded(days: Mapping[date, DayProof]) -> dict[date, DayProof]:

@@ -40,15 +40,17 @@ class Look(BaseModel):
 class NearPlan(BaseModel):
     """What the plan of one sync found out about the near past, for its settle task.
 
-    ``look`` is ``None`` when no statement was sent. ``live`` are the minutes wholly inside the live window, ``slices``
-    those that each near slice reads again, ``gone`` those whose runs were all deleted, ``as_before`` those that failed
-    and need no reading any more. ``waits``: not all was found out, or there is more than this sync reads.
+    ``look`` is ``None`` when no statement was sent. ``live`` are the minutes wholly inside the live window, ``gap``
+    others that the slices of a gap read, ``slices`` those that each near slice reads again, ``gone`` those whose runs
+    were all deleted, ``as_before`` those that failed and need no reading any more. ``waits``: not all was found out, or
+    there is more than this sync reads.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     look: Look | None = None
     live: dict[str, str] = Field(default_factory=dict)
+    gap: dict[str, str] = Field(default_factory=dict)
     slices: tuple[dict[str, str], ...] = ()
     gone: tuple[str, ...] = ()
     as_before: tuple[str, ...] = ()
@@ -74,14 +76,21 @@ class SeenContent(BaseModel):
     goes_on_at: Instant | None = None
 
     def after(
-        self, near: NearPlan, *, is_live_settled: bool, settled: Collection[int], kept_h: int, now_at: datetime
+        self,
+        near: NearPlan,
+        *,
+        is_live_settled: bool,
+        is_gap_settled: bool,
+        settled: Collection[int],
+        kept_h: int,
+        now_at: datetime,
     ) -> SeenContent:
         """Return this after a sync whose near slices ``settled``, by their positions in ``near.slices``.
 
         Minutes older than ``kept_h`` before the newest are dropped.
         """
-        done = dict(near.live) if is_live_settled else {}
-        failed = set(self.failed) - {*near.gone, *near.as_before}
+        done = (near.live if is_live_settled else {}) | (near.gap if is_gap_settled else {})
+        failed = set(self.failed) - {*near.gone, *near.as_before, *done}
         for position, minutes in enumerate(near.slices):
             if position in settled:
                 done |= minutes

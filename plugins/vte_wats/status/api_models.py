@@ -12,7 +12,7 @@ from vte_wats.alerting.monitor_state import ServerCheck
 from vte_wats.domain.outcome import Outcome
 from vte_wats.health import Assessment, ProbeStatus
 from vte_wats.intervals.interval import Instant
-from vte_wats.state.proof import DayStatus, OddKind, OddRun, OpenRun
+from vte_wats.state.proof import Cause, DayStatus, OddKind, OddRun, OpenRun
 from vte_wats.storage.dead_letter_index import DeadLetterGroups
 from vte_wats.survey.proposal import Question
 from vte_wats.survey.stored import SurveyFile
@@ -233,6 +233,15 @@ class OddRunsOfKind(BaseModel):
     examples: list[OddRun] = Field([], description="The first of them; they need the right to read task logs.")
 
 
+class DifferencesOfCause(BaseModel):
+    """Reports with other content that the comparisons of one day found, of one cause."""
+
+    found_on: date
+    cause: Cause = Field(description="Why; altered: of the sample alone; outdated: the cause is not known.")
+    text: str = Field(description="What is different.")
+    reports: int
+
+
 class ProofCalendar(BaseModel):
     """What the daily comparisons have proven: ascending days without a break, today left out."""
 
@@ -242,6 +251,7 @@ class ProofCalendar(BaseModel):
     compared_at: Instant | None = Field(description="When a comparison ended last; null before the first.")
     days: list[ProofDay]
     odd: list[OddRunsOfKind] = Field([], description="Runs that no window holds.")
+    differences: list[DifferencesOfCause] = Field([], description="The newest first; most are replaced since.")
     counts_alone: bool = Field(default=False, description="Whether the open runs are left out.")
 
 

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from vte_wats.health import Stored
 from vte_wats.intervals.wall_clock import wall_clock
 from vte_wats.state.proof import DayStatus, GoneRuns, OddKind, OddRuns, Proof
-from vte_wats.status.api_models import OddRunsOfKind, ProofCalendar, ProofDay
+from vte_wats.status.api_models import DifferencesOfCause, OddRunsOfKind, ProofCalendar, ProofDay
 
 _NUMBERS = ("in_vte", "proven", "dead", "held", "open")
 _COLUMNS = (*_NUMBERS, "gone")
@@ -30,6 +30,11 @@ def proof_calendar(stored: Stored, now_at: datetime) -> ProofCalendar:
         compared_at=proof.compared_at,
         days=[_day(proof, first + timedelta(days=n), zone) for n in range((today - first).days)],
         odd=[_odd(kind, runs) for kind, runs in proof.odd.items()],
+        differences=[
+            DifferencesOfCause(found_on=day, cause=cause, text=cause.words, reports=reports)
+            for day, causes in sorted(proof.differences.items(), reverse=True)
+            for cause, reports in causes.items()
+        ],
     )
 
 

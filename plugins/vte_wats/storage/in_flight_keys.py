@@ -27,7 +27,7 @@ from vte_wats.intervals.interval import Interval
 from vte_wats.messages import VW621
 from vte_wats.storage.object_storage import create_folder, file_name, read_file, write_atomically
 from vte_wats.storage.storage_errors import storage_errors
-from vte_wats.storage.unseen_reports import UnseenReports
+from vte_wats.storage.unseen_reports import DROPPED, UnseenReports
 
 log = logging.getLogger(__name__)
 
@@ -128,7 +128,7 @@ class InFlightKeys:
     """
 
     def __init__(self, storage: UPath, upload: str, clock: Callable[[], datetime], shown_after_s: float = 0.0) -> None:
-        self.unseen = UnseenReports(storage)
+        self.unseen, self.dropped = UnseenReports(storage), UnseenReports(storage, DROPPED)
         self._folder = storage / FOLDER
         self._path = self._folder / f"{file_name(upload)}.json"
         self._clock = clock
@@ -136,6 +136,11 @@ class InFlightKeys:
         self._shown_after = timedelta(seconds=shown_after_s)
         self._own: dict[Identity, set[UUID]] = {}
         self._confirmed: dict[UUID, StoredReport] = {}
+
+    @property
+    def name(self) -> str:
+        """What the file of this upload is called, in whichever folder."""
+        return self._path.name
 
     def __enter__(self) -> Self:
         """Nothing is written before a key is added. What an earlier try confirmed stays known."""

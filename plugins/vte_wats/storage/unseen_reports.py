@@ -1,13 +1,17 @@
-"""Which reports WATS confirmed and did not show when it was asked after its delay, and how often, until they show.
+"""Which reports WATS confirmed and did not show when it was asked later, and how often, until they show.
 
-One file per upload that confirmed them, so that uploads side by side take nothing from each other.
+In ``unseen/`` are those of which the next sync knows, after the delay of WATS; in ``dropped/`` those that a comparison
+missed, which WATS may show for hours each time. One file per upload that confirmed them, so that uploads side by side
+take nothing from each other.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
+from itertools import islice
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -19,46 +23,87 @@ from vte_wats.storage.storage_errors import storage_errors
 
 log = logging.getLogger(__name__)
 
-FOLDER = "unseen"
+UNSEEN, DROPPED = "unseen", "dropped"
 _LARGEST_BYTES = 64_000_000
+_COMPARED = "compared.json"
+_MOST_AWAITED = 100_000  # when a WATS lost more, it is not about these reports
+
+
+@dataclass(frozen=True, slots=True)
+class Tries:
+    """How often WATS confirmed a report with this content; without ``source_hash`` with any."""
+
+    count: int
+    source_hash: str | None = None
+
+    def of(self, source_hash: str) -> int:
+        """Return how often it confirmed this very content."""
+        return self.count if self.source_hash in (None, source_hash) else 0
+
+    def again(self, source_hash: str) -> Tries:
+        """Return this after one more confirmation; of other content than before it is the first one."""
+        return Tries(self.of(source_hash) + 1, source_hash)
+
+
+_NONE = Tries(0)
 
 
 class _UnseenFile(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     tries: dict[UUID, int]
+    hashes: dict[UUID, str] = {}
 
 
 class UnseenReports:
     """The runs whose report is not shown, with the number of posts that WATS confirmed."""
 
-    def __init__(self, storage: UPath) -> None:
-        self._folder = storage / FOLDER
+    def __init__(self, storage: UPath, folder: str = UNSEEN) -> None:
+        self._folder = storage / folder
 
-    def tries(self) -> dict[UUID, int]:
+    def tries(self) -> dict[UUID, Tries]:
         """Return each run with how often its report was confirmed and not shown."""
-        together: dict[UUID, int] = {}
+        together: dict[UUID, Tries] = {}
         for _, tries in self._files():
-            together |= {guid: max(count, together.get(guid, 0)) for guid, count in tries.items()}
+            for guid, found in tries.items():
+                together[guid] = max(found, together.get(guid, found), key=lambda each: each.count)
         return together
 
-    def add(self, upload: str, tries: Mapping[UUID, int]) -> None:
-        """Note what the upload with this file name confirmed and WATS does not show."""
-        create_folder(self._folder)
-        content = _UnseenFile(tries=dict(tries))
-        write_atomically(self._folder / upload, content.model_dump_json().encode())
+    def add(self, upload: str, tries: Mapping[UUID, Tries]) -> None:
+        """Note what the upload with this file name confirmed; what others noted of these runs before is replaced."""
+        if tries:
+            self._write(upload, tries)
+            self.forget(tries.keys(), but_in=upload)
 
-    def forget(self, guids: Collection[UUID]) -> None:
-        """Remove runs that are shown, or have another outcome, from every file."""
+    def wait_for(self, guids: Iterable[UUID]) -> None:
+        """Note the runs that a comparison missed, instead of those of the last one; what is known of any stays."""
+        known = self.tries()
+        awaited = dict.fromkeys(
+            islice((guid for guid in guids if not known.get(guid, _NONE).count), _MOST_AWAITED), _NONE
+        )
+        self.forget({guid for guid, found in known.items() if not found.count})
+        if awaited:
+            self._write(_COMPARED, awaited)
+
+    def forget(self, guids: Collection[UUID], *, but_in: str | None = None) -> None:
+        """Remove runs that are shown, or have another outcome, from every file but one."""
         for path, tries in self._files():
-            left = {guid: count for guid, count in tries.items() if guid not in guids}
+            left = {guid: found for guid, found in tries.items() if guid not in guids}
+            if path.name == but_in:
+                continue
             if not left:
                 with suppress(FileNotFoundError):
                     path.unlink()
             elif len(left) < len(tries):
-                self.add(path.name, left)
+                self._write(path.name, left)
 
-    def _files(self) -> Iterator[tuple[UPath, Mapping[UUID, int]]]:
+    def _write(self, name: str, tries: Mapping[UUID, Tries]) -> None:
+        create_folder(self._folder)
+        hashes = {guid: found.source_hash for guid, found in tries.items() if found.source_hash is not None}
+        content = _UnseenFile(tries={guid: found.count for guid, found in tries.items()}, hashes=hashes)
+        write_atomically(self._folder / name, content.model_dump_json(exclude_defaults=True).encode())
+
+    def _files(self) -> Iterator[tuple[UPath, Mapping[UUID, Tries]]]:
         try:
             with storage_errors(self._folder):
                 paths = sorted(self._folder.iterdir(), key=lambda path: path.name)
@@ -66,8 +111,10 @@ class UnseenReports:
             return
         for path in paths:
             try:
-                yield path, _UnseenFile.model_validate_json(read_file(path, _LARGEST_BYTES)).tries
+                content = _UnseenFile.model_validate_json(read_file(path, _LARGEST_BYTES))
             except FileNotFoundError:  # another upload has removed it meanwhile
                 continue
             except ValidationError as exc:
                 log.warning("%s %s is damaged and left out; remove it: %s", VW621, path, str(exc).partition("\n")[0])
+                continue
+            yield path, {guid: Tries(count, content.hashes.get(guid)) for guid, count in content.tries.items()}

@@ -6,7 +6,6 @@ What it does not show is transferred again by the next sync, a bounded number of
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
@@ -16,7 +15,7 @@ from upath import UPath
 from vte_wats.config.settings import Settings
 from vte_wats.domain.ports import Wats
 from vte_wats.storage.in_flight_keys import ConfirmedUpload, confirmed_uploads
-from vte_wats.storage.unseen_reports import UnseenReports
+from vte_wats.storage.unseen_reports import Tries, UnseenReports
 from vte_wats.sync.plan import plan_named
 from vte_wats.sync.slices import AGAIN, Slice
 
@@ -52,20 +51,21 @@ def check_confirmed(wats: Wats, storage: UPath, now_at: datetime) -> None:
         if not upload.is_due(now_at) or asked >= _MOST_REPORTS:
             continue
         asked += len(upload.confirmed)
-        missing = _not_shown(wats, upload) if upload.confirmed else ()
+        missing = _not_shown(wats, upload) if upload.confirmed else {}
         if missing:
             log.warning("WATS confirmed %d reports and does not show them; they are posted again", len(missing))
             before = unseen.tries()
-            unseen.add(upload.path.name, {guid: before.get(guid, 0) + 1 for guid in missing})
-        unseen.forget({report.report_id for report in upload.confirmed} - set(missing))
+            tries = {guid: before.get(guid, Tries(0)).again(source_hash) for guid, source_hash in missing.items()}
+            unseen.add(upload.path.name, tries)
+        unseen.forget({report.report_id for report in upload.confirmed} - missing.keys())
         upload.remove()
 
 
-def _not_shown(wats: Wats, upload: ConfirmedUpload) -> Sequence[UUID]:
-    """Return the runs without a report, or with another one than was confirmed."""
+def _not_shown(wats: Wats, upload: ConfirmedUpload) -> dict[UUID, str]:
+    """Return the runs without a report, or with another one than was confirmed, and what was confirmed, as its hash."""
     found = wats.find_reports([report.report_id for report in upload.confirmed], upload.started)
-    return [
-        report.report_id
+    return {
+        report.report_id: report.source_hash or ""
         for report in upload.confirmed
         if report.report_id not in found or found[report.report_id].source_hash not in (report.source_hash, None)
-    ]
+    }

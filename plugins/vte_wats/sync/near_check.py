@@ -56,8 +56,10 @@ def is_due(seen: SeenContent, now_at: datetime) -> bool:
     return seen.looked_at is None or now_at >= seen.looked_at + timedelta(seconds=_PAUSE * seen.took_s)
 
 
-def question(seen: SeenContent, window: Interval, coverage: Iterable[Interval], settings: Settings) -> Question:
-    """Return what to ask for: of the last ``near_check_h`` hours what is covered or in the live window.
+def question(seen: SeenContent, window: Interval, known: Iterable[Interval], settings: Settings) -> Question:
+    """Return what to ask for: of the last ``near_check_h`` hours what is in ``known`` or in the live window.
+
+    ``known`` is what is covered, and what the slices of a gap read.
 
     As far as the last statement was fast enough. The live window and the hour before it are always asked for; of older
     time as much as there is room for, a part after the other, backwards, over the next checks.
@@ -69,8 +71,8 @@ def question(seen: SeenContent, window: Interval, coverage: Iterable[Interval], 
     to_at = seen.goes_on_at if seen.goes_on_at is not None and rest.from_at < seen.goes_on_at else rest.to_at
     to_at = rest.to_at if room >= rest.to_at - rest.from_at else min(to_at, rest.to_at)
     from_at = max(rest.from_at, to_at - room)
-    asked, done = (Interval(from_at, to_at), newest), merge_intervals((*coverage, window))
-    parts = [part for each in asked for known in done if (part := each.intersection(known))]
+    asked, read = (Interval(from_at, to_at), newest), merge_intervals((*known, window))
+    parts = [part for each in asked for interval in read if (part := each.intersection(interval))]
     shown = merge_ranges(shown for part in parts for shown in local_ranges(part, settings.zone))
     minutes = sum((each.to_at - each.from_at) // _MINUTE for each in asked)
     is_least = room == _LEAST_OF_THE_REST
@@ -104,18 +106,21 @@ def plan_near(
     window: Interval,
     settings: Settings,
     *,
+    gap: Interval | None,
     most_runs: int,
 ) -> tuple[NearPlan, tuple[Slice, ...]]:
     """Return what the answer says, without its look, and the slices of minutes to read again, about ``most_runs`` runs.
 
+    What the live window holds, or the window of a ``gap`` that is filled beside it, their slices read.
     Minutes known to have changed come before those never seen, both oldest first; those whose slice failed before
     come last, each in a slice of its own.
     """
-    live_ranges = local_ranges(window, settings.zone)
-    live = {_key(each): each.fingerprint for each in contents if _holds(live_ranges, each.minute_local)}
+    live = _within(window, contents, settings)
+    filled = _within(gap, contents, settings) if gap is not None else {}
     found = {_key(each): each for each in contents}
     kept = {key for key in (*seen.minutes, *seen.failed) if asked.holds(datetime.fromisoformat(key))}
-    differing = [each for key, each in found.items() if key not in live and seen.minutes.get(key) != each.fingerprint]
+    read = live | filled
+    differing = [each for key, each in found.items() if key not in read and seen.minutes.get(key) != each.fingerprint]
     failed = set(seen.failed)
     differing.sort(key=lambda each: (_key(each) in failed, _key(each) not in seen.minutes, each.minute_local))
     chosen = _first(differing, most_runs)
@@ -123,12 +128,18 @@ def plan_near(
     parts += [part for each in chosen if _key(each) in failed for part in _together([each], settings.batch_size)]
     near = NearPlan(
         live=live,
+        gap={key: fingerprint for key, fingerprint in filled.items() if key not in live},
         slices=tuple({_key(each): each.fingerprint for each in minutes} for _, minutes in parts),
         as_before=tuple(sorted(key for key in kept & failed if key in found and _is_kept(seen, found[key]))),
         gone=tuple(sorted(kept - found.keys())),
         waits=len(chosen) < len(differing),
     )
     return near, tuple(replace(part, name=f"{NEAR}{n:04d}") for n, (part, _) in enumerate(parts, start=1))
+
+
+def _within(window: Interval, contents: Iterable[MinuteContent], settings: Settings) -> dict[str, str]:
+    ranges = local_ranges(window, settings.zone)
+    return {_key(each): each.fingerprint for each in contents if _holds(ranges, each.minute_local)}
 
 
 def _key(content: MinuteContent) -> str:

@@ -71,12 +71,14 @@ class GapResult:
 class Settled:
     """The state after a sync, the results that count, and why the live interval stays open, if it does.
 
-    ``near_is_settled``: the accounts of the near slices with a result balance.
+    ``gap_is_settled``: there was a gap, and it went well. ``near_is_settled``: the accounts of the near slices with a
+    result balance.
     """
 
     state: State
     results: Sequence[Mapping[str, Any]]
     failure: FatalError | None = None
+    gap_is_settled: bool = False
     near_is_settled: bool = True
 
 
@@ -96,6 +98,7 @@ def settle_beside(
     """
     failure: FatalError | None = None
     counted: list[Mapping[str, int]] = []
+    gap_is_settled = False
     try:
         state = settle_live(state)
         counted += results
@@ -105,16 +108,17 @@ def settle_beside(
         try:
             state = settle(state, gap.window, gap.planned, gap.results, state.settings_hash, key=f"{key}-gap", late={})
             counted += gap.results
+            gap_is_settled = True
         except FatalError as exc:
             reason, (from_at, to_at) = gap.reason or str(exc), (gap.part.from_at, gap.part.to_at)
             log.warning("%s not covered yet, a later sync tries it again: %s to %s: %s", VW523, from_at, to_at, reason)
             if failure is None:
                 state = state.failed(gap.part, gap.ended_at, reason)
     if not near:
-        return Settled(state, counted, failure)
+        return Settled(state, counted, failure, gap_is_settled)
     try:
         state = settle(state, None, len(near), near, state.settings_hash, key=f"{key}-near", late={})
     except FatalError as exc:
         log.warning("%s not transferred again yet, a later sync tries it again: %s", VW532, exc)
-        return Settled(state, counted, failure, near_is_settled=False)
-    return Settled(state, [*counted, *near], failure)
+        return Settled(state, counted, failure, gap_is_settled, near_is_settled=False)
+    return Settled(state, [*counted, *near], failure, gap_is_settled)

@@ -6,7 +6,7 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import TypeVar
@@ -18,13 +18,23 @@ from vte_wats.config.settings import OddTimestamps, Settings
 from vte_wats.domain.errors import FatalError, HeldError, RejectedError, RetriableError
 from vte_wats.domain.outcome import LEFT_OUT, Outcome
 from vte_wats.domain.ports import Wats
-from vte_wats.domain.report import NaturalKey, Refusal, Report, ServerTraits, StoredReport, Submission
+from vte_wats.domain.report import (
+    SOURCE_HASH,
+    NaturalKey,
+    Refusal,
+    Report,
+    ServerTraits,
+    StoredReport,
+    Submission,
+    misc_info,
+)
 from vte_wats.domain.run import VteTestRun
 from vte_wats.intervals.wall_clock import AHEAD, OLDEST_CLOCK
 from vte_wats.messages import VW340, VW341, VW344, VW404, VW418, VW504, VW505, VW506, VW540, VW551, VW552, VW622
 from vte_wats.storage.dead_letters import DeadLetters
 from vte_wats.storage.in_flight_keys import InFlightKeys
 from vte_wats.storage.staging import StagedFileError, Staging
+from vte_wats.storage.unseen_reports import Tries
 from vte_wats.sync.extract import RUNS
 from vte_wats.sync.largest_parts import largest_parts
 from vte_wats.sync.staged_reports import stage_mapped, staged_mappings
@@ -38,8 +48,12 @@ FAILURES = "failures"
 AGAIN = "again"
 READ, REDRIVEN = "read", "redriven"
 REFUSED = "refused"
+Tried = Callable[[Report], int]
+"""How often WATS confirmed a report with this content and did not show it later."""
+
 ReadAgain = Callable[[Sequence[UUID]], Iterable[Report | Refusal]]
 _REFUSAL: TypeAdapter[Refusal] = TypeAdapter(Refusal)
+_NEVER = Tries(0)
 _AT_ONCE = 200  # reports held in memory: enough for five existence checks
 _CHARACTERS_AT_ONCE = 8_000_000  # of their documents, and the rest of the last one
 
@@ -61,7 +75,7 @@ class _Progress:
     """The outcomes so far, and what still has to become a dead letter.
 
     ``done`` says which content of a run WATS holds by now, as its hash, and ``failures`` how often WATS failed for a
-    report itself; both over all tries of this task.
+    report itself; both over all tries of this task. ``posted`` is what this try posted.
     """
 
     done: dict[UUID, tuple[str, Outcome]] = field(default_factory=dict)
@@ -71,6 +85,7 @@ class _Progress:
     retriable: dict[UUID, RetriableError] = field(default_factory=dict)
     suspects: set[UUID] = field(default_factory=set)
     rejections: Counter[str] = field(default_factory=Counter)
+    posted: dict[UUID, str] = field(default_factory=dict)
 
     def refuse(self, refusal: Refusal) -> None:
         self.refusals[refusal.index_guid] = refusal
@@ -121,7 +136,8 @@ def upload(
     """
     progress = _Progress(done=_done_earlier(staging), failures=_failed_earlier(staging))
     overtaken = _overtaken(staging, dead_letters)
-    confirmed, tries = in_flight.confirmed(), in_flight.unseen.tries()
+    confirmed, unseen, dropped = in_flight.confirmed(), in_flight.unseen.tries(), in_flight.dropped.tries()
+    tried = partial(_tried, (unseen, dropped))
     claim = partial(in_flight.add, persist=not options.dry_run)
     limit = settings.rejections_that_stop(read)
     try:
@@ -134,9 +150,9 @@ def upload(
             for latest in _latest(still_open, stored, overtaken, partial(_staged_again, staging, read_again, claim)):
                 held = [_or_held_back(run, stored, settings, options) for run in latest]
                 reports = list(_postable(held, codes, wats.traits().max_body_bytes, progress))
-                reports = list(_shown_or_worth_a_try(reports, stored, tries, settings.unseen_tries, progress))
+                reports = list(_shown_or_worth_a_try(reports, stored, tried, settings.unseen_tries, progress))
                 to_post = _compared(
-                    reports, stored, tries, wats=wats, options=options, progress=progress, in_flight=in_flight
+                    reports, stored, tried, wats=wats, options=options, progress=progress, in_flight=in_flight
                 )
                 if options.dry_run:
                     progress.outcomes |= to_post
@@ -147,15 +163,17 @@ def upload(
     finally:
         if not options.dry_run:
             _note_progress(staging, progress)
+            again = {guid: dropped[guid].again(posted) for guid, posted in progress.posted.items() if guid in dropped}
+            in_flight.dropped.add(in_flight.name, again)
     if progress.retriable:
         raise _gathered(list(progress.retriable.values()))
     if options.dry_run:
         staging.write(REFUSED, (_REFUSAL.dump_json(refusal).decode() for refusal in progress.refusals.values()))
     redriven = 0 if options.dry_run else _write_dead_letters(staging, dead_letters, progress, options.now_at)
-    if tries and not options.dry_run:
-        in_flight.unseen.forget(
-            {guid for guid, outcome in progress.outcomes.items() if _is_known(guid, outcome, confirmed)}
-        )
+    if not options.dry_run:
+        refused = progress.refusals.keys()
+        in_flight.unseen.forget(unseen.keys() & (refused | _unchanged(progress, confirmed)))
+        in_flight.dropped.forget(dropped.keys() & refused)
     return _balanced(read, progress.outcomes) | {REDRIVEN: redriven}
 
 
@@ -199,10 +217,19 @@ def _overtaken(staging: Staging, dead_letters: DeadLetters) -> frozenset[UUID]:
 
 
 def _stored(wats: Wats, confirmed: Mapping[UUID, StoredReport], guids: Sequence[UUID]) -> dict[UUID, StoredReport]:
-    """Return what WATS has of these runs; what it confirmed a moment ago counts although it may not show it yet."""
+    """Return what WATS has of these runs; what it confirmed a moment ago counts although it may not show it yet.
+
+    Reports whose hash WATS does not list are fetched, for it stands in them.
+    """
     known = {guid: confirmed[guid] for guid in guids if guid in confirmed}
     unknown = [guid for guid in guids if guid not in known]
-    return known | wats.find_reports(unknown) if unknown else known
+    found = wats.find_reports(unknown) if unknown else {}
+    without_hash = [report for report in found.values() if report.source_hash is None]
+    fetched = wats.fetch([report.stored_as for report in without_hash]) if without_hash else {}
+    for report in without_hash:
+        source_hash = misc_info(fetched.get(report.stored_as, {}), SOURCE_HASH)
+        found[report.report_id] = replace(report, source_hash=source_hash)
+    return known | found
 
 
 def _or_held_back(
@@ -293,27 +320,33 @@ def _differs(mapped: Report | Refusal, stored: Mapping[UUID, StoredReport]) -> b
     return isinstance(mapped, Refusal) or stored[mapped.report_id].source_hash != mapped.source_hash
 
 
-def _is_known(guid: UUID, outcome: Outcome, confirmed: Mapping[UUID, StoredReport]) -> bool:
-    """Return whether WATS shows a report, or it is a dead letter; one that was just posted may not be shown again."""
-    return outcome in (Outcome.DEAD, Outcome.HELD) or (outcome is Outcome.UNCHANGED and guid not in confirmed)
+def _tried(known: Iterable[Mapping[UUID, Tries]], report: Report) -> int:
+    """Return how often WATS confirmed this report and did not show it later."""
+    return max(tries.get(report.report_id, _NEVER).of(report.source_hash) for tries in known)
+
+
+def _unchanged(progress: _Progress, confirmed: Mapping[UUID, StoredReport]) -> frozenset[UUID]:
+    """Return the runs whose report WATS shows as it is; one that was just posted may not be shown again."""
+    unchanged = (guid for guid, outcome in progress.outcomes.items() if outcome is Outcome.UNCHANGED)
+    return frozenset(guid for guid in unchanged if guid not in confirmed)
 
 
 def _shown_or_worth_a_try(
     reports: Sequence[Report],
     stored: Mapping[UUID, StoredReport],
-    tries: Mapping[UUID, int],
+    tried: Tried,
     most: int,
     progress: _Progress,
 ) -> Iterator[Report]:
     """Yield the reports but those that WATS confirmed so many times and does not show as they are; refuse these."""
     for report in reports:
-        count = tries.get(report.report_id, 0)
+        count = tried(report)
         if count < most or (report.report_id in stored and not _differs(report, stored)):
             yield report
             continue
         detail = (
-            f"WATS confirmed this report {count} times and does not show it (setting unseen_tries): it may be in "
-            f"quarantine there. {VW540.advice}"
+            f"WATS confirmed this report {count} times and does not show it, or showed it for a time only (setting "
+            f"unseen_tries): it may be in quarantine there. {VW540.advice}"
         )
         progress.refuse(Refusal.of(report.report_id, RejectedError(VW540, detail, "WATS does not show the report")))
         log.warning("Run %s: %s", report.report_id, detail)
@@ -322,7 +355,7 @@ def _shown_or_worth_a_try(
 def _compared(
     reports: Sequence[Report],
     stored: Mapping[UUID, StoredReport],
-    tries: Mapping[UUID, int],
+    tried: Tried,
     *,
     wats: Wats,
     options: UploadOptions,
@@ -337,7 +370,7 @@ def _compared(
             log.info("Run %s already uploaded, skipping", report.report_id)
             progress.achieve(report, Outcome.UNCHANGED)
         else:
-            is_new = found is None and report.report_id not in tries
+            is_new = found is None and not tried(report)
             to_post[report.report_id] = Outcome.UPLOADED if is_new else Outcome.REPLACED
     open_reports = [report for report in reports if report.report_id in to_post]
     for refusal in _collisions(open_reports, stored, wats, in_flight, options):
@@ -357,6 +390,7 @@ def _judge(
     guid = report.report_id
     if error is None:
         progress.achieve(report, successes[guid])
+        progress.posted[guid] = report.source_hash
         in_flight.confirm(StoredReport(guid, submission.stored_as or guid, report.source_hash))
         log.info("Run %s %s", guid, successes[guid])
     elif isinstance(error, RetriableError):

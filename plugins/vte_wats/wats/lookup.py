@@ -14,7 +14,7 @@ from pywats.core.routes import Routes
 
 from vte_wats.config.settings import ExistenceCheck
 from vte_wats.domain.errors import FatalError, RejectedError, RetriableError, VteWatsError
-from vte_wats.domain.report import KeyHit, ListedReport, NaturalKey, StoredReport
+from vte_wats.domain.report import RUN_HASH, SOURCE_HASH, KeyHit, ListedReport, NaturalKey, StoredReport
 from vte_wats.intervals.interval import Interval
 from vte_wats.wats import queries
 from vte_wats.wats.response_errors import REFUSED_QUERY
@@ -262,7 +262,8 @@ def _uuid(header: Header) -> UUID:
 
 
 def _stored(report_id: UUID, header: Header) -> StoredReport:
-    return StoredReport(report_id, _uuid(header), _misc_info(header, "source_hash"))
+    source_hash, run_hash = _misc_info(header, SOURCE_HASH), _misc_info(header, RUN_HASH)
+    return StoredReport(report_id, _uuid(header), source_hash, run_hash)
 
 
 def _source_of(header: Header) -> UUID | None:

@@ -19,7 +19,7 @@ from vte_wats.config.sites import Site
 from vte_wats.domain.outcome import Outcome
 from vte_wats.intervals.interval import Interval
 from vte_wats.state.coverage import State
-from vte_wats.state.proof import DayProof, GoneRuns, OddKind, OddRuns, Proof
+from vte_wats.state.proof import Cause, DayProof, GoneRuns, OddKind, OddRuns, Proof
 
 NOW = datetime(2026, 3, 2, 12, 30, tzinfo=UTC)
 HOSTILE = "<script>alert(1)</script>\"'&\r\nBcc: everyone@example.com {{ 7*7 }}"
@@ -177,6 +177,10 @@ def test_the_summary_says_what_is_proven_of_the_last_days_and_of_all():
         },
         gone={date(2026, 2, 27): GoneRuns(runs=2)},
         odd={OddKind.FUTURE: odd},
+        differences={
+            date(2026, 2, 27): {Cause.UNKNOWN: 9},
+            date(2026, 2, 28): {Cause.VTE_CHANGED: 2, Cause.MAPPING_CHANGED: 1},
+        },
     )
     message = a_summary({}, proof=proof, state=State(since_at=since_at, started_at=since_at))
     facts = dict(line.split(maxsplit=1) for line in message.text.splitlines() if line.startswith("2026-"))
@@ -188,4 +192,6 @@ def test_the_summary_says_what_is_proven_of_the_last_days_and_of_all():
     }
     assert re.search(r"^Proven through +2026-02-27$", message.text, re.MULTILINE)
     assert re.search(r"^Outside every window +3 dated more than a day ahead \(2 open\)$", message.text, re.MULTILINE)
+    other = r"^Other content +2 changed in VTE, 1 changed by mapping or settings, as found on 2026-02-28$"
+    assert re.search(other, message.text, re.MULTILINE)
     assert message.subject.endswith("something is open")

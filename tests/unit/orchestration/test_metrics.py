@@ -18,7 +18,7 @@ from vte_wats.domain.report import RequestStats
 from vte_wats.orchestration import metrics
 from vte_wats.state.coverage import State
 from vte_wats.state.history import History, Tally
-from vte_wats.state.proof import DayProof, GoneRuns, OddKind, OddRuns, Proof
+from vte_wats.state.proof import Cause, DayProof, GoneRuns, OddKind, OddRuns, Proof
 from vte_wats.storage.retention import Removed
 
 NOW_AT = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -29,6 +29,10 @@ PROOF = Proof(
     },
     gone={date(2026, 5, 29): GoneRuns(runs=2)},
     odd={OddKind.FUTURE: OddRuns(numbers=DayProof(in_vte=3, verified_at=NOW_AT))},
+    differences={
+        date(2026, 5, 30): {Cause.UNKNOWN: 9},
+        date(2026, 5, 31): {Cause.VTE_CHANGED: 5, Cause.WATS_CHANGED: 1},
+    },
 )
 COUNTS = {outcome.value: n for n, outcome in enumerate(Outcome)}
 
@@ -89,6 +93,10 @@ def test_what_is_sent_is_what_was_counted(receiver):
         "vte_wats.runs_open": 4,
         "vte_wats.runs_gone": 2,
         "vte_wats.runs_odd": 3,
+        "vte_wats.reports_vte_changed": 5,
+        "vte_wats.reports_mapping_changed": 0,
+        "vte_wats.reports_altered": 1,
+        "vte_wats.reports_outdated": 0,
     }
 
 

@@ -117,6 +117,16 @@ def test_a_run_that_changed_since_is_outdated_and_one_without_a_report_absent(sc
     assert scene.verify() == Comparison(equal=2, absent=1, outdated=(GUIDS[0],), altered={})
 
 
+@pytest.mark.parametrize("known", ["", "0:0123456789abcdef"], ids=["none", "of another run"])
+def test_a_report_is_equal_whatever_it_says_of_the_run_it_was_made_from(scene, known):
+    def change(body):
+        body["miscInfos"] = [info for info in body["miscInfos"] if info["description"] != "run_hash"]
+        body["miscInfos"] += [{"description": "run_hash", "text": known}] if known else []
+
+    scene.alter(GUIDS[0], change)
+    assert scene.verify() == Comparison(equal=4, absent=0, outdated=(), altered={})
+
+
 def test_altered_reports_are_posted_again_and_what_wats_refuses_stays_altered(scene):
     for guid in GUIDS[:2]:
         scene.alter(guid, set_value)

@@ -11,6 +11,7 @@ from tests.unit.fakes import FakeSource
 from vte_wats.domain.outcome import DeadLetterKind
 from vte_wats.intervals.wall_clock import LAST, LocalRange
 from vte_wats.mapping.report_builder import map_run
+from vte_wats.mapping.run_hash import run_hash
 from vte_wats.reconcile.expected import Expected, stage_expected, staged_expected
 from vte_wats.reconcile.keys import OutsideWindows, stage_keys
 from vte_wats.storage.dead_letters import DeadLetters
@@ -29,7 +30,7 @@ def test_each_run_has_the_hash_of_its_report_or_none_and_a_run_that_is_gone_is_a
     source.runs = source.runs[:3]
     assert stage_expected(source, staged, dead_letters, a_settings(batch_size=2)) == 3
     assert staged_expected(staged) == {
-        guid_of(1): Expected(map_run(a_run(1), a_settings(), None).source_hash, is_changed=False),
-        guid_of(2): Expected(None, is_changed=False),
-        guid_of(3): Expected(map_run(a_run(3), a_settings(), None).source_hash, is_changed=True),
+        guid_of(1): Expected(map_run(a_run(1), a_settings(), None).source_hash, run_hash(a_run(1)), is_changed=False),
+        guid_of(2): Expected(None, run_hash(a_run(2, serial="")), is_changed=False),
+        guid_of(3): Expected(map_run(a_run(3), a_settings(), None).source_hash, run_hash(a_run(3)), is_changed=True),
     }

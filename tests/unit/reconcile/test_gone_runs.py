@@ -61,6 +61,13 @@ def test_a_hundred_examples_of_a_day_are_kept():
     assert (found.runs, len(found.examples)) == (151, 100)
 
 
+def test_a_thousand_examples_of_all_days_are_kept_those_of_the_newest(monkeypatch):
+    monkeypatch.setattr("vte_wats.reconcile.gone_runs._EXAMPLES_KEPT", 5)
+    runs = [run_at(n, MIDNIGHT + timedelta(hours=6 * n)) for n in range(8)]
+    found = find_gone(FakeSource(run_at(999, MIDNIGHT)), FakeWats(*map(mapped, runs)), [(FIRST, END)], OSLO)
+    assert {day.day: (gone.runs, len(gone.examples)) for day, gone in found.items()} == {15: (4, 1), 16: (4, 4)}
+
+
 def test_a_wats_that_lists_nothing_says_nothing():
     wats = FakeWats()
     wats.lists_ranges = False

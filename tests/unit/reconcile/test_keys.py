@@ -21,7 +21,7 @@ from vte_wats.reconcile.keys import (
     staged_keys,
 )
 from vte_wats.state.coverage import State
-from vte_wats.state.proof import OddKind, Proof
+from vte_wats.state.proof import DayProof, OddKind, Proof
 from vte_wats.storage.staging import staging_of
 
 ALL = [LocalRange(NOON_LOCAL - timedelta(days=1), NOON_LOCAL + timedelta(days=1))]
@@ -67,6 +67,21 @@ def test_the_days_that_are_compared_are_whole_and_not_older_than_what_was_synced
     everything = everything_until(NOW_AT, a_settings().zone)
     assert compared_days(everything, state, a_settings()) == ((date(2025, 1, 1), date(2026, 6, 16)),)
     assert compared_days(everything, State(since_at=NOW_AT), a_settings()) == ()
+
+
+def test_days_of_the_history_that_are_open_are_compared_again_by_the_next_comparison():
+    def a_day(proven: int, verified_at: datetime = NOW_AT) -> DayProof:
+        return DayProof(in_vte=2, proven=proven, verified_at=verified_at)
+
+    days = {date(2025, 5, n): a_day(n % 2 + 1, NOW_AT - timedelta(days=n)) for n in range(1, 29)}
+    others = {date(2024, 1, 1): a_day(0), date(2026, 6, 10): a_day(0)}  # before all that was synced, and in the week
+    state = State(since_at=NOW_AT, coverage=(Interval(BEGIN_AT, NOW_AT),))
+    ranges, next_day = ranges_to_compare(WEEK, state, Proof(days=days | others), a_settings(verify_cycle_days=30))
+    part, *still_open, recent = ranges
+    assert (part.from_local, recent.from_local) == (datetime(2025, 1, 1), datetime(2026, 6, 9))
+    assert [each.from_local.day for each in still_open] == [16, 18, 20, 22, 24, 26, 28]  # compared longest ago
+    assert {each.to_local - each.from_local for each in still_open} == {timedelta(days=1)}
+    assert next_day == part.to_local.date()
 
 
 def test_a_site_without_history_compares_the_last_days_alone():

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -14,15 +16,23 @@ from tests.unit.fakes import FakeSource, FakeWats
 from vte_wats.config.settings import OddTimestamps
 from vte_wats.domain.outcome import DeadLetterKind
 from vte_wats.domain.report import Report
-from vte_wats.domain.run import VteTestRun
+from vte_wats.domain.run import Defect, VteTestRun
 from vte_wats.intervals.wall_clock import FIRST, LocalRange, everything_until
 from vte_wats.mapping.report_builder import map_run
 from vte_wats.reconcile.expected import stage_expected
 from vte_wats.reconcile.keys import OutsideWindows, stage_keys
-from vte_wats.reconcile.missing_runs import RunsToTransfer, compare, days_of, odd_of, runs_to_transfer
-from vte_wats.state.proof import DayProof, OddKind, OddRun
+from vte_wats.reconcile.missing_runs import (
+    RunsToTransfer,
+    compare,
+    days_of,
+    note_missing,
+    odd_of,
+    runs_to_transfer,
+)
+from vte_wats.state.proof import Cause, DayProof, OddKind, OddRun
 from vte_wats.storage.dead_letters import DeadLetters
 from vte_wats.storage.staging import Staging, staging_of
+from vte_wats.storage.unseen_reports import DROPPED, Tries, UnseenReports
 
 NOW_AT = datetime(2026, 6, 16, tzinfo=UTC)
 ALL = [LocalRange(NOON_LOCAL - timedelta(days=1), NOON_LOCAL + timedelta(days=1))]
@@ -42,7 +52,9 @@ def mapped(run: VteTestRun) -> Report:
     return report
 
 
-def compared(source, wats, dead_letters, tmp_path, ranges=ALL, batch=2_000, outside=OUTSIDE) -> list[Staging]:
+def compared(
+    source, wats, dead_letters, tmp_path, ranges=ALL, batch=2_000, outside=OUTSIDE, settings=None, dropped=None
+) -> list[Staging]:
     """Do what the tasks of the daily comparison do, one after another."""
 
     def staging(name):
@@ -50,9 +62,10 @@ def compared(source, wats, dead_letters, tmp_path, ranges=ALL, batch=2_000, outs
 
     batches = [staging(name) for name in stage_keys(source, staging, ranges, outside, batch)]
     kinds = {header.index_guid: header.kind for header in dead_letters.headers()}
+    awaited = dropped.tries() if dropped else ()
     for staged in batches:
-        stage_expected(source, staged, dead_letters, a_settings())
-        compare(wats, staged, kinds, ZoneInfo("Europe/Oslo"), NOW_AT)
+        stage_expected(source, staged, dead_letters, a_settings(**settings or {}))
+        compare(wats, staged, kinds, ZoneInfo("Europe/Oslo"), NOW_AT, awaited=awaited)
     return batches
 
 
@@ -115,7 +128,49 @@ def test_everything_reaches_from_the_first_day_a_column_can_hold_to_now_and_not_
 def test_a_run_that_changed_after_its_upload_is_transferred_again_and_is_not_late(dead_letters, tmp_path):
     wats = FakeWats(mapped(a_run(1)), mapped(a_run(2, result_code=0)), a_report(3))
     found = find_missing(FakeSource(a_run(1), a_run(2), a_run(3)), wats, dead_letters, ALL, tmp_path)
-    assert found == RunsToTransfer([guid_of(2), guid_of(3)], [], outdated=2)
+    assert found == RunsToTransfer([guid_of(2), guid_of(3)], [], {Cause.VTE_CHANGED: 1, Cause.UNKNOWN: 1})
+
+
+def with_info(report: Report, description: str, text: str) -> Report:
+    """The report with another misc info of this description."""
+    document = json.loads(report.body)
+    document["miscInfos"] = [info for info in document["miscInfos"] if info["description"] != description]
+    document["miscInfos"] += [{"description": description, "text": text}] if text else []
+    return replace(report, body=json.dumps(document))
+
+
+@pytest.mark.parametrize(
+    ("stored", "now", "settings", "cause"),
+    [
+        pytest.param(a_run(1, operator="Kari"), a_run(1, operator="Ola"), {}, Cause.MAPPING_CHANGED, id="operator"),
+        pytest.param(a_run(1, exit_code=1), a_run(1), {}, Cause.VTE_CHANGED, id="run"),
+        pytest.param(a_run(1), a_run(1, serial=""), {}, Cause.VTE_CHANGED, id="no report now"),
+        pytest.param(a_run(1), a_run(1), {"purpose": "Pilot"}, Cause.MAPPING_CHANGED, id="setting"),
+        pytest.param(a_run(1), a_run(1), {"process_map": {"Other": 100}}, Cause.MAPPING_CHANGED, id="held now"),
+        pytest.param(a_run(1, exit_code=1), a_run(1), {"purpose": "Pilot"}, Cause.VTE_CHANGED, id="both"),
+        pytest.param(
+            a_run(1),
+            a_run(1, defect=Defect(reason="too large", signature="too large")),
+            {},
+            Cause.UNKNOWN,
+            id="not read",
+        ),
+    ],
+)
+def test_what_differs_is_counted_by_its_cause(stored, now, settings, cause, dead_letters, tmp_path):
+    staged = compared(FakeSource(now), FakeWats(mapped(stored)), dead_letters, tmp_path, settings=settings)
+    assert runs_to_transfer(staged, {}, OddTimestamps.TRANSFER).causes == {cause: 1}
+
+
+@pytest.mark.parametrize("known", ["", "0:0123456789abcdef"], ids=["none", "of another format"])
+def test_a_report_of_before_differs_by_an_unknown_cause_and_is_not_posted_for_the_want_of_a_hash(
+    known, dead_letters, tmp_path
+):
+    wats = FakeWats(
+        with_info(mapped(a_run(1)), "run_hash", known), with_info(mapped(a_run(2, exit_code=1)), "run_hash", known)
+    )
+    found = find_missing(FakeSource(a_run(1), a_run(2)), wats, dead_letters, ALL, tmp_path)
+    assert (found.runs, found.causes) == ([guid_of(2)], {Cause.UNKNOWN: 1})
 
 
 def test_a_dead_letter_is_tried_again_once_its_run_changed(dead_letters, tmp_path):
@@ -130,14 +185,29 @@ def test_the_dead_letter_of_a_run_that_wats_shows_after_all_is_removed_by_its_up
         dead_letters.put(a_run(number), DeadLetterKind.DEAD, "WATS does not show it", "not shown", NOW_AT)
     found = find_missing(FakeSource(a_run(1), a_run(2)), FakeWats(mapped(a_run(1))), dead_letters, ALL, tmp_path)
     assert found.runs == [guid_of(1)]
-    assert found.outdated == 0
+    assert found.causes == {}
+
+
+def test_what_a_comparison_missed_is_awaited_until_wats_shows_it_as_it_is(dead_letters, tmp_path):
+    source, dropped = FakeSource(a_run(1), a_run(2), a_run(3)), UnseenReports(UPath(tmp_path), DROPPED)
+
+    def look(*reports: Report) -> dict[UUID, Tries]:
+        note_missing(compared(source, FakeWats(*reports), dead_letters, tmp_path, dropped=dropped), dropped)
+        return dropped.tries()
+
+    third = mapped(a_run(3))
+    assert look(third) == {guid_of(1): Tries(0), guid_of(2): Tries(0)}
+    dropped.add("upload.json", {guid_of(n): Tries(1, mapped(a_run(n)).source_hash) for n in (1, 2)})
+    other_content = mapped(a_run(2, exit_code=9))
+    assert look(third, mapped(a_run(1)), other_content) == {guid_of(2): Tries(1, mapped(a_run(2)).source_hash)}
+    assert look(third, mapped(a_run(2))) == {guid_of(1): Tries(0)}
 
 
 def without_hash(run: VteTestRun) -> Report:
     return replace(mapped(run), source_hash=None)  # type: ignore[arg-type]
 
 
-def test_a_wats_that_lists_no_hash_makes_no_run_outdated_and_proves_none(dead_letters, tmp_path, caplog):
+def test_a_wats_that_lists_no_hash_makes_no_run_differ_and_proves_none(dead_letters, tmp_path, caplog):
     source = FakeSource(a_run(1), a_run(2), a_run(3))
     wats = FakeWats(without_hash(a_run(1)), without_hash(a_run(2)))
     staged = compared(source, wats, dead_letters, tmp_path)
@@ -150,10 +220,10 @@ def test_a_wats_that_lists_no_hash_makes_no_run_outdated_and_proves_none(dead_le
     assert "VW541 2 reports" in caplog.text
 
 
-def test_a_report_without_a_hash_is_outdated_where_wats_lists_those_of_others(dead_letters, tmp_path):
+def test_a_report_without_a_hash_is_replaced_where_wats_lists_those_of_others(dead_letters, tmp_path):
     wats = FakeWats(without_hash(a_run(1)), mapped(a_run(2)))
     found = find_missing(FakeSource(a_run(1), a_run(2)), wats, dead_letters, ALL, tmp_path)
-    assert (found.runs, found.outdated) == ([guid_of(1)], 1)
+    assert (found.runs, found.causes) == ([guid_of(1)], {Cause.UNKNOWN: 1})
 
 
 def test_the_numbers_of_a_day_add_up_and_name_what_is_open(dead_letters, tmp_path):
@@ -174,7 +244,9 @@ def test_the_numbers_of_a_day_add_up_and_name_what_is_open(dead_letters, tmp_pat
     assert days[date(2026, 6, 16)] == DayProof(in_vte=1, proven=1, verified_at=NOW_AT)
 
 
-def test_runs_that_no_window_holds_are_transferred_and_counted_apart_until_they_are_in_wats(dead_letters, tmp_path):
+def test_runs_that_no_window_holds_are_transferred_and_counted_apart_until_they_are_in_wats(
+    dead_letters, tmp_path, caplog
+):
     reset, ahead = a_run(1, timestamp_local=datetime(1970, 1, 1)), a_run(2, timestamp_local=datetime(2031, 1, 1))
     old, known = (a_run(n, timestamp_local=datetime(2016, 6, 15, n)) for n in (3, 4))
     source = FakeSource(reset, ahead, old, known, a_run(5))
@@ -199,5 +271,8 @@ def test_runs_that_no_window_holds_are_transferred_and_counted_apart_until_they_
     assert set(transfer.runs) == {guid_of(1), guid_of(2), guid_of(3), guid_of(4)}
     held_back = runs_to_transfer(batches, kinds_of(dead_letters), OddTimestamps.HOLD)
     assert set(held_back.runs) == {guid_of(1), guid_of(2)}  # which the upload holds; the day before the start stays
+    assert "VW553 runs that no window holds are neither in WATS nor a dead letter: 1 dated before 2002" in caplog.text
+    caplog.clear()
     _, numbers, _ = look(FakeWats(*map(mapped, (reset, ahead, old, a_run(5)))))
+    assert "VW553" not in caplog.text
     assert [still_open for _, still_open in numbers.values()] == [0, 0, 0]

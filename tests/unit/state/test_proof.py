@@ -8,9 +8,9 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from vte_wats.state.proof import (
+    Cause,
     DayProof,
     DayStatus,
-    Differences,
     GoneRuns,
     OddKind,
     OddRuns,
@@ -21,6 +21,7 @@ from vte_wats.state.proof import (
 
 NOW_AT = datetime(2026, 6, 16, tzinfo=UTC)
 FIRST = date(2026, 6, 1)
+CAUSES = {Cause.VTE_CHANGED: 3}
 
 
 def a_day(in_vte: int = 10, **numbers: int) -> DayProof:
@@ -99,19 +100,24 @@ def test_without_a_cycle_or_without_history_there_is_no_part():
 
 
 def test_days_that_were_not_compared_keep_their_numbers():
-    before = Proof(days={FIRST: a_day()}).with_days({}, FIRST, 3, {})
-    after = before.with_days({date(2026, 6, 2): a_day(proven=4)}, FIRST, 3, {}).ended(NOW_AT, FIRST, 1, None)
+    before = Proof(days={FIRST: a_day()}).with_days({}, FIRST, {Cause.UNKNOWN: 5}, {})
+    after = before.with_days({date(2026, 6, 2): a_day(proven=4)}, FIRST, CAUSES, {}).ended(NOW_AT, FIRST, 1, None)
     assert after.days == {FIRST: a_day(), date(2026, 6, 2): a_day(proven=4)}
     assert after.days[date(2026, 6, 2)].open == 6
-    assert after.differences == {FIRST: Differences(outdated=3, altered=1)}
+    assert after.differences == {FIRST: {Cause.VTE_CHANGED: 3, Cause.WATS_CHANGED: 1}}
     assert after.compared_at == NOW_AT
+
+
+def test_what_an_earlier_version_stored_of_differences_is_read_with_its_meaning():
+    proof = Proof.model_validate({"differences": {"2026-06-01": {"outdated": 3, "altered": 1}}})
+    assert proof.differences == {FIRST: {Cause.UNKNOWN: 3, Cause.WATS_CHANGED: 1}}
 
 
 def test_the_variable_stays_small():
     examples = tuple(OpenRun(index_guid=str(n), reason="not in WATS") for n in range(20))
     day = a_day(proven=0).model_copy(update={"open_runs": examples})
     days = {FIRST + timedelta(days=n): day for n in range(5_000)}
-    kept = Proof().with_days(days, FIRST, 0, {})
+    kept = Proof().with_days(days, FIRST, {}, {})
     assert len(kept.days) == 4_000
     assert max(kept.days) == max(days)
     assert sum(len(kept_day.open_runs) for kept_day in kept.days.values()) == 500
@@ -135,9 +141,9 @@ def test_runs_that_were_there_before_the_others_on_their_day_are_not_open():
     odd = {
         kind: OddRuns(numbers=a_day(proven=7), known=known) for kind, known in zip(OddKind, (0, 2, 3, 9), strict=True)
     }
-    proof = Proof().with_days({}, FIRST, 0, odd)
+    proof = Proof().with_days({}, FIRST, {}, odd)
     assert list(proof.odd_open.values()) == [3, 1]
-    assert proof.with_days({}, FIRST, 0, {}).odd_open == {}
+    assert proof.with_days({}, FIRST, {}, {}).odd_open == {}
 
 
 def test_few_examples_are_kept_of_each_kind():
@@ -149,7 +155,7 @@ def test_few_examples_are_kept_of_each_kind():
 
 def test_what_wats_does_not_list_is_gone_by_the_number_of_runs_that_a_day_lost():
     def compared(proof: Proof, in_vte: int) -> Proof:
-        return proof.with_days({FIRST: a_day(in_vte)}, FIRST, 0, {})
+        return proof.with_days({FIRST: a_day(in_vte)}, FIRST, {}, {})
 
     proof = compared(compared(Proof(), 10), 8)
     assert proof.gone == {FIRST: GoneRuns(runs=2, is_listed=False)}

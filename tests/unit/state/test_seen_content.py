@@ -3,6 +3,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
 from pydantic import TypeAdapter
 
 from vte_wats.state.seen_content import Look, NearPlan, SeenContent, minute_key
@@ -16,9 +17,15 @@ def key(minute: int) -> str:
 
 
 def after(
-    seen: SeenContent, near: NearPlan, *, live: bool = True, settled: Any = (), now_at: datetime = NOON
+    seen: SeenContent,
+    near: NearPlan,
+    *,
+    live: bool = True,
+    gap: bool = False,
+    settled: Any = (),
+    now_at: datetime = NOON,
 ) -> SeenContent:
-    return seen.after(near, is_live_settled=live, settled=settled, kept_h=24, now_at=now_at)
+    return seen.after(near, is_live_settled=live, is_gap_settled=gap, settled=settled, kept_h=24, now_at=now_at)
 
 
 def test_the_minutes_of_what_is_settled_are_kept():
@@ -31,6 +38,17 @@ def test_the_minutes_of_what_is_settled_are_kept():
 
 def test_the_minutes_of_a_live_window_that_stays_open_are_not_kept():
     assert after(SeenContent(), NearPlan(look=LOOK, live={key(1): "a"}), live=False).minutes == {}
+
+
+@pytest.mark.parametrize("is_settled", [True, False])
+def test_the_minutes_of_a_gap_are_kept_when_it_is_filled(is_settled):
+    kept = after(SeenContent(), NearPlan(look=LOOK, gap={key(60): "a"}), live=False, gap=is_settled)
+    assert kept.minutes == ({key(60): "a"} if is_settled else {})
+
+
+def test_a_minute_that_failed_and_was_read_since_is_no_longer_behind():
+    kept = after(SeenContent(failed=(key(60),)), NearPlan(look=LOOK, gap={key(60): "a"}), gap=True)
+    assert (kept.failed, kept.behind_since) == ((), None)
 
 
 def test_it_is_behind_from_the_first_check_that_leaves_something_until_one_leaves_nothing():

@@ -9,7 +9,7 @@ from vte_wats.health import Stored
 from vte_wats.intervals.interval import Interval
 from vte_wats.state.coverage import State
 from vte_wats.state.history import History
-from vte_wats.state.proof import DayProof, GoneRuns, OddKind, OddRun, OddRuns, OpenRun, Proof
+from vte_wats.state.proof import Cause, DayProof, GoneRuns, OddKind, OddRun, OddRuns, OpenRun, Proof
 from vte_wats.status.proof_calendar import as_csv, for_page, proof_calendar
 
 SINCE_AT = datetime(2026, 6, 1, 22, 30, tzinfo=UTC)  # the 2nd in Oslo
@@ -24,6 +24,10 @@ PROOF = Proof(
         date(2026, 6, 5): DayProof(in_vte=1, proven=1, verified_at=COMPARED_AT),
     },
     compared_at=COMPARED_AT,
+    differences={
+        date(2026, 6, 3): {Cause.VTE_CHANGED: 2, Cause.WATS_CHANGED: 1},
+        date(2026, 6, 4): {Cause.MAPPING_CHANGED: 7},
+    },
     odd={
         OddKind.NO_TIMESTAMP: OddRuns(
             numbers=DayProof(in_vte=2, held=1, verified_at=COMPARED_AT),
@@ -48,6 +52,17 @@ def test_days_are_those_of_the_stations_and_today_is_left_out():
     ]
     assert found.proven_through == date(2026, 6, 3)
     assert found.compared_at == COMPARED_AT
+
+
+def test_what_differed_is_shown_by_cause_the_newest_first():
+    assert [
+        (each.found_on.day, each.cause, each.reports, each.text)
+        for each in proof_calendar(stored(), NOW_AT).differences
+    ] == [
+        (4, "mapping_changed", 7, "changed by mapping or settings"),
+        (3, "vte_changed", 2, "changed in VTE"),
+        (3, "altered", 1, "altered in WATS"),
+    ]
 
 
 def test_without_a_comparison_no_day_is_proven():

@@ -11,7 +11,7 @@ from tests.unit.builders import a_natural_key, a_report, a_settings, guid_of
 from tests.unit.fakes import FakeWats
 from vte_wats.domain.report import Report, StoredReport
 from vte_wats.storage.in_flight_keys import InFlightKeys, confirmed_uploads
-from vte_wats.storage.unseen_reports import UnseenReports
+from vte_wats.storage.unseen_reports import Tries, UnseenReports
 from vte_wats.sync.confirmed_check import check_confirmed, plan_unseen
 
 NOW_AT = datetime(2026, 6, 15, 11, tzinfo=UTC)
@@ -74,7 +74,7 @@ def test_a_report_with_other_content_than_was_confirmed_does_not_show(storage):
     confirm(storage, *reports(1))
     other = Report(guid_of(1), "ffff", a_natural_key(1), "{}")
     check_confirmed(FakeWats(other), storage, LATER_AT)
-    assert UnseenReports(storage).tries() == {guid_of(1): 1}
+    assert UnseenReports(storage).tries() == {guid_of(1): Tries(1, "aaaa")}
 
 
 def test_each_confirmation_that_does_not_show_counts_until_one_does(storage):
@@ -83,10 +83,17 @@ def test_each_confirmation_that_does_not_show_counts_until_one_does(storage):
         confirm(storage, *reports(1), name=f"s{n:04}", at=at)
         assert plan_unseen(storage, SETTINGS, at) == ()  # it is asked for first
         check_confirmed(FakeWats(), storage, at + timedelta(minutes=5))
-        assert UnseenReports(storage).tries() == {guid_of(1): n}
+        assert UnseenReports(storage).tries() == {guid_of(1): Tries(n, "aaaa")}
     confirm(storage, *reports(1), name="s0004", at=LATER_AT)
     check_confirmed(FakeWats(*reports(1)), storage, LATER_AT + timedelta(hours=1))
     assert UnseenReports(storage).tries() == {}
+
+
+def test_a_run_that_changed_counts_from_the_beginning(storage):
+    UnseenReports(storage).add("s0000.json", {guid_of(1): Tries(2, "bbbb")})
+    confirm(storage, *reports(1))
+    check_confirmed(FakeWats(), storage, LATER_AT)
+    assert UnseenReports(storage).tries() == {guid_of(1): Tries(1, "aaaa")}
 
 
 def test_of_a_report_that_was_replaced_meanwhile_the_last_confirmation_counts(storage):

@@ -120,10 +120,14 @@ def test_after_a_slow_statement_there_is_a_pause(took_s, due):
 
 
 def plan(
-    state: SeenContent, *contents: MinuteContent, most_runs: int = 1_000, batch_size: int = 200
+    state: SeenContent,
+    *contents: MinuteContent,
+    gap: Interval | None = None,
+    most_runs: int = 1_000,
+    batch_size: int = 200,
 ) -> tuple[Any, list[Slice]]:
     settings = a_settings(source_timezone="UTC", batch_size=batch_size)
-    near, slices = plan_near(state, asked(state), contents, WINDOW, settings, most_runs=most_runs)
+    near, slices = plan_near(state, asked(state), contents, WINDOW, settings, gap=gap, most_runs=most_runs)
     assert [sorted(minutes) for minutes in near.slices] == [
         sorted(
             key(n)
@@ -152,6 +156,13 @@ def test_minutes_that_differ_or_are_unknown_are_read_again_in_slices_of_whole_mi
 def test_minutes_in_the_live_window_are_kept_and_not_read_twice():
     near, slices = plan(seen(), a_minute(15), a_minute(1))
     assert (near.live, slices) == ({key(15): "new", key(1): "new"}, [])
+
+
+def test_minutes_that_the_slices_of_a_gap_read_are_not_read_twice():
+    gap = Interval(NOON - timedelta(minutes=60), NOON - timedelta(minutes=14))
+    near, slices = plan(seen(), a_minute(61), a_minute(60), a_minute(15), gap=gap)
+    assert (near.live, near.gap) == ({key(15): "new"}, {key(60): "new"})
+    assert [part.ranges for part in slices] == [(LocalRange(local(61), local(60)),)]
 
 
 def test_changed_minutes_come_before_unknown_ones_oldest_first_and_the_rest_waits():

@@ -19,7 +19,7 @@ from vte_wats.messages import VW299, VW342, VW392, VW404, VW417
 from vte_wats.storage.dead_letters import DeadLetters
 from vte_wats.storage.in_flight_keys import InFlightKeys
 from vte_wats.storage.staging import Staging
-from vte_wats.storage.unseen_reports import UnseenReports
+from vte_wats.storage.unseen_reports import DROPPED, Tries, UnseenReports
 from vte_wats.sync.extract import RUNS
 from vte_wats.sync.staged_reports import stage_mapped
 from vte_wats.sync.upload import UploadOptions, in_batches, upload
@@ -743,12 +743,23 @@ def test_reports_are_held_in_batches_of_a_bounded_number_and_size():
     assert [len(batch) for batch in in_batches([a_report(1)] * 450)] == [200, 200, 50]
 
 
+def test_where_wats_lists_no_hash_it_is_read_in_the_report_so_that_nothing_is_replaced_without_need(scene):
+    changed = a_report(2, source_hash="bbbb")
+    scene.wats = FakeWats(a_report(1), changed, a_report(3))
+    scene.wats.renamed[guid_of(3)] = guid_of(33)
+    scene.wats.lists_misc_infos = False
+    scene.by_now = [a_report(2)]
+    scene.stage(a_report(1), a_report(2), a_report(3))
+    assert scene.upload() == counts(3, unchanged=2, replaced=1)
+    assert scene.wats.posted == [guid_of(2)]
+
+
 # What WATS confirmed and does not show
 
 
 def after(tries: int, scene: Scene) -> Scene:
     """Let WATS have confirmed report 1 so many times without showing it."""
-    UnseenReports(scene.folder).add("earlier.json", {guid_of(1): tries})
+    UnseenReports(scene.folder).add("earlier.json", {guid_of(1): Tries(tries, "aaaa")})
     scene.stage(a_report(1), a_report(2))
     return scene
 
@@ -756,7 +767,7 @@ def after(tries: int, scene: Scene) -> Scene:
 def test_a_report_that_does_not_show_is_posted_again_and_counts_once(scene):
     assert after(2, scene).upload() == counts(2, replaced=1, uploaded=1)
     assert sorted(scene.wats.posted) == [guid_of(1), guid_of(2)]
-    assert UnseenReports(scene.folder).tries() == {guid_of(1): 2}  # it is not known to show yet
+    assert UnseenReports(scene.folder).tries() == {guid_of(1): Tries(2, "aaaa")}  # it is not known to show yet
 
 
 def test_after_so_many_posts_it_is_a_dead_letter_that_says_so(scene):
@@ -785,12 +796,54 @@ def test_what_was_just_confirmed_is_not_taken_for_shown(scene):
     again.wats = FakeWats()
     again.stage(a_report(1))
     assert again.upload() == counts(1, unchanged=1)
-    assert UnseenReports(scene.folder).tries() == {guid_of(1): 1}
+    assert UnseenReports(scene.folder).tries() == {guid_of(1): Tries(1, "aaaa")}
+
+
+def test_a_run_that_changed_is_posted_however_often_its_earlier_content_was(scene):
+    UnseenReports(scene.folder).add("earlier.json", {guid_of(1): Tries(3, "bbbb")})
+    scene.stage(a_report(1))
+    assert scene.upload() == counts(1, uploaded=1)
+
+
+def missed(scene: Scene) -> UnseenReports:
+    """What comparisons missed."""
+    return UnseenReports(scene.folder, DROPPED)
+
+
+def test_posts_of_what_a_comparison_missed_are_counted_until_it_is_a_dead_letter(scene):
+    missed(scene).wait_for([guid_of(1)])
+    for day in range(3):
+        again = Scene(scene.folder, f"s000{day}")
+        again.stage(a_report(1), a_report(2))
+        again.upload(now_at=NOW_AT + timedelta(days=day))
+        assert missed(scene).tries() == {guid_of(1): Tries(day + 1, "aaaa")}  # report 2 was not missed
+    last = Scene(scene.folder, "s0009")
+    last.stage(a_report(1))
+    assert last.upload(now_at=NOW_AT + timedelta(days=3)) == counts(1, dead=1)
+    assert "VW540" in last.dead_letters.get(guid_of(1)).reason
+    assert missed(scene).tries() == {}
+
+
+def test_what_wats_did_not_confirm_counts_as_no_post(scene):
+    missed(scene).wait_for([guid_of(1)])
+    scene.wats.fail_next[guid_of(1)] = [RetriableError(VW342, "busy")]
+    scene.stage(a_report(1))
+    with pytest.raises(RetriableError):
+        scene.upload()
+    assert missed(scene).tries() == {guid_of(1): Tries(0)}
+
+
+def test_the_next_comparison_alone_forgets_what_wats_shows_for_a_time(scene):
+    missed(scene).add("earlier.json", {guid_of(1): Tries(2, "aaaa")})
+    scene.wats = FakeWats(a_report(1))
+    scene.stage(a_report(1))
+    assert scene.upload() == counts(1, unchanged=1)
+    assert missed(scene).tries() == {guid_of(1): Tries(2, "aaaa")}
 
 
 def test_a_dry_run_posts_and_forgets_nothing(scene):
     after(3, scene).upload(dry_run=True)
-    assert UnseenReports(scene.folder).tries() == {guid_of(1): 3}
+    assert UnseenReports(scene.folder).tries() == {guid_of(1): Tries(3, "aaaa")}
     assert scene.dead_letters.guids() == frozenset()
 
 

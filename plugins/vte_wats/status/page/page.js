@@ -189,6 +189,7 @@ function gapList(gaps) {
 
 // What is proven ------------------------------------------------------------------------------------------------------
 
+const DIFFERENCES_SHOWN = 12;
 const DAY_STATUS = { proven: "proven", dead_letters: "proven but for dead letters", open: "open", not_compared: "not yet proven" };
 const wholeDay = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", year: "numeric" });
 const monthName = new Intl.DateTimeFormat(undefined, { month: "short", year: "2-digit" });
@@ -210,6 +211,9 @@ function drawProof(proof) {
   const day = proof.days.find((candidate) => candidate.day === shown.day);
   draw("day", { day, alone: proof.counts_alone }, () => (day ? dayDetails(day, proof.counts_alone) : []));
   draw("odd", { odd: proof.odd }, ({ odd }) => (odd.length ? [el("h3", {}, "Outside every window"), ...odd.map(oddRuns)] : []));
+  draw("differences", proof.differences.slice(0, DIFFERENCES_SHOWN), (found) => (found.length
+    ? [el("h3", {}, "Reports with other content, as comparisons found them"), el("ul", {}, ...found.map((each) =>
+      el("li", {}, `${wholeDay.format(dayOf(each.found_on))}: ${number.format(each.reports)} ${each.text}`)))] : []));
 }
 
 const LEFT_OUT = "left out on purpose"; // nothing waits for these
