@@ -582,6 +582,41 @@ VW555 = Message(
     "it lists no ranges of start times, or no misc infos: what is gone from VTE shows in the numbers of the days alone",
     "nothing",
 )
+VW560 = Message(
+    "VW560",
+    Follows.WARNS,
+    "the page cannot read the survey",
+    "settings are wrong, or the storage refuses",
+    "the log of the api-server says why; correct the settings or the storage",
+)
+VW561 = Message(
+    "VW561",
+    Follows.WARNS,
+    "a file of the survey is not shown",
+    "it is damaged, of another version, larger than the page serves, or no regular file",
+    "take a large one from survey/ in storage_path; otherwise trigger the survey again",
+)
+VW562 = Message(
+    "VW562",
+    Follows.WARNS,
+    "the settings are not in Airflow's database",
+    "the Variable comes from an environment variable or a secrets backend, so what the page writes would not be read",
+    "change it there, with the values that the page shows",
+)
+VW563 = Message(
+    "VW563",
+    Follows.WARNS,
+    "the settings have changed since they were shown",
+    "somebody else wrote the Variable; nothing of the proposal was taken over",
+    "look at the proposal again, then take it over",
+)
+VW564 = Message(
+    "VW564",
+    Follows.WARNS,
+    "a setting is not proposed, or no longer",
+    "it was set to something else since the survey, or the survey asks instead of proposing",
+    "trigger the survey again, or set it by hand",
+)
 # VW6.. alerts
 VW601 = Message(
     "VW601",
@@ -716,7 +751,7 @@ VW831 = Message(
     "VW831",
     Follows.WARNS,
     "not answered yet",
-    "the storage of the dead letters or Airflow's database is slow or does not answer",
+    "the storage or Airflow's database is slow or does not answer",
     "wait; if it persists, check the storage or the database. Nothing else waits for it",
 )
 VW832 = Message(

@@ -15,7 +15,7 @@ from airflow.models.variable import Variable
 from airflow.utils.db import initdb
 from fastapi.testclient import TestClient
 
-from vte_wats.status import dead_letter_groups, site_answers
+from vte_wats.status import dead_letter_groups, site_answers, survey_page
 
 PASSWORDS = {"admin": "adminpw", "vic": "viewerpw", "guest": "guestpw"}
 STORED = tuple(f"vte_wats_{name}" for name in ("state", "history", "budget", "alerts", "backfill", "proof"))
@@ -79,7 +79,7 @@ def forget() -> None:
     for reads in (
         site_answers.HEALTH, site_answers.SUMMARIES, site_answers.STATUSES, site_answers.HISTORIES,
         site_answers.CALENDARS,
-        dead_letter_groups.LISTED,
+        dead_letter_groups.LISTED, survey_page.SURVEYS,
     ):  # fmt: skip
         reads.forget()
 

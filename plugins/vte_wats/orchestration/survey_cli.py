@@ -15,8 +15,8 @@ from upath import UPath
 from vte_wats.config.sites import Site
 from vte_wats.domain.errors import VteWatsError
 from vte_wats.orchestration.survey_run import PACKAGE_VERSION, read_processes, run_survey
-from vte_wats.storage.object_storage import create_folder, write_atomically
 from vte_wats.survey.results import SurveyContext, SurveyRequest
+from vte_wats.survey.stored import SurveyFile, write_survey
 from vte_wats.wats.client import WatsSession
 from vte_wats.wats.hook import WatsHook
 
@@ -42,10 +42,8 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
         sys.stderr.write(f"{exc}\n")
         return 1
     folder = UPath(given.folder)
-    create_folder(folder)
-    for name, text in documents.files().items():
-        write_atomically(folder / name, text.encode())
-    logging.getLogger(__name__).info("The report is %s, with the data beside it", folder / "survey.html")
+    write_survey(folder, documents.files())
+    logging.getLogger(__name__).info("The report is %s, with the data beside it", folder / SurveyFile.REPORT)
     return 0
 
 

@@ -62,8 +62,8 @@ def take_survey(site_name: str, processes: Any) -> dict[str, Any]:
     """Survey VTE, read only, and write the report into the storage; ``processes`` are what the task before found."""
     from vte_wats.orchestration.resources import storage_of
     from vte_wats.orchestration.survey_run import run_survey, summary
-    from vte_wats.storage.object_storage import create_folder, write_atomically
     from vte_wats.survey.results import SurveyRequest
+    from vte_wats.survey.stored import SurveyFile, survey_folder, write_survey
 
     site, context = Site(site_name), get_current_context()
     known = _known(site)
@@ -72,11 +72,9 @@ def take_survey(site_name: str, processes: Any) -> dict[str, Any]:
     by_code = None if processes is None else {int(code): name for code, name in processes.items()}
     request = SurveyRequest.model_validate(dict(context["params"]))
     survey, documents = run_survey(site, request, replace(known, processes=by_code, **lateness))
-    folder = storage_of(site, settings) / "survey" / f"{survey.measured_at:%Y%m%dT%H%M%SZ}"
-    create_folder(folder)
-    for name, text in documents.files().items():
-        write_atomically(folder / name, text.encode())
-    log.info("The report is %s, with the data beside it", folder / "survey.html")
+    folder = survey_folder(storage_of(site, settings), survey.measured_at)
+    write_survey(folder, documents.files())
+    log.info("The report is %s, with the data beside it", folder / SurveyFile.REPORT)
     return {**summary(survey), "folder": str(folder)}
 
 

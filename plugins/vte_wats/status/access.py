@@ -8,10 +8,15 @@ from urllib.parse import urlsplit
 from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.auth.managers.base_auth_manager import ResourceMethod
 from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
-from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity, DagDetails
+from airflow.api_fastapi.auth.managers.models.resource_details import (
+    DagAccessEntity,
+    DagDetails,
+    VariableDetails,
+)
 from airflow.api_fastapi.core_api.security import GetUserDep
 from airflow.configuration import conf
 from airflow.models.dag import DagModel
+from airflow.models.variable import Variable
 from fastapi import Depends, HTTPException, Query, Request, status
 
 from vte_wats.config.sites import Site
@@ -69,6 +74,30 @@ MayReadLogs = Annotated[bool, Depends(may_read_logs)]
 MayRedrive = Annotated[bool, Depends(may_redrive)]
 
 
+def may_read_survey(site: NamedSite, user: GetUserDep) -> bool:
+    """Return whether the user may read the logs of the survey's tasks, and so what it says of the data."""
+    return _may("GET", site.dag_id("survey"), user, DagAccessEntity.TASK_LOGS)
+
+
+MayReadSurvey = Annotated[bool, Depends(may_read_survey)]
+
+
+def may_read_settings(site: NamedSite, user: GetUserDep) -> bool:
+    """Return whether the user may read the Variable with the settings."""
+    return _may_with_settings("GET", site, user)
+
+
+MayReadSettings = Annotated[bool, Depends(may_read_settings)]
+
+
+def may_change_settings(site: NamedSite, user: GetUserDep) -> bool:
+    """Return whether the user may edit the Variable with the settings, and make it where there is none."""
+    return _may_with_settings("PUT", site, user) and _may_with_settings("POST", site, user)
+
+
+MayChangeSettings = Annotated[bool, Depends(may_change_settings)]
+
+
 def redrive_dag(site: Site) -> str:
     """Return the DAG that redrives dead letters."""
     return site.dag_id("backfill")
@@ -93,3 +122,9 @@ def _own_hosts(request: Request) -> set[str]:
 def _may(method: ResourceMethod, dag_id: str, user: BaseUser, entity: DagAccessEntity) -> bool:
     details = DagDetails(id=dag_id, team_name=DagModel.get_team_name(dag_id))
     return get_auth_manager().is_authorized_dag(method=method, access_entity=entity, details=details, user=user)
+
+
+def _may_with_settings(method: ResourceMethod, site: Site, user: BaseUser) -> bool:
+    key = site.settings_variable
+    details = VariableDetails(key=key, team_name=Variable.get_team_name(key))
+    return get_auth_manager().is_authorized_variable(method=method, details=details, user=user)

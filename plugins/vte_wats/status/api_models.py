@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from datetime import date
 from enum import StrEnum
+from typing import Annotated
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, NaiveDatetime
 
 from vte_wats.alerting.monitor_state import ServerCheck
 from vte_wats.domain.outcome import Outcome
@@ -13,6 +14,9 @@ from vte_wats.health import Assessment, ProbeStatus
 from vte_wats.intervals.interval import Instant
 from vte_wats.state.proof import Cause, DayStatus, OddKind, OddRun, OpenRun
 from vte_wats.storage.dead_letter_index import DeadLetterGroups
+from vte_wats.survey.proposal import Question
+from vte_wats.survey.stored import SurveyFile
+from vte_wats.survey.take_over import ProposedChange
 
 
 class BareHealth(BaseModel):
@@ -262,3 +266,52 @@ class StartedRedrive(BaseModel):
 
     dag_run: DagRunLink
     is_paused: bool
+
+
+class SurveyFigures(BaseModel):
+    """The main findings of a survey."""
+
+    package_version: str
+    counted_runs: int
+    counted_from_local: NaiveDatetime | None = Field(description="As the stations' clocks show it.")
+    sampled_runs: int
+    issues: int = Field(description="Kinds of oddities in the data.")
+    trial: dict[str, int] = Field(description="What would become of the chosen runs; empty where none could be read.")
+    stopped: str = Field(description="Why no run could be read; empty where runs were read.")
+
+
+class SurveyFileLink(BaseModel):
+    """A file of the survey that can be fetched."""
+
+    name: SurveyFile
+    size_bytes: int
+
+
+class SurveyProposal(BaseModel):
+    """What a survey would change in the settings, and what it asks."""
+
+    shown: str = Field(description="Stands for the settings as they are; to be sent along with what is taken over.")
+    changes: list[ProposedChange]
+    questions: list[Question]
+    may_change: bool = Field(description="Whether this user may edit the Variable with the settings.")
+    in_database: bool = Field(description="False: the settings are in the environment or in a secrets backend.")
+
+
+class SurveyStatus(BaseModel):
+    """The newest survey of a site, as one user may see it."""
+
+    may_read: bool = Field(description="False: everything else is left out; it needs the right to read task logs.")
+    survey: str | None = Field(None, description="Its name; null before the first one.")
+    measured_at: Instant | None = None
+    figures: SurveyFigures | None = None
+    files: list[SurveyFileLink] = []
+    problem: str | None = Field(None, description="Why there are no figures, if there is a survey.")
+    proposal: SurveyProposal | None = Field(None, description="Null without the right to read the Variable.")
+
+
+class TakeOverRequest(BaseModel):
+    """Which of the proposed settings to take over, and what was shown beside them."""
+
+    survey: str = Field(max_length=40)
+    shown: str = Field(max_length=64)
+    settings: list[Annotated[str, Field(max_length=60)]] = Field(min_length=1, max_length=100)

@@ -18,7 +18,16 @@ from starlette.datastructures import MutableHeaders
 
 from vte_wats.health import Health, ProbeStatus
 from vte_wats.orchestration.dag_defaults import read_health_details
-from vte_wats.status.access import MayReadLogs, MayRedrive, NamedSite, ReadableSites, refuse_other_origins
+from vte_wats.status.access import (
+    MayChangeSettings,
+    MayReadLogs,
+    MayReadSettings,
+    MayReadSurvey,
+    MayRedrive,
+    NamedSite,
+    ReadableSites,
+    refuse_other_origins,
+)
 from vte_wats.status.api_models import (
     BareHealth,
     DeadLetterList,
@@ -29,6 +38,8 @@ from vte_wats.status.api_models import (
     SiteSummary,
     Span,
     StartedRedrive,
+    SurveyStatus,
+    TakeOverRequest,
 )
 from vte_wats.status.dead_letter_groups import dead_letter_list, note_redrive, redrive, refuse_unknown_group
 from vte_wats.status.proof_calendar import as_csv, for_page
@@ -40,6 +51,7 @@ from vte_wats.status.site_answers import (
     whole_site_status,
 )
 from vte_wats.status.site_summary import for_user
+from vte_wats.status.survey_page import known_proposal, note_take_over, survey_file, survey_status, take_over
 
 _PAGE = Path(__file__).parent / "page"
 _FILES = {"page.css": "text/css", "page.js": "text/javascript"}
@@ -170,3 +182,26 @@ async def post_redrive(body: RedriveRequest, site: NamedSite, user: GetUserDep) 
     await run_in_threadpool(note_redrive, site, body.signature, user)
     await refuse_unknown_group(site, body.signature)
     return await run_in_threadpool(redrive, site, body.signature, user)
+
+
+@with_login.get("/api/survey")
+async def get_survey(
+    site: NamedSite, may_read: MayReadSurvey, may_read_settings: MayReadSettings, may_change: MayChangeSettings
+) -> SurveyStatus:
+    """Return the newest survey; nothing of it to who may not read the logs of its tasks."""
+    return await survey_status(site, may_read=may_read, may_read_settings=may_read_settings, may_change=may_change)
+
+
+@with_login.get("/survey/{survey}/{name}", include_in_schema=False)
+async def get_survey_file(survey: str, name: str, site: NamedSite, may_read: MayReadSurvey) -> Response:
+    """Return a file of the newest survey."""
+    return await survey_file(site, survey, name, may_read=may_read)
+
+
+@with_login.post("/api/survey/take-over", dependencies=[Depends(refuse_other_origins)])
+async def post_take_over(body: TakeOverRequest, site: NamedSite, user: GetUserDep) -> SurveyStatus:
+    """Write chosen proposals into the settings. Needs the header ``X-VTE-WATS`` and the right to edit the Variable."""
+    await run_in_threadpool(note_take_over, site, body, user)
+    survey = await known_proposal(site, body.survey)
+    await run_in_threadpool(take_over, site, survey, body)
+    return await survey_status(site, may_read=True, may_read_settings=True, may_change=True, fresh=True)

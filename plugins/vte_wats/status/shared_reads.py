@@ -50,13 +50,15 @@ class _Shared(Generic[T]):
 class SharedReads(Generic[T]):
     """One answer per key. Keys must be few: each may keep a thread as long as its read hangs."""
 
-    def __init__(self, *, fresh_s: float, deadline_s: float, at_once: int) -> None:
+    def __init__(self, *, fresh_s: float, deadline_s: float, at_once: int, keeps: bool = True) -> None:
         """``fresh_s``: how long an answer is good. ``deadline_s``: how long a request waits for the next one.
 
-        ``at_once``: reads at the same time, of different keys; the others wait for their turn.
+        ``at_once``: reads at the same time, of different keys; the others wait for their turn. ``keeps``: whether an
+        answer stays for later requests; of a large one only those get something who wait for it.
         """
         self._fresh_s = fresh_s
         self._deadline_s = deadline_s
+        self._keeps = keeps
         self._turns = BoundedSemaphore(at_once)
         self._shared: dict[Hashable, _Shared[T]] = {}
         self._lock = Lock()
@@ -74,7 +76,7 @@ class SharedReads(Generic[T]):
                 if shared.under_way is None:
                     shared.under_way = _Read(now_s)
                     # A daemon: a read that hangs must not keep the process from ending.
-                    Thread(target=self._read, args=(shared, shared.under_way, read), daemon=True).start()
+                    Thread(target=self._read, args=(key, shared, shared.under_way, read), daemon=True).start()
                 under_way = shared.under_way
             else:
                 under_way = None
@@ -92,7 +94,7 @@ class SharedReads(Generic[T]):
         with self._lock:
             self._shared = {}
 
-    def _read(self, shared: _Shared[T], read: _Read[T], function: Callable[[], T]) -> None:
+    def _read(self, key: Hashable, shared: _Shared[T], read: _Read[T], function: Callable[[], T]) -> None:
         ended: Answer[T] | Exception
         with self._turns:
             read_at = datetime.now(UTC)
@@ -102,4 +104,6 @@ class SharedReads(Generic[T]):
                 ended = exc
         with self._lock:
             shared.last, shared.ended_s, shared.under_way = ended, time.monotonic(), None
+            if not self._keeps and self._shared.get(key) is shared:
+                del self._shared[key]
         read.ended.set_result(None)

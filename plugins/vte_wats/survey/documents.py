@@ -17,6 +17,7 @@ from vte_wats.survey.plots import distribution_svg, steps_svg, week_svg
 from vte_wats.survey.proposal import Answer, Origin
 from vte_wats.survey.results import Survey
 from vte_wats.survey.schema import Comparison, DeployedTable, Likeness
+from vte_wats.survey.stored import SurveyFile
 from vte_wats.survey.tables import runs_csv, steps_csv
 
 _CELL_LENGTH = 400
@@ -33,14 +34,14 @@ class Documents:
     steps_csv: str
     diagram: str
 
-    def files(self) -> dict[str, str]:
+    def files(self) -> dict[SurveyFile, str]:
         """Return each file by its name."""
         return {
-            "survey.html": self.html,
-            "survey.json": self.json,
-            "runs.csv": self.runs_csv,
-            "steps.csv": self.steps_csv,
-            "schema.mmd": self.diagram,
+            SurveyFile.REPORT: self.html,
+            SurveyFile.FACTS: self.json,
+            SurveyFile.RUNS: self.runs_csv,
+            SurveyFile.STEPS: self.steps_csv,
+            SurveyFile.DIAGRAM: self.diagram,
         }
 
 

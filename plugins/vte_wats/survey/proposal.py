@@ -25,6 +25,7 @@ _SUSPECT_STEPS = 5  # different steps with one limit, a thousand times beyond wh
 _SUSPECT_FACTOR = 1_000.0
 _NEARLY_ALL = 0.99
 _SHOWN_ZONES = 40
+_UNANSWERED = {"source_timezone": "UTC", "process_map": {"(no test plan yet)": 1}}
 _COLUMN_OF = {
     TextField.PRODUCT_NAME: "IndexData.ProductName",
     TextField.TESTPLAN_NAME: "IndexData.TestplanName",
@@ -132,13 +133,19 @@ def propose(evidence: Evidence, variable: str) -> Proposal:
 
 def settings_for_trial(proposal: Proposal, variable: str) -> Settings:
     """Return the proposed settings; what is not answered is read as UTC, and test plans without process are held."""
-    answers = json.loads(proposal.settings_text)
-    complete = {"source_timezone": "UTC", "process_map": {"(no test plan yet)": 1}} | answers
-    return parse_settings(json.dumps(complete), variable)
+    return parse_settings(json.dumps(_UNANSWERED | json.loads(proposal.settings_text)), variable)
+
+
+def settings_to_survey_with(text: str | None, variable: str) -> Settings:
+    """Return the settings that VTE and the storage are opened with, also before there are any.
+
+    Raises FatalError for wrong ones.
+    """
+    return parse_settings(json.dumps(_UNANSWERED) if text is None else text, variable)
 
 
 def _answer(name: str, found: _Found, given: Mapping[str, Any]) -> Answer:
-    default = _default(name)
+    default = default_of(name)
     now = given.get(name, default)
     if name == "alerts":
         return Answer(
@@ -158,7 +165,8 @@ def _answer(name: str, found: _Found, given: Mapping[str, Any]) -> Answer:
     return Answer(setting=name, value=value, origin=origin, reason=found.reason, now=now, differs=differs)
 
 
-def _default(name: str) -> JsonValue:
+def default_of(name: str) -> JsonValue:
+    """Return what a setting is where it is not set, as JSON; ``None`` for one that is required."""
     setting = Settings.model_fields[name]
     default = setting.get_default(call_default_factory=True, validated_data={})
     if default is PydanticUndefined:
@@ -305,7 +313,7 @@ def _codes(of: _Codes, facts: Sequence[CodeFacts], given: Mapping[str, str] | No
     known = dict(given or {})
     derived = {code: meaning for code, meaning in meant.items() if meaning and known.get(code, meaning) == meaning}
     value = {**known, **derived} if derived else None
-    in_force = value or given or _default(of.setting)
+    in_force = value or given or default_of(of.setting)
     assert isinstance(in_force, dict)  # noqa: S101 -- as the setting is
     reasons = [f"{code} is {meaning}: {_judged(coded[code])}" for code, meaning in derived.items()]
     questions = []

@@ -15,7 +15,7 @@ from uuid import UUID
 from more_itertools import chunked
 from pydantic import BaseModel, ConfigDict, Field
 
-from vte_wats.config.settings import Settings, parse_settings
+from vte_wats.config.settings import Settings
 from vte_wats.domain.report import Refusal
 from vte_wats.domain.run import VteTestRun
 from vte_wats.domain.source import RunGroup, SourceFacts, SourceIdentity, TimeBounds
@@ -23,7 +23,7 @@ from vte_wats.intervals.wall_clock import LocalRange
 from vte_wats.preflight import Level, examine
 from vte_wats.survey.clocks import ClockFacts, read_clocks
 from vte_wats.survey.findings import BusyHour, Closed, Distribution, Findings, Issue
-from vte_wats.survey.proposal import Evidence, Proposal, propose, settings_for_trial
+from vte_wats.survey.proposal import Evidence, Proposal, propose, settings_for_trial, settings_to_survey_with
 from vte_wats.survey.sampling import Chooser, months, sampled_ranges
 from vte_wats.survey.schema import Comparison, DeployedTable, compare_schema, suggested_overrides
 from vte_wats.survey.tally import Tally
@@ -123,9 +123,7 @@ class SurveyContext:
 
     def settings(self) -> Settings:
         """Return what VTE is read with; without settings the documented names. Raises FatalError for wrong settings."""
-        if self.settings_text is None:
-            return parse_settings('{"source_timezone": "UTC", "process_map": {"(no test plan yet)": 1}}', self.variable)
-        return parse_settings(self.settings_text, self.variable)
+        return settings_to_survey_with(self.settings_text, self.variable)
 
     def given(self) -> dict[str, Any] | None:
         """Return the answers that are set, as they stand there."""

@@ -94,3 +94,16 @@ def test_what_is_forgotten_is_read_again(source):
     assert asyncio.run(reads.get("key", source.read)).content == 1
     reads.forget()
     assert asyncio.run(reads.get("key", source.read)).content == 2
+
+
+def test_an_answer_that_is_not_kept_is_for_those_who_wait_for_it(source):
+    reads: SharedReads[int] = SharedReads(fresh_s=60, deadline_s=60, at_once=1, keeps=False)
+
+    async def ask_many() -> list[int]:
+        asked = [asyncio.create_task(reads.get("key", source.read)) for _ in range(5)]
+        await asyncio.sleep(0)
+        source.let_go.set()
+        return [answer.content for answer in await asyncio.gather(*asked)]
+
+    assert asyncio.run(ask_many()) == [1] * 5
+    assert asyncio.run(reads.get("key", source.read)).content == 2

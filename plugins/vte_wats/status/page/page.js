@@ -8,7 +8,7 @@ const ROOT = new URL("../", document.baseURI); // where Airflow's own pages begi
 
 const $ = (id) => document.getElementById(id);
 const number = new Intl.NumberFormat("en");
-const shown = { site: "", span: "day", hidden: new Set(), status: null, history: null, deadLetters: null, proof: null, day: null, updatedAt: null };
+const shown = { site: "", span: "day", hidden: new Set(), status: null, history: null, deadLetters: null, proof: null, day: null, survey: null, ticked: new Set(), updatedAt: null };
 
 // Elements ------------------------------------------------------------------------------------------------------------
 
@@ -45,7 +45,7 @@ function follow(event) {
   const outer = window.parent.document;
   const link = outer.createElement("a");
   link.href = event.currentTarget.href instanceof SVGAnimatedString ? event.currentTarget.href.baseVal : event.currentTarget.href;
-  if (event.ctrlKey || event.metaKey) link.target = "_blank";
+  if (event.ctrlKey || event.metaKey || event.currentTarget.target === "_blank") link.target = "_blank";
   outer.body.append(link);
   link.click();
   link.remove();
@@ -392,10 +392,17 @@ function deadLetterGroup(group, mayRedrive) {
 }
 
 function askToRedrive(group) {
+  confirmed("Redrive", `${count(group.dead_letters, "run")} with “${group.signature}” will be read from VTE again and transferred. Those that are still wrong stay dead letters.`,
+    () => redrive(group.signature));
+}
+
+function confirmed(what, text, act) {
   const dialog = $("confirm");
-  $("confirm-text").textContent = `${count(group.dead_letters, "run")} with “${group.signature}” will be read from VTE again and transferred. Those that are still wrong stay dead letters.`;
+  $("confirm-title").textContent = `${what}?`;
+  $("confirm-text").textContent = text;
   $("confirm-no").onclick = () => dialog.close();
-  $("confirm-yes").onclick = async () => { dialog.close(); await redrive(group.signature); };
+  $("confirm-yes").textContent = what;
+  $("confirm-yes").onclick = async () => { dialog.close(); await act(); };
   dialog.showModal();
 }
 
@@ -405,6 +412,112 @@ async function redrive(signature) {
   if (!answer) return;
   $("redriven").replaceChildren(answer.is_paused ? `Waits until ${answer.dag_run.dag_id} is unpaused: ` : "Started: ", runLink(answer.dag_run, "DAG run", "redriven"));
   refreshStatus();
+}
+
+// The survey ----------------------------------------------------------------------------------------------------------
+
+const size = (bytes) => (bytes < 1e6 ? `${Math.ceil(bytes / 1e3)} kB` : `${(bytes / 1e6).toFixed(1)} MB`);
+const surveyAddress = (survey, name) => new URL(`survey/${survey}/${name}?${query()}`, document.baseURI).href;
+
+function drawSurvey(survey) {
+  $("survey-at").textContent = survey.measured_at ? `surveyed ${wholeDay.format(new Date(survey.measured_at))}, ${time.format(new Date(survey.measured_at))}` : "";
+  draw("survey", survey, () => surveyFacts(survey));
+  draw("proposal", survey, () => (survey.proposal ? proposal(survey.proposal) : []));
+}
+
+function surveyFacts({ may_read, survey, figures, files, problem, proposal }) {
+  if (!may_read) return [el("p", { class: "quiet" }, "To see it you need the right to read task logs of vte_wats_survey in Airflow.")];
+  if (!survey) return [el("p", { class: "empty" }, "None yet. Trigger vte_wats_survey in Airflow: it looks at the data of VTE and proposes settings.")];
+  return [
+    problem ? el("p", { class: "trouble" }, problem) : "",
+    figures?.stopped ? el("p", { class: "trouble" }, figures.stopped) : "",
+    figures ? el("div", { class: "tiles" }, ...surveyTiles(figures, proposal)) : "",
+    el("p", { class: "files" }, ...files.map(({ name, size_bytes }) => (name === "survey.html"
+      ? el("a", { href: surveyAddress(survey, name), target: "_blank", rel: "noopener", on: { click: follow }, "data-key": name }, "Open the report")
+      : el("a", { href: surveyAddress(survey, name), on: { click: follow }, "data-key": name }, `${name} (${size(size_bytes)})`)))),
+  ];
+}
+
+function surveyTiles(figures, proposal) {
+  const { report = 0, dead = 0, held = 0 } = figures.trial;
+  return [
+    tile("Runs in VTE", number.format(figures.counted_runs), null, figures.counted_from_local ? `since ${figures.counted_from_local.slice(0, 10)}, ${number.format(figures.sampled_runs)} read` : ""),
+    tile("Would be uploaded", number.format(report), `of ${number.format(report + dead + held)}`, `${count(dead, "dead letter")}, ${number.format(held)} held, of chosen runs of every kind`),
+    tile("Oddities", number.format(figures.issues), null, "kinds of them in the data; the report has examples"),
+    ...(proposal ? [tile("Questions", number.format(proposal.questions.length), null, `${count(proposal.changes.length, "setting")} proposed`)] : []),
+  ];
+}
+
+function proposal({ changes, questions, may_change, in_database }) {
+  return [
+    changes.length ? [el("h3", {}, "Proposed settings"), proposedSettings(changes, may_change && in_database),
+      el("div", { class: "actions" },
+        el("button", { id: "take-over", type: "button", "data-key": "take over", disabled: !shown.ticked.size, on: { click: askToTakeOver } }, "Take over what is ticked"),
+        !may_change ? el("span", { class: "quiet" }, "You may not edit Variables in Airflow.")
+          : in_database ? null : el("span", { class: "quiet" }, "The settings are not in Airflow's database but in the environment or a secrets backend: change them there."))] : [],
+    questions.length ? [el("h3", {}, "What the data cannot answer"), el("ul", { class: "examples" }, ...questions.map((question, index) => el("li", {},
+      el("div", {}, el("strong", {}, question.setting), ` ${question.question}`),
+      question.candidates.length ? el("details", { class: "quiet-details", "data-key": `candidates ${index}` }, el("summary", { "data-key": `choose ${index}` }, "to choose from"),
+        el("ul", {}, ...question.candidates.map((candidate) => el("li", {}, candidate)))) : null)))] : [],
+  ].flat();
+}
+
+function proposedSettings(changes, mayChange) {
+  return el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Proposed settings" }, el("table", { class: "proposed" },
+    el("thead", {}, el("tr", {}, ...["Setting", "Now", "Proposed", "Why"].map((heading) => el("th", { scope: "col" }, heading)))),
+    el("tbody", {}, ...changes.map((change) => el("tr", {},
+      el("td", {}, change.state === "open" ? tickable(change.setting, mayChange) : change.setting,
+        change.state === "taken" ? el("div", {}, el("span", { class: "badge success" }, "as proposed")) : null,
+        change.state === "outdated" ? el("div", { class: "quiet" }, "set to something else since: survey again") : null),
+      el("td", {}, change.is_default ? el("div", { class: "quiet" }, "default") : null, ...valueLines(change.now, change.proposed, change.setting, "now")),
+      el("td", {}, ...valueLines(change.proposed, change.now, change.setting, "proposed")),
+      el("td", { class: "why" }, change.reason))))));
+}
+
+function tickable(setting, mayChange) {
+  const box = el("input", { type: "checkbox", "data-key": `tick ${setting}`, disabled: !mayChange, checked: shown.ticked.has(setting), on: { change: () => {
+    box.checked ? shown.ticked.add(setting) : shown.ticked.delete(setting);
+    $("take-over").disabled = !shown.ticked.size;
+  } } });
+  return el("label", {}, box, ` ${setting}`);
+}
+
+const plainValue = (value) => (typeof value === "string" ? value : JSON.stringify(value));
+
+// The entries that the other value lacks or has otherwise come first; those of both can be opened.
+function valueLines(value, other, setting, column) {
+  if (value === null) return [el("span", { class: "quiet" }, "not set")];
+  if (typeof value !== "object") return [el("code", { class: "differs" }, plainValue(value))];
+  const texts = (of) => (of === null || typeof of !== "object" ? [] : Array.isArray(of) ? of.map(plainValue) : Object.entries(of).map(([name, entry]) => `${name}: ${plainValue(entry)}`));
+  const others = new Set(texts(other));
+  const [same, different] = [texts(value).filter((text) => others.has(text)), texts(value).filter((text) => !others.has(text))];
+  return [
+    ...different.map((text) => el("div", {}, el("code", { class: "differs" }, text))),
+    same.length ? el("details", { class: "quiet-details", "data-key": `same ${setting} ${column}` }, el("summary", { "data-key": `open ${setting} ${column}` }, `${number.format(same.length)} as in both`),
+      ...same.map((text) => el("div", {}, el("code", {}, text)))) : null,
+  ];
+}
+
+function askToTakeOver() {
+  const { survey, proposal } = shown.survey, settings = [...shown.ticked];
+  confirmed("Take over", `${settings.join(", ")}: the proposed values become settings, and the next DAG runs use them. All other settings stay.`,
+    () => takeOver({ survey, settings, shown: proposal.shown }));
+}
+
+async function takeOver(body) {
+  const { site } = shown;
+  const answer = await ask(`api/survey/take-over?${query()}`, {
+    method: "POST", body: JSON.stringify(body), headers: { "Content-Type": "application/json", "X-VTE-WATS": "take over" } });
+  if (site !== shown.site) return;
+  $("taken-over").className = answer ? "quiet" : "trouble";
+  $("taken-over").textContent = answer ? `Taken over: ${body.settings.join(", ")}.` : $("trouble").textContent;
+  answer ? showSurvey(answer) : refreshSurvey();
+}
+
+function showSurvey(survey) {
+  if (survey.survey !== shown.survey?.survey || survey.proposal?.shown !== shown.survey?.proposal?.shown) shown.ticked.clear(); // they were for what was seen
+  shown.survey = survey;
+  drawSurvey(survey);
 }
 
 // Connections, backfill, runs -----------------------------------------------------------------------------------------
@@ -546,6 +659,12 @@ async function refreshProof() {
   if (shown.status) drawTiles(shown.status);
 }
 
+async function refreshSurvey() {
+  const { site } = shown;
+  const survey = await ask(`api/survey?${query()}`);
+  if (survey && site === shown.site) showSurvey(survey);
+}
+
 const drawUpdated = () => { if (shown.updatedAt) $("updated").textContent = `updated ${timeAndSecond.format(shown.updatedAt)}`; };
 
 function repeat(seconds, work) {
@@ -568,8 +687,9 @@ async function chooseSite() {
       shown.site = $("site").value;
       window.history.replaceState(null, "", `?${query()}`);
       $("redriven").replaceChildren();
-      shown.proof = shown.day = null;
-      refreshStatus(); refreshProof(); refreshHistory(); refreshDeadLetters();
+      $("taken-over").replaceChildren();
+      shown.proof = shown.day = shown.survey = null;
+      refreshStatus(); refreshProof(); refreshHistory(); refreshDeadLetters(); refreshSurvey();
     };
   }
   return true;
@@ -598,6 +718,7 @@ async function start() {
   $("proof-csv").addEventListener("click", follow);
   repeat(HISTORY_S, refreshProof);
   repeat(HISTORY_S, refreshHistory);
+  repeat(HISTORY_S, refreshSurvey);
   repeat(() => (shown.deadLetters && shown.deadLetters.read < shown.deadLetters.listed ? UNREAD_S : DEAD_LETTERS_S), refreshDeadLetters);
   setTimeout(() => repeat(STATUS_S, refreshStatus), 1000 * STATUS_S);
   new ResizeObserver(() => { if (shown.status) drawCoverage(shown.status.coverage); drawHistory(shown.history); }).observe($("main"));
