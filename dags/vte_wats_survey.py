@@ -12,7 +12,7 @@ it as data, `runs.csv` and `steps.csv` with 100 runs of every kind, `schema.mmd`
 | *to be answered* in the log | the data does not show what a setting must be | answer it in Variable `vte_wats` |
 | survey failed with VW103 | a setting is wrong already | correct what the message names |
 
-Nothing is changed by itself: copy what you agree with into the Variable. Then make a dry run with `vte_wats_backfill`.
+Nothing is changed by itself: take over what you agree with on the status page. Then make a dry run with `vte_wats_backfill`.
 """
 
 from __future__ import annotations
