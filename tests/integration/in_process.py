@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from airflow.dag_processing.dagbag import DagBag
+from airflow.dag_processing.bundles.manager import DagBundlesManager
+from airflow.dag_processing.dagbag import BundleDagBag, DagBag, sync_bag_to_db
 from airflow.models.dagrun import DagRun
 from airflow.models.variable import Variable
 from airflow.utils.session import create_session
@@ -60,12 +62,25 @@ class Site:
         Variable.set(STATE, json.dumps(plain))
 
 
+@contextmanager
+def stored_dags() -> Iterator[None]:
+    """Store the DAGs in Airflow's database once; each ``DAG.test`` would parse and store all of them again."""
+    manager = DagBundlesManager()
+    manager.sync_bundles_to_db()
+    bundle = next(iter(manager.get_all_dag_bundles()))
+    sync_bag_to_db(BundleDagBag(bundle.path, bundle_path=bundle.path, bundle_name=bundle.name), bundle.name, None)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(DagBundlesManager, "get_all_dag_bundles", lambda _: ())
+        yield
+
+
 @pytest.fixture(scope="module")
-def bag(repository, metadata) -> DagBag:
+def bag(repository, metadata) -> Iterator[DagBag]:
     bag = DagBag(dag_folder=str(repository / "dags"))
     for dag in bag.dags.values():
         dag.deadline = None  # DAG.test looks a deadline up in the database and has none there
-    return bag
+    with stored_dags():
+        yield bag
 
 
 @pytest.fixture

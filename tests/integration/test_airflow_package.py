@@ -109,6 +109,13 @@ def test_every_task_retries_three_times_with_growing_waits_by_the_errors_class(b
             assert isinstance(task.retry_policy, SyncRetryPolicy)
 
 
+def test_what_a_task_returns_is_one_value_in_xcom_and_not_one_for_each_of_its_keys(bag):
+    split = [
+        task.task_id for dag in bag.dags.values() for task in dag.tasks if getattr(task, "multiple_outputs", False)
+    ]
+    assert split == []
+
+
 def test_uploads_share_one_pool_and_the_state_has_one_writer(bag):
     dag = bag.dags["vte_wats_sync"]
     assert dag.get_task("transfer.upload").pool == "wats_api"

@@ -57,7 +57,7 @@ def ask_processes(site_name: str) -> dict[str, str] | None:
     return None if found is None else {str(code): name for code, name in found.items()}
 
 
-@task(task_id="survey")
+@task(task_id="survey", multiple_outputs=False)
 def take_survey(site_name: str, processes: Any) -> dict[str, Any]:
     """Survey VTE, read only, and write the report into the storage; ``processes`` are what the task before found."""
     from vte_wats.orchestration.resources import storage_of
