@@ -16,6 +16,7 @@ from airflow.models.variable import Variable
 from airflow.utils.session import create_session
 
 from sandbox.environment import SandboxEnvironment
+from tests.converge.simulated_time import SimulatedTime
 
 STATE, HISTORY, PROGRESS, PROOF = "vte_wats_state", "vte_wats_history", "vte_wats_backfill", "vte_wats_proof"
 DEFAULTS = {"accept_identity": False, "dry_run": False, "force": False}  # DAG.test keeps what a run before was given
@@ -81,6 +82,14 @@ def bag(repository, metadata) -> Iterator[DagBag]:
         dag.deadline = None  # DAG.test looks a deadline up in the database and has none there
     with stored_dags():
         yield bag
+
+
+@pytest.fixture
+def clock(monkeypatch) -> SimulatedTime:
+    """A clock that stands still, for the tasks too: what is at the edge of a time stays there on a busy machine."""
+    clock = SimulatedTime(datetime.now(UTC))
+    clock.rule(monkeypatch)
+    return clock
 
 
 @pytest.fixture

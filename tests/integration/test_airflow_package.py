@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from inspect import iscoroutinefunction
 from pathlib import Path
 
@@ -188,12 +188,14 @@ def test_without_the_ignore_file_the_loader_would_run_the_package_as_top_level_m
 
 @pytest.mark.parametrize(
     ("run_type", "late_s", "has_deadline"),
-    [("scheduled", 5, True), ("scheduled", 299, True), ("scheduled", 301, False), ("manual", 5, False),
+    [("scheduled", 5, True), ("scheduled", 300, True), ("scheduled", 301, False), ("manual", 5, False),
      ("backfill", 5, False)],
 )  # fmt: skip
-def test_only_a_scheduled_run_that_is_created_in_time_has_a_deadline(bag, metadata, run_type, late_s, has_deadline):
+def test_only_a_scheduled_run_that_is_created_in_time_has_a_deadline(
+    bag, metadata, clock, run_type, late_s, has_deadline
+):
     alert = decode_deadline_alert(encode_deadline_alert(bag.dags["vte_wats_sync"].deadline[0]))
-    run_after = datetime.now(UTC) - timedelta(seconds=late_s)
+    run_after = clock() - timedelta(seconds=late_s)
     with create_session() as session:
         session.query(DagRun).delete()
         session.add(
