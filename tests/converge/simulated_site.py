@@ -17,7 +17,6 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from airflow.dag_processing.bundles.manager import DagBundlesManager
 from airflow.dag_processing.dagbag import DagBag
 from airflow.models.dagrun import DagRun
 from airflow.models.variable import Variable
@@ -27,7 +26,7 @@ from airflow.utils.session import create_session
 from sandbox.environment import SandboxEnvironment
 from tests.converge.check import Ended, Findings, Kept, check, differing
 from tests.converge.simulated_time import SimulatedTime
-from tests.integration.in_process import BEGIN_AT, DEFAULTS, HISTORY, PROGRESS, PROOF, STATE, Site
+from tests.integration.in_process import BEGIN_AT, DEFAULTS, HISTORY, PROGRESS, PROOF, STATE, Site, stored_dags
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SYNC, RECONCILE = "vte_wats_sync", "vte_wats_reconcile"
@@ -221,20 +220,8 @@ def opened(story: Story, home: Path, patch: pytest.MonkeyPatch) -> Iterator[Simu
         for name, value in environment.environment_variables.items():
             patch.setenv(name, value)
         patch.setenv("AIRFLOW_VAR_VTE_WATS", json.dumps(plant.settings))
-        _parse_once(patch)
-        yield plant
-
-
-def _parse_once(patch: pytest.MonkeyPatch) -> None:
-    """Let DAG.test write the DAGs into the database the first time, and not parse them all before each run."""
-    all_bundles = DagBundlesManager.get_all_dag_bundles
-    calls = []
-
-    def first_only(self: DagBundlesManager) -> Any:
-        calls.append(self)
-        return all_bundles(self) if len(calls) == 1 else ()
-
-    patch.setattr(DagBundlesManager, "get_all_dag_bundles", first_only)
+        with stored_dags():
+            yield plant
 
 
 def play(story: Story, home: Path, *switches: Callable[[pytest.MonkeyPatch], None]) -> tuple[SimulatedSite, Findings]:

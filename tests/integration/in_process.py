@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from airflow.dag_processing.dagbag import DagBag
+from airflow.dag_processing.bundles.manager import DagBundlesManager
+from airflow.dag_processing.dagbag import BundleDagBag, DagBag, sync_bag_to_db
 from airflow.models.dagrun import DagRun
 from airflow.models.variable import Variable
 from airflow.utils.session import create_session
 
 from sandbox.environment import SandboxEnvironment
+from tests.converge.simulated_time import SimulatedTime
 
 STATE, HISTORY, PROGRESS, PROOF = "vte_wats_state", "vte_wats_history", "vte_wats_backfill", "vte_wats_proof"
 DEFAULTS = {"accept_identity": False, "dry_run": False, "force": False}  # DAG.test keeps what a run before was given
@@ -60,12 +63,33 @@ class Site:
         Variable.set(STATE, json.dumps(plain))
 
 
+@contextmanager
+def stored_dags() -> Iterator[None]:
+    """Store the DAGs in Airflow's database once; each ``DAG.test`` would parse and store all of them again."""
+    manager = DagBundlesManager()
+    manager.sync_bundles_to_db()
+    bundle = next(iter(manager.get_all_dag_bundles()))
+    sync_bag_to_db(BundleDagBag(bundle.path, bundle_path=bundle.path, bundle_name=bundle.name), bundle.name, None)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(DagBundlesManager, "get_all_dag_bundles", lambda _: ())
+        yield
+
+
 @pytest.fixture(scope="module")
-def bag(repository, metadata) -> DagBag:
+def bag(repository, metadata) -> Iterator[DagBag]:
     bag = DagBag(dag_folder=str(repository / "dags"))
     for dag in bag.dags.values():
         dag.deadline = None  # DAG.test looks a deadline up in the database and has none there
-    return bag
+    with stored_dags():
+        yield bag
+
+
+@pytest.fixture
+def clock(monkeypatch) -> SimulatedTime:
+    """A clock that stands still, for the tasks too: what is at the edge of a time stays there on a busy machine."""
+    clock = SimulatedTime(datetime.now(UTC))
+    clock.rule(monkeypatch)
+    return clock
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from importlib import import_module
 from inspect import iscoroutinefunction
 from pathlib import Path
@@ -148,6 +148,13 @@ def test_every_task_retries_three_times_with_growing_waits_by_the_errors_class(b
             assert isinstance(task.retry_policy, SyncRetryPolicy)
 
 
+def test_what_a_task_returns_is_one_value_in_xcom_and_not_one_for_each_of_its_keys(bag):
+    split = [
+        task.task_id for dag in bag.dags.values() for task in dag.tasks if getattr(task, "multiple_outputs", False)
+    ]
+    assert split == []
+
+
 def test_uploads_share_one_pool_and_the_state_has_one_writer(bag):
     dag = bag.dags["vte_wats_sync"]
     assert dag.get_task("transfer.upload").pool == "wats_api"
@@ -220,12 +227,14 @@ def test_without_the_ignore_file_the_loader_would_run_the_package_as_top_level_m
 
 @pytest.mark.parametrize(
     ("run_type", "late_s", "has_deadline"),
-    [("scheduled", 5, True), ("scheduled", 299, True), ("scheduled", 301, False), ("manual", 5, False),
+    [("scheduled", 5, True), ("scheduled", 300, True), ("scheduled", 301, False), ("manual", 5, False),
      ("backfill", 5, False)],
 )  # fmt: skip
-def test_only_a_scheduled_run_that_is_created_in_time_has_a_deadline(bag, metadata, run_type, late_s, has_deadline):
+def test_only_a_scheduled_run_that_is_created_in_time_has_a_deadline(
+    bag, metadata, clock, run_type, late_s, has_deadline
+):
     alert = decode_deadline_alert(encode_deadline_alert(bag.dags["vte_wats_sync"].deadline[0]))
-    run_after = datetime.now(UTC) - timedelta(seconds=late_s)
+    run_after = clock() - timedelta(seconds=late_s)
     with create_session() as session:
         session.query(DagRun).delete()
         session.add(

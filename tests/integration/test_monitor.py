@@ -23,6 +23,7 @@ from upath import UPath
 from sandbox.environment import READER_PASSWORD, SandboxEnvironment
 from sandbox.mail import MailCatcher, forms_of
 from tests.bucket import AWAY
+from tests.converge.simulated_time import SimulatedTime
 from tests.unit.builders import a_run
 from vte_wats.alerting.missed_deadline import MissedDeadline
 from vte_wats.alerting.monitor_state import MonitorState
@@ -154,6 +155,13 @@ def monitored(bag, tmp_path, monkeypatch) -> Iterator[Monitored]:
         monitored.set()
         monitored.schedule()
         yield monitored
+
+
+@pytest.fixture
+def clock(clock, monitored) -> SimulatedTime:
+    """The clock that stands still, in SQL Server too: its clock must not differ from Airflow's."""
+    monitored.plant.vte.clock = clock
+    return clock
 
 
 @pytest.mark.parametrize(
@@ -416,8 +424,8 @@ def test_without_recipients_it_says_so_and_does_not_fail(monitored, caplog):
     assert monitored.monitor_state.channels == ()
 
 
-def test_the_summary_comes_once_a_day_with_the_counts_of_the_day_before(monitored):
-    yesterday = datetime.now(UTC) - timedelta(days=1)
+def test_the_summary_comes_once_a_day_with_the_counts_of_the_day_before(monitored, clock):
+    yesterday = clock() - timedelta(days=1)
     monitored.plant.floor.load(
         monitored.plant.db, start=yesterday, end=yesterday + timedelta(seconds=1), runs=7, steps=2
     )
@@ -429,9 +437,9 @@ def test_the_summary_comes_once_a_day_with_the_counts_of_the_day_before(monitore
     assert "Proven through" not in forms_of(monitored.mail.mails[-1])[0]  # nothing was synced
 
 
-def test_the_summary_says_what_the_comparisons_have_proven(monitored):
+def test_the_summary_says_what_the_comparisons_have_proven(monitored, clock):
     assert monitored.sync(5) == "success"
-    yesterday = datetime.now(monitored.zone).date() - timedelta(days=1)
+    yesterday = clock().astimezone(monitored.zone).date() - timedelta(days=1)
     day = DayProof(in_vte=5, proven=4, verified_at=datetime.now(UTC))
     Variable.set(SITE.proof_variable, Proof(days={yesterday: day}).model_dump_json())
     monitored.set(summary_at="00:00")
@@ -462,9 +470,9 @@ def test_a_missed_deadline_is_one_mail_an_outage_and_none_for_what_was_transferr
     assert len(monitored.mail.mails) == 2
 
 
-@pytest.mark.parametrize(("minutes", "mails"), [(1, 0), (3, 1)])
-def test_the_monitor_leaves_a_deadline_that_has_just_passed_to_its_callback(monitored, minutes, mails):
-    due_at = datetime.now(UTC) - timedelta(minutes=minutes)
+@pytest.mark.parametrize(("minutes", "mails"), [(2, 1), (1.9, 0)])
+def test_the_monitor_leaves_a_deadline_that_has_just_passed_to_its_callback(monitored, clock, minutes, mails):
+    due_at = clock() - timedelta(minutes=minutes)
     times = {"interval": Interval(due_at, due_at), "until_at": due_at, "due_at": due_at}
     Variable.set(SITE.deadline_variable, MissedDeadline(dag_run_id="r", run_state="running", **times).model_dump_json())
     assert len(monitored.check()) == mails

@@ -165,11 +165,10 @@ def test_the_daily_comparison_starts_no_state(site):
     assert site.sync(5) == "success"
 
 
-def test_the_skew_of_the_clocks_is_in_the_state(site, caplog):
-    ahead = timedelta(minutes=2)
-    site.plant.vte.clock = lambda: datetime.now(UTC) + ahead
+def test_the_skew_of_the_clocks_is_in_the_state(site, clock, caplog):
+    site.plant.vte.clock = lambda: clock() + timedelta(minutes=2)
     assert site.sync(5) == "success"
-    assert site.state["clock_skew_s"] == pytest.approx(120, abs=2)
+    assert site.state["clock_skew_s"] == pytest.approx(120, abs=0.1)
     assert caplog.text.count("SQL Server's clock differs from Airflow's by +1") == 1
 
 

@@ -14,7 +14,7 @@ from airflow.models.variable import Variable
 from airflow.utils.session import create_session
 
 from sandbox.environment import SandboxEnvironment
-from tests.integration.in_process import BEGIN_AT
+from tests.integration.in_process import BEGIN_AT, stored_dags
 
 NAMES = ("oslo", "bergen")
 
@@ -63,7 +63,7 @@ def sites(repository, metadata, tmp_path, monkeypatch) -> Iterator[Sites]:
     for dag in bag.dags.values():
         dag.deadline = None  # as in in_process.py
     plants = {name: SandboxEnvironment(seed=number, timezone="Europe/Oslo") for number, name in enumerate(NAMES)}
-    with plants["oslo"], plants["bergen"]:
+    with plants["oslo"], plants["bergen"], stored_dags():
         for name, plant in plants.items():
             plant.floor.load(plant.db, start=BEGIN_AT, end=BEGIN_AT + timedelta(minutes=4), runs=8, steps=2)
             for conn_id, fields in plant.connections.items():

@@ -15,6 +15,7 @@ import uuid
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from importlib.metadata import version
+from itertools import pairwise
 
 import httpx
 import pytest
@@ -554,16 +555,17 @@ def test_a_generator_that_fails_ends_the_upload_with_its_own_error(wats):
 # ----------------------------------------------------------------------------------------------- budget and pauses
 @pytest.mark.parametrize("form", ["seconds", "HTTP date"])
 def test_a_429_pauses_every_request_until_retry_after_has_passed(wats, form):
-    until = "1" if form == "seconds" else format_datetime(datetime.now(UTC) + timedelta(seconds=3), usegmt=True)
+    date_at = (datetime.now(UTC) + timedelta(seconds=3)).replace(microsecond=0)
+    until = "1" if form == "seconds" else format_datetime(date_at, usegmt=True)
     wats.faults.add(Fault(FaultKind.STATUS, status=429, retry_after=until, path=POST, after=8, times=1))
     with opened(wats, concurrency=4, attempts=2) as session:
         submissions = list(session.submit([a_report() for _ in range(30)]))
     assert all(submission.error is None for submission in submissions)
     refused_at = wats.log.find("POST", POST, status=429)[0].at
-    later = [(post.at - refused_at).total_seconds() for post in posts(wats) if post.at > refused_at]
-    in_flight = [wait for wait in later if wait < 0.7]
-    assert len(in_flight) < 4
-    assert min(wait for wait in later if wait >= 0.7) >= 0.95
+    until_at = refused_at + timedelta(seconds=0.95) if form == "seconds" else date_at - timedelta(seconds=1)
+    times = sorted(post.at for post in posts(wats) if post.at >= refused_at)
+    _, resumed_at = max(pairwise(times), key=lambda pair: pair[1] - pair[0])  # what was in flight is before the pause
+    assert resumed_at >= until_at
 
 
 def test_a_pause_longer_than_a_task_can_wait_is_an_error_at_once(wats):
@@ -624,7 +626,7 @@ def test_at_the_door_of_wats_no_window_of_a_chain_of_uploads_holds_more_than_the
             store.usage = usage  # as if the task had been killed before it saved what it sent
         time.sleep(0.05)
     assert len(posts(wats)) == 15 * 25
-    assert 90 <= worst_window(wats, 3) <= 100
+    assert worst_window(wats, 3) <= 100  # how near it comes is in test_rate_limiter: here it is the machine's speed
 
 
 def test_a_pause_that_wats_asked_for_holds_the_next_session_too(wats):

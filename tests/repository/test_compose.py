@@ -28,6 +28,7 @@ from vte_wats.wats.connection import WatsConnection, WatsOptions
 REPOSITORY = Path(__file__).resolve().parents[2]
 COMPOSE = yaml.safe_load((REPOSITORY / "docker-compose.yaml").read_text(encoding="utf-8"))
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+TLS = yaml.safe_load((REPOSITORY / "docker-compose.tls.yaml").read_text(encoding="utf-8"))
 ENV_EXAMPLE = (REPOSITORY / ".env.example").read_text(encoding="utf-8")
 DOCKERFILE = (REPOSITORY / "Dockerfile").read_text(encoding="utf-8")
 
@@ -66,12 +67,15 @@ def environment(name: str) -> dict[str, str]:
     return {key: str(value) for key, value in SERVICES[name].get("environment", {}).items()}
 
 
-def test_compose_file_follows_the_compose_specification():
+def compose_specification() -> dict[str, Any]:
     package = importlib.util.find_spec("check_jsonschema")
     assert package, "check-jsonschema, which ships the compose schema, is not installed; see requirements-dev.txt"
     folder = Path(package.submodule_search_locations[0])
-    schema = json.loads((folder / "builtin_schemas/vendor/compose-spec.json").read_text(encoding="utf-8"))
-    jsonschema.validate(interpolated(COMPOSE), schema)
+    return json.loads((folder / "builtin_schemas/vendor/compose-spec.json").read_text(encoding="utf-8"))
+
+
+def test_compose_file_follows_the_compose_specification():
+    jsonschema.validate(interpolated(COMPOSE), compose_specification())
 
 
 def test_production_holds_nothing_of_the_sandbox():
@@ -158,7 +162,7 @@ def test_networks_and_published_ports_fit(name):
 
 
 def test_env_example_names_exactly_the_variables_in_use():
-    used = {found[1] for text in strings(COMPOSE) for found in VARIABLE.finditer(text)}
+    used = {found[1] for text in strings([COMPOSE, TLS]) for found in VARIABLE.finditer(text)}
     named = set(re.findall(r"^#?([A-Z][A-Z0-9_]+)=", ENV_EXAMPLE, re.MULTILINE))
     assert used == named
 
@@ -166,7 +170,9 @@ def test_env_example_names_exactly_the_variables_in_use():
 def test_env_example_holds_no_value_but_defaults_that_compose_has_too():
     for name, value in re.findall(r"^([A-Z][A-Z0-9_]+)=(.*)$", ENV_EXAMPLE, re.MULTILINE):
         assert value == "", name
-    defaults = {f[1]: f[3] for text in strings(COMPOSE) for f in VARIABLE.finditer(text) if f[2] == ":-" and f[3]}
+    defaults = {
+        f[1]: f[3] for text in strings([COMPOSE, TLS]) for f in VARIABLE.finditer(text) if f[2] == ":-" and f[3]
+    }
     assert defaults == dict(re.findall(r"^#([A-Z][A-Z0-9_]+)=(.+)$", ENV_EXAMPLE, re.MULTILINE))
 
 
@@ -405,3 +411,42 @@ def test_the_grant_script_gives_no_other_right():
     assert not re.search(r"ALTER ROLE|sp_addrolemember|CONTROL|EXECUTE|INSERT|UPDATE|DELETE|\$\(", " ".join(batches))
     assert batches[0] == "USE [VTE9_3];"
     assert sum(batch.count("GRANT ") for batch in batches) == 8
+
+
+# ------------------------------------------------------------------------------------------------------------ overlays
+def test_the_overlay_for_tls_follows_the_compose_specification_and_adds_to_services_that_exist():
+    jsonschema.validate(interpolated(TLS), compose_specification())
+    assert TLS["services"].keys() <= PRODUCTION
+    for service in TLS["services"].values():
+        assert service.keys() <= {"environment", "volumes", "healthcheck"}
+        for variable in service["environment"]:
+            _, section, option = variable.lower().split("__")
+            assert option in conf.configuration_description[section]["options"], variable
+
+
+def test_with_the_overlay_for_tls_every_address_of_the_api_server_is_https():
+    plain = {name for name, service in SERVICES.items() if "command" in service and "celery" in service["command"]}
+    assert plain == {"worker"}  # the only one that asks the execution API over the network
+    assert plain <= TLS["services"].keys()
+    assert "http://" not in json.dumps(TLS)
+    assert TLS["services"]["worker"]["environment"]["AIRFLOW__CORE__EXECUTION_API_SERVER_URL"] == (
+        environment("worker")["AIRFLOW__CORE__EXECUTION_API_SERVER_URL"].replace("http://", "https://")
+    )
+
+
+def test_the_key_is_mounted_read_only_and_into_the_api_server_alone():
+    mounts = {name: interpolated(service["volumes"]) for name, service in TLS["services"].items()}
+    assert all(mount.endswith(":ro") for found in mounts.values() for mount in found)
+    assert [name for name, found in mounts.items() if any("key.pem" in mount for mount in found)] == ["api-server"]
+    for name, service in TLS["services"].items():
+        inside = {mount.split(":")[-2] for mount in mounts[name]}
+        assert {text for text in service["environment"].values() if text.startswith("/")} <= inside
+
+
+def test_images_made_here_have_the_build_in_their_name_and_label():
+    made = {name: service for name, service in SERVICES.items() if "build" in service}
+    assert made
+    for service in made.values():
+        assert service["image"].endswith(":${VTE_WATS_BUILD:-0.1.0}")
+        assert service["build"]["labels"]["org.opencontainers.image.version"] == "${VTE_WATS_BUILD:-0.1.0}"
+    assert (REPOSITORY / "VERSION").read_text().startswith("0.1.0")

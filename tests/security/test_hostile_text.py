@@ -24,8 +24,7 @@ from unittest import mock
 import pytest
 from airflow.api_fastapi.app import create_app as create_airflow
 from airflow.api_fastapi.app import purge_cached_app
-from airflow.dag_processing.bundles.manager import DagBundlesManager
-from airflow.dag_processing.dagbag import BundleDagBag, DagBag, sync_bag_to_db
+from airflow.dag_processing.dagbag import DagBag
 from airflow.models.dagrun import DagRun
 from airflow.models.renderedtifields import RenderedTaskInstanceFields
 from airflow.models.taskinstance import TaskInstance
@@ -39,6 +38,7 @@ from hypothesis import strategies as st
 
 from sandbox.environment import SandboxEnvironment
 from sandbox.mail import MailCatcher, forms_of
+from tests.integration.in_process import stored_dags
 from vte_wats.config.sites import Site
 from vte_wats.status.dead_letter_groups import LISTED
 from vte_wats.status.site_answers import HEALTH, HISTORIES, STATUSES, SUMMARIES
@@ -127,11 +127,8 @@ def page(bag, tmp_path_factory) -> Iterator[TestClient]:
         patch.setenv("AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS", "admin:admin")
         patch.setenv("AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE", str(passwords))
         patch.setenv("AIRFLOW__API_AUTH__JWT_SECRET", "a secret of these tests, long enough for HMAC with SHA-512" * 2)
-        DagBundlesManager().sync_bundles_to_db()
-        bundle = next(iter(DagBundlesManager().get_all_dag_bundles()))
-        sync_bag_to_db(BundleDagBag(bundle.path, bundle_path=bundle.path, bundle_name=bundle.name), bundle.name, None)
         purge_cached_app()
-        with TestClient(create_airflow(), base_url="http://airflow.test") as client:
+        with stored_dags(), TestClient(create_airflow(), base_url="http://airflow.test") as client:
             token = client.post("/auth/token", json={"username": "admin", "password": "adminpw"}).json()["access_token"]
             client.cookies.set("_token", token)
             yield client

@@ -56,7 +56,7 @@ ACCEPTANCE_FORM = {
 }
 
 
-@task
+@task(multiple_outputs=False)
 def accept(site_name: str) -> dict[str, Any]:
     """Post the reports of the acceptance run, ask for them, and keep what was found out."""
     from vte_wats.orchestration.acceptance_run import AcceptanceRequest, run_acceptance

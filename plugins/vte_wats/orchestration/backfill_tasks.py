@@ -161,7 +161,7 @@ def trigger_next_part(site_name: str, settled: dict[str, Any], slices: Any) -> l
     return [{"conf": conf, "trigger_run_id": dag_run_id_of(whole.dag_run_id, following.part)}]
 
 
-@task
+@task(multiple_outputs=False)
 def check_part(site_name: str, settled: dict[str, Any], slices: Any) -> dict[str, int]:
     """Fail when a slice found fewer runs than planned; the others are transferred, and the next part starts."""
     from vte_wats.orchestration.handover import planned_slices

@@ -34,7 +34,7 @@ _RECENT = timedelta(hours=1)
 _FEWEST_INTERVALS, _MOST_INTERVALS = 3, 61
 
 
-@task(retries=0)
+@task(retries=0, multiple_outputs=False)
 def watch(site_name: str, sync_schedule: str) -> dict[str, Any]:
     """Check everything once, and notify people of what changed."""
     from vte_wats.alerting.evaluate import evaluate, with_measures

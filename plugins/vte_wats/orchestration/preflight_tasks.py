@@ -26,7 +26,7 @@ def examine_pools(site_name: str) -> None:
         raise FatalError(VW630, f"{', '.join(pools)}: tasks wait, and nothing is at work. {VW630.advice}")
 
 
-@task(task_id="state")
+@task(task_id="state", multiple_outputs=False)
 def examine_state(site_name: str) -> dict[str, Any]:
     """Read the state of the site, and fail when it is damaged."""
     from vte_wats.orchestration.resources import read_state
@@ -36,7 +36,7 @@ def examine_state(site_name: str) -> dict[str, Any]:
     return {"last_sync": state.last_sync.isoformat() if state else None}
 
 
-@task(task_id="vte")
+@task(task_id="vte", multiple_outputs=False)
 def examine_vte(site_name: str) -> dict[str, Any]:
     """Examine the source database, and fail when something is wrong with it."""
     from vte_wats.orchestration.resources import open_vte, read_settings
@@ -50,7 +50,7 @@ def examine_vte(site_name: str) -> dict[str, Any]:
         return report(examine(identity, vte.facts(), skew_s, settings), log)
 
 
-@task(task_id="wats")
+@task(task_id="wats", multiple_outputs=False)
 def examine_wats(site_name: str) -> dict[str, Any]:
     """Examine WATS, and fail when it does not know a process that the settings name."""
     from vte_wats.orchestration.resources import open_wats, read_settings

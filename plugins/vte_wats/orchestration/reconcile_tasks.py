@@ -79,7 +79,7 @@ def plan(site_name: str) -> list[str]:
     return batches
 
 
-@task(map_index_template="{{ batch_label }}")
+@task(map_index_template="{{ batch_label }}", multiple_outputs=False)
 def read_expected(site_name: str, batch: str) -> dict[str, Any]:
     """Read the runs of one batch, and map them to know what WATS should hold."""
     from vte_wats.orchestration.resources import open_vte, read_settings, storage_of
@@ -95,7 +95,7 @@ def read_expected(site_name: str, batch: str) -> dict[str, Any]:
     return {"batch": batch, "read": read}
 
 
-@task(map_index_template="{{ batch_label }}")
+@task(map_index_template="{{ batch_label }}", multiple_outputs=False)
 def compare(site_name: str, read: Any) -> dict[str, int]:
     """Ask WATS which runs of one batch it does not have, or has with other content."""
     from vte_wats.orchestration.handover import read_batch
@@ -145,7 +145,7 @@ def plan_missing(site_name: str, batches: Any) -> list[dict[str, Any]]:
     return [part.to_xcom() for part in plan_named(missing.runs, backlog_settings(site, settings))]
 
 
-@task
+@task(multiple_outputs=False)
 def read_sample(site_name: str) -> dict[str, int]:
     """Read the sampled runs, and map them."""
     from vte_wats.orchestration.resources import open_vte, read_settings
@@ -165,7 +165,7 @@ def read_sample(site_name: str) -> dict[str, int]:
     return map_runs(staged, settings)
 
 
-@task
+@task(multiple_outputs=False)
 def list_reports(site_name: str) -> dict[str, int]:
     """List the reports that WATS has of the compared days."""
     from vte_wats.orchestration.handover import Handover
@@ -181,7 +181,7 @@ def list_reports(site_name: str) -> dict[str, int]:
     return {"days": days}
 
 
-@task
+@task(multiple_outputs=False)
 def find_gone(site_name: str) -> dict[str, int]:
     """Look for listed reports of runs that VTE no longer has, and keep the numbers of each day."""
     from vte_wats.orchestration.handover import Handover
@@ -218,7 +218,7 @@ def _listed_by(context: Any) -> str:
     return f"{context['dag_run'].run_id} list_reports"
 
 
-@task
+@task(multiple_outputs=False)
 def verify(site_name: str) -> dict[str, int]:
     """Compare the sampled runs with their reports in WATS, value by value."""
     from vte_wats.orchestration import metrics

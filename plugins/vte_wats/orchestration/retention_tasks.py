@@ -10,7 +10,7 @@ from airflow.sdk import task
 from vte_wats.config.sites import Site
 
 
-@task
+@task(multiple_outputs=False)
 def remove_old_files(site_name: str) -> dict[str, int]:
     """Remove dead letters and what failures left in staging, as the settings say; return how many."""
     from vte_wats.orchestration import metrics

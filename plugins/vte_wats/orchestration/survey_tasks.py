@@ -57,7 +57,7 @@ def ask_processes(site_name: str) -> dict[str, str] | None:
     return None if found is None else {str(code): name for code, name in found.items()}
 
 
-@task(task_id="survey")
+@task(task_id="survey", multiple_outputs=False)
 def take_survey(site_name: str, processes: Any) -> dict[str, Any]:
     """Survey VTE, read only, and write the report into the storage; ``processes`` are what the task before found."""
     from vte_wats.orchestration.resources import storage_of
@@ -68,10 +68,10 @@ def take_survey(site_name: str, processes: Any) -> dict[str, Any]:
     site, context = Site(site_name), get_current_context()
     known = _known(site)
     settings = known.settings()
-    lateness = _lateness(site, settings, context["dag"].start_date)  # type: ignore[arg-type]
+    late_arrivals = _late_arrivals(site, settings, context["dag"].start_date)  # type: ignore[arg-type]
     by_code = None if processes is None else {int(code): name for code, name in processes.items()}
     request = SurveyRequest.model_validate(dict(context["params"]))
-    survey, documents = run_survey(site, request, replace(known, processes=by_code, **lateness))
+    survey, documents = run_survey(site, request, replace(known, processes=by_code, **late_arrivals))
     folder = survey_folder(storage_of(site, settings), survey.measured_at)
     write_survey(folder, documents.files())
     log.info("The report is %s, with the data beside it", folder / SurveyFile.REPORT)
@@ -91,7 +91,7 @@ def _known(site: Site) -> SurveyContext:
     )
 
 
-def _lateness(site: Site, settings: Settings, since_at: datetime) -> dict[str, Any]:
+def _late_arrivals(site: Site, settings: Settings, since_at: datetime) -> dict[str, Any]:
     """Return what syncs measured of late runs; nothing before the first one."""
     from vte_wats.orchestration.resources import read_state
     from vte_wats.state.late_arrivals import suggested_guard_band_s
@@ -99,4 +99,4 @@ def _lateness(site: Site, settings: Settings, since_at: datetime) -> dict[str, A
     state = read_state(site, since_at)
     if state is None or state.late_arrivals is None:
         return {}
-    return {"guard_band_s": suggested_guard_band_s(state.late_arrivals, settings), "measured_lateness": True}
+    return {"guard_band_s": suggested_guard_band_s(state.late_arrivals, settings), "measured_late_arrivals": True}

@@ -79,7 +79,7 @@ def _once_beside(slice_name: str) -> Iterator[None]:
         raise FatalError(exc.message, exc.detail) from exc
 
 
-@task(map_index_template="{{ slice_label }}")
+@task(map_index_template="{{ slice_label }}", multiple_outputs=False)
 def extract(site_name: str, part: dict[str, Any]) -> dict[str, Any]:
     """Read the slice's runs from VTE into staging."""
     from vte_wats.orchestration.handover import planned_slice
@@ -104,7 +104,7 @@ def extract(site_name: str, part: dict[str, Any]) -> dict[str, Any]:
     return {"slice": a_slice.name, "label": a_slice.label, "read": read}
 
 
-@task(map_index_template="{{ slice_label }}")
+@task(map_index_template="{{ slice_label }}", multiple_outputs=False)
 def map_runs(site_name: str, extracted: dict[str, Any]) -> dict[str, Any]:
     """Turn the staged runs into staged reports."""
     from vte_wats.orchestration.handover import StagedSlice
@@ -119,7 +119,7 @@ def map_runs(site_name: str, extracted: dict[str, Any]) -> dict[str, Any]:
     return extracted | map_slice(staging(site, settings, a_slice.name), settings)
 
 
-@linked_task(map_index_template="{{ slice_label }}")
+@linked_task(map_index_template="{{ slice_label }}", multiple_outputs=False)
 def upload(site_name: str, mapped: dict[str, Any], *, shows_progress: bool) -> dict[str, Any]:
     """Compare the staged reports with WATS, post what is missing or changed, write dead letters."""
     from vte_wats.orchestration import metrics
@@ -185,7 +185,7 @@ def _reader(site: Site, settings: Settings) -> ReadAgain:
     return reader
 
 
-@task(trigger_rule=TriggerRule.ALL_DONE)
+@task(trigger_rule=TriggerRule.ALL_DONE, multiple_outputs=False)
 def settle(site_name: str, slices: Any, settling: dict[str, Any]) -> dict[str, Any]:
     """Balance the accounts of all slices; only a complete window extends coverage and moves ``lastSync``."""
     from vte_wats.domain.outcome import Outcome

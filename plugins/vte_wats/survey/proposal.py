@@ -85,7 +85,7 @@ class Evidence:
     """What the proposal is made of. ``given`` is the object in the Variable, ``None`` where there is none.
 
     ``processes`` are the test operations of WATS by code, ``None`` where it was not reached. ``guard_band_s`` is what
-    late runs were measured to need; ``measured_lateness`` says whether any sync has measured it.
+    late runs were measured to need; ``measured_late_arrivals`` says whether any sync has measured it.
     """
 
     clocks: ClockFacts | None = None
@@ -94,7 +94,7 @@ class Evidence:
     processes: Mapping[int, str] | None = None
     overrides: Mapping[str, Any] = field(default_factory=dict)
     guard_band_s: int | None = None
-    measured_lateness: bool = False
+    measured_late_arrivals: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -413,7 +413,7 @@ def _max_steps(evidence: Evidence, findings: Findings) -> _Found:
 def _guard_band(evidence: Evidence) -> _Found:
     if evidence.guard_band_s is not None:
         return _Found(f"Syncs and comparisons found runs as late as {evidence.guard_band_s} s.", evidence.guard_band_s)
-    if evidence.measured_lateness:
+    if evidence.measured_late_arrivals:
         return _Found("No sync or comparison found a run that came later than the guard band.")
     return _Found("How late rows appear is measured by the syncs; before the first one nothing shows it.")
 

@@ -110,7 +110,8 @@ class SurveyContext:
     """What a survey knows from elsewhere than VTE.
 
     ``settings_text`` is the Variable ``variable``, ``None`` where there is none. ``processes`` are the test operations
-    of WATS, ``None`` where it was not reached. ``guard_band_s`` and ``measured_lateness`` are as in :class:`Evidence`.
+    of WATS, ``None`` where it was not reached. ``guard_band_s`` and ``measured_late_arrivals`` are as in
+    :class:`Evidence`.
     """
 
     variable: str
@@ -119,7 +120,7 @@ class SurveyContext:
     package_version: str
     processes: Mapping[int, str] | None = None
     guard_band_s: int | None = None
-    measured_lateness: bool = False
+    measured_late_arrivals: bool = False
 
     def settings(self) -> Settings:
         """Return what VTE is read with; without settings the documented names. Raises FatalError for wrong settings."""
@@ -142,7 +143,7 @@ def take_survey(source: SurveySource, request: SurveyRequest, known: SurveyConte
         processes=known.processes,
         overrides=suggested_overrides(comparison),
         guard_band_s=known.guard_band_s,
-        measured_lateness=known.measured_lateness,
+        measured_late_arrivals=known.measured_late_arrivals,
     )
     survey_of = partial(
         Survey,

@@ -193,9 +193,9 @@ def test_the_largest_run_raises_the_number_of_steps_that_is_read():
     assert not answer(proposed(given=COMPLETE), "max_steps_per_run").differs
 
 
-def test_measured_lateness_sets_the_guard_band():
+def test_measured_late_arrivals_set_the_guard_band():
     assert answer(proposed(given=COMPLETE, guard_band_s=3_600), "guard_band_s").value == 3_600
-    assert not answer(proposed(given=COMPLETE, measured_lateness=True), "guard_band_s").differs
+    assert not answer(proposed(given=COMPLETE, measured_late_arrivals=True), "guard_band_s").differs
 
 
 def test_a_guessed_name_is_asked():
