@@ -14,12 +14,13 @@ import os
 import re
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 from unittest import mock
+from uuid import UUID
 
 import pytest
 from airflow.api_fastapi.app import create_app as create_airflow
@@ -39,11 +40,51 @@ from hypothesis import strategies as st
 from sandbox.environment import SandboxEnvironment
 from sandbox.mail import MailCatcher, forms_of
 from tests.integration.in_process import stored_dags
+from vte_wats.config.settings import Settings, parse_settings
 from vte_wats.config.sites import Site
+from vte_wats.domain.errors import FatalError
 from vte_wats.status.dead_letter_groups import LISTED
 from vte_wats.status.site_answers import HEALTH, HISTORIES, STATUSES, SUMMARIES
 
 BEGIN_AT = datetime(2026, 3, 2, tzinfo=UTC)  # the start date of the tests
+WATS_TEXT = 100  # characters, at most, of a text that ends in a report
+
+
+def text_places(
+    schema: dict[str, Any], part: dict[str, Any] | None = None, place: str = ""
+) -> Iterator[tuple[str, Any]]:
+    """Yield each place of the settings where any text may stand, with its rules: fields, list items, keys, values."""
+    part = schema if part is None else part
+    if "$ref" in part:
+        part = schema["$defs"][part["$ref"].rpartition("/")[2]]
+    inner = [(name, field) for name, field in part.get("properties", {}).items()]
+    if isinstance(values := part.get("additionalProperties"), dict):
+        inner += [("<key>", part.get("propertyNames", {"type": "string"})), ("<value>", values)]
+    if "items" in part:
+        inner.append(("[]", part["items"]))
+    for name, field in inner:
+        yield from text_places(schema, field, f"{place}.{name}".removeprefix("."))
+    for choice in part.get("anyOf", ()):
+        yield from text_places(schema, choice, place)
+    if part.get("type") == "string" and "enum" not in part:
+        yield place, part
+
+
+def put(answers: Any, place: str, text: str, keys: Iterable[str] = ("1",)) -> Any:
+    """Return the answers with a text at a place; a group of named values gets it under each of the keys."""
+    name, _, rest = place.partition(".")
+    if not name:
+        return text
+    if name == "[]":
+        return [put((answers or [None])[0], rest, text, keys)]
+    filled = dict(answers or {})
+    if name == "<key>":
+        return filled | {text: 100}
+    for key in keys if name == "<value>" else (name,):
+        filled[key] = put(filled.get(key), rest, text, keys)
+    return filled
+
+
 PRODUCT = str(7_919 * 6_131)  # what a template engine would make of the payload below
 COLUMNS = {
     "IndexData": (
@@ -58,9 +99,16 @@ COLUMNS = {
     "TestDataText": ("TestName", "TestDescription", "TestNumber", "TestUnits", "TestResult"),
     "TestDataOther": ("TestName", "TestDescription", "TestNumber", "TestUnits"),
 }  # fmt: skip
-SETTINGS = (
-    "purpose", "default_location", "constant", "test plan", "default_operator", "error message", "misc info", "rule",
-)  # fmt: skip
+# Where a text may stand in the settings, as Settings itself says. Any text of a person is in WATS texts, which are filled in
+# by themselves; what is filled in by hand is in BY_HAND; and names of other systems have tests of their own.
+PLACES = dict(text_places(Settings.model_json_schema()))
+FREE = tuple(place for place, rules in PLACES.items() if rules.get("maxLength") == WATS_TEXT)
+BY_HAND = {"process_map.<key>": ("test plan",), "text_rules.[].pattern": ("misc info", "rule")}
+NAMES = {  # their form is checked, as the test at the end shows; what they may still hold is tested in test_sql_names,
+    "source_schema", "column_overrides.<value>.table", "column_overrides.<value>.columns.<value>",
+    "storage_path", "alerts.apprise_connection", "alerts.recipients.[]",  # test_who_learns_what and test_notifiers
+}  # fmt: skip
+SETTINGS = (*FREE, *(name for names in BY_HAND.values() for name in names))
 PAYLOADS = (
     "{{ 7919 * 6131 }}", "{{ conn.wats_default.password }}", "{% raw %}", "${7919*6131}", "%(password)s", "{0.__class__}", "%s%n",
     "'; DROP TABLE IndexData; --", "1 OR 1=1", "]] --",
@@ -155,11 +203,6 @@ class Way:
         answers = self.plant.settings(
             storage_path=f"file://{self.storage}",
             process_map={testplan: 100},
-            purpose=self._texts["purpose"],
-            default_location=self._texts["default_location"],
-            part_revision={"source": None, "constant": self._texts["constant"]},
-            default_operator=self._texts["default_operator"],
-            error_messages=dict.fromkeys((*range(-3, 4), 12, 30, 42), self._texts["error message"]),
             text_rules=[
                 {"source": "info2", "pattern": f"{{misc:{_without_braces(self._texts['misc info'])}}}"},
                 {"source": "info3", "pattern": f"x{_without_braces(self._texts['rule'])}{{batch}}"},
@@ -169,6 +212,10 @@ class Way:
                 "dead_letters_per_hour": 1, "lag_limit_s": 10**9, "no_progress_s": 10**9,
             },
         )  # fmt: skip
+        codes = tuple(map(str, (*range(-3, 4), 12, 30, 42)))
+        for place in FREE:
+            keys = (min(self.plant.source),) if place.startswith("left_out.") else codes
+            answers = put(answers, place, self._texts[place], keys)
         os.environ["AIRFLOW_VAR_VTE_WATS"] = json.dumps(answers)
 
     def go(self) -> None:
@@ -287,3 +334,41 @@ def _every_run_is_accounted_for(way: Way) -> None:
     dead = {path.stem for path in (way.storage / "dead_letters").glob("*.json")} if way.storage.exists() else set()
     assert way.plant.receipts.keys() | dead == way.plant.source
     assert not way.plant.receipts.keys() & dead
+
+
+def test_every_text_of_the_settings_is_hostile_in_the_test_above_or_refuses_any_text():
+    guid = str(UUID(int=1))
+    plain = {
+        "source_timezone": "UTC",
+        "process_map": {"A": 100},
+        "text_rules": [{"source": "info1", "pattern": "{batch}"}],
+        "left_out": {guid: {"by": "me", "reason": "why"}},
+    }
+
+    def keys(place: str) -> tuple[str]:
+        """Return the key that the values at a place may have."""
+        names = {"left_out": guid, "column_overrides": "IndexData"}
+        return (names.get(place.partition(".")[0], "1"),)
+
+    refusing = {
+        place
+        for place in PLACES
+        if not any(_accepts(place, put(plain, place, payload, keys(place))) for payload in PAYLOADS)
+    }
+    assert refusing | {*FREE, *BY_HAND} | NAMES == PLACES.keys()
+    assert not refusing & {*FREE}
+    assert {"purpose", "error_messages.<value>", "left_out.<value>.reason"} <= {*FREE}
+
+
+def _accepts(place: str, answers: dict[str, Any]) -> bool:
+    """Return whether settings are valid; what refuses them names the field and holds nothing that a terminal obeys."""
+    text = json.dumps(answers)
+    try:
+        parse_settings(text)
+    except FatalError as exc:
+        refusal = str(exc)
+    else:
+        return True
+    assert place.partition(".")[0] in refusal
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", refusal), place
+    return False

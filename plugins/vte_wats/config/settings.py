@@ -632,13 +632,21 @@ def _answers(text: str | None, variable: str) -> JsonValue:
 
 def _wrong(exc: ValidationError, variable: str, *group: str) -> FatalError:
     mistakes = exc.errors(include_url=False, include_context=False)
-    found = [(_rule(".".join(map(str, (*group, *m["loc"]))), m["msg"], m["type"]), _value_given(m)) for m in mistakes]
+    found = [
+        (_rule(".".join(map(_one_line, (*group, *m["loc"]))), m["msg"], m["type"]), _value_given(m)) for m in mistakes
+    ]
     heading = f"{len(found)} setting(s) are wrong. Change them: {_where_to_change(variable)}"
     return FatalError(
         VW103,
         "\n".join([heading, *(rule + value for rule, value in found)]),
         "\n".join([heading, *(rule for rule, _ in found)]),
     )
+
+
+def _one_line(name: str | int) -> str:
+    """Return a name for a message; anybody may write any characters into the name of a setting, line ends too."""
+    text = str(name)
+    return text if text.isprintable() else repr(text)
 
 
 def _where_to_change(variable: str) -> str:
@@ -649,7 +657,7 @@ def _refuse_doubles(pairs: list[tuple[str, Any]]) -> dict[str, JsonValue]:
     answers = dict(pairs)
     if len(answers) < len(pairs):
         doubled = sorted(name for name, times in Counter(name for name, _ in pairs).items() if times > 1)
-        raise ValueError(f"given twice: {', '.join(doubled)}")
+        raise ValueError(f"given twice: {', '.join(map(_one_line, doubled))}")
     return answers
 
 
