@@ -313,8 +313,9 @@ def _codes(of: _Codes, facts: Sequence[CodeFacts], given: Mapping[str, str] | No
     known = dict(given or {})
     derived = {code: meaning for code, meaning in meant.items() if meaning and known.get(code, meaning) == meaning}
     value = {**known, **derived} if derived else None
-    in_force = value or given or default_of(of.setting)
-    assert isinstance(in_force, dict)  # noqa: S101 -- as the setting is
+    default = default_of(of.setting)
+    assert isinstance(default, dict)  # noqa: S101 -- as the setting is
+    in_force = value or given or default
     reasons = [f"{code} is {meaning}: {_judged(coded[code])}" for code, meaning in derived.items()]
     questions = []
     for code, each in coded.items():
@@ -327,6 +328,8 @@ def _codes(of: _Codes, facts: Sequence[CodeFacts], given: Mapping[str, str] | No
         asked = Question(setting=of.setting, question=f"{ask} {until} until then.", candidates=of.results)
         questions.append(asked)
     reason = "; ".join(reasons) + "." if reasons else "No code shows by its values what it means."
+    if value and given is None and (dropped := sorted(default.keys() - value.keys())):
+        reason += f" Not in it any more: {', '.join(dropped)} of the default, which no value shows; such runs are held."
     return _Found(reason, value, tuple(questions))
 
 

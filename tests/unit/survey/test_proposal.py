@@ -91,6 +91,7 @@ def test_codes_are_named_by_the_values_outside_their_limits():
     assert answer(found, "step_result_codes").value == {"1": "Passed", "0": "Failed"}
     assert answer(found, "result_codes").differs  # the default also names 2 and 3, which nothing shows
     assert answer(found, "result_codes").origin is Origin.DATA
+    assert "Not in it any more: 2, 3 of the default, which no value shows" in answer(found, "result_codes").reason
 
 
 def test_a_code_that_values_do_not_explain_is_asked_and_left_out():
