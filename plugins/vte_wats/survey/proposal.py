@@ -315,7 +315,7 @@ def _codes(of: _Codes, facts: Sequence[CodeFacts], given: Mapping[str, str] | No
     value = {**known, **derived} if derived else None
     default = default_of(of.setting)
     assert isinstance(default, dict)  # noqa: S101 -- as the setting is
-    in_force = value or given or default
+    in_force = given or default
     reasons = [f"{code} is {meaning}: {_judged(coded[code])}" for code, meaning in derived.items()]
     questions = []
     for code, each in coded.items():
@@ -325,7 +325,8 @@ def _codes(of: _Codes, facts: Sequence[CodeFacts], given: Mapping[str, str] | No
         exits = f" ExitCode: {', '.join(each.exit_codes)}." if each.exit_codes else ""
         until = f"It is read as {in_force[code]}" if code in in_force else "Its runs are held"
         ask = f"What does {of.column} {code} mean? Seen {each.seen} times: {_judged(each)}.{against}{exits}"
-        asked = Question(setting=of.setting, question=f"{ask} {until} until then.", candidates=of.results)
+        held = "; with the codes proposed its runs are held" if value and code in in_force.keys() - value.keys() else ""
+        asked = Question(setting=of.setting, question=f"{ask} {until} until then{held}.", candidates=of.results)
         questions.append(asked)
     reason = "; ".join(reasons) + "." if reasons else "No code shows by its values what it means."
     if value and given is None and (dropped := sorted(default.keys() - value.keys())):

@@ -101,9 +101,15 @@ def test_a_code_that_values_do_not_explain_is_asked_and_left_out():
     (question,) = asked(found, "result_codes")
     assert "Result 2" in question
     assert "ExitCode: -1" in question
-    assert "Its runs are held until then" in question
+    assert "It is read as Error until then; with the codes proposed its runs are held." in question
     (candidates,) = [each.candidates for each in found.questions if each.setting == "result_codes"]
     assert set(candidates) == set(RunResult)
+
+
+def test_runs_of_a_code_that_nothing_names_are_held():
+    odd = [a_run(n + 5_000, result_code=7, steps=(number(5),)) for n in range(30)]
+    (question,) = asked(proposed(seen(*odd), given=COMPLETE), "result_codes")
+    assert question.endswith("Its runs are held until then.")
 
 
 def test_a_few_runs_name_no_code():
