@@ -25,7 +25,8 @@ COPY pyproject.toml VERSION setup.py LICENSE README.md ./
 COPY plugins/ plugins/
 COPY dags/ dags/
 COPY include/ include/
-RUN pip install --no-deps --no-build-isolation -e .
+# Compiled once: the file system is read-only later, and each task is a process that would compile it again.
+RUN pip install --no-deps --no-build-isolation -e . && python -m compileall -q plugins
 ENV AIRFLOW_HOME=/opt/airflow \
     AIRFLOW__CORE__DAGS_FOLDER=/opt/vte-wats/dags \
     AIRFLOW__CORE__PLUGINS_FOLDER=/opt/vte-wats/plugins \

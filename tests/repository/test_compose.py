@@ -29,6 +29,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 COMPOSE = yaml.safe_load((REPOSITORY / "docker-compose.yaml").read_text(encoding="utf-8"))
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 TLS = yaml.safe_load((REPOSITORY / "docker-compose.tls.yaml").read_text(encoding="utf-8"))
+USERS = yaml.safe_load((REPOSITORY / "docker-compose.users.yaml").read_text(encoding="utf-8"))
 ENV_EXAMPLE = (REPOSITORY / ".env.example").read_text(encoding="utf-8")
 DOCKERFILE = (REPOSITORY / "Dockerfile").read_text(encoding="utf-8")
 
@@ -441,6 +442,17 @@ def test_the_key_is_mounted_read_only_and_into_the_api_server_alone():
     for name, service in TLS["services"].items():
         inside = {mount.split(":")[-2] for mount in mounts[name]}
         assert {text for text in service["environment"].values() if text.startswith("/")} <= inside
+
+
+def test_the_overlay_for_users_gives_every_airflow_component_one_auth_manager():
+    jsonschema.validate(interpolated(USERS), compose_specification())
+    made = {name for name, service in SERVICES.items() if str(service["image"]).startswith("vte-wats/airflow")}
+    assert USERS["services"].keys() == made - SANDBOX
+    for service in USERS["services"].values():
+        assert (service["image"], service["pull_policy"]) == ("vte-wats/airflow-users:latest", "never")
+        (variable,) = service["environment"]
+        _, section, option = variable.lower().split("__")
+        assert option in conf.configuration_description[section]["options"]
 
 
 def test_images_made_here_have_the_build_in_their_name_and_label():
