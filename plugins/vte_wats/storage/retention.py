@@ -16,6 +16,7 @@ from vte_wats.storage.in_flight_keys import FOLDER as UPLOADING
 from vte_wats.storage.object_storage import UNFINISHED
 from vte_wats.storage.staging import STAGING
 from vte_wats.storage.storage_errors import storage_errors
+from vte_wats.storage.unseen_reports import DROPPED, UNSEEN
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +56,8 @@ def remove_old(storage: UPath, retention: Retention, now_at: datetime) -> Remove
                 (UPLOADING, UNFINISHED),
                 (DEAD_LETTERS, UNFINISHED),
                 (PLANS, UNFINISHED),
+                (UNSEEN, UNFINISHED),
+                (DROPPED, UNFINISHED),
             )
         ),
     )

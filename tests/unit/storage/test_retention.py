@@ -20,6 +20,7 @@ from vte_wats.storage.staging import staging_of
 NOW_AT = datetime.now(UTC)
 FORTNIGHT = Retention(dead_letters=None, staging=timedelta(days=14))
 NOTHING = Removed(0, 0, 0, 0)
+HALF_WRITTEN = ("uploading", "dead_letters", "backfills", "unseen", "dropped")
 
 
 @pytest.fixture(params=["file", "memory", pytest.param("bucket", marks=pytest.mark.slow)])
@@ -95,11 +96,11 @@ def test_plans_of_backfills_go_except_that_of_the_one_in_progress(storage):
 
 def test_what_killed_tasks_left_half_written_goes_after_a_day(storage):
     InFlightKeys(storage, "an upload", lambda: NOW_AT).add([a_report(1)], persist=True)
-    create_folder(storage / "dead_letters")
-    for folder in ("uploading", "dead_letters"):
+    for folder in HALF_WRITTEN:
+        create_folder(storage / folder)
         (storage / folder / f"{guid_of(1)}.json.0.part").write_bytes(b"{")
     assert remove_old(storage, FORTNIGHT, after(0.9)) == NOTHING
-    assert remove_old(storage, FORTNIGHT, after(1.1)) == Removed(0, 0, 0, 3)
+    assert remove_old(storage, FORTNIGHT, after(1.1)) == Removed(0, 0, 0, 1 + len(HALF_WRITTEN))
 
 
 def test_a_link_out_of_the_storage_is_not_followed_when_staging_is_removed(tmp_path):
