@@ -212,11 +212,18 @@ def test_the_openapi_document_names_the_models(ask):
     document = ask("api/openapi.json").json()
     assert set(document["paths"]) == {
         "/health", "/api/sites", "/api/status", "/api/history", "/api/dead-letters", "/api/redrive", "/api/proof",
-        "/api/proof.csv",
+        "/api/proof.csv", "/api/survey", "/api/survey/take-over",
     }  # fmt: skip
-    assert {"Health", "SiteStatus", "HistoryChart", "DeadLetterList", "ProofCalendar", "StartedRedrive"} <= document[
-        "components"
-    ]["schemas"].keys()
+    named = {
+        "Health",
+        "SiteStatus",
+        "HistoryChart",
+        "DeadLetterList",
+        "ProofCalendar",
+        "StartedRedrive",
+        "SurveyStatus",
+    }
+    assert named <= document["components"]["schemas"].keys()
 
 
 # Health
