@@ -63,13 +63,21 @@ class Site:
         Variable.set(STATE, json.dumps(plain))
 
 
-@contextmanager
-def stored_dags() -> Iterator[None]:
-    """Store the DAGs in Airflow's database once; each ``DAG.test`` would parse and store all of them again."""
+_all_bundles = DagBundlesManager.get_all_dag_bundles
+
+
+def store_dags() -> None:
+    """Parse the DAGs and store them in Airflow's database, as the DAG processor does."""
     manager = DagBundlesManager()
     manager.sync_bundles_to_db()
-    bundle = next(iter(manager.get_all_dag_bundles()))
+    bundle = next(iter(_all_bundles(manager)))
     sync_bag_to_db(BundleDagBag(bundle.path, bundle_path=bundle.path, bundle_name=bundle.name), bundle.name, None)
+
+
+@contextmanager
+def stored_dags() -> Iterator[None]:
+    """Store the DAGs once; each ``DAG.test`` would parse and store all of them again."""
+    store_dags()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(DagBundlesManager, "get_all_dag_bundles", lambda _: ())
         yield
