@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -147,7 +148,8 @@ class Watch:
                 self.peak_mb = max([self.peak_mb, *map(_high_water_mb, tasks)])
                 if tasks:
                     self.slot_mb = max(self.slot_mb, sum(map(_proportional_mb, [worker, *tasks])))
-            files = [path for path in self._staging.rglob("*") if path.is_file()]
+            # Unlike rglob, walk goes on where a task removes the folder that it is in.
+            files = [Path(folder) / name for folder, _, names in os.walk(self._staging) for name in names]
             self.staged_mb = max(self.staged_mb, sum(map(_size_bytes, files)) / 1e6)
 
 
