@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from benchmarks import backlog, batches, dead_letters, extraction, far, mapping, memory, near, scheduler, upload
+from benchmarks import (
+    backlog,
+    batches,
+    dead_letters,
+    extraction,
+    far,
+    mapping,
+    memory,
+    near,
+    scheduler,
+    survey,
+    upload,
+)
 from benchmarks.measure import Goal
 
 
@@ -35,4 +47,5 @@ TABLES: dict[str, Table] = {
     "near": near,
     "far": far,
     "dead_letters": dead_letters,
+    "survey": survey,
 }
