@@ -617,6 +617,13 @@ VW564 = Message(
     "it was set to something else since the survey, or the survey asks instead of proposing",
     "trigger the survey again, or set it by hand",
 )
+VW566 = Message(
+    "VW566",
+    Follows.WARNS,
+    "an estimated plan is not read",
+    "it is no plan as SQL Server publishes its form, or too large",
+    "nothing: the survey has everything else; look at the plan of that statement in Management Studio",
+)
 # VW6.. alerts
 VW601 = Message(
     "VW601",

@@ -74,7 +74,7 @@ def examine(identity: SourceIdentity, facts: SourceFacts, clock_skew_s: float, s
         _version(identity, facts),
         *_columns(identity, settings),
         *_types(identity, settings),
-        *_indexes(facts, settings),
+        *examine_indexes(facts, settings),
         _isolation(identity, facts),
         _null_times(facts),
         *_null_keys(facts),
@@ -171,7 +171,8 @@ def findings_about_type(table: str, column: str, here: str, found: str) -> Itera
         )
 
 
-def _indexes(facts: SourceFacts, settings: Settings) -> Iterator[Finding]:
+def examine_indexes(facts: SourceFacts, settings: Settings) -> Iterator[Finding]:
+    """Say of each column that every slice seeks by which index starts with it, or which one to create."""
     for table, columns in _SOUGHT:
         names = [settings.name_here(table, column) for column in columns]
         here, sought = str(names[0]).split(".", 1)

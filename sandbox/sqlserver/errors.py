@@ -82,6 +82,14 @@ def permission_denied(permission: str, target: str, database: str) -> SqlServerE
     )
 
 
+def showplan_denied(database: str) -> SqlServerError:
+    return SqlServerError(262, f"SHOWPLAN permission denied in database '{database}'.", 14, 4)
+
+
+def showplan_not_alone() -> SqlServerError:
+    return SqlServerError(1067, "The SET SHOWPLAN statements must be the only statements in the batch.", 15)
+
+
 def login_failed(name: str) -> SqlServerError:
     return SqlServerError(18456, f"Login failed for user '{name}'.", 14)
 

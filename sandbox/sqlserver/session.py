@@ -37,11 +37,15 @@ _BEGIN, _COMMIT, _ROLLBACK = 5, 7, 8
 
 @dataclass(frozen=True)
 class Login:
-    """A name that may connect. Without `can_write` it may SELECT and gets 229 on anything else."""
+    """A name that may connect. Without `can_write` it may SELECT and gets 229 on anything else.
+
+    With `may_showplan`, or if it may write, it sees plans of its queries; others get 262 for them.
+    """
 
     name: str
     password: str
     can_write: bool = False
+    may_showplan: bool = False
 
 
 @dataclass
@@ -158,6 +162,7 @@ class Session:
         self._identity = Identity(
             login=known.name,
             can_write=known.can_write,
+            may_showplan=known.can_write or known.may_showplan,
             app_name=request.app_name,
             host_name=request.host_name,
             server_name=self._context.server_name(),

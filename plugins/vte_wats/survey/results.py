@@ -20,11 +20,12 @@ from vte_wats.domain.report import Refusal
 from vte_wats.domain.run import VteTestRun
 from vte_wats.domain.source import RunGroup, SourceFacts, SourceIdentity, TimeBounds
 from vte_wats.intervals.wall_clock import LocalRange
-from vte_wats.preflight import Level, examine
+from vte_wats.preflight import Level, examine, examine_indexes
 from vte_wats.survey.clocks import ClockFacts, read_clocks
 from vte_wats.survey.findings import BusyHour, Closed, Distribution, Findings, Issue
+from vte_wats.survey.plans import Plans, ask_for_plans, index_advice
 from vte_wats.survey.proposal import Evidence, Proposal, propose, settings_for_trial, settings_to_survey_with
-from vte_wats.survey.sampling import Chooser, months, sampled_ranges
+from vte_wats.survey.sampling import Chooser, months, newest_interval, sampled_ranges
 from vte_wats.survey.schema import Comparison, DeployedTable, compare_schema, suggested_overrides
 from vte_wats.survey.tally import Tally
 from vte_wats.survey.trial import Trial, try_mapping
@@ -49,7 +50,10 @@ class SurveyRequest(BaseModel):
 
 
 class Survey(Closed):
-    """All that was found. What a survey could not look at is ``None``: see ``stopped``."""
+    """All that was found. What a survey could not look at is ``None``: see ``stopped``.
+
+    ``indexes`` is what the preflight finds of each index that a slice seeks by.
+    """
 
     database: str
     measured_at: datetime
@@ -58,6 +62,8 @@ class Survey(Closed):
     request: SurveyRequest
     stopped: str = ""
     advice: tuple[str, ...] = ()
+    indexes: tuple[str, ...] = ()
+    plans: Plans | None = None
     tables: tuple[DeployedTable, ...]
     comparison: tuple[Comparison, ...]
     oldest_local: datetime | None = None
@@ -88,6 +94,9 @@ class SurveySource(Protocol):
 
     def schema(self) -> list[DeployedTable]:
         """Return the tables that the login can see."""
+
+    def estimated_plans(self, ranges: Sequence[LocalRange]) -> Iterator[tuple[str, str]]:
+        """Yield the statements that a sync sends for such ranges, by name, with their plans; see ``PlanSource``."""
 
     def time_bounds(self) -> TimeBounds:
         """Return between which Timestamps the runs lie."""
@@ -161,15 +170,19 @@ def take_survey(source: SurveySource, request: SurveyRequest, known: SurveyConte
         stopped = f"No run can be read before these are found or named in column_overrides: {names}"
         return survey_of(stopped=stopped, proposal=propose(evidence, known.variable)), []
     skew_s = (server_now_at - known.measured_at).total_seconds()
-    advice = [f for f in examine(identity, source.facts(), skew_s, settings) if f.level is not Level.GOOD]
+    facts = source.facts()
+    advice = [finding for finding in examine(identity, facts, skew_s, settings) if finding.level is not Level.GOOD]
     counts = _Counts(source, request)
+    plans = ask_for_plans(source, [newest_interval(counts.bounds)])
     findings, chosen = _read_sample(source, request, settings, counts)
     given_zone = None if known.settings_text is None else settings.source_timezone
     clocks = read_clocks(counts.bounds, counts.groups, counts.hours, given_zone)
     proposal = propose(replace(evidence, clocks=clocks, findings=findings), known.variable)
     runs = _kept(source, chosen)
     survey = survey_of(
-        advice=tuple(str(finding) for finding in advice),
+        advice=tuple(str(finding) for finding in (*advice, *index_advice(plans))),
+        indexes=tuple(str(finding) for finding in examine_indexes(facts, settings)),
+        plans=plans,
         oldest_local=counts.bounds.oldest_local,
         newest_local=counts.bounds.newest_local,
         counted_from_local=counts.months[0].from_local if counts.months else None,

@@ -16,6 +16,7 @@ from vte_wats.intervals.wall_clock import LocalRange, merge_ranges
 _SPREAD = 0.6180339887498949  # the golden ratio: however many are taken, they lie evenly
 _HOUR = timedelta(hours=1)
 _SECOND = timedelta(seconds=1)
+_INTERVAL = timedelta(minutes=5)
 _MOST_GROUPS = 200
 _MOST_KINDS = 500
 
@@ -30,7 +31,7 @@ def months(bounds: TimeBounds, days: int) -> list[LocalRange]:
     """
     if bounds.oldest_local is None or bounds.newest_local is None:
         return []
-    end = min(bounds.newest_local, bounds.server_local + timedelta(days=1)).replace(microsecond=0) + _SECOND
+    end = _end(bounds, bounds.newest_local)
     start = max(bounds.oldest_local.replace(microsecond=0), end - timedelta(days=days))
     found = []
     while start < end:
@@ -38,6 +39,12 @@ def months(bounds: TimeBounds, days: int) -> list[LocalRange]:
         found.append(LocalRange(start, min(following, end)))
         start = following
     return found
+
+
+def newest_interval(bounds: TimeBounds) -> LocalRange:
+    """Return the newest five minutes in which there may be runs, the length of a sync's own interval."""
+    end = _end(bounds, bounds.newest_local or bounds.server_local)
+    return LocalRange(end - _INTERVAL, end)
 
 
 def sampled_ranges(
@@ -64,6 +71,10 @@ def sampled_ranges(
         newest[key] = max(group.newest_local, newest.get(key, group.newest_local))
     ranges += [LocalRange(second, second + _SECOND) for second in sorted(newest.values())[-_MOST_GROUPS:]]
     return merge_ranges(ranges)
+
+
+def _end(bounds: TimeBounds, newest_local: datetime) -> datetime:
+    return min(newest_local, bounds.server_local + timedelta(days=1)).replace(microsecond=0) + _SECOND
 
 
 class Chooser:

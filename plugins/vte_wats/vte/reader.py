@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
-from typing import Self
+from typing import Any, Self
 from uuid import UUID
 
 import pymssql
@@ -30,8 +30,10 @@ from vte_wats.domain.source import (
 )
 from vte_wats.intervals.wall_clock import LocalRange
 from vte_wats.mapping.operators import Operators
+from vte_wats.survey.plans import LARGEST_PLAN
 from vte_wats.survey.schema import DeployedTable
 from vte_wats.vte.connection import check_connection, driver_verifies_servers
+from vte_wats.vte.plan_reader import plan_text, statements_of_a_sync
 from vte_wats.vte.rows import (
     CHANGES,
     DAY_COUNTS,
@@ -59,6 +61,7 @@ from vte_wats.vte.sql_errors import VW208, VW209, translate_error
 from vte_wats.vte.statements import Binds, among_guids, in_ranges, or_without_time, statement, text_columns
 
 _ROWS_AT_ONCE = 1_000
+_LARGEST_TEXT = f"SET TEXTSIZE {2 * (LARGEST_PLAN + 1)}"  # bytes; what is longer comes cut, and is no plan then
 _UNNAMED = Site()
 
 
@@ -98,10 +101,13 @@ class VteSource:
                 raise self._database_not_open(error) from error
             raise
         with self._translation("connecting"):
-            self._connection.autocommit(True)  # noqa: FBT003 -- a transaction left open would keep its locks
-            with self._connection.cursor() as cursor:
-                options = statement("session_options", self._settings)
-                cursor.execute(options, {"lock_timeout_ms": self._settings.lock_timeout_ms})
+            self._set_up(self._connection)
+
+    def _set_up(self, connection: pymssql.Connection) -> None:
+        connection.autocommit(True)  # noqa: FBT003 -- a transaction left open would keep its locks
+        with connection.cursor() as cursor:
+            options = statement("session_options", self._settings)
+            cursor.execute(options, {"lock_timeout_ms": self._settings.lock_timeout_ms})
 
     def _is_known_to_the_server(self) -> bool:
         """Return whether the login may enter the server, though not this database."""
@@ -264,6 +270,26 @@ class VteSource:
         """Stream the named runs, complete with steps or with a defect. Absent GUIDs yield nothing."""
         return read_runs(self, *among_guids(guids), self._settings, self._operators)
 
+    def estimated_plans(self, ranges: Sequence[LocalRange]) -> Iterator[tuple[str, str]]:
+        """Yield the name of each statement that a sync sends for such ranges, and the server's plan as XML.
+
+        None of them runs. They go over a connection of its own, which answers with plans alone until it is closed.
+        """
+        with self._translation("asking for estimated plans"), closing(self._hook.get_conn()) as connection:
+            self._set_up(connection)
+            with connection.cursor() as cursor:
+                cursor.execute(_LARGEST_TEXT)
+                cursor.execute("SET SHOWPLAN_XML ON")  # alone in its batch, as the server demands
+                for planned in statements_of_a_sync(ranges, self._settings):
+                    text = statement(
+                        planned.select.name,
+                        self._settings,
+                        as_they_are=self._as_they_are(planned.select),
+                        **planned.conditions,
+                    )
+                    cursor.execute(text, planned.binds)
+                    yield planned.title, plan_text(cursor.fetchall())
+
     def _identity(self, rows: Sequence[SourceIdentityRow] | Sequence[IdentityAndRunCountsRow]) -> SourceIdentity:
         first = rows[0]
         read = {name.casefold(): name for name in self._settings.columns_read}  # SQL Server ignores the case of names
@@ -277,13 +303,17 @@ class VteSource:
         """Run a statement of ``include/sql/`` and yield its rows as the server sends them."""
         assert self._connection is not None, "a VteSource reads inside its with block"  # noqa: S101
         texts = text_columns(select.name)
-        as_they_are = [alias for alias, columns in texts.items() if not self._hold_text(columns)]
+        as_they_are = self._as_they_are(select)
         with self._translation(f"running {select.name}"), self._connection.cursor() as cursor:
             cursor.execute(statement(select.name, self._settings, as_they_are=as_they_are, **conditions), binds)
             columns = [column[0] for column in cursor.description or ()]
             row_of = select.row_builder(columns, texts.keys() - as_they_are)
             while rows := cursor.fetchmany(_ROWS_AT_ONCE):
                 yield from map(row_of, rows)
+
+    def _as_they_are(self, select: Select[Any]) -> list[str]:
+        """Return the columns of text that hold something else at this site, which is not converted."""
+        return [alias for alias, columns in text_columns(select.name).items() if not self._hold_text(columns)]
 
     def _hold_text(self, columns: Iterable[str]) -> bool:
         """Return whether documented columns hold text at this site; one that is not seen is taken to."""

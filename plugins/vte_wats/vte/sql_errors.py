@@ -201,6 +201,17 @@ SQL_ERRORS: tuple[SqlError, ...] = (
         (206, 402, 529),
     ),
     SqlError(
+        Message(
+            "VW565",
+            Follows.WARNS,
+            "SQL error 262",
+            "the login lacks the right SHOWPLAN",
+            "nothing to do: the survey says what the preflight finds of indexes in their place. Or grant SHOWPLAN for "
+            "the time of a survey: include/sql/grant_read_only.sql has the line",
+        ),
+        (262,),
+    ),
+    SqlError(
         VW214,
         (220, 241, 242, 244, 245, 248, 8114, 8115, 8169),
     ),

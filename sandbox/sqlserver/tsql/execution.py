@@ -19,12 +19,15 @@ from sandbox.sqlserver.errors import (
     no_such_database,
     not_emulated,
     permission_denied,
+    showplan_denied,
+    showplan_not_alone,
     statement_not_emulated,
     syntax,
 )
+from sandbox.sqlserver.sql_types import MAX, nvarchar
 from sandbox.sqlserver.tsql import batches, changes
 from sandbox.sqlserver.tsql.batches import Statement
-from sandbox.sqlserver.tsql.catalog import quoted
+from sandbox.sqlserver.tsql.catalog import Table, quoted
 from sandbox.sqlserver.tsql.conversions import Value
 from sandbox.sqlserver.tsql.definitions import Definitions
 from sandbox.sqlserver.tsql.duckdb_errors import from_duckdb
@@ -33,6 +36,7 @@ from sandbox.sqlserver.tsql.options import SessionOptions
 from sandbox.sqlserver.tsql.outcomes import Affected, DatabaseChanged, Outcome, Quiet, Rows, TransactionChanged
 from sandbox.sqlserver.tsql.queries import QueryCompiler
 from sandbox.sqlserver.tsql.scope import SessionFacts
+from sandbox.sqlserver.tsql.showplan import COLUMN, Plan
 from sandbox.sqlserver.tsql.store import Store, transaction
 
 logger = logging.getLogger(__name__)
@@ -52,6 +56,7 @@ class Identity:
 
     login: str = "sa"
     can_write: bool = True
+    may_showplan: bool = True
     app_name: str = ""
     host_name: str = ""
     server_name: str = "SANDBOX"
@@ -90,6 +95,8 @@ class Execution:
         statements = batches.split_batch(sql)
         parsed: dict[int, exp.Expr] = {}
         self._parse(statements, parsed)
+        if len(statements) > 1 and any(map(_sets_plans, statements)):
+            raise showplan_not_alone()
         yield from self._each(statements, parsed, parameters or {})
 
     def _parse(self, statements: Sequence[Statement], parsed: dict[int, exp.Expr]) -> None:
@@ -111,7 +118,7 @@ class Execution:
         for statement in statements:
             if statement.word == "BLOCK":
                 yield from self._each(statement.then, parsed, parameters)
-            elif statement.word == "IF":
+            elif statement.word == "IF" and not self.options.plans_only:
                 condition = parsed[id(statement)].args["where"].this
                 sql = self._compiler(parameters).condition(condition)
                 with _translated(self):
@@ -167,6 +174,8 @@ class Execution:
 
     def _run(self, statement: Statement, node: exp.Expr | None, parameters: dict[str, Value]) -> Outcome:
         word, words = statement.word, statement.words
+        if self.options.plans_only and not _sets_plans(statement):
+            return self._plan(statement, node, parameters)
         if word == "SET":
             self.options.set(words)
             return Quiet()
@@ -220,6 +229,24 @@ class Execution:
         self._reader = self.cursor.sql(query.sql).to_arrow_reader(ROWS_PER_BATCH)
         assert self._reader is not None
         return Rows(tuple((name, kind) for name, kind in query.columns if kind is not None), self._reader)
+
+    def _plan(self, statement: Statement, node: exp.Expr | None, parameters: dict[str, Value]) -> Outcome:
+        """Answer with what would be done; names and types are looked up as if it were."""
+        if not isinstance(node, exp.Query):
+            raise not_emulated(f"SHOWPLAN_XML of {statement.word}")
+        compiler = self._compiler(parameters)
+        compiler.result(node)
+        if not self.identity.may_showplan:
+            raise showplan_denied(self.store.name)
+        plan = Plan(self.store.name, self._base_table, self._rows_of).xml(node, statement.text)
+        self._reader = pa.table({COLUMN: [plan]}).to_reader()
+        return Rows(((COLUMN, nvarchar(MAX)),), self._reader)
+
+    def _base_table(self, node: exp.Table) -> Table | None:
+        return self.store.catalog.find(node.name, node.text("db") or "dbo")
+
+    def _rows_of(self, table: Table) -> int:
+        return int(self.cursor.execute(f"SELECT count(*) FROM {table.reference}").fetchall()[0][0])
 
     def _change(self, node: exp.Expr, parameters: dict[str, Value]) -> Outcome:
         change = changes.compiled(node, self._compiler(parameters))
@@ -300,6 +327,10 @@ class Execution:
         ended = TransactionChanged(change, self.descriptor)
         self._descriptor = 0
         return ended
+
+
+def _sets_plans(statement: Statement) -> bool:
+    return statement.words[:2] == ("SET", "SHOWPLAN_XML")
 
 
 class _translated:  # noqa: N801  # reads as a phrase: with _translated(self)

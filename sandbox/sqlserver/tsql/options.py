@@ -15,9 +15,9 @@ def _words(text: str) -> frozenset[str]:
 _SWITCHES = _words(
     "ARITHABORT ARITHIGNORE CONCAT_NULL_YIELDS_NULL ANSI_NULLS ANSI_NULL_DFLT_ON ANSI_NULL_DFLT_OFF "
     "ANSI_PADDING ANSI_WARNINGS ANSI_DEFAULTS CURSOR_CLOSE_ON_COMMIT QUOTED_IDENTIFIER NOCOUNT XACT_ABORT "
-    "NUMERIC_ROUNDABORT"
+    "NUMERIC_ROUNDABORT SHOWPLAN_XML"
 )
-_OFF_ONLY = _words("IMPLICIT_TRANSACTIONS FMTONLY NOEXEC PARSEONLY SHOWPLAN_ALL SHOWPLAN_XML")
+_OFF_ONLY = _words("IMPLICIT_TRANSACTIONS FMTONLY NOEXEC PARSEONLY SHOWPLAN_ALL SHOWPLAN_TEXT")
 _LEVELS = frozenset({"READ UNCOMMITTED", "READ COMMITTED", "REPEATABLE READ", "SNAPSHOT", "SERIALIZABLE"})
 
 
@@ -28,6 +28,7 @@ class SessionOptions:
     lock_timeout_ms: int = -1
     isolation: str = "READ COMMITTED"
     no_count: bool = False
+    plans_only: bool = False
 
     def set(self, words: Sequence[str]) -> None:
         """Take out a SET statement, given as its words in upper case."""
@@ -61,6 +62,8 @@ class SessionOptions:
             raise not_emulated(f"SET {option} ON")
         if option == "NOCOUNT":
             self.no_count = value == "ON"
+        if option == "SHOWPLAN_XML":
+            self.plans_only = value == "ON"
 
 
 def _number(text: str) -> int:
