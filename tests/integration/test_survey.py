@@ -15,6 +15,10 @@ from airflow.dag_processing.dagbag import DagBag
 from airflow.models.variable import Variable
 
 from sandbox.environment import SandboxEnvironment
+from sandbox.factory_data.factory import Floor
+from sandbox.sqlserver.faults import Fault
+from sandbox.sqlserver.server import Login, SqlServer
+from sandbox.vte.database import NAME, SCHEMA, open_database
 from sandbox.wats.report_store import DEFAULT_PROCESSES
 from tests.integration.conftest import hook_to
 from tests.unit.builders import a_settings
@@ -175,6 +179,81 @@ def test_a_schema_that_cannot_be_read_is_surveyed_and_says_what_stops_it(served,
     assert "UutData.Serial" in survey.stopped
     assert '{"UutData": {"columns": {"Serial": "Serial_No"}}}' in str(survey.proposal.questions)
     assert "UutData.Serial" in render(survey, runs).html
+
+
+# Estimated plans
+
+UNINDEXED = {
+    "IndexData": "CREATE INDEX [IX_IndexData_Timestamp] ON [dbo].[IndexData] ([Timestamp]);",
+    "TestDataText": "CREATE INDEX [IX_TestDataText_Index_GUID] ON [dbo].[TestDataText] ([Index_GUID]);",
+}
+
+
+@pytest.fixture(scope="module")
+def unindexed():
+    """A server of a small floor without two of its indexes, with a login that may see plans."""
+    schema = SCHEMA.read_text(encoding="utf-8")
+    for statement in UNINDEXED.values():
+        assert statement in schema
+        schema = schema.replace(statement, "")
+    database, now = open_database(schema=schema), datetime.now(UTC)
+    Floor(seed=7, timezone="UTC").load(database, start=now - timedelta(hours=2), end=now, runs=20)
+    logins = [Login("planner", "see-the-plans", may_showplan=True), Login("reader", "see-no-plans")]
+    with SqlServer(database, logins=logins) as server:
+        yield server
+
+
+def surveyed_as(server: SqlServer, login: str, password: str) -> Survey:
+    known = SurveyContext(variable="vte_wats", settings_text=None, measured_at=datetime.now(UTC), package_version="0")
+    fields = {"conn_type": "mssql", "host": server.host, "port": server.port, "schema": NAME}
+    with VteSource(known.settings(), hook_to(fields | {"login": login, "password": password})) as source:
+        return take_survey(source, REQUEST, known)[0]
+
+
+def test_plans_show_which_tables_every_statement_reads_as_a_whole(unindexed):
+    survey = surveyed_as(unindexed, "planner", "see-the-plans")
+    plans = {plan.statement: plan for plan in survey.plans.statements}
+    assert survey.plans.unavailable == ""
+    assert len(plans) == 10
+    assert all(plan.cost and not plan.unreadable for plan in plans.values())
+    assert plans["select_runs by time"].scanned == ("IndexData",)
+    assert plans["select_steps by time"].scanned == ("IndexData", "TestDataText")
+    assert plans["select_steps by GUID"].scanned == ("TestDataText",)
+    assert "IndexData.PK_IndexData" in plans["select_runs by GUID"].indexes
+    advised = [advice for advice in survey.advice if "the server itself misses" in advice]
+    assert ["on IndexData" in advice for advice in advised] == [True, False]
+    assert "[dbo].[TestDataText] ([Index_GUID])" in advised[1]
+
+
+def test_no_planned_statement_runs_and_the_survey_reads_over_its_own_connection(unindexed):
+    unindexed.log.clear()
+    survey = surveyed_as(unindexed, "planner", "see-the-plans")
+    requests = [entry for entry in unindexed.log if entry.sql]
+    start = next(n for n, entry in enumerate(requests) if entry.sql == "SET SHOWPLAN_XML ON")
+    planned = requests[start + 1 : start + 11]
+    assert [entry.rows for entry in planned] == [1] * 10
+    assert any("SET LOCK_TIMEOUT" in entry.sql for entry in requests[:start])
+    assert survey.findings.runs == 20
+
+
+def test_without_the_right_the_survey_says_so_and_shows_the_preflights_look_at_indexes(unindexed):
+    survey = surveyed_as(unindexed, "reader", "see-no-plans")
+    assert survey.plans.statements == ()
+    assert "VW565" in survey.plans.unavailable
+    assert "SQL error 262" in survey.plans.unavailable
+    assert sum(finding.startswith("ADVICE no index on") for finding in survey.indexes) == 2
+    assert sum(finding.startswith("GOOD") for finding in survey.indexes) == 4
+    assert survey.findings.runs == 20
+    shown = render(survey, []).html
+    assert "The server did not show them" in shown
+    assert "no index on IndexData starts with Timestamp" in shown
+
+
+def test_plans_that_are_lost_with_their_connection_stop_no_survey(unindexed):
+    unindexed.faults.add(Fault("drop", match="SHOWPLAN"))
+    survey = surveyed_as(unindexed, "planner", "see-the-plans")
+    assert "VW207" in survey.plans.unavailable
+    assert survey.findings.runs == 20
 
 
 def test_an_empty_database_is_no_failure(hook):

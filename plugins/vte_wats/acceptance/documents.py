@@ -10,12 +10,12 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from jinja2 import Environment
 
 from vte_wats.acceptance.findings import Finding, Weight
 from vte_wats.acceptance.probes import PART_NUMBER
+from vte_wats.document_templates import document_templates, one_line
 
-_CELL_LENGTH = 400
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~&])")
 _WEIGHTS = {
     Weight.FINE: "as it should be",
@@ -61,28 +61,11 @@ def render(subject: Subject, findings: Sequence[Finding], profile: dict[str, Any
 
 @cache
 def _templates() -> Environment:
-    templates = Environment(
-        loader=PackageLoader("vte_wats.acceptance"),
-        autoescape=select_autoescape(["html.j2"]),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    templates.filters |= {"line": _line, "plain": _plain, "minute": _minute}
+    templates = document_templates("vte_wats.acceptance")
+    templates.filters["plain"] = _plain
     return templates
-
-
-def _line(value: object, length: int = _CELL_LENGTH) -> str:
-    """Return one line of at most this length, without control characters."""
-    flat = " ".join("".join(c if c.isprintable() else " " for c in str(value)).split())
-    return flat if len(flat) <= length else flat[: length - 1] + "…"
 
 
 def _plain(value: object) -> str:
     """Return one line that Markdown shows as it is: texts from WATS are never markup."""
-    return _MARKDOWN.sub(r"\\\1", _line(value))
-
-
-def _minute(time_at: datetime) -> str:
-    return f"{time_at:%Y-%m-%d %H:%M} UTC"
+    return _MARKDOWN.sub(r"\\\1", one_line(value))

@@ -13,12 +13,13 @@ from enum import StrEnum
 from functools import cache
 from zoneinfo import ZoneInfo
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from jinja2 import Environment
 
 from vte_wats.alerting.missed_deadline import MissedDeadline
 from vte_wats.alerting.monitor_state import Condition, MonitorState, NoticeKind
 from vte_wats.alerting.task_failure import TaskFailure
 from vte_wats.config.sites import Site
+from vte_wats.document_templates import document_templates, one_line
 from vte_wats.domain.outcome import Outcome
 from vte_wats.domain.redaction import redact
 from vte_wats.domain.wording import count, duration
@@ -292,22 +293,14 @@ def render(content: MailContent) -> Notification:
 
 @cache
 def _templates() -> Environment:
-    templates = Environment(
-        loader=PackageLoader("vte_wats.alerting"),
-        autoescape=select_autoescape(["html.j2"]),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
+    templates = document_templates("vte_wats.alerting")
     templates.filters |= {"cut": _cut, "aligned": _aligned}
     return templates
 
 
 def _cut(text: str, length: int = _VALUE_LENGTH) -> str:
     """Return one redacted line of at most this length; control characters would end a header or a line."""
-    flat = " ".join("".join(c if c.isprintable() else " " for c in redact(text)).split())
-    return flat if len(flat) <= length else flat[: length - 1] + "…"
+    return one_line(redact(text), length)
 
 
 def _aligned(table: Table) -> list[str]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from functools import cache
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from jinja2 import Environment
 
+from vte_wats.document_templates import document_templates
 from vte_wats.domain.run import VteTestRun
 from vte_wats.survey.findings import Distribution
 from vte_wats.survey.plots import distribution_svg, steps_svg, week_svg
@@ -20,7 +20,6 @@ from vte_wats.survey.schema import Comparison, DeployedTable, Likeness
 from vte_wats.survey.stored import SurveyFile
 from vte_wats.survey.tables import runs_csv, steps_csv
 
-_CELL_LENGTH = 400
 _MERMAID_NAME = str.maketrans(dict.fromkeys(" -.[](){}\"'`$#@/\\:;,|<>", "_"))
 
 
@@ -110,29 +109,10 @@ def _name(text: str) -> str:
 
 @cache
 def _templates() -> Environment:
-    templates = Environment(
-        loader=PackageLoader("vte_wats.survey"),
-        autoescape=select_autoescape(["html.j2"]),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    templates.filters |= {"line": _line, "minute": _minute, "percent": _percent, "number": _number, "plain": _plain}
+    templates = document_templates("vte_wats.survey")
+    templates.filters |= {"percent": _percent, "number": _number, "plain": _plain}
     templates.globals["named"] = _named
     return templates
-
-
-def _line(value: object, length: int = _CELL_LENGTH) -> str:
-    """Return one line of at most this length, without control characters."""
-    flat = " ".join("".join(c if c.isprintable() else " " for c in str(value)).split())
-    return flat if len(flat) <= length else flat[: length - 1] + "…"
-
-
-def _minute(time: datetime | None) -> str:
-    if time is None:
-        return "none"
-    return f"{time:%Y-%m-%d %H:%M}" + (" UTC" if time.tzinfo else "")
 
 
 def _percent(part: int, whole: int) -> str:

@@ -240,7 +240,7 @@ def translate_error(exc: Exception, doing: str, site: Site) -> VteWatsError:
     number, text = _number_and_text(exc)
     for row in SQL_ERRORS:
         if number in row.numbers:
-            error = FatalError if row.message.follows is Follows.STOPS else RetriableError
+            error = RetriableError if row.message.follows is Follows.AGAIN else FatalError
             summary = f"VTE: {row.message.meaning} while {doing} (SQL error {number}: {text})"
             return error(row.message, f"{summary}; {row.advice_for(site)}")
     return RetriableError(VW299, f"VTE: unexpected error while {doing} (SQL error {number}: {text})")

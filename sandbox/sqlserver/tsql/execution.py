@@ -232,7 +232,7 @@ class Execution:
 
     def _plan(self, statement: Statement, node: exp.Expr | None, parameters: dict[str, Value]) -> Outcome:
         """Answer with what would be done; names and types are looked up as if it were."""
-        if not isinstance(node, exp.Query):
+        if statement.word == "IF" or not isinstance(node, exp.Query):
             raise not_emulated(f"SHOWPLAN_XML of {statement.word}")
         compiler = self._compiler(parameters)
         compiler.result(node)

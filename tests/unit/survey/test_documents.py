@@ -10,6 +10,7 @@ import pytest
 from tests.unit.builders import a_run, a_settings
 from vte_wats.survey.documents import Documents, render
 from vte_wats.survey.findings import BusyHour, Distribution
+from vte_wats.survey.plans import Plans, StatementPlan
 from vte_wats.survey.proposal import Evidence, propose
 from vte_wats.survey.results import Survey, SurveyRequest
 from vte_wats.survey.schema import DeployedColumn, DeployedIndex, DeployedKey, DeployedTable, compare_schema
@@ -39,6 +40,21 @@ def documents() -> Documents:
         request=SurveyRequest(),
         stopped=HOSTILE,
         advice=(HOSTILE,),
+        indexes=(HOSTILE,),
+        plans=Plans(
+            statements=(
+                StatementPlan(
+                    statement=HOSTILE,
+                    cost=1.5,
+                    operators={HOSTILE: 2},
+                    scanned=(HOSTILE,),
+                    indexes=(HOSTILE,),
+                    warnings=(HOSTILE,),
+                ),
+                StatementPlan(statement="cut", unreadable=HOSTILE),
+            ),
+            unavailable=HOSTILE,
+        ),
         tables=(table,),
         comparison=tuple(compare_schema([table], a_settings())),
         distributions=tuple(
@@ -62,6 +78,14 @@ def test_no_text_of_the_database_becomes_markup(documents):
     assert not [name for _, attributes in elements for name, _ in attributes if name.startswith("on")]
     assert "{{ 7 * 7 }}" in documents.html
     assert documents.html.count("<svg") == 6
+
+
+def test_plans_are_shown_with_what_the_server_withholds(documents):
+    shown = " ".join(documents.html.split())
+    assert "did not show all of them" in shown
+    assert "reads whole tables" in shown
+    assert " × 2" in shown
+    assert "by the preflight and the plans" in shown
 
 
 def test_plots_show_results_and_take_the_colour_of_the_page(documents):
