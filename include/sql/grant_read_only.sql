@@ -66,3 +66,8 @@ GRANT SELECT (
     [Testsystem_GUID], [Name]
 ) ON [dbo].[TestSystems] TO [vte_adapter_readonly];
 GO
+
+-- Optional, and not needed by any sync: estimated plans in the report of a survey (docs/survey.md says what the right
+-- shows). By hand, for the time of a survey:
+--   GRANT SHOWPLAN TO [vte_adapter_readonly];
+--   REVOKE SHOWPLAN FROM [vte_adapter_readonly];
