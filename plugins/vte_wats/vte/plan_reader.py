@@ -12,6 +12,8 @@ from vte_wats.intervals.wall_clock import LocalRange
 from vte_wats.vte.rows import CHANGES, IDENTITY_AND_RUN_COUNTS, RUN_SIZES, RUN_TIMES, RUNS, STATION_TIMES, STEPS, Select
 from vte_wats.vte.statements import Binds, among_guids, in_ranges
 
+_BY_TIME: tuple[Select[Any], ...] = (IDENTITY_AND_RUN_COUNTS, RUN_TIMES, CHANGES, STATION_TIMES)
+_OF_A_SLICE: tuple[Select[Any], ...] = (RUN_SIZES, RUNS, STEPS)
 _GUIDS = tuple(UUID(int=n) for n in range(1, 101))  # of no run; what is read is looked up by GUID all the same
 
 
@@ -29,10 +31,10 @@ def statements_of_a_sync(ranges: Sequence[LocalRange], settings: Settings) -> It
     """Yield every statement of a sync in the order in which it sends them, those of a slice by time and by GUID."""
     condition, binds = in_ranges(ranges)
     binds["schema_name"] = settings.source_schema  # a bind that a statement does not name is left out
-    for select in (IDENTITY_AND_RUN_COUNTS, RUN_TIMES, CHANGES, STATION_TIMES):
+    for select in _BY_TIME:
         yield PlannedStatement(select.name, select, binds, {"ranges": condition})
     for by, (selection, its_binds) in {"time": (condition, binds), "GUID": among_guids(_GUIDS)}.items():
-        for select in (RUN_SIZES, RUNS, STEPS):
+        for select in _OF_A_SLICE:
             yield PlannedStatement(f"{select.name} by {by}", select, its_binds, {"selection": selection})
 
 
