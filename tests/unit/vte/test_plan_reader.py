@@ -15,7 +15,7 @@ from vte_wats.vte.statements import statement
 RANGES = [LocalRange(datetime(2026, 3, 2, 6), datetime(2026, 3, 2, 6, 5))]
 
 
-@pytest.mark.parametrize("planned", statements_of_a_sync(RANGES, a_settings()), ids=lambda planned: planned.title)
+@pytest.mark.parametrize("planned", list(statements_of_a_sync(RANGES, a_settings())), ids=lambda planned: planned.title)
 def test_every_planned_statement_is_complete_and_has_its_values(planned):
     text = statement(planned.select.name, a_settings(), **planned.conditions)
     assert "{" not in text
