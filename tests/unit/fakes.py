@@ -132,6 +132,7 @@ class FakeWats:
                 r.report_id,
                 self.renamed.get(r.report_id, r.report_id),
                 *((r.source_hash, _misc_infos(r).get("run_hash")) if self.lists_misc_infos else (None, None)),
+                header=r.header,
             )
             for r in found
         }
