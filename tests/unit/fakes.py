@@ -105,9 +105,9 @@ class FakeWats:
         self.swallow: set[UUID] = set()
         self.renamed: dict[UUID, UUID] = {}
         self.out_of_order: VteWatsError | None = None
-        self.known = ServerTraits(max_body_bytes=30_000_000, merges_within_second=None, shown_after_s=120.0)
+        self.known = ServerTraits(30_000_000, merges_within_second=None, shown_after_s=120.0, lists_misc_infos=True)
         self.hides = False
-        self.lists_ranges = self.lists_misc_infos = True
+        self.lists_ranges = self.lists_misc_infos = self.keeps_misc_infos = True
         self._shown: dict[UUID, Report] = {}
         for report in stored:
             self._store(report)
@@ -170,7 +170,9 @@ class FakeWats:
         run_of = {name: guid for guid, name in self.renamed.items()}
         runs = {stored_as: run_of.get(stored_as, stored_as) for stored_as in ids if stored_as not in self.renamed}
         return {
-            stored_as: json.loads(self.reports[run].body) | {"id": str(stored_as)}
+            stored_as: json.loads(self.reports[run].body)
+            | {"id": str(stored_as)}
+            | ({} if self.keeps_misc_infos else {"miscInfos": []})
             for stored_as, run in runs.items()
             if run in self.reports
         }

@@ -152,11 +152,13 @@ class ServerTraits:
 
     ``merges_within_second`` is ``None`` while nobody knows whether two reports of one unit that start within one second
     overwrite each other. ``shown_after_s`` is after how long a confirmed report is surely found by a query.
+    ``lists_misc_infos``: it has listed some, in this session or an earlier one.
     """
 
     max_body_bytes: int
     merges_within_second: bool | None
     shown_after_s: float
+    lists_misc_infos: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -251,7 +251,10 @@ class Lookup:
                 return headers
 
     async def _header_list(self, query: queries.Query) -> list[Header]:
-        return await self._sender.list_of(Routes.Report.QUERY_HEADER, query)
+        headers = await self._sender.list_of(Routes.Report.QUERY_HEADER, query)
+        if any(header.get("miscInfo") for header in headers):
+            self._server.lists_misc_infos()
+        return headers
 
 
 def _no_form_works(exc: VteWatsError) -> FatalError:
