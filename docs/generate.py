@@ -401,6 +401,11 @@ PRODUCT_AND_WATS: dict[str, tuple[str, str]] = {
         "finds the form out once, and falls back to `eq … or eq …`",
         _HOOK + "test_the_form_of_ids_a_server_understands_is_found_once_and_kept",
     ),
+    "W19": (
+        "reads the hash in the report itself, and compares content where WATS has never listed misc infos",
+        "tests/unit/sync/test_upload.py"
+        "::test_a_report_that_has_no_misc_infos_is_compared_by_content_where_wats_never_listed_any",
+    ),
 }
 
 # Assumptions that no switch plays: number, what is known, who says so.
@@ -418,6 +423,7 @@ WITHOUT_A_SWITCH = (
         "WSJF schema in C#, a copy of the vendor's tables, OpenAPI",
     ),
     ("W17", "Maintenance is a page of status 302, 403, 404 or 503 in front of everything", "nobody says"),
+    ("W19", "Headers without misc infos, or whole reports without them: not known of any server", "nobody says"),
 )
 
 

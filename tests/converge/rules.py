@@ -148,7 +148,7 @@ STORIES = {
         compared_days=1,
         verify_cycle_days=2,
     ),
-    "a drop a day": _story(*_earlier(DAY, "a report that WATS drops"), days=5),
+    "a drop a day": _story(*_earlier(timedelta(0), "a report that WATS drops"), days=6),
 }
 
 RULES = (

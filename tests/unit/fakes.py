@@ -131,8 +131,9 @@ class FakeWats:
             r.report_id: StoredReport(
                 r.report_id,
                 self.renamed.get(r.report_id, r.report_id),
-                *((r.source_hash, _misc_infos(r).get("run_hash")) if self.lists_misc_infos else (None, None)),
-                header=r.header,
+                r.source_hash if self.lists_misc_infos else None,
+                _misc_infos(r).get("run_hash") if self.lists_misc_infos else None,
+                r.header,
             )
             for r in found
         }

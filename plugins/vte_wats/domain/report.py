@@ -55,7 +55,7 @@ class NaturalKey:
 class ReportHeader:
     """What WATS lists of a report without opening it: texts without regard to case, the start in whole seconds.
 
-    ``result`` is the letter of a report: P, F, E or T.
+    ``result`` is as in a report: P, F, E or T.
     """
 
     serial: str
@@ -78,7 +78,7 @@ class ReportHeader:
 class Report:
     """One run, ready to be posted. ``body`` is the WSJF document, ``source_hash`` covers all of it but the hashes.
 
-    ``result`` is the letter of its result.
+    ``result`` is P, F, E or T.
     """
 
     report_id: UUID

@@ -272,11 +272,11 @@ def _stored(report_id: UUID, header: Header) -> StoredReport:
 
 def _listed(header: Header) -> ReportHeader | None:
     """Return what a header shows of its report, ``None`` unless all of it is there."""
-    letter = _RESULTS.get(str(header.get("result")))
-    if letter is None or not all(header.get(name) for name in ("serialNumber", "partNumber", "processCode", "start")):
+    result = _RESULTS.get(str(header.get("result")))
+    if result is None or not all(header.get(name) for name in ("serialNumber", "partNumber", "processCode", "start")):
         return None
     try:
-        return ReportHeader.of(_natural_key(header), letter)
+        return ReportHeader.of(_natural_key(header), result)
     except ValueError:
         return None
 
