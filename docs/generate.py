@@ -343,6 +343,7 @@ def pages() -> dict[str, str]:
 # What is assumed of WATS ----------------------------------------------------------------------------------------------
 
 _STEPS, _BUILDER = "tests/unit/mapping/test_steps.py::", "tests/unit/mapping/test_report_builder.py::"
+_UPLOAD = "tests/unit/sync/test_upload.py::"
 _HOOK, _VERIFY = "tests/integration/test_wats_hook.py::", "tests/integration/test_verify.py::"
 
 # By the number of the assumption: what the product does, and the test that shows it against the emulated WATS.
@@ -374,7 +375,7 @@ PRODUCT_AND_WATS: dict[str, tuple[str, str]] = {
     ),
     "W11": (
         "sends files whole; a WATS that refuses one refuses that report, and its neighbours go through",
-        "tests/unit/sync/test_upload.py::test_upload_keeps_going_after_a_rejected_report",
+        _UPLOAD + "test_upload_keeps_going_after_a_rejected_report",
     ),
     "W12": (
         "proves by a query that a report is there; what does not show is sent again",
@@ -403,8 +404,7 @@ PRODUCT_AND_WATS: dict[str, tuple[str, str]] = {
     ),
     "W19": (
         "reads the hash in the report itself, and compares content where WATS has never listed misc infos",
-        "tests/unit/sync/test_upload.py"
-        "::test_a_report_that_has_no_misc_infos_is_compared_by_content_where_wats_never_listed_any",
+        _UPLOAD + "test_a_report_that_has_no_misc_infos_is_compared_by_content_where_wats_never_listed_any",
     ),
 }
 
