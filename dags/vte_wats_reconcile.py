@@ -7,8 +7,9 @@ than a day ahead, new on days before the sync started), and of the next part of 
 again, **compare** asks WATS whether it has them with the same content, a few seconds at a time. **plan_missing** makes
 slices of what is missing or differs, and keeps the numbers of each day (Variable `vte_wats_proof`): runs in VTE, proven
 in WATS, dead letters, held, open. The rest is as in `vte_wats_sync`. Held runs are tried again too, so that they go through as
-soon as the setting they waited for is there. Last, **read_sample** reads `sample` runs at random, and **verify** compares
-their reports in WATS with VTE, value by value. **find_gone** counts the reports in WATS whose runs VTE no longer has, and
+soon as the setting they waited for is there. Last, **read_sample** reads `sample` runs at random, and up to 100 whose report WATS
+lists with another serial, part number, process, start or result; **verify** compares their reports in WATS with VTE,
+value by value. **find_gone** counts the reports in WATS whose runs VTE no longer has, and
 deletes none. **remove_old_files** removes what failures left in staging, and dead letters where `dead_letter_retention_days`
 says so.
 
@@ -69,7 +70,7 @@ for site in options.sites:
                 minimum=0,
                 maximum=1000,
                 title="Sample",
-                description="Reports to compare value by value; 0 is none.",
+                description="Reports to compare value by value; 0 is none but those that WATS lists otherwise.",
             ),
             **transfer_params(dry_run="Compare and map, but post nothing."),
         },

@@ -343,6 +343,7 @@ def pages() -> dict[str, str]:
 # What is assumed of WATS ----------------------------------------------------------------------------------------------
 
 _STEPS, _BUILDER = "tests/unit/mapping/test_steps.py::", "tests/unit/mapping/test_report_builder.py::"
+_UPLOAD = "tests/unit/sync/test_upload.py::"
 _HOOK, _VERIFY = "tests/integration/test_wats_hook.py::", "tests/integration/test_verify.py::"
 
 # By the number of the assumption: what the product does, and the test that shows it against the emulated WATS.
@@ -374,7 +375,7 @@ PRODUCT_AND_WATS: dict[str, tuple[str, str]] = {
     ),
     "W11": (
         "sends files whole; a WATS that refuses one refuses that report, and its neighbours go through",
-        "tests/unit/sync/test_upload.py::test_upload_keeps_going_after_a_rejected_report",
+        _UPLOAD + "test_upload_keeps_going_after_a_rejected_report",
     ),
     "W12": (
         "proves by a query that a report is there; what does not show is sent again",
@@ -401,6 +402,10 @@ PRODUCT_AND_WATS: dict[str, tuple[str, str]] = {
         "finds the form out once, and falls back to `eq … or eq …`",
         _HOOK + "test_the_form_of_ids_a_server_understands_is_found_once_and_kept",
     ),
+    "W19": (
+        "reads the hash in the report itself, and compares content where WATS has never listed misc infos",
+        _UPLOAD + "test_a_report_that_has_no_misc_infos_is_compared_by_content_where_wats_never_listed_any",
+    ),
 }
 
 # Assumptions that no switch plays: number, what is known, who says so.
@@ -418,6 +423,7 @@ WITHOUT_A_SWITCH = (
         "WSJF schema in C#, a copy of the vendor's tables, OpenAPI",
     ),
     ("W17", "Maintenance is a page of status 302, 403, 404 or 503 in front of everything", "nobody says"),
+    ("W19", "Headers without misc infos, or whole reports without them: not known of any server", "nobody says"),
 )
 
 

@@ -539,6 +539,21 @@ VW542 = Message(
     "it differed from its run, and repair_altered is set",
     "find out who changed it; what was changed is in the line before, and WATS may keep the earlier version",
 )
+VW543 = Message(
+    "VW543",
+    Follows.WARNS,
+    "WATS lists reports with another serial, part number, process, start or result than their runs have",
+    "they have the hash of their runs, so somebody changed them in WATS",
+    "nothing: up to 100 of them are compared value by value in the same comparison, as those of the sample are, and "
+    "VW922 names those that were altered",
+)
+VW544 = Message(
+    "VW544",
+    Follows.WARNS,
+    "WATS lists most reports otherwise than they were posted",
+    "it is likely how this WATS writes that field in its headers; the days are not held open for it",
+    "nothing when no VW922 follows: up to 100 of them are compared value by value, as those of the sample are",
+)
 VW550 = Message(
     "VW550",
     Follows.HELD,

@@ -168,8 +168,12 @@ def quarantine_for_ever(plant: SimulatedSite) -> None:
 
 
 def drop_daily(plant: SimulatedSite) -> None:
-    """WATS shows a report for hours, and has it no longer; so it is with each one that is posted again."""
-    guid = plant.a_run(6 * HOUR, DAY)
+    """WATS shows a report for hours, and has it no longer; so it is with each one that is posted again.
+
+    The sync after its upload has seen it, so that no check but the comparison's misses it.
+    """
+    seen_for = max(6 * HOUR, _next_syncs(plant))
+    guid = plant.a_run(seen_for, seen_for + DAY)
     plant.refused.add(guid)
     plant.expect(guid, plant.story.days * DAY - (plant.clock.at - BEGIN_AT), "a report that WATS drops daily")
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -192,7 +193,15 @@ def _next(at: datetime, every: timedelta) -> datetime:
     return midnight + ((at - midnight) // every + 1) * every
 
 
+@cache
+def _database() -> None:
+    """Make Airflow's database, once in a process."""
+    initdb()
+
+
+@cache
 def _bag(every: timedelta) -> DagBag:
+    """Parse the DAGs, once for each schedule: they take seconds."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AIRFLOW__VTE_WATS__SCHEDULE", f"0 */{every // HOUR} * * *")
         bag = DagBag(dag_folder=str(REPOSITORY / "dags"))
@@ -204,7 +213,7 @@ def _bag(every: timedelta) -> DagBag:
 @contextmanager
 def opened(story: Story, home: Path, patch: pytest.MonkeyPatch) -> Iterator[SimulatedSite]:
     """Open a plant with empty databases at the beginning of its first day."""
-    initdb()
+    _database()
     with create_session() as session:
         session.query(DagRun).delete()
     for name in (STATE, HISTORY, PROGRESS, PROOF, SEEN):

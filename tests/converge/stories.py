@@ -13,7 +13,7 @@ def _earlier(by: timedelta, *names: str) -> tuple[Event, ...]:
     return tuple(replace(event, after=event.after - by) for event in only(*names))
 
 
-TEN_DAYS = Story(days=11, events=ALL, sample=1_000, settings={"verify_cycle_days": 2, "repair_altered": True})
+TEN_DAYS = Story(days=11, events=ALL, settings={"verify_cycle_days": 2, "repair_altered": True})
 THREE_DAYS = Story(
     days=3,
     every=4 * HOUR,

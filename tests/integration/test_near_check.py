@@ -166,18 +166,41 @@ def test_a_near_slice_that_fails_leaves_the_live_interval_alone_and_is_tried_aga
     assert seen().get("behind_since") is None
 
 
-def test_nothing_is_looked_at_while_other_syncs_are_at_work(site, monkeypatch):
+def test_nothing_is_looked_for_while_other_syncs_are_at_work(site, monkeypatch):
     sync_all(site, 200)
+    site.plant.db.query(CHANGES["changed Result"], [a_run(site)])
+    receipts = site.plant.receipts
     monkeypatch.setattr("vte_wats.orchestration.task_context.other_syncs_are_at_work", lambda _: True)
     before = seen()["looked_at"]
     assert site.sync(205) == "success"
     assert seen()["looked_at"] == before
     assert seen()["behind_since"]
+    assert site.plant.receipts == receipts
 
 
-@pytest.mark.parametrize("form", [{"dry_run": True}, {}], ids=["dry run", "by hand"])
-def test_a_dry_run_and_one_by_hand_look_at_nothing(site, form):
+def test_what_a_sync_beside_others_transferred_is_not_read_again(site, monkeypatch):
+    monkeypatch.setattr("vte_wats.orchestration.task_context.other_syncs_are_at_work", lambda _: True)
+    for minute in (35, 50, 65):
+        assert site.sync(minute) == "success"
+    rows = site.plant.db.query('SELECT "Index_GUID", "Timestamp" FROM "IndexData" WHERE "Timestamp" IS NOT NULL')
+    transferred = {local.isoformat(timespec="minutes") for guid, local in rows if str(guid) in site.plant.receipts}
+    assert len(transferred) > 6
+    assert transferred <= seen()["minutes"].keys()
+
+
+def test_what_a_sync_by_hand_transferred_is_not_read_again(site):
+    sync_all(site, 200)
+    load(site, 220, 280, runs=9)
+    Variable.set(SEEN, json.dumps(seen() | {"asked_min": 1_000_000}))  # from the spring of the plant until now
+    assert site.sync() == "success"
+    before = outcomes(site)
+    assert before["uploaded"] > 18
+    assert site.sync(305) == "success"
+    assert outcomes(site) == before
+
+
+def test_a_dry_run_looks_at_nothing(site):
     sync_all(site, 200)
     before = seen()
-    assert site.sync(205 if form else None, **form) == "success"
+    assert site.sync(205, dry_run=True) == "success"
     assert seen() == before

@@ -89,8 +89,22 @@ def test_a_report_that_was_altered_in_wats_is_put_right_where_the_setting_says_s
     assert verified()["altered"] == 0
 
 
+def test_a_changed_header_is_found_in_every_report_whatever_the_sample_holds(site, reasons):
+    assert site.sync(15) == "success"
+    report = site.plant.wats.store.reports()[0]
+    report["sn"] += "0"
+    site.plant.wats.store.receive(json.dumps(report).encode())
+    site.plant.wats.show_all()
+    assert compare(site, sample=0) == "failed"
+    assert f"1 of 1 sampled reports were altered in WATS: run {report['id']}: sn: " in reasons[0]
+    (today,) = proof().differences.values()
+    assert today == {Cause.WATS_CHANGED: 1}
+
+
+@every_wats()
 def test_a_sample_of_none_asks_wats_nothing_about_content(site):
     assert site.sync(15) == "success"
+    site.plant.wats.show_all()
     assert compare(site, sample=0) == "success"
     assert site.plant.wats.log.find("GET", "/api/Report/Wsjf/") == []
     with create_session() as session:

@@ -105,9 +105,9 @@ class FakeWats:
         self.swallow: set[UUID] = set()
         self.renamed: dict[UUID, UUID] = {}
         self.out_of_order: VteWatsError | None = None
-        self.known = ServerTraits(max_body_bytes=30_000_000, merges_within_second=None, shown_after_s=120.0)
+        self.known = ServerTraits(30_000_000, merges_within_second=None, shown_after_s=120.0, lists_misc_infos=True)
         self.hides = False
-        self.lists_ranges = self.lists_misc_infos = True
+        self.lists_ranges = self.lists_misc_infos = self.keeps_misc_infos = True
         self._shown: dict[UUID, Report] = {}
         for report in stored:
             self._store(report)
@@ -131,7 +131,9 @@ class FakeWats:
             r.report_id: StoredReport(
                 r.report_id,
                 self.renamed.get(r.report_id, r.report_id),
-                *((r.source_hash, _misc_infos(r).get("run_hash")) if self.lists_misc_infos else (None, None)),
+                r.source_hash if self.lists_misc_infos else None,
+                _misc_infos(r).get("run_hash") if self.lists_misc_infos else None,
+                r.header,
             )
             for r in found
         }
@@ -169,7 +171,9 @@ class FakeWats:
         run_of = {name: guid for guid, name in self.renamed.items()}
         runs = {stored_as: run_of.get(stored_as, stored_as) for stored_as in ids if stored_as not in self.renamed}
         return {
-            stored_as: json.loads(self.reports[run].body) | {"id": str(stored_as)}
+            stored_as: json.loads(self.reports[run].body)
+            | {"id": str(stored_as)}
+            | ({} if self.keeps_misc_infos else {"miscInfos": []})
             for stored_as, run in runs.items()
             if run in self.reports
         }

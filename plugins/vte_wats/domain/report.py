@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Self
 from uuid import UUID
 
 from vte_wats.domain.errors import HeldError, RejectedError, RetriableError
@@ -52,13 +52,45 @@ class NaturalKey:
 
 
 @dataclass(frozen=True, slots=True)
+class ReportHeader:
+    """What WATS lists of a report without opening it: texts without regard to case, the start in whole seconds.
+
+    ``result`` is as in a report: P, F, E or T.
+    """
+
+    serial: str
+    part_number: str
+    process_code: int
+    start: str
+    result: str
+
+    @classmethod
+    def of(cls, key: NaturalKey, result: str) -> Self:
+        """Return the header of a report with this natural key and result."""
+        return cls(*key.second, result)
+
+    def differing(self, other: ReportHeader) -> list[str]:
+        """Return the names of the fields in which another header differs."""
+        return [field.name for field in fields(self) if getattr(self, field.name) != getattr(other, field.name)]
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
-    """One run, ready to be posted. ``body`` is the WSJF document, ``source_hash`` covers all of it but the hashes."""
+    """One run, ready to be posted. ``body`` is the WSJF document, ``source_hash`` covers all of it but the hashes.
+
+    ``result`` is P, F, E or T.
+    """
 
     report_id: UUID
     source_hash: str
     natural_key: NaturalKey
+    result: str
     body: str
+
+    @property
+    def header(self) -> ReportHeader:
+        """What WATS lists of it."""
+        return ReportHeader.of(self.natural_key, self.result)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +114,15 @@ class StoredReport:
     """What WATS says about a report it has. A hash is ``None`` when the report has none.
 
     ``source_hash`` is over the report as it was made, ``run_hash`` over the run that it was made from. ``report_id``
-    is that of the run, ``stored_as`` the one that WATS keeps the report under: a server may rename it.
+    is that of the run, ``stored_as`` the one that WATS keeps the report under: a server may rename it. ``header`` is
+    ``None`` where WATS does not list all of it.
     """
 
     report_id: UUID
     stored_as: UUID
     source_hash: str | None
     run_hash: str | None = None
+    header: ReportHeader | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,11 +152,13 @@ class ServerTraits:
 
     ``merges_within_second`` is ``None`` while nobody knows whether two reports of one unit that start within one second
     overwrite each other. ``shown_after_s`` is after how long a confirmed report is surely found by a query.
+    ``lists_misc_infos``: it has listed some, in this session or an earlier one.
     """
 
     max_body_bytes: int
     merges_within_second: bool | None
     shown_after_s: float
+    lists_misc_infos: bool
 
 
 @dataclass(frozen=True, slots=True)

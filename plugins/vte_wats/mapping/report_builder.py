@@ -97,6 +97,7 @@ def map_run(run: VteTestRun, settings: Settings, fold: Fold | None = None) -> Re
         report_id=run.index_guid,
         source_hash=source_hash,
         natural_key=NaturalKey(serial, part_number, process_code, start.at),
+        result=verdict.value,
         body=_marked(unmarked, source_hash=source_hash, run_hash=run_hash(run)),
     )
 

@@ -12,6 +12,8 @@ from vte_wats.domain.errors import FatalError
 from vte_wats.messages import VW501
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from upath import UPath
 
     from vte_wats.config.settings import Settings
@@ -123,7 +125,7 @@ def plan_missing(site_name: str, batches: Any) -> list[dict[str, Any]]:
     from vte_wats.orchestration.resources import backlog_settings, read_settings, storage_of
     from vte_wats.orchestration.task_context import staging
     from vte_wats.orchestration.variables import PROOF, Variables
-    from vte_wats.reconcile.missing_runs import days_of, note_missing, odd_of, runs_to_transfer
+    from vte_wats.reconcile.missing_runs import days_of, note_missing, odd_of, runs_to_transfer, suspects_of
     from vte_wats.state.late_arrivals import found_later
     from vte_wats.state.proof import Proof, days_without_runs
     from vte_wats.storage.unseen_reports import DROPPED, UnseenReports
@@ -140,14 +142,15 @@ def plan_missing(site_name: str, batches: Any) -> list[dict[str, Any]]:
     if not context["params"]["dry_run"]:
         note_missing(compared, UnseenReports(storage_of(site, settings), DROPPED))
         Variables(site).change(PROOF, lambda proof: (proof or Proof()).with_days(days, today, missing.causes, odd))
-    if left is not None and left.coverage is not None:
-        Handover(late=found_later(missing.times_local, left.coverage, settings)).push(context)
+    coverage = left.coverage if left is not None else None
+    late = found_later(missing.times_local, coverage, settings) if coverage is not None else {}
+    Handover(late=late, sample=suspects_of(compared, context["dag_run"].run_id)).push(context)
     return [part.to_xcom() for part in plan_named(missing.runs, backlog_settings(site, settings))]
 
 
 @task(multiple_outputs=False)
 def read_sample(site_name: str) -> dict[str, int]:
-    """Read the sampled runs, and map them."""
+    """Read the sampled runs and those whose report WATS lists otherwise, and map them."""
     from vte_wats.orchestration.resources import open_vte, read_settings
     from vte_wats.orchestration.task_context import staging
     from vte_wats.sync.extract import extract
@@ -156,7 +159,8 @@ def read_sample(site_name: str) -> dict[str, int]:
 
     site = Site(site_name)
     settings = read_settings(site)
-    sample = _planned(get_current_context()).sample
+    context = get_current_context()
+    sample = _sample(context, _planned(context))
     if not sample:
         return {"reports": 0, "dead": 0, "held": 0}
     staged = staging(site, settings, _SAMPLE)
@@ -235,7 +239,7 @@ def verify(site_name: str) -> dict[str, int]:
     settings = read_settings(site)
     left = _planned(context)
     found = left_over = Comparison(0, 0, (), {})
-    if left.sample:
+    if _sample(context, left):
         sample = staging(site, settings, _SAMPLE)
         with open_wats(site, settings) as wats:
             found = left_over = verify_sample(sample, wats)
@@ -256,6 +260,14 @@ def _kinds(storage: UPath) -> Kinds:
     from vte_wats.storage.dead_letter_index import DeadLetterIndex
 
     return {summary.index_guid: summary.kind for summary in DeadLetterIndex(storage, max_new=None).summaries()}
+
+
+def _sample(context: Any, left: Handover) -> tuple[UUID, ...]:
+    """Return the runs to compare value by value: those that plan drew, and those that WATS lists otherwise."""
+    from vte_wats.orchestration.handover import Handover
+
+    suspects = Handover.pull(context, "plan_missing")
+    return tuple(dict.fromkeys((*left.sample, *(suspects.sample if suspects else ()))))
 
 
 def _planned(context: Any) -> Handover:

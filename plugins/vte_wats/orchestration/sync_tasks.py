@@ -60,7 +60,7 @@ def plan(site_name: str) -> list[dict[str, Any]]:
         gap, gap_slices = _planned_gap(vte, site, beside, oldest) if oldest else (None, ())
         near: NearPlan | None = None
         near_slices: tuple[Slice, ...] = ()
-        if does_more and settings.near_check_h:
+        if settings.near_check_h and not context["params"]["dry_run"]:
             near, near_slices = _planned_near(vte, site, beside, state, planned, gap=gap, is_alone=is_alone)
     late_arrivals = measured(state.late_arrivals, planned.window, planned.seconds, settings)
     state = state.model_copy(update={"late_arrivals": late_arrivals})
@@ -111,29 +111,33 @@ def _planned_near(
 ) -> tuple[NearPlan, tuple[Slice, ...]]:
     """Look for runs that changed since their transfer; what keeps it from that must not stop the live interval.
 
-    Nothing is looked at while other syncs are at work: what they read is not kept yet.
+    A sync by hand and one beside others look for nothing: what others read is not kept yet. They keep how the minutes
+    looked that they read themselves, so that no check reads them once more.
     """
     from vte_wats.orchestration.variables import SEEN_CONTENT, Variables
     from vte_wats.state.seen_content import NearPlan, SeenContent
-    from vte_wats.sync.near_check import is_due, plan_near, question
+    from vte_wats.sync.near_check import is_due, plan_near, question, question_of_itself
 
     seen = Variables(site).load(SEEN_CONTENT) or SeenContent()
-    if not is_alone or not is_due(seen, datetime.now(UTC)):
+    if not is_due(seen, datetime.now(UTC)):
         return NearPlan(waits=True), ()
     filled = gap.window if gap is not None else None
-    known = (*state.coverage, filled) if filled is not None else state.coverage
-    asked = question(seen, planned.window, known, settings)
+    if is_alone:
+        asked = question(seen, planned.window, state.coverage, settings, filled)
+    else:
+        asked = question_of_itself(seen, planned.window, settings)
     began_s = time.monotonic()
     try:
         contents = vte.minute_contents(asked.ranges)
     except (RetriableError, FatalError) as exc:
         log.warning("%s the near check was skipped: %s", VW530, exc)
-        return NearPlan(look=asked.look(seen, datetime.now(UTC), time.monotonic() - began_s), waits=True), ()
+        look = asked.look(seen, datetime.now(UTC), time.monotonic() - began_s) if is_alone else None
+        return NearPlan(look=look, waits=True), ()
     look = asked.look(seen, datetime.now(UTC), time.monotonic() - began_s)
     most_runs = _most_runs(site, settings)
     near, slices = plan_near(seen, asked, contents, planned.window, settings, gap=filled, most_runs=most_runs)
     log.info("near check: %d minutes asked in %.2f s, %d slices", look.asked_min, look.took_s, len(slices))
-    return near.model_copy(update={"look": look}), slices
+    return near.model_copy(update={"look": look} if is_alone else {"waits": True}), slices
 
 
 def _most_runs(site: Site, settings: Settings) -> int:

@@ -10,9 +10,8 @@ import hashlib
 import heapq
 import json
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -21,13 +20,13 @@ from vte_wats.domain.ports import Wats
 from vte_wats.domain.report import RUN_HASH, SOURCE_HASH, Report, misc_info
 from vte_wats.messages import VW508, VW542, VW921, VW922
 from vte_wats.storage.staging import Staging
+from vte_wats.sync.report_content import differences
 from vte_wats.sync.staged_reports import staged_mappings
 from vte_wats.sync.upload import in_batches
 
 log = logging.getLogger(__name__)
 
 _MOST_SHOWN = 5  # differences of one report that are worth a line each
-_INSTANTS = frozenset({"start", "startUTC"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,40 +110,3 @@ def _content(report: Mapping[str, Any]) -> dict[str, Any]:
     """Return a report without the hash of its run, which may be of a run that had other values than those it shows."""
     infos = [info for info in report.get("miscInfos") or () if info.get("description") != RUN_HASH]
     return {**report, "miscInfos": infos}
-
-
-def differences(expected: Any, stored: Any, where: str = "") -> Iterator[str]:
-    """Yield a line per value of ``expected`` that is not in ``stored``; what WATS adds itself does not count."""
-    if isinstance(expected, dict) and isinstance(stored, dict):
-        for name, value in expected.items():
-            yield from differences(value, stored.get(name), f"{where}.{name}" if where else name)
-    elif isinstance(expected, list) and isinstance(stored, list):
-        if len(expected) != len(stored):
-            yield f"{where}: {len(expected)} in VTE, {len(stored)} in WATS"
-        for n, (item, other) in enumerate(zip(_in_order(expected), _in_order(stored), strict=False)):
-            yield from differences(item, other, f"{where}[{n}]")
-    elif not _same(where.rpartition(".")[2], expected, stored):
-        yield f"{where}: {_shown(expected)} in VTE, {_shown(stored)} in WATS"
-
-
-def _in_order(items: Sequence[Any]) -> Sequence[Any]:
-    """Sort misc infos, which have no order, by their descriptions; steps and measurements keep their order."""
-    if all(isinstance(item, dict) and "description" in item for item in items):
-        return sorted(items, key=lambda info: str(info["description"]))
-    return items
-
-
-def _same(name: str, expected: Any, stored: Any) -> bool:
-    if expected == stored:
-        return True
-    if name in _INSTANTS and isinstance(expected, str) and isinstance(stored, str):
-        try:
-            return datetime.fromisoformat(expected) == datetime.fromisoformat(stored)
-        except ValueError:
-            return False
-    return name == "id" and str(expected).lower() == str(stored).lower()
-
-
-def _shown(value: Any) -> str:
-    text = "nothing" if value is None else json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 60 else text[:59] + "…"

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 
 from vte_wats.config.settings import Settings
 from vte_wats.domain.ports import RunSource
-from vte_wats.domain.report import Refusal, Report
+from vte_wats.domain.report import Refusal, Report, ReportHeader
 from vte_wats.domain.run import VteTestRun
 from vte_wats.mapping.run_hash import run_hash
 from vte_wats.reconcile.keys import staged_keys
@@ -28,12 +28,13 @@ EXPECTED = "expected"
 class Expected:
     """What is expected of one run. ``source_hash`` is ``None`` when it makes no report by now.
 
-    ``run_hash`` is ``None`` when the run cannot be read whole. ``is_changed``: it has a dead letter, which holds other
-    data than VTE by now.
+    ``run_hash`` is ``None`` when the run cannot be read whole. ``header`` is what WATS lists of the report.
+    ``is_changed``: it has a dead letter, which holds other data than VTE by now.
     """
 
     source_hash: str | None
     run_hash: str | None
+    header: ReportHeader | None = None
     is_changed: bool = False
 
 
@@ -63,8 +64,8 @@ def staged_expected(staging: Staging) -> dict[UUID, Expected]:
 
 
 def _expected(run: VteTestRun, mapped: Report | Refusal, *, is_changed: bool) -> Expected:
-    source_hash = mapped.source_hash if isinstance(mapped, Report) else None
-    return Expected(source_hash, run_hash(run) if run.defect is None else None, is_changed)
+    source_hash, header = (mapped.source_hash, mapped.header) if isinstance(mapped, Report) else (None, None)
+    return Expected(source_hash, run_hash(run) if run.defect is None else None, header, is_changed)
 
 
 def _is_changed(run: VteTestRun, dead_letters: DeadLetters) -> bool:

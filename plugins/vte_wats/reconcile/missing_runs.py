@@ -24,7 +24,8 @@ from vte_wats.intervals.dst import utc_offsets
 from vte_wats.intervals.interval import Interval
 from vte_wats.intervals.wall_clock import FIRST
 from vte_wats.mapping.run_hash import is_comparable
-from vte_wats.messages import VW541, VW553
+from vte_wats.messages import VW541, VW543, VW544, VW553
+from vte_wats.reconcile.compare import sample_of
 from vte_wats.reconcile.expected import Expected, staged_expected
 from vte_wats.reconcile.keys import Key, staged_keys
 from vte_wats.state.proof import Cause, DayProof, OddKind, OddRun, OddRuns, OpenRun, joined_days
@@ -35,16 +36,21 @@ log = logging.getLogger(__name__)
 
 Kinds = Mapping[UUID, DeadLetterKind]
 
-MISSING, SHOWN, DAYS, ODD = "missing", "shown", "days", "odd"
+MISSING, SHOWN, DAYS, ODD, SUSPECT = "missing", "shown", "days", "odd", "suspect"
 _DIFFERING = (MISSING, Cause.VTE_CHANGED, Cause.MAPPING_CHANGED, Cause.UNKNOWN)
-_PROVEN, _OTHER_CONTENT, _CHANGED, _NO_HASH = "proven", "other_content", "changed", "no_hash"
+_PROVEN, _OTHER_CONTENT, _CHANGED, _NO_HASH, _ALTERED = "proven", "other_content", "changed", "no_hash", "altered"
 _REASONS = {
     MISSING: "not in WATS when it was compared; transferred again",
     _OTHER_CONTENT: "its report in WATS had other content; transferred again",
     _CHANGED: "its dead letter holds other data than VTE; transferred again",
 }
-_OPEN = _REASONS | {_NO_HASH: "WATS lists it without its hash, so it cannot be compared by hash here"}
+_OPEN = _REASONS | {
+    _NO_HASH: "WATS lists it without its hash, so it cannot be compared by hash here",
+    _ALTERED: "WATS lists its report with another serial, part number, process, start or result",
+}
 _AT_ONCE = 2_000
+_ALL_ALIKE = 10  # reports listed otherwise, and most of all: it is how this WATS lists them
+_MOST_SUSPECTS = 100  # to be opened in one comparison
 _LONGEST_TEST = timedelta(hours=1)  # reports of longer tests are asked for by id
 
 
@@ -72,21 +78,26 @@ def compare(
     """Stage what a batch has to transfer, and the numbers of its days; return how many runs were compared and differ.
 
     ``kinds`` are those of the dead letters there are, ``zone`` is that of the Timestamps, ``awaited`` are runs
-    that an earlier comparison missed. A run that VTE no longer has is left out.
+    that an earlier comparison missed. A run that VTE no longer has is left out. A report with the right hash that WATS
+    lists otherwise is a suspect: it is transferred by nobody, and to be compared value by value.
     """
     expected = staged_expected(staging)
     counts: Counter[str] = Counter()
     days: dict[date, DayProof] = {}
     odd: dict[OddKind, OddRuns] = {}
-    lists: dict[str, list[str]] = {name: [] for name in (*_DIFFERING, SHOWN)}
+    lists: dict[str, list[str]] = {name: [] for name in (*_DIFFERING, SHOWN, SUSPECT)}
     for keys in chunked(staged_keys(staging), _AT_ONCE):
         stored = wats.find_reports([key.guid for key in keys], _started(keys, zone))
         lists_hashes = any(report.source_hash for report in stored.values())
+        suspects, are_most = _listed_otherwise(stored, expected)
+        lists[SUSPECT] += (str(key) for key in keys if key.guid in suspects)
         for key in keys:
             if key.guid not in expected:
                 continue
             known = stored.get(key.guid)
             found = _judged(known, expected[key.guid], kinds.get(key.guid), lists_hashes=lists_hashes)
+            if found == _PROVEN and key.guid in suspects and not are_most:
+                found = _ALTERED
             counts.update(("compared", found))
             part = _part_of_a_day(key, found, now_at)
             if key.odd is not None:
@@ -113,13 +124,46 @@ def _judged(stored: StoredReport | None, expected: Expected, kind: DeadLetterKin
 
     Where WATS ``lists_hashes`` of no report at all, none differs for the want of one: it would do so every day.
     """
-    if stored is not None and expected.source_hash is not None and stored.source_hash == expected.source_hash:
+    if _has_its_hash(stored, expected):
         return _PROVEN
     if kind is not None:
         return _CHANGED if expected.is_changed else kind.value
     if stored is None:
         return MISSING
     return _OTHER_CONTENT if lists_hashes else _NO_HASH
+
+
+def _has_its_hash(stored: StoredReport | None, expected: Expected | None) -> bool:
+    """Return whether a report says that it was made of its run as it is now."""
+    return (
+        stored is not None
+        and expected is not None
+        and expected.source_hash is not None
+        and stored.source_hash == expected.source_hash
+    )
+
+
+def _listed_otherwise(
+    stored: Mapping[UUID, StoredReport], expected: Mapping[UUID, Expected]
+) -> tuple[Collection[UUID], bool]:
+    """Return the runs whose report has the right hash under another header, as after a change in WATS.
+
+    Also whether most headers are so: then it is how this WATS lists reports, and says nothing of any of them.
+    """
+    fields = {
+        guid: run.header.differing(report.header)
+        for guid, report in stored.items()
+        if (run := expected.get(guid)) is not None
+        and _has_its_hash(report, run)
+        and run.header is not None
+        and report.header is not None
+    }
+    suspects = {guid: names for guid, names in fields.items() if names}
+    are_most = len(suspects) >= _ALL_ALIKE and 2 * len(suspects) > len(fields)
+    if suspects:
+        names = dict(Counter(flatten(suspects.values())))
+        log.warning("%s %d reports are listed otherwise: %s", VW544 if are_most else VW543, len(suspects), names)
+    return suspects.keys(), are_most
 
 
 def _list_for(found: str, stored: StoredReport | None, expected: Expected, *, is_missed: bool) -> str | None:
@@ -152,6 +196,13 @@ def note_missing(batches: Sequence[Staging], dropped: UnseenReports) -> None:
     """Note which runs :func:`compare` missed, so that their posts are counted, and forget those that it found again."""
     dropped.forget({key.guid for batch in batches for key in batch.parsed(SHOWN, Key.parse)})
     dropped.wait_for(key.guid for batch in batches for key in batch.parsed(MISSING, Key.parse))
+
+
+def suspects_of(batches: Iterable[Staging], seed: str) -> tuple[UUID, ...]:
+    """Return the suspects that :func:`compare` staged, of many some that are chosen by ``seed``."""
+    return tuple(
+        sample_of((key.guid for batch in batches for key in batch.parsed(SUSPECT, Key.parse)), _MOST_SUSPECTS, seed)
+    )
 
 
 def days_of(batches: Iterable[Staging]) -> dict[date, DayProof]:

@@ -56,13 +56,13 @@ def is_due(seen: SeenContent, now_at: datetime) -> bool:
     return seen.looked_at is None or now_at >= seen.looked_at + timedelta(seconds=_PAUSE * seen.took_s)
 
 
-def question(seen: SeenContent, window: Interval, known: Iterable[Interval], settings: Settings) -> Question:
-    """Return what to ask for: of the last ``near_check_h`` hours what is in ``known`` or in the live window.
+def question(
+    seen: SeenContent, window: Interval, covered: Iterable[Interval], settings: Settings, gap: Interval | None = None
+) -> Question:
+    """Return what to ask for: of the last ``near_check_h`` hours what is covered or read now, live or in a ``gap``.
 
-    ``known`` is what is covered, and what the slices of a gap read.
-
-    As far as the last statement was fast enough. The live window and the hour before it are always asked for; of older
-    time as much as there is room for, a part after the other, backwards, over the next checks.
+    As far as the last statement was fast enough. What is read now and the hour before the live window are always asked
+    for; of older time as much as there is room for, a part after the other, backwards, over the next checks.
     """
     oldest_at = min(window.from_at, window.to_at - timedelta(hours=settings.near_check_h))
     newest = Interval(max(oldest_at, window.from_at - _NEWEST), window.to_at)
@@ -71,12 +71,28 @@ def question(seen: SeenContent, window: Interval, known: Iterable[Interval], set
     to_at = seen.goes_on_at if seen.goes_on_at is not None and rest.from_at < seen.goes_on_at else rest.to_at
     to_at = rest.to_at if room >= rest.to_at - rest.from_at else min(to_at, rest.to_at)
     from_at = max(rest.from_at, to_at - room)
-    asked, read = (Interval(from_at, to_at), newest), merge_intervals((*known, window))
+    gaps = () if gap is None else (gap,)
+    filled = [part for each in gaps if (part := each.intersection(rest))]
+    asked, read = (
+        merge_intervals((Interval(from_at, to_at), newest, *filled)),
+        merge_intervals((*covered, window, *gaps)),
+    )
     parts = [part for each in asked for interval in read if (part := each.intersection(interval))]
-    shown = merge_ranges(shown for part in parts for shown in local_ranges(part, settings.zone))
     minutes = sum((each.to_at - each.from_at) // _MINUTE for each in asked)
-    is_least = room == _LEAST_OF_THE_REST
-    return Question(tuple(_whole_minutes(shown)), minutes, is_least, from_at if from_at > rest.from_at else None)
+    is_least = room == _LEAST_OF_THE_REST and not filled
+    goes_on_at = from_at if from_at > rest.from_at else None
+    return Question(_whole_minutes(parts, settings), minutes, is_least, goes_on_at)
+
+
+def question_of_itself(seen: SeenContent, window: Interval, settings: Settings) -> Question:
+    """Return what a sync asks for that looks for no changes: only what it reads itself, so that it is known later.
+
+    A long window, as after an outage, is asked for as far as the statement stays fast.
+    """
+    most = max(timedelta(minutes=_affordable_min(seen)), _NEWEST)
+    own = Interval(max(window.from_at, window.to_at - most), window.to_at)
+    minutes = (own.to_at - own.from_at) // _MINUTE
+    return Question(_whole_minutes([own], settings), minutes, is_least=False, goes_on_at=seen.goes_on_at)
 
 
 def _affordable_min(seen: SeenContent) -> int:
@@ -84,11 +100,14 @@ def _affordable_min(seen: SeenContent) -> int:
     return int(seen.asked_min * min(_MOST_GROWTH, _STATEMENT_S / max(seen.took_s - seen.base_s, 0.001)))
 
 
-def _whole_minutes(ranges: Iterable[LocalRange]) -> Iterable[LocalRange]:
-    for each in ranges:
-        from_local = each.from_local + (_whole(each.from_local) - each.from_local) % _MINUTE
-        if from_local < _whole(each.to_local):
-            yield LocalRange(from_local, _whole(each.to_local))
+def _whole_minutes(parts: Iterable[Interval], settings: Settings) -> tuple[LocalRange, ...]:
+    """Return the wall-clock time of intervals, as far as it is whole minutes."""
+    ranges = merge_ranges(shown for part in parts for shown in local_ranges(part, settings.zone))
+    whole = (
+        (each.from_local + (_whole(each.from_local) - each.from_local) % _MINUTE, _whole(each.to_local))
+        for each in ranges
+    )
+    return tuple(LocalRange(from_local, to_local) for from_local, to_local in whole if from_local < to_local)
 
 
 def _whole(local: datetime) -> datetime:

@@ -21,6 +21,7 @@ class _Header:
     report_id: UUID
     source_hash: str
     natural_key: NaturalKey
+    result: str
 
 
 _LINE: TypeAdapter[_Header | Refusal] = TypeAdapter(_Header | Refusal)
@@ -32,7 +33,8 @@ def stage_mapped(staging: Staging, mapped_runs: Iterable[Report | Refusal], name
     def lines() -> Iterator[str]:
         for mapped in mapped_runs:
             if isinstance(mapped, Report):
-                yield _LINE.dump_json(_Header(mapped.report_id, mapped.source_hash, mapped.natural_key)).decode()
+                header = _Header(mapped.report_id, mapped.source_hash, mapped.natural_key, mapped.result)
+                yield _LINE.dump_json(header).decode()
                 yield mapped.body
             else:
                 yield _LINE.dump_json(mapped).decode()
@@ -51,7 +53,9 @@ def staged_mappings(staging: Staging, name: str = REPORTS) -> Iterator[Report | 
         if isinstance(staged, Refusal):
             yield staged
             continue
-        yield Report(staged.report_id, staged.source_hash, staged.natural_key, _body(staging, name, staged, lines))
+        yield Report(
+            staged.report_id, staged.source_hash, staged.natural_key, staged.result, _body(staging, name, staged, lines)
+        )
 
 
 def _body(staging: Staging, name: str, header: _Header, lines: Iterator[str]) -> str:

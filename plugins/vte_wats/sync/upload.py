@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 from pydantic import TypeAdapter
@@ -37,6 +37,7 @@ from vte_wats.storage.staging import StagedFileError, Staging
 from vte_wats.storage.unseen_reports import Tries
 from vte_wats.sync.extract import RUNS
 from vte_wats.sync.largest_parts import largest_parts
+from vte_wats.sync.report_content import differences
 from vte_wats.sync.staged_reports import stage_mapped, staged_mappings
 
 log = logging.getLogger(__name__)
@@ -146,7 +147,7 @@ def upload(
         claim(_reports(staged_mappings(staging)))
         for mapped in in_batches(staged_mappings(staging)):
             still_open = [run for run in mapped if _guid(run) in overtaken or not progress.counts_as_done(run)]
-            stored = _stored(wats, confirmed, [_guid(run) for run in still_open])
+            stored = _stored(wats, confirmed, {_guid(run): run for run in still_open})
             for latest in _latest(still_open, stored, overtaken, partial(_staged_again, staging, read_again, claim)):
                 held = [_or_held_back(run, stored, settings, options) for run in latest]
                 reports = list(_postable(held, codes, wats.traits().max_body_bytes, progress))
@@ -216,20 +217,37 @@ def _overtaken(staging: Staging, dead_letters: DeadLetters) -> frozenset[UUID]:
     return frozenset(run.index_guid for run, known_as in known if known_as is not None and known_as.run != run)
 
 
-def _stored(wats: Wats, confirmed: Mapping[UUID, StoredReport], guids: Sequence[UUID]) -> dict[UUID, StoredReport]:
+def _stored(
+    wats: Wats, confirmed: Mapping[UUID, StoredReport], mapped: Mapping[UUID, Report | Refusal]
+) -> dict[UUID, StoredReport]:
     """Return what WATS has of these runs; what it confirmed a moment ago counts although it may not show it yet.
 
-    Reports whose hash WATS does not list are fetched, for it stands in them.
+    Reports whose hash WATS does not list are fetched, for it stands in them. Where WATS has never shown misc infos of
+    any report, one without them that is equal otherwise counts as if it had its hash: each pass would replace it.
     """
-    known = {guid: confirmed[guid] for guid in guids if guid in confirmed}
-    unknown = [guid for guid in guids if guid not in known]
+    known = {guid: confirmed[guid] for guid in mapped if guid in confirmed}
+    unknown = [guid for guid in mapped if guid not in known]
     found = wats.find_reports(unknown) if unknown else {}
     without_hash = [report for report in found.values() if report.source_hash is None]
     fetched = wats.fetch([report.stored_as for report in without_hash]) if without_hash else {}
     for report in without_hash:
-        source_hash = misc_info(fetched.get(report.stored_as, {}), SOURCE_HASH)
+        document, run = fetched.get(report.stored_as, {}), mapped[report.report_id]
+        source_hash = misc_info(document, SOURCE_HASH)
+        if (
+            document
+            and not document.get("miscInfos")
+            and isinstance(run, Report)
+            and not wats.traits().lists_misc_infos
+        ):
+            source_hash = run.source_hash if _is_equal_otherwise(run, document) else None
         found[report.report_id] = replace(report, source_hash=source_hash)
     return known | found
+
+
+def _is_equal_otherwise(report: Report, document: Mapping[str, Any]) -> bool:
+    """Return whether a report in WATS says what would be posted, misc infos and its id there left out."""
+    posted = json.loads(report.body)
+    return not any(differences({**posted, "id": document.get("id"), "miscInfos": document.get("miscInfos")}, document))
 
 
 def _or_held_back(

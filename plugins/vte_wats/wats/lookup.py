@@ -14,7 +14,7 @@ from pywats.core.routes import Routes
 
 from vte_wats.config.settings import ExistenceCheck
 from vte_wats.domain.errors import FatalError, RejectedError, RetriableError, VteWatsError
-from vte_wats.domain.report import RUN_HASH, SOURCE_HASH, KeyHit, ListedReport, NaturalKey, StoredReport
+from vte_wats.domain.report import RUN_HASH, SOURCE_HASH, KeyHit, ListedReport, NaturalKey, ReportHeader, StoredReport
 from vte_wats.intervals.interval import Interval
 from vte_wats.wats import queries
 from vte_wats.wats.response_errors import REFUSED_QUERY
@@ -26,6 +26,7 @@ _log = logging.getLogger(__name__)
 _NOT_FOUND = 404
 _LIKELY = 1 / 4  # of the reports of a listing are those that are looked for; with fewer, asking by id is less work
 _SOURCE = "VTE:"
+_RESULTS = {"Passed": "P", "Failed": "F", "Error": "E", "Terminated": "T"}
 
 
 class Lookup:
@@ -250,7 +251,10 @@ class Lookup:
                 return headers
 
     async def _header_list(self, query: queries.Query) -> list[Header]:
-        return await self._sender.list_of(Routes.Report.QUERY_HEADER, query)
+        headers = await self._sender.list_of(Routes.Report.QUERY_HEADER, query)
+        if any(header.get("miscInfo") for header in headers):
+            self._server.lists_misc_infos()
+        return headers
 
 
 def _no_form_works(exc: VteWatsError) -> FatalError:
@@ -263,7 +267,18 @@ def _uuid(header: Header) -> UUID:
 
 def _stored(report_id: UUID, header: Header) -> StoredReport:
     source_hash, run_hash = _misc_info(header, SOURCE_HASH), _misc_info(header, RUN_HASH)
-    return StoredReport(report_id, _uuid(header), source_hash, run_hash)
+    return StoredReport(report_id, _uuid(header), source_hash, run_hash, _listed(header))
+
+
+def _listed(header: Header) -> ReportHeader | None:
+    """Return what a header shows of its report, ``None`` unless all of it is there."""
+    result = _RESULTS.get(str(header.get("result")))
+    if result is None or not all(header.get(name) for name in ("serialNumber", "partNumber", "processCode", "start")):
+        return None
+    try:
+        return ReportHeader.of(_natural_key(header), result)
+    except ValueError:
+        return None
 
 
 def _source_of(header: Header) -> UUID | None:

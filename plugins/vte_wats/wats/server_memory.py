@@ -30,6 +30,7 @@ class ServerMemory(BaseModel):
     url: str = ""
     id_form: GuidQuoting | None = None
     range_listing: bool | None = None
+    misc_infos: bool = False
     worked_at_s: Mapping[str, float] = Field(default_factory=dict)
 
 
@@ -53,17 +54,20 @@ class KnownServer:
         self._before: ServerMemory | None = None
         self._id_form: GuidQuoting | None = profile.id_form
         self._range_listing: bool | None = profile.range_listing
+        self._misc_infos = False
         self._worked_at_s: dict[str, float] = {}
 
     @property
     def traits(self) -> ServerTraits:
         """What decides about runs."""
+        self._load()
         delay_s = self._profile.visibility_delay_s
         limits = (self._connection.max_body_bytes, self._profile.body_limit_bytes)
         return ServerTraits(
             max_body_bytes=min(limit for limit in limits if limit is not None),
             merges_within_second=self._profile.merges_within_second,
             shown_after_s=_MARGIN * (_UNKNOWN_DELAY_S if delay_s is None else delay_s),
+            lists_misc_infos=self._misc_infos,
         )
 
     @property
@@ -102,6 +106,10 @@ class KnownServer:
         """Remember that listing by start times is refused."""
         self._range_listing = False
 
+    def lists_misc_infos(self) -> None:
+        """Remember that headers show misc infos."""
+        self._misc_infos = True
+
     def worked(self, method: str) -> None:
         """Remember that WATS has just answered a request of this method as it should."""
         self._load()
@@ -122,6 +130,7 @@ class KnownServer:
             url=self._connection.url,
             id_form=self._id_form,
             range_listing=self._range_listing,
+            misc_infos=self._misc_infos,
             worked_at_s=self._worked_at_s if is_late else known,
         )
         if after != self._before:
@@ -137,4 +146,5 @@ class KnownServer:
             self._id_form = self._before.id_form
         if self._range_listing is None:
             self._range_listing = self._before.range_listing
+        self._misc_infos = self._misc_infos or self._before.misc_infos
         self._worked_at_s = {**self._before.worked_at_s, **self._worked_at_s}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -28,6 +29,7 @@ from vte_wats.reconcile.missing_runs import (
     note_missing,
     odd_of,
     runs_to_transfer,
+    suspects_of,
 )
 from vte_wats.state.proof import Cause, DayProof, OddKind, OddRun
 from vte_wats.storage.dead_letters import DeadLetters
@@ -224,6 +226,64 @@ def test_a_report_without_a_hash_is_replaced_where_wats_lists_those_of_others(de
     wats = FakeWats(without_hash(a_run(1)), mapped(a_run(2)))
     found = find_missing(FakeSource(a_run(1), a_run(2)), wats, dead_letters, ALL, tmp_path)
     assert (found.runs, found.causes) == ([guid_of(1)], {Cause.UNKNOWN: 1})
+
+
+def listed_as(run: VteTestRun, result: str = "P", **key: Any) -> Report:
+    """The report of a run as WATS lists it after somebody changed it there: with the hashes it was posted with."""
+    report = mapped(run)
+    return replace(report, result=result, natural_key=replace(report.natural_key, **key))
+
+
+ALTERED = {
+    "result": {"result": "F"},
+    "serial": {"serial": "another"},
+    "part_number": {"part_number": "another"},
+    "process_code": {"process_code": 7},
+    "start": {"start_at": datetime(2026, 6, 15, 9, tzinfo=UTC)},
+}
+
+
+@pytest.mark.parametrize(("field", "change"), ALTERED.items(), ids=ALTERED)
+def test_a_header_that_was_changed_in_wats_makes_its_run_a_suspect_and_its_day_open(
+    field, change, dead_letters, tmp_path, caplog
+):
+    wats = FakeWats(listed_as(a_run(1), **change), mapped(a_run(2)))
+    staged = compared(FakeSource(a_run(1), a_run(2)), wats, dead_letters, tmp_path)
+    assert suspects_of(staged, "today") == (guid_of(1),)
+    assert runs_to_transfer(staged, {}, OddTimestamps.TRANSFER).runs == []  # its hash is right: no upload repairs it
+    (day,) = days_of(staged).values()
+    assert (day.proven, day.open) == (1, 1)
+    assert "WATS lists its report with another" in day.open_runs[0].reason
+    assert f"VW543 1 reports are listed otherwise: {{'{field}': 1}}" in caplog.text
+
+
+def test_a_report_of_other_content_is_transferred_and_no_suspect_whatever_its_header_says(dead_letters, tmp_path):
+    wats = FakeWats(mapped(a_run(1, result_code=0)), replace(without_hash(a_run(2)), result="F"), mapped(a_run(3)))
+    staged = compared(FakeSource(*map(a_run, (1, 2, 3))), wats, dead_letters, tmp_path)
+    assert suspects_of(staged, "today") == ()
+    assert runs_to_transfer(staged, {}, OddTimestamps.TRANSFER).runs == [guid_of(1), guid_of(2)]
+
+
+@pytest.mark.parametrize(("otherwise", "proven", "code"), [(10, 19, "VW544"), (9, 8, "VW543")])
+def test_where_most_headers_differ_it_is_how_wats_lists_them_and_holds_no_day_open(
+    otherwise, proven, code, dead_letters, tmp_path, caplog
+):
+    runs = [a_run(number) for number in range(1, 20 if otherwise == 10 else 18)]
+    wats = FakeWats(*(listed_as(run, "F") for run in runs[:otherwise]), *map(mapped, runs[otherwise:]))
+    staged = compared(FakeSource(*runs), wats, dead_letters, tmp_path)
+    (day,) = days_of(staged).values()
+    assert day.proven == proven
+    assert len(suspects_of(staged, "today")) == otherwise
+    assert code in caplog.text
+
+
+def test_of_many_suspects_a_hundred_are_chosen_each_day_others(dead_letters, tmp_path):
+    runs = [a_run(number) for number in range(1, 121)]
+    wats = FakeWats(*(listed_as(run, "F") for run in runs))
+    staged = compared(FakeSource(*runs), wats, dead_letters, tmp_path)
+    today, tomorrow = suspects_of(staged, "today"), suspects_of(staged, "tomorrow")
+    assert len(today) == len(tomorrow) == 100
+    assert set(today) != set(tomorrow)
 
 
 def test_the_numbers_of_a_day_add_up_and_name_what_is_open(dead_letters, tmp_path):

@@ -754,6 +754,22 @@ def test_where_wats_lists_no_hash_it_is_read_in_the_report_so_that_nothing_is_re
     assert scene.wats.posted == [guid_of(2)]
 
 
+@pytest.mark.parametrize(
+    ("has_listed_some", "replaced"), [(False, [2]), (True, [1, 2])], ids=["never listed any", "lists those of others"]
+)
+def test_a_report_that_has_no_misc_infos_is_compared_by_content_where_wats_never_listed_any(
+    has_listed_some, replaced, scene
+):
+    failed = replace(a_report(2), body=json.dumps(json.loads(a_report(2).body) | {"result": "F"}))
+    scene.wats = FakeWats(a_report(1), a_report(2))
+    scene.wats.lists_misc_infos = scene.wats.keeps_misc_infos = False
+    scene.wats.known = replace(scene.wats.known, lists_misc_infos=has_listed_some)
+    scene.by_now = [a_report(1), failed]
+    scene.stage(a_report(1), failed)
+    assert scene.upload() == counts(2, unchanged=2 - len(replaced), replaced=len(replaced))
+    assert sorted(scene.wats.posted) == [guid_of(n) for n in replaced]
+
+
 # What WATS confirmed and does not show
 
 

@@ -1,0 +1,47 @@
+"""Whether a report in WATS says what was posted, whatever WATS adds itself and however it writes instants."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any
+
+_INSTANTS = frozenset({"start", "startUTC"})
+
+
+def differences(expected: Any, stored: Any, where: str = "") -> Iterator[str]:
+    """Yield a line per value of ``expected`` that is not in ``stored``; what WATS adds itself does not count."""
+    if isinstance(expected, dict) and isinstance(stored, dict):
+        for name, value in expected.items():
+            yield from differences(value, stored.get(name), f"{where}.{name}" if where else name)
+    elif isinstance(expected, list) and isinstance(stored, list):
+        if len(expected) != len(stored):
+            yield f"{where}: {len(expected)} in VTE, {len(stored)} in WATS"
+        for n, (item, other) in enumerate(zip(_in_order(expected), _in_order(stored), strict=False)):
+            yield from differences(item, other, f"{where}[{n}]")
+    elif not _same(where.rpartition(".")[2], expected, stored):
+        yield f"{where}: {_shown(expected)} in VTE, {_shown(stored)} in WATS"
+
+
+def _in_order(items: Sequence[Any]) -> Sequence[Any]:
+    """Sort misc infos, which have no order, by their descriptions; steps and measurements keep their order."""
+    if all(isinstance(item, dict) and "description" in item for item in items):
+        return sorted(items, key=lambda info: str(info["description"]))
+    return items
+
+
+def _same(name: str, expected: Any, stored: Any) -> bool:
+    if expected == stored:
+        return True
+    if name in _INSTANTS and isinstance(expected, str) and isinstance(stored, str):
+        try:
+            return datetime.fromisoformat(expected) == datetime.fromisoformat(stored)
+        except ValueError:
+            return False
+    return name == "id" and str(expected).lower() == str(stored).lower()
+
+
+def _shown(value: Any) -> str:
+    text = "nothing" if value is None else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else text[:59] + "…"

@@ -1,0 +1,40 @@
+"""What WATS adds or writes in its own way is no difference; everything else is."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vte_wats.sync.report_content import differences
+
+
+def test_what_wats_writes_differently_or_adds_is_no_difference():
+    expected = {
+        "id": "AB",
+        "start": "2026-06-15T14:30:00+02:00",
+        "startUTC": "2026-06-15T12:30:00.000000Z",
+        "miscInfos": [{"description": "b"}, {"description": "a"}],
+    }
+    stored = {
+        "id": "ab",
+        "start": "2026-06-15T12:30:00Z",
+        "startUTC": "2026-06-15T12:30:00Z",
+        "miscInfos": [{"description": "a"}, {"description": "b", "typedef": ""}],
+        "receiveCount": 1,
+    }
+    assert list(differences(expected, stored)) == []
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+
+
+@pytest.mark.slow
+@given(JSON)
+def test_anything_equals_itself(document):
+    assert list(differences(document, json.loads(json.dumps(document)))) == []
