@@ -76,8 +76,9 @@ def page(result: dict[str, Any]) -> list[str]:
     return [
         (
             "pyWATS alone builds the very documents that the mapping makes, compared value by value, from values "
-            "that lie ready: names cut, limits judged, verdicts known. Once with the calls its documentation "
-            "shows, once with the constructors that these calls use. The constructors skip the sequence object and the "
+            "that lie ready: names cut, limits judged, verdicts known. The mapping has the run and its staged line. "
+            "pyWATS is used once with the calls its documentation shows, once with the constructors that these calls "
+            "use. The constructors skip the sequence object and the "
             "circular references of parent and step that the garbage collector must find; the mapping uses them. "
             f"Best of {result['rounds']}."
         ),
@@ -113,7 +114,7 @@ def prepare(environment: dict[str, str], runs: int) -> None:
         for built in (_by_calls(document), _by_models(document)):
             if json.loads(built) != _unmarked(body):
                 raise AssertionError(f"pyWATS alone builds another document: {built[:500]}")
-    _prepared.update(settings=settings, runs=read, values=values)
+    _prepared.update(settings=settings, runs=[(run, run.as_json()) for run in read], values=values)
 
 
 def ours() -> float:
@@ -121,7 +122,8 @@ def ours() -> float:
     from vte_wats.mapping.report_builder import map_run
 
     settings = _prepared["settings"]
-    return timed(lambda: [map_run(run, settings).body.encode() for run in _prepared["runs"]] and None)
+    runs = _prepared["runs"]
+    return timed(lambda: [map_run(run, settings, None, text).body.encode() for run, text in runs] and None)
 
 
 def pywats_calls() -> float:

@@ -576,12 +576,7 @@ class Settings(_Closed):
         """Return whether a limit column holds a limit, and neither NULL nor a value that means there is none."""
         if limit is None:
             return False
-        if abs(limit) < self.below_all_markers:
-            return True
-        for marker in self.no_limit_values:  # noqa: SIM110 -- asked twice per step; all() costs double
-            if math.isclose(limit, marker, rel_tol=_SINGLE_PRECISION):
-                return False
-        return True
+        return not any(math.isclose(limit, marker, rel_tol=_SINGLE_PRECISION) for marker in self.no_limit_values)
 
 
 def parse_settings(text: str | None, variable: str = Site().settings_variable) -> Settings:

@@ -113,6 +113,10 @@ class VteTestRun(Frozen):
     steps: tuple[VteStepResult, ...] = ()
     defect: Defect | None = None
 
+    def as_json(self) -> str:
+        """Return the run as it is staged, on one line; its hash is over the same text."""
+        return self.model_dump_json(exclude_none=True)
+
     def __str__(self) -> str:
         """Name the run as a person looks for it, without its steps."""
         return (

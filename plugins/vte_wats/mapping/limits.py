@@ -73,12 +73,17 @@ class WrittenLimits(NamedTuple):
 
 def limits_of(step: VteStepResult, settings: Settings) -> Limits:
     """Return the limits of a step without NULLs, markers for "no limit", and anything that is not a finite number."""
-    low, high = step.low_limit, step.high_limit
-    if low is not None and not (math.isfinite(low) and settings.is_limit(low)):
+    low, high, below_all_markers = step.low_limit, step.high_limit, settings.below_all_markers
+    # Most limits are near zero: neither a marker, nor infinity, nor NaN, which is nowhere between two numbers.
+    if low is not None and not (-below_all_markers < low < below_all_markers or _is_limit(low, settings)):
         low = None
-    if high is not None and not (math.isfinite(high) and settings.is_limit(high)):
+    if high is not None and not (-below_all_markers < high < below_all_markers or _is_limit(high, settings)):
         high = None
     return Limits(low, high)
+
+
+def _is_limit(limit: float, settings: Settings) -> bool:
+    return math.isfinite(limit) and settings.is_limit(limit)
 
 
 def written_limits(limits: Limits) -> WrittenLimits:

@@ -27,7 +27,7 @@ def with_values(model: ModelT, **values: Any) -> ModelT:
     kind = type(model)
     copied = kind.__new__(kind)
     object.__setattr__(copied, "__dict__", model.__dict__ | values)
-    object.__setattr__(copied, "__pydantic_fields_set__", model.model_fields_set | values.keys())
+    object.__setattr__(copied, "__pydantic_fields_set__", model.__pydantic_fields_set__ | values.keys())
     object.__setattr__(copied, "__pydantic_extra__", None)
     object.__setattr__(copied, "__pydantic_private__", None)
     return copied

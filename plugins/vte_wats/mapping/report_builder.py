@@ -49,11 +49,11 @@ class _Report(UUTReport):
     start_utc: datetime | None = Field(default=None, serialization_alias="startUTC")
 
 
-def map_run(run: VteTestRun, settings: Settings, fold: Fold | None = None) -> Report:
+def map_run(run: VteTestRun, settings: Settings, fold: Fold | None = None, as_json: str | None = None) -> Report:
     """Return the report of a run: equal arguments give equal bytes, anywhere and at any time.
 
     ``fold`` says which of the two instants a Timestamp in a repeated hour stands for, when the station's other runs
-    showed it.
+    showed it. ``as_json`` is the run's text, where it is at hand.
 
     Raises :class:`RejectedError` for a run WATS can never take as it is, and :class:`HeldError` for one that waits
     for a setting; both name the field, the rule, the value and what to do.
@@ -98,7 +98,7 @@ def map_run(run: VteTestRun, settings: Settings, fold: Fold | None = None) -> Re
         source_hash=source_hash,
         natural_key=NaturalKey(serial, part_number, process_code, start.at),
         result=verdict.value,
-        body=_marked(unmarked, source_hash=source_hash, run_hash=run_hash(run)),
+        body=_marked(unmarked, source_hash=source_hash, run_hash=run_hash(run, as_json)),
     )
 
 

@@ -88,10 +88,10 @@ def _name_and_remarks(
 
 def name_and_remarks(row: VteStepResult) -> tuple[str, Remarks]:
     """Return a row's name, and remarks with its description and its test number."""
-    texts = (row.test_name, row.test_description, row.test_number)
-    is_short = sum(map(len, filter(None, texts))) <= _WORTH_REMEMBERING
+    name, description, number = row.test_name, row.test_description, row.test_number
+    is_short = len(name or "") + len(description or "") + len(number or "") <= _WORTH_REMEMBERING
     work_out = _name_and_remarks if is_short else _name_and_remarks.__wrapped__
-    name, remarks = work_out(*texts, row.step_number)
+    name, remarks = work_out(name, description, number, row.step_number)
     return name, Remarks(remarks)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple, TypeVar
 
+from pydantic import ConfigDict, field_serializer
 from pywats.domains.report.report_models import Attachment
 from pywats.domains.report.report_models.common_types import StepStatus
 from pywats.domains.report.report_models.uut.steps import (
@@ -52,6 +53,25 @@ _LOG = CompOp.LOG
 
 NumberT = TypeVar("NumberT", bound=NumericMeasurement)
 StringT = TypeVar("StringT", bound=StringMeasurement)
+
+
+# pyWATS dumps the measurement of each step by itself, into a dict that is dumped once more; here it is dumped once.
+class _NumericStep(NumericStep):
+    model_config = ConfigDict(title=NumericStep.__name__)
+
+    @field_serializer("measurement")
+    @classmethod
+    def wrap_measurement(cls, value: NumericMeasurement | None) -> list[NumericMeasurement] | None:
+        return None if value is None else [value]
+
+
+class _StringStep(StringValueStep):
+    model_config = ConfigDict(title=StringValueStep.__name__)
+
+    @field_serializer("measurement")
+    @classmethod
+    def wrap_measurement(cls, value: StringMeasurement | None) -> list[StringMeasurement] | None:
+        return None if value is None else [value]
 
 
 class MappedStep(NamedTuple):
@@ -110,11 +130,11 @@ def _single(row: VteStepResult, step_id: int | None, settings: Settings, run_rem
     if isinstance(value, float):
         status, number = _number(NumericMeasurement, row, value, settings, remarks)
         text, file = keep_long_text(str(remarks), file_name(row, "txt"))
-        step: NumericStep | StringValueStep = pattern(NumericStep, id=step_id, name=name, status=status)
+        step: NumericStep | StringValueStep = pattern(_NumericStep, id=step_id, name=name, status=status)
         return with_values(step, measurement=number, report_text=text, attachment=file)
     status, string = _string(StringMeasurement, row, value, settings, remarks)
     text, file = keep_long_text(str(remarks), file_name(row, "txt"))
-    step = pattern(StringValueStep, id=step_id, name=name, status=status)
+    step = pattern(_StringStep, id=step_id, name=name, status=status)
     return with_values(step, measurement=string, report_text=text, attachment=file)
 
 

@@ -70,12 +70,16 @@ class Remarks:
 
     def fit(self, name: str, text: str | None, limit: int = TEXT_LIMIT) -> str:
         """Return what WATS can store of a text; add the whole text as a remark under its name when it is shortened."""
+        if not text:
+            return ""
+        if text.isascii() and text.isprintable() and len(text) <= limit:
+            return text.strip()
         printed = printable(text)
         if not printed:
             return ""
-        if text and (REPLACEMENT in text or (not text.isprintable() and _UNPRINTABLE.search(text))):
+        if REPLACEMENT in text or (not text.isprintable() and _UNPRINTABLE.search(text)):
             self.add(f"{name}: characters that WATS cannot carry are shown as symbols")
-        if len(printed) * 2 <= limit or width(printed) <= limit:
+        if width(printed) <= limit:
             return printed
         self.add(f"{name} in full: {printed}")
         return shortened(printed, limit)

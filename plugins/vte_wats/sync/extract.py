@@ -41,7 +41,7 @@ def extract(source: RunSource, staging: Staging, part: Slice, settings: Settings
             hour = repeated_hour(run.timestamp_local, settings.zone)
             if hour is not None:
                 hours[run.index_guid] = hour
-            yield run.model_dump_json(exclude_none=True)
+            yield run.as_json()
 
     read = staging.write(RUNS, lines())
     log.info("%s: %d runs read", part.name, read)

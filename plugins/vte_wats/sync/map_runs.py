@@ -26,8 +26,8 @@ def map_runs(staging: Staging, settings: Settings) -> dict[str, int]:
     folds = staged_folds(staging)
 
     def mapped_now() -> Iterator[Report | Refusal]:
-        for run in staging.parsed(RUNS, VteTestRun.model_validate_json):
-            mapped = _logged(report_or_refusal(run, settings, folds.get(run.index_guid)))
+        for run, line in staging.parsed(RUNS, lambda line: (VteTestRun.model_validate_json(line), line)):
+            mapped = _logged(report_or_refusal(run, settings, folds.get(run.index_guid), line))
             counts["reports" if isinstance(mapped, Report) else mapped.kind] += 1
             yield mapped
 
@@ -36,12 +36,14 @@ def map_runs(staging: Staging, settings: Settings) -> dict[str, int]:
     return counts
 
 
-def report_or_refusal(run: VteTestRun, settings: Settings, fold: Fold | None) -> Report | Refusal:
-    """Return the report of a run, or why it cannot have one."""
+def report_or_refusal(
+    run: VteTestRun, settings: Settings, fold: Fold | None, as_json: str | None = None
+) -> Report | Refusal:
+    """Return the report of a run, or why it cannot have one; ``as_json`` is the run's text, where it is at hand."""
     if run.defect is not None:
         return Refusal(run.index_guid, run.defect.kind, run.defect.reason, run.defect.signature)
     try:
-        return map_run(run, settings, fold)
+        return map_run(run, settings, fold, as_json)
     except RejectedError as error:
         return Refusal.of(run.index_guid, error)
 

@@ -28,6 +28,13 @@ def test_what_a_setting_decides_when_a_run_is_read_does_not_change_the_hash():
     assert run_hash(a_run(operator="Kari")) == run_hash(a_run(operator="op-0123456789abcdef"))
 
 
+@pytest.mark.parametrize("operator", [None, "", "Kari", 'Ø "K" \\ \u2028\n\x00', ',"operator":"x"'])
+def test_the_text_of_a_run_has_the_hash_of_the_run_without_its_operator(operator):
+    texts = {"hostname": ',"operator":"Kari"', "info1": '","operator":"Kari'}
+    unnamed, named = a_run(operator=None, **texts), a_run(operator=operator, **texts)
+    assert run_hash(named, named.as_json()) == run_hash(named) == run_hash(unnamed)
+
+
 @pytest.mark.parametrize(
     ("one", "other", "expected"),
     [("1:a", "1:b", True), ("1:a", "2:a", False), (None, "1:a", False), ("1:a", None, False), (None, None, False)],
