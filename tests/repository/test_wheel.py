@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import subprocess
 import sys
 import sysconfig
@@ -16,6 +17,8 @@ from zipfile import ZipFile
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+
+from tests.with_constraints import constraints, pinned
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +75,18 @@ def test_what_is_pinned_for_a_whole_environment_is_inside_the_ranges(requirement
         if not requirement.specifier.contains(version(name), prereleases=True)
     }
     assert outside == {}
+
+
+def test_what_airflows_constraints_pin_is_inside_the_ranges_and_the_rest_is_named(repository, requirements):
+    known = pinned(constraints().read_text(encoding="utf-8"))
+    outside = {
+        name: known[name] for name in requirements.keys() & known if known[name] not in requirements[name].specifier
+    }
+    assert outside == {}
+    page = (repository / "docs" / "installation.md").read_text(encoding="utf-8")
+    sentence = next(line for line in page.splitlines() if line.startswith("It adds `"))
+    added = {word.strip("`") for word in re.findall(r"`[\w-]+`", sentence)}
+    assert added == requirements.keys() - known.keys() - {"apache-airflow"}
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from typing import Any, NoReturn, Self, TypeVar
 
 from pywats.core.client import Response
 from pywats.core.routes import Routes
-from tenacity import AsyncRetrying, RetryCallState, stop_after_attempt, wait_exponential_jitter
+from tenacity import AsyncRetrying, RetryCallState, stop_after_attempt, wait_exponential, wait_random
 
 from vte_wats.domain.errors import FatalError, RejectedError, RetriableError, VteWatsError
 from vte_wats.messages import VW342, VW347
@@ -49,9 +49,9 @@ class Sender:
         # With other tasks beside this one the store would know a part of the usage only.
         self._budget_store = budget_store if connection.concurrent_tasks == 1 else None
         self._window_s = window_s
-        self._backoff = wait_exponential_jitter(
-            multiplier=first_backoff_s, max=LONGEST_WAIT_S / 2, jitter=first_backoff_s
-        )
+        # Not wait_exponential_jitter: releases of tenacity within our range call its first argument differently.
+        growing = wait_exponential(multiplier=first_backoff_s, max=LONGEST_WAIT_S / 2)
+        self._backoff = growing + wait_random(0, first_backoff_s)
         self._retrying = AsyncRetrying(
             stop=stop_after_attempt(connection.attempts),
             wait=self._wait_s,

@@ -39,13 +39,14 @@ def test_every_mistake_is_reported_at_once_with_field_rule_value_and_where_to_ch
     message = refusal_of(
         json.dumps({"source_timezone": "Oslo", "batch_size": 0, "guard_band": 600, "timestamp_marks": "middle"})
     )
-    assert message.splitlines() == [
-        f"VW103 5 setting(s) are wrong. Change them: {WHERE}",
-        "- source_timezone: must be an IANA time zone name such as Europe/Oslo, given 'Oslo'",
-        "- process_map: required, but not given",
-        "- timestamp_marks: Input should be 'end' or 'start', given 'middle'",
+    first, *mistakes = message.splitlines()
+    assert first == f"VW103 5 setting(s) are wrong. Change them: {WHERE}"
+    assert sorted(mistakes) == [  # releases of pydantic name them in orders of their own
         "- batch_size: Input should be greater than or equal to 1, given 0",
         "- guard_band: no such setting",
+        "- process_map: required, but not given",
+        "- source_timezone: must be an IANA time zone name such as Europe/Oslo, given 'Oslo'",
+        "- timestamp_marks: Input should be 'end' or 'start', given 'middle'",
     ]
 
 
