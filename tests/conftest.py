@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,6 +34,10 @@ LONGEST_FIRST = (
     "tests/converge/test_days.py",
     "tests/sandbox/test_airflow_stack.py",
 )
+
+# Whose lines count as covered. Tracing doubles what the others compute, and the product they test runs in other processes.
+COVERING = ("tests/unit/", "tests/integration/", "tests/security/")
+NOT_COVERING = "tests/integration/test_benchmarks.py"
 
 # A busy machine is no failure: what a test says never depends on how long it took.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -98,6 +102,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the longest files first, so that the workers of pytest-xdist end together."""
     place = {name: number for number, name in enumerate(LONGEST_FIRST)}
     items.sort(key=lambda item: place.get(item.location[0], len(place)))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Trace the lines of tests whose coverage counts, and of their fixtures; what pytest-cov offers leaves fixtures out."""
+    measured = getattr(item.config.pluginmanager.getplugin("_cov"), "cov_controller", None)
+    file = item.location[0]
+    if measured is None or (file.startswith(COVERING) and file != NOT_COVERING):
+        return (yield)
+    measured.pause()
+    try:
+        return (yield)
+    finally:
+        measured.resume()
 
 
 def pytest_unconfigure() -> None:

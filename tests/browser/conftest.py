@@ -32,6 +32,11 @@ class Site:
     def runs(self, state: str) -> list[str]:
         return [run.run_id for run in self.airflow.runs(SYNC) if run.state == state]
 
+    def ended(self) -> dict[str, str]:
+        """Return how every sync ended; nothing while one is queued or running."""
+        states = {run.run_id: run.state for run in self.airflow.runs(SYNC)}
+        return {} if {"queued", "running"} & set(states.values()) else states
+
     def sync(self) -> None:
         run_id = self.airflow.trigger(SYNC)
         assert self.airflow.wait_for_run(SYNC, run_id, timeout_s=600) == "success"

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from random import Random
 
-from tests.faults import cases_airflow, cases_data, cases_lanes, cases_sql, cases_wats
+from tests.faults import cases_airflow, cases_concurrent, cases_data, cases_sql, cases_wats
 from tests.faults.accounts import Accounts, balance
 from tests.faults.canary import leaks_in_storage
 from tests.faults.case import Case
@@ -18,7 +18,7 @@ CASES: tuple[Case, ...] = (
     *cases_wats.CASES,
     *cases_sql.CASES,
     *cases_airflow.CASES,
-    *cases_lanes.CASES,
+    *cases_concurrent.CASES,
 )
 
 

@@ -12,7 +12,7 @@ _GROUPS = {
     "wats": "WATS",
     "sql": "SQL Server",
     "airflow": "Airflow and its disks",
-    "lane": "Several syncs at once",
+    "concurrent": "Several syncs at once",
     "data": "Data",
     "state": "State and settings",
     "storm": "All at once, under load",

@@ -7,7 +7,7 @@ import re
 import socket
 from collections import Counter
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 
 import pytest
 from airflow.models.variable import Variable
@@ -25,12 +25,12 @@ def counts(site, name: str = "hours") -> dict[str, int]:
     return dict(total)
 
 
-def test_a_sync_leaves_its_counts_its_latencies_and_what_it_sent(site, caplog):
+def test_a_sync_leaves_its_counts_its_latencies_and_what_it_sent(site, clock, caplog):
     caplog.set_level(logging.INFO)
     assert site.sync(10) == "success"
     (hour,) = site.history["hours"]
     (tally,) = site.history["hours"].values()
-    assert abs(datetime.now(UTC) - datetime.fromisoformat(hour)).total_seconds() < 3_700
+    assert datetime.fromisoformat(hour) == clock().replace(minute=0, second=0, microsecond=0)
     assert tally == next(iter(site.history["days"].values()))
     assert tally["outcomes"] == {"uploaded": site.state["totals"]["uploaded"]}
     assert sum(tally["latency_ms"].values()) == tally["outcomes"]["uploaded"]

@@ -21,6 +21,7 @@ REPLACED: dict[str, str] = {
     r"holes?": "gap",
     r"portions?": "interval, part",
     r"pieces? of time": "interval",
+    r"lanes?": "priority, concurrent",
     r"glimpses?|glances?": "snapshot",
     r"recognised state": "verified state",
     r"alert situations?": "alert context",

@@ -157,11 +157,19 @@ def _backfill(site: Site, random: Random) -> Explained:
 
 
 CASES = (
-    Case("lane.gap", "an interval fails between two that succeed", _gap, short=True),
-    Case("lane.out-of-order", "three intervals at once, the first ends last", _out_of_order),
+    Case("concurrent.gap", "an interval fails between two that succeed", _gap, short=True),
+    Case("concurrent.out-of-order", "three intervals at once, the first ends last", _out_of_order),
     Case(
-        "lane.twins", "two runs that WATS takes for one, uploaded at the same moment", _twins_side_by_side, short=True
+        "concurrent.twins",
+        "two runs that WATS takes for one, uploaded at the same moment",
+        _twins_side_by_side,
+        short=True,
     ),
-    Case("lane.two-schedulers", "two schedulers; one is killed in mid upload", _two_schedulers),
-    Case("lane.backfill", "a backfill over the minutes of the live syncs, while stations write", _backfill, live=True),
+    Case("concurrent.two-schedulers", "two schedulers; one is killed in mid upload", _two_schedulers),
+    Case(
+        "concurrent.backfill",
+        "a backfill over the minutes of the live syncs, while stations write",
+        _backfill,
+        live=True,
+    ),
 )
