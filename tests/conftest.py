@@ -28,6 +28,7 @@ LONGEST_FIRST = (
     "tests/browser/test_status_page.py",
     "tests/e2e/test_sync_on_a_real_scheduler.py",
     "tests/e2e/test_sync_on_celery.py",
+    "tests/e2e/test_installation.py",
     "tests/integration/test_verify.py",
     "tests/integration/test_benchmarks.py",
     "tests/browser/test_survey_on_the_page.py",
