@@ -23,7 +23,7 @@ DATA = REPOSITORY / "tests" / "data"
 EXTRAS = "celery,postgres,statsd"
 PROVIDERS = ("apprise", "common-io", "microsoft-mssql", "smtp", "standard")
 TOOLS = (
-    "aiosmtpd", "apache-airflow-client", "duckdb", "flask", "hypothesis", "jsonschema",
+    "aiosmtpd", "apache-airflow-client", "botocore", "duckdb", "flask", "hypothesis", "jsonschema",
     "pyarrow", "pytest", "pytest-timeout", "pytest-xdist", "python-tds", "sqlglot",
 )  # fmt: skip
 TESTS = ("tests/unit", "tests/integration/test_wats_hook.py", "tests/integration/test_vte_source.py")
