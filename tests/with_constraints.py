@@ -18,6 +18,8 @@ import tempfile
 import venv
 from pathlib import Path
 
+from packaging.version import Version
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 DATA = REPOSITORY / "tests" / "data"
 EXTRAS = "celery,postgres,statsd"
@@ -31,7 +33,7 @@ TESTS = ("tests/unit", "tests/integration/test_wats_hook.py", "tests/integration
 
 def constraints() -> Path:
     """Return the file of the newest release of Airflow that is kept."""
-    return max(DATA.glob("constraints-*.txt"))
+    return max(DATA.glob("constraints-*.txt"), key=lambda file: Version(airflow_version(file)))
 
 
 def airflow_version(file: Path) -> str:
