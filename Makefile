@@ -16,7 +16,7 @@ DIST    ?= dist
 TREE    ?= HEAD
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check check-code check-unit format docs test test-constraints screenshots test-mssql faults converge demo sandbox acceptance survey handover bench bench-core package wheel lock down clean
+.PHONY: help setup check check-code check-unit format docs test test-failed test-constraints screenshots test-mssql faults converge demo sandbox acceptance survey handover bench bench-core package wheel lock down clean
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -53,6 +53,10 @@ docs: $(READY) ## Write the generated pages of docs/
 
 test: $(READY) ## All tests: unit, sandbox, integration, end to end on a real Airflow
 	AIRFLOW_HOME=$(VENV)/airflow $(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder --durations=10 --cov --cov-report=term:skip-covered --cov-fail-under=90
+
+test-failed: ## What failed in `make test`, once more and alone (three tests on servers at most)
+	$(BIN)/coverage report --fail-under=90 > /dev/null
+	AIRFLOW_HOME=$(VENV)/airflow $(BIN)/python -m tests.once_more
 
 test-constraints: wheel ## The wheel beside an Airflow under Airflow's constraints, and the tests with those versions
 	$(BIN)/python -m tests.with_constraints "$$(ls -t $(DIST)/*.whl | head -n 1)"

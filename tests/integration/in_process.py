@@ -19,6 +19,7 @@ from sandbox.environment import SandboxEnvironment
 from tests.converge.simulated_time import SimulatedTime
 
 STATE, HISTORY, PROGRESS, PROOF = "vte_wats_state", "vte_wats_history", "vte_wats_backfill", "vte_wats_proof"
+WATS_PROFILE = "vte_wats_profile"
 DEFAULTS = {"accept_identity": False, "dry_run": False, "force": False}  # DAG.test keeps what a run before was given
 BEGIN_AT = datetime(2026, 3, 2, tzinfo=UTC)  # the start date of the tests
 
@@ -46,6 +47,14 @@ class Site:
     def at(minute: int) -> datetime:
         """Return a time of the tests."""
         return BEGIN_AT + timedelta(minutes=minute)
+
+    @contextmanager
+    def showing_after(self, delay_s: float) -> Iterator[None]:
+        """A WATS that shows what it confirmed after so many seconds, and was measured to: no sync asks for it before."""
+        Variable.set(WATS_PROFILE, json.dumps({"visibility_delay_s": delay_s}))
+        self.plant.wats.profile = self.plant.wats.profile.but(shown_after_s=delay_s)
+        yield
+        Variable.delete(WATS_PROFILE)
 
     def _note_refusal(self, context: Any) -> None:
         self.refusal = self.refusal or str(context["exception"])
@@ -104,7 +113,7 @@ def clock(monkeypatch) -> SimulatedTime:
 def site(bag, wats_profile, tmp_path, monkeypatch) -> Iterator[Site]:
     with create_session() as session:
         session.query(DagRun).delete()
-    for name in (STATE, HISTORY, PROGRESS, PROOF):
+    for name in (STATE, HISTORY, PROGRESS, PROOF, WATS_PROFILE):
         Variable.delete(name)
     plant = SandboxEnvironment(profile=wats_profile)
     plant.floor.load(plant.db, start=BEGIN_AT, end=BEGIN_AT + timedelta(minutes=15), runs=9, steps=2)

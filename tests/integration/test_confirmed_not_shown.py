@@ -7,25 +7,22 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from airflow.models.variable import Variable
 from upath import UPath
 
 from sandbox.wats.wats_faults import Fault, FaultKind
 from tests.integration.in_process import Site
 from vte_wats.storage.dead_letters import DeadLetters
 
-PROFILE = "vte_wats_profile"
 SYNCS = (5, 10, 15, 20, 25, 30, 35, 40)
 
 
 @pytest.fixture
 def shows_at_once(site: Site, monkeypatch) -> Iterator[Site]:
-    """A site whose WATS was measured to show reports at once. No sync reads a run twice for the guard band."""
+    """A site whose WATS shows reports at once, and was measured to. No sync reads a run twice for the guard band."""
     answers = json.loads(os.environ["AIRFLOW_VAR_VTE_WATS"]) | {"guard_band_s": 0}
     monkeypatch.setenv("AIRFLOW_VAR_VTE_WATS", json.dumps(answers))
-    Variable.set(PROFILE, json.dumps({"visibility_delay_s": 0}))
-    yield site
-    Variable.delete(PROFILE)
+    with site.showing_after(delay_s=0):
+        yield site
 
 
 def put_aside(site: Site, times: int | None) -> str:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -36,25 +34,17 @@ def test_the_first_sync_names_source_and_target_and_the_next_ones_go_on(site):
 
 
 def test_an_empty_interval_costs_two_tasks_and_extends_coverage(site):
-    with wats_that_shows_after(delay_s=3_600):
+    with site.showing_after(delay_s=3_600):
         assert site.sync(40) == "success"
         assert tasks_of(site, 45) == {"plan", "settle"}
         assert len(site.state["coverage"]) == 1
 
 
 def test_an_empty_interval_asks_once_for_what_was_confirmed_before(site):
-    with wats_that_shows_after(delay_s=0):
+    with site.showing_after(delay_s=0):
         assert site.sync(40) == "success"
         assert {"plan", "settle"} < tasks_of(site, 45)
         assert tasks_of(site, 50) == {"plan", "settle"}
-
-
-@contextmanager
-def wats_that_shows_after(delay_s: int) -> Iterator[None]:
-    """A WATS measured to show what it confirmed after so many seconds: until then no sync asks for it."""
-    Variable.set("vte_wats_profile", json.dumps({"visibility_delay_s": delay_s}))
-    yield
-    Variable.delete("vte_wats_profile")
 
 
 def tasks_of(site: Site, minute: int) -> set[str]:
@@ -187,18 +177,18 @@ def test_late_runs_are_counted_by_their_age(site):
 
 
 def test_what_the_comparison_finds_too_late_is_counted_beyond_the_guard_band(site):
-    assert site.sync(5) == "success"
-    assert site.sync(60) == "success"
-    zone = ZoneInfo(site.plant.floor.timezone)
-    for minute in (2, 50, 55, 90):  # two are done, one is in the guard band of the last sync, one not done yet
-        at = BEGIN_AT + timedelta(minutes=minute - 2)
-        site.plant.db.insert_rows(
-            {"IndexData": [{"Index_GUID": uuid4(), "Timestamp": at.astimezone(zone).replace(tzinfo=None), "Result": 1}]}
-        )
-    assert site.sync(dag_id="vte_wats_reconcile", days=0) == "success"
-    assert site.state["late_arrivals"]["late"] == {"1800": 2}
-    assert site.sync(dag_id="vte_wats_reconcile", days=0) == "success"  # dead letters by now: they have no serial
-    assert site.state["late_arrivals"]["late"] == {"1800": 2}
+    with site.showing_after(delay_s=3_600):  # so that it finds none of the reports of the syncs either
+        assert site.sync(5) == "success"
+        assert site.sync(60) == "success"
+        zone = ZoneInfo(site.plant.floor.timezone)
+        for minute in (2, 50, 55, 90):  # two are done, one is in the guard band of the last sync, one not done yet
+            at_local = (BEGIN_AT + timedelta(minutes=minute - 2)).astimezone(zone).replace(tzinfo=None)
+            site.plant.db.insert_rows({"IndexData": [{"Index_GUID": uuid4(), "Timestamp": at_local, "Result": 1}]})
+        assert site.sync(dag_id="vte_wats_reconcile", days=0) == "success"
+        assert site.state["late_arrivals"]["late"] == {"1800": 2}
+        assert site.sync(dag_id="vte_wats_reconcile", days=0) == "success"  # dead letters by now: they have no serial
+        assert site.state["late_arrivals"]["late"] == {"1800": 2}
+        assert set(site.plant.receipts.values()) == {1}
 
 
 def test_the_daily_comparison_finds_runs_of_clocks_that_fell_back(site, tmp_path):

@@ -128,6 +128,7 @@ def plan_missing(site_name: str, batches: Any) -> list[dict[str, Any]]:
     from vte_wats.reconcile.missing_runs import days_of, note_missing, odd_of, runs_to_transfer, suspects_of
     from vte_wats.state.late_arrivals import found_later
     from vte_wats.state.proof import Proof, days_without_runs
+    from vte_wats.storage.in_flight_keys import confirmed_uploads
     from vte_wats.storage.unseen_reports import DROPPED, UnseenReports
     from vte_wats.sync.plan import plan_named
 
@@ -138,9 +139,11 @@ def plan_missing(site_name: str, batches: Any) -> list[dict[str, Any]]:
     left, now_at = Handover.pull(context, "plan"), datetime.now(UTC)
     days, today = days_without_runs(left.days if left else (), now_at) | days_of(compared), now_at.date()
     odd = odd_of(compared, left.grown if left else {})
-    missing = runs_to_transfer(compared, _kinds(storage_of(site, settings)), settings.odd_timestamps)
+    storage = storage_of(site, settings)
+    confirmed = {report.report_id for upload in confirmed_uploads(storage) for report in upload.confirmed}
+    missing = runs_to_transfer(compared, _kinds(storage), settings.odd_timestamps, confirmed=confirmed)
     if not context["params"]["dry_run"]:
-        note_missing(compared, UnseenReports(storage_of(site, settings), DROPPED))
+        note_missing(compared, UnseenReports(storage, DROPPED))
         Variables(site).change(PROOF, lambda proof: (proof or Proof()).with_days(days, today, missing.causes, odd))
     coverage = left.coverage if left is not None else None
     late = found_later(missing.times_local, coverage, settings) if coverage is not None else {}

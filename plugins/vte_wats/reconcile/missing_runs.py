@@ -251,12 +251,14 @@ def _started(keys: Iterable[Key], zone: ZoneInfo) -> Interval | None:
         return None
 
 
-def runs_to_transfer(batches: Sequence[Staging], kinds: Kinds, odd_timestamps: OddTimestamps) -> RunsToTransfer:
+def runs_to_transfer(
+    batches: Sequence[Staging], kinds: Kinds, odd_timestamps: OddTimestamps, *, confirmed: Collection[UUID] = ()
+) -> RunsToTransfer:
     """Return the runs to transfer: those that differ, then held ones from outside the ranges.
 
     ``kinds`` are those of the dead letters there are. What a held run waits for may be there by now; dead letters whose
-    run did not change stay where they are. Of days before the sync started nothing is transferred where odd runs are to
-    be held: most of it is history.
+    run did not change stay where they are. Of ``confirmed`` runs none came late: WATS does not show them yet. Of days
+    before the sync started nothing is transferred where odd runs are to be held: most of it is history.
     """
     stays = OddKind.BEFORE_START if odd_timestamps is OddTimestamps.HOLD else None
     keys = {
@@ -271,5 +273,6 @@ def runs_to_transfer(batches: Sequence[Staging], kinds: Kinds, odd_timestamps: O
     held = {guid for guid, kind in kinds.items() if kind is DeadLetterKind.HELD}
     differing = ", ".join(f"{runs} {cause.words}" for cause, runs in causes.items()) or "none with other content"
     log.info("%d runs are not in WATS, %s, %d are held", len(missing), differing, len(held))
-    late = [key.timestamp_local for key in missing if key.guid not in kinds and key.timestamp_local is not None]
+    known = kinds.keys() | set(confirmed)
+    late = [key.timestamp_local for key in missing if key.guid not in known and key.timestamp_local is not None]
     return RunsToTransfer([*runs, *sorted(held - set(runs))], late, causes)

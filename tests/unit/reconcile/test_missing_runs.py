@@ -71,9 +71,9 @@ def compared(
     return batches
 
 
-def find_missing(source, wats, dead_letters, ranges, tmp_path, batch=2_000) -> RunsToTransfer:
+def find_missing(source, wats, dead_letters, ranges, tmp_path, batch=2_000, confirmed=()) -> RunsToTransfer:
     batches = compared(source, wats, dead_letters, tmp_path, ranges, batch)
-    return runs_to_transfer(batches, kinds_of(dead_letters), OddTimestamps.TRANSFER)
+    return runs_to_transfer(batches, kinds_of(dead_letters), OddTimestamps.TRANSFER, confirmed=confirmed)
 
 
 def kinds_of(dead_letters):
@@ -105,6 +105,13 @@ def test_the_times_of_missing_runs_are_known_but_not_those_of_held_ones(dead_let
         FakeSource(a_run(1), a_run(2), a_run(3)), FakeWats(mapped(a_run(3))), dead_letters, ALL, tmp_path
     )
     assert missing.runs == [guid_of(1), guid_of(2)]
+    assert missing.times_local == [a_run(1).timestamp_local]
+
+
+def test_a_run_that_wats_confirmed_and_does_not_show_yet_did_not_come_late(dead_letters, tmp_path):
+    source = FakeSource(a_run(1), a_run(2))
+    missing = find_missing(source, FakeWats(), dead_letters, ALL, tmp_path, confirmed={guid_of(2)})
+    assert missing.runs == [guid_of(1), guid_of(2)]  # its upload knows that it was posted
     assert missing.times_local == [a_run(1).timestamp_local]
 
 
