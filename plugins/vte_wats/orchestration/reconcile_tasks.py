@@ -241,7 +241,7 @@ def verify(site_name: str) -> dict[str, int]:
     site = Site(site_name)
     settings = read_settings(site)
     left = _planned(context)
-    found = left_over = Comparison(0, 0, (), {})
+    found = left_over = Comparison((), 0, (), {})
     if _sample(context, left):
         sample = staging(site, settings, _SAMPLE)
         with open_wats(site, settings) as wats:
@@ -250,12 +250,16 @@ def verify(site_name: str) -> dict[str, int]:
                 left_over = repair(sample, wats, found)
     now_at, altered, cycle_day = datetime.now(UTC), len(found.altered), left.cycle_day
     if not context["params"]["dry_run"]:  # which transferred nothing, so the next one must look at the same days
-        Variables(site).change(PROOF, lambda proof: (proof or Proof()).ended(now_at, now_at.date(), altered, cycle_day))
+
+        def change(proof: Proof | None) -> Proof:
+            return (proof or Proof()).found_equal(found.equal).ended(now_at, now_at.date(), altered, cycle_day)
+
+        Variables(site).change(PROOF, change)
         if left.coverage is not None:
             metrics.compared(site, left.coverage, Variables(site).load(PROOF) or Proof(), settings.zone, now_at)
     discard(storage_of(site, settings), context["dag"].dag_id, context["dag_run"].run_id)
     refuse_altered(left_over, site.dag_id("backfill"))
-    return {"equal": found.equal, "outdated": len(found.outdated), "altered": altered, "absent": found.absent}
+    return {"equal": len(found.equal), "outdated": len(found.outdated), "altered": altered, "absent": found.absent}
 
 
 def _kinds(storage: UPath) -> Kinds:

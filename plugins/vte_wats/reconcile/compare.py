@@ -31,13 +31,13 @@ _MOST_SHOWN = 5  # differences of one report that are worth a line each
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What was found: how many reports equal their runs, how many runs have none, and which say something else.
+    """What was found: the runs whose report equals them, how many runs have none, and which say something else.
 
     A report is ``outdated`` when its run has changed since, as its hash shows; reading the run again replaces it. It is
     ``altered`` when it says something else under the hash of the same content; each difference is a line.
     """
 
-    equal: int
+    equal: tuple[UUID, ...]
     absent: int
     outdated: tuple[UUID, ...]
     altered: Mapping[UUID, tuple[str, ...]]
@@ -45,7 +45,7 @@ class Comparison:
     @property
     def compared(self) -> int:
         """How many reports were looked into."""
-        return self.equal + len(self.outdated) + len(self.altered)
+        return len(self.equal) + len(self.outdated) + len(self.altered)
 
 
 def refuse_altered(found: Comparison, backfill: str) -> None:
@@ -66,7 +66,8 @@ def sample_of(guids: Iterable[UUID], size: int, seed: str) -> list[UUID]:
 
 def verify(staging: Staging, wats: Wats) -> Comparison:
     """Compare every staged report with the one in WATS. Runs that are refused now have none to compare."""
-    equal, absent = 0, 0
+    absent = 0
+    equal: list[UUID] = []
     outdated: list[UUID] = []
     altered: dict[UUID, tuple[str, ...]] = {}
     for batch in in_batches(staged_mappings(staging)):
@@ -86,9 +87,9 @@ def verify(staging: Staging, wats: Wats) -> Comparison:
                 altered[guid] = lines
                 log.error("%s Run %s is altered in WATS: %s", VW922, guid, "; ".join(lines[:_MOST_SHOWN]))
             else:
-                equal += 1
-    log.info("%d reports equal their runs, %d outdated, %d altered", equal, len(outdated), len(altered))
-    return Comparison(equal, absent, tuple(outdated), altered)
+                equal.append(guid)
+    log.info("%d reports equal their runs, %d outdated, %d altered", len(equal), len(outdated), len(altered))
+    return Comparison(tuple(equal), absent, tuple(outdated), altered)
 
 
 def repair(staging: Staging, wats: Wats, found: Comparison) -> Comparison:

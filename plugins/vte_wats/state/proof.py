@@ -6,9 +6,10 @@ history where it says. Days are those of the Timestamps, by the wall clock of th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import date, datetime, timedelta
 from enum import StrEnum
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -77,7 +78,7 @@ class OddRun(_Lean):
 class DayProof(_Lean):
     """The numbers of one day, as of ``verified_at``: runs in VTE = proven + dead letters + held + open.
 
-    ``open_runs`` are examples; what a comparison transfers is open until the next one finds it.
+    ``open_runs`` are examples; what a comparison transfers is open until the next one finds it, or its sample does.
     """
 
     in_vte: int
@@ -98,6 +99,12 @@ class DayProof(_Lean):
         if self.open:
             return DayStatus.OPEN
         return DayStatus.DEAD_LETTERS if self.dead or self.held else DayStatus.PROVEN
+
+    def found_equal(self, guids: Collection[str]) -> DayProof:
+        """Return this after these runs were found equal to their reports; of the open ones only examples are known."""
+        still_open = tuple(run for run in self.open_runs if run.index_guid not in guids)
+        proven = self.proven + len(self.open_runs) - len(still_open)
+        return self.model_copy(update={"proven": proven, "open_runs": still_open})
 
     def joined(self, other: DayProof) -> DayProof:
         """Return the sum of two parts of one day."""
@@ -125,6 +132,10 @@ class OddRuns(_Lean):
     def open(self) -> int:
         """Runs that are neither in WATS nor a dead letter."""
         return max(self.numbers.open - self.known, 0)
+
+    def found_equal(self, guids: Collection[str]) -> OddRuns:
+        """Return this after these runs were found equal to their reports."""
+        return self.model_copy(update={"numbers": self.numbers.found_equal(guids)})
 
     def joined(self, other: OddRuns) -> OddRuns:
         """Return the sum of two parts."""
@@ -288,6 +299,13 @@ class Proof(_Lean):
             if not known.is_listed and (lost > 0 or day in self.gone):
                 fallen[day] = GoneRuns(runs=max(lost, 0), is_listed=False)
         return fallen
+
+    def found_equal(self, guids: Iterable[UUID]) -> Proof:
+        """Return this after the reports of these runs were opened, and say the same as the runs."""
+        equal = frozenset(map(str, guids))
+        days = {day: found.found_equal(equal) if found.open_runs else found for day, found in self.days.items()}
+        odd = {kind: runs.found_equal(equal) for kind, runs in self.odd.items()}
+        return self.model_copy(update={"days": days, "odd": odd})
 
     def with_gone(self, days: Iterable[date], found: Mapping[date, GoneRuns]) -> Proof:
         """Return this with what was listed of some days; the others keep what is known of them."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -144,6 +145,18 @@ def test_runs_that_were_there_before_the_others_on_their_day_are_not_open():
     proof = Proof().with_days({}, FIRST, {}, odd)
     assert list(proof.odd_open.values()) == [3, 1]
     assert proof.with_days({}, FIRST, {}, {}).odd_open == {}
+
+
+def test_what_was_open_is_proven_once_its_report_was_opened_and_says_the_same():
+    guids = [UUID(int=n) for n in range(3)]
+    day = a_day(proven=7).model_copy(
+        update={"open_runs": tuple(OpenRun(index_guid=str(guid), reason="listed otherwise") for guid in guids[:2])}
+    )
+    proof = Proof(days={FIRST: day}, odd={OddKind.FUTURE: OddRuns(numbers=day)}).found_equal(guids[1:])
+    for found in (proof.days[FIRST], proof.odd[OddKind.FUTURE].numbers):
+        assert (found.proven, found.open) == (8, 2)
+        assert [run.index_guid for run in found.open_runs] == [str(guids[0])]
+    assert proof.found_equal(guids[1:]) == proof  # however often it is said
 
 
 def test_few_examples_are_kept_of_each_kind():
