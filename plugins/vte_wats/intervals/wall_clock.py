@@ -51,6 +51,17 @@ def merge_ranges(ranges: Iterable[LocalRange]) -> tuple[LocalRange, ...]:
     return tuple(merged)
 
 
+def common_ranges(ranges: Iterable[LocalRange], others: Iterable[LocalRange]) -> tuple[LocalRange, ...]:
+    """Return the wall-clock time that lies in a range of both, as ascending, disjoint ranges."""
+    others = tuple(others)
+    both = (
+        (max(each.from_local, other.from_local), min(each.to_local, other.to_local))
+        for each in ranges
+        for other in others
+    )
+    return merge_ranges(LocalRange(from_local, to_local) for from_local, to_local in both if from_local < to_local)
+
+
 def everything_until(to_at: datetime, zone: ZoneInfo) -> tuple[LocalRange, ...]:
     """Return all wall-clock time that a column can hold before ``to_at``: clocks reset to 1970 included."""
     return (LocalRange(FIRST, wall_clock(whole_second(to_at), zone)),)

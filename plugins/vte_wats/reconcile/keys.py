@@ -9,12 +9,15 @@ from datetime import date, datetime, time, timedelta
 from itertools import count, islice
 from typing import Self
 from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from more_itertools import flatten
 
 from vte_wats.config.settings import Settings
 from vte_wats.domain.ports import RunSource
 from vte_wats.intervals.dst import local_ranges
-from vte_wats.intervals.interval import Interval
-from vte_wats.intervals.wall_clock import FIRST, LAST, OLDEST_CLOCK, LocalRange, merge_ranges, wall_clock
+from vte_wats.intervals.interval import Interval, whole_second
+from vte_wats.intervals.wall_clock import FIRST, LAST, OLDEST_CLOCK, LocalRange, common_ranges, merge_ranges, wall_clock
 from vte_wats.state.coverage import State
 from vte_wats.state.proof import OddKind, Proof
 from vte_wats.storage.staging import Staging
@@ -79,7 +82,8 @@ def ranges_to_compare(
     """Return the wall-clock time that a comparison looks at, and the day on which the next one goes on.
 
     That is the window from the beginning of its first day on, a part of the history before, and days of it that are
-    open: what was transferred there is proven by the next comparison, not after a whole cycle.
+    open: what was transferred there is proven by the next comparison, not after a whole cycle. Of these it is the time
+    that was synced or is to be: what lies before the start is for a backfill.
     """
     recent = local_ranges(window, settings.zone)
     first_day = datetime.combine(recent[0].from_local.date(), time())
@@ -89,7 +93,15 @@ def ranges_to_compare(
     if part is not None:
         ranges.append(_whole(*part))
     ranges += [_whole(day, day + timedelta(days=1)) for day in proof.open_days(since, first_day.date())]
-    return merge_ranges(ranges), part and part[1]
+    next_day = part and (part[1] if part[1] < first_day.date() else since)
+    return common_ranges(merge_ranges(ranges), _to_be_synced(state, window.to_at, settings.zone)), next_day
+
+
+def _to_be_synced(state: State, until_at: datetime, zone: ZoneInfo) -> tuple[LocalRange, ...]:
+    """Return the wall-clock time that was synced or backfilled, and that from the start on."""
+    since_at = whole_second(state.since_at)
+    live = [Interval(since_at, until_at)] if since_at < until_at else []
+    return merge_ranges(flatten(local_ranges(each, zone) for each in (*state.coverage, *live)))
 
 
 def _whole(first: date, end: date) -> LocalRange:

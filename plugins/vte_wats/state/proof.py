@@ -260,12 +260,14 @@ class Proof(_Lean):
     def rotating_part(self, first: date, end: date, cycle_days: int) -> tuple[date, date] | None:
         """Return the days from ``first`` up to ``end`` that are next, so that all are looked at in ``cycle_days``.
 
-        A comparison that was missed delays the others; none of the days is left out.
+        ``end`` is a day later each day, and the parts come round in time all the same: n // c + 1 days, for c lengths
+        one day longer each time, add up to as many days as there are by then. A comparison that was missed delays the
+        others; none of the days is left out.
         """
         if not cycle_days or first >= end:
             return None
         from_day = self.cycle_day if self.cycle_day is not None and first <= self.cycle_day < end else first
-        days = -(-(end - first).days // cycle_days)
+        days = (end - first).days // cycle_days + 1
         return from_day, min(from_day + timedelta(days=days), end)
 
     def open_days(self, first: date, end: date) -> list[date]:

@@ -55,7 +55,8 @@ def test_whole_days_are_compared_and_a_part_of_the_history_before(cycle_days, pa
     *parts, recent = ranges
     assert recent == LocalRange(datetime(2026, 6, 9), datetime(2026, 6, 16, 12))
     begin = datetime(2025, 1, 1)
-    assert parts == ([LocalRange(begin, begin + timedelta(days=part))] if part else [])
+    synced_from = begin + timedelta(hours=11)  # what lies before is for a backfill
+    assert parts == ([LocalRange(synced_from, begin + timedelta(days=part))] if part else [])
     assert next_day == (date(2025, 1, 1) + timedelta(days=part) if part else None)
 
 
@@ -78,16 +79,47 @@ def test_days_of_the_history_that_are_open_are_compared_again_by_the_next_compar
     state = State(since_at=NOW_AT, coverage=(Interval(BEGIN_AT, NOW_AT),))
     ranges, next_day = ranges_to_compare(WEEK, state, Proof(days=days | others), a_settings(verify_cycle_days=30))
     part, *still_open, recent = ranges
-    assert (part.from_local, recent.from_local) == (datetime(2025, 1, 1), datetime(2026, 6, 9))
+    assert (part.from_local, recent.from_local) == (datetime(2025, 1, 1, 11), datetime(2026, 6, 9))
     assert [each.from_local.day for each in still_open] == [16, 18, 20, 22, 24, 26, 28]  # compared longest ago
     assert {each.to_local - each.from_local for each in still_open} == {timedelta(days=1)}
     assert next_day == part.to_local.date()
 
 
-def test_a_site_without_history_compares_the_last_days_alone():
-    ranges, next_day = ranges_to_compare(WEEK, State(since_at=NOW_AT), Proof(), a_settings())
-    assert len(ranges) == 1
+def test_a_site_without_history_compares_the_last_days_from_its_start_on_alone():
+    since_at = NOW_AT - timedelta(days=2)
+    ranges, next_day = ranges_to_compare(WEEK, State(since_at=since_at), Proof(), a_settings())
+    assert ranges == (LocalRange(datetime(2026, 6, 14, 12), datetime(2026, 6, 16, 12)),)
     assert next_day is None
+    assert ranges_to_compare(WEEK, State(since_at=NOW_AT), Proof(), a_settings())[0] == ()
+
+
+def test_nothing_is_compared_between_a_month_that_was_backfilled_and_the_start():
+    month = Interval(BEGIN_AT, BEGIN_AT + timedelta(days=31))
+    state = State(since_at=NOW_AT - timedelta(days=10), coverage=(month,))
+    open_day = DayProof(in_vte=2, proven=1, verified_at=NOW_AT)
+    proof = Proof(days={date(2025, 1, 20): open_day, date(2025, 5, 1): open_day})
+    ranges, _ = ranges_to_compare(WEEK, state, proof, a_settings(verify_cycle_days=1))
+    assert [(each.from_local.date(), each.to_local.date()) for each in ranges] == [
+        (date(2025, 1, 1), date(2025, 2, 1)),
+        (date(2026, 6, 6), date(2026, 6, 16)),
+    ]
+
+
+@pytest.mark.parametrize("history_days", [1, 29, 60])
+@pytest.mark.parametrize("cycle_days", [7, 30])
+def test_each_day_of_a_growing_history_comes_round_in_a_cycle(history_days, cycle_days):
+    begin_at = NOW_AT - timedelta(days=7 + history_days)
+    proof, seen, settings = Proof(), {}, a_settings(verify_cycle_days=cycle_days)
+    for n in range(3 * cycle_days):
+        to_at = NOW_AT + timedelta(days=n)
+        state = State(since_at=begin_at, coverage=(Interval(begin_at, to_at),))
+        week = Interval(to_at - timedelta(days=7), to_at)
+        ranges, next_day = ranges_to_compare(week, state, proof, settings)
+        proof = proof.ended(to_at, to_at.date(), 0, next_day)
+        for first, end in compared_days(ranges, state, settings):
+            seen |= {first + timedelta(days=day): n for day in range((end - first).days)}
+        oldest = min(seen.values())
+        assert n < cycle_days or (begin_at.date() in seen and n - oldest < cycle_days)
 
 
 AHEAD_LOCAL = NOON_LOCAL + timedelta(days=2)

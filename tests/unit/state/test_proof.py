@@ -93,6 +93,7 @@ def test_the_parts_of_a_cycle_follow_one_another_and_leave_no_day_out():
         proof = proof.ended(NOW_AT, NOW_AT.date(), 0, to_day)
     assert seen == [FIRST + timedelta(days=n) for n in range(100)]
     assert proof.rotating_part(FIRST, end, 30) == (FIRST, FIRST + timedelta(days=4))
+    assert Proof(cycle_day=end).rotating_part(FIRST, end + timedelta(days=1), 30) == (end, end + timedelta(days=1))
 
 
 def test_without_a_cycle_or_without_history_there_is_no_part():
