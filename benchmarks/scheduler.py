@@ -129,10 +129,10 @@ def _transferred(
 
 
 def goals(result: dict[str, Any]) -> list[Goal]:
-    """Return what was aimed at: the customer's peak within five minutes."""
+    """Return what was aimed at: the customer's peak within seconds; asked for were five minutes."""
     peak = _default_peak(result)
     return [
-        Goal(f"peak of {peak['runs']:,} runs in WATS, seconds", "at most 300", peak["last_report_s"], 300, at_most=True)
+        Goal(f"peak of {peak['runs']:,} runs in WATS, seconds", "at most 12", peak["last_report_s"], 12, at_most=True)
     ]
 
 
