@@ -517,8 +517,8 @@ def _collision(report: Report, equal: set[UUID], near: set[UUID], traits: Server
         )
     if near and traits.merges_within_second is None:
         log.warning(
-            "%s Run %s starts in the same second as run %s and has %s. Both are uploaded; whether WATS keeps both is "
-            "not known until an acceptance run has tried it",
+            "%s Run %s starts in the same second as run %s and has %s. That keeps neither back; whether WATS keeps "
+            "both is not known until an acceptance run has tried it",
             VW340, report.report_id, min(near), unit,
         )  # fmt: skip
     return None
