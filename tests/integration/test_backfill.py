@@ -130,6 +130,11 @@ def test_a_part_that_finds_fewer_runs_than_planned_fails_and_the_next_part_goes_
     assert site.plant.receipts.keys() == set(guids[:-1])
 
 
+def test_a_dry_run_that_finds_fewer_runs_than_planned_says_that_nothing_is_posted(site):
+    assert backfill(site, guids=["00000000-0000-0000-0000-00000000dead"], dry_run=True) == "failed"
+    assert "The runs that were found are compared, and nothing is posted." in site.refusal
+
+
 @pytest.mark.usefixtures("small_parts")
 def test_dead_letters_of_a_test_plan_that_is_a_template_are_redriven_in_every_part(site, monkeypatch):
     template = "{{ conn.wats_default.password }}"

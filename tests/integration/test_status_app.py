@@ -217,13 +217,16 @@ def test_the_openapi_document_names_the_models(ask):
     named = {
         "Health",
         "SiteStatus",
+        "DagRunSummary",
         "HistoryChart",
         "DeadLetterList",
         "ProofCalendar",
         "StartedRedrive",
         "SurveyStatus",
     }
-    assert named <= document["components"]["schemas"].keys()
+    schemas = document["components"]["schemas"]
+    assert named <= schemas.keys()
+    assert "dry_run" in schemas["DagRunSummary"]["required"]
 
 
 # Health
@@ -458,13 +461,29 @@ def test_a_backfill_shows_how_far_it_is(ask):
     assert (backfill.runs, backfill.transferred, backfill.remaining_s, backfill.ended_at) == (100, 25, 900, None)
 
 
-def interval(state: str, from_at: datetime, to_at: datetime, dag_id: str = "vte_wats_sync") -> str:
+def test_a_dag_run_says_that_it_was_a_dry_run(ask):
+    keep()
+    interval("success", ago(10), ago(5))
+    interval("success", ago(20), ago(15), conf={"dry_run": True})
+    interval("success", ago(30), ago(25), "vte_wats_reconcile", {"dry_run": True})
+    status = ask("api/status", "vic").json()
+    assert [run["dry_run"] for run in status["recent"]] == [False, True, True]
+    assert [run["dry_run"] for run in status["comparisons"]] == [True]
+
+
+def interval(
+    state: str,
+    from_at: datetime,
+    to_at: datetime,
+    dag_id: str = "vte_wats_sync",
+    conf: dict[str, object] | None = None,
+) -> str:
     run_id = f"scheduled__{to_at.isoformat()}"
     with create_session() as session:
         session.add(
             DagRun(
                 dag_id=dag_id, run_id=run_id, run_type="scheduled", state=state, logical_date=from_at,
-                data_interval=(from_at, to_at), run_after=to_at,
+                data_interval=(from_at, to_at), run_after=to_at, conf=conf,
             )
         )  # fmt: skip
     return run_id

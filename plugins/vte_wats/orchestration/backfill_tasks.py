@@ -170,8 +170,8 @@ def check_part(site_name: str, settled: dict[str, Any], slices: Any) -> dict[str
     from vte_wats.sync.upload import READ
 
     del site_name, settled
-    planned = planned_slices(slices)
-    results = list(uploads_that_succeeded(get_current_context(), range(len(planned)), UPLOAD_TASK).values())
+    context, planned = get_current_context(), planned_slices(slices)
+    results = list(uploads_that_succeeded(context, range(len(planned)), UPLOAD_TASK).values())
     short = [
         f"{part.label}: {result[READ]:,} of {part.runs:,} runs"
         for part, result in zip(planned, results, strict=True)
@@ -179,10 +179,11 @@ def check_part(site_name: str, settled: dict[str, Any], slices: Any) -> dict[str
     ]
     if short:
         more = f"\nand {len(short) - _NAMED} more" if len(short) > _NAMED else ""
+        done = "compared, and nothing is posted" if context["params"]["dry_run"] else "transferred"
         raise FatalError(
             VW624,
             f"{len(short)} of {len(planned)} slices found fewer runs than planned: GUIDs that are not in VTE, or runs "
-            "that were deleted there since. The runs that were found are transferred. The log of extract names the "
+            f"that were deleted there since. The runs that were found are {done}. The log of extract names the "
             "GUIDs. Trigger the backfill again with the right ones; if they were deleted on purpose, mark this task as "
             "success\n- " + "\n- ".join(short[:_NAMED]) + more,
         )

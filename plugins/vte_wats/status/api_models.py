@@ -93,7 +93,10 @@ class Budget(BaseModel):
 
 
 class DagRunSummary(BaseModel):
-    """One DAG run with the outcomes of its runs; ``counts`` is empty until they add up to the runs it read."""
+    """One DAG run with the outcomes of its runs; ``counts`` is empty until they add up to the runs it read.
+
+    Those of a dry run are what they would be.
+    """
 
     dag_run: DagRunLink
     dag: str = Field(description="sync, reconcile or backfill.")
@@ -103,6 +106,7 @@ class DagRunSummary(BaseModel):
     from_at: Instant | None
     to_at: Instant | None
     counts: dict[Outcome, int]
+    dry_run: bool = Field(description="Nothing was posted; counts are what the outcomes would be.")
 
 
 class Connectivity(BaseModel):
@@ -137,7 +141,7 @@ class Backfill(BaseModel):
     dag_run: DagRunLink
     asked: str
     runs: int
-    transferred: int
+    transferred: int = Field(description="Runs that have an outcome by now; of a dry run none is posted.")
     remaining_s: int
     started_at: Instant
     ended_at: Instant | None

@@ -69,12 +69,18 @@ class DagRunSnapshot:
     due_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
+    conf: Mapping[str, Any] | None = None
     settled: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def key(self) -> tuple[str, str]:
         """Its identity."""
         return self.dag_id, self.run_id
+
+    @property
+    def is_dry_run(self) -> bool:
+        """Whether it was triggered to post nothing."""
+        return bool((self.conf or {}).get("dry_run"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +189,7 @@ def _runs(session: Session, dag_ids: Sequence[str], *conditions: Any, limit: int
         DagRun.run_after,
         DagRun.start_date,
         DagRun.end_date,
+        DagRun.conf,
     )
     found = session.execute(
         select(*columns).where(DagRun.dag_id.in_(dag_ids), *conditions).order_by(DagRun.run_after.desc()).limit(limit)

@@ -123,7 +123,7 @@ def _measured(profile: WatsProfile) -> MeasuredProfile:
 
 
 def _is_running(snapshot: SiteSnapshot) -> bool:
-    return any(run.state in _AT_WORK for run in snapshot.unfinished)
+    return any(run.state in _AT_WORK and not run.is_dry_run for run in snapshot.unfinished)
 
 
 def _lag(snapshot: SiteSnapshot, now_at: datetime) -> Lag:
@@ -169,8 +169,13 @@ def _budget(snapshot: SiteSnapshot, now_at: datetime) -> Budget:
 
 
 def _unfinished(state: State, snapshot: SiteSnapshot) -> Iterator[Unfinished]:
-    """Yield what the unfinished syncs are responsible for; one without an interval covers all since lastSync."""
+    """Yield what the unfinished syncs are responsible for; one without an interval covers all since lastSync.
+
+    A dry run covers nothing.
+    """
     for run in snapshot.unfinished:
+        if run.is_dry_run:
+            continue
         if run.from_at is None or run.to_at is None:
             from_at, to_at = state.last_sync, run.due_at
             if run.state not in _AT_WORK:
@@ -216,4 +221,5 @@ def _dag_run_summary(site: Site, run: DagRunSnapshot, stored: Stored) -> DagRunS
         from_at=run.from_at,
         to_at=run.to_at,
         counts={outcome: int(run.settled[outcome]) for outcome in Outcome if run.settled.get(outcome)},
+        dry_run=run.is_dry_run,
     )

@@ -267,17 +267,22 @@ def _words(name: str) -> frozenset[str]:
     return frozenset(re.findall(r"\w+", name.casefold()))
 
 
-def _timestamp_marks(_: Evidence, findings: Findings) -> _Found:
-    marks = findings.marks
+def _timestamp_marks(evidence: Evidence, findings: Findings) -> _Found:
+    given, marks = (evidence.given or {}).get("timestamp_marks"), findings.marks
     what = (
         f"Of {marks.neighbours} neighbouring runs of one station {marks.overlaps_as_end} would overlap if Timestamp "
         f"were the end of a test, {marks.overlaps_as_start} if it were the start"
     )
     least, most = sorted((marks.overlaps_as_end, marks.overlaps_as_start))
     if most >= _ENOUGH and least <= most / 10:
-        is_end = marks.overlaps_as_end == least
-        return _Found(f"{what}.", (TimestampMarks.END if is_end else TimestampMarks.START).value)
-    ask = f"Is Timestamp the end or the start of a test? {what}: not enough to decide."
+        found = (TimestampMarks.END if marks.overlaps_as_end == least else TimestampMarks.START).value
+        if given in (None, found):
+            return _Found(f"{what}.", found)
+        ask = f"{given} is set, but the data says {found}. Is Timestamp the end or the start of a test? {what}."
+    elif given is not None:
+        return _Found(f"{what}: not enough to decide.")
+    else:
+        ask = f"Is Timestamp the end or the start of a test? {what}: not enough to decide."
     asked = Question(setting="timestamp_marks", question=ask, candidates=tuple(TimestampMarks))
     return _Found(f"{what}.", questions=(asked,))
 
@@ -408,15 +413,25 @@ def _empty(facts: ColumnFacts) -> str:
 
 
 def _max_steps(evidence: Evidence, findings: Findings) -> _Found:
-    now = int((evidence.given or {}).get("max_steps_per_run") or Settings.model_fields["max_steps_per_run"].default)
-    most = findings.step_counts.most
-    reason = f"The largest run of the sample has {most} steps."
-    return _Found(reason, min(200_000, 2 * most)) if 2 * most > now else _Found(reason)
+    given, most = (evidence.given or {}).get("max_steps_per_run"), findings.step_counts.most
+    now = int(given or Settings.model_fields["max_steps_per_run"].default)
+    reason, enough = f"The largest run of the sample has {most} steps.", min(200_000, 2 * most)
+    if given is None:
+        return _Found(reason, enough) if 2 * most > now else _Found(reason)
+    if most <= now:
+        return _Found(reason)
+    ask = f"{now} is set, but the largest run of the sample has {most} steps. How many may a run have?"
+    return _Found(reason, questions=(Question(setting="max_steps_per_run", question=ask, candidates=(str(enough),)),))
 
 
 def _guard_band(evidence: Evidence) -> _Found:
-    if evidence.guard_band_s is not None:
-        return _Found(f"Syncs and comparisons found runs as late as {evidence.guard_band_s} s.", evidence.guard_band_s)
+    late_s, given = evidence.guard_band_s, (evidence.given or {}).get("guard_band_s")
+    if late_s is not None:
+        reason = f"Syncs and comparisons found runs as late as {late_s} s."
+        if given is None:
+            return _Found(reason, late_s)
+        ask = f"{given} is set, but syncs and comparisons found runs as late as {late_s} s. How late may a run come?"
+        return _Found(reason, questions=(Question(setting="guard_band_s", question=ask, candidates=(str(late_s),)),))
     if evidence.measured_late_arrivals:
         return _Found("No sync or comparison found a run that came later than the guard band.")
     return _Found("How late rows appear is measured by the syncs; before the first one nothing shows it.")

@@ -156,7 +156,7 @@ def upload(
                     reports, stored, tried, wats=wats, options=options, progress=progress, in_flight=in_flight
                 )
                 if options.dry_run:
-                    progress.outcomes |= to_post
+                    _try_out(to_post, progress)
                 else:
                     for submission in wats.submit(report for report in reports if report.report_id in to_post):
                         _judge(submission, to_post, limit, progress, in_flight)
@@ -169,7 +169,7 @@ def upload(
     if progress.retriable:
         raise _gathered(list(progress.retriable.values()))
     if options.dry_run:
-        staging.write(REFUSED, (_REFUSAL.dump_json(refusal).decode() for refusal in progress.refusals.values()))
+        _note_refused(staging, progress)
     redriven = 0 if options.dry_run else _write_dead_letters(staging, dead_letters, progress, options.now_at)
     if not options.dry_run:
         refused = progress.refusals.keys()
@@ -397,6 +397,20 @@ def _compared(
     return to_post
 
 
+def _try_out(to_post: Mapping[UUID, Outcome], progress: _Progress) -> None:
+    """Count reports as if they were posted, and log each."""
+    progress.outcomes |= to_post
+    for guid, outcome in to_post.items():
+        log.info("Run %s would be %s", guid, outcome)
+
+
+def _note_refused(staging: Staging, progress: _Progress) -> None:
+    """Keep for :func:`refused_runs` what would become a dead letter, and log each."""
+    staging.write(REFUSED, (_REFUSAL.dump_json(refusal).decode() for refusal in progress.refusals.values()))
+    for guid, refusal in progress.refusals.items():
+        log.info("Run %s would be %s: %s", guid, refusal.kind, refusal.reason)
+
+
 def _judge(
     submission: Submission,
     successes: Mapping[UUID, Outcome],
@@ -503,8 +517,8 @@ def _collision(report: Report, equal: set[UUID], near: set[UUID], traits: Server
         )
     if near and traits.merges_within_second is None:
         log.warning(
-            "%s Run %s starts in the same second as run %s and has %s. Both are uploaded; whether WATS keeps both is "
-            "not known until an acceptance run has tried it",
+            "%s Run %s starts in the same second as run %s and has %s. That keeps neither back; whether WATS keeps "
+            "both is not known until an acceptance run has tried it",
             VW340, report.report_id, min(near), unit,
         )  # fmt: skip
     return None

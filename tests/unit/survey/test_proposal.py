@@ -17,6 +17,10 @@ from vte_wats.survey.tally import Tally
 
 PROCESSES = {50: "PCBA test", 90: "Burn In test", 120: "Burn in", 110: "RF calibration"}
 COMPLETE = {"source_timezone": "Europe/Oslo", "process_map": {"Gain": 100}}
+ENDS = MarkFacts(neighbours=100, overlaps_as_end=1, overlaps_as_start=40)
+STARTS = MarkFacts(neighbours=100, overlaps_as_end=40, overlaps_as_start=1)
+BOTH = MarkFacts(neighbours=100, overlaps_as_end=20, overlaps_as_start=40)
+FEW = MarkFacts(neighbours=5, overlaps_as_end=0, overlaps_as_start=5)
 
 
 def number(
@@ -126,18 +130,23 @@ def test_a_code_that_is_set_against_its_values_is_asked_and_never_changed():
 
 
 @pytest.mark.parametrize(
-    ("marks", "value"),
+    ("marks", "given", "value", "asks"),
     [
-        (MarkFacts(neighbours=100, overlaps_as_end=1, overlaps_as_start=40), TimestampMarks.END),
-        (MarkFacts(neighbours=100, overlaps_as_end=40, overlaps_as_start=1), TimestampMarks.START),
-        (MarkFacts(neighbours=100, overlaps_as_end=20, overlaps_as_start=40), None),
-        (MarkFacts(neighbours=5, overlaps_as_end=0, overlaps_as_start=5), None),
+        (ENDS, {}, TimestampMarks.END, False),
+        (STARTS, {}, TimestampMarks.START, False),
+        (BOTH, {}, None, True),
+        (FEW, {}, None, True),
+        (ENDS, {"timestamp_marks": "end"}, TimestampMarks.END, False),
+        (STARTS, {"timestamp_marks": "end"}, TimestampMarks.END, True),
+        (ENDS, {"timestamp_marks": "start"}, TimestampMarks.START, True),
+        (BOTH, {"timestamp_marks": "start"}, TimestampMarks.START, False),
+        (FEW, {"timestamp_marks": "start"}, TimestampMarks.START, False),
     ],
 )
-def test_overlaps_decide_which_end_of_a_test_timestamp_is_or_a_person_does(marks, value):
-    found = proposed(seen().model_copy(update={"marks": marks}), given=COMPLETE)
+def test_overlaps_decide_which_end_of_a_test_timestamp_is_or_a_person_does(marks, given, value, asks):
+    found = proposed(seen().model_copy(update={"marks": marks}), given=COMPLETE | given)
     assert answer(found, "timestamp_marks").value == value
-    assert bool(asked(found, "timestamp_marks")) == (value is None)
+    assert bool(asked(found, "timestamp_marks")) == asks
 
 
 def test_test_plans_get_the_one_process_whose_words_they_hold():
@@ -203,6 +212,22 @@ def test_the_largest_run_raises_the_number_of_steps_that_is_read():
 def test_measured_late_arrivals_set_the_guard_band():
     assert answer(proposed(given=COMPLETE, guard_band_s=3_600), "guard_band_s").value == 3_600
     assert not answer(proposed(given=COMPLETE, measured_late_arrivals=True), "guard_band_s").differs
+
+
+@pytest.mark.parametrize(("given", "asks"), [(14_999, True), (15_000, False)])
+def test_a_number_of_steps_that_is_set_is_kept_and_asked_about_where_a_run_has_more(given, asks):
+    big = seen().model_copy(update={"step_counts": seen().step_counts.model_copy(update={"most": 15_000})})
+    found = proposed(big, given=COMPLETE | {"max_steps_per_run": given})
+    assert (answer(found, "max_steps_per_run").value, answer(found, "max_steps_per_run").differs) == (given, False)
+    assert bool(asked(found, "max_steps_per_run")) == asks
+
+
+def test_a_guard_band_that_is_set_is_kept_and_asked_about_where_runs_come_later():
+    found = proposed(given=COMPLETE | {"guard_band_s": 900}, guard_band_s=3_600)
+    assert (answer(found, "guard_band_s").value, answer(found, "guard_band_s").differs) == (900, False)
+    assert asked(found, "guard_band_s") == [
+        "900 is set, but syncs and comparisons found runs as late as 3600 s. How late may a run come?"
+    ]
 
 
 def test_a_guessed_name_is_asked():

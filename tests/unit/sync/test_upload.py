@@ -140,6 +140,21 @@ def test_dry_run_says_the_outcomes_and_changes_nothing(scene, tmp_path):
     assert {path: after[path] for path in before} == before
 
 
+def test_a_dry_run_says_of_each_run_what_would_become_of_it(scene, caplog):
+    caplog.set_level(logging.INFO)
+    scene.wats = FakeWats(a_report(1), a_report(2, source_hash="bbbb"), a_report(9))
+    collides = a_report(4, natural_key=a_natural_key(9))
+    scene.stage(a_report(1), a_report(2), a_report(3), collides, a_refusal(5, DeadLetterKind.HELD))
+    assert scene.upload(dry_run=True) == counts(5, unchanged=1, uploaded=1, replaced=1, dead=1, held=1)
+    lines = {n: [line for line in caplog.messages if line.startswith(f"Run {guid_of(n)} ")] for n in range(1, 6)}
+    assert [len(said) for said in lines.values()] == [1] * 5
+    assert lines[1] == [f"Run {guid_of(1)} already uploaded, skipping"]
+    assert lines[2] == [f"Run {guid_of(2)} would be replaced"]
+    assert lines[3] == [f"Run {guid_of(3)} would be uploaded"]
+    assert f"Run {guid_of(4)} would be dead: VW418 run {guid_of(9)} has the same serial" in lines[4][0]
+    assert lines[5] == [f"Run {guid_of(5)} would be held: run 5 is bad"]
+
+
 def test_what_was_staged_long_ago_never_replaces_what_came_since(scene):
     """An interval that waited for its next try, or was cleared, after another one posted the steps that came late."""
     scene.wats = FakeWats(a_report(1, source_hash="complete"), a_report(2, source_hash="old"), a_report(3))

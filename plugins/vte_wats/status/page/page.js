@@ -344,7 +344,7 @@ function drawTable(history) {
       ...OUTCOMES.map((outcome) => amount(point.outcomes[outcome] ?? 0)),
       el("td", { class: "number" }, milliseconds(point.p50_ms)), el("td", { class: "number" }, milliseconds(point.p95_ms))))))));
 }
-const amount = (n) => el("td", { class: n ? "number" : "number zero" }, number.format(n));
+const amount = (n, before = "") => el("td", { class: n ? "number" : "number zero" }, n ? before : "", number.format(n));
 
 function drawSpans() {
   draw("spans", shown.span, () => Object.entries(SPANS).map(([span, text]) =>
@@ -551,7 +551,7 @@ function drawBackfill(backfill) {
     bar.style.width = `${(share * 100).toFixed(1)}%`;
     return [
       el("p", {}, backfill.asked, backfill.dry_run ? " (dry run)" : ""),
-      el("div", { class: "meter", role: "meter", "aria-label": "Runs transferred", "aria-valuemin": 0, "aria-valuemax": backfill.runs, "aria-valuenow": backfill.transferred }, bar),
+      el("div", { class: "meter", role: "meter", "aria-label": backfill.dry_run ? "Runs compared" : "Runs transferred", "aria-valuemin": 0, "aria-valuemax": backfill.runs, "aria-valuenow": backfill.transferred }, bar),
       el("p", { class: "quiet" }, `${number.format(backfill.transferred)} of ${count(backfill.runs, "run")} · `,
         backfill.ended_at ? `ended ${when(backfill.ended_at)}` : `${duration(backfill.remaining_s)} to go`, " · ",
         runLink(backfill.dag_run, "DAG run", "backfill")),
@@ -568,11 +568,12 @@ function drawComparisons(comparisons) {
   draw("comparisons", comparisons, () => comparisons.length
     ? comparisons.map((comparison) => el("div", { class: "line" },
       runLink(comparison.dag_run, comparison.started_at ? when(comparison.started_at) : "queued", comparison.dag_run.run_id),
-      el("span", { class: "details" }, comparison.state === "success" ? comparisonText(comparison.counts) : ""),
-      el("span", { class: `badge ${comparison.state}` }, comparison.state)))
+      el("span", { class: "details" }, comparison.state === "success" ? comparisonText(comparison) : ""),
+      el("span", {}, ...runBadges(comparison))))
     : el("p", { class: "empty" }, "None yet. vte_wats_reconcile compares VTE with WATS once a day."));
 }
-const comparisonText = (counts) => (Object.keys(counts).length ? `transferred: ${outcomeText(counts)}` : "nothing was missing in WATS");
+const comparisonText = ({ counts, dry_run }) => (Object.keys(counts).length ? `${dry_run ? "would be" : "transferred"}: ${outcomeText(counts)}` : "nothing was missing in WATS");
+const runBadges = ({ state, dry_run }) => [el("span", { class: `badge ${state}` }, state), ...(dry_run ? [" ", el("span", { class: "badge dry-run" }, "dry run")] : [])];
 
 function drawRecent(recent) {
   draw("recent", recent, () => recent.length ? el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Last DAG runs" }, el("table", {},
@@ -582,9 +583,9 @@ function drawRecent(recent) {
       el("td", {}, runLink(run.dag_run, run.started_at ? when(run.started_at) : "queued", run.dag_run.run_id)),
       el("td", {}, run.dag),
       el("td", {}, run.from_at && run.to_at && run.from_at !== run.to_at ? range(run.from_at, run.to_at) : "–"),
-      el("td", {}, el("span", { class: `badge ${run.state}` }, run.state)),
+      el("td", {}, ...runBadges(run)),
       el("td", {}, run.took_s === null ? "–" : duration(run.took_s)),
-      ...OUTCOMES.map((outcome) => amount(run.counts[outcome] ?? 0)))))))
+      ...OUTCOMES.map((outcome) => amount(run.counts[outcome] ?? 0, run.dry_run ? "would be " : "")))))))
     : el("p", { class: "empty" }, "No DAG run yet. Unpause vte_wats_sync in Airflow."));
 }
 
