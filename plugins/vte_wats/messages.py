@@ -110,8 +110,8 @@ VW111 = Message(
     "VW111",
     Follows.STOPS,
     "storage_path cannot be used",
-    "the bucket or its driver is missing",
-    "do what the message says: create the bucket, or install the provider",
+    "the bucket or its driver is missing, or the driver refuses the connection",
+    "do what the message says: create the bucket, install the provider, or correct the connection",
 )
 VW112 = Message(
     "VW112",
