@@ -18,7 +18,7 @@ from upath import UPath
 from vte_wats.config.settings import OperatorNames, Settings, parse_settings
 from vte_wats.config.sites import Site
 from vte_wats.domain.errors import FatalError, RetriableError
-from vte_wats.messages import VW110, VW111
+from vte_wats.messages import NO_CONNECTION, VW110, VW111
 from vte_wats.orchestration.variables import HISTORY, STATE, WATS_PROFILE, BudgetVariable, LearnedVariable, Variables
 from vte_wats.state.coverage import State
 from vte_wats.state.history import History
@@ -84,7 +84,7 @@ def storage_of(site: Site, settings: Settings) -> UPath:
             Connection.get(conn_id)
         path.fs.dircache.use_listings_cache = False  # what another worker has written since counts
     except AirflowNotFoundException as exc:
-        raise FatalError(VW110, f"storage_path: the Airflow connection {conn_id} does not exist") from exc
+        raise FatalError(VW110, f"storage_path: the Airflow connection {conn_id} {NO_CONNECTION}") from exc
     except AirflowRuntimeError:  # Airflow's own API does not answer: that passes
         raise
     except (ImportError, ValueError) as exc:
