@@ -106,7 +106,7 @@ def hidden_connection(request, site, monkeypatch) -> Iterator[str]:
 
 
 @pytest.mark.usefixtures("encrypted")
-def test_a_connection_under_another_fernet_key_is_told_as_such(site, hidden_connection):
+def test_a_connection_under_another_fernet_key_is_not_only_called_absent(site, hidden_connection):
     assert site.sync(5) == "failed"
     assert f"VW114 the connection {hidden_connection} does not exist, or was encrypted with another" in site.refusal
     assert "set both keys" in site.refusal

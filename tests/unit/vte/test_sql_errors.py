@@ -68,7 +68,7 @@ def test_a_failure_that_needs_a_person_stops(number):
 
 
 @pytest.mark.parametrize("number", [537, 2628, 8134, 8152, 9420])
-def test_an_error_that_a_value_in_a_row_causes_is_told_as_such(number):
+def test_an_error_that_a_value_in_a_row_causes_says_so(number):
     error = translate_error(pymssql.OperationalError(number, b"said the server"), "running select_runs", Site())
     assert error.message is VW214
 
