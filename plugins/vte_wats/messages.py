@@ -35,6 +35,12 @@ class Message:
         return self.code
 
 
+# What Airflow tells a task of a connection that it cannot decrypt: that there is none.
+NO_CONNECTION = (
+    "does not exist, or was encrypted with another [core] fernet_key. Create it: Airflow › Admin › Connections; or set "
+    "both keys, the newer one first, separated by a comma"
+)
+
 # VW1.. settings, connections, storage
 VW101 = Message(
     "VW101",
@@ -102,16 +108,16 @@ VW109 = Message(
 VW110 = Message(
     "VW110",
     Follows.STOPS,
-    "storage_path names a connection that does not exist",
-    "Airflow does not have the credentials of the bucket",
-    "create that connection, or correct storage_path",
+    "storage_path names a connection that does not exist, or was encrypted with another Fernet key",
+    "Airflow does not have the credentials of the bucket, or cannot decrypt them",
+    "create that connection, or correct storage_path, or set both keys, the newer one first",
 )
 VW111 = Message(
     "VW111",
     Follows.STOPS,
     "storage_path cannot be used",
-    "the bucket or its driver is missing",
-    "do what the message says: create the bucket, or install the provider",
+    "the bucket or its driver is missing, or the driver refuses the connection",
+    "do what the message says: create the bucket, install the provider, or correct the connection",
 )
 VW112 = Message(
     "VW112",
@@ -130,9 +136,9 @@ VW113 = Message(
 VW114 = Message(
     "VW114",
     Follows.STOPS,
-    "the connection … does not exist",
-    "Airflow does not know how to reach VTE or WATS",
-    "create the connection with the id that the message names",
+    "the connection … does not exist, or was encrypted with another Fernet key",
+    "Airflow does not know how to reach VTE or WATS, or cannot decrypt it",
+    "create the connection with the id that the message names, or set both keys, the newer one first",
 )
 VW115 = Message(
     "VW115",

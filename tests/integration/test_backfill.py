@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from datetime import timedelta
+from itertools import product
 from typing import Any
 
 import pytest
@@ -97,6 +98,14 @@ def guids_of(site: Any) -> list[str]:
     return [str(guid) for (guid,) in site.plant.db.query('SELECT "Index_GUID" FROM "IndexData" ORDER BY 1')]
 
 
+def load_hour(site: Any, hour: int) -> set[str]:
+    """Let four runs start in an hour; return their GUIDs."""
+    before = set(guids_of(site))
+    start_at = BEGIN_AT + timedelta(hours=hour)
+    site.plant.floor.load(site.plant.db, start=start_at, end=start_at + timedelta(minutes=15), runs=4, steps=2)
+    return set(guids_of(site)) - before
+
+
 def next_parts(site: Any) -> list[str]:
     """Run every further part as Airflow would; return how each ended."""
     ended = []
@@ -133,6 +142,26 @@ def test_a_part_that_finds_fewer_runs_than_planned_fails_and_the_next_part_goes_
 def test_a_dry_run_that_finds_fewer_runs_than_planned_says_that_nothing_is_posted(site):
     assert backfill(site, guids=["00000000-0000-0000-0000-00000000dead"], dry_run=True) == "failed"
     assert "The runs that were found are compared, and nothing is posted." in site.refusal
+
+
+@pytest.mark.usefixtures("small_parts")
+def test_a_part_whose_runs_were_all_deleted_since_they_were_planned_fails_and_the_next_part_goes_on(site):
+    hours = [set(guids_of(site)), load_hour(site, 1), load_hour(site, 2)]
+    assert backfill(site, **time_range(0, 180), batch_size=5) == "success"
+    assert site.plant.receipts.keys() == hours[0]
+    for table, guid in product(["TestDataNumeric", "TestDataText", "TestDataOther", "IndexData"], hours[1]):
+        site.plant.db.query(f'DELETE FROM "{table}" WHERE "Index_GUID" = ?', [guid])
+    conf = triggered()
+    assert site.sync(dag_id=BACKFILL, **(BLANK | conf)) == "failed"
+    assert "VW624 part 2 of 3, from 2026-03-02T01:00:00+00:00 to 2026-03-02T02:00:00+00:00, had 4 runs" in site.refusal
+    assert "if they were deleted on purpose, mark this task as success" in site.refusal
+    assert next_parts(site) == ["success"]
+    assert site.plant.receipts.keys() == hours[0] | hours[2]
+
+
+@pytest.mark.usefixtures("small_parts")
+def test_time_in_which_no_runs_were_planned_is_no_failure(site):
+    assert backfill(site, **time_range(60, 120), batch_size=5) == "success"
 
 
 @pytest.mark.usefixtures("small_parts")

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from multiprocessing.connection import Connection
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from airflow.dag_processing.dagbag import DagBag
@@ -20,7 +20,7 @@ from airflow.utils.session import create_session
 from upath import UPath
 
 from sandbox.environment import SandboxEnvironment
-from tests.bucket import CONN_ID, Bucket
+from tests.bucket import CONN_ID, KEYS, Bucket
 from tests.integration.in_process import BEGIN_AT, STATE
 from tests.unit.builders import a_run, a_settings, guid_of
 from vte_wats.config.sites import Site
@@ -151,7 +151,7 @@ def test_a_bucket_that_does_not_exist_is_an_error_and_is_not_created(bucket):
 @pytest.mark.parametrize(
     ("place", "reason"),
     [
-        pytest.param("s3://nobody@bucket/vte", "the Airflow connection nobody does not exist", id="connection"),
+        pytest.param("s3://nobody@bucket/vte", "the Airflow connection nobody does not exist, or", id="connection"),
         pytest.param("abfs://container/vte", "No filesystem registered for scheme abfs", id="provider"),
         pytest.param("ftb://container/vte", "ftb://container/vte cannot be opened", id="scheme"),
     ],
@@ -160,6 +160,30 @@ def test_a_place_that_cannot_be_opened_stops_with_what_is_missing(place, reason)
     with pytest.raises(FatalError, match="storage_path: ") as refused:
         storage_of(Site(), a_settings(storage_path=place))
     assert reason in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("fields", "reasons"),
+    [
+        pytest.param({"extra": {"config_kwargs": {"x": 1}}}, ["VW111", "TypeError: ", "the extra of"], id="extra"),
+        pytest.param(
+            {"extra": {"config_kwargs": {"password=hunter2": 1}}}, ["VW111", "TypeError: ", "***"], id="secret in extra"
+        ),
+        pytest.param(
+            {"login": None, "password": None, "extra": {"profile_name": "nobody"}},
+            ["VW111", "ProfileNotFound: The config profile (nobody)", "the extra of"],
+            id="profile",
+        ),
+    ],
+)
+def test_a_connection_that_the_client_refuses_is_named_with_its_extra(monkeypatch, fields, reasons):
+    conn_id = f"bucket_{uuid4().hex}"
+    monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", json.dumps({"conn_type": "aws", **KEYS, **fields}))
+    with pytest.raises(FatalError) as refused:
+        storage_of(Site(), a_settings(storage_path=f"s3://{conn_id}@bucket/vte"))
+    text = str(refused.value)
+    assert [reason for reason in [*reasons, conn_id] if reason not in text] == []
+    assert "hunter2" not in text
 
 
 # A whole sync, its tasks in this process

@@ -109,7 +109,7 @@ def test_one_channel_that_works_is_enough(mail, webhook, caplog):
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        (None, "Check the connection of smtp_default: does not exist"),
+        (None, "Check the connection of smtp_default: does not exist, or was encrypted with another"),
         ({"conn_type": "smtp", "host": "127.0.0.1", "port": 9, "extra": {"disable_ssl": True}}, "refused"),
     ],
 )

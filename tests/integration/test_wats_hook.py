@@ -949,6 +949,32 @@ def test_a_login_page_in_place_of_wats_is_not_a_good_connection(tested, wats, pa
     assert "login page" in text
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("NO_PROXY", "localhost,fd00::/8"),
+        ("SSL_CERT_FILE", "/is/not/there.pem"),
+        ("ALL_PROXY", "socks5://proxy.example:1080"),
+    ],
+)
+def test_a_variable_that_keeps_wats_from_being_asked_is_named(tested, monkeypatch, name, value):
+    monkeypatch.setenv(name, value)
+    ok, text = tested()
+    assert not ok
+    assert f"check {name} " in text
+
+
+def test_the_button_answers_whatever_happens_and_shows_no_secret(tested, monkeypatch):
+    def fail(_: WatsSession) -> str:
+        raise RuntimeError("token=dnRlOmNhbmFyeQ")
+
+    monkeypatch.setattr(WatsSession, "version", fail)
+    ok, text = tested()
+    assert not ok
+    assert "RuntimeError" in text
+    assert "dnRlOmNhbmFyeQ" not in text
+
+
 def test_a_connection_is_tested_again_each_time(tested, wats):
     assert tested()[0]
     wats.faults.add(Fault(FaultKind.STATUS, status=503))

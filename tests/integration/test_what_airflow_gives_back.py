@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pendulum
 import pytest
+from airflow.models.connection import Connection
 from airflow.models.crypto import get_fernet
 from airflow.models.dagrun import DagRun
 from airflow.models.variable import Variable
@@ -88,6 +89,27 @@ def hide(name: str, text: str) -> None:
     with create_session() as session:
         row = session.query(Variable).filter(Variable.key == name).one()
         row._val, row.is_encrypted = Fernet(Fernet.generate_key()).encrypt(text.encode()).decode(), True
+
+
+@pytest.fixture(params=["vte_default", "wats_default"])
+def hidden_connection(request, site, monkeypatch) -> Iterator[str]:
+    """A connection in Airflow's database whose password an earlier key encrypted."""
+    name = f"AIRFLOW_CONN_{request.param.upper()}"
+    row = Connection(conn_id=request.param, **json.loads(site.plant.environment_variables[name]))
+    row._password, row.is_encrypted = Fernet(Fernet.generate_key()).encrypt(b"secret").decode(), True
+    with create_session() as session:
+        session.add(row)
+    monkeypatch.delenv(name)
+    yield request.param
+    with create_session() as session:
+        session.query(Connection).filter(Connection.conn_id == request.param).delete()
+
+
+@pytest.mark.usefixtures("encrypted")
+def test_a_connection_under_another_fernet_key_is_not_only_called_absent(site, hidden_connection):
+    assert site.sync(5) == "failed"
+    assert f"VW114 the connection {hidden_connection} does not exist, or was encrypted with another" in site.refusal
+    assert "set both keys" in site.refusal
 
 
 def test_the_sync_goes_on_when_its_dag_runs_were_deleted(site):

@@ -163,14 +163,19 @@ def trigger_next_part(site_name: str, settled: dict[str, Any], slices: Any) -> l
 
 @task(multiple_outputs=False)
 def check_part(site_name: str, settled: dict[str, Any], slices: Any) -> dict[str, int]:
-    """Fail when a slice found fewer runs than planned; the others are transferred, and the next part starts."""
+    """Fail when a slice found fewer runs than planned, or a part none of those that the whole plan counted in it.
+
+    The others are transferred, and the next part starts.
+    """
     from vte_wats.orchestration.handover import planned_slices
     from vte_wats.orchestration.task_context import uploads_that_succeeded
     from vte_wats.orchestration.transfer import UPLOAD_TASK
     from vte_wats.sync.upload import READ
 
-    del site_name, settled
+    del settled
     context, planned = get_current_context(), planned_slices(slices)
+    if not planned:
+        _refuse_emptied_part(context, Site(site_name))
     results = list(uploads_that_succeeded(context, range(len(planned)), UPLOAD_TASK).values())
     short = [
         f"{part.label}: {result[READ]:,} of {part.runs:,} runs"
@@ -188,6 +193,23 @@ def check_part(site_name: str, settled: dict[str, Any], slices: Any) -> dict[str
             "success\n- " + "\n- ".join(short[:_NAMED]) + more,
         )
     return {"planned": sum(part.runs for part in planned), READ: sum(result[READ] for result in results)}
+
+
+def _refuse_emptied_part(context: Any, site: Site) -> None:
+    from vte_wats.backfill.backfill_plan import BackfillPlans
+    from vte_wats.orchestration.backfill_progress import part_reference
+    from vte_wats.orchestration.resources import read_settings, storage_of
+
+    reference = part_reference(context)
+    whole, part = BackfillPlans(storage_of(site, read_settings(site))).load_part(reference)
+    if part.runs:
+        raise FatalError(
+            VW624,
+            f"part {reference.part} of {len(whole.parts)}, from {part.from_edge} to {part.to_edge}, had {part.runs:,} "
+            "runs when the backfill was planned, and VTE has none there now: they were deleted since, or have another "
+            "Timestamp. The next part starts all the same. Look for them in VTE, and trigger the backfill of this time "
+            "again once they are there; if they were deleted on purpose, mark this task as success",
+        )
 
 
 def dag_run_id_of(first_dag_run_id: str, part: int) -> str:

@@ -12,16 +12,17 @@ from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
 from airflow.sdk import Connection, ObjectStoragePath
-from airflow.sdk.exceptions import AirflowNotFoundException
+from airflow.sdk.exceptions import AirflowNotFoundException, AirflowRuntimeError
 from upath import UPath
 
 from vte_wats.config.settings import OperatorNames, Settings, parse_settings
 from vte_wats.config.sites import Site
-from vte_wats.domain.errors import FatalError
-from vte_wats.messages import VW110, VW111
+from vte_wats.domain.errors import FatalError, RetriableError
+from vte_wats.messages import NO_CONNECTION, VW110, VW111
 from vte_wats.orchestration.variables import HISTORY, STATE, WATS_PROFILE, BudgetVariable, LearnedVariable, Variables
 from vte_wats.state.coverage import State
 from vte_wats.state.history import History
+from vte_wats.storage.storage_errors import is_of_storage, storage_error
 from vte_wats.sync.slices import sized_for_backlog
 from vte_wats.wats.profile import WatsProfile
 
@@ -70,24 +71,34 @@ def read_profile(site: Site) -> WatsProfile:
 def storage_of(site: Site, settings: Settings) -> UPath:
     """Return the folder or bucket that holds staging and dead letters; a named site has one of its own below it.
 
-    Raises FatalError when the connection or the provider that ``storage_path`` needs is missing: Airflow would go on
-    without credentials.
+    Raises FatalError when the connection or the provider that ``storage_path`` needs is missing, for Airflow would go
+    on without credentials, or when the client of the bucket refuses the connection.
     """
     airflow_home = Path(os.environ.get("AIRFLOW_HOME", "~/airflow")).expanduser()
     place = settings.storage_path or f"file://{airflow_home}/vte_wats"
+    conn_id = None
     try:
         path = ObjectStoragePath(place)
-        if path.conn_id:
-            Connection.get(path.conn_id)
+        conn_id = path.conn_id
+        if conn_id:
+            Connection.get(conn_id)
         path.fs.dircache.use_listings_cache = False  # what another worker has written since counts
     except AirflowNotFoundException as exc:
-        raise FatalError(VW110, f"storage_path: the Airflow connection {path.conn_id} does not exist") from exc
+        raise FatalError(VW110, f"storage_path: the Airflow connection {conn_id} {NO_CONNECTION}") from exc
+    except AirflowRuntimeError:  # Airflow's own API does not answer: that passes
+        raise
     except (ImportError, ValueError) as exc:
         raise FatalError(
             VW111,
             f"storage_path: {place} cannot be opened: {exc}. Buckets need the provider that knows them, such as "
             "apache-airflow-providers-amazon[s3fs]; see docs/scaling.md",
         ) from exc
+    except Exception as exc:
+        if is_of_storage(exc) and isinstance(passing := storage_error(exc, place), RetriableError):
+            raise passing from exc
+        problem = f"{type(exc).__name__}: {str(exc).partition(chr(10))[0]}"
+        to_correct = f"the fields and the extra of the Airflow connection {conn_id}" if conn_id else "storage_path"
+        raise FatalError(VW111, f"storage_path: {place} cannot be opened: {problem}. Correct {to_correct}") from exc
     storage = cast("UPath", path)
     return storage / site.name if site.name else storage
 

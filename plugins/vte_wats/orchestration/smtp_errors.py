@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from airflow.sdk.exceptions import AirflowNotFoundException
 
 from vte_wats.domain.redaction import redact
-from vte_wats.messages import VW633
+from vte_wats.messages import NO_CONNECTION, VW633
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +25,7 @@ class SmtpProblem:
 # The first row that applies wins; the last one applies to everything. ssl.SSLError, smtplib's errors, TimeoutError and
 # socket.gaierror are all OSErrors, so the order counts.
 SMTP_PROBLEMS: tuple[SmtpProblem, ...] = (
-    SmtpProblem(
-        (AirflowNotFoundException,), "the connection", "does not exist; create it: Airflow › Admin › Connections"
-    ),
+    SmtpProblem((AirflowNotFoundException,), "the connection", NO_CONNECTION),
     SmtpProblem((socket.gaierror,), "host", "no such name is known; correct it, or the DNS of Airflow's machines"),
     SmtpProblem(
         (ssl.SSLCertVerificationError,),

@@ -14,7 +14,13 @@ from vte_wats.messages import VW631, VW632
 
 _CLIENTS = ("aiobotocore", "aiohttp", "azure", "botocore", "gcsfs", "google")
 _CREDENTIALS = frozenset(
-    {"ClientAuthenticationError", "DefaultCredentialsError", "NoCredentialsError", "PartialCredentialsError"}
+    {
+        "ClientAuthenticationError",
+        "DefaultCredentialsError",
+        "NoCredentialsError",
+        "PartialCredentialsError",
+        "ProfileNotFound",
+    }
 )
 
 
@@ -79,7 +85,7 @@ def is_of_storage(exc: BaseException) -> bool:
     return isinstance(exc, OSError) or type(exc).__module__.partition(".")[0] in _CLIENTS
 
 
-def storage_error(exc: BaseException, path: UPath) -> VteWatsError:
+def storage_error(exc: BaseException, path: UPath | str) -> VteWatsError:
     """Return the error for what the storage raised about ``path``."""
     row = next(row for row in STORAGE_PROBLEMS if row.applies(exc))
     detail = f"storage {path}: {type(exc).__name__}: {str(exc).partition(chr(10))[0]}. {row.rule}"

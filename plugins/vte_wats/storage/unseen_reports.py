@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import islice
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 from upath import UPath
 
 from vte_wats.messages import VW621
@@ -114,7 +114,7 @@ class UnseenReports:
                 content = _UnseenFile.model_validate_json(read_file(path, _LARGEST_BYTES))
             except FileNotFoundError:  # another upload has removed it meanwhile
                 continue
-            except ValidationError as exc:
+            except ValueError as exc:  # no JSON of this kind, or no regular file
                 log.warning("%s %s is damaged and left out; remove it: %s", VW621, path, str(exc).partition("\n")[0])
                 continue
             yield path, {guid: Tries(count, content.hashes.get(guid)) for guid, count in content.tries.items()}

@@ -12,7 +12,7 @@ from airflow.sdk.exceptions import AirflowNotFoundException
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from vte_wats.domain.errors import FatalError
-from vte_wats.messages import VW114, VW116
+from vte_wats.messages import NO_CONNECTION, VW114, VW116
 
 _PORT = 1433
 _OF_OTHER_DRIVERS = {
@@ -76,9 +76,7 @@ def check_connection(hook: MsSqlHook, conn_id: str) -> VteOptions:
     try:
         fields = hook.connection
     except AirflowNotFoundException as exc:
-        raise FatalError(
-            VW114, f"the connection {conn_id} does not exist. Create it: Airflow › Admin › Connections"
-        ) from exc
+        raise FatalError(VW114, f"the connection {conn_id} {NO_CONNECTION}") from exc
     mistakes: list[str] = []
     address: VteAddress | None = None
     options: VteOptions | None = None

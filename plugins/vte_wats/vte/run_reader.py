@@ -151,10 +151,10 @@ class _Reading:
     def unreadable(self) -> Iterator[VteTestRun]:
         """Yield the runs that failed alone, with their defects.
 
-        Raises their error when no run could be read: the runs are not known to be the cause.
+        Raises their error when no run could be read and it may be the server's or the network's as well.
         """
         for guid, (timestamp_local, error) in self._failed.items():
-            if not self._read and error.message is not VW214:
+            if not self._read and not _is_of_a_value(error):
                 raise error
             yield unread(guid, timestamp_local, _unreadable(error))
 
@@ -168,9 +168,15 @@ class _Reading:
         if attempts[guid] < _TIMES_ALONE:
             return [missing]
         self._failed[guid] = times[guid], error
-        if len(self._failed) >= (self._limit if self._read or error.message is VW214 else _MOST_BEFORE_ONE_IS_READ):
+        by_rows = self._read or _is_of_a_value(error)
+        if len(self._failed) >= (self._limit if by_rows else _MOST_BEFORE_ONE_IS_READ):
             raise error
         return []
+
+
+def _is_of_a_value(error: _Failure) -> bool:
+    """Return whether a value in a row is the cause, as SQL Server says or Python, which cannot hold what arrived."""
+    return error.message is VW214 or isinstance(error.__cause__, (ValueError, ArithmeticError))
 
 
 def _halves(guids: list[UUID]) -> list[list[UUID]]:

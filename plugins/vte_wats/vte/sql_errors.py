@@ -47,9 +47,9 @@ VW209 = Message(
 VW214 = Message(
     "VW214",
     Follows.STOPS,
-    "SQL error 220, 241, 242, 244, 245, 248, 8114, 8115, 8169",
-    "a column holds another type than documented",
-    "check column_overrides",
+    "SQL error 220, 232, 241, 242, 244, 245, 248, 517, 535, 536, 537, 2628, 8114, 8115, 8134, 8152, 8169, 9420",
+    "a value cannot be converted or computed with, or a column holds another type than documented",
+    "look at the value in VTE, and check column_overrides",
 )
 
 # SQL Server numbers, then DB-Library's own (20002 …) and the socket's (10053 …).
@@ -213,7 +213,7 @@ SQL_ERRORS: tuple[SqlError, ...] = (
     ),
     SqlError(
         VW214,
-        (220, 241, 242, 244, 245, 248, 8114, 8115, 8169),
+        (220, 232, 241, 242, 244, 245, 248, 517, 535, 536, 537, 2628, 8114, 8115, 8134, 8152, 8169, 9420),
     ),
 )
 

@@ -14,7 +14,7 @@ from airflow.sdk.log import mask_secret
 
 from vte_wats.config.settings import ExistenceCheck
 from vte_wats.domain.errors import FatalError, VteWatsError
-from vte_wats.messages import VW114
+from vte_wats.messages import NO_CONNECTION, VW114
 from vte_wats.wats.connection import WatsConnection
 
 if TYPE_CHECKING:
@@ -50,9 +50,7 @@ class WatsHook(BaseHook):
         try:
             fields = self.get_connection(self.wats_conn_id)
         except AirflowNotFoundException as exc:
-            raise FatalError(
-                VW114, f"the connection {self.wats_conn_id} does not exist. Create it: Airflow › Admin › Connections"
-            ) from exc
+            raise FatalError(VW114, f"the connection {self.wats_conn_id} {NO_CONNECTION}") from exc
         connection = WatsConnection.parse(
             self.wats_conn_id,
             host=fields.host,

@@ -13,7 +13,7 @@ from vte_wats.orchestration.smtp_errors import smtp_problem
 @pytest.mark.parametrize(
     ("raised", "words"),
     [
-        (AirflowNotFoundException("The conn_id isn't defined"), "Check the connection of smtp_default: does not exist"),
+        (AirflowNotFoundException("not defined"), "the connection of smtp_default: does not exist, or was encrypted"),
         (socket.gaierror(-2, "Name or service not known"), "Check host of smtp_default"),
         (ssl.SSLCertVerificationError("self-signed certificate"), "SSL_CERT_FILE"),
         (ssl.SSLError("WRONG_VERSION_NUMBER"), "disable_tls and disable_ssl in extra of smtp_default"),

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import pytest
 from upath import UPath
 
@@ -38,6 +41,15 @@ def test_a_damaged_file_hides_no_other(unseen, tmp_path, caplog):
     (tmp_path / "unseen" / "b.json").write_text("{")
     assert unseen.tries() == {guid_of(1): Tries(1)}
     assert VW621.code in caplog.text
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo, lambda path: path.symlink_to("/etc/hostname")])
+def test_what_is_no_file_hides_none_and_is_named(unseen, tmp_path, caplog, make):
+    unseen.add("b.json", {guid_of(1): Tries(1), guid_of(2): Tries(1)})
+    make(tmp_path / "unseen" / "a.json")
+    unseen.forget({guid_of(2)})
+    assert unseen.tries() == {guid_of(1): Tries(1)}
+    assert f"{VW621} {tmp_path}/unseen/a.json is damaged" in caplog.text.replace("file://", "")
 
 
 def test_of_other_content_the_tries_count_from_the_beginning():

@@ -76,7 +76,9 @@ def test_every_mistake_is_named_by_field_and_rule_without_its_value(checked, fie
 
 
 def test_a_connection_that_does_not_exist_is_named():
-    with pytest.raises(FatalError, match="vte_nowhere does not exist") as raised:
+    with pytest.raises(
+        FatalError, match=r"vte_nowhere does not exist, or was encrypted with another \[core\] fernet_key\. "
+    ) as raised:
         check_connection(MsSqlHook(mssql_conn_id="vte_nowhere"), "vte_nowhere")
     assert raised.value.code == "VW114"
 

@@ -7,16 +7,18 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import pymssql
 import pytest
 
 from tests.unit.builders import NOON_LOCAL, a_settings, guid_of
-from vte_wats.domain.errors import FatalError, RetriableError
+from vte_wats.config.sites import Site
+from vte_wats.domain.errors import FatalError, RetriableError, VteWatsError
 from vte_wats.domain.outcome import DeadLetterKind
 from vte_wats.mapping.operators import Operators
 from vte_wats.messages import VW299
 from vte_wats.vte.rows import RUN_SIZES, RUNS, RunRow, RunSizeRow
 from vte_wats.vte.run_reader import read_runs
-from vte_wats.vte.sql_errors import SQL_ERRORS, VW207, VW214
+from vte_wats.vte.sql_errors import SQL_ERRORS, VW207, VW214, translate_error
 
 VW202 = next(row.message for row in SQL_ERRORS if row.message.code == "VW202")
 
@@ -131,6 +133,29 @@ def test_too_many_runs_that_cannot_be_read_stop_the_slice():
 
 def test_a_single_run_whose_value_cannot_be_converted_is_a_dead_letter_also_in_a_slice_of_its_own():
     assert read(FailingServer(1, {0}, FatalError(VW214, "no number")))[guid_of(0)].startswith("VW232 ")
+
+
+def translated(cause: Exception) -> VteWatsError:
+    """Return the product's error for one that the driver or Python raises while rows arrive."""
+    error = translate_error(cause, "running select_steps", Site())
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize("runs", [1, 2])
+@pytest.mark.parametrize("cause", [ValueError("year 0 is out of range"), OverflowError("too large"), ArithmeticError()])
+def test_runs_whose_values_python_cannot_hold_are_dead_letters_also_when_they_are_the_whole_slice(cause, runs):
+    server = FailingServer(runs, set(range(runs)), translated(cause))
+    assert [why[:10] for why in read(server).values()] == ["VW232 the "] * runs
+    assert server.groups.count(1) == 3 * runs  # each alone, as often as any
+
+
+@pytest.mark.parametrize(
+    "cause", [pymssql.InterfaceError("odd"), pymssql.OperationalError(50_000, b"odd"), pymssql.OperationalError(20004)]
+)
+def test_a_single_run_makes_no_dead_letter_where_the_server_or_the_network_may_be_the_cause(cause):
+    with pytest.raises(RetriableError):
+        read(FailingServer(1, {0}, translated(cause)))
 
 
 def test_a_defect_stays_with_its_neighbours_whole():

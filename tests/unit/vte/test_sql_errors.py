@@ -5,7 +5,7 @@ import pytest
 
 from vte_wats.config.sites import Site
 from vte_wats.domain.errors import FatalError, RetriableError
-from vte_wats.vte.sql_errors import SQL_ERRORS, translate_error
+from vte_wats.vte.sql_errors import SQL_ERRORS, VW214, translate_error
 
 RETRIABLE = [
     1205, 1222, 3952, 3958, 3960, 3961, 3966, 3967, -2, 20003, 18401, 40197, 40501, 40613, 49918, 49919, 49920,
@@ -34,14 +34,23 @@ FATAL = [
     402,
     529,
     220,
+    232,
     241,
     242,
     244,
     245,
     248,
+    517,
+    535,
+    536,
+    537,
+    2628,
     8114,
     8115,
+    8134,
+    8152,
     8169,
+    9420,
 ]
 
 
@@ -56,6 +65,12 @@ def test_a_failure_that_may_pass_is_retried(number):
 def test_a_failure_that_needs_a_person_stops(number):
     error = translate_error(pymssql.OperationalError(number, b"said the server"), "running select_runs", Site())
     assert type(error) is FatalError
+
+
+@pytest.mark.parametrize("number", [537, 2628, 8134, 8152, 9420])
+def test_an_error_that_a_value_in_a_row_causes_says_so(number):
+    error = translate_error(pymssql.OperationalError(number, b"said the server"), "running select_runs", Site())
+    assert error.message is VW214
 
 
 def test_the_table_lists_every_number_once():
