@@ -57,12 +57,13 @@ class Environment:
         venv.create(folder, with_pip=True)
         self.python = folder / "bin" / "python"
 
-    def install(self, *requirements: str, constraint: Path) -> bool:
-        """Install requirements within the constraints; return whether that was possible."""
+    def install(self, *requirements: str, constraint: Path) -> str | None:
+        """Install requirements within the constraints; return what pip said when it could not, else nothing."""
         options = ("--quiet", "--disable-pip-version-check", "--constraint", str(constraint))
-        return not subprocess.run(
-            [self.python, "-m", "pip", "install", *options, *requirements], check=False
-        ).returncode
+        command = [self.python, "-m", "pip", "install", *options, *requirements]
+        done = subprocess.run(command, check=False, stderr=subprocess.PIPE, text=True)
+        sys.stderr.write(done.stderr)
+        return done.stderr if done.returncode else None
 
     def installed(self) -> dict[str, str]:
         """Return what is installed, by name."""
@@ -79,8 +80,19 @@ class Environment:
             ).returncode
 
 
-def not_tested(what: str) -> int:
-    """Say that nothing of the wheel keeps it from being tested; that is no failure."""
+def lacks_a_version(said: str) -> bool:
+    """Return whether pip found a package, but not in the version that is asked for.
+
+    Without a network pip says that it found no version at all, or those of another place: it has retried before.
+    """
+    found = re.search(r"Could not find a version that satisfies .*\(from versions: (?!none\))", said)
+    return found is not None and "WARNING: Retrying (" not in said
+
+
+def not_installed(what: str, said: str) -> int:
+    """Return 0 and say so where a version does not exist here, which keeps any wheel from being tested; else 1."""
+    if not lacks_a_version(said):
+        return 1
     sys.stdout.write(
         f"NOT TESTED with Airflow's constraints: {what} cannot be installed here, with or without the wheel\n"
     )
@@ -98,10 +110,11 @@ def main(arguments: list[str] | None = None) -> int:
         environment = Environment(Path(folder) / "venv")
         providers = [f"apache-airflow-providers-{name}" for name in PROVIDERS]
         airflow = f"apache-airflow[{EXTRAS}]=={airflow_version(file)}"
-        if not environment.install(airflow, *providers, constraint=file):
-            return not_tested(airflow)
+        said = environment.install(airflow, *providers, constraint=file)
+        if said is not None:
+            return not_installed(airflow, said)
         before = environment.installed()
-        if not environment.install(str(options.wheel.resolve()), constraint=file):
+        if environment.install(str(options.wheel.resolve()), constraint=file) is not None:
             return 1
         after = environment.installed()
         changed = {name: (before[name], after.get(name)) for name in before if after.get(name) != before[name]}
@@ -113,8 +126,9 @@ def main(arguments: list[str] | None = None) -> int:
         developed_with = pinned((REPOSITORY / "requirements-dev.lock").read_text(encoding="utf-8"))
         pins = developed_with | pinned(file.read_text(encoding="utf-8")) | after
         kept.write_text("".join(f"{name}=={pins[name]}\n" for name in sorted(pins) if name != "vte-wats"), "utf-8")
-        if not environment.install(*TOOLS, constraint=kept):
-            return not_tested("what the tests need beside it")
+        said = environment.install(*TOOLS, constraint=kept)
+        if said is not None:
+            return not_installed("what the tests need beside it", said)
         return environment.test(list(options.tests))
 
 

@@ -20,6 +20,7 @@ from itertools import pairwise
 import httpx
 import pytest
 from airflow.models.connection import Connection
+from airflow.utils.strings import get_random_string
 from pywats.core.async_client import AsyncHttpClient
 
 from sandbox.wats.profiles import REPORTED
@@ -898,12 +899,15 @@ def test_requests_one_after_the_other_share_a_connection_and_those_side_by_side_
 # ------------------------------------------------------------------------------------------------- test connection
 @pytest.fixture
 def tested(wats, monkeypatch):
-    """Press the button Test on a connection with these fields, through Airflow's own model."""
+    """Press the button Test on a connection with these fields, as Airflow's route does: under a random id."""
 
     def press(**fields):
         given = {"conn_type": "wats", "host": wats.url, "password": wats.token} | fields
-        monkeypatch.setenv("AIRFLOW_CONN_WATS_TESTED", json.dumps(given))
-        return Connection(conn_id="wats_tested", conn_type="wats").test_connection()
+        connection = Connection(conn_id=get_random_string(), **given)
+        monkeypatch.setenv(f"AIRFLOW_CONN_{connection.conn_id.upper()}", connection.get_uri())
+        ok, text = connection.test_connection()
+        assert connection.conn_id not in text
+        return ok, text
 
     return press
 
@@ -932,6 +936,20 @@ def test_a_wrong_connection_gives_its_reason(tested, fields, reason):
     ok, text = tested(**fields)
     assert not ok
     assert reason in text
+
+
+def test_a_wrong_field_of_a_tested_connection_is_changed_in_this_connection(tested, tmp_path):
+    ok, text = tested(extra={"attempts": "many"})
+    assert not ok
+    assert text.splitlines() == [
+        "VW108 1 field(s) of the WATS connection are wrong. Change them in this connection",
+        "- attempts: Input should be a valid integer, unable to parse string as an integer, given 'many'",
+    ]
+    (tmp_path / "no.pem").write_text("nothing")
+    ok, text = tested(extra={"ca_file": str(tmp_path / "no.pem")})
+    assert not ok
+    assert text.endswith("Change it in this connection")
+    assert "ca_file: must hold certificates in PEM form" in text
 
 
 def test_a_wrong_path_gives_its_reason(tested, wats):

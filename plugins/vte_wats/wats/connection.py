@@ -160,9 +160,14 @@ class WatsConnection(WatsOptions):
             raise FatalError(
                 VW108,
                 f"{len(mistakes)} field(s) of the WATS connection are wrong. Change them: "
-                f"Airflow › Admin › Connections › {conn_id}\n" + "\n".join(f"- {mistake}" for mistake in mistakes),
+                f"{page_in_airflow(conn_id)}\n" + "\n".join(f"- {mistake}" for mistake in mistakes),
             )
         return cls(conn_id=conn_id, url=url, token=SecretStr(token), **options.model_dump())
+
+
+def page_in_airflow(conn_id: str) -> str:
+    """Return where a person changes a connection."""
+    return f"Airflow › Admin › Connections › {conn_id}"
 
 
 def _collected(mistakes: list[str], reading: Any) -> str | None:

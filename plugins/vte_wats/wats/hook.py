@@ -15,7 +15,7 @@ from airflow.sdk.log import mask_secret
 from vte_wats.config.settings import ExistenceCheck
 from vte_wats.domain.errors import FatalError, VteWatsError
 from vte_wats.messages import NO_CONNECTION, VW114
-from vte_wats.wats.connection import WatsConnection
+from vte_wats.wats.connection import WatsConnection, page_in_airflow
 
 if TYPE_CHECKING:
     from vte_wats.wats.client import WatsSession
@@ -83,12 +83,15 @@ class WatsHook(BaseHook):
             yield wats
 
     def test_connection(self) -> tuple[bool, str]:
-        """Return whether WATS can be reached and used, or why not."""
+        """Return whether WATS can be reached and used, or why not.
+
+        Airflow's button gives the connection a random id while it is tested: no reason may send anybody there.
+        """
         try:
             found = self.probe()
             url = self.read_connection().url
         except VteWatsError as exc:
-            return False, str(exc)
+            return False, str(exc).replace(f": {page_in_airflow(self.wats_conn_id)}", " in this connection")
         except Exception as exc:  # noqa: BLE001 -- the button answers, whatever keeps WATS from being asked
             return False, f"WATS cannot be asked: {type(exc).__name__}; the log of the API server has more"
         return (

@@ -19,7 +19,7 @@ from vte_wats.domain.errors import FatalError
 from vte_wats.domain.redaction import redact
 from vte_wats.messages import VW109
 from vte_wats.wats.bounded_answers import ENCODING, bound
-from vte_wats.wats.connection import WatsConnection
+from vte_wats.wats.connection import WatsConnection, page_in_airflow
 from vte_wats.wats.environment import usable_environment
 from vte_wats.wats.response_errors import (
     as_error,
@@ -193,7 +193,7 @@ def _verification(connection: WatsConnection) -> ssl.SSLContext | bool:
         raise FatalError(
             VW109,
             f"ca_file: must hold certificates in PEM form, given {connection.ca_file!r}. Change it: "
-            f"Airflow › Admin › Connections › {connection.conn_id}",
+            f"{page_in_airflow(connection.conn_id)}",
         ) from exc
     # Python 3.13 began to refuse the authorities of many companies for missing key identifiers (RFC 5280, 4.2.1.1).
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
