@@ -149,7 +149,7 @@ def _no_dag_runs(measures: Measures) -> Observation:
         Verdict.BAD,
         "Airflow creates no DAG runs of the sync: its last intervals have none",
         "see whether the sync DAG is paused, has an import error or starts in the future, and whether the scheduler "
-        "runs; then look for a DAG run whose logical date is that of the next interval, and delete it",
+        "runs",
     )
 
 

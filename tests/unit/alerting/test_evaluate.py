@@ -272,6 +272,7 @@ def test_a_scheduler_that_creates_nothing_is_one_condition_and_not_three():
     found = seen(still, before)
     assert found[Kind.NO_DAG_RUNS].verdict is Verdict.BAD
     assert "paused" in found[Kind.NO_DAG_RUNS].advice
+    assert "delete" not in found[Kind.NO_DAG_RUNS].advice  # the timetable passes by a DAG run in its way
     assert found[Kind.NO_PROGRESS].verdict is found[Kind.LAG].verdict is Verdict.UNKNOWN
     assert seen(replace(still, dag_runs=1), before)[Kind.NO_DAG_RUNS].verdict is Verdict.GOOD
 
