@@ -19,6 +19,7 @@ from tests.repository.words import replaced_words
 from vte_wats.alerting.monitor_state import Kind
 from vte_wats.backfill.progress import Progress
 from vte_wats.config.settings import Settings, parse_settings
+from vte_wats.config.sites import Site
 from vte_wats.vte.sql_errors import SQL_ERRORS
 from vte_wats.wats.connection import WatsOptions
 from vte_wats.wats.response_errors import RESPONSE_ERRORS
@@ -107,6 +108,14 @@ def test_every_field_of_the_progress_of_a_backfill_is_described():
 
 
 @pytest.mark.slow  # imports Airflow's API server
+def test_every_variable_is_named_where_a_backup_is_described():
+    page = (REPOSITORY / "docs" / "upgrading.md").read_text(encoding="utf-8")
+    backup = page.partition("## Backup")[2].partition("## Uninstall")[0]
+    names = [getattr(Site(), name) for name in dir(Site) if name.endswith("_variable")]
+    assert len(names) > 10
+    assert [name for name in names if f"`{name}`" not in backup] == []
+
+
 def test_every_address_of_the_status_page_is_described():
     from vte_wats.status.app import create_app  # noqa: PLC0415 - slow
 
