@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -112,10 +113,20 @@ def _up_to_date(
     waits = now_at - (stored.changes_wait_since or now_at)
     if waits > max(_MAX_CHANGES_WAIT, timedelta(seconds=_LATE_INTERVALS * interval_s)):
         yield HealthStatus.DEGRADED, f"Changes in VTE were not looked for, or wait, for {duration(waits)}."
-    if outside := sum(stored.proof.odd_open.values()):
-        runs = count(outside, "run")
-        yield HealthStatus.OK, f"Up to lastSync, every run is in WATS or has a dead letter, but {runs} of wrong clocks."
-    yield HealthStatus.OK, "Every run up to lastSync is in WATS or has a dead letter."
+    yield HealthStatus.OK, _what_is_known(state, stored.proof)
+
+
+def _what_is_known(state: State, proof: Proof) -> str:
+    """Say of every run what the last comparison knows; before the first one, only runs that were read are known."""
+    unproven, outside = proof.unproven(ZoneInfo(state.timezone or "UTC")), sum(proof.odd_open.values())
+    but = [f"{count(unproven, 'run')} not proven yet"] if unproven else []
+    but += [f"{count(outside, 'run')} of wrong clocks"] if outside else []
+    if proof.compared_at is None:
+        every, but = "Every run that was read", [*but, "no comparison has ended yet"]
+        return f"{every} up to lastSync is in WATS or has a dead letter; {' and '.join(but)}."
+    if but:
+        return f"Up to lastSync, every run is in WATS or has a dead letter, but {' and '.join(but)}."
+    return "Every run up to lastSync is in WATS or has a dead letter."
 
 
 def _sentence(text: str) -> str:

@@ -166,7 +166,7 @@ def _missed_meanwhile(monitor_state: MonitorState) -> str:
         parts.append(f"{count(failed, 'interval')} of the last hour failed")
     if waiting.runs:
         parts.append(f"{count(waiting.runs, 'run')} still to be transferred")
-    return "; ".join(parts) or "nothing: every run is in WATS or a dead letter"
+    return "; ".join(parts) or "nothing: every run that was read is in WATS or a dead letter"
 
 
 def late(missed: MissedDeadline, context: AlertContext) -> Notification:

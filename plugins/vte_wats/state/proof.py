@@ -226,6 +226,11 @@ class Proof(_Lean):
             last, day = day, day + timedelta(days=1)
         return last
 
+    def unproven(self, zone: ZoneInfo) -> int:
+        """Return how many runs are open in the days that were compared after they ended."""
+        compared = (self.compared_day(day, zone) for day in self.days)
+        return sum(found.open for found in compared if found is not None)
+
     def grown_days(self, counts: Mapping[date, int]) -> dict[date, int]:
         """Return the days before all that is synced that have runs they did not have, and how many they had.
 

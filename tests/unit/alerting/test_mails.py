@@ -94,7 +94,10 @@ def test_the_mail_that_it_is_solved_says_what_was_missed():
         assert "2 intervals of the last hour failed; 120 runs still to be transferred" in text
         assert "12 minutes" in text
     nothing = an_alert_context(monitor_state=MonitorState(waiting=Waiting(runs=0, lag_s=60)))
-    assert "nothing: every run is in WATS or a dead letter" in notice(NoticeKind.CLOSED, [closed], nothing).text
+    assert (
+        "nothing: every run that was read is in WATS or a dead letter"
+        in notice(NoticeKind.CLOSED, [closed], nothing).text
+    )
     assert "not known yet" in notice(NoticeKind.CLOSED, [closed], an_alert_context(monitor_state=MonitorState())).text
 
 
