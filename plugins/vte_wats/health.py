@@ -49,7 +49,8 @@ class Assessment(BaseModel):
 class Stored:
     """What is stored of one site.
 
-    ``open_conditions`` are the summaries of the conditions that the monitor has open, ``checked_at`` is its last check.
+    ``open_conditions`` are the summaries of the conditions that the monitor has open, ``checked_at`` is its last check;
+    while there was none, the time counts from the start of the sync.
     ``comparison_limit_h`` is the age from which the last comparison with WATS is too old; 0 is no limit.
     ``changes_wait_since`` is since when the near check was skipped, or what it found waits; ``None`` when neither.
     """
@@ -82,8 +83,9 @@ def _findings(state: State, stored: Stored, now_at: datetime) -> Iterator[tuple[
     idle = now_at - history.settled_at if history.settled_at else history.behind(state, now_at)
     if idle > max(_MAX_IDLE, timedelta(seconds=_LATE_INTERVALS * interval_s)):
         yield HealthStatus.STOPPED, f"No sync has succeeded for {duration(idle)}."
-    if stored.checked_at is not None and now_at - stored.checked_at > _MAX_CHECK_AGE:
-        yield HealthStatus.DEGRADED, f"The monitor has not checked anything for {duration(now_at - stored.checked_at)}."
+    unchecked = now_at - (stored.checked_at or state.at_work_since_at)
+    if unchecked > _MAX_CHECK_AGE:
+        yield HealthStatus.DEGRADED, f"The monitor has not checked anything for {duration(unchecked)}."
     for first in stored.open_conditions:
         others = len(stored.open_conditions) - 1
         yield HealthStatus.DEGRADED, f"{_sentence(first)}{f' And {others} more.' if others else ''}"

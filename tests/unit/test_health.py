@@ -30,7 +30,8 @@ def a_history(**fields) -> History:
 
 
 def stored(state: State | None = None, history: History | None = None, *conditions: str) -> Stored:
-    return Stored(state or a_state(), history or a_history(), conditions, proof=Proof(compared_at=ago(60)))
+    proof = Proof(compared_at=ago(60))
+    return Stored(state or a_state(), history or a_history(), conditions, checked_at=ago(1), proof=proof)
 
 
 GAP = a_state((BEGIN_AT, ago(600)), (ago(500), ago(5)))
@@ -102,6 +103,22 @@ def test_a_monitor_that_does_not_check_is_worse_than_what_it_remembers():
 
 
 @pytest.mark.parametrize(
+    ("started_at", "checked_at", "reason"),
+    [
+        (None, None, "The monitor has not checked anything for 3 days."),
+        (ago(61), None, "The monitor has not checked anything for 1 hour and 1 minute."),
+        (ago(59), None, None),
+        (ago(61), ago(1), None),
+    ],
+    ids=["never", "never, started an hour ago", "never, started lately", "lately"],
+)
+def test_a_monitor_that_never_checked_degrades_a_site_an_hour_after_its_start(started_at, checked_at, reason):
+    found = assess(replace(stored(a_state(started_at=started_at)), checked_at=checked_at), NOW_AT)
+    assert found.status is (HealthStatus.DEGRADED if reason else HealthStatus.OK)
+    assert found.reason == reason or reason is None
+
+
+@pytest.mark.parametrize(
     ("compared_at", "limit_h", "reason"),
     [
         (ago(37 * 60), 36, "The last comparison with WATS ended 1 day and 13 hours ago."),
@@ -114,7 +131,7 @@ def test_a_monitor_that_does_not_check_is_worse_than_what_it_remembers():
     ids=["old", "new", "not watched", "never", "never, started lately", "never, not watched"],
 )
 def test_an_old_comparison_degrades_a_site(compared_at, limit_h, reason):
-    given = Stored(a_state(), a_history(), proof=Proof(compared_at=compared_at), comparison_limit_h=limit_h)
+    given = replace(stored(), proof=Proof(compared_at=compared_at), comparison_limit_h=limit_h)
     found = assess(given, NOW_AT)
     assert found.status is (HealthStatus.DEGRADED if reason else HealthStatus.OK)
     if reason:

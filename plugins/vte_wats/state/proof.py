@@ -255,7 +255,7 @@ class Proof(_Lean):
 
         While none has ever ended, the time counts from the start date, or from the first sync if that came later.
         """
-        age = now_at - (self.compared_at or max(state.since_at, state.started_at or state.since_at))
+        age = now_at - (self.compared_at or state.at_work_since_at)
         if not limit_h or age <= timedelta(hours=limit_h):
             return None
         if self.compared_at is None:
