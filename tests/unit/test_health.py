@@ -195,6 +195,12 @@ def test_changes_that_nobody_looks_for_degrade_a_site_that_does_not_catch_up(sta
     assert assess(daily, NOW_AT).status is not HealthStatus.DEGRADED
 
 
+def test_altered_reports_that_are_left_as_they_are_degrade_a_site():
+    found = assess(replace(stored(), proof=Proof(compared_at=ago(60), altered=2)), NOW_AT)
+    assert found.status is HealthStatus.DEGRADED
+    assert found.reason == "The last comparison found 2 reports altered in WATS."
+
+
 YESTERDAY, TODAY = ago(24 * 60).date(), NOW_AT.date()
 OUTSIDE = {OddKind.FUTURE: OddRuns(numbers=DayProof(in_vte=3, held=1, verified_at=NOW_AT))}
 

@@ -210,7 +210,9 @@ def summary(
     total = sum(counts.values())
     gaps = len(context.state.gaps()) if context.state is not None else 0
     open_now = [condition.line for _, condition in context.monitor_state.open_conditions()]
-    is_fine = not gaps and not dead_letters and not open_now and not context.proof.odd_open
+    proof = context.proof
+    is_proven = not (proof.odd_open or proof.altered or proof.unproven(context.zone))
+    is_fine = not gaps and not dead_letters and not open_now and is_proven
     tested = f"{count(total, 'run')} tested"
     return render(
         MailContent(

@@ -134,6 +134,19 @@ def test_the_summary_counts_by_product_and_result_and_says_whether_something_is_
     assert a_summary({}, {"dead": 2}).subject.endswith("0 runs tested, something is open")
 
 
+@pytest.mark.parametrize(
+    ("proof", "says"),
+    [
+        (Proof(altered=1), "something is open"),
+        (Proof(days={date(2026, 2, 26): DayProof(in_vte=2, proven=1, verified_at=NOW)}), "something is open"),
+        (Proof(days={date(2026, 2, 26): DayProof(in_vte=2, proven=2, verified_at=NOW)}), "all transferred"),
+    ],
+    ids=["altered", "open", "proven"],
+)
+def test_the_summary_says_all_transferred_only_as_far_as_it_is_proven(proof, says):
+    assert a_summary({}, proof=proof).subject.endswith(says)
+
+
 def test_the_summary_of_many_products_stays_on_one_screen():
     message = a_summary({(f"Product {n:03}", "Passed"): n for n in range(200)})
     assert len(message.text.splitlines()) < 40
