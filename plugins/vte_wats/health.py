@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -48,7 +49,8 @@ class Assessment(BaseModel):
 class Stored:
     """What is stored of one site.
 
-    ``open_conditions`` are the summaries of the conditions that the monitor has open, ``checked_at`` is its last check.
+    ``open_conditions`` are the summaries of the conditions that the monitor has open, ``checked_at`` is its last check;
+    while there was none, the time counts from the start of the sync.
     ``comparison_limit_h`` is the age from which the last comparison with WATS is too old; 0 is no limit.
     ``changes_wait_since`` is since when the near check was skipped, or what it found waits; ``None`` when neither.
     """
@@ -81,8 +83,9 @@ def _findings(state: State, stored: Stored, now_at: datetime) -> Iterator[tuple[
     idle = now_at - history.settled_at if history.settled_at else history.behind(state, now_at)
     if idle > max(_MAX_IDLE, timedelta(seconds=_LATE_INTERVALS * interval_s)):
         yield HealthStatus.STOPPED, f"No sync has succeeded for {duration(idle)}."
-    if stored.checked_at is not None and now_at - stored.checked_at > _MAX_CHECK_AGE:
-        yield HealthStatus.DEGRADED, f"The monitor has not checked anything for {duration(now_at - stored.checked_at)}."
+    unchecked = now_at - (stored.checked_at or state.at_work_since_at)
+    if unchecked > _MAX_CHECK_AGE:
+        yield HealthStatus.DEGRADED, f"The monitor has not checked anything for {duration(unchecked)}."
     for first in stored.open_conditions:
         others = len(stored.open_conditions) - 1
         yield HealthStatus.DEGRADED, f"{_sentence(first)}{f' And {others} more.' if others else ''}"
@@ -96,6 +99,8 @@ def _findings(state: State, stored: Stored, now_at: datetime) -> Iterator[tuple[
             yield HealthStatus.DEGRADED, f"A gap cannot be filled: {failed}; the monitor's condition lag says why."
     if overdue := stored.proof.overdue(state, now_at, stored.comparison_limit_h):
         yield HealthStatus.DEGRADED, _sentence(overdue)
+    if altered := stored.proof.altered:
+        yield HealthStatus.DEGRADED, f"The last comparison found {count(altered, 'report')} altered in WATS."
     yield from _up_to_date(state, stored, now_at, interval_s, seen)
 
 
@@ -112,10 +117,20 @@ def _up_to_date(
     waits = now_at - (stored.changes_wait_since or now_at)
     if waits > max(_MAX_CHANGES_WAIT, timedelta(seconds=_LATE_INTERVALS * interval_s)):
         yield HealthStatus.DEGRADED, f"Changes in VTE were not looked for, or wait, for {duration(waits)}."
-    if outside := sum(stored.proof.odd_open.values()):
-        runs = count(outside, "run")
-        yield HealthStatus.OK, f"Up to lastSync, every run is in WATS or has a dead letter, but {runs} of wrong clocks."
-    yield HealthStatus.OK, "Every run up to lastSync is in WATS or has a dead letter."
+    yield HealthStatus.OK, _what_is_known(state, stored.proof)
+
+
+def _what_is_known(state: State, proof: Proof) -> str:
+    """Say of every run what the last comparison knows; before the first one, only runs that were read are known."""
+    unproven, outside = proof.unproven(ZoneInfo(state.timezone or "UTC")), sum(proof.odd_open.values())
+    but = [f"{count(unproven, 'run')} not proven yet"] if unproven else []
+    but += [f"{count(outside, 'run')} of wrong clocks"] if outside else []
+    if proof.compared_at is None:
+        every, but = "Every run that was read", [*but, "no comparison has ended yet"]
+        return f"{every} up to lastSync is in WATS or has a dead letter; {' and '.join(but)}."
+    if but:
+        return f"Up to lastSync, every run is in WATS or has a dead letter, but {' and '.join(but)}."
+    return "Every run up to lastSync is in WATS or has a dead letter."
 
 
 def _sentence(text: str) -> str:

@@ -93,6 +93,7 @@ def ask(airflow) -> Callable[..., object]:
 def storage(tmp_path, monkeypatch) -> Path:
     for name in ("state", "history", "budget", "alerts", "backfill", "profile", "proof", "seen"):
         Variable.delete(f"vte_wats_{name}")
+    Variable.set("vte_wats_alerts", MonitorState(checked_at=ago(1)).model_dump_json())
     with create_session() as session:
         session.query(DagRun).delete()
         session.query(DagModel).update({"is_paused": True})
@@ -251,6 +252,12 @@ def test_health_is_degraded_without_a_comparison_unless_nobody_wants_to_know(ask
     Variable.set("vte_wats_alerts", MonitorState(checked_at=ago(1), comparison_limit_h=0).model_dump_json())
     forget()
     assert ask("health", None).json()["status"] == "ok"
+
+
+def test_health_is_degraded_while_the_monitor_never_checked(ask):
+    Variable.delete("vte_wats_alerts")
+    keep()
+    assert ask("health", None).json()["status"] == "degraded"
 
 
 def test_health_says_to_the_log_when_it_changes_and_nothing_for_a_request(ask, caplog):

@@ -67,6 +67,7 @@ def test_a_report_that_was_altered_in_wats_fails_the_comparison_by_name(site, re
     assert report["id"] in reasons[0]
     assert "result: " in reasons[0]
     assert "vte_wats_backfill" in reasons[0]
+    assert proof().altered == 1
 
 
 def test_a_report_that_was_altered_in_wats_is_put_right_where_the_setting_says_so(site, monkeypatch):
@@ -82,6 +83,7 @@ def test_a_report_that_was_altered_in_wats_is_put_right_where_the_setting_says_s
     assert compare(site, dry_run=True) == "failed"  # it posts nothing, so it says what it found
     assert compare(site) == "success"
     assert verified()["altered"] == 1
+    assert proof().altered == 0
     site.plant.wats.show_all()
     repaired = {found["id"]: found["result"] for found in site.plant.wats.store.reports()}
     assert repaired[report["id"]] == result

@@ -30,7 +30,8 @@ def a_history(**fields) -> History:
 
 
 def stored(state: State | None = None, history: History | None = None, *conditions: str) -> Stored:
-    return Stored(state or a_state(), history or a_history(), conditions)
+    proof = Proof(compared_at=ago(60))
+    return Stored(state or a_state(), history or a_history(), conditions, checked_at=ago(1), proof=proof)
 
 
 GAP = a_state((BEGIN_AT, ago(600)), (ago(500), ago(5)))
@@ -102,6 +103,22 @@ def test_a_monitor_that_does_not_check_is_worse_than_what_it_remembers():
 
 
 @pytest.mark.parametrize(
+    ("started_at", "checked_at", "reason"),
+    [
+        (None, None, "The monitor has not checked anything for 3 days."),
+        (ago(61), None, "The monitor has not checked anything for 1 hour and 1 minute."),
+        (ago(59), None, None),
+        (ago(61), ago(1), None),
+    ],
+    ids=["never", "never, started an hour ago", "never, started lately", "lately"],
+)
+def test_a_monitor_that_never_checked_degrades_a_site_an_hour_after_its_start(started_at, checked_at, reason):
+    found = assess(replace(stored(a_state(started_at=started_at)), checked_at=checked_at), NOW_AT)
+    assert found.status is (HealthStatus.DEGRADED if reason else HealthStatus.OK)
+    assert found.reason == reason or reason is None
+
+
+@pytest.mark.parametrize(
     ("compared_at", "limit_h", "reason"),
     [
         (ago(37 * 60), 36, "The last comparison with WATS ended 1 day and 13 hours ago."),
@@ -114,10 +131,11 @@ def test_a_monitor_that_does_not_check_is_worse_than_what_it_remembers():
     ids=["old", "new", "not watched", "never", "never, started lately", "never, not watched"],
 )
 def test_an_old_comparison_degrades_a_site(compared_at, limit_h, reason):
-    given = Stored(a_state(), a_history(), proof=Proof(compared_at=compared_at), comparison_limit_h=limit_h)
+    given = replace(stored(), proof=Proof(compared_at=compared_at), comparison_limit_h=limit_h)
     found = assess(given, NOW_AT)
     assert found.status is (HealthStatus.DEGRADED if reason else HealthStatus.OK)
-    assert found.reason == (reason or "Every run up to lastSync is in WATS or has a dead letter.")
+    if reason:
+        assert found.reason == reason
     started = replace(given, state=a_state(started_at=ago(5)))
     assert (assess(started, NOW_AT).status is HealthStatus.OK) is (compared_at is None or reason is None)
     assert health([given], NOW_AT).status is (ProbeStatus.DEGRADED if reason else ProbeStatus.OK)
@@ -177,9 +195,65 @@ def test_changes_that_nobody_looks_for_degrade_a_site_that_does_not_catch_up(sta
     assert assess(daily, NOW_AT).status is not HealthStatus.DEGRADED
 
 
-def test_every_run_is_not_said_while_runs_lie_outside_every_window():
-    odd = OddRuns(numbers=DayProof(in_vte=3, held=1, verified_at=NOW_AT))
-    given = replace(stored(), proof=Proof(odd={OddKind.FUTURE: odd}))
-    found = assess(given, NOW_AT)
+def test_altered_reports_that_are_left_as_they_are_degrade_a_site():
+    found = assess(replace(stored(), proof=Proof(compared_at=ago(60), altered=2)), NOW_AT)
+    assert found.status is HealthStatus.DEGRADED
+    assert found.reason == "The last comparison found 2 reports altered in WATS."
+
+
+YESTERDAY, TODAY = ago(24 * 60).date(), NOW_AT.date()
+OUTSIDE = {OddKind.FUTURE: OddRuns(numbers=DayProof(in_vte=3, held=1, verified_at=NOW_AT))}
+
+BUT = "Up to lastSync, every run is in WATS or has a dead letter, but"
+READ = "Every run that was read up to lastSync is in WATS or has a dead letter"
+
+
+def a_day(verified_at: datetime) -> DayProof:
+    return DayProof(in_vte=9, proven=5, dead=1, verified_at=verified_at)
+
+
+@pytest.mark.parametrize(
+    ("proof", "reason"),
+    [
+        (
+            Proof(compared_at=ago(60), odd=OUTSIDE),
+            f"{BUT} 2 runs of wrong clocks.",
+        ),
+        (
+            Proof(compared_at=ago(60), days={YESTERDAY: a_day(ago(60))}),
+            f"{BUT} 3 runs not proven yet.",
+        ),
+        (
+            Proof(compared_at=ago(60), days={YESTERDAY: a_day(ago(60))}, odd=OUTSIDE),
+            f"{BUT} 3 runs not proven yet and 2 runs of wrong clocks.",
+        ),
+        (
+            Proof(compared_at=ago(60), days={TODAY: a_day(ago(60))}),
+            "Every run up to lastSync is in WATS or has a dead letter.",
+        ),
+        (
+            Proof(compared_at=ago(60), days={YESTERDAY: a_day(ago(24 * 60))}),
+            "Every run up to lastSync is in WATS or has a dead letter.",
+        ),
+        (
+            Proof(),
+            "Every run that was read up to lastSync is in WATS or has a dead letter; no comparison has ended yet.",
+        ),
+        (
+            Proof(days={YESTERDAY: a_day(ago(60))}),
+            f"{READ}; 3 runs not proven yet and no comparison has ended yet.",
+        ),
+    ],
+    ids=["outside", "open", "open and outside", "today", "compared before it ended", "never", "open, none ended"],
+)
+def test_every_run_is_said_only_as_far_as_a_comparison_knows(proof, reason):
+    found = assess(replace(stored(), proof=proof), NOW_AT)
     assert found.status is HealthStatus.OK
-    assert found.reason == "Up to lastSync, every run is in WATS or has a dead letter, but 2 runs of wrong clocks."
+    assert found.reason == reason
+
+
+def test_a_day_ends_by_the_wall_clock_of_the_stations():
+    proof = Proof(compared_at=ago(60), days={YESTERDAY: a_day(ago(13 * 60))})  # 23:00 UTC
+    assert "3 runs" not in assess(replace(stored(), proof=proof), NOW_AT).reason
+    oslo = a_state(timezone="Europe/Oslo")
+    assert "3 runs not proven yet" in assess(replace(stored(oslo), proof=proof), NOW_AT).reason

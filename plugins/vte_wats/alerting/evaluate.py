@@ -16,7 +16,7 @@ from vte_wats.config.alert_settings import AlertSettings
 from vte_wats.config.sites import Site
 from vte_wats.domain.outcome import LEFT_OUT, DeadLetterKind
 from vte_wats.domain.wording import count, duration
-from vte_wats.messages import VW630
+from vte_wats.messages import VW508, VW630
 from vte_wats.state.coverage import FailedGap, State
 from vte_wats.state.proof import Proof
 from vte_wats.storage.dead_letters import DeadLetterHeader
@@ -102,6 +102,7 @@ def evaluate(site: Site, measures: Measures, monitor_state: MonitorState, limits
         _dead_letter_age(measures, limits),
         _clock_skew(measures),
         _comparison(site, measures, limits),
+        _altered(site, measures),
         _odd_timestamps(measures),
         _disk(measures, limits),
         *_held(measures, monitor_state),
@@ -247,6 +248,20 @@ def _comparison(site: Site, measures: Measures, limits: AlertSettings) -> Observ
     dag_id = site.dag_id("reconcile")
     advice = f"see whether {dag_id} is paused; else open its last DAG run: the first red task says why"
     return Observation(Kind.COMPARISON, Verdict.BAD, overdue, advice)
+
+
+def _altered(site: Site, measures: Measures) -> Observation:
+    """Judge the altered reports that the last comparison left as they are, until one finds none."""
+    if measures.state is None:
+        return Observation(Kind.ALTERED, Verdict.UNKNOWN)
+    if not measures.proof.altered:
+        return Observation(Kind.ALTERED, Verdict.GOOD)
+    return Observation(
+        Kind.ALTERED,
+        Verdict.BAD,
+        f"the last comparison found {count(measures.proof.altered, 'report')} altered in WATS",
+        f"open the last DAG run of {site.dag_id('reconcile')}: verify names them. {VW508.advice}",
+    )
 
 
 def _odd_timestamps(measures: Measures) -> Observation:

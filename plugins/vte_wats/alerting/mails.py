@@ -166,7 +166,7 @@ def _missed_meanwhile(monitor_state: MonitorState) -> str:
         parts.append(f"{count(failed, 'interval')} of the last hour failed")
     if waiting.runs:
         parts.append(f"{count(waiting.runs, 'run')} still to be transferred")
-    return "; ".join(parts) or "nothing: every run is in WATS or a dead letter"
+    return "; ".join(parts) or "nothing: every run that was read is in WATS or a dead letter"
 
 
 def late(missed: MissedDeadline, context: AlertContext) -> Notification:
@@ -210,7 +210,9 @@ def summary(
     total = sum(counts.values())
     gaps = len(context.state.gaps()) if context.state is not None else 0
     open_now = [condition.line for _, condition in context.monitor_state.open_conditions()]
-    is_fine = not gaps and not dead_letters and not open_now and not context.proof.odd_open
+    proof = context.proof
+    is_proven = not (proof.odd_open or proof.altered or proof.unproven(context.zone))
+    is_fine = not gaps and not dead_letters and not open_now and is_proven
     tested = f"{count(total, 'run')} tested"
     return render(
         MailContent(

@@ -35,6 +35,7 @@ class Kind(StrEnum):
     DEAD_LETTER_AGE = "dead_letter_age"
     CLOCK_SKEW = "clock_skew"
     COMPARISON = "comparison"
+    ALTERED = "altered"
     ODD_TIMESTAMPS = "odd_timestamps"
     DISK = "disk"
     HELD = "held"

@@ -54,4 +54,5 @@ def write_history(context: Any, site: Site, settings: Settings, state: State, hi
     Variables(site).save(HISTORY, history)
     now_at = datetime.now(UTC)
     metrics.settled(site, state, history, now_at)
-    log.info("%s", health([Stored(state, history)], now_at))
+    # What a sync knows of the site: whether the monitor checks anything is not its to say.
+    log.info("%s", health([Stored(state, history, checked_at=now_at)], now_at))

@@ -252,7 +252,8 @@ def verify(site_name: str) -> dict[str, int]:
     if not context["params"]["dry_run"]:  # which transferred nothing, so the next one must look at the same days
 
         def change(proof: Proof | None) -> Proof:
-            return (proof or Proof()).found_equal(found.equal).ended(now_at, now_at.date(), altered, cycle_day)
+            equal = (proof or Proof()).found_equal(found.equal)
+            return equal.ended(now_at, now_at.date(), altered, cycle_day, left=len(left_over.altered))
 
         Variables(site).change(PROOF, change)
         if left.coverage is not None:

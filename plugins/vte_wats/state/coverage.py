@@ -136,6 +136,11 @@ class State(BaseModel):
         """The watermark: everything from ``since_at`` up to here is done."""
         return next((covered.to_at for covered in self.coverage if self.since_at in covered), self.since_at)
 
+    @property
+    def at_work_since_at(self) -> datetime:
+        """The start date, or the first sync if that came later: what is missing since then is missing for so long."""
+        return max(self.since_at, self.started_at or self.since_at)
+
     def extended(self, sync: SettledSync) -> State:
         """Return the state after a sync that processed its window completely; the same sync is never added twice."""
         if sync.key in self.settled:

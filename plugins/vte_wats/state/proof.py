@@ -207,6 +207,9 @@ class Proof(_Lean):
         {}, description="Reports with other content by cause, by the day of the comparison that found them."
     )
     compared_at: Instant | None = Field(None, description="When a comparison ended last.")
+    altered: int = Field(
+        0, ge=0, description="Reports that the last comparison found altered in WATS, and did not put right."
+    )
     cycle_day: date | None = Field(None, description="Where the next comparison goes on through the whole history.")
     odd: dict[OddKind, OddRuns] = Field({}, description="Runs that no window holds, as the last comparison found them.")
     gone: dict[date, GoneRuns] = Field({}, description="Runs that are in WATS and no longer in VTE, by day.")
@@ -225,6 +228,11 @@ class Proof(_Lean):
         while (found := self.compared_day(day, zone)) is not None and not found.open:
             last, day = day, day + timedelta(days=1)
         return last
+
+    def unproven(self, zone: ZoneInfo) -> int:
+        """Return how many runs are open in the days that were compared after they ended."""
+        compared = (self.compared_day(day, zone) for day in self.days)
+        return sum(found.open for found in compared if found is not None)
 
     def grown_days(self, counts: Mapping[date, int]) -> dict[date, int]:
         """Return the days before all that is synced that have runs they did not have, and how many they had.
@@ -250,7 +258,7 @@ class Proof(_Lean):
 
         While none has ever ended, the time counts from the start date, or from the first sync if that came later.
         """
-        age = now_at - (self.compared_at or max(state.since_at, state.started_at or state.since_at))
+        age = now_at - (self.compared_at or state.at_work_since_at)
         if not limit_h or age <= timedelta(hours=limit_h):
             return None
         if self.compared_at is None:
@@ -315,12 +323,13 @@ class Proof(_Lean):
         gone = {day: runs for day, runs in self.gone.items() if day not in listed} | dict(found)
         return self.model_copy(update={"gone": dict(sorted(gone.items())[-_DAYS_KEPT:])})
 
-    def ended(self, at: Instant, compared_on: date, altered: int, cycle_day: date | None) -> Proof:
-        """Return this after a comparison whose sample held so many altered reports."""
+    def ended(self, at: Instant, compared_on: date, altered: int, cycle_day: date | None, *, left: int) -> Proof:
+        """Return this after a comparison whose sample held so many altered reports, and left so many as they are."""
         causes = {**self.differences.get(compared_on, {}), Cause.WATS_CHANGED: altered}
         return self.model_copy(
             update={
                 "compared_at": at,
+                "altered": left,
                 "cycle_day": cycle_day or self.cycle_day,
                 "differences": self._with_causes(compared_on, causes),
             }

@@ -43,7 +43,7 @@ class SiteSummary(BaseModel):
 class Lag(BaseModel):
     """How far WATS is behind VTE."""
 
-    last_sync: Instant | None = Field(description="Everything before is in WATS or has a dead letter.")
+    last_sync: Instant | None = Field(description="Every run that was read before is in WATS or has a dead letter.")
     behind_s: int | None = Field(description="Seconds between lastSync and now, the settle delay left out.")
     newest_at: Instant | None = Field(description="The newest run that was seen in VTE.")
     runs_waiting: int = Field(description="Runs that were seen in VTE and are not done.")

@@ -94,7 +94,10 @@ def test_the_mail_that_it_is_solved_says_what_was_missed():
         assert "2 intervals of the last hour failed; 120 runs still to be transferred" in text
         assert "12 minutes" in text
     nothing = an_alert_context(monitor_state=MonitorState(waiting=Waiting(runs=0, lag_s=60)))
-    assert "nothing: every run is in WATS or a dead letter" in notice(NoticeKind.CLOSED, [closed], nothing).text
+    assert (
+        "nothing: every run that was read is in WATS or a dead letter"
+        in notice(NoticeKind.CLOSED, [closed], nothing).text
+    )
     assert "not known yet" in notice(NoticeKind.CLOSED, [closed], an_alert_context(monitor_state=MonitorState())).text
 
 
@@ -129,6 +132,19 @@ def test_the_summary_counts_by_product_and_result_and_says_whether_something_is_
     assert re.search(r"^RF amp\s+0\s+8$", message.text, re.MULTILINE)
     assert "90 uploaded, 0 unchanged, 0 replaced, 1 dead, 0 held" in message.text
     assert a_summary({}, {"dead": 2}).subject.endswith("0 runs tested, something is open")
+
+
+@pytest.mark.parametrize(
+    ("proof", "says"),
+    [
+        (Proof(altered=1), "something is open"),
+        (Proof(days={date(2026, 2, 26): DayProof(in_vte=2, proven=1, verified_at=NOW)}), "something is open"),
+        (Proof(days={date(2026, 2, 26): DayProof(in_vte=2, proven=2, verified_at=NOW)}), "all transferred"),
+    ],
+    ids=["altered", "open", "proven"],
+)
+def test_the_summary_says_all_transferred_only_as_far_as_it_is_proven(proof, says):
+    assert a_summary({}, proof=proof).subject.endswith(says)
 
 
 def test_the_summary_of_many_products_stays_on_one_screen():

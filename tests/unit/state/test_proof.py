@@ -90,7 +90,7 @@ def test_the_parts_of_a_cycle_follow_one_another_and_leave_no_day_out():
     for _ in range(25):
         from_day, to_day = proof.rotating_part(FIRST, end, 30)
         seen += [from_day + timedelta(days=n) for n in range((to_day - from_day).days)]
-        proof = proof.ended(NOW_AT, NOW_AT.date(), 0, to_day)
+        proof = proof.ended(NOW_AT, NOW_AT.date(), 0, to_day, left=0)
     assert seen == [FIRST + timedelta(days=n) for n in range(100)]
     assert proof.rotating_part(FIRST, end, 30) == (FIRST, FIRST + timedelta(days=4))
     assert Proof(cycle_day=end).rotating_part(FIRST, end + timedelta(days=1), 30) == (end, end + timedelta(days=1))
@@ -103,11 +103,20 @@ def test_without_a_cycle_or_without_history_there_is_no_part():
 
 def test_days_that_were_not_compared_keep_their_numbers():
     before = Proof(days={FIRST: a_day()}).with_days({}, FIRST, {Cause.UNKNOWN: 5}, {})
-    after = before.with_days({date(2026, 6, 2): a_day(proven=4)}, FIRST, CAUSES, {}).ended(NOW_AT, FIRST, 1, None)
+    after = before.with_days({date(2026, 6, 2): a_day(proven=4)}, FIRST, CAUSES, {}).ended(
+        NOW_AT, FIRST, 1, None, left=1
+    )
     assert after.days == {FIRST: a_day(), date(2026, 6, 2): a_day(proven=4)}
     assert after.days[date(2026, 6, 2)].open == 6
     assert after.differences == {FIRST: {Cause.VTE_CHANGED: 3, Cause.WATS_CHANGED: 1}}
     assert after.compared_at == NOW_AT
+
+
+def test_altered_reports_stand_until_a_comparison_leaves_none():
+    altered = Proof().ended(NOW_AT, FIRST, 3, None, left=2)
+    assert altered.altered == 2
+    assert altered.ended(NOW_AT, FIRST, 2, None, left=0).altered == 0
+    assert Proof.model_validate({"compared_at": NOW_AT}).altered == 0  # stored by an earlier version
 
 
 def test_what_an_earlier_version_stored_of_differences_is_read_with_its_meaning():
