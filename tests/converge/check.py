@@ -67,9 +67,12 @@ class Findings:
 
 @dataclass(frozen=True)
 class Ended:
-    """What is known beside the two systems: runs that were deleted in VTE or refused by WATS, and the product's texts."""
+    """What is known beside the two systems: runs that were deleted in VTE or refused by WATS, and the product's texts.
 
-    gone: AbstractSet[str]
+    ``gone`` says of each deleted run on which day it was.
+    """
+
+    gone: Mapping[str, date]
     refused: AbstractSet[str]
     proof: Mapping[str, Any]
     state: Mapping[str, Any]
@@ -80,7 +83,7 @@ def check(kept: Kept, ended: Ended, days: Sequence[date]) -> Findings:
     runs, reports, dead = kept.tables.runs.keys(), kept.reports.keys(), kept.dead_letters.keys()
     lost = runs - reports - dead
     doubled = {guid for guid, found in kept.reports.items() if len(found) > 1} | (reports & dead)
-    strange = (reports | dead) - runs - ended.gone
+    strange = (reports | dead) - runs - ended.gone.keys()
     altered = {guid: lines for guid in sorted(runs & reports) if (lines := _altered(kept, guid))}
     wrong = (
         *_lines("lost", lost),
@@ -91,6 +94,7 @@ def check(kept: Kept, ended: Ended, days: Sequence[date]) -> Findings:
         *_lines("refused by WATS, and no dead letter", ended.refused - dead),
         *(f"altered: {guid}: {'; '.join(lines[:2])}" for guid, lines in altered.items()),
         *_calendar(kept, altered.keys(), days, ended.proof.get("days", {})),
+        *_gone(kept, ended),
         *_gaps(ended.state, days[-1]),
     )
     return Findings(
@@ -138,6 +142,19 @@ def _calendar(kept: Kept, altered: AbstractSet[str], days: Sequence[date], named
             yield f"the calendar says of {day} {numbers}, counted: {counted}"
         if in_vte[day] != equal[day] + dead[day]:
             yield f"{day} is not proven: {counted}"
+
+
+def _gone(kept: Kept, ended: Ended) -> Iterator[str]:
+    """Yield each day for which others are named as gone than those that were deleted in VTE and are in WATS."""
+    named = ended.proof.get("gone", {})
+    deleted: dict[str, list[str]] = {}
+    for guid in sorted(ended.gone.keys() & kept.reports.keys()):
+        deleted.setdefault(ended.gone[guid].isoformat(), []).append(guid)
+    for day in sorted(named.keys() | deleted.keys()):
+        runs, examples = named.get(day, {}).get("runs", 0), named.get(day, {}).get("examples", [])
+        expected = deleted.get(day, [])
+        if (runs, sorted(examples)) != (len(expected), expected):
+            yield f"gone from VTE on {day} are {expected}, named: {runs}, {examples}"
 
 
 def _without_cause(kept: Kept, dead: Iterable[str], days: Sequence[date]) -> Iterator[str]:

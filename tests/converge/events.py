@@ -108,9 +108,10 @@ def later_rows(plant: SimulatedSite) -> None:
 def deleted_rows(plant: SimulatedSite) -> None:
     for age in (6 * HOUR, 2 * DAY):
         guid = plant.a_run(age, age + DAY)
+        ((timestamp_local,),) = plant.db.query('SELECT "Timestamp" FROM "IndexData" WHERE "Index_GUID" = ?', [guid])
         for table in TABLES:
             plant.db.query(f'DELETE FROM "{table}" WHERE "Index_GUID" = ?', [guid])
-        plant.gone.add(guid)
+        plant.gone[guid] = timestamp_local.date()
 
 
 # -- dead letters -----------------------------------------------------------------------------------------------------

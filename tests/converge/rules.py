@@ -16,8 +16,10 @@ import vte_wats.orchestration.sync_tasks
 import vte_wats.orchestration.verified_state
 import vte_wats.reconcile.compare
 import vte_wats.reconcile.expected
+import vte_wats.reconcile.gone_runs
 import vte_wats.reconcile.keys
 import vte_wats.reconcile.missing_runs
+import vte_wats.sync.confirmed_check
 import vte_wats.sync.upload
 from tests.converge.events import only
 from tests.converge.simulated_site import DAY, HOUR, Event, Story
@@ -81,6 +83,14 @@ def _nothing_is_given_up(patch: Patch) -> None:
     patch.setattr(vte_wats.sync.upload, "_shown_or_worth_a_try", lambda reports, *_: iter(reports))
 
 
+def _nothing_confirmed_is_asked_for(patch: Patch) -> None:
+    patch.setattr(vte_wats.sync.confirmed_check, "check_confirmed", lambda *_: None)
+
+
+def _no_gone_run_is_found(patch: Patch) -> None:
+    patch.setattr(vte_wats.reconcile.gone_runs, "find_gone", lambda *_: {})
+
+
 def _no_post_is_counted(patch: Patch) -> None:
     patch.setattr(vte_wats.reconcile.missing_runs, "note_missing", lambda *_: None)
 
@@ -136,7 +146,8 @@ STORIES = {
     "an outage": _story(*_earlier(DAY, "a day without WATS"), days=3),
     "an older state": _story(*_earlier(6 * DAY, "an older state"), days=3),
     "days later": _story(
-        *_earlier(DAY, "a run without a serial", "late rows, two days", "changes two days later"), days=4
+        *_earlier(DAY, "a run without a serial", "late rows, two days", "changes two days later", "deleted rows"),
+        days=4,
     ),
     "history": _story(
         *_earlier(6 * DAY, "a changed run of the first day"), days=3, compared_days=1, verify_cycle_days=1
@@ -180,6 +191,13 @@ RULES = (
         "two days",
         "not in time: a report in quarantine for ever",
     ),
+    Rule(
+        "what WATS confirmed and does not show is posted again",
+        _nothing_confirmed_is_asked_for,
+        "two days",
+        "not in time: a report in quarantine for ever",
+    ),
+    Rule("runs that VTE no longer has are named", _no_gone_run_is_found, "days later", "gone from VTE on"),
     Rule(
         "a report that WATS drops becomes a dead letter",
         _no_post_is_counted,

@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
@@ -79,7 +79,7 @@ class SimulatedSite:
         self.settings = environment.settings(storage_path=f"file://{storage}", **story.settings)
         self.every = story.every
         self.is_paused = False
-        self.gone: set[str] = set()
+        self.gone: dict[str, date] = {}
         self.refused: set[str] = set()
         self.states: list[tuple[datetime, str]] = []
         self.failed: list[str] = []
@@ -106,7 +106,7 @@ class SimulatedSite:
             'ORDER BY min("Timestamp") DESC',
             [from_local, to_local],
         )
-        used = {due.guid for due in self._due} | self.gone | self.refused
+        used = {due.guid for due in self._due} | self.gone.keys() | self.refused
         receipts = self.environment.receipts
         return next(guid for (found,) in rows if (guid := str(found).lower()) in receipts and guid not in used)
 
@@ -182,7 +182,7 @@ class SimulatedSite:
         first = BEGIN_AT.astimezone(self.zone).date()
         days = [first + n * DAY for n in range(self.story.days)]
         proof = json.loads(Variable.get(PROOF, default_var="{}"))
-        ended = Ended(frozenset(self.gone), frozenset(self.refused), proof, json.loads(Variable.get(STATE)))
+        ended = Ended(self.gone, frozenset(self.refused), proof, json.loads(Variable.get(STATE)))
         found = check(self.kept(), ended, days)
         return found.with_lines(f"not in time: {line}" for line in self.late)
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date
 from typing import Any
 
 import pytest
@@ -24,9 +25,10 @@ class End:
     proof: dict[str, Any]
     state: dict[str, Any]
     refused: frozenset[str] = frozenset()
+    gone: Mapping[str, date] = field(default_factory=dict)
 
     def check(self) -> Findings:
-        return check(self.kept, Ended(frozenset(), self.refused, self.proof, self.state), [BEGIN_AT.date()])
+        return check(self.kept, Ended(self.gone, self.refused, self.proof, self.state), [BEGIN_AT.date()])
 
     @property
     def guid(self) -> str:
@@ -103,6 +105,15 @@ def _refused(end: End) -> None:
     end.refused = frozenset({end.guid})
 
 
+def _deleted(end: End) -> None:
+    end.gone = {end.guid: BEGIN_AT.date()}
+    del end.kept.tables.runs[end.guid]
+
+
+def _named_as_gone(end: End) -> None:
+    end.proof["gone"] = {BEGIN_AT.date().isoformat(): {"runs": 1, "examples": [end.guid]}}
+
+
 def _stands_still(end: End) -> None:
     covered = end.state["coverage"][-1]
     covered["to"] = covered["from"].replace("2026-03-02", "2026-03-01")
@@ -126,6 +137,8 @@ DAMAGE: dict[str, Callable[[End], None]] = {
     "a dead letter without a cause": _buried,
     "coverage ends before": _stands_still,
     "refused by WATS, and no dead letter": _refused,
+    "gone from VTE on": _deleted,
+    "gone from VTE on 2026-03-02 are [], named: 1": _named_as_gone,
 }
 
 

@@ -91,6 +91,26 @@ def test_a_report_that_was_altered_in_wats_is_put_right_where_the_setting_says_s
     assert verified()["altered"] == 0
 
 
+def test_an_altered_report_of_a_run_that_is_left_out_stays_as_it_is_and_counts_as_held(site, monkeypatch):
+    assert site.sync(15) == "success"
+    site.plant.wats.show_all()
+    report = site.plant.wats.store.reports()[0]
+    result = report["result"] = "P" if report["result"] == "F" else "F"
+    site.plant.wats.store.receive(json.dumps(report).encode())
+    site.plant.wats.show_all()
+    before = site.plant.receipts
+    who = {report["id"]: {"by": "quality engineer", "reason": "judged again, ticket 7"}}
+    answers = json.loads(os.environ["AIRFLOW_VAR_VTE_WATS"]) | {"repair_altered": True, "left_out": who}
+    monkeypatch.setenv("AIRFLOW_VAR_VTE_WATS", json.dumps(answers))
+    assert compare(site) == "success"
+    site.plant.wats.show_all()
+    assert site.plant.receipts == before
+    assert {found["id"]: found["result"] for found in site.plant.wats.store.reports()}[report["id"]] == result
+    assert verified()["altered"] == 0
+    (day,) = (day for day in proof().days.values() if day.in_vte)
+    assert (day.held, day.open) == (1, 0)
+
+
 def test_a_changed_header_is_found_in_every_report_whatever_the_sample_holds(site, reasons):
     assert site.sync(15) == "success"
     report = site.plant.wats.store.reports()[0]

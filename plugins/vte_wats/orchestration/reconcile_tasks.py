@@ -114,7 +114,13 @@ def compare(site_name: str, read: Any) -> dict[str, int]:
     kinds, awaited = _kinds(storage), UnseenReports(storage, DROPPED).tries().keys()
     with open_wats(site, settings) as wats:
         return compare_batch(
-            wats, staging(site, settings, batch), kinds, settings.zone, datetime.now(UTC), awaited=awaited
+            wats,
+            staging(site, settings, batch),
+            kinds,
+            settings.zone,
+            datetime.now(UTC),
+            awaited=awaited,
+            left_out=settings.left_out,
         )
 
 
@@ -245,7 +251,7 @@ def verify(site_name: str) -> dict[str, int]:
     if _sample(context, left):
         sample = staging(site, settings, _SAMPLE)
         with open_wats(site, settings) as wats:
-            found = left_over = verify_sample(sample, wats)
+            found = left_over = verify_sample(sample, wats, settings.left_out)
             if found.altered and settings.repair_altered and not context["params"]["dry_run"]:
                 left_over = repair(sample, wats, found)
     now_at, altered, cycle_day = datetime.now(UTC), len(found.altered), left.cycle_day

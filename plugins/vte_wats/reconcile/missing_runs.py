@@ -74,12 +74,14 @@ def compare(
     now_at: datetime,
     *,
     awaited: Collection[UUID] = (),
+    left_out: Collection[UUID] = (),
 ) -> dict[str, int]:
     """Stage what a batch has to transfer, and the numbers of its days; return how many runs were compared and differ.
 
     ``kinds`` are those of the dead letters there are, ``zone`` is that of the Timestamps, ``awaited`` are runs
-    that an earlier comparison missed. A run that VTE no longer has is left out. A report with the right hash that WATS
-    lists otherwise is a suspect: it is transferred by nobody, and to be compared value by value.
+    that an earlier comparison missed. A run that VTE no longer has is skipped. A report with the right hash that WATS
+    lists otherwise is a suspect: it is transferred by nobody, and to be compared value by value; but held, if its run
+    is ``left_out``.
     """
     expected = staged_expected(staging)
     counts: Counter[str] = Counter()
@@ -97,7 +99,7 @@ def compare(
             known = stored.get(key.guid)
             found = _judged(known, expected[key.guid], kinds.get(key.guid), lists_hashes=lists_hashes)
             if found == _PROVEN and key.guid in suspects and not are_most:
-                found = _ALTERED
+                found = DeadLetterKind.HELD.value if key.guid in left_out else _ALTERED
             counts.update(("compared", found))
             part = _part_of_a_day(key, found, now_at)
             if key.odd is not None:

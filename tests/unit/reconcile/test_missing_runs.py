@@ -55,7 +55,16 @@ def mapped(run: VteTestRun) -> Report:
 
 
 def compared(
-    source, wats, dead_letters, tmp_path, ranges=ALL, batch=2_000, outside=OUTSIDE, settings=None, dropped=None
+    source,
+    wats,
+    dead_letters,
+    tmp_path,
+    ranges=ALL,
+    batch=2_000,
+    outside=OUTSIDE,
+    settings=None,
+    dropped=None,
+    left_out=(),
 ) -> list[Staging]:
     """Do what the tasks of the daily comparison do, one after another."""
 
@@ -67,7 +76,7 @@ def compared(
     awaited = dropped.tries() if dropped else ()
     for staged in batches:
         stage_expected(source, staged, dead_letters, a_settings(**settings or {}))
-        compare(wats, staged, kinds, ZoneInfo("Europe/Oslo"), NOW_AT, awaited=awaited)
+        compare(wats, staged, kinds, ZoneInfo("Europe/Oslo"), NOW_AT, awaited=awaited, left_out=left_out)
     return batches
 
 
@@ -262,6 +271,13 @@ def test_a_header_that_was_changed_in_wats_makes_its_run_a_suspect_and_its_day_o
     assert (day.proven, day.open) == (1, 1)
     assert "WATS lists its report with another" in day.open_runs[0].reason
     assert f"VW543 1 reports are listed otherwise: {{'{field}': 1}}" in caplog.text
+
+
+def test_a_header_that_was_changed_in_wats_makes_a_run_that_is_left_out_a_held_one(dead_letters, tmp_path):
+    wats = FakeWats(listed_as(a_run(1), "F"), mapped(a_run(2)))
+    staged = compared(FakeSource(a_run(1), a_run(2)), wats, dead_letters, tmp_path, left_out={guid_of(1), guid_of(2)})
+    (day,) = days_of(staged).values()
+    assert (day.proven, day.held, day.open) == (1, 1, 0)
 
 
 def test_a_report_of_other_content_is_transferred_and_no_suspect_whatever_its_header_says(dead_letters, tmp_path):
