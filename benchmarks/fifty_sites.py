@@ -83,7 +83,8 @@ class Measured:
     """Natural keys of new runs that fit one query."""
     requests_a_task: int = 1
     """The list of processes."""
-    statements_a_slice: int = 2
+    statements_a_slice: int = 3
+    """Sizes, headers and steps."""
     connection_batches: int = 4
     """Sent by the driver when a task connects: options of the session."""
     task_core_s: float = 0.97

@@ -560,6 +560,14 @@ VW544 = Message(
     "it is likely how this WATS writes that field in its headers; the days are not held open for it",
     "nothing when no VW922 follows: up to 100 of them are compared value by value, as those of the sample are",
 )
+VW546 = Message(
+    "VW546",
+    Follows.WARNS,
+    "WATS confirmed N reports and does not show them; they are posted again",
+    "they may be in quarantine there, or WATS shows them later than was measured",
+    "nothing: the next sync posts them again; a report that was posted unseen_tries times becomes a dead letter with "
+    "VW540",
+)
 VW550 = Message(
     "VW550",
     Follows.HELD,

@@ -20,6 +20,7 @@ from sandbox.sqlserver.server import Login, SqlServer
 from sandbox.vte.database import NAME, open_database
 from sandbox.wats.profiles import WatsProfile
 from sandbox.wats.wats_server import WatsServer
+from tests.integration.fernet_keys import encrypted  # noqa: F401 -- a fixture
 from tests.integration.in_process import bag, clock, site  # noqa: F401 -- fixtures
 from tests.integration.real_server import (  # noqa: F401 -- fixtures
     Served,

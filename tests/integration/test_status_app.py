@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -24,6 +25,7 @@ from sqlalchemy import event
 from upath import UPath
 
 from tests.bucket import AWAY
+from tests.integration.fernet_keys import hide
 from tests.unit.builders import a_run
 from vte_wats.alerting.monitor_state import Condition, MonitorState, ServerCheck, Waiting
 from vte_wats.backfill.progress import Progress
@@ -355,6 +357,32 @@ def test_a_damaged_state_is_named_and_nothing_breaks(ask):
     assert "vte_wats_state is damaged" in status.json()["problem"]
     assert "vte_wats_history is damaged" in status.json()["problem"]
     assert ask("health", None).status_code == 503
+
+
+@pytest.mark.usefixtures("encrypted")
+@pytest.mark.parametrize("name", ["state", "history", "proof", "alerts", "seen"])
+def test_a_variable_under_another_fernet_key_is_not_called_absent(ask, name):
+    keep()
+    Variable.set("vte_wats_alerts", MonitorState(checked_at=ago(1)).model_dump_json())
+    Variable.set("vte_wats_seen", SeenContent().model_dump_json())
+    assert ask("api/status").json()["problem"] is None
+    hide(f"vte_wats_{name}", "{}")
+    forget()
+    problem = ask("api/status").json()["problem"]
+    assert problem == f"The Variable vte_wats_{name} cannot be read (VW627): it was encrypted with another key."
+
+
+@pytest.mark.usefixtures("encrypted")
+def test_settings_under_another_fernet_key_are_not_called_absent_where_the_dead_letters_are(ask, monkeypatch):
+    text = os.environ["AIRFLOW_VAR_VTE_WATS"]
+    monkeypatch.delenv("AIRFLOW_VAR_VTE_WATS")
+    Variable.set("vte_wats", text)
+    assert ask("api/dead-letters").status_code == 200
+    hide("vte_wats", text)
+    forget()
+    answer = ask("api/dead-letters")
+    assert answer.status_code == 503
+    assert answer.json()["detail"].startswith("VW830 Dead letters cannot be read: VW627 ")
 
 
 def test_wrong_settings_are_shown_where_the_dead_letters_are(ask, monkeypatch):

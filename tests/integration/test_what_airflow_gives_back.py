@@ -8,7 +8,6 @@ from collections.abc import Iterator
 import pendulum
 import pytest
 from airflow.models.connection import Connection
-from airflow.models.crypto import get_fernet
 from airflow.models.dagrun import DagRun
 from airflow.models.variable import Variable
 from airflow.models.xcom import XComModel
@@ -16,25 +15,9 @@ from airflow.utils.db_cleanup import run_cleanup
 from airflow.utils.session import create_session
 from cryptography.fernet import Fernet
 
+from tests.integration.fernet_keys import hide
 from tests.integration.in_process import DEFAULTS, HISTORY, STATE, Site, store_dags
 from vte_wats.orchestration.handover import KEY
-
-
-@pytest.fixture
-def encrypted(monkeypatch) -> Iterator[None]:
-    """Airflow with a Fernet key, and no Variable that was written with another one, or without."""
-    forget_variables()
-    monkeypatch.setenv("AIRFLOW__CORE__FERNET_KEY", Fernet.generate_key().decode())
-    get_fernet.cache_clear()
-    yield
-    forget_variables()
-    monkeypatch.undo()
-    get_fernet.cache_clear()
-
-
-def forget_variables() -> None:
-    with create_session() as session:
-        session.query(Variable).delete()
 
 
 def marked_by_hand(site: Site, task_id: str) -> str:
@@ -82,13 +65,6 @@ def test_a_history_under_another_fernet_key_starts_over(site, caplog):
     assert site.sync(10) == "success"
     assert site.history["settled_at"]
     assert "VW627 the Variable vte_wats_history cannot be read" in caplog.text
-
-
-def hide(name: str, text: str) -> None:
-    """Let a Variable be one that an earlier key encrypted."""
-    with create_session() as session:
-        row = session.query(Variable).filter(Variable.key == name).one()
-        row._val, row.is_encrypted = Fernet(Fernet.generate_key()).encrypt(text.encode()).decode(), True
 
 
 @pytest.fixture(params=["vte_default", "wats_default"])

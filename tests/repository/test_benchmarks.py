@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from benchmarks import page
 from benchmarks.fifty_sites import AS_INSTALLED, PAGE, REMEDIED, Fleet, Line, Measured, lines, written
+from tests.unit.builders import NOON_LOCAL, a_settings, guid_of
 from vte_wats.config.settings import Settings
+from vte_wats.mapping.operators import Operators
+from vte_wats.vte.rows import RUN_SIZES, RunSizeRow
+from vte_wats.vte.run_reader import read_runs
 from vte_wats.wats.connection import GuidQuoting, WatsOptions
 from vte_wats.wats.queries import id_forms
 
@@ -54,6 +60,29 @@ def test_it_starts_from_the_defaults_of_the_package():
     assert AS_INSTALLED.guard_band_min * 60 == defaults.guard_band_s
     assert AS_INSTALLED.requests_per_minute == WatsOptions().requests_per_minute
     assert id_forms(GuidQuoting.AUTO)[0].max_ids == Measured().ids_a_query
+
+
+class OneRun:
+    """A server that knows the size of one run, and counts what it is sent."""
+
+    def __init__(self) -> None:
+        self.sent = 0
+
+    def rows(self, select: Any, binds: dict[str, Any], **_: str) -> Iterator[Any]:
+        self.sent += 1
+        if select is RUN_SIZES:
+            yield RunSizeRow(guid_of(1), NOON_LOCAL, 50, 10_000)
+
+    def reconnect(self) -> None:
+        raise AssertionError
+
+
+def test_fifty_sites_and_the_pages_count_the_statements_of_a_slice_as_they_are_sent(repository):
+    server = OneRun()
+    list(read_runs(server, "1 = 1", {}, settings := a_settings(), Operators(settings)))
+    assert server.sent == Measured().statements_a_slice == 3
+    assert "Three short statements per slice" in (repository / "README.md").read_text(encoding="utf-8")
+    assert 'vte -- "3 statements" --> extract' in (repository / "docs/architecture.md").read_text(encoding="utf-8")
 
 
 def test_the_page_of_the_benchmarks_is_the_one_that_the_results_make():

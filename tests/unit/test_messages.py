@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import pickle
 import pkgutil
 import re
 from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -61,6 +64,51 @@ def test_an_error_begins_with_its_code_and_survives_pickling(error: VteWatsError
     assert str(again) == str(error) == f"{error.code} {error.detail}"
     assert again.message == error.message
     assert vars(again) == vars(error)
+
+
+# First values of warnings that are no name of a message
+BEGIN_WITH_THEIR_CODE = {
+    "orchestration/variables.py: self.damaged": "the message that the definition of the Variable names",
+    "orchestration/variables.py: exc": "an error of the product",
+    "survey/plans.py: error": "an error of the product",
+    "sync/map_runs.py: code": "a reason is stored as text, and begins with its code",
+    "vte/run_reader.py: error": "an error of the product",
+}
+
+
+def warnings_of_the_product() -> Iterator[tuple[str, ast.Call]]:
+    """Yield every call that logs a warning or an error, with its place."""
+    root = Path(vte_wats.__file__).parent
+    for path in sorted(root.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Attribute)
+                and node.func.attr in {"warning", "error", "exception", "critical"}
+                and isinstance(node.func.value, ast.Name)
+                and node.func.value.id in {"log", "_log"}
+            ):
+                yield path.relative_to(root).as_posix(), node
+
+
+def is_a_message(value: ast.expr) -> bool:
+    if isinstance(value, ast.IfExp):
+        return is_a_message(value.body) and is_a_message(value.orelse)
+    if isinstance(value, ast.Attribute):
+        return value.attr == "message"
+    return isinstance(value, ast.Name) and re.fullmatch(r"VW\d{3}", value.id) is not None
+
+
+def test_every_warning_begins_with_a_code():
+    without, others = [], set()
+    for place, call in warnings_of_the_product():
+        text, *values = call.args
+        if not (isinstance(text, ast.Constant) and str(text.value).startswith("%s") and values):
+            without.append(f"{place}:{call.lineno}")
+        elif not is_a_message(values[0]):
+            others.add(f"{place}: {ast.unparse(values[0])}")
+    assert without == []
+    assert others == BEGIN_WITH_THEIR_CODE.keys()
 
 
 def test_every_message_is_explained(repository):

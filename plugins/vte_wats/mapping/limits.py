@@ -60,9 +60,6 @@ class Limits(NamedTuple):
         return f"low {low}, high {high}"
 
 
-NO_LIMITS = Limits(None, None)
-
-
 class WrittenLimits(NamedTuple):
     """Limits as a WATS measurement has them."""
 

@@ -114,9 +114,9 @@ def _measured_with(measures: Measures, site: Site, settings: Settings) -> Measur
             measures = replace(measures, free_mb=shutil.disk_usage(existing.path).free // 1_000_000)
     except Exception as exc:  # noqa: BLE001 -- every bucket's client raises errors of its own
         cause = storage_error(exc, storage) if is_of_storage(exc) else exc
-        problem = f"{VW902} the storage cannot be read: {_first_line(cause)}"
-        log.error(problem)  # noqa: TRY400 -- the sync's own tasks fail for it, too
-        return replace(measures, setup_problem=problem)
+        problem = f"the storage cannot be read: {_first_line(cause)}"
+        log.error("%s %s", VW902, problem)  # noqa: TRY400 -- the sync's own tasks fail for it, too
+        return replace(measures, setup_problem=f"{VW902} {problem}")
     return measures
 
 

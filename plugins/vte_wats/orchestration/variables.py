@@ -185,9 +185,9 @@ class Variables:
             if changed is None:
                 return False
             text = variable.dump(changed)
-            if self._text(name) == found[1]:
+            if self._text_to_compare(variable) == found[1]:
                 Variable.set(name, text)
-                if self._text(name) == text:
+                if self._text_to_compare(variable) == text:
                     return True
             log.warning("%s another task wrote the Variable %s at the same time; both are kept", VW524, name)
         raise RetriableError(
@@ -206,7 +206,7 @@ class Variables:
         Raises RetriableError when another task has written it since.
         """
         name = variable.name_of(self._site)
-        if self._text(name) != read:
+        if self._text_to_compare(variable) != read:
             raise RetriableError(
                 VW113,
                 f"another task uses WATS at the same time: it wrote the Variable {name}. Give the pool of this task as "
@@ -215,6 +215,15 @@ class Variables:
         text = variable.dump(value)
         Variable.set(name, text, description="Written by the tasks that use WATS; leave it alone.")
         return text
+
+    def _text_to_compare(self, variable: StoredVariable[T]) -> str | None:
+        """Return the text of a Variable as :meth:`load_with_text` does, which has warned of one that cannot be read."""
+        try:
+            return self._text(variable.name_of(self._site))
+        except FatalError:
+            if variable.damaged.follows is Follows.STOPS:
+                raise
+            return None
 
     @staticmethod
     def _text(name: str) -> str | None:

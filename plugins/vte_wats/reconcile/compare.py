@@ -107,7 +107,8 @@ def repair(staging: Staging, wats: Wats, found: Comparison) -> Comparison:
                 del altered[guid]
                 log.warning("%s Run %s is posted again", VW542, guid)
             else:
-                log.error("Run %s is not repaired: %s", guid, submission.error)
+                error = submission.error
+                log.error("%s Run %s is not repaired: %s", error.message, guid, error.detail)
     return replace(found, altered=altered)
 
 

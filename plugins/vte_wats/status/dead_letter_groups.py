@@ -8,7 +8,6 @@ from airflow.api.common.trigger_dag import trigger_dag
 from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
 from airflow.models.dag import DagModel
 from airflow.models.dagrun import DagRun
-from airflow.models.variable import Variable
 from airflow.sdk.exceptions import AirflowException
 from airflow.utils.session import create_session
 from airflow.utils.types import DagRunTriggeredByType
@@ -24,6 +23,7 @@ from vte_wats.orchestration.resources import storage_of
 from vte_wats.status.access import may_redrive, redrive_dag
 from vte_wats.status.api_models import DagRunLink, DeadLetterList, StartedRedrive
 from vte_wats.status.audit import audit
+from vte_wats.status.settings_variable import read_settings_text
 from vte_wats.status.shared_reads import Answer, NoAnswerYet, SharedReads
 from vte_wats.storage.dead_letter_index import DeadLetterGroups, DeadLetterIndex
 
@@ -106,7 +106,9 @@ async def _groups(site: Site, *, fresh: bool = False) -> Answer[DeadLetterGroups
 
 def _read(site: Site) -> DeadLetterGroups:
     try:
-        settings = parse_settings(Variable.get(site.settings_variable, default_var=None), site.settings_variable)
+        with create_session(scoped=False) as session:
+            text = read_settings_text(session, site).text
+        settings = parse_settings(text, site.settings_variable)
         storage = storage_of(site, settings)
         return _indexes.setdefault(str(storage), DeadLetterIndex(storage)).groups()
     except Exception as exc:

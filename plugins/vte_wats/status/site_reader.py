@@ -22,6 +22,7 @@ from vte_wats.backfill.progress import Progress
 from vte_wats.config.sites import Site
 from vte_wats.domain.errors import FatalError
 from vte_wats.health import Stored
+from vte_wats.messages import VW627
 from vte_wats.orchestration.variables import (
     BACKFILL,
     BUDGET_USAGE,
@@ -139,6 +140,7 @@ def read_site(session: Session, site: Site, now_at: datetime) -> SiteSnapshot:
 
 
 def _texts(session: Session, sites: Iterable[Site]) -> dict[str, str | None]:
+    """Return the texts of the Variables that exist; ``None`` of one that Airflow cannot decrypt."""
     keys = [variable.name_of(site) for site in sites for variable in _SHOWN_VARIABLES]
     return {found.key: found.val for found in session.scalars(select(Variable).where(Variable.key.in_(keys)))}
 
@@ -172,8 +174,10 @@ def _parsed(
         found = variable.parse(site, texts.get(name))
     except FatalError:
         found = None
-    if found is None and texts.get(name) is not None:
-        problems.append(f"The Variable {name} is damaged.")
+    if found is None and name in texts:
+        is_readable = texts[name] is not None
+        what = "is damaged" if is_readable else f"cannot be read ({VW627}): it was encrypted with another key"
+        problems.append(f"The Variable {name} {what}.")
     return found
 
 

@@ -14,6 +14,7 @@ from upath import UPath
 
 from vte_wats.config.settings import Settings
 from vte_wats.domain.ports import Wats
+from vte_wats.messages import VW546
 from vte_wats.storage.in_flight_keys import ConfirmedUpload, confirmed_uploads
 from vte_wats.storage.unseen_reports import Tries, UnseenReports
 from vte_wats.sync.plan import plan_named
@@ -53,7 +54,8 @@ def check_confirmed(wats: Wats, storage: UPath, now_at: datetime) -> None:
         asked += len(upload.confirmed)
         missing = _not_shown(wats, upload) if upload.confirmed else {}
         if missing:
-            log.warning("WATS confirmed %d reports and does not show them; they are posted again", len(missing))
+            count = len(missing)
+            log.warning("%s WATS confirmed %d reports and does not show them; they are posted again", VW546, count)
             before = unseen.tries()
             tries = {guid: before.get(guid, Tries(0)).again(source_hash) for guid, source_hash in missing.items()}
             unseen.add(upload.path.name, tries)

@@ -50,7 +50,8 @@ def report_or_refusal(
 
 def _logged(mapped: Report | Refusal) -> Report | Refusal:
     if isinstance(mapped, Refusal):
-        log.warning("Run %s %s: %s", mapped.index_guid, mapped.kind, mapped.reason)
+        code, _, detail = mapped.reason.partition(" ")
+        log.warning("%s Run %s %s: %s", code, mapped.index_guid, mapped.kind, detail)
     return mapped
 
 

@@ -367,7 +367,7 @@ def _shown_or_worth_a_try(
             f"unseen_tries): it may be in quarantine there. {VW540.advice}"
         )
         progress.refuse(Refusal.of(report.report_id, RejectedError(VW540, detail, "WATS does not show the report")))
-        log.warning("Run %s: %s", report.report_id, detail)
+        log.warning("%s Run %s: %s", VW540, report.report_id, detail)
 
 
 def _compared(
@@ -451,14 +451,14 @@ def _give_up_on_failing(progress: _Progress, tries: int, dead_letters: DeadLette
             f"through (setting failing_report_tries); last: {error}. {VW344.advice}"
         )
         progress.refuse(Refusal.of(guid, RejectedError(VW344, detail, f"WATS fails for the report: {error.code}")))
-        log.warning("Run %s is given up: %s", guid, detail)
+        log.warning("%s Run %s is given up: %s", VW344, guid, detail)
 
 
 def _reject(guid: UUID, error: RejectedError, limit: int, progress: _Progress) -> None:
     """Count a rejection by WATS; too many equal ones have another cause than the runs, and stop everything."""
     progress.refuse(Refusal.of(guid, error))
     progress.rejections[error.signature] += 1
-    log.warning("Run %s rejected by WATS: %s", guid, error)
+    log.warning("%s Run %s rejected by WATS: %s", error.message, guid, error.detail)
     if progress.rejections[error.signature] >= limit:
         raise FatalError(
             VW505,

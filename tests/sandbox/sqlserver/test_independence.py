@@ -1,6 +1,7 @@
 """The emulator can be taken out of this repository as it is."""
 
 import sys
+import tomllib
 
 import grimp
 import pytest
@@ -20,6 +21,17 @@ def imports():
 def test_it_imports_itself_the_standard_library_and_three_others(imports):
     outside = {found for _, found in imports if not found.startswith(f"{PACKAGE}.")}
     assert outside - set(sys.stdlib_module_names) == LIBRARIES
+
+
+def test_its_import_contract_names_all_the_rest_of_the_sandbox(repository):
+    settings = tomllib.loads((repository / "pyproject.toml").read_text(encoding="utf-8"))
+    (contract,) = (
+        contract
+        for contract in settings["tool"]["importlinter"]["contracts"]
+        if contract["type"] == "forbidden" and contract["source_modules"] == [PACKAGE]
+    )
+    rest = grimp.build_graph("sandbox", cache_dir=None).find_children("sandbox") - {PACKAGE}
+    assert set(contract["forbidden_modules"]) == rest | {"vte_wats"}
 
 
 def test_the_wire_and_t_sql_do_not_know_each_other(imports):

@@ -22,6 +22,8 @@ from vte_wats.orchestration.variables import (
     LAST_FAILURE,
     MISSED_DEADLINE,
     MONITOR_STATE,
+    PROOF,
+    SEEN_CONTENT,
     SERVER_MEMORY,
     STATE,
     WATS_PROFILE,
@@ -31,6 +33,8 @@ from vte_wats.orchestration.variables import (
 )
 from vte_wats.state.coverage import State
 from vte_wats.state.history import History
+from vte_wats.state.proof import Proof
+from vte_wats.state.seen_content import SeenContent
 from vte_wats.wats.connection import GuidQuoting
 from vte_wats.wats.profile import WatsProfile
 from vte_wats.wats.rate_limiter import BudgetUsage
@@ -216,7 +220,7 @@ class TestUnderAnotherKey:
 
     @pytest.fixture(autouse=True)
     def _unreadable(self, variables):
-        for definition in (STATE, HISTORY, LAST_FAILURE, BUDGET_USAGE):
+        for definition in (STATE, HISTORY, LAST_FAILURE, BUDGET_USAGE, PROOF, SEEN_CONTENT):
             variables.texts[definition.name_of(Site())] = None
         variables.texts[Site().settings_variable] = None
 
@@ -233,6 +237,28 @@ class TestUnderAnotherKey:
         assert caplog.text.count("VW627") == 2
         kept.save(HISTORY, History())
         assert kept.load(HISTORY) == History()
+
+    @pytest.mark.parametrize(
+        ("variable", "value"),
+        [(PROOF, Proof(compared_at=NOW_AT)), (SEEN_CONTENT, SeenContent(behind_since=NOW_AT))],
+        ids=["proof", "seen content"],
+    )
+    def test_what_starts_over_is_changed_as_one_that_does_not_exist(self, caplog, variable, value):
+        found = []
+
+        def change(stored):
+            found.append(stored)
+            return value
+
+        assert Variables(Site()).change(variable, change)
+        assert found == [None]
+        assert caplog.text.count("VW627") == 1
+        assert Variables(Site()).load(variable) == value
+
+    def test_a_state_is_not_changed(self, variables):
+        with pytest.raises(FatalError, match="VW627"):
+            Variables(Site()).change(STATE, add_one)
+        assert variables.texts[STATE.name_of(Site())] is None
 
 
 # The state, over Variables that know no lock

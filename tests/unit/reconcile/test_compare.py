@@ -127,7 +127,7 @@ def test_a_report_is_equal_whatever_it_says_of_the_run_it_was_made_from(scene, k
     assert scene.verify() == Comparison(equal=tuple(GUIDS), absent=0, outdated=(), altered={})
 
 
-def test_altered_reports_are_posted_again_and_what_wats_refuses_stays_altered(scene):
+def test_altered_reports_are_posted_again_and_what_wats_refuses_stays_altered(scene, caplog):
     for guid in GUIDS[:2]:
         scene.alter(guid, set_value)
     scene.wats.fail_next[GUIDS[1]] = [RejectedError(VW417, "too long", "too long")]
@@ -135,6 +135,7 @@ def test_altered_reports_are_posted_again_and_what_wats_refuses_stays_altered(sc
     left_over = repair(scene.staging, scene.wats, found)
     assert left_over.altered == {GUIDS[1]: found.altered[GUIDS[1]]}
     assert sorted(scene.wats.posted) == GUIDS[:2]
+    assert f"VW417 Run {GUIDS[1]} is not repaired: too long" in caplog.messages
     assert scene.verify().altered.keys() == {GUIDS[1]}
 
 

@@ -62,12 +62,13 @@ def test_what_is_to_be_asked_for_without_new_runs_gets_a_slice_without_runs(stor
     assert part.label == "again · asks WATS for what it confirmed"
 
 
-def test_what_does_not_show_is_planned_by_name_as_many_as_fit(storage):
+def test_what_does_not_show_is_planned_by_name_as_many_as_fit(storage, caplog):
     confirm(storage, *reports(1, 2, 3, 4))
     check_confirmed(FakeWats(*reports(2)), storage, LATER_AT)
     (part,) = plan_unseen(storage, SETTINGS, LATER_AT)
     assert part.name.startswith("again")
     assert part.guids == (guid_of(1), guid_of(3))
+    assert caplog.messages == ["VW546 WATS confirmed 3 reports and does not show them; they are posted again"]
 
 
 def test_a_report_with_other_content_than_was_confirmed_does_not_show(storage):

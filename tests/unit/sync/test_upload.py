@@ -374,7 +374,7 @@ def test_what_a_dry_run_would_post_keeps_no_other_upload_back(scene):
     assert met == [counts(1, uploaded=1)]
 
 
-def test_upload_keeps_going_after_a_rejected_report(scene):
+def test_upload_keeps_going_after_a_rejected_report(scene, caplog):
     scene.stage(*(a_report(n) for n in range(1, 6)))
     scene.wats.fail_next = {guid_of(3): [a_rejection()]}
     assert scene.upload() == counts(5, uploaded=4, dead=1)
@@ -385,6 +385,7 @@ def test_upload_keeps_going_after_a_rejected_report(scene):
         "pn too long",
     )
     assert guid_of(3) not in scene.wats.reports
+    assert f"VW417 Run {guid_of(3)} rejected by WATS: WATS said: pn too long" in caplog.messages
 
 
 def test_a_report_wats_holds_back_becomes_a_held_dead_letter(scene):
@@ -801,10 +802,11 @@ def test_a_report_that_does_not_show_is_posted_again_and_counts_once(scene):
     assert UnseenReports(scene.folder).tries() == {guid_of(1): Tries(2, "aaaa")}  # it is not known to show yet
 
 
-def test_after_so_many_posts_it_is_a_dead_letter_that_says_so(scene):
+def test_after_so_many_posts_it_is_a_dead_letter_that_says_so(scene, caplog):
     assert after(3, scene).upload() == counts(2, dead=1, uploaded=1)
     assert scene.wats.posted == [guid_of(2)]
     assert "VW540" in scene.dead_letters.get(guid_of(1)).reason
+    assert f"VW540 Run {guid_of(1)}: WATS confirmed this report 3 times" in caplog.text
     assert UnseenReports(scene.folder).tries() == {}
 
 
