@@ -133,3 +133,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.section("not tested on this machine")
         for reason, tests in reasons.items():
             terminalreporter.line(f"{tests} tests: {reason.removeprefix('Skipped: ')}")
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Keep how the tests ended: ``tests.once_more`` tries nothing again that was not run to its end."""
+    if not hasattr(session.config, "workerinput") and (cache := getattr(session.config, "cache", None)) is not None:
+        cache.set("vte_wats/exit_code", int(exitstatus))

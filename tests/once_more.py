@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 _FAILED = Path(".pytest_cache/v/cache/lastfailed")
+_EXIT_CODE = Path(".pytest_cache/v/vte_wats/exit_code")
 _ON_SERVERS = tuple(f"tests/{folder}/" for folder in ("browser", "converge", "e2e", "faults", "integration"))
 _MOST = 3
 
@@ -27,6 +28,9 @@ def refusal(failed: list[str]) -> str | None:
 
 def main() -> int:
     """Run the failed tests once more; return the exit code."""
+    if not _EXIT_CODE.exists() or json.loads(_EXIT_CODE.read_text()) != pytest.ExitCode.TESTS_FAILED:
+        sys.stdout.write("The tests were not run to their end.\n")
+        return 1
     failed = sorted(json.loads(_FAILED.read_text())) if _FAILED.exists() else []
     if why := refusal(failed):
         sys.stdout.write(f"{why}\n")
