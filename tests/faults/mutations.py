@@ -326,12 +326,12 @@ MUTATIONS = (
     ),
     _core(
         "the state is written blindly", "what another task wrote is lost", "orchestration/variables.py",
-        "if self._text(name) == found[1]:", "if True:",
+        "if self._text_to_compare(variable) == found[1]:", "if True:",
         "unit/orchestration/test_variables.py::test_two_writers_lose_nothing_and_are_reported",
     ),
     _core(
         "nobody looks what was written", "a sync that was written over is lost", "orchestration/variables.py",
-        "if self._text(name) == text:", "if True:",
+        "if self._text_to_compare(variable) == text:", "if True:",
         "unit/orchestration/test_variables.py::test_a_writer_that_was_written_over_at_once_writes_again",
     ),
     _core(
