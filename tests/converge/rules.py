@@ -153,11 +153,11 @@ STORIES = {
         *_earlier(6 * DAY, "a changed run of the first day"), days=3, compared_days=1, verify_cycle_days=1
     ),
     "an open day": _story(
-        # In the evening, so that the run is of the first day in the plant, too.
-        *_earlier(5 * DAY + 14 * HOUR, "a changed run of the first day"),
-        days=4,
+        # Of the second day, so that the part of the history that is next goes past it.
+        *_earlier(5 * DAY, "a changed run of the first day"),
+        days=5,
         compared_days=1,
-        verify_cycle_days=2,
+        verify_cycle_days=30,
     ),
     "a drop a day": _story(*_earlier(timedelta(0), "a report that WATS drops"), days=6),
 }
