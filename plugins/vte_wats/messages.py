@@ -250,7 +250,7 @@ VW346 = Message(
 VW347 = Message(
     "VW347",
     Follows.DEAD,
-    "WATS: HTTP 404 for a report, but WATS answers",
+    "WATS: HTTP 404, or a web page of another status, for a report twice, but WATS answers",
     "this report is refused, mostly because it is too large",
     "IIS refuses a body over its limit so. Lower max_body_bytes of the connection to that limit, or raise the limit",
 )

@@ -269,7 +269,7 @@ _CASES = (
             _maintenance(status),
             short=status == 404,
         )
-        for status in (302, 403, 404, 503)
+        for status in (302, 400, 401, 403, 404, 409, 413, 422, 503)
     ),
 )
 _STRICT = STRICT.but(shown_after_s=REPORTED.shown_after_s)  # a minute would only make the matrix longer
