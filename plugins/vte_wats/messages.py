@@ -229,7 +229,7 @@ VW342 = Message(
 VW344 = Message(
     "VW344",
     Follows.DEAD,
-    "WATS failed for this report in … tries while other reports went through",
+    "WATS failed for this report in … tries while it answered everything else",
     "something in this report makes WATS fail",
     "ask the WATS administrator with the message; redrive the dead letter afterwards",
 )

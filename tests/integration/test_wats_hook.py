@@ -497,6 +497,14 @@ def test_a_report_is_absent_where_the_answer_is_a_page_of_wats_itself(wats):
         assert session.fetch([uuid.uuid4()]) == {}
 
 
+def test_whether_wats_answers_is_asked_once_and_is_no_error(wats):
+    with opened(wats, attempts=3) as session:
+        assert session.is_answering()
+        wats.faults.add(Fault(FaultKind.MAINTENANCE, status=404))
+        assert not session.is_answering()
+    assert len(wats.log.find("GET", "App/Version")) == 2
+
+
 @pytest.mark.parametrize(("status", "code"), [(400, "VW547"), (413, "VW547"), (401, "VW548"), (404, "VW317")])
 def test_a_page_at_first_contact_is_fatal(wats, status, code):
     wats.faults.add(Fault(FaultKind.MAINTENANCE, status=status))

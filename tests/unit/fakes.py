@@ -107,6 +107,7 @@ class FakeWats:
         self.out_of_order: VteWatsError | None = None
         self.known = ServerTraits(30_000_000, merges_within_second=None, shown_after_s=120.0, lists_misc_infos=True)
         self.hides = False
+        self.answers = True
         self.lists_ranges = self.lists_misc_infos = self.keeps_misc_infos = True
         self._shown: dict[UUID, Report] = {}
         for report in stored:
@@ -116,6 +117,9 @@ class FakeWats:
         if self.out_of_order is not None:
             raise self.out_of_order
         return self.codes
+
+    def is_answering(self) -> bool:
+        return self.answers
 
     def processes(self) -> dict[int, str]:
         return {code: f"Process {code}" for code in self.process_codes()}

@@ -80,6 +80,9 @@ class Wats(Protocol):
     def processes(self) -> Mapping[int, str]:
         """Return the names of the test operations by their codes."""
 
+    def is_answering(self) -> bool:
+        """Ask WATS for its version, once: whether it is there, and not something else in its place."""
+
     def traits(self) -> ServerTraits:
         """Return what is known of this WATS and decides about runs; nothing is sent."""
 

@@ -87,6 +87,11 @@ class WatsSession:
         self._start_call()
         return self._sender.run(self._sender.version())
 
+    def is_answering(self) -> bool:
+        """Ask WATS for its version, once: whether it is there, and not something else in its place."""
+        self._start_call()
+        return self._sender.run(self._sender.is_answering())
+
     def process_codes(self) -> frozenset[int]:
         """Return the codes of the test operations that WATS knows; a list without any is not an answer of WATS."""
         return frozenset(self.processes())
