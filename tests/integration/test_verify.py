@@ -134,11 +134,12 @@ def test_a_sample_of_none_asks_wats_nothing_about_content(site):
     assert states["verify"] == "success"
 
 
-def test_a_day_is_closed_by_the_comparison_that_repairs_and_opens_what_was_missing(site):
+def test_a_day_is_closed_by_the_comparison_that_repairs_and_opens_what_was_missing(site, clock):
     with site.showing_after(delay_s=0):
         assert site.sync(15) == "success"
         guid = min(site.plant.receipts)
         for sample, still_open in ((0, [guid]), (100, [])):
+            clock.pass_minutes(1)
             site.plant.wats.store.remove(guid)
             assert compare(site, sample=sample) == "success"
             assert [run.index_guid for day in proof().days.values() for run in day.open_runs] == still_open

@@ -519,7 +519,27 @@ def test_the_smaller_of_two_limits_of_a_body_counts(wats):
         assert session.traits().max_body_bytes == 30_000_000
 
 
-@pytest.mark.parametrize(("measured_s", "shown_after_s"), [(None, 120), (0, 0), (7.5, 15)])
-def test_a_confirmed_report_counts_as_hidden_twice_as_long_as_ever_seen(wats, measured_s, shown_after_s):
+@pytest.mark.parametrize(("measured_s", "shown_after_s"), [(None, 120), (0, 60), (7.5, 60), (45, 90)])
+def test_a_confirmed_report_counts_as_hidden_twice_as_long_as_measured_and_a_minute_at_least(
+    wats, measured_s, shown_after_s
+):
     with opened(wats, profile=WatsProfile(visibility_delay_s=measured_s)) as session:
         assert session.traits().shown_after_s == shown_after_s
+
+
+def test_a_delay_longer_than_was_waited_for_is_kept_for_later_sessions_of_this_wats(wats):
+    memory, measured = KeptMemory(), WatsProfile(visibility_delay_s=2)
+    for waited_s in (60, 120, 240, 480, 960, 1_920, 3_600, 3_600):
+        with opened(wats, memory=memory, profile=measured) as session:
+            assert session.traits().shown_after_s == waited_s
+            session.showed_late()
+    memory.memory = memory.memory.model_copy(update={"url": "https://other.example"})
+    with opened(wats, memory=memory, profile=measured) as session:
+        assert session.traits().shown_after_s == 60
+
+
+def test_of_a_measured_and_a_seen_delay_the_longer_one_counts(wats):
+    memory = KeptMemory(ServerMemory(url=wats.url, longest_delay_s=100))
+    for measured_s, waited_s in ((2, 200), (150, 300)):
+        with opened(wats, memory=memory, profile=WatsProfile(visibility_delay_s=measured_s)) as session:
+            assert session.traits().shown_after_s == waited_s

@@ -173,8 +173,11 @@ def upload(
         _note_refused(staging, progress)
     redriven = 0 if options.dry_run else _write_dead_letters(staging, dead_letters, progress, options.now_at)
     if not options.dry_run:
-        refused = progress.refusals.keys()
-        in_flight.unseen.forget(unseen.keys() & (refused | _unchanged(progress, confirmed)))
+        refused, late = progress.refusals.keys(), unseen.keys() & _unchanged(progress, confirmed)
+        if late:  # they were not there when WATS was asked, and are now, although nobody posted them again
+            log.info("WATS showed %d reports later than was waited for", len(late))
+            wats.showed_late()
+        in_flight.unseen.forget(late | (unseen.keys() & refused))
         in_flight.dropped.forget(dropped.keys() & refused)
         in_flight.failing.forget(progress.outcomes.keys())
     return _balanced(read, progress.outcomes) | {REDRIVEN: redriven}

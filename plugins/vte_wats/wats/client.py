@@ -82,6 +82,10 @@ class WatsSession:
         """Return what is known of this WATS and decides about runs; nothing is sent."""
         return self._server.traits
 
+    def showed_late(self) -> None:
+        """Remember that a report took longer to show than was waited for; nothing is sent."""
+        self._server.showed_late()
+
     def version(self) -> str:
         """Return the version WATS says it has."""
         self._start_call()

@@ -857,6 +857,16 @@ def test_a_report_that_does_not_show_is_posted_again_and_counts_once(scene):
     assert after(2, scene).upload() == counts(2, replaced=1, uploaded=1)
     assert sorted(scene.wats.posted) == [guid_of(1), guid_of(2)]
     assert UnseenReports(scene.folder).tries() == {guid_of(1): Tries(2, "aaaa")}  # it is not known to show yet
+    assert scene.wats.late == 0
+
+
+def test_a_report_that_shows_later_than_was_waited_for_is_noted_as_late(scene):
+    scene.wats = FakeWats(a_report(1))
+    assert after(1, scene).upload() == counts(2, unchanged=1, uploaded=1)
+    assert scene.wats.late == 1
+    assert UnseenReports(scene.folder).tries() == {}
+    assert scene.upload() == counts(2, unchanged=1, uploaded=1)
+    assert scene.wats.late == 1
 
 
 def test_after_so_many_posts_it_is_a_dead_letter_that_says_so(scene, caplog):
