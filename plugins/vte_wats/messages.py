@@ -229,7 +229,7 @@ VW342 = Message(
 VW344 = Message(
     "VW344",
     Follows.DEAD,
-    "WATS failed for this report in … tries while other reports went through",
+    "WATS failed for this report in … tries while it answered everything else",
     "something in this report makes WATS fail",
     "ask the WATS administrator with the message; redrive the dead letter afterwards",
 )
@@ -250,7 +250,7 @@ VW346 = Message(
 VW347 = Message(
     "VW347",
     Follows.DEAD,
-    "WATS: HTTP 404 for a report, but WATS answers",
+    "WATS: HTTP 404, or a web page of another status, for a report twice, but WATS answers",
     "this report is refused, mostly because it is too large",
     "IIS refuses a body over its limit so. Lower max_body_bytes of the connection to that limit, or raise the limit",
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from datetime import datetime, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from typing import Self
 
 import pytest
@@ -20,6 +20,10 @@ class SimulatedTime:
 
     def __call__(self) -> datetime:
         return self.at
+
+    def pass_minutes(self, minutes: int) -> None:
+        """Move on."""
+        self.at += timedelta(minutes=minutes)
 
     def rule(self, patch: pytest.MonkeyPatch) -> None:
         """Let every task ask this clock: only the orchestration asks for the time at all."""

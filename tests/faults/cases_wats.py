@@ -45,6 +45,20 @@ def _refused_for_good(status: int) -> Play:
     return play
 
 
+def _failing_for_good(runs: int, failed_syncs: int) -> Play:
+    """WATS fails for one report whenever it comes: a dead letter after so many failed syncs, and the rest goes on."""
+
+    def play(site: Site, random: Random) -> Explained:
+        bad = random.choice(site.load(runs))
+        site.break_wats("status", status=500, method="POST", body=bad)
+        for _ in range(failed_syncs):
+            site.sync("failed")
+        site.sync()
+        return Explained(dead=frozenset({bad}))
+
+    return play
+
+
 def _away(site: Site, random: Random) -> Explained:
     site.load(6)
     site.plant.wats.stop()
@@ -190,6 +204,8 @@ _CASES = (
     ),
     Case("wats.429-bare", "429 five times, without Retry-After", passing(_some("status", times=5, status=429))),
     Case("wats.500", "500 for one report, four times", passing(_one("status", times=4, status=500)), short=True),
+    Case("wats.500-one", "500 for one report, for good", _failing_for_good(6, failed_syncs=0)),
+    Case("wats.500-alone", "500 for one report, for good, and no other is there", _failing_for_good(1, failed_syncs=2)),
     Case(
         "wats.500-stored",
         "500 after the report was stored, three times",
@@ -269,7 +285,7 @@ _CASES = (
             _maintenance(status),
             short=status == 404,
         )
-        for status in (302, 403, 404, 503)
+        for status in (302, 400, 401, 403, 404, 409, 413, 422, 503)
     ),
 )
 _STRICT = STRICT.but(shown_after_s=REPORTED.shown_after_s)  # a minute would only make the matrix longer

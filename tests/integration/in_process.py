@@ -50,7 +50,10 @@ class Site:
 
     @contextmanager
     def showing_after(self, delay_s: float) -> Iterator[None]:
-        """A WATS that shows what it confirmed after so many seconds, and was measured to: no sync asks for it before."""
+        """A WATS that shows what it confirmed after so many seconds, and was measured to: no sync asks for it before.
+
+        A minute is waited for at least; :meth:`SimulatedTime.pass_minutes` is that.
+        """
         Variable.set(WATS_PROFILE, json.dumps({"visibility_delay_s": delay_s}))
         self.plant.wats.profile = self.plant.wats.profile.but(shown_after_s=delay_s)
         yield

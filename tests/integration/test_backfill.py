@@ -15,6 +15,7 @@ from airflow.utils.session import create_session
 from sqlalchemy import select
 
 from tests.integration.in_process import BEGIN_AT
+from tests.wats_profiles import every_wats
 
 BACKFILL = "vte_wats_backfill"
 BLANK = {"from": None, "to": None, "guids": [], "dead_letters": None, "batch_size": None}
@@ -41,6 +42,7 @@ def test_a_wrong_form_is_refused_before_anything_is_read(site):
     assert Variable.get("vte_wats_backfill", default_var=None) is None
 
 
+@every_wats()
 def test_a_time_range_becomes_coverage_and_closes_the_gap_that_kept_last_sync_back(site):
     assert site.sync(5) == "success"
     (early,) = site.state["coverage"]

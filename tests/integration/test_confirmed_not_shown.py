@@ -17,10 +17,20 @@ SYNCS = (5, 10, 15, 20, 25, 30, 35, 40)
 
 
 @pytest.fixture
-def shows_at_once(site: Site, monkeypatch) -> Iterator[Site]:
-    """A site whose WATS shows reports at once, and was measured to. No sync reads a run twice for the guard band."""
+def shows_at_once(site: Site, clock, monkeypatch) -> Iterator[Site]:
+    """A site whose WATS shows reports at once, and was measured to. No sync reads a run twice for the guard band.
+
+    Each sync and each comparison begins a minute after the one before, when WATS has to show what it confirmed.
+    """
     answers = json.loads(os.environ["AIRFLOW_VAR_VTE_WATS"]) | {"guard_band_s": 0}
     monkeypatch.setenv("AIRFLOW_VAR_VTE_WATS", json.dumps(answers))
+    sync = site.sync
+
+    def a_minute_later(*args, **how):
+        clock.pass_minutes(1)
+        return sync(*args, **how)
+
+    monkeypatch.setattr(site, "sync", a_minute_later)
     with site.showing_after(delay_s=0):
         yield site
 

@@ -11,8 +11,10 @@ import pytest
 from airflow.models.variable import Variable
 from upath import UPath
 
+from sandbox.wats.profiles import ProfileName
 from tests.integration.in_process import Site
 from tests.integration.test_converging import configure, load
+from tests.wats_profiles import every_wats
 from vte_wats.domain.errors import RetriableError
 from vte_wats.messages import VW230
 from vte_wats.storage.dead_letters import DeadLetters
@@ -27,6 +29,7 @@ CHANGES = {
     "corrected serial": f'UPDATE "UutData" SET "Serial" = \'CORRECTED\' {OF_UNIT}',
     "changed limit": 'UPDATE "TestDataNumeric" SET "LowLimit" = "TestResult" - 9 WHERE "Index_GUID" = ?',
 }
+OTHERS = [name for name in ProfileName if name is not ProfileName.REPORTED]
 
 
 @pytest.fixture
@@ -60,11 +63,15 @@ def outcomes(site: Site) -> dict[str, int]:
     return site.state["totals"]
 
 
-@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+@pytest.mark.parametrize(
+    ("change", "wats_profile"),
+    [*((change, ProfileName.REPORTED) for change in CHANGES), *(("changed Result", name) for name in OTHERS)],
+    indirect=["wats_profile"],
+)
 def test_what_changed_hours_after_its_transfer_reaches_wats_with_the_next_sync(site, change):
     sync_all(site, 200)
     before, guid = site.plant.receipts, a_run(site)
-    site.plant.db.query(change, [guid])
+    site.plant.db.query(CHANGES[change], [guid])
     assert site.sync(205) == "success"
     after = site.plant.receipts
     of_unit = f'SELECT "Index_GUID" FROM "IndexData" {OF_UNIT}'
@@ -120,6 +127,7 @@ def test_a_deleted_run_is_forgotten_and_read_by_nobody(site):
     assert guid in site.plant.receipts  # nothing is ever deleted in WATS
 
 
+@every_wats()
 def test_a_dead_letter_whose_run_is_corrected_is_tried_again(site):
     guid = str(site.plant.db.query('SELECT "Index_GUID" FROM "IndexData" ORDER BY "Timestamp"')[5][0])
     (serial,) = site.plant.db.query(f'SELECT "Serial" FROM "UutData" {OF_UNIT}', [guid])[0]

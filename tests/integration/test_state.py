@@ -40,9 +40,10 @@ def test_an_empty_interval_costs_two_tasks_and_extends_coverage(site):
         assert len(site.state["coverage"]) == 1
 
 
-def test_an_empty_interval_asks_once_for_what_was_confirmed_before(site):
+def test_an_empty_interval_asks_once_for_what_was_confirmed_before(site, clock):
     with site.showing_after(delay_s=0):
         assert site.sync(40) == "success"
+        clock.pass_minutes(1)
         assert {"plan", "settle"} < tasks_of(site, 45)
         assert tasks_of(site, 50) == {"plan", "settle"}
 

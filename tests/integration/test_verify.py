@@ -70,6 +70,7 @@ def test_a_report_that_was_altered_in_wats_fails_the_comparison_by_name(site, re
     assert proof().altered == 1
 
 
+@every_wats()
 def test_a_report_that_was_altered_in_wats_is_put_right_where_the_setting_says_so(site, monkeypatch):
     answers = json.loads(os.environ["AIRFLOW_VAR_VTE_WATS"]) | {"repair_altered": True}
     monkeypatch.setenv("AIRFLOW_VAR_VTE_WATS", json.dumps(answers))
@@ -134,11 +135,12 @@ def test_a_sample_of_none_asks_wats_nothing_about_content(site):
     assert states["verify"] == "success"
 
 
-def test_a_day_is_closed_by_the_comparison_that_repairs_and_opens_what_was_missing(site):
+def test_a_day_is_closed_by_the_comparison_that_repairs_and_opens_what_was_missing(site, clock):
     with site.showing_after(delay_s=0):
         assert site.sync(15) == "success"
         guid = min(site.plant.receipts)
         for sample, still_open in ((0, [guid]), (100, [])):
+            clock.pass_minutes(1)
             site.plant.wats.store.remove(guid)
             assert compare(site, sample=sample) == "success"
             assert [run.index_guid for day in proof().days.values() for run in day.open_runs] == still_open
@@ -186,11 +188,12 @@ def test_a_dry_run_of_the_comparison_proves_nothing_and_leaves_its_days_to_the_n
     assert proof().compared_at is not None
 
 
+@every_wats()
 def test_what_changed_in_vte_long_after_its_upload_reaches_wats_and_is_then_proven(site):
     assert site.sync(15) == "success"
     site.plant.wats.show_all()
     runs = sorted(site.plant.receipts)
-    before = {guid: str(site.plant.wats.store.report(guid)) for guid in map(str, runs)}
+    before = reports_by_run(site)
     changed = [str(guid) for guid in runs[:2]]
     site.plant.db.query('UPDATE "IndexData" SET "Result" = 1 - "Result" WHERE "Index_GUID" = ?', [changed[0]])
     site.plant.db.query(
@@ -199,9 +202,9 @@ def test_what_changed_in_vte_long_after_its_upload_reaches_wats_and_is_then_prov
         [changed[1]],
     )
     assert compare(site, sample=0) == "success"
-    assert {guid: str(site.plant.wats.store.report(guid)) != text for guid, text in before.items()} == {
-        guid: guid in changed for guid in before
-    }
+    site.plant.wats.show_all()
+    after = reports_by_run(site)
+    assert {guid: after[guid] != text for guid, text in before.items()} == {guid: guid in changed for guid in before}
     (day,) = (day for day in proof().days.values() if day.in_vte)
     assert (day.open, day.proven) == (2, len(before) - 2)
     first, *others = sorted(proof().days)
@@ -210,7 +213,6 @@ def test_what_changed_in_vte_long_after_its_upload_reaches_wats_and_is_then_prov
     assert len(others) == (others[-1] - first).days
     assert set(changed) == {run.index_guid for run in day.open_runs}
     assert list(proof().differences.values()) == [{Cause.VTE_CHANGED: 2}]
-    site.plant.wats.show_all()
     assert compare(site) == "success"
     (day,) = (day for day in proof().days.values() if day.in_vte)
     assert (day.open, day.proven) == (0, len(before))
@@ -240,8 +242,17 @@ def copy_of(site: Site, guid: UUID, local: datetime | None) -> UUID:
 
 def runs_in_wats(site: Site) -> set[str]:
     """The runs that reports name, for a WATS may give reports ids of its own."""
-    infos = (info for report in site.plant.wats.store.reports() for info in report["miscInfos"])
-    return {info["text"].removeprefix("VTE:") for info in infos if info["description"] == "source_id"}
+    return set(reports_by_run(site))
+
+
+def reports_by_run(site: Site) -> dict[str, str]:
+    """The reports as text, by the run that each names."""
+    return {
+        info["text"].removeprefix("VTE:"): str(report)
+        for report in site.plant.wats.store.reports()
+        for info in report["miscInfos"]
+        if info["description"] == "source_id"
+    }
 
 
 LAST_MOMENT = datetime(9999, 12, 31, 23, 59, 59, 997_000)

@@ -31,6 +31,7 @@ from tests.wats_profiles import every_wats
 from vte_wats.config.settings import ExistenceCheck
 from vte_wats.domain.errors import FatalError, RejectedError, RetriableError
 from vte_wats.domain.report import KeyHit, NaturalKey, Report
+from vte_wats.intervals.interval import Interval
 from vte_wats.wats import response_errors
 from vte_wats.wats.client import WatsSession
 from vte_wats.wats.connection import WatsConnection
@@ -416,13 +417,99 @@ def test_a_report_beyond_what_wats_takes_is_about_that_report_alone(wats):
     assert len(wats.store) == 10
 
 
-@pytest.mark.parametrize("status", [302, 403, 404, 503])
-def test_a_maintenance_page_in_front_of_a_wats_that_worked_passes(wats, status):
-    with opened(wats, attempts=3) as session:
+PAGES = (302, 400, 401, 403, 404, 409, 413, 422, 503)
+
+
+@pytest.mark.parametrize("status", PAGES)
+@pytest.mark.parametrize("times", [1, 2, 3])
+@pytest.mark.parametrize("has_posted", [True, False])
+def test_a_maintenance_page_in_front_of_a_wats_that_worked_passes(wats, status, times, has_posted):
+    """It may end between a post and the version."""
+    with opened(wats, attempts=4) as session:
         session.version()
+        if has_posted:
+            assert only(session.submit([a_report()])).error is None
+        wats.faults.add(Fault(FaultKind.MAINTENANCE, status=status, times=times))
         assert only(session.submit([a_report()])).error is None
-        wats.faults.add(Fault(FaultKind.MAINTENANCE, status=status, times=2))
+
+
+@pytest.mark.parametrize("status", PAGES)
+def test_a_page_instead_of_every_other_post_is_no_reason_to_refuse_a_report(wats, status):
+    with opened(wats, attempts=2) as session:
+        session.version()
+        for _ in range(4):
+            wats.faults.add(Fault(FaultKind.MAINTENANCE, status=status, path=POST, times=1))
+            assert only(session.submit([a_report()])).error is None
+
+
+@pytest.mark.parametrize("status", [400, 404, 409, 413, 422])
+def test_a_page_that_comes_again_for_a_report_while_wats_answers_is_about_that_report(wats, status):
+    with opened(wats, attempts=3) as session:
         assert only(session.submit([a_report()])).error is None
+        page = wats.faults.add(Fault(FaultKind.MAINTENANCE, status=status, path=POST))
+        error = only(session.submit([a_report()])).error
+        wats.faults.remove(page)
+        assert only(session.submit([a_report()])).error is None
+    assert (type(error), error.code, error.signature) == (RejectedError, "VW347", f"wats: HTTP {status}")
+    assert len(posts(wats)) == 4
+
+
+@pytest.mark.parametrize("status", [302, 401, 403])
+def test_a_page_that_is_not_about_a_report_is_an_outage_where_posting_worked(wats, status):
+    with opened(wats) as session:
+        assert only(session.submit([a_report()])).error is None
+        wats.faults.add(Fault(FaultKind.MAINTENANCE, status=status, path=POST))
+        assert only(session.submit([a_report()])).error.code == "VW342"
+
+
+@pytest.mark.parametrize("status", PAGES)
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_maintenance_page_instead_of_an_answer_to_a_question_passes(wats, status, times):
+    wats.profile = wats.profile.but(shown_after_s=0)
+    report = a_report()
+    with opened(wats, attempts=4) as session:
+        assert only(session.submit([report])).error is None
+        assert list(session.find_reports([report.report_id])) == [report.report_id]
+        for ask in (
+            session.processes,
+            lambda: session.find_reports([report.report_id]),
+            lambda: session.fetch([report.report_id]),
+            lambda: session.find_natural_keys([report.natural_key]),
+        ):
+            wats.faults.add(Fault(FaultKind.MAINTENANCE, status=status, times=times))
+            assert ask()
+            wats.faults.clear()
+
+
+@pytest.mark.parametrize("status", sorted({*PAGES} - {503}))
+def test_a_maintenance_page_is_no_refusal_to_list_reports(wats, status):
+    day = Interval(START, START + timedelta(days=1))
+    with opened(wats) as session:
+        session.version()
+        wats.faults.add(Fault(FaultKind.MAINTENANCE, status=status, times=1))
+        assert session.listed_reports(day) is not None
+
+
+def test_a_report_is_absent_where_the_answer_is_a_page_of_wats_itself(wats):
+    with opened(wats) as session:
+        session.version()
+        wats.faults.add(Fault(FaultKind.MAINTENANCE, status=404, path="/api/Report/Wsjf/"))
+        assert session.fetch([uuid.uuid4()]) == {}
+
+
+def test_whether_wats_answers_is_asked_once_and_is_no_error(wats):
+    with opened(wats, attempts=3) as session:
+        assert session.is_answering()
+        wats.faults.add(Fault(FaultKind.MAINTENANCE, status=404))
+        assert not session.is_answering()
+    assert len(wats.log.find("GET", "App/Version")) == 2
+
+
+@pytest.mark.parametrize(("status", "code"), [(400, "VW547"), (413, "VW547"), (401, "VW548"), (404, "VW317")])
+def test_a_page_at_first_contact_is_fatal(wats, status, code):
+    wats.faults.add(Fault(FaultKind.MAINTENANCE, status=status))
+    with opened(wats) as session, pytest.raises(FatalError, match=code):
+        session.version()
 
 
 @pytest.mark.parametrize("result", [[], [{}], [[]], {}, [{"ID": str(uuid.UUID(int=1))}] * 2], ids=repr)
@@ -759,6 +846,8 @@ def test_every_entry_of_the_table_is_shown_by_a_test():
         "the request cannot be formed",
         "the answer is larger than any answer of WATS",  # test_wats_as_it_answers.py
         "the request could not be sent",  # unit/test_wats_answers.py
+        "something in front of WATS answers",  # test_a_page_at_first_contact_is_fatal
+        "the credentials are refused, by WATS or by something in front of it",  # the same
     }
     shown = {meaning.partition(" (")[0] for *_, meaning in ON_THE_WIRE}
     for failure in response_errors.RESPONSE_ERRORS:
@@ -808,7 +897,7 @@ def test_the_token_is_nowhere_in_logs_errors_or_representations(wats, hook, capl
     seen = [repr(hook), repr(hook.read_connection()), str(vars(hook))]
     wats.faults.add(Fault(FaultKind.STATUS, status=400, path=POST, times=1, message=f"Bad token {wats.token}"))
     wats.faults.add(Fault(FaultKind.RESET, path=POST, times=1))
-    wats.faults.add(Fault(FaultKind.STATUS, status=403, path=POST, times=1, message=f"Basic {wats.token}"))
+    wats.faults.add(Fault(FaultKind.STATUS, status=403, path=POST, times=2, message=f"Basic {wats.token}"))
     with hook.session() as session:
         seen.append(repr(session))
         session.find_natural_keys([a_report("CANARY-SERIAL").natural_key])

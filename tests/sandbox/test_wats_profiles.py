@@ -459,7 +459,7 @@ def test_even_a_lenient_server_refuses_another_type_of_json(wats, client, path, 
 
 
 # ------------------------------------------------------------------------------------------------------ maintenance
-@pytest.mark.parametrize("status", [302, 403, 404, 503])
+@pytest.mark.parametrize("status", [302, 400, 401, 403, 404, 409, 413, 422, 503])
 def test_maintenance_stands_in_front_of_everything_until_it_is_over(wats, client, clock, status):
     wats.profile = REPORTED
     wats.faults.add(Fault(FaultKind.MAINTENANCE, status=status, duration_s=600))

@@ -107,6 +107,8 @@ class FakeWats:
         self.out_of_order: VteWatsError | None = None
         self.known = ServerTraits(30_000_000, merges_within_second=None, shown_after_s=120.0, lists_misc_infos=True)
         self.hides = False
+        self.answers = True
+        self.late = 0
         self.lists_ranges = self.lists_misc_infos = self.keeps_misc_infos = True
         self._shown: dict[UUID, Report] = {}
         for report in stored:
@@ -116,6 +118,12 @@ class FakeWats:
         if self.out_of_order is not None:
             raise self.out_of_order
         return self.codes
+
+    def is_answering(self) -> bool:
+        return self.answers
+
+    def showed_late(self) -> None:
+        self.late += 1
 
     def processes(self) -> dict[int, str]:
         return {code: f"Process {code}" for code in self.process_codes()}

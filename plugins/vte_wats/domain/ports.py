@@ -80,8 +80,14 @@ class Wats(Protocol):
     def processes(self) -> Mapping[int, str]:
         """Return the names of the test operations by their codes."""
 
+    def is_answering(self) -> bool:
+        """Ask WATS for its version, once: whether it is there, and not something else in its place."""
+
     def traits(self) -> ServerTraits:
         """Return what is known of this WATS and decides about runs; nothing is sent."""
+
+    def showed_late(self) -> None:
+        """Remember that a report took longer to show than was waited for; nothing is sent."""
 
     def find_reports(self, ids: Sequence[UUID], started: Interval | None = None) -> dict[UUID, StoredReport]:
         """Look up reports by the id of the run they were made from; absent ones are not in the answer.

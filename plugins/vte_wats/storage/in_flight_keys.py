@@ -27,7 +27,7 @@ from vte_wats.intervals.interval import Interval
 from vte_wats.messages import VW621
 from vte_wats.storage.object_storage import create_folder, file_name, read_file, write_atomically
 from vte_wats.storage.storage_errors import storage_errors
-from vte_wats.storage.unseen_reports import DROPPED, UnseenReports
+from vte_wats.storage.unseen_reports import DROPPED, FAILING, UnseenReports
 
 log = logging.getLogger(__name__)
 
@@ -129,6 +129,7 @@ class InFlightKeys:
 
     def __init__(self, storage: UPath, upload: str, clock: Callable[[], datetime], shown_after_s: float = 0.0) -> None:
         self.unseen, self.dropped = UnseenReports(storage), UnseenReports(storage, DROPPED)
+        self.failing = UnseenReports(storage, FAILING)
         self._folder = storage / FOLDER
         self._path = self._folder / f"{file_name(upload)}.json"
         self._clock = clock

@@ -16,7 +16,7 @@ from vte_wats.storage.in_flight_keys import FOLDER as UPLOADING
 from vte_wats.storage.object_storage import UNFINISHED
 from vte_wats.storage.staging import STAGING
 from vte_wats.storage.storage_errors import storage_errors
-from vte_wats.storage.unseen_reports import DROPPED, UNSEEN
+from vte_wats.storage.unseen_reports import DROPPED, FAILING, UNSEEN
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +58,7 @@ def remove_old(storage: UPath, retention: Retention, now_at: datetime) -> Remove
                 (PLANS, UNFINISHED),
                 (UNSEEN, UNFINISHED),
                 (DROPPED, UNFINISHED),
+                (FAILING, UNFINISHED),
             )
         ),
     )

@@ -1,8 +1,8 @@
 """Which reports WATS confirmed and did not show when it was asked later, and how often, until they show.
 
 In ``unseen/`` are those of which the next sync knows, after the delay of WATS; in ``dropped/`` those that a comparison
-missed, which WATS may show for hours each time. One file per upload that confirmed them, so that uploads side by side
-take nothing from each other.
+missed, which WATS may show for hours each time. In ``failing/`` are those for which WATS fails instead, until they have
+an outcome. One file per upload that posted them, so that uploads side by side take nothing from each other.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from vte_wats.storage.storage_errors import storage_errors
 
 log = logging.getLogger(__name__)
 
-UNSEEN, DROPPED = "unseen", "dropped"
+UNSEEN, DROPPED, FAILING = "unseen", "dropped", "failing"
 _LARGEST_BYTES = 64_000_000
 _COMPARED = "compared.json"
 _MOST_AWAITED = 100_000  # when a WATS lost more, it is not about these reports
@@ -31,7 +31,7 @@ _MOST_AWAITED = 100_000  # when a WATS lost more, it is not about these reports
 
 @dataclass(frozen=True, slots=True)
 class Tries:
-    """How often WATS confirmed a report with this content; without ``source_hash`` with any."""
+    """How often WATS confirmed, or failed for, a report with this content; without ``source_hash`` with any."""
 
     count: int
     source_hash: str | None = None

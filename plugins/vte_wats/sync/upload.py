@@ -76,7 +76,8 @@ class _Progress:
     """The outcomes so far, and what still has to become a dead letter.
 
     ``done`` says which content of a run WATS holds by now, as its hash, and ``failures`` how often WATS failed for a
-    report itself; both over all tries of this task. ``posted`` is what this try posted.
+    report itself; both over all tries of this task. ``posted`` is what this try posted, and ``suspects`` what WATS
+    failed for in it.
     """
 
     done: dict[UUID, tuple[str, Outcome]] = field(default_factory=dict)
@@ -84,7 +85,7 @@ class _Progress:
     outcomes: dict[UUID, Outcome] = field(default_factory=dict)
     refusals: dict[UUID, Refusal] = field(default_factory=dict)
     retriable: dict[UUID, RetriableError] = field(default_factory=dict)
-    suspects: set[UUID] = field(default_factory=set)
+    suspects: dict[UUID, str] = field(default_factory=dict)
     rejections: Counter[str] = field(default_factory=Counter)
     posted: dict[UUID, str] = field(default_factory=dict)
 
@@ -160,7 +161,7 @@ def upload(
                 else:
                     for submission in wats.submit(report for report in reports if report.report_id in to_post):
                         _judge(submission, to_post, limit, progress, in_flight)
-        _give_up_on_failing(progress, settings.failing_report_tries, dead_letters)
+        _give_up_on_failing(progress, settings.failing_report_tries, dead_letters, wats, in_flight)
     finally:
         if not options.dry_run:
             _note_progress(staging, progress)
@@ -172,9 +173,13 @@ def upload(
         _note_refused(staging, progress)
     redriven = 0 if options.dry_run else _write_dead_letters(staging, dead_letters, progress, options.now_at)
     if not options.dry_run:
-        refused = progress.refusals.keys()
-        in_flight.unseen.forget(unseen.keys() & (refused | _unchanged(progress, confirmed)))
+        refused, late = progress.refusals.keys(), unseen.keys() & _unchanged(progress, confirmed)
+        if late:  # they were not there when WATS was asked, and are now, although nobody posted them again
+            log.info("WATS showed %d reports later than was waited for", len(late))
+            wats.showed_late()
+        in_flight.unseen.forget(late | (unseen.keys() & refused))
         in_flight.dropped.forget(dropped.keys() & refused)
+        in_flight.failing.forget(progress.outcomes.keys())
     return _balanced(read, progress.outcomes) | {REDRIVEN: redriven}
 
 
@@ -428,27 +433,38 @@ def _judge(
     elif isinstance(error, RetriableError):
         progress.retriable[guid] = error
         if submission.failed_itself:
-            progress.suspects.add(guid)
+            progress.suspects[guid] = report.source_hash
     else:
         _reject(guid, error, rejection_limit, progress)
 
 
-def _give_up_on_failing(progress: _Progress, tries: int, dead_letters: DeadLetters) -> None:
+def _give_up_on_failing(
+    progress: _Progress, most: int, dead_letters: DeadLetters, wats: Wats, in_flight: InFlightKeys
+) -> None:
     """Refuse the reports for which WATS failed in so many tries of this task, if it took others meanwhile.
 
-    One that is a dead letter already stays one. A try in which WATS was down for all counts against none.
+    One that is a dead letter already stays one. Where nothing else shows that it is about the report, it is refused
+    after as many DAG runs. A try in which WATS was down, or down for all, counts against none.
     """
-    if not progress.suspects or progress.retriable.keys() - progress.suspects:
+    if not progress.suspects or progress.retriable.keys() - progress.suspects.keys() or not wats.is_answering():
         return
-    given_up_before = dead_letters.guids()
-    progress.failures.update(progress.suspects)
-    for guid in sorted(progress.suspects):
-        if progress.failures[guid] < tries or not (progress.others_went_through or guid in given_up_before):
+    given_up_before, failing = dead_letters.guids(), in_flight.failing.tries()
+    progress.failures.update(progress.suspects.keys())
+    in_dag_runs = {  # each counts once
+        guid: known.again(source_hash) if progress.failures[guid] == 1 else known
+        for guid, source_hash in progress.suspects.items()
+        for known in [failing.get(guid, _NEVER)]
+    }
+    in_flight.failing.add(in_flight.name, in_dag_runs)
+    for guid, source_hash in sorted(progress.suspects.items()):
+        is_about_it = progress.others_went_through or guid in given_up_before
+        tries = max(progress.failures[guid] if is_about_it else 0, in_dag_runs[guid].of(source_hash))
+        if tries < most:
             continue
         error = progress.retriable.pop(guid)
         detail = (
-            f"WATS failed for this report in {progress.failures[guid]} tries of the upload while other reports went "
-            f"through (setting failing_report_tries); last: {error}. {VW344.advice}"
+            f"WATS failed for this report in {tries} tries of the upload while it answered everything else (setting "
+            f"failing_report_tries); last: {error}. {VW344.advice}"
         )
         progress.refuse(Refusal.of(guid, RejectedError(VW344, detail, f"WATS fails for the report: {error.code}")))
         log.warning("%s Run %s is given up: %s", VW344, guid, detail)

@@ -82,10 +82,19 @@ class WatsSession:
         """Return what is known of this WATS and decides about runs; nothing is sent."""
         return self._server.traits
 
+    def showed_late(self) -> None:
+        """Remember that a report took longer to show than was waited for; nothing is sent."""
+        self._server.showed_late()
+
     def version(self) -> str:
         """Return the version WATS says it has."""
         self._start_call()
         return self._sender.run(self._sender.version())
+
+    def is_answering(self) -> bool:
+        """Ask WATS for its version, once: whether it is there, and not something else in its place."""
+        self._start_call()
+        return self._sender.run(self._sender.is_answering())
 
     def process_codes(self) -> frozenset[int]:
         """Return the codes of the test operations that WATS knows; a list without any is not an answer of WATS."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -17,9 +17,10 @@ from vte_wats.domain.errors import FatalError, RejectedError, RetriableError, Vt
 from vte_wats.domain.report import RUN_HASH, SOURCE_HASH, KeyHit, ListedReport, NaturalKey, ReportHeader, StoredReport
 from vte_wats.intervals.interval import Interval
 from vte_wats.wats import queries
-from vte_wats.wats.response_errors import REFUSED_QUERY
+from vte_wats.wats.response_errors import ELSEWHERE, REFUSED_QUERY
 from vte_wats.wats.sender import Header, Sender
 from vte_wats.wats.server_memory import KnownServer
+from vte_wats.wats.transport import is_page
 
 _log = logging.getLogger(__name__)
 
@@ -51,7 +52,11 @@ class Lookup:
     async def whole(self, report_id: UUID) -> tuple[UUID, Mapping[str, Any] | None]:
         """Fetch a report by the id WATS keeps it under."""
         route = Routes.Report.wsjf(str(report_id))
-        answer = await self._sender.retried(lambda: self._sender.transport.get(route, absent=_NOT_FOUND))
+        fetch = partial(self._sender.transport.get, route, absent=_NOT_FOUND)
+        answer = await self._sender.retried(fetch)
+        if answer.status_code == _NOT_FOUND and is_page(answer):  # of WATS, or of a page in front of it that passes
+            await self._sender.version()
+            answer = await self._sender.retried(fetch)
         if answer.status_code == _NOT_FOUND:
             return report_id, None
         if not isinstance(answer.data, dict) or str(answer.data.get("id")).lower() != str(report_id):
@@ -103,7 +108,7 @@ class Lookup:
         """Return a page of the headers of an interval, ``None`` where WATS does not list them."""
         page = partial(self._header_list, queries.page(queries.headers_by_range(started), skip))
         try:
-            return self._sender.run(self._sender.once(page))
+            return self._sender.run(self._asked_again(page))
         except VteWatsError as exc:
             if exc.message not in REFUSED_QUERY:
                 raise
@@ -111,6 +116,16 @@ class Lookup:
                 self._server.refuses_ranges()
             _log.info("WATS does not list reports by their start: %s", exc)
             return None
+
+    async def _asked_again(self, page: Callable[[], Awaitable[list[Header]]]) -> list[Header]:
+        """Ask again what got a status that a page in front of WATS may have sent, once WATS answers."""
+        try:
+            return await self._sender.once(page)
+        except FatalError as exc:
+            if exc.message not in ELSEWHERE:
+                raise
+        await self._sender.version()
+        return await self._sender.once(page)
 
     def _run_of(self, header: Header) -> UUID | None:
         """Return the run that a report was made from, as this session tells it."""
@@ -158,14 +173,15 @@ class Lookup:
     async def _first_headers(self, ids: Sequence[UUID]) -> tuple[queries.IdForm, list[Header]]:
         """Fetch the first batch in the first form that WATS understands, and remember that form.
 
-        A server error may pass: a form that got one is tried once more before another one is preferred.
+        What is no refusal of WATS itself may pass: a form that got such an answer is tried once more before another one
+        is preferred.
         """
         failures: dict[queries.IdForm, VteWatsError] = {}
         for form in self._server.id_forms:
             headers = await self._in_form(form, ids, failures)
             if headers is None:
                 continue
-            for earlier in [form for form, exc in failures.items() if isinstance(exc, RetriableError)]:
+            for earlier in [form for form, exc in failures.items() if not isinstance(exc, RejectedError)]:
                 if (again := await self._in_form(earlier, ids, failures)) is not None:
                     self._server.understands(earlier)
                     return earlier, again
@@ -184,7 +200,7 @@ class Lookup:
         try:
             return await self._sender.once(partial(self._header_list, queries.headers_by_id(form, ids[: form.max_ids])))
         except VteWatsError as exc:
-            is_outage = isinstance(exc, RetriableError) and self._server.is_understood(form)
+            is_outage = not isinstance(exc, RejectedError) and self._server.is_understood(form)
             if is_outage or exc.message not in REFUSED_QUERY:
                 await self._sender.fail(exc)
             _log.info("WATS refuses ids written %s: %s", form.quoting, exc)

@@ -34,14 +34,15 @@ class FailureClass(StrEnum):
 class ResponseError:
     """One entry of the table: when it applies, what it means, and what the operator reads.
 
-    ``statuses`` are HTTP statuses, ``exceptions`` what the transport raised; an entry with neither applies to the
-    content of an answer.
+    ``statuses`` are HTTP statuses, of web pages alone where ``as_page``; ``exceptions`` what the transport raised. An
+    entry with neither applies to the content of an answer.
     """
 
     message: Message
     failure_class: FailureClass
     statuses: Sequence[int] = ()
     exceptions: tuple[type[BaseException], ...] = ()
+    as_page: bool = False
 
 
 _RETRIED = "retried; nothing to do unless it persists"
@@ -136,6 +137,30 @@ _SERVER_ERROR = ResponseError(
     FailureClass.AMBIGUOUS,
     statuses=range(500, 600),
 )
+_PAGE = ResponseError(
+    Message(
+        "VW547",
+        Follows.STOPS,
+        "HTTP 400, 409, 413 or 422 as a web page",
+        "something in front of WATS answers",
+        "check the host of the connection and what stands in front of WATS",
+    ),
+    FailureClass.FATAL,
+    statuses=(400, 409, 413, 422),
+    as_page=True,
+)
+_LOGIN_PAGE = ResponseError(
+    Message(
+        "VW548",
+        Follows.STOPS,
+        "HTTP 401 as a web page",
+        "the credentials are refused, by WATS or by something in front of it",
+        "renew the API token in the connection; if that does not help, check its host",
+    ),
+    FailureClass.FATAL,
+    statuses=(401,),
+    as_page=True,
+)
 _REFUSED_CONTENT = ResponseError(
     Message(
         "VW313",
@@ -176,11 +201,16 @@ _BUSY = ResponseError(
     statuses=(408, 425, 503),
 )
 
-ELSEWHERE = frozenset(failure.message for failure in (_NO_RIGHT, _REDIRECTED, WRONG_PATH, _OTHER_STATUS))
+ELSEWHERE = frozenset(
+    failure.message for failure in (_NO_RIGHT, _REDIRECTED, WRONG_PATH, _OTHER_STATUS, _PAGE, _LOGIN_PAGE)
+)
 """What says that this is not a usable WATS, and is said by a page in front of a usable one, too."""
 
+ABOUT_REPORT = frozenset({WRONG_PATH.message, _PAGE.message})
+"""What of it may be about one report: IIS, or something else in front of WATS, refuses a body so."""
+
 REFUSED_QUERY = frozenset(
-    failure.message for failure in (_REFUSED_CONTENT, _SERVER_ERROR, _NO_RIGHT, WRONG_PATH, _OTHER_STATUS)
+    failure.message for failure in (_REFUSED_CONTENT, _SERVER_ERROR, _NO_RIGHT, WRONG_PATH, _OTHER_STATUS, _PAGE)
 )
 """What a server may say about a form of query that it does not understand."""
 
@@ -258,6 +288,8 @@ RESPONSE_ERRORS: tuple[ResponseError, ...] = (
     ),
     _BUSY,
     _SERVER_ERROR,
+    _PAGE,
+    _LOGIN_PAGE,
     _REFUSED_CONTENT,
     ResponseError(
         Message(
@@ -284,11 +316,13 @@ RESPONSE_ERRORS: tuple[ResponseError, ...] = (
 )
 
 
-def failure_of_status(status: int) -> ResponseError | None:
+def failure_of_status(status: int, *, is_page: bool = False) -> ResponseError | None:
     """Return the entry for a status, ``None`` for a 2xx."""
     if 200 <= status < 300:
         return None
-    return next(failure for failure in RESPONSE_ERRORS if status in failure.statuses)
+    return next(
+        failure for failure in RESPONSE_ERRORS if status in failure.statuses and (is_page or not failure.as_page)
+    )
 
 
 def failure_of_exception(exc: Exception) -> ResponseError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
@@ -18,7 +19,7 @@ from vte_wats.messages import VW342, VW347
 from vte_wats.wats import queries
 from vte_wats.wats.connection import WatsConnection
 from vte_wats.wats.rate_limiter import LONGEST_WAIT_S, BudgetStore, RateLimiter
-from vte_wats.wats.response_errors import ELSEWHERE, UNEXPECTED_CONTENT, WRONG_PATH, as_error
+from vte_wats.wats.response_errors import ABOUT_REPORT, ELSEWHERE, UNEXPECTED_CONTENT, as_error
 from vte_wats.wats.server_memory import KnownServer
 from vte_wats.wats.transport import Transport
 
@@ -120,28 +121,27 @@ class Sender:
         self._server.worked(method)
         return answer
 
-    async def fail(self, exc: VteWatsError, method: str = "GET") -> NoReturn:
+    async def fail(self, exc: VteWatsError, method: str = "GET", *, is_again: bool = False) -> NoReturn:
         """Raise what a failed request means."""
-        judged = await self.meaning_of(exc, method)
+        judged = await self.meaning_of(exc, method, is_again=is_again)
         if judged is exc:
             raise exc
         raise judged from exc
 
-    async def meaning_of(self, exc: VteWatsError, method: str = "GET") -> VteWatsError:
+    async def meaning_of(self, exc: VteWatsError, method: str = "GET", *, is_again: bool = False) -> VteWatsError:
         """Return what a failed request means after all that is known of this WATS.
 
         A page in front of WATS, or WATS itself while it is serviced, answers with any status. At first contact such a
-        status is about the address, the token or a right. It is an outage where the same just worked, and after a post
-        it is about the report when WATS answers everything else.
+        status is about the address, the token or a right. It is an outage where the same just worked. After a post it
+        is an outage, too, unless the same came again (``is_again``) while WATS answers everything else.
         """
         if isinstance(exc, FatalError) and exc.message in ELSEWHERE:
             what, _, _ = exc.detail.partition("; ")
-            if method == "POST":
-                if not await self.is_answering():
-                    method = "GET"
-                elif exc.message is WRONG_PATH.message:
-                    detail = f"{what}, but WATS answers everything else: {VW347.meaning}. {VW347.advice}"
-                    return RejectedError(VW347, detail, "wats: HTTP 404")
+            if method == "POST" and not (is_again and await self.is_answering()):
+                method = "GET"
+            if method == "POST" and exc.message in ABOUT_REPORT:
+                detail = f"{what}, but WATS answers everything else: {VW347.meaning}. {VW347.advice}"
+                return RejectedError(VW347, detail, f"wats: {_status_in(what)}")
             if self._server.worked_lately(method):
                 return RetriableError(VW342, f"{what}; {VW342.meaning}: {VW342.advice}")
         if isinstance(exc, FatalError):
@@ -179,7 +179,15 @@ class Sender:
         except FatalError as exc:
             if exc is self._stopped_by:
                 raise
-            await self.fail(exc, method)
+            if method != "POST" or exc.message not in ELSEWHERE or not await self.is_answering():
+                await self.fail(exc, method)
+            first = exc
+        try:  # a page in front of WATS may have gone between the post and the version
+            return await self.once(request, method)
+        except FatalError as exc:
+            if exc is self._stopped_by:
+                raise
+            await self.fail(exc, method, is_again=exc.message is first.message)
 
     def _should_retry(self, state: RetryCallState) -> bool:
         return isinstance(_failure(state), RetriableError) and self._stopped_by is None
@@ -233,6 +241,11 @@ class Sender:
         return as_error(
             UNEXPECTED_CONTENT, f"{method} {self.transport.where(route)}", "a success status, other content"
         )
+
+
+def _status_in(what: str) -> str:
+    status = re.search(r"HTTP \d+", what)
+    return status[0] if status else ""
 
 
 def _failure(state: RetryCallState) -> BaseException | None:

@@ -16,13 +16,16 @@ from vte_wats.wats.profile import WatsProfile
 _LATELY_S = 3_600.0
 _SAVED_EVERY_S = 300.0
 _UNKNOWN_DELAY_S = 60.0  # nobody has reported a longer one
+_SHORTEST_WAIT_S = 60.0  # what was measured on a quiet server takes longer on a busy one
+_LONGEST_WAIT_S = 3_600.0  # what shows even later was in quarantine
 _MARGIN = 2  # what was measured once may take longer another time
 
 
 class ServerMemory(BaseModel):
     """What a session leaves to the next. It belongs to one address: another WATS is another server.
 
-    ``worked_at_s`` says by HTTP method when WATS last answered as it should, in seconds since 1970.
+    ``longest_delay_s`` is how long reports took at least until a query found them, and ``worked_at_s`` says by HTTP
+    method when WATS last answered as it should, in seconds since 1970.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -31,6 +34,7 @@ class ServerMemory(BaseModel):
     id_form: GuidQuoting | None = None
     range_listing: bool | None = None
     misc_infos: bool = False
+    longest_delay_s: float = 0.0
     worked_at_s: Mapping[str, float] = Field(default_factory=dict)
 
 
@@ -55,18 +59,20 @@ class KnownServer:
         self._id_form: GuidQuoting | None = profile.id_form
         self._range_listing: bool | None = profile.range_listing
         self._misc_infos = False
+        self._longest_delay_s = 0.0
         self._worked_at_s: dict[str, float] = {}
 
     @property
     def traits(self) -> ServerTraits:
         """What decides about runs."""
         self._load()
-        delay_s = self._profile.visibility_delay_s
+        measured_s = self._profile.visibility_delay_s
+        delay_s = max(_UNKNOWN_DELAY_S if measured_s is None else measured_s, self._longest_delay_s)
         limits = (self._connection.max_body_bytes, self._profile.body_limit_bytes)
         return ServerTraits(
             max_body_bytes=min(limit for limit in limits if limit is not None),
             merges_within_second=self._profile.merges_within_second,
-            shown_after_s=_MARGIN * (_UNKNOWN_DELAY_S if delay_s is None else delay_s),
+            shown_after_s=max(_SHORTEST_WAIT_S, _MARGIN * delay_s),
             lists_misc_infos=self._misc_infos,
         )
 
@@ -110,6 +116,10 @@ class KnownServer:
         """Remember that headers show misc infos."""
         self._misc_infos = True
 
+    def showed_late(self) -> None:
+        """Remember that a report took longer to show than was waited for."""
+        self._longest_delay_s = max(self._longest_delay_s, min(self.traits.shown_after_s, _LONGEST_WAIT_S / _MARGIN))
+
     def worked(self, method: str) -> None:
         """Remember that WATS has just answered a request of this method as it should."""
         self._load()
@@ -131,6 +141,7 @@ class KnownServer:
             id_form=self._id_form,
             range_listing=self._range_listing,
             misc_infos=self._misc_infos,
+            longest_delay_s=self._longest_delay_s,
             worked_at_s=self._worked_at_s if is_late else known,
         )
         if after != self._before:
@@ -147,4 +158,5 @@ class KnownServer:
         if self._range_listing is None:
             self._range_listing = self._before.range_listing
         self._misc_infos = self._misc_infos or self._before.misc_infos
+        self._longest_delay_s = max(self._longest_delay_s, self._before.longest_delay_s)
         self._worked_at_s = {**self._before.worked_at_s, **self._worked_at_s}

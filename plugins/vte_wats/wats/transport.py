@@ -113,7 +113,7 @@ class Transport:
         absent: int | None = None,
     ) -> Response:
         answer = await self.exchange(method, route, query=query, body=body)
-        failure = failure_of_status(answer.status_code)
+        failure = failure_of_status(answer.status_code, is_page=is_page(answer))
         if failure is not None and answer.status_code != absent:
             text = server_message(answer.data, *self._secrets)
             reason = f"HTTP {answer.status_code}: {text}" if text else f"HTTP {answer.status_code}"
@@ -165,6 +165,11 @@ class Transport:
     def redacted(self, text: str) -> str:
         """Return a text in which nobody can read the token, nor the password in it."""
         return redact(text, *self._secrets)
+
+
+def is_page(answer: Response) -> bool:
+    """Return whether an answer is a web page, which IIS and whatever stands in front of WATS send, but not WATS."""
+    return isinstance(answer.data, str) and answer.data.lstrip()[:9].lower().startswith(("<!doctype", "<html"))
 
 
 def _secrets(token: str) -> tuple[str, ...]:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -19,7 +20,7 @@ from vte_wats.messages import VW299, VW342, VW392, VW404, VW417
 from vte_wats.storage.dead_letters import DeadLetters
 from vte_wats.storage.in_flight_keys import InFlightKeys
 from vte_wats.storage.staging import Staging
-from vte_wats.storage.unseen_reports import DROPPED, Tries, UnseenReports
+from vte_wats.storage.unseen_reports import DROPPED, FAILING, Tries, UnseenReports
 from vte_wats.sync.extract import RUNS
 from vte_wats.sync.staged_reports import stage_mapped
 from vte_wats.sync.upload import UploadOptions, in_batches, upload
@@ -721,13 +722,69 @@ def test_an_outage_for_all_is_counted_against_no_report(scene):
     assert scene.dead_letters.guids() == frozenset()
 
 
-def test_with_no_other_report_that_goes_through_nothing_is_given_up(scene):
-    scene.wats.fail_next = {guid_of(1): _fails(9)}
-    scene.stage(a_report(1))
+def _in_the_next_sync(scene: Scene, *reports: Report, fails: bool = True, tries: int = 2) -> dict[str, int] | None:
+    """Upload these in a DAG run of its own; return the counts, or None if every try failed."""
+    scene.name = f"s{int(scene.name[1:]) + 1:04}"
+    scene.staging = Staging(scene.folder / scene.name)
+    scene.stage(*reports)
+    scene.wats.fail_next = {guid_of(1): _fails(tries)} if fails else {}
+    for _ in range(tries):
+        with suppress(RetriableError):
+            return scene.upload()
+    return None
+
+
+def _failing(scene: Scene) -> dict[UUID, int]:
+    return {guid: tries.count for guid, tries in UnseenReports(scene.folder, FAILING).tries().items()}
+
+
+def test_a_report_alone_that_wats_fails_for_is_given_up_after_as_many_syncs(scene):
+    for sync in (1, 2):
+        assert _in_the_next_sync(scene, a_report(1)) is None
+        assert _failing(scene) == {guid_of(1): sync}
+    assert _in_the_next_sync(scene, a_report(1)) == counts(1, dead=1)
+    assert "VW344 WATS failed for this report in 3 tries" in scene.dead_letters.get(guid_of(1)).reason
+    assert _failing(scene) == {}
+
+
+def test_an_outage_of_wats_counts_against_no_report_in_any_sync(scene):
+    scene.wats.answers = False
+    for _ in range(5):
+        assert _in_the_next_sync(scene, a_report(1)) is None
+    assert (scene.dead_letters.guids(), _failing(scene)) == (frozenset(), {})
+
+
+def test_an_outage_after_others_went_through_counts_against_no_report(scene):
+    scene.wats.fail_next = {guid_of(2): _fails(9)}
+    scene.stage(a_report(1), a_report(2))
+    with pytest.raises(RetriableError):
+        scene.upload()
+    scene.wats.answers = False
     for _ in range(5):
         with pytest.raises(RetriableError):
             scene.upload()
     assert scene.dead_letters.guids() == frozenset()
+
+
+def test_the_count_goes_on_when_wats_takes_others(scene):
+    for _ in range(2):
+        _in_the_next_sync(scene, a_report(1))
+    assert _in_the_next_sync(scene, a_report(2), fails=False) == counts(1, uploaded=1)
+    assert _failing(scene) == {guid_of(1): 2}
+    assert _in_the_next_sync(scene, a_report(1), a_report(3)) == counts(2, dead=1, uploaded=1)
+
+
+def test_another_content_is_counted_from_the_beginning(scene):
+    for _ in range(2):
+        _in_the_next_sync(scene, a_report(1))
+    assert _in_the_next_sync(scene, a_report(1, source_hash="bbbb")) is None
+    assert _failing(scene) == {guid_of(1): 1}
+
+
+def test_a_success_ends_the_count(scene):
+    _in_the_next_sync(scene, a_report(1))
+    assert _in_the_next_sync(scene, a_report(1), fails=False) == counts(1, uploaded=1)
+    assert _failing(scene) == {}
 
 
 def test_a_report_that_was_given_up_before_holds_up_no_later_interval(scene):
@@ -800,6 +857,16 @@ def test_a_report_that_does_not_show_is_posted_again_and_counts_once(scene):
     assert after(2, scene).upload() == counts(2, replaced=1, uploaded=1)
     assert sorted(scene.wats.posted) == [guid_of(1), guid_of(2)]
     assert UnseenReports(scene.folder).tries() == {guid_of(1): Tries(2, "aaaa")}  # it is not known to show yet
+    assert scene.wats.late == 0
+
+
+def test_a_report_that_shows_later_than_was_waited_for_is_noted_as_late(scene):
+    scene.wats = FakeWats(a_report(1))
+    assert after(1, scene).upload() == counts(2, unchanged=1, uploaded=1)
+    assert scene.wats.late == 1
+    assert UnseenReports(scene.folder).tries() == {}
+    assert scene.upload() == counts(2, unchanged=1, uploaded=1)
+    assert scene.wats.late == 1
 
 
 def test_after_so_many_posts_it_is_a_dead_letter_that_says_so(scene, caplog):
