@@ -497,12 +497,15 @@ def test_a_report_is_absent_where_the_answer_is_a_page_of_wats_itself(wats):
         assert session.fetch([uuid.uuid4()]) == {}
 
 
-def test_whether_wats_answers_is_asked_once_and_is_no_error(wats):
+def test_when_wats_last_took_a_report_is_known_as_long_as_it_answers(wats):
     with opened(wats, attempts=3) as session:
-        assert session.is_answering()
+        assert session.last_taken_at_s() == 0.0
+        before = time.time()
+        assert [submission.error for submission in session.submit([a_report()])] == [None]
+        assert before <= session.last_taken_at_s() <= time.time()
         wats.faults.add(Fault(FaultKind.MAINTENANCE, status=404))
-        assert not session.is_answering()
-    assert len(wats.log.find("GET", "App/Version")) == 2
+        assert session.last_taken_at_s() is None
+    assert len(wats.log.find("GET", "App/Version")) == 3
 
 
 @pytest.mark.parametrize(("status", "code"), [(400, "VW547"), (413, "VW547"), (401, "VW548"), (404, "VW317")])

@@ -108,6 +108,7 @@ class FakeWats:
         self.known = ServerTraits(30_000_000, merges_within_second=None, shown_after_s=120.0, lists_misc_infos=True)
         self.hides = False
         self.answers = True
+        self.taken_at_s = 0.0
         self.late = 0
         self.lists_ranges = self.lists_misc_infos = self.keeps_misc_infos = True
         self._shown: dict[UUID, Report] = {}
@@ -119,8 +120,8 @@ class FakeWats:
             raise self.out_of_order
         return self.codes
 
-    def is_answering(self) -> bool:
-        return self.answers
+    def last_taken_at_s(self) -> float | None:
+        return self.taken_at_s if self.answers else None
 
     def showed_late(self) -> None:
         self.late += 1

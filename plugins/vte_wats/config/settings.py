@@ -459,7 +459,7 @@ class Settings(_Closed):
         3,
         ge=1,
         description="Tries of an upload task in which WATS fails for one report while others go through, after which "
-        "that report is a dead letter; where no other goes through, as many DAG runs in which WATS answers otherwise.",
+        "that report is a dead letter; where it is alone, as many DAG runs between which WATS took other reports.",
     )
     unseen_tries: int = Field(
         3,

@@ -80,8 +80,11 @@ class Wats(Protocol):
     def processes(self) -> Mapping[int, str]:
         """Return the names of the test operations by their codes."""
 
-    def is_answering(self) -> bool:
-        """Ask WATS for its version, once: whether it is there, and not something else in its place."""
+    def last_taken_at_s(self) -> float | None:
+        """Ask WATS for its version, once; return when it last took a report, in seconds since 1970, 0.0 if not known.
+
+        ``None`` if it does not answer, or something else does in its place.
+        """
 
     def traits(self) -> ServerTraits:
         """Return what is known of this WATS and decides about runs; nothing is sent."""

@@ -31,18 +31,22 @@ _MOST_AWAITED = 100_000  # when a WATS lost more, it is not about these reports
 
 @dataclass(frozen=True, slots=True)
 class Tries:
-    """How often WATS confirmed, or failed for, a report with this content; without ``source_hash`` with any."""
+    """How often WATS confirmed, or failed for, a report with this content; without ``source_hash`` with any.
+
+    ``taken_at_s`` is when WATS had last taken any report at the last of these, in seconds since 1970.
+    """
 
     count: int
     source_hash: str | None = None
+    taken_at_s: float = 0.0
 
     def of(self, source_hash: str) -> int:
         """Return how often it confirmed this very content."""
         return self.count if self.source_hash in (None, source_hash) else 0
 
-    def again(self, source_hash: str) -> Tries:
-        """Return this after one more confirmation; of other content than before it is the first one."""
-        return Tries(self.of(source_hash) + 1, source_hash)
+    def again(self, source_hash: str, taken_at_s: float = 0.0) -> Tries:
+        """Return this after one more of them; with other content than before it is the first one."""
+        return Tries(self.of(source_hash) + 1, source_hash, taken_at_s)
 
 
 _NONE = Tries(0)
@@ -53,6 +57,7 @@ class _UnseenFile(BaseModel):
 
     tries: dict[UUID, int]
     hashes: dict[UUID, str] = {}
+    taken_at_s: dict[UUID, float] = {}
 
 
 class UnseenReports:
@@ -100,7 +105,9 @@ class UnseenReports:
     def _write(self, name: str, tries: Mapping[UUID, Tries]) -> None:
         create_folder(self._folder)
         hashes = {guid: found.source_hash for guid, found in tries.items() if found.source_hash is not None}
-        content = _UnseenFile(tries={guid: found.count for guid, found in tries.items()}, hashes=hashes)
+        taken_at_s = {guid: found.taken_at_s for guid, found in tries.items() if found.taken_at_s}
+        counts = {guid: found.count for guid, found in tries.items()}
+        content = _UnseenFile(tries=counts, hashes=hashes, taken_at_s=taken_at_s)
         write_atomically(self._folder / name, content.model_dump_json(exclude_defaults=True).encode())
 
     def _files(self) -> Iterator[tuple[UPath, Mapping[UUID, Tries]]]:
@@ -117,4 +124,10 @@ class UnseenReports:
             except ValueError as exc:  # no JSON of this kind, or no regular file
                 log.warning("%s %s is damaged and left out; remove it: %s", VW621, path, str(exc).partition("\n")[0])
                 continue
-            yield path, {guid: Tries(count, content.hashes.get(guid)) for guid, count in content.tries.items()}
+            yield (
+                path,
+                {
+                    guid: Tries(count, content.hashes.get(guid), content.taken_at_s.get(guid, 0.0))
+                    for guid, count in content.tries.items()
+                },
+            )

@@ -444,16 +444,21 @@ def _give_up_on_failing(
     """Refuse the reports for which WATS failed in so many tries of this task, if it took others meanwhile.
 
     One that is a dead letter already stays one. Where nothing else shows that it is about the report, it is refused
-    after as many DAG runs. A try in which WATS was down, or down for all, counts against none.
+    after as many DAG runs, between which WATS took others. A try in which WATS was down, or down for all, counts
+    against none.
     """
-    if not progress.suspects or progress.retriable.keys() - progress.suspects.keys() or not wats.is_answering():
+    if not progress.suspects or progress.retriable.keys() - progress.suspects.keys():
+        return
+    taken_at_s = wats.last_taken_at_s()
+    if taken_at_s is None:
         return
     given_up_before, failing = dead_letters.guids(), in_flight.failing.tries()
     progress.failures.update(progress.suspects.keys())
     in_dag_runs = {  # each counts once
-        guid: known.again(source_hash) if progress.failures[guid] == 1 else known
+        guid: known.again(source_hash, taken_at_s) if progress.failures[guid] == 1 and is_later else known
         for guid, source_hash in progress.suspects.items()
         for known in [failing.get(guid, _NEVER)]
+        for is_later in [not known.of(source_hash) or taken_at_s > known.taken_at_s]
     }
     in_flight.failing.add(in_flight.name, in_dag_runs)
     for guid, source_hash in sorted(progress.suspects.items()):

@@ -91,10 +91,13 @@ class WatsSession:
         self._start_call()
         return self._sender.run(self._sender.version())
 
-    def is_answering(self) -> bool:
-        """Ask WATS for its version, once: whether it is there, and not something else in its place."""
+    def last_taken_at_s(self) -> float | None:
+        """Ask WATS for its version, once; return when it last took a report, in seconds since 1970, 0.0 if not known.
+
+        ``None`` if it does not answer, or something else does in its place.
+        """
         self._start_call()
-        return self._sender.run(self._sender.is_answering())
+        return self._server.worked_at_s("POST") if self._sender.run(self._sender.is_answering()) else None
 
     def process_codes(self) -> frozenset[int]:
         """Return the codes of the test operations that WATS knows; a list without any is not an answer of WATS."""

@@ -125,10 +125,14 @@ class KnownServer:
         self._load()
         self._worked_at_s[method] = time.time()
 
+    def worked_at_s(self, method: str) -> float:
+        """Return when WATS last answered a request of this method as it should, 0.0 if not known."""
+        self._load()
+        return self._worked_at_s.get(method, 0.0)
+
     def worked_lately(self, method: str) -> bool:
         """Return whether WATS answered a request of this method as it should within the last hour."""
-        self._load()
-        return time.time() - self._worked_at_s.get(method, 0.0) < _LATELY_S
+        return time.time() - self.worked_at_s(method) < _LATELY_S
 
     def close(self) -> None:
         """Save what the next session should know: something new, or a good answer minutes after the last one."""

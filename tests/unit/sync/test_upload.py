@@ -722,8 +722,11 @@ def test_an_outage_for_all_is_counted_against_no_report(scene):
     assert scene.dead_letters.guids() == frozenset()
 
 
-def _in_the_next_sync(scene: Scene, *reports: Report, fails: bool = True, tries: int = 2) -> dict[str, int] | None:
-    """Upload these in a DAG run of its own; return the counts, or None if every try failed."""
+def _in_the_next_sync(
+    scene: Scene, *reports: Report, fails: bool = True, tries: int = 2, took: bool = True
+) -> dict[str, int] | None:
+    """Upload these in a DAG run of its own, after WATS ``took`` another; return the counts, or None if every try failed."""
+    scene.wats.taken_at_s += 300.0 if took else 0.0
     scene.name = f"s{int(scene.name[1:]) + 1:04}"
     scene.staging = Staging(scene.folder / scene.name)
     scene.stage(*reports)
@@ -745,6 +748,14 @@ def test_a_report_alone_that_wats_fails_for_is_given_up_after_as_many_syncs(scen
     assert _in_the_next_sync(scene, a_report(1)) == counts(1, dead=1)
     assert "VW344 WATS failed for this report in 3 tries" in scene.dead_letters.get(guid_of(1)).reason
     assert _failing(scene) == {}
+
+
+def test_a_wats_that_takes_nothing_at_all_makes_no_dead_letter_however_long(scene):
+    for _ in range(5):
+        assert _in_the_next_sync(scene, a_report(1), took=False) is None
+    assert (scene.dead_letters.guids(), _failing(scene)) == (frozenset(), {guid_of(1): 1})
+    assert _in_the_next_sync(scene, a_report(1)) is None
+    assert _in_the_next_sync(scene, a_report(1)) == counts(1, dead=1)
 
 
 def test_an_outage_of_wats_counts_against_no_report_in_any_sync(scene):
