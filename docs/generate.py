@@ -415,7 +415,6 @@ WITHOUT_A_SWITCH = (
         "Measurements, charts and attachments of a skipped step are ignored; the report text remains",
         "the vendor's converter, a copy of the vendor's tables",
     ),
-    ("W11", "Attachments of more than 100 KB may be refused", "the DevKit, for its own client"),
     ("W15", "The root step is named `MainSequence Callback`; step paths leave it out", "exported reports, the vendor"),
     (
         "W16",

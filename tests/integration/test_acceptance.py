@@ -72,9 +72,10 @@ def answers(acceptance: Acceptance) -> dict[str, str]:
     return {finding.question: finding.answer for finding in acceptance.findings}
 
 
+@pytest.mark.parametrize("large_attachments", Verdict)
 @every_set
-def test_the_behaviour_of_each_set_is_found_out(name, clock):
-    behaviour = PROFILES[name].but(max_body_bytes=2_500_000)
+def test_the_behaviour_of_each_set_is_found_out(name, large_attachments, clock):
+    behaviour = PROFILES[name].but(max_body_bytes=2_500_000, large_attachments=large_attachments)
     with a_wats(clock, name) as wats:
         wats.profile = behaviour
         acceptance = accepted(wats, clock, largest_body_mb=4)
@@ -90,6 +91,7 @@ def test_the_behaviour_of_each_set_is_found_out(name, clock):
     assert found.equal_step_names == behaviour.equal_step_names
     assert found.unit_length_limit == (20 if behaviour.long_units is Verdict.REFUSED else None)
     assert found.user_required is (behaviour.missing_user is Verdict.REFUSED)
+    assert found.large_attachments == large_attachments
     assert 0.98 * 2_500_000 <= found.body_limit_bytes <= 2_500_000
     assert found.merges_within_second is behaviour.merges_within_second
     assert (found.wats_version, found.measured_at) == (wats.settings.version, clock.at)

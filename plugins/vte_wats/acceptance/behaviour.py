@@ -29,6 +29,7 @@ class Behaviour:
     start_fraction: bool | None
     merges_within_second: bool | None
     body_limit_bytes: int | None
+    large_attachments: Literal["taken", "refused"] | None
     measurement_status: Literal["any", "pfs"] | None
     done_on_measured_step: bool | None
     equal_step_names: Literal["taken", "refused"] | None
@@ -48,6 +49,7 @@ def behaviour_of(seen: Observations) -> Behaviour:
         start_fraction=_start_fraction(seen),
         merges_within_second=_merges_within_second(seen),
         body_limit_bytes=_body_limit(seen),
+        large_attachments=_taken_or_refused(is_taken(seen, Case.LARGE_ATTACHMENT)),
         measurement_status=_measurement_status(seen),
         done_on_measured_step=is_taken(seen, Case.STEP_DONE),
         equal_step_names=_taken_or_refused(is_taken(seen, Case.EQUAL_NAMES)),

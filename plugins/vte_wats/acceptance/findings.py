@@ -14,7 +14,7 @@ from vte_wats.acceptance.behaviour import Behaviour, finds_plain, is_taken, medi
 from vte_wats.acceptance.exchange import Answer
 from vte_wats.acceptance.observe import Observations, Posted
 from vte_wats.acceptance.own_upload import OwnUpload
-from vte_wats.acceptance.probes import ATTACHMENT, UNIT_LIMIT, Case
+from vte_wats.acceptance.probes import ATTACHMENT, ATTACHMENT_LIMIT_BYTES, UNIT_LIMIT, Case
 from vte_wats.domain.wording import count
 
 _MOST_DIFFERENCES = 5
@@ -300,6 +300,20 @@ def _attachment(seen: Observations, _: Behaviour) -> Finding:
     )
 
 
+def _large_attachment(seen: Observations, behaviour: Behaviour) -> Finding:
+    refused = behaviour.large_attachments == "refused"
+    return Finding(
+        "May an attachment have more than 100 KB?",
+        {"taken": "yes", "refused": "no", None: "unknown"}[behaviour.large_attachments],
+        [f"{ATTACHMENT_LIMIT_BYTES + 1:,} bytes: {_shows(seen, Case.LARGE_ATTACHMENT)}"],
+        "A run with a larger one is refused and becomes a dead letter; its neighbours go through. Ask the administrator "
+        "of WATS for a higher limit, or keep such values out of VTE."
+        if refused
+        else "Attachments are sent whole.",
+        Weight.ACT if refused else Weight.FINE,
+    )
+
+
 def _attachments(content: Any) -> Iterator[Mapping[str, Any]]:
     if isinstance(content, dict):
         if isinstance(content.get("attachment"), dict):
@@ -457,6 +471,7 @@ _QUESTIONS: tuple[Callable[[Observations, Behaviour], Finding], ...] = (
     _content,
     _results,
     _attachment,
+    _large_attachment,
     _measurement_status,
     _step_done,
     _equal_names,

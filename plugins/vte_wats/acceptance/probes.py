@@ -23,10 +23,14 @@ UNIT_LIMIT = 20
 ATTACHMENT = bytes(range(256))
 """The bytes of the attachment: every value once."""
 
+ATTACHMENT_LIMIT_BYTES = 100 * 1024
+"""The largest attachment that the vendor's own client takes."""
+
 _NAMESPACE = UUID("6f0f1f0e-55a2-4d6c-9c2b-5d0c3e5a7f11")
 _BEFORE = timedelta(hours=2)  # a start in the future is for the quarantine
 _APART = timedelta(seconds=10)
 _FRACTION = timedelta(milliseconds=250)
+_PART_CHARACTERS = 80_000  # of base64, so 60,000 bytes: below any known limit of an attachment
 _LONG_UNIT = "furlongs per fortnight squared"
 
 
@@ -41,6 +45,7 @@ class Case(StrEnum):
     ERROR = "error"
     TERMINATED = "terminated"
     ATTACHMENT = "attachment"
+    LARGE_ATTACHMENT = "large_attachment"
     NON_ASCII = "non_ascii"
     NOT_A_NUMBER = "not_a_number"
     MEASUREMENT_DONE = "measurement_done"
@@ -117,6 +122,7 @@ def probes(plan: Plan) -> Iterator[Probe]:
     yield _probe(plan, Case.ERROR, "E", [_number(status="E", measured="F")])
     yield _probe(plan, Case.TERMINATED, "T", [_number(), _step("ET_A", "Stopped by the operator", "T")])
     yield _probe(plan, Case.ATTACHMENT, steps=[_number(), _attached()])
+    yield _probe(plan, Case.LARGE_ATTACHMENT, steps=[_number(), _attached(bytes(ATTACHMENT_LIMIT_BYTES + 1))])
     yield _probe(
         plan,
         Case.NON_ASCII,
@@ -147,12 +153,15 @@ def probes(plan: Plan) -> Iterator[Probe]:
 
 
 def sized_probe(plan: Plan, size_bytes: int) -> Probe:
-    """Return a report whose body has this many bytes: an attachment of the right length fills it."""
+    """Return a report whose body has this many bytes: attachments fill it, each of them small enough by itself."""
     name = f"body of {size_bytes} bytes"
-    start_at, empty = plan.to_at - _APART + _FRACTION, _attached(b"")
-    content = _content(plan, plan.report_id(name), name, start_at, [_number(), empty])
+    start_at = plan.to_at - _APART + _FRACTION
+    parts = [_attached(b"", f"Part {number}") for number in range(1, size_bytes // _PART_CHARACTERS + 2)]
+    content = _content(plan, plan.report_id(name), name, start_at, [_number(), *parts])
     probe = Probe(Case.ATTACHMENT, plan.report_id(name), start_at, content)
-    empty["attachment"]["data"] = "A" * ((size_bytes - len(probe.body)) // 4 * 4)
+    each, one_more = divmod((size_bytes - len(probe.body)) // 4, len(parts))
+    for index, part in enumerate(parts):
+        part["attachment"]["data"] = "AAAA" * (each + (index < one_more))
     return probe
 
 
@@ -307,7 +316,7 @@ def _step_types() -> list[dict[str, Any]]:
     ]
 
 
-def _attached(content: bytes = ATTACHMENT) -> dict[str, Any]:
+def _attached(content: bytes = ATTACHMENT, name: str = "Attachment") -> dict[str, Any]:
     data = base64.b64encode(content).decode()
     file = {"name": "bytes.bin", "contentType": "application/octet-stream", "data": data}
-    return {**_step("ET_A", "Attachment", "D"), "attachment": file}
+    return {**_step("ET_A", name, "D"), "attachment": file}

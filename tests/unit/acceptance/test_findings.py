@@ -68,6 +68,14 @@ def test_an_attachment_that_is_cut_is_noticed():
     assert finding_about(seen, "byte by byte").weight is Weight.ACT
 
 
+def test_a_server_that_takes_no_large_attachment_is_noticed():
+    seen = seen_of()
+    posted = seen.posted[Case.LARGE_ATTACHMENT]
+    posted.answer, posted.header = Answer(400, text="data: has 102401 bytes"), None
+    finding = finding_about(seen, "more than 100 KB")
+    assert (finding.answer, finding.weight) == ("no", Weight.ACT)
+
+
 def test_a_verdict_that_is_shown_otherwise_is_noticed():
     seen = seen_of()
     posted = seen.posted[Case.TERMINATED]
