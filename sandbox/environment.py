@@ -87,7 +87,7 @@ class SandboxEnvironment:
 
     @property
     def received_again(self) -> set[str]:
-        """The runs whose report WATS received once more as it was; one with other content takes the place of another."""
+        """The runs whose report WATS received once more as it was, and not with other content in place of it."""
         again = {overwrite.new_id.lower() for overwrite in self.wats.store.overwrites() if overwrite.same_content}
         return {_run_of(report) for report in self.wats.store.reports() if report["id"].lower() in again}
 

@@ -17,6 +17,9 @@ PART_NUMBER = "VTE-WATS-ACCEPTANCE"
 LABEL = "vte_wats_acceptance"
 """How the misc info begins by which a run knows its own reports."""
 
+STATION = "vte-wats-acceptance"
+"""The station of every report, by which a run knows its own where headers list no misc infos."""
+
 UNIT_LIMIT = 20
 """The longest unit that a vendor's document allows."""
 
@@ -41,6 +44,7 @@ class Case(StrEnum):
     COMPARISONS = "comparisons"
     STEP_TYPES = "step_types"
     SKIPPED = "skipped"
+    SKIPPED_MEASURED = "skipped_measured"
     FAILED = "failed"
     ERROR = "error"
     TERMINATED = "terminated"
@@ -118,6 +122,7 @@ def probes(plan: Plan) -> Iterator[Probe]:
     yield _probe(
         plan, Case.SKIPPED, steps=[_number(), {**_step("ET_NLT", "Not measured", "S"), "reportText": "Value: 1.5 V"}]
     )
+    yield _probe(plan, Case.SKIPPED_MEASURED, steps=[_number(), _number("Skipped", status="S", measured="S")])
     yield _probe(plan, Case.FAILED, "F", [{**_number(status="F", measured="F", value=3.0), "causedUUTFailure": True}])
     yield _probe(plan, Case.ERROR, "E", [_number(status="E", measured="F")])
     yield _probe(plan, Case.TERMINATED, "T", [_number(), _step("ET_A", "Stopped by the operator", "T")])
@@ -167,7 +172,10 @@ def sized_probe(plan: Plan, size_bytes: int) -> Probe:
 
 def is_own(header: Any) -> bool:
     """Return whether a header is that of a report which an acceptance run posted."""
-    return any(str(info.get("value") or info.get("text") or "").startswith(LABEL) for info in _misc_infos(header))
+    infos = _misc_infos(header)
+    if not infos:
+        return isinstance(header, dict) and header.get("stationName") == STATION
+    return any(str(info.get("value") or info.get("text") or "").startswith(LABEL) for info in infos)
 
 
 def source_id_of(header: Any) -> str | None:
@@ -228,7 +236,7 @@ def _content(
         "rev": "A",
         "processCode": plan.process_code,
         "result": result,
-        "machineName": "vte-wats-acceptance",
+        "machineName": STATION,
         "location": "Acceptance",
         "purpose": "Acceptance",
         "start": start,
