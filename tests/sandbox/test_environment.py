@@ -54,7 +54,7 @@ def test_the_printed_lines_lead_to_both_servers_and_ctrl_c_ends_them(printed):
     assert process.wait(timeout=120) == 0
 
 
-def test_a_report_that_came_again_as_it_was_is_told_from_one_that_replaced_another():
+def test_a_report_that_came_again_as_it_was_counts_and_one_that_changed_does_not():
     environment = SandboxEnvironment()
     once, again, changed = (example_report(number) for number in (1, 2, 3))
     for report in (once, again, changed, again, changed | {"rev": "another"}):

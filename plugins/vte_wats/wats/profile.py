@@ -45,6 +45,7 @@ class WatsProfile(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     measured_at: AwareDatetime | None = Field(None, description="When the acceptance run ended.")
+    host: Annotated[str, Field(max_length=253)] | None = Field(None, description="The host that was measured.")
     wats_version: Text | None = Field(None, description="The version WATS said it has then.")
     answer_form: AnswerForm | None = Field(None, description="The JSON that a post is answered with.")
     renames: bool | None = Field(None, description="Whether WATS keeps reports under ids of its own.")

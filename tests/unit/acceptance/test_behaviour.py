@@ -132,6 +132,6 @@ def test_the_median_and_the_longest_delay_are_of_the_reports_that_showed():
 
 
 def test_the_behaviour_has_the_fields_of_the_profile():
-    measured = set(WatsProfile.model_fields) - {"measured_at", "wats_version"}
+    measured = set(WatsProfile.model_fields) - {"measured_at", "host", "wats_version"}
     assert set(Behaviour.__dataclass_fields__) == measured
     assert WatsProfile(**asdict(behaviour_of(seen_of(body_limit=2_500_000)))).known()["id_form"] == "bare"
