@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -18,7 +19,7 @@ LABEL = "vte_wats_acceptance"
 """How the misc info begins by which a run knows its own reports."""
 
 STATION = "vte-wats-acceptance"
-"""The station of every report, by which a run knows its own where headers list no misc infos."""
+"""The station of every report; with the serial number it shows a run its own where headers list no misc infos."""
 
 UNIT_LIMIT = 20
 """The longest unit that a vendor's document allows."""
@@ -33,6 +34,7 @@ _NAMESPACE = UUID("6f0f1f0e-55a2-4d6c-9c2b-5d0c3e5a7f11")
 _BEFORE = timedelta(hours=2)  # a start in the future is for the quarantine
 _APART = timedelta(seconds=10)
 _FRACTION = timedelta(milliseconds=250)
+_OWN_SERIAL = re.compile(r"\d{8}-\d{6} ", re.ASCII)
 _PART_CHARACTERS = 80_000  # of base64, so 60,000 bytes: below any known limit of an attachment
 _LONG_UNIT = "furlongs per fortnight squared"
 
@@ -174,7 +176,11 @@ def is_own(header: Any) -> bool:
     """Return whether a header is that of a report which an acceptance run posted."""
     infos = _misc_infos(header)
     if not infos:
-        return isinstance(header, dict) and header.get("stationName") == STATION
+        return (
+            isinstance(header, dict)
+            and header.get("stationName") == STATION
+            and _OWN_SERIAL.match(str(header.get("serialNumber"))) is not None
+        )
     return any(str(info.get("value") or info.get("text") or "").startswith(LABEL) for info in infos)
 
 
