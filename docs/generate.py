@@ -415,7 +415,6 @@ WITHOUT_A_SWITCH = (
         "Measurements, charts and attachments of a skipped step are ignored; the report text remains",
         "the vendor's converter, a copy of the vendor's tables",
     ),
-    ("W11", "Attachments of more than 100 KB may be refused", "the DevKit, for its own client"),
     ("W15", "The root step is named `MainSequence Callback`; step paths leave it out", "exported reports, the vendor"),
     (
         "W16",
@@ -444,6 +443,8 @@ def wats() -> str:
         name: next(entry.test for entry in field.metadata if isinstance(entry, Assumption))
         for name, field in WatsProfile.model_fields.items()
     }
+    for test in [*tests.values(), *(test for _, test in PRODUCT_AND_WATS.values())]:
+        _require_test(test)
     product = [[number, what, f"`{test}`"] for number, (what, test) in PRODUCT_AND_WATS.items()]
     return f"""# What is assumed of WATS
 
@@ -480,6 +481,14 @@ WATS cases under `strict` too. Maintenance (W17) is a fault, not a switch: `main
 ## What no switch plays
 
 {_table(("no.", "what is known", "source"), WITHOUT_A_SWITCH)}"""
+
+
+def _require_test(test: str) -> None:
+    """Stop where a test that the page names does not exist."""
+    path, _, name = test.partition("::")
+    text = (ROOT / path).read_text(encoding="utf-8")
+    if not re.search(rf"^(def )?{name}\b", text, re.MULTILINE):
+        sys.exit(f"docs/wats.md names {test}, which does not exist")
 
 
 def _switch_value(value: object) -> str:

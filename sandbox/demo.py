@@ -186,7 +186,8 @@ def _check(environment: SandboxEnvironment, airflow: AirflowStack, storage: Path
         path.stem: json.loads(path.read_text())["signature"] for path in storage.glob("dead_letters/*.json")
     }
     unknown = received.keys() - _runs_by_now(environment)
-    twice = {guid for guid, reports in received.items() if reports > 1} | (received.keys() & dead_letters.keys())
+    twice = {guid for guid, reports in received.items() if reports > 1} | environment.received_again
+    twice |= received.keys() & dead_letters.keys()
     return Verdict(
         vte=len(due),
         wats=len(due & received.keys()),

@@ -86,6 +86,12 @@ class SandboxEnvironment:
         return dict(received)
 
     @property
+    def received_again(self) -> set[str]:
+        """The runs whose report WATS received once more as it was, and not with other content in place of it."""
+        again = {overwrite.new_id.lower() for overwrite in self.wats.store.overwrites() if overwrite.same_content}
+        return {_run_of(report) for report in self.wats.store.reports() if report["id"].lower() in again}
+
+    @property
     def reports(self) -> dict[str, Wsjf]:
         """The report that WATS holds of each run, by the run's GUID in lower case."""
         return {_run_of(report): report for report in self.wats.store.reports()}

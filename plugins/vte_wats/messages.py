@@ -653,6 +653,13 @@ VW566 = Message(
     "it is no plan as SQL Server publishes its form, or too large",
     "nothing: the survey has everything else; look at the plan of that statement in Management Studio",
 )
+VW567 = Message(
+    "VW567",
+    Follows.WARNS,
+    "the profile of WATS was measured at another host and is not used",
+    "the connection names another WATS than the acceptance run measured, or the profile is from before hosts were kept",
+    "run the acceptance at this WATS, or delete the Variable; without a profile nothing is assumed of WATS",
+)
 # VW6.. alerts
 VW601 = Message(
     "VW601",

@@ -183,6 +183,16 @@ class WatsProfile(BaseModel):
     ]
     """How a larger body is answered: with status 413, or with IIS's own page of status 404."""
 
+    large_attachments: Annotated[
+        Verdict,
+        Assumption(
+            "W11",
+            "the DevKit, for its own client; nobody says whether the REST interface refuses them",
+            _SERVER + "test_an_attachment_beyond_the_limit_is_refused_where_large_ones_are",
+        ),
+    ]
+    """What becomes of a report with an attachment of more than 100 KB."""
+
     quarantine: Annotated[
         Quarantine,
         Assumption(
@@ -248,6 +258,7 @@ DESCRIBED = WatsProfile(
     shown_after_s=0.0,
     max_body_bytes=30_000_000,
     too_large_body=TooLargeBody.STATUS_413,
+    large_attachments=Verdict.TAKEN,
     quarantine=Quarantine.BY_RULES,
     range_listing=Verdict.TAKEN,
     guid_form=GuidForm.QUOTED,

@@ -35,6 +35,7 @@ MAX_SEQUENCE_PATH = 500
 MAX_FILE_NAME = 256
 MAX_UNIT = 20
 MAX_STEP_DEPTH = 100
+MAX_ATTACHMENT_BYTES = 100 * 1024
 
 _STATUSES = "PFDETS"
 _GROUPS = "SMC"
@@ -58,6 +59,8 @@ def check_report(report: Wsjf, profile: WatsProfile) -> None:
         required(report, "startUTC", instant)
     if profile.missing_user is Verdict.REFUSED:
         within(session_name, lambda: required(child(report, session_name) or {}, "user", text))
+    if profile.large_attachments is Verdict.REFUSED:
+        _each(report, "binaryData", _small_attachment)
     if (root := child(report, "root")) is not None:
         within("root", lambda: _check_step(root, 0, profile))
 
@@ -261,7 +264,15 @@ def _operator(measurement: Wsjf, accepted: frozenset[str]) -> str | None:
 
 
 # -------------------------------------------------------------------------------------------------------- switches
+def _small_attachment(attachment: Wsjf) -> None:
+    encoded = (text(attachment, "data") or "").rstrip("=")
+    if (size_bytes := len(encoded) * 3 // 4) > MAX_ATTACHMENT_BYTES:
+        raise ReportRefusedError("data", f"has {size_bytes} bytes; an attachment has at most {MAX_ATTACHMENT_BYTES}")
+
+
 def _switched_step(step: Wsjf, profile: WatsProfile) -> None:
+    if profile.large_attachments is Verdict.REFUSED and (attachment := child(step, "attachment")) is not None:
+        within("attachment", lambda: _small_attachment(attachment))
     for field in _MEASUREMENTS:
         if not step.get(field):
             continue

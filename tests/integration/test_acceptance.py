@@ -21,9 +21,11 @@ from sandbox.wats.wats_faults import Fault, FaultKind
 from sandbox.wats.wats_server import WatsServer
 from vte_wats.acceptance.findings import Weight
 from vte_wats.acceptance.probes import PART_NUMBER
+from vte_wats.config.sites import Site
 from vte_wats.domain.errors import FatalError
 from vte_wats.messages import VW950, VW954, VW955
 from vte_wats.orchestration.acceptance_run import Acceptance, AcceptanceRequest, run_acceptance
+from vte_wats.orchestration.resources import read_profile
 from vte_wats.wats.connection import WatsConnection
 from vte_wats.wats.observer import WatsObserver
 from vte_wats.wats.profile import WatsProfile
@@ -72,9 +74,10 @@ def answers(acceptance: Acceptance) -> dict[str, str]:
     return {finding.question: finding.answer for finding in acceptance.findings}
 
 
+@pytest.mark.parametrize("large_attachments", Verdict)
 @every_set
-def test_the_behaviour_of_each_set_is_found_out(name, clock):
-    behaviour = PROFILES[name].but(max_body_bytes=2_500_000)
+def test_the_behaviour_of_each_set_is_found_out(name, large_attachments, clock):
+    behaviour = PROFILES[name].but(max_body_bytes=2_500_000, large_attachments=large_attachments)
     with a_wats(clock, name) as wats:
         wats.profile = behaviour
         acceptance = accepted(wats, clock, largest_body_mb=4)
@@ -90,9 +93,10 @@ def test_the_behaviour_of_each_set_is_found_out(name, clock):
     assert found.equal_step_names == behaviour.equal_step_names
     assert found.unit_length_limit == (20 if behaviour.long_units is Verdict.REFUSED else None)
     assert found.user_required is (behaviour.missing_user is Verdict.REFUSED)
+    assert found.large_attachments == large_attachments
     assert 0.98 * 2_500_000 <= found.body_limit_bytes <= 2_500_000
     assert found.merges_within_second is behaviour.merges_within_second
-    assert (found.wats_version, found.measured_at) == (wats.settings.version, clock.at)
+    assert (found.wats_version, found.measured_at, found.host) == (wats.settings.version, clock.at, wats.host)
     said = answers(acceptance)
     quarantined = "it is taken and does not show: it is in quarantine"
     shows = "it shows as any other"
@@ -118,7 +122,9 @@ def test_what_every_set_takes_comes_back_as_it_was_posted(name, clock):
         "byte by byte",
         "posted twice",
         "ids be written",
-        "misc info",
+        "found by a misc info",
+        "list the misc infos",
+        "skipped step",
     ):
         (question,) = [text for text in weights if words in text]
         assert weights[question] is Weight.FINE, question
@@ -256,6 +262,16 @@ def test_the_dag_keeps_a_profile_that_the_package_reads_and_writes_both_forms(da
     (html,), (markdown,) = (list((tmp_path / "acceptance").glob(f"*.{form}")) for form in ("html", "md"))
     assert "Acceptance of WATS" in html.read_text()
     assert f"{profile.measured_at:%Y%m%dT%H%M%SZ}" == markdown.stem
+
+
+@pytest.mark.parametrize("host", ["another.example", None])
+def test_a_profile_of_another_host_is_not_used_and_a_warning_says_so(metadata, host, site, monkeypatch, caplog):
+    monkeypatch.setenv("AIRFLOW_VAR_VTE_WATS_PROFILE", WatsProfile(host=site.host, renames=False).model_dump_json())
+    assert read_profile(Site()).renames is False
+    assert "VW567" not in caplog.text
+    monkeypatch.setenv("AIRFLOW_VAR_VTE_WATS_PROFILE", WatsProfile(host=host, renames=False).model_dump_json())
+    assert read_profile(Site()) == WatsProfile()
+    assert "VW567" in caplog.text
 
 
 def test_the_dag_posts_nothing_without_the_host(dag, site):

@@ -13,6 +13,9 @@ import httpx
 import pymssql
 import pytest
 
+from sandbox.environment import SandboxEnvironment
+from sandbox.wats.example import example_report
+
 
 @pytest.fixture
 def printed(repository):
@@ -49,3 +52,11 @@ def test_the_printed_lines_lead_to_both_servers_and_ctrl_c_ends_them(printed):
     assert variables["AIRFLOW__VTE_WATS__START_DATE"]
     os.kill(process.pid, signal.SIGINT)
     assert process.wait(timeout=120) == 0
+
+
+def test_a_report_that_came_again_as_it_was_counts_and_one_that_changed_does_not():
+    environment = SandboxEnvironment()
+    once, again, changed = (example_report(number) for number in (1, 2, 3))
+    for report in (once, again, changed, again, changed | {"rev": "another"}):
+        environment.wats.store.receive(json.dumps(report).encode())
+    assert environment.received_again == {"2"}

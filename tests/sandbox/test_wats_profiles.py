@@ -1,5 +1,6 @@
 """Every behaviour that a profile can switch, and the four named sets of them."""
 
+import base64
 import copy
 import importlib
 import json
@@ -17,6 +18,7 @@ from sandbox.wats.profiles import (
     STRICT,
     Assumption,
     ProfileName,
+    Verdict,
     WatsProfile,
 )
 from sandbox.wats.report_store import QUARANTINE_PAUSE_S, QUARANTINE_TRIES, Process
@@ -93,6 +95,7 @@ def test_every_value_of_a_switch_is_in_a_named_set_or_shown_here():
     played = {name: {getattr(profile, name) for profile in PROFILES.values()} for name in WatsProfile.model_fields}
     assert {name: values for name, values in played.items() if len(values) == 1} == {
         "max_body_bytes": {30_000_000},
+        "large_attachments": {Verdict.TAKEN},
         "merges_within_second": {False},
     }
 
@@ -337,6 +340,15 @@ def test_a_report_against_one_switch_is_refused_with_field_rule_and_value(wats, 
     for profile in (DESCRIBED, REPORTED, LENIENT):
         wats.profile = profile
         assert post(client, report).status_code == 200
+
+
+@pytest.mark.parametrize("place", ["a step", "the report"])
+def test_an_attachment_beyond_the_limit_is_refused_where_large_ones_are(wats, client, place):
+    for size_bytes, verdict, status in ((102_400, "refused", 200), (102_401, "refused", 400), (102_401, "taken", 200)):
+        wats.profile = REPORTED.but(large_attachments=verdict)
+        file = {"name": "large.bin", "data": base64.b64encode(bytes(size_bytes)).decode()}
+        report = changed("binaryData", to=[file]) if place == "the report" else changed(*STEP, "attachment", to=file)
+        assert post(client, report).status_code == status
 
 
 def test_what_lies_just_within_the_switches_is_taken(wats, client):

@@ -11,7 +11,7 @@ from statistics import median
 from typing import Literal
 
 from vte_wats.acceptance.observe import MAY_STAY_AWAY, Observations, Posted
-from vte_wats.acceptance.probes import UNIT_LIMIT, Case, source_id, source_id_of
+from vte_wats.acceptance.probes import UNIT_LIMIT, Case
 
 _SHORTEST_DELAY_S = 1.0  # asking cannot measure anything shorter
 _REFUSALS = {400, 409, 413, 422}  # statuses that are about the report, not about the day
@@ -29,6 +29,7 @@ class Behaviour:
     start_fraction: bool | None
     merges_within_second: bool | None
     body_limit_bytes: int | None
+    large_attachments: Literal["taken", "refused"] | None
     measurement_status: Literal["any", "pfs"] | None
     done_on_measured_step: bool | None
     equal_step_names: Literal["taken", "refused"] | None
@@ -48,6 +49,7 @@ def behaviour_of(seen: Observations) -> Behaviour:
         start_fraction=_start_fraction(seen),
         merges_within_second=_merges_within_second(seen),
         body_limit_bytes=_body_limit(seen),
+        large_attachments=_taken_or_refused(is_taken(seen, Case.LARGE_ATTACHMENT)),
         measurement_status=_measurement_status(seen),
         done_on_measured_step=is_taken(seen, Case.STEP_DONE),
         equal_step_names=_taken_or_refused(is_taken(seen, Case.EQUAL_NAMES)),
@@ -86,8 +88,7 @@ def median_delay_s(seen: Observations) -> float | None:
 
 def finds_plain(seen: Observations, form: str) -> bool:
     """Return whether a query in this form found the plain report."""
-    wanted = source_id(seen.posted[Case.PLAIN].probe.report_id)
-    return any(source_id_of(header) == wanted for header in seen.ids[form].objects)
+    return any(seen.posted[Case.PLAIN].is_shown_by(header) for header in seen.ids[form].objects)
 
 
 def _answer_form(posted: Posted) -> Literal["object", "array"] | None:
@@ -106,10 +107,8 @@ def _lists_range(seen: Observations) -> bool | None:
     """Return whether one listing held all reports that show."""
     if seen.listing.status is None:
         return None
-    listed = {source_id_of(header) for header in seen.listing.objects}
-    return all(
-        source_id(posted.probe.report_id) in listed for posted in seen.posted.values() if posted.header is not None
-    )
+    shown = [posted for posted in seen.posted.values() if posted.header is not None]
+    return all(any(posted.is_shown_by(header) for header in seen.listing.objects) for posted in shown)
 
 
 def _start_fraction(seen: Observations) -> bool | None:

@@ -14,10 +14,11 @@ from vte_wats.acceptance.behaviour import Behaviour, finds_plain, is_taken, medi
 from vte_wats.acceptance.exchange import Answer
 from vte_wats.acceptance.observe import Observations, Posted
 from vte_wats.acceptance.own_upload import OwnUpload
-from vte_wats.acceptance.probes import ATTACHMENT, UNIT_LIMIT, Case
+from vte_wats.acceptance.probes import ATTACHMENT, ATTACHMENT_LIMIT_BYTES, UNIT_LIMIT, Case, source_id_of
 from vte_wats.domain.wording import count
 
 _MOST_DIFFERENCES = 5
+_NUMERIC = "numericMeas"
 _RATE_HEADER = re.compile(r"rate.?limit|retry-after|throttl|quota", re.IGNORECASE)
 _RESULTS = {
     Case.PLAIN: "Passed",
@@ -185,6 +186,20 @@ def _by_source_id(seen: Observations, behaviour: Behaviour) -> Finding:
     )
 
 
+def _misc_infos(seen: Observations, behaviour: Behaviour) -> Finding:
+    header = seen.posted[Case.PLAIN].header
+    listed = source_id_of(header) is not None
+    return Finding(
+        "Do headers list the misc infos of a report?",
+        "yes" if listed else "not listed",
+        [f"a header of the plain report has {', '.join(sorted(map(str, header or {})))}"],
+        "The hash of a report is read in its header."
+        if listed
+        else "What a report holds is read in the report itself; with existence_check = source_id no run is found.",
+        Weight.FINE if listed else Weight.ACT if behaviour.renames else Weight.OPEN,
+    )
+
+
 def _same_second(seen: Observations, behaviour: Behaviour) -> Finding:
     cases = (Case.SAME_SECOND_FIRST, Case.SAME_SECOND_SECOND)
     return Finding(
@@ -300,6 +315,20 @@ def _attachment(seen: Observations, _: Behaviour) -> Finding:
     )
 
 
+def _large_attachment(seen: Observations, behaviour: Behaviour) -> Finding:
+    refused = behaviour.large_attachments == "refused"
+    return Finding(
+        "May an attachment have more than 100 KB?",
+        {"taken": "yes", "refused": "no", None: "unknown"}[behaviour.large_attachments],
+        [f"{ATTACHMENT_LIMIT_BYTES + 1:,} bytes: {_shows(seen, Case.LARGE_ATTACHMENT)}"],
+        "A run with a larger one is refused and becomes a dead letter; its neighbours go through. Ask the "
+        "administrator of WATS for a higher limit, or keep such values out of VTE."
+        if refused
+        else "Attachments are sent whole.",
+        Weight.ACT if refused else Weight.FINE,
+    )
+
+
 def _attachments(content: Any) -> Iterator[Mapping[str, Any]]:
     if isinstance(content, dict):
         if isinstance(content.get("attachment"), dict):
@@ -331,6 +360,25 @@ def _step_done(seen: Observations, behaviour: Behaviour) -> Finding:
         if behaviour.done_on_measured_step is not False
         else "Leave logged_values at its default: a logged value is Passed with comparison LOG.",
     )
+
+
+def _skipped_value(seen: Observations, _: Behaviour) -> Finding:
+    posted = seen.posted[Case.SKIPPED_MEASURED]
+    content = posted.stored.content if posted.stored is not None and posted.stored.is_success else None
+    kept = None if not isinstance(content, dict) else bool(_steps(content)[-1:] and _steps(content)[-1].get(_NUMERIC))
+    return Finding(
+        "Does WATS keep the measurement of a skipped step?",
+        _said(kept, "yes", "no, it is ignored"),
+        [_shows(seen, Case.SKIPPED_MEASURED)],
+        "The value of a skipped step is written into its report text, too, and its file into a step behind it.",
+        Weight.OPEN if kept is None else Weight.FINE,
+    )
+
+
+def _steps(content: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    root = content.get("root")
+    steps = root.get("steps") if isinstance(root, dict) else None
+    return [step for step in steps if isinstance(step, dict)] if isinstance(steps, list) else []
 
 
 def _equal_names(seen: Observations, behaviour: Behaviour) -> Finding:
@@ -450,6 +498,7 @@ _QUESTIONS: tuple[Callable[[Observations, Behaviour], Finding], ...] = (
     _listing,
     _natural_key,
     _by_source_id,
+    _misc_infos,
     _same_second,
     _equal_key,
     _posted_again,
@@ -457,8 +506,10 @@ _QUESTIONS: tuple[Callable[[Observations, Behaviour], Finding], ...] = (
     _content,
     _results,
     _attachment,
+    _large_attachment,
     _measurement_status,
     _step_done,
+    _skipped_value,
     _equal_names,
     _units,
     _user,

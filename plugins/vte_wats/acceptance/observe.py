@@ -54,6 +54,13 @@ class Posted:
     header: _Header | None = None
     stored: Answer | None = None
 
+    def is_shown_by(self, header: _Header) -> bool:
+        """Return whether a header is of this report: by its misc info, or by its id where WATS lists none."""
+        listed = source_id_of(header)
+        if listed is not None:
+            return listed == source_id(self.probe.report_id)
+        return str(header.get("uuid")).lower() in {str(self.stored_id), str(self.probe.report_id)}
+
 
 @dataclass(slots=True)
 class Observations:
@@ -222,17 +229,14 @@ class _Run:
         """Ask for reports in every way that may work, until one has shown something; from then on in that way."""
         ids = list(dict.fromkeys(found for posted in wanted for found in (posted.stored_id, posted.probe.report_id)))
         for name, way in self._ways.items():
-            found = {
-                source_id_of(header): header
-                for answer in way([report_id for report_id in ids if report_id is not None])
-                for header in answer.objects
-            }
-            shown = [posted for posted in wanted if source_id(posted.probe.report_id) in found]
-            for posted in shown:
-                posted.header = found[source_id(posted.probe.report_id)]
+            asked = [report_id for report_id in ids if report_id is not None]
+            headers = [header for answer in way(asked) for header in answer.objects]
+            found = [(posted, header) for posted in wanted for header in headers if posted.is_shown_by(header)]
+            for posted, header in found:
+                posted.header = header
                 if posted.seen_after_s is None:
                     posted.seen_after_s = self._clock.now_s() - posted.at_s
-            if shown:
+            if found:
                 self._ways = {name: way}
                 return
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC
 
 from vte_wats.acceptance.exchange import Clock
-from vte_wats.acceptance.probes import LABEL, PART_NUMBER, Plan
+from vte_wats.acceptance.probes import LABEL, PART_NUMBER, STATION, Plan
 from vte_wats.config.settings import Settings
 from vte_wats.domain.ports import Wats
 from vte_wats.domain.run import StepKind, VteProduct, VteStepResult, VteTestplan, VteTestRun
@@ -50,7 +50,7 @@ def _run(plan: Plan) -> VteTestRun:
         serial=f"{plan.started_at.astimezone(UTC):%Y%m%d-%H%M%S} own upload",
         product=VteProduct(name=PART_NUMBER),
         testplan=VteTestplan(name=_TEST_PLAN),
-        testsystem_name="vte-wats-acceptance",
+        testsystem_name=STATION,
         info1=LABEL,
         steps=(
             _step(StepKind.NUMERIC, 1, "Gain", numeric_value=1.5, low_limit=1.0, high_limit=2.0, units="V"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -17,16 +18,24 @@ PART_NUMBER = "VTE-WATS-ACCEPTANCE"
 LABEL = "vte_wats_acceptance"
 """How the misc info begins by which a run knows its own reports."""
 
+STATION = "vte-wats-acceptance"
+"""The station of every report; with the serial number it shows a run its own where headers list no misc infos."""
+
 UNIT_LIMIT = 20
 """The longest unit that a vendor's document allows."""
 
 ATTACHMENT = bytes(range(256))
 """The bytes of the attachment: every value once."""
 
+ATTACHMENT_LIMIT_BYTES = 100 * 1024
+"""The largest attachment that the vendor's own client takes."""
+
 _NAMESPACE = UUID("6f0f1f0e-55a2-4d6c-9c2b-5d0c3e5a7f11")
 _BEFORE = timedelta(hours=2)  # a start in the future is for the quarantine
 _APART = timedelta(seconds=10)
 _FRACTION = timedelta(milliseconds=250)
+_OWN_SERIAL = re.compile(r"\d{8}-\d{6} ", re.ASCII)
+_PART_CHARACTERS = 80_000  # of base64, so 60,000 bytes: below any known limit of an attachment
 _LONG_UNIT = "furlongs per fortnight squared"
 
 
@@ -37,10 +46,12 @@ class Case(StrEnum):
     COMPARISONS = "comparisons"
     STEP_TYPES = "step_types"
     SKIPPED = "skipped"
+    SKIPPED_MEASURED = "skipped_measured"
     FAILED = "failed"
     ERROR = "error"
     TERMINATED = "terminated"
     ATTACHMENT = "attachment"
+    LARGE_ATTACHMENT = "large_attachment"
     NON_ASCII = "non_ascii"
     NOT_A_NUMBER = "not_a_number"
     MEASUREMENT_DONE = "measurement_done"
@@ -113,10 +124,12 @@ def probes(plan: Plan) -> Iterator[Probe]:
     yield _probe(
         plan, Case.SKIPPED, steps=[_number(), {**_step("ET_NLT", "Not measured", "S"), "reportText": "Value: 1.5 V"}]
     )
+    yield _probe(plan, Case.SKIPPED_MEASURED, steps=[_number(), _number("Skipped", status="S", measured="S")])
     yield _probe(plan, Case.FAILED, "F", [{**_number(status="F", measured="F", value=3.0), "causedUUTFailure": True}])
     yield _probe(plan, Case.ERROR, "E", [_number(status="E", measured="F")])
     yield _probe(plan, Case.TERMINATED, "T", [_number(), _step("ET_A", "Stopped by the operator", "T")])
     yield _probe(plan, Case.ATTACHMENT, steps=[_number(), _attached()])
+    yield _probe(plan, Case.LARGE_ATTACHMENT, steps=[_number(), _attached(bytes(ATTACHMENT_LIMIT_BYTES + 1))])
     yield _probe(
         plan,
         Case.NON_ASCII,
@@ -147,18 +160,28 @@ def probes(plan: Plan) -> Iterator[Probe]:
 
 
 def sized_probe(plan: Plan, size_bytes: int) -> Probe:
-    """Return a report whose body has this many bytes: an attachment of the right length fills it."""
+    """Return a report whose body has this many bytes: attachments fill it, each of them small enough by itself."""
     name = f"body of {size_bytes} bytes"
-    start_at, empty = plan.to_at - _APART + _FRACTION, _attached(b"")
-    content = _content(plan, plan.report_id(name), name, start_at, [_number(), empty])
+    start_at = plan.to_at - _APART + _FRACTION
+    parts = [_attached(b"", f"Part {number}") for number in range(1, size_bytes // _PART_CHARACTERS + 2)]
+    content = _content(plan, plan.report_id(name), name, start_at, [_number(), *parts])
     probe = Probe(Case.ATTACHMENT, plan.report_id(name), start_at, content)
-    empty["attachment"]["data"] = "A" * ((size_bytes - len(probe.body)) // 4 * 4)
+    each, one_more = divmod((size_bytes - len(probe.body)) // 4, len(parts))
+    for index, part in enumerate(parts):
+        part["attachment"]["data"] = "AAAA" * (each + (index < one_more))
     return probe
 
 
 def is_own(header: Any) -> bool:
     """Return whether a header is that of a report which an acceptance run posted."""
-    return any(str(info.get("value") or info.get("text") or "").startswith(LABEL) for info in _misc_infos(header))
+    infos = _misc_infos(header)
+    if not infos:
+        return (
+            isinstance(header, dict)
+            and header.get("stationName") == STATION
+            and _OWN_SERIAL.match(str(header.get("serialNumber"))) is not None
+        )
+    return any(str(info.get("value") or info.get("text") or "").startswith(LABEL) for info in infos)
 
 
 def source_id_of(header: Any) -> str | None:
@@ -219,7 +242,7 @@ def _content(
         "rev": "A",
         "processCode": plan.process_code,
         "result": result,
-        "machineName": "vte-wats-acceptance",
+        "machineName": STATION,
         "location": "Acceptance",
         "purpose": "Acceptance",
         "start": start,
@@ -307,7 +330,7 @@ def _step_types() -> list[dict[str, Any]]:
     ]
 
 
-def _attached(content: bytes = ATTACHMENT) -> dict[str, Any]:
+def _attached(content: bytes = ATTACHMENT, name: str = "Attachment") -> dict[str, Any]:
     data = base64.b64encode(content).decode()
     file = {"name": "bytes.bin", "contentType": "application/octet-stream", "data": data}
-    return {**_step("ET_A", "Attachment", "D"), "attachment": file}
+    return {**_step("ET_A", name, "D"), "attachment": file}

@@ -110,7 +110,8 @@ def run_acceptance(
         own = upload_own(session, clock, plan, longest_delay_s=request.longest_delay_s)
     findings = [own_finding(own), *findings_of(seen, behaviour)]
     ended_at = now()
-    profile = WatsProfile(measured_at=ended_at, wats_version=wats_version, **asdict(behaviour))
+    host = urlsplit(connection.url).hostname
+    profile = WatsProfile(measured_at=ended_at, host=host, wats_version=wats_version, **asdict(behaviour))
     subject = Subject(
         url=connection.url,
         wats_version=wats_version,

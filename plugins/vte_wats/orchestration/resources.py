@@ -18,7 +18,7 @@ from upath import UPath
 from vte_wats.config.settings import OperatorNames, Settings, parse_settings
 from vte_wats.config.sites import Site
 from vte_wats.domain.errors import FatalError, RetriableError
-from vte_wats.messages import NO_CONNECTION, VW110, VW111
+from vte_wats.messages import NO_CONNECTION, VW110, VW111, VW567
 from vte_wats.orchestration.variables import HISTORY, STATE, WATS_PROFILE, BudgetVariable, LearnedVariable, Variables
 from vte_wats.state.coverage import State
 from vte_wats.state.history import History
@@ -64,8 +64,26 @@ def open_wats(site: Site, settings: Settings) -> AbstractContextManager[Wats]:
 
 
 def read_profile(site: Site) -> WatsProfile:
-    """Read what an acceptance run measured of the site's WATS; without one, or with a damaged one, nothing is known."""
-    return Variables(site).load(WATS_PROFILE) or WatsProfile()
+    """Read what an acceptance run measured of the site's WATS.
+
+    Without a profile, with a damaged one or with one of another host nothing is known.
+    """
+    profile = Variables(site).load(WATS_PROFILE)
+    if profile is None:
+        return WatsProfile()
+    host = wats_host(site)
+    if profile.host != host:
+        log.warning(
+            "%s: the Variable %s was measured at %s on %s and is not used for %s: nothing is assumed of this WATS. Run "
+            "the acceptance there, or delete the Variable",
+            VW567,
+            site.profile_variable,
+            profile.host or "a host that it does not name",
+            profile.measured_at,
+            host,
+        )
+        return WatsProfile()
+    return profile
 
 
 def storage_of(site: Site, settings: Settings) -> UPath:

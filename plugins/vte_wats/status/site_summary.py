@@ -118,7 +118,7 @@ def _code_alone(check: ServerCheck | None) -> ServerCheck | None:
 
 
 def _measured(profile: WatsProfile) -> MeasuredProfile:
-    known = profile.known().keys() - {"measured_at", "wats_version"}
+    known = profile.known().keys() - {"measured_at", "host", "wats_version"}
     return MeasuredProfile(measured_at=profile.measured_at, wats_version=profile.wats_version, known=len(known))
 
 

@@ -29,8 +29,8 @@ class MeasurementStatus(StrEnum):
     PFS = "pfs"
 
 
-class EqualStepNames(StrEnum):
-    """What WATS does with two steps of one name under one parent."""
+class Verdict(StrEnum):
+    """What WATS does with a report of some kind."""
 
     TAKEN = "taken"
     REFUSED = "refused"
@@ -45,6 +45,7 @@ class WatsProfile(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     measured_at: AwareDatetime | None = Field(None, description="When the acceptance run ended.")
+    host: Annotated[str, Field(max_length=253)] | None = Field(None, description="The host that was measured.")
     wats_version: Text | None = Field(None, description="The version WATS said it has then.")
     answer_form: AnswerForm | None = Field(None, description="The JSON that a post is answered with.")
     renames: bool | None = Field(None, description="Whether WATS keeps reports under ids of its own.")
@@ -58,9 +59,10 @@ class WatsProfile(BaseModel):
         None, description="Whether of two reports of one unit that start within one second only the last remains."
     )
     body_limit_bytes: int | None = Field(None, ge=1, description="The largest body that was taken.")
+    large_attachments: Verdict | None = Field(None, description="Whether an attachment may have more than 100 KB.")
     measurement_status: MeasurementStatus | None = Field(None, description="The statuses a measurement may have.")
     done_on_measured_step: bool | None = Field(None, description="Whether a step with a measurement may be Done.")
-    equal_step_names: EqualStepNames | None = Field(None, description="Whether siblings may have one name.")
+    equal_step_names: Verdict | None = Field(None, description="Whether siblings may have one name.")
     unit_length_limit: int | None = Field(None, ge=1, description="The longest unit that was taken.")
     user_required: bool | None = Field(None, description="Whether a report without uut.user is refused.")
 

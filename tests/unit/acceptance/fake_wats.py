@@ -44,11 +44,13 @@ class FakeWats:
         status_of: dict[str, int] | None = None,
         lists_ranges: bool = True,
         body_limit: int = 10**9,
+        misc_infos: bool = True,
         quarantines: Sequence[int] = (PLAN.unknown_process_code,),
     ) -> None:
         self._clock, self._delay_s, self._renames, self._array = clock, delay_s, renames, array
         self._refuses, self._status_of, self._lists_ranges = refuses, status_of or {}, lists_ranges
         self._body_limit, self._quarantines = body_limit, quarantines
+        self._misc_infos = misc_infos
         self.stored: dict[UUID, tuple[float, dict[str, Any], int]] = {}
         self.renamed: dict[str, UUID] = {}
         self.posts = 0
@@ -107,6 +109,8 @@ class FakeWats:
             for stored_id, (from_s, report, times) in self.stored.items()
             if from_s <= self._clock.s and wanted(stored_id, report)
         ]
+        if not self._misc_infos:
+            found = [{name: value for name, value in header.items() if name != "miscInfo"} for header in found]
         return Answer(200, found, took_ms=2.0)
 
 
@@ -122,6 +126,7 @@ def _header(stored_id: UUID, report: dict[str, Any], times: int) -> dict[str, An
         "start": report["start"].replace(".250", "").replace("+00:00", "Z"),
         "result": results[report["result"]],
         "revision": report["rev"],
+        "stationName": report["machineName"],
         "receiveCount": times,
         "miscInfo": [{"description": info["description"], "value": info["text"]} for info in report["miscInfos"]],
     }

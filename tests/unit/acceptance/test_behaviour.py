@@ -22,6 +22,7 @@ OBEDIENT = {
     "start_fraction": False,
     "merges_within_second": False,
     "body_limit_bytes": None,
+    "large_attachments": "taken",
     "measurement_status": "any",
     "done_on_measured_step": True,
     "equal_step_names": "taken",
@@ -58,6 +59,11 @@ def refuse_long_units(report):
     return "unit: 20" if any(len(measurement["unit"]) > 20 for _, measurement in measurements(report)) else None
 
 
+def refuse_large_attachments(report):
+    files = [step["attachment"]["data"] for step in report["root"]["steps"] if "attachment" in step]
+    return "data: 102400" if any(len(data) * 3 // 4 - data.count("=") > 102_400 for data in files) else None
+
+
 def refuse_missing_users(report):
     return None if "user" in report["uut"] else "uut.user: is required"
 
@@ -79,6 +85,7 @@ def refuse_missing_users(report):
         ({"refuses": refuse_equal_names}, {"equal_step_names": "refused"}),
         ({"refuses": refuse_long_units}, {"unit_length_limit": 20}),
         ({"refuses": refuse_missing_users}, {"user_required": True}),
+        ({"refuses": refuse_large_attachments}, {"large_attachments": "refused"}),
     ],
     ids=lambda given: ", ".join(given) or "obedient" if isinstance(given, dict) else None,
 )
@@ -125,6 +132,6 @@ def test_the_median_and_the_longest_delay_are_of_the_reports_that_showed():
 
 
 def test_the_behaviour_has_the_fields_of_the_profile():
-    measured = set(WatsProfile.model_fields) - {"measured_at", "wats_version"}
+    measured = set(WatsProfile.model_fields) - {"measured_at", "host", "wats_version"}
     assert set(Behaviour.__dataclass_fields__) == measured
     assert WatsProfile(**asdict(behaviour_of(seen_of(body_limit=2_500_000)))).known()["id_form"] == "bare"

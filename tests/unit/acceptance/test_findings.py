@@ -68,6 +68,34 @@ def test_an_attachment_that_is_cut_is_noticed():
     assert finding_about(seen, "byte by byte").weight is Weight.ACT
 
 
+def test_a_server_that_takes_no_large_attachment_is_noticed():
+    seen = seen_of()
+    posted = seen.posted[Case.LARGE_ATTACHMENT]
+    posted.answer, posted.header = Answer(400, text="data: has 102401 bytes"), None
+    finding = finding_about(seen, "more than 100 KB")
+    assert (finding.answer, finding.weight) == ("no", Weight.ACT)
+
+
+@pytest.mark.parametrize(("renames", "weight"), [(False, Weight.OPEN), (True, Weight.ACT)])
+def test_headers_without_misc_infos_leave_every_other_question_answered(renames, weight):
+    clock = FakeClock()
+    wats = FakeWats(clock, misc_infos=False, renames=renames, delay_s=5)
+    for _ in range(2):  # the second run finds the reports of the first
+        seen = observe(wats, clock, PLAN, longest_delay_s=300)
+    finding = finding_about(seen, "list the misc infos")
+    assert (finding.answer, finding.weight) == ("not listed", weight)
+    assert behaviour_of(seen) == behaviour_of(seen_of(renames=renames, delay_s=5))
+
+
+def test_a_skipped_step_without_its_measurement_is_noticed():
+    seen = seen_of()
+    assert finding_about(seen, "of a skipped step").answer == "yes"
+    del seen.posted[Case.SKIPPED_MEASURED].stored.content["root"]["steps"][1]["numericMeas"]
+    assert finding_about(seen, "of a skipped step").answer == "no, it is ignored"
+    seen.posted[Case.SKIPPED_MEASURED].stored = None
+    assert finding_about(seen, "of a skipped step").weight is Weight.OPEN
+
+
 def test_a_verdict_that_is_shown_otherwise_is_noticed():
     seen = seen_of()
     posted = seen.posted[Case.TERMINATED]

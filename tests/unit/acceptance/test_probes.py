@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from datetime import UTC, datetime
 
@@ -49,6 +50,8 @@ def test_two_reports_share_a_second_two_a_natural_key_and_two_an_id():
 def test_a_sized_report_has_that_size_and_is_labelled(size_bytes):
     probe = sized_probe(PLAN, size_bytes)
     assert size_bytes - 4 < len(probe.body) <= size_bytes
+    files = [step["attachment"]["data"] for step in probe.content["root"]["steps"] if "attachment" in step]
+    assert max(len(base64.b64decode(data, validate=True)) for data in files) < 100_000
     assert is_own({"miscInfo": json.loads(probe.body)["miscInfos"]})
 
 
