@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import psutil
-import psycopg2  # type: ignore[import-untyped]  # it ships no types
+import psycopg2
 
 from benchmarks import emulated_servers
 from benchmarks.measure import Worker

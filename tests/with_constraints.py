@@ -60,14 +60,14 @@ class Environment:
     def install(self, *requirements: str, constraint: Path) -> str | None:
         """Install requirements within the constraints; return what pip said when it could not, else nothing."""
         options = ("--quiet", "--disable-pip-version-check", "--constraint", str(constraint))
-        command = [self.python, "-m", "pip", "install", *options, *requirements]
+        command = [str(self.python), "-m", "pip", "install", *options, *requirements]
         done = subprocess.run(command, check=False, stderr=subprocess.PIPE, text=True)
         sys.stderr.write(done.stderr)
         return done.stderr if done.returncode else None
 
     def installed(self) -> dict[str, str]:
         """Return what is installed, by name."""
-        command = [self.python, "-m", "pip", "list", "--format=freeze", "--disable-pip-version-check"]
+        command = [str(self.python), "-m", "pip", "list", "--format=freeze", "--disable-pip-version-check"]
         return pinned(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
     def test(self, tests: list[str]) -> int:

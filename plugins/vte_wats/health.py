@@ -53,6 +53,7 @@ class Stored:
     while there was none, the time counts from the start of the sync.
     ``comparison_limit_h`` is the age from which the last comparison with WATS is too old; 0 is no limit.
     ``changes_wait_since`` is since when the near check was skipped, or what it found waits; ``None`` when neither.
+    ``state_problem`` says why a state that exists cannot be read, and what to do; ``state`` is ``None`` then.
     """
 
     state: State | None
@@ -62,12 +63,15 @@ class Stored:
     proof: Proof = field(default_factory=Proof)
     comparison_limit_h: int = 0
     changes_wait_since: datetime | None = None
+    state_problem: str | None = None
 
 
 def assess(stored: Stored, now_at: datetime, *, is_paused: bool = False, is_running: bool = False) -> Assessment:
     """Assess one site. ``is_running`` says that a sync is under way, which counts while there is no state yet."""
     if is_paused:
         return Assessment(status=HealthStatus.STOPPED, reason="The sync is paused in Airflow.")
+    if stored.state_problem:
+        return Assessment(status=HealthStatus.STOPPED, reason=stored.state_problem)
     if stored.state is None and is_running:
         return Assessment(status=HealthStatus.BEHIND, reason="The first sync is under way.")
     if stored.state is None:

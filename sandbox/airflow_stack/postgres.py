@@ -15,7 +15,7 @@ import sys
 import time
 from pathlib import Path
 
-import psycopg2  # type: ignore[import-untyped]  # it ships no types
+import psycopg2
 
 from sandbox.airflow_stack.component import Component
 from sandbox.airflow_stack.guard import Guard

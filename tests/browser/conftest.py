@@ -9,9 +9,10 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, FrameLocator, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Dialog, FrameLocator, Page, sync_playwright
 
 from sandbox.airflow_stack import AirflowStack
 from sandbox.environment import SandboxEnvironment
@@ -58,8 +59,9 @@ class Site:
     def _settled_at() -> datetime:
         return datetime.now(UTC).replace(microsecond=0) - timedelta(seconds=1)
 
-    def stored(self, variable: str) -> dict:
-        return json.loads(self.airflow.variable(variable) or "{}")
+    def stored(self, variable: str) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.airflow.variable(variable) or "{}")
+        return found
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +131,12 @@ def page(logged_in: BrowserContext, site: Site) -> Iterator[Page]:
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.on("console", lambda message: errors.append(message.text) if "Content Security" in message.text else None)
-    page.on("dialog", lambda dialog: (errors.append(f"dialog {dialog.message}"), dialog.dismiss()))
+
+    def dismiss(dialog: Dialog) -> None:
+        errors.append(f"dialog {dialog.message}")
+        dialog.dismiss()
+
+    page.on("dialog", dismiss)
     page.goto(f"{site.airflow.url}/vte-wats/page")
     page.locator("main[aria-busy=false]").wait_for()
     yield page

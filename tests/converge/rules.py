@@ -26,6 +26,7 @@ from tests.converge.simulated_site import DAY, HOUR, Event, Story
 from vte_wats.state.coverage import State
 from vte_wats.state.proof import Proof
 from vte_wats.state.seen_content import NearPlan
+from vte_wats.state.state_guard import restarted_if_older
 
 Patch = pytest.MonkeyPatch
 
@@ -52,8 +53,8 @@ def _judged_otherwise(patch: Patch, *, instead_of: str) -> None:
     """Let the comparison call proven what it would transfer."""
     judged = vte_wats.reconcile.missing_runs._judged
 
-    def lenient(*known: Any) -> str:
-        found = judged(*known)
+    def lenient(*known: Any, lists_hashes: bool) -> str:
+        found = judged(*known, lists_hashes=lists_hashes)
         return "proven" if found == instead_of else found
 
     patch.setattr(vte_wats.reconcile.missing_runs, "_judged", lenient)
@@ -104,10 +105,8 @@ def _no_open_day_is_compared(patch: Patch) -> None:
 
 
 def _an_older_state_stops(patch: Patch) -> None:
-    restart = vte_wats.orchestration.verified_state.restarted_if_older
-
     def refuse(site: Any, state: State, settled: Any) -> State:
-        assert restart(site, state, settled) is state, "the state is older"
+        assert restarted_if_older(site, state, settled) is state, "the state is older"
         return state
 
     patch.setattr(vte_wats.orchestration.verified_state, "restarted_if_older", refuse)

@@ -55,7 +55,7 @@ RESULT_CODES = (0, 1, 2, 3)
 
 # The emulated server's store keeps UTF-8, which has no lone surrogates: private characters from U+10D800 stand for them
 # there (sandbox/sqlserver/utf16.py). Everything before these may stand in nvarchar.
-CHARACTERS = st.characters(exclude_categories=("Cs",), max_codepoint=0x10D7FF)
+CHARACTERS = st.characters(exclude_categories=["Cs"], max_codepoint=0x10D7FF)
 SHORT_TEXT = st.text(CHARACTERS, max_size=120)  # nvarchar(255) holds them, whatever they are
 ODD_TEXTS = [
     "",
@@ -245,7 +245,7 @@ def _transfer(folder: UPath, now_at: datetime, time: str) -> tuple[Counter[str],
                 read = extract(source, staging, part, site)
                 map_runs(staging, site)
                 with InFlightKeys(folder, part.name, partial(datetime.now, UTC)) as claims:
-                    reader = partial(read_again, source, staging, site)
+                    reader = partial(read_again, source, site)
                     outcomes = upload(
                         staging, wats, dead_letters, site, options, read=read, in_flight=claims, read_again=reader
                     )

@@ -67,7 +67,8 @@ def emulated(database: Database, vte: SqlServer) -> Served:
 @pytest.fixture(params=["emulated", pytest.param("real", marks=pytest.mark.mssql)])
 def served(request: pytest.FixtureRequest) -> Served:
     """The same test runs against the emulated server and, where there is one, against a real one."""
-    return request.getfixturevalue(request.param)
+    chosen: Served = request.getfixturevalue(request.param)
+    return chosen
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from cryptography.fernet import Fernet
 
 
 @pytest.fixture
-def encrypted(monkeypatch) -> Iterator[None]:
+def encrypted(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Airflow with a Fernet key, and no Variable that was written with another one, or without."""
     forget_variables()
     monkeypatch.setenv("AIRFLOW__CORE__FERNET_KEY", Fernet.generate_key().decode())

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from airflow.models.variable import Variable
 from airflow.utils.session import create_session
 
 from sandbox.environment import SandboxEnvironment
+from sandbox.wats.profiles import WatsProfile
 from tests.converge.simulated_time import SimulatedTime
 
 STATE, HISTORY, PROGRESS, PROOF = "vte_wats_state", "vte_wats_history", "vte_wats_backfill", "vte_wats_proof"
@@ -64,15 +66,20 @@ class Site:
 
     @property
     def state(self) -> dict[str, Any]:
-        return json.loads(Variable.get(STATE))
-
-    @property
-    def history(self) -> dict[str, Any]:
-        return json.loads(Variable.get(HISTORY))
+        return _stored(STATE)
 
     @state.setter
     def state(self, plain: dict[str, Any]) -> None:
         Variable.set(STATE, json.dumps(plain))
+
+    @property
+    def history(self) -> dict[str, Any]:
+        return _stored(HISTORY)
+
+
+def _stored(variable: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(Variable.get(variable))
+    return found
 
 
 _all_bundles = DagBundlesManager.get_all_dag_bundles
@@ -80,7 +87,7 @@ _all_bundles = DagBundlesManager.get_all_dag_bundles
 
 def store_dags() -> None:
     """Parse the DAGs and store them in Airflow's database, as the DAG processor does."""
-    manager = DagBundlesManager()
+    manager = DagBundlesManager()  # type: ignore[no-untyped-call]
     manager.sync_bundles_to_db()
     bundle = next(iter(_all_bundles(manager)))
     sync_bag_to_db(BundleDagBag(bundle.path, bundle_path=bundle.path, bundle_name=bundle.name), bundle.name, None)
@@ -96,7 +103,7 @@ def stored_dags() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def bag(repository, metadata) -> Iterator[DagBag]:
+def bag(repository: Path, metadata: None) -> Iterator[DagBag]:
     bag = DagBag(dag_folder=str(repository / "dags"))
     for dag in bag.dags.values():
         dag.deadline = None  # DAG.test looks a deadline up in the database and has none there
@@ -105,7 +112,7 @@ def bag(repository, metadata) -> Iterator[DagBag]:
 
 
 @pytest.fixture
-def clock(monkeypatch) -> SimulatedTime:
+def clock(monkeypatch: pytest.MonkeyPatch) -> SimulatedTime:
     """A clock that stands still, for the tasks too: what is at the edge of a time stays there on a busy machine."""
     clock = SimulatedTime(datetime.now(UTC))
     clock.rule(monkeypatch)
@@ -113,7 +120,7 @@ def clock(monkeypatch) -> SimulatedTime:
 
 
 @pytest.fixture
-def site(bag, wats_profile, tmp_path, monkeypatch) -> Iterator[Site]:
+def site(bag: DagBag, wats_profile: WatsProfile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     with create_session() as session:
         session.query(DagRun).delete()
     for name in (STATE, HISTORY, PROGRESS, PROOF, WATS_PROFILE):

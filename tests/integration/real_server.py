@@ -98,7 +98,13 @@ def real_database() -> Iterator[RealDatabase]:
     server, name = urlsplit(uri), f"vte_wats_test_{uuid4().hex}"
     host, port = server.hostname or "", server.port or 1433
     login, password = unquote(server.username or ""), unquote(server.password or "")
-    fields = {"server": host, "port": str(port), "user": login, "password": password, "charset": "UTF-8"}
+    fields: dict[str, Any] = {
+        "server": host,
+        "port": str(port),
+        "user": login,
+        "password": password,
+        "charset": "UTF-8",
+    }
     with pymssql.connect(**fields, database="master", autocommit=True) as master:
         SqlServerStore(master).run_script(f"CREATE DATABASE [{name}]")
         try:

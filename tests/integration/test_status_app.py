@@ -32,6 +32,7 @@ from vte_wats.backfill.progress import Progress
 from vte_wats.domain.outcome import DeadLetterKind, Outcome
 from vte_wats.domain.run import VteProduct
 from vte_wats.intervals.interval import Interval
+from vte_wats.messages import VW627
 from vte_wats.state.coverage import State
 from vte_wats.state.history import History, PlanSnapshot, Tally
 from vte_wats.state.proof import DayProof, OddKind, OddRun, OddRuns, OpenRun, Proof, days_without_runs
@@ -370,6 +371,29 @@ def test_a_variable_under_another_fernet_key_is_not_called_absent(ask, name):
     forget()
     problem = ask("api/status").json()["problem"]
     assert problem == f"The Variable vte_wats_{name} cannot be read (VW627): it was encrypted with another key."
+
+
+@pytest.fixture
+def running_site(storage) -> None:
+    with create_session() as session:
+        session.query(DagModel).update({"is_paused": False})
+
+
+@pytest.mark.usefixtures("encrypted", "running_site")
+def test_the_headline_says_of_a_state_under_another_key_what_to_do(ask):
+    keep()
+    hide("vte_wats_state", "{}")
+    status = ask("api/status").json()
+    assert status["assessment"]["reason"] == status["state_problem"]
+    assert status["state_problem"].startswith("The Variable vte_wats_state cannot be read (VW627)")
+    assert VW627.advice in status["state_problem"]
+
+
+@pytest.mark.usefixtures("running_site")
+def test_the_headline_says_of_a_damaged_state_what_to_do(ask):
+    Variable.set("vte_wats_state", "{")
+    reason = ask("api/status").json()["assessment"]["reason"]
+    assert reason.startswith("The Variable vte_wats_state is damaged (VW516). Restore it from a backup, or delete")
 
 
 @pytest.mark.usefixtures("encrypted")

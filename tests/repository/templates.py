@@ -61,26 +61,22 @@ def dag_violations(dags: Mapping[str, DAG]) -> Iterator[str]:
 
 
 def _task_violations(name: str, task: BaseOperator | MappedOperator) -> Iterator[str]:
-    is_mapped = isinstance(task, MappedOperator)
-    operator = task.operator_class if is_mapped else type(task)
+    mapped = task if isinstance(task, MappedOperator) else None
+    operator = type(task) if mapped is None else mapped.operator_class
     allowed = ARGUMENTS if issubclass(operator, DecoratedOperator) else set()
     if rendered := set(task.template_fields) - allowed:
         yield f"{name}: template_fields {sorted(rendered)}"
     arguments = [getattr(task, field, None) for field in allowed]
-    if is_mapped:
-        arguments += (
-            [
-                task.partial_kwargs.get("op_args"),
-                task.partial_kwargs.get("op_kwargs"),
-                getattr(task.op_kwargs_expand_input, "value", None),
-            ]
-            if allowed
-            else []
-        )
+    if mapped is not None and allowed:
+        arguments += [
+            mapped.partial_kwargs.get("op_args"),
+            mapped.partial_kwargs.get("op_kwargs"),
+            getattr(getattr(mapped, "op_kwargs_expand_input", None), "value", None),
+        ]
     for text in _texts(arguments):
         if "{{" in text or "{%" in text or "{#" in text:
             yield f"{name}: the argument {text!r} is a template"
-    label = task.partial_kwargs.get("map_index_template") if is_mapped else task.map_index_template
+    label = task.map_index_template if mapped is None else mapped.partial_kwargs.get("map_index_template")
     if label not in LABELS:
         yield f"{name}: map_index_template {label!r}"
     links = (

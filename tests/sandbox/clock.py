@@ -8,11 +8,11 @@ from datetime import UTC, datetime, timedelta
 class Clock:
     """A clock that moves only when it is set."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.now = datetime(2026, 6, 1, 12, tzinfo=UTC)
 
-    def __call__(self):
+    def __call__(self) -> datetime:
         return self.now
 
-    def advance(self, seconds):
+    def advance(self, seconds: float) -> None:
         self.now += timedelta(seconds=seconds)

@@ -67,4 +67,5 @@ class InMemoryVte:
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
     def value(self, query: str, *values: object) -> Any:
-        return self.connection.cursor().execute(query, list(values)).fetchone()[0]
+        (value,) = self.connection.cursor().execute(query, list(values)).fetchall()[0]
+        return value

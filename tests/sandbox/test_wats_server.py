@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
 
@@ -20,6 +21,7 @@ from sandbox.wats.wats_faults import Fault, FaultKind
 from sandbox.wats.wats_server import WatsServer
 from tests.sandbox.clock import Clock
 from tests.sandbox.plain_wats import PLAIN
+from tests.waiting import wait_until
 
 REPORT = example_report()
 POST = "/api/Report/WSJF"
@@ -125,7 +127,7 @@ def test_the_log_tells_of_every_request_and_its_report(wats, client, clock):
     assert (posted.method, posted.path, posted.status, posted.report_id) == ("POST", POST, 200, REPORT["id"])
     assert posted.body_size_bytes == len(httpx.Request("POST", wats.url, json=REPORT).content)
     assert posted.at == clock()
-    assert 0 < posted.duration_s < 5
+    assert posted.duration_s > 0
     assert (fetched.status, fetched.report_id) == (200, REPORT["id"])
     assert searched.query == "$top=1"
     assert (refused.status, refused.report_id) == (400, None)
@@ -141,16 +143,19 @@ def test_the_log_keeps_only_the_latest_requests_and_counts_all():
 
 
 # ---------------------------------------------------------------------------------------------------------- latency
-def test_slow_answers_are_slow_side_by_side(wats):
-    wats.latency_s = 2
+def test_slow_answers_are_slow(wats, client):
+    wats.latency_s = 0.3
+    assert client.get("/api/App/Version").status_code == 200
+    assert wats.log[0].duration_s >= 0.3
 
-    async def ask():
-        async with httpx.AsyncClient(headers={"Authorization": f"Basic {wats.token}"}, timeout=60) as client:
-            return await asyncio.gather(*[client.get(f"{wats.url}/api/App/Version") for _ in range(8)])
 
-    began = time.perf_counter()
-    assert {answer.status_code for answer in asyncio.run(ask())} == {200}
-    assert 2 <= time.perf_counter() - began < 8 * 2
+def test_slow_answers_are_slow_side_by_side():
+    with ThreadPoolExecutor(8) as threads, WatsServer(profile=PLAIN, latency_s=600) as wats:
+        headers = {"Authorization": f"Basic {wats.token}"}
+        for _ in range(8):
+            threads.submit(httpx.get, f"{wats.url}/api/App/Version", headers=headers, timeout=600)
+        wait_until(lambda: len(wats.log) == 8, "eight requests that wait at the same time", timeout_s=60)
+        assert {request.status for request in wats.log} == {None}
 
 
 # ----------------------------------------------------------------------------------------------------------- faults
@@ -376,7 +381,7 @@ def test_stopping_ends_requests_that_a_fault_holds():
 
         def post():
             try:
-                httpx.post(wats.url + POST, json=REPORT, headers={"Authorization": f"Basic {wats.token}"}, timeout=30)
+                httpx.post(wats.url + POST, json=REPORT, headers={"Authorization": f"Basic {wats.token}"}, timeout=120)
             except httpx.HTTPError as exc:
                 ends.append(type(exc))
 
@@ -384,11 +389,9 @@ def test_stopping_ends_requests_that_a_fault_holds():
         thread.start()
         while len(wats.store) == 0:
             time.sleep(0.001)
-        began = time.perf_counter()
         wats.stop()
-        thread.join(10)
-        assert time.perf_counter() - began < 5
-        assert len(ends) == 1
+        thread.join(60)
+        assert ends == [httpx.RemoteProtocolError]
 
 
 def test_reports_in_a_file_outlive_the_server(tmp_path):

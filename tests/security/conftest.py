@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from airflow.api_fastapi.app import create_app as create_airflow
@@ -28,7 +29,7 @@ def metadata() -> None:
 
 
 @pytest.fixture(scope="module")
-def airflow(tmp_path_factory, metadata) -> Iterator[TestClient]:
+def airflow(tmp_path_factory: pytest.TempPathFactory, metadata: None) -> Iterator[TestClient]:
     """Airflow's application with an admin, a viewer, and a guest: a viewer who may not read the logs of tasks."""
     passwords = tmp_path_factory.mktemp("auth") / "passwords.json"
     passwords.write_text(json.dumps(PASSWORDS))
@@ -37,8 +38,9 @@ def airflow(tmp_path_factory, metadata) -> Iterator[TestClient]:
         patch.setenv("AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS", "admin:admin,vic:viewer,guest:viewer")
         patch.setenv("AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE", str(passwords))
         patch.setenv("AIRFLOW__API_AUTH__JWT_SECRET", "a secret of these tests, long enough for HMAC with SHA-512" * 2)
-        DagBundlesManager().sync_bundles_to_db()
-        bundle = next(iter(DagBundlesManager().get_all_dag_bundles()))
+        manager = DagBundlesManager()  # type: ignore[no-untyped-call]
+        manager.sync_bundles_to_db()
+        bundle = next(iter(manager.get_all_dag_bundles()))
         sync_bag_to_db(BundleDagBag(bundle.path, bundle_path=bundle.path, bundle_name=bundle.name), bundle.name, None)
         purge_cached_app()
         with TestClient(create_airflow(), base_url="http://airflow.test") as client:
@@ -47,7 +49,7 @@ def airflow(tmp_path_factory, metadata) -> Iterator[TestClient]:
 
 
 @pytest.fixture
-def cookies(airflow) -> Callable[[str], dict[str, str]]:
+def cookies(airflow: TestClient) -> Callable[[str], dict[str, str]]:
     """Log somebody in, and return what their browser then sends."""
 
     def cookies(user: str) -> dict[str, str]:
@@ -59,10 +61,10 @@ def cookies(airflow) -> Callable[[str], dict[str, str]]:
 
 
 @pytest.fixture
-def ask(airflow, cookies) -> Callable[..., object]:
+def ask(airflow: TestClient, cookies: Callable[[str], dict[str, str]]) -> Callable[..., object]:
     """Ask as somebody; nobody is None."""
 
-    def ask(path: str, user: str | None, method: str = "GET", **arguments):
+    def ask(path: str, user: str | None, method: str = "GET", **arguments: Any) -> object:
         headers = arguments.pop("headers", {}) | (cookies(user) if user else {})
         return airflow.request(method, f"/vte-wats/{path}", headers=headers, **arguments)
 
@@ -85,7 +87,7 @@ def forget() -> None:
 
 
 @pytest.fixture
-def storage(tmp_path, monkeypatch, metadata) -> Path:
+def storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, metadata: None) -> Path:
     """Storage of a site, named in its settings."""
     for key in STORED:
         Variable.delete(key)
@@ -93,7 +95,7 @@ def storage(tmp_path, monkeypatch, metadata) -> Path:
     return tmp_path
 
 
-def configure(monkeypatch, **answers) -> None:
+def configure(monkeypatch: pytest.MonkeyPatch, **answers: Any) -> None:
     """Write the settings of the site."""
     given = {"source_timezone": "Europe/Oslo", "process_map": {"*": 100}} | answers
     monkeypatch.setenv("AIRFLOW_VAR_VTE_WATS", json.dumps(given))

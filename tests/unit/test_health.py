@@ -52,6 +52,7 @@ WAITING = a_history(waiting=(PlanSnapshot(interval=Interval(ago(5), ago(0)), run
     [
         (stored(), HealthStatus.OK, "Every run up to lastSync is in WATS or has a dead letter."),
         (Stored(None, History()), HealthStatus.STOPPED, "Nothing has been synced yet."),
+        (Stored(None, History(), state_problem="Set both keys."), HealthStatus.STOPPED, "Set both keys."),
         (stored(a_state((BEGIN_AT, ago(25)))), HealthStatus.BEHIND, "lastSync is 25 minutes behind and catching up."),
         (stored(GAP), HealthStatus.BEHIND, "Catching up: 1 gap with 1 hour and 40 minutes are left."),
         (
@@ -84,7 +85,7 @@ WAITING = a_history(waiting=(PlanSnapshot(interval=Interval(ago(5), ago(0)), run
         (stored(GAP, a_history(settled_at=ago(99)), "b"), HealthStatus.STOPPED, "No sync has succeeded for 1 hour and 39 minutes."),
     ],
     ids=[
-        "well", "never", "catching up", "gap", "gap, seen", "gap, failed twice", "gap, stuck", "settle delay", "failed", "failed, empty", "still", "no history", "still, no history",
+        "well", "never", "unreadable", "catching up", "gap", "gap, seen", "gap, failed twice", "gap, stuck", "settle delay", "failed", "failed, empty", "still", "no history", "still, no history",
         "condition", "conditions", "the worst first",
     ],
 )  # fmt: skip

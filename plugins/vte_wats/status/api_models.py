@@ -170,6 +170,9 @@ class SiteStatus(BaseModel):
         default=False, description="Whether this user may trigger the DAG that redrives dead letters."
     )
     problem: str | None = Field(None, description="What could not be read of the stored state, if anything.")
+    state_problem: str | None = Field(
+        None, description="Why the state that says what has been synced cannot be read, and what to do."
+    )
     wats_profile: MeasuredProfile | None = Field(None, description="Null before the first acceptance run.")
 
 

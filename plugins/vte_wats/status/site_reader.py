@@ -22,7 +22,7 @@ from vte_wats.backfill.progress import Progress
 from vte_wats.config.sites import Site
 from vte_wats.domain.errors import FatalError
 from vte_wats.health import Stored
-from vte_wats.messages import VW627
+from vte_wats.messages import VW516, VW627
 from vte_wats.orchestration.variables import (
     BACKFILL,
     BUDGET_USAGE,
@@ -150,15 +150,27 @@ def _stored(site: Site, texts: Mapping[str, str | None], problems: list[str]) ->
     monitor_state = _parsed(MONITOR_STATE, site, texts, []) or MonitorState()
     summaries = tuple(of_now(key, condition) for key, condition in monitor_state.open_conditions())
     seen = _parsed(SEEN_CONTENT, site, texts, problems) or SeenContent()
+    state = _parsed(STATE, site, texts, problems)
     return Stored(
-        _parsed(STATE, site, texts, problems),
+        state,
         history or History(),
         summaries,
         checked_at=monitor_state.checked_at,
         proof=_parsed(PROOF, site, texts, problems) or Proof(),
         comparison_limit_h=monitor_state.comparison_limit_h,
         changes_wait_since=seen.behind_since if monitor_state.looks_for_changes else None,
+        state_problem=_state_problem(site, texts) if state is None else None,
     )
+
+
+def _state_problem(site: Site, texts: Mapping[str, str | None]) -> str | None:
+    """Return why a state that exists cannot be read, and what to do; ``None`` where there is none."""
+    name = site.state_variable
+    if name not in texts:
+        return None
+    if texts[name] is None:
+        return f"The Variable {name} cannot be read ({VW627}), as it was encrypted with another key: {VW627.advice}."
+    return f"The Variable {name} is damaged ({VW516}). {STATE.advice(site)}."
 
 
 def of_now(key: str, condition: Condition) -> str:

@@ -71,6 +71,7 @@ def site_status(site: Site, snapshot: SiteSnapshot, now_at: datetime) -> SiteSta
         comparisons=[_dag_run_summary(site, run, snapshot.stored) for run in snapshot.comparisons],
         backfill=_backfill(site, snapshot.backfill),
         problem=snapshot.problem,
+        state_problem=snapshot.stored.state_problem,
         wats_profile=snapshot.wats_profile and _measured(snapshot.wats_profile),
     )
 

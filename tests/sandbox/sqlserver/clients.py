@@ -55,12 +55,15 @@ def served(db: Database | None = None, **given: Any) -> Iterator[SqlServer]:
 
 
 def connect(server: SqlServer, login: Login = READER, **given: Any) -> pymssql.Connection:
-    arguments = {"database": "Plant", "login_timeout": 60, "timeout": 120, "autocommit": True} | given
-    return pymssql.connect(server=server.host, port=server.port, user=login.name, password=login.password, **arguments)
+    arguments: dict[str, Any] = {"database": "Plant", "login_timeout": 60, "timeout": 120, "autocommit": True} | given
+    connection: pymssql.Connection = pymssql.connect(
+        server=server.host, port=str(server.port), user=login.name, password=login.password, **arguments
+    )
+    return connection
 
 
 def connect_pytds(server: SqlServer, login: Login = READER, **given: Any) -> Any:
-    arguments = {"database": "Plant", "login_timeout": 60, "timeout": 120, "autocommit": True} | given
+    arguments: dict[str, Any] = {"database": "Plant", "login_timeout": 60, "timeout": 120, "autocommit": True} | given
     return pytds.connect(dsn=server.host, port=server.port, user=login.name, password=login.password, **arguments)
 
 
@@ -130,7 +133,7 @@ class RawClient:
 
 def login7(login: Login, database: str = "Plant") -> bytes:
     password = bytes((((byte << 4) | (byte >> 4)) & 0xFF) ^ 0xA5 for byte in login.password.encode("utf-16-le"))
-    texts = ["host", login.name, password, "raw", "server", "", "library", "", database]
+    texts: list[str | bytes] = ["host", login.name, password, "raw", "server", "", "library", "", database]
     head, tail, offset = b"", b"", 94
     for text in texts:
         content = text if isinstance(text, bytes) else text.encode("utf-16-le")
@@ -144,7 +147,7 @@ def login7(login: Login, database: str = "Plant") -> bytes:
 def rows(server: SqlServer, sql: str, *parameters: Any, login: Login = READER) -> list[tuple[Any, ...]]:
     with connect(server, login) as connection, connection.cursor() as cursor:
         cursor.execute(sql, parameters or None)
-        return cursor.fetchall()
+        return list(cursor.fetchall())
 
 
 def error_number(call: Any) -> int:
@@ -153,9 +156,9 @@ def error_number(call: Any) -> int:
         call()
     except pymssql.Error as error:
         first = error.args[0]
-        return first[0] if isinstance(first, tuple) else first
+        return int(first[0] if isinstance(first, tuple) else first)
     except pytds.Error as error:
-        return error.number
+        return int(error.number)
     raise AssertionError("no error came")
 
 
@@ -187,7 +190,7 @@ def _through_pymssql(server: SqlServer, sql: str, login: Login) -> list[tuple[An
 
 
 def _through_hook(server: SqlServer, sql: str, login: Login) -> list[tuple[Any, ...]]:
-    return hook(server, login).get_records(sql)
+    return list(hook(server, login).get_records(sql))
 
 
 def _through_pytds(server: SqlServer, sql: str, login: Login) -> list[tuple[Any, ...]]:

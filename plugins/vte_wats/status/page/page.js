@@ -126,11 +126,12 @@ function drawTiles(status) {
 
 // Coverage ------------------------------------------------------------------------------------------------------------
 
-function drawCoverage(coverage) {
+function drawCoverage({ coverage, state_problem }) {
   const width = Math.max(260, $("coverage").clientWidth);
-  const shape = coverage && { ...coverage, to_at: coverage.to_at.slice(0, 16), width,
-    segments: coverage.segments.map((segment) => ({ ...segment, to_at: segment.to_at.slice(0, 16) })) };
-  draw("coverage", shape, () => (coverage ? coverageChart(coverage, width) : el("p", { class: "empty" }, "Nothing has been synced yet.")));
+  const empty = state_problem ?? "Nothing has been synced yet.";
+  const shape = coverage ? { ...coverage, to_at: coverage.to_at.slice(0, 16), width,
+    segments: coverage.segments.map((segment) => ({ ...segment, to_at: segment.to_at.slice(0, 16) })) } : empty;
+  draw("coverage", shape, () => (coverage ? coverageChart(coverage, width) : el("p", { class: "empty" }, empty)));
   const gaps = (coverage?.segments ?? []).filter((segment) => segment.kind === "gap").reverse();
   draw("gaps", gaps, () => (gaps.length ? gapList(gaps) : []));
 }
@@ -624,7 +625,7 @@ async function refreshStatus() {
   shown.updatedAt = new Date();
   drawAssessment(status);
   drawTiles(status);
-  drawCoverage(status.coverage);
+  drawCoverage(status);
   drawConnections(status.connectivity, status.wats_profile);
   drawBackfill(status.backfill);
   drawComparisons(status.comparisons);
@@ -722,7 +723,7 @@ async function start() {
   repeat(HISTORY_S, refreshSurvey);
   repeat(() => (shown.deadLetters && shown.deadLetters.read < shown.deadLetters.listed ? UNREAD_S : DEAD_LETTERS_S), refreshDeadLetters);
   setTimeout(() => repeat(STATUS_S, refreshStatus), 1000 * STATUS_S);
-  new ResizeObserver(() => { if (shown.status) drawCoverage(shown.status.coverage); drawHistory(shown.history); }).observe($("main"));
+  new ResizeObserver(() => { if (shown.status) drawCoverage(shown.status); drawHistory(shown.history); }).observe($("main"));
 }
 
 start();
