@@ -45,18 +45,24 @@ def _refused_for_good(status: int) -> Play:
     return play
 
 
-def _failing_for_good(runs: int, failed_syncs: int) -> Play:
-    """WATS fails for one report whenever it comes: a dead letter after so many failed syncs, and the rest goes on."""
+def _failing_for_good(site: Site, random: Random) -> Explained:
+    """WATS fails for one report whenever it comes: a dead letter, and the rest goes on."""
+    bad = random.choice(site.load(6))
+    site.break_wats("status", status=500, method="POST", body=bad)
+    site.sync()
+    return Explained(dead=frozenset({bad}))
 
-    def play(site: Site, random: Random) -> Explained:
-        bad = random.choice(site.load(runs))
-        site.break_wats("status", status=500, method="POST", body=bad)
-        for _ in range(failed_syncs):
-            site.sync("failed")
+
+def _failing_alone(site: Site, random: Random) -> Explained:
+    """No other report is in its slice: a dead letter after two syncs between which WATS took another."""
+    site.set(failing_report_tries=2, batch_size=1)
+    (bad,) = site.load(1)
+    site.break_wats("status", status=500, method="POST", body=bad)
+    site.sync("failed")
+    site.load(1)
+    if site.end_sync(site.start_sync()) == "failed":  # the other one was posted last
         site.sync()
-        return Explained(dead=frozenset({bad}))
-
-    return play
+    return Explained(dead=frozenset({bad}))
 
 
 def _away(site: Site, random: Random) -> Explained:
@@ -204,8 +210,8 @@ _CASES = (
     ),
     Case("wats.429-bare", "429 five times, without Retry-After", passing(_some("status", times=5, status=429))),
     Case("wats.500", "500 for one report, four times", passing(_one("status", times=4, status=500)), short=True),
-    Case("wats.500-one", "500 for one report, for good", _failing_for_good(6, failed_syncs=0)),
-    Case("wats.500-alone", "500 for one report, for good, and no other is there", _failing_for_good(1, failed_syncs=2)),
+    Case("wats.500-one", "500 for one report, for good", _failing_for_good),
+    Case("wats.500-alone", "500 for one report, for good, and no other is in its slice", _failing_alone),
     Case(
         "wats.500-stored",
         "500 after the report was stored, three times",
