@@ -499,7 +499,7 @@ VW524 = Message(
     "VW524",
     Follows.WARNS,
     "another task wrote the state at the same time",
-    "both writers are kept",
+    "both writers are kept, or what one wrote over is added again by the next sync",
     "nothing, unless it continues: then as VW520",
 )
 VW530 = Message(

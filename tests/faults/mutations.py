@@ -335,6 +335,18 @@ MUTATIONS = (
         "unit/orchestration/test_variables.py::test_a_writer_that_was_written_over_at_once_writes_again",
     ),
     _core(
+        "what was written over stays lost", "two settle tasks at once lose what one transferred",
+        "orchestration/verified_state.py",
+        "noted.with_lost(state_to_settle(stored, site, planned))", "state_to_settle(stored, site, planned)",
+        "unit/orchestration/test_verified_state.py"
+        "::test_of_two_writers_in_any_order_nothing_stays_lost_and_it_is_said",
+    ),
+    _core(
+        "what was added again is added twice", "totals grow by themselves", "storage/settled_syncs.py",
+        "or state.may_have_forgotten(content.after_syncs)", "",
+        "unit/storage/test_settled_syncs.py::test_a_sync_that_the_state_no_longer_names_is_not_added_twice",
+    ),
+    _core(
         "a manual run in the way", "the documented dry run stops the schedule", "orchestration/timetable.py",
         "if info.data_interval is None or", "if True or",
         "unit/orchestration/test_timetable.py::test_a_manual_run_on_the_grid_of_the_schedule_does_not_stop_it",

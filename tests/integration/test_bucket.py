@@ -215,8 +215,9 @@ def in_wats(plant: SandboxEnvironment) -> dict[UUID, int]:
 
 
 def kept(bucket: Bucket, place: str) -> list[str]:
-    """The files that stay, beside those of their own time: what WATS confirmed, plans of backfills, and the index."""
-    return [key for key in bucket.keys(place) if not key.startswith(("uploading/", "backfills/", "dead_letter_index/"))]
+    """The files that stay, beside those of their own time: what WATS confirmed, syncs, backfills, and the index."""
+    of_their_time = ("uploading/", "settled/", "backfills/", "dead_letter_index/")
+    return [key for key in bucket.keys(place) if not key.startswith(of_their_time)]
 
 
 def sync(bag: DagBag, dag_id: str, at: datetime | None = None, **conf) -> str:

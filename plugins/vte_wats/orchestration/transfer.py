@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from vte_wats.config.settings import Settings
     from vte_wats.domain.report import Refusal, Report
     from vte_wats.orchestration.handover import Planned, PlannedGap
-    from vte_wats.state.coverage import State
+    from vte_wats.state.coverage import SettledSync, State
     from vte_wats.state.seen_content import NearPlan
+    from vte_wats.storage.settled_syncs import SettledSyncs
     from vte_wats.sync.settle import GapResult, Settled
     from vte_wats.sync.upload import ReadAgain
 
@@ -192,6 +193,7 @@ def settle(site_name: str, slices: Any, settling: dict[str, Any]) -> dict[str, A
     from vte_wats.orchestration.handover import Handover, planned_slices
     from vte_wats.orchestration.history_writer import settled_history, write_history
     from vte_wats.orchestration.resources import read_history, read_settings, storage_of
+    from vte_wats.storage.settled_syncs import SettledSyncs
     from vte_wats.storage.staging import discard
     from vte_wats.sync.upload import REDRIVEN
 
@@ -201,7 +203,8 @@ def settle(site_name: str, slices: Any, settling: dict[str, Any]) -> dict[str, A
         raise FatalError(VW501, "nothing was planned, so nothing was transferred; the log of the failed task says why")
     site, rules = Site(site_name), Settling(**settling)
     settings = read_settings(site)
-    settled = _settled(context, site, left.planned, len(planned_slices(slices)), rules)
+    noted = SettledSyncs(storage_of(site, settings))
+    settled = _settled(context, site, left.planned, len(planned_slices(slices)), rules, noted=noted)
     after, results = settled.state, settled.results
     history = read_history(site).seen(left.planned.snapshot, after.coverage)
     if settled.failure is not None:
@@ -216,12 +219,14 @@ def settle(site_name: str, slices: Any, settling: dict[str, Any]) -> dict[str, A
     return {"last_sync": after.last_sync.isoformat(), **outcomes}
 
 
-def _settled(context: Any, site: Site, planned: Planned, slices: int, rules: Settling) -> Settled:
+def _settled(
+    context: Any, site: Site, planned: Planned, slices: int, rules: Settling, *, noted: SettledSyncs
+) -> Settled:
     """Settle the slices of this DAG run and write the state, unless it is a dry run."""
     from vte_wats.orchestration.handover import Handover
-    from vte_wats.orchestration.resources import change_state, read_state
+    from vte_wats.orchestration.resources import read_state
     from vte_wats.orchestration.task_context import sync_key, uploads_that_succeeded
-    from vte_wats.orchestration.verified_state import state_to_settle
+    from vte_wats.orchestration.verified_state import state_to_settle, write_settled
     from vte_wats.sync.settle import settle as settle_slices
     from vte_wats.sync.settle import settle_beside
 
@@ -235,9 +240,8 @@ def _settled(context: Any, site: Site, planned: Planned, slices: int, rules: Set
     late = Handover.pull(context, rules.late_from) if rules.late_from else None
     since_at, key = context["dag"].start_date, sync_key(context, planned.attempt)
 
-    def settle_live(state: State) -> State:
+    def settle_live(state: State) -> SettledSync:
         return settle_slices(
-            state,
             planned.window,
             live,
             results,
@@ -246,26 +250,18 @@ def _settled(context: Any, site: Site, planned: Planned, slices: int, rules: Set
             late=late.late if late else {},
         )
 
-    def settle_stored(stored: State | None) -> Settled:
-        state = state_to_settle(stored, site, planned)
+    def settle_from(state: State) -> Settled:
         return settle_beside(settle_live, state, results, gap, [*near.values(), *again.values()], key=key)
 
     if context["params"]["dry_run"]:
-        return settle_stored(read_state(site, since_at))
+        return settle_from(state_to_settle(read_state(site, since_at), site, planned))
 
-    settled: list[Settled] = []
-
-    def change(stored: State | None) -> State | None:
-        settled.append(settle_stored(stored))
-        is_open = settled[-1].failure is not None and gap is None and not near and not again
-        starts = stored is None and planned.window is None  # only a sync of time starts a state
-        return None if is_open or starts else settled[-1].state
-
-    if change_state(site, since_at, change):  # it knows this sync by now, should this try end before it can say so
-        Handover(receipt=settled[-1].state.receipt()).push(context)
+    settled, is_written = write_settled(site, since_at, planned, noted, settle_from)
+    if is_written:  # it knows this sync by now, should this try end before it can say so
+        Handover(receipt=settled.state.receipt()).push(context)
     if planned.near is not None:
-        _keep_seen(site, settled[-1], planned.near, near)
-    return settled[-1]
+        _keep_seen(site, settled, planned.near, near)
+    return settled
 
 
 def _gap_result(context: Any, site: Site, gap: PlannedGap, slices: range) -> GapResult:

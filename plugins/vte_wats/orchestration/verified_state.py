@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vte_wats.config.settings import Settings
 from vte_wats.config.sites import Site
 from vte_wats.domain.source import SourceIdentity
 from vte_wats.orchestration.handover import KEY, Handover, Planned
-from vte_wats.orchestration.resources import read_state, wats_host
+from vte_wats.orchestration.resources import change_state, read_state, wats_host
 from vte_wats.state.coverage import State
 from vte_wats.state.state_guard import SyncEnvironment, refuse_lost_state, restarted_if_older, verify_state
+
+if TYPE_CHECKING:
+    from vte_wats.storage.settled_syncs import SettledSyncs
+    from vte_wats.sync.settle import Settled
 
 
 def verified_state(context: Any, site: Site, seen: tuple[SourceIdentity, datetime], settings: Settings) -> State:
@@ -40,6 +44,29 @@ def state_to_settle(stored: State | None, site: Site, planned: Planned) -> State
         refuse_lost_state(site, None, planned.state.receipt())
     state = stored or State(since_at=planned.state.since_at)
     return state.verified_as(planned.state)
+
+
+def write_settled(
+    site: Site, since_at: datetime, planned: Planned, noted: SettledSyncs, settle_from: Callable[[State], Settled]
+) -> tuple[Settled, bool]:
+    """Settle a DAG run from the state that is stored now, and write it; return it, and whether it was written.
+
+    A writer that comes between comparing and writing takes nothing away for good: each notes what it adds before it
+    writes, and the next one adds again what is noted and missing.
+    """
+    settled: list[Settled] = []
+
+    def change(stored: State | None) -> State | None:
+        before = noted.with_lost(state_to_settle(stored, site, planned))
+        settled.append(settle_from(before))
+        starts = stored is None and planned.window is None  # only a sync of time starts a state
+        if not settled[-1].added or starts:
+            return None
+        noted.note(settled[-1].added, before)
+        return settled[-1].state
+
+    is_written = change_state(site, since_at, change)
+    return settled[-1], is_written
 
 
 def last_receipt(context: Any) -> Mapping[str, Any] | None:

@@ -160,6 +160,13 @@ class State(BaseModel):
             }
         )
 
+    def may_have_forgotten(self, syncs: int) -> bool:
+        """Return whether the sync that was added after so many may be in the totals and not in ``settled`` any more.
+
+        After half of those remembered it may: two writers number their syncs differently.
+        """
+        return syncs <= self.syncs - _SYNCS_REMEMBERED // 2
+
     def verified_as(self, other: State) -> State:
         """Return the state with what another found out; when that began earlier, its own is newer."""
         if self.started_at and other.started_at and self.started_at > other.started_at:

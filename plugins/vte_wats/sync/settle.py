@@ -19,7 +19,6 @@ log = logging.getLogger(__name__)
 
 
 def settle(
-    state: State,
     window: Interval | None,
     planned: int,
     results: Sequence[Mapping[str, int]],
@@ -27,8 +26,8 @@ def settle(
     *,
     key: str,
     late: Mapping[int, int],
-) -> State:
-    """Return the state after a sync of ``planned`` slices with the uploads' ``results``, which it logs.
+) -> SettledSync:
+    """Return what a sync of ``planned`` slices with the uploads' ``results``, which it logs, adds to the state.
 
     ``window`` is ``None`` when the sync covered no interval of time, such as named runs. ``key`` names the sync: one
     that is in the state already is not added again. ``late`` counts runs that appeared after their time. Raises
@@ -48,7 +47,7 @@ def settle(
         )
     if read != sum(outcomes.values()):
         raise FatalError(VW503, f"the counts do not balance: {read} runs read, but {text}; the window stays open")
-    return state.extended(SettledSync(key, window, outcomes, settings_hash, redriven, late))
+    return SettledSync(key, window, outcomes, settings_hash, redriven, late)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,19 +70,20 @@ class GapResult:
 class Settled:
     """The state after a sync, the results that count, and why the live interval stays open, if it does.
 
-    ``gap_is_settled``: there was a gap, and it went well. ``near_is_settled``: the accounts of the near slices with a
-    result balance.
+    ``added`` is what the state holds of it. ``gap_is_settled``: there was a gap, and it went well. ``near_is_settled``:
+    the accounts of the near slices with a result balance.
     """
 
     state: State
     results: Sequence[Mapping[str, Any]]
+    added: Sequence[SettledSync]
     failure: FatalError | None = None
     gap_is_settled: bool = False
     near_is_settled: bool = True
 
 
 def settle_beside(
-    settle_live: Callable[[State], State],
+    settle_live: Callable[[State], SettledSync],
     state: State,
     results: Sequence[Mapping[str, int]],
     gap: GapResult | None,
@@ -98,15 +98,18 @@ def settle_beside(
     """
     failure: FatalError | None = None
     counted: list[Mapping[str, int]] = []
+    added: list[SettledSync] = []
     gap_is_settled = False
     try:
-        state = settle_live(state)
+        added.append(settle_live(state))
+        state = state.extended(added[-1])
         counted += results
     except FatalError as exc:
         failure = exc
     if gap is not None:
         try:
-            state = settle(state, gap.window, gap.planned, gap.results, state.settings_hash, key=f"{key}-gap", late={})
+            added.append(settle(gap.window, gap.planned, gap.results, state.settings_hash, key=f"{key}-gap", late={}))
+            state = state.extended(added[-1])
             counted += gap.results
             gap_is_settled = True
         except FatalError as exc:
@@ -115,10 +118,10 @@ def settle_beside(
             if failure is None:
                 state = state.failed(gap.part, gap.ended_at, reason)
     if not near:
-        return Settled(state, counted, failure, gap_is_settled)
+        return Settled(state, counted, added, failure, gap_is_settled)
     try:
-        state = settle(state, None, len(near), near, state.settings_hash, key=f"{key}-near", late={})
+        added.append(settle(None, len(near), near, state.settings_hash, key=f"{key}-near", late={}))
     except FatalError as exc:
         log.warning("%s not transferred again yet, a later sync tries it again: %s", VW532, exc)
-        return Settled(state, counted, failure, gap_is_settled, near_is_settled=False)
-    return Settled(state, [*counted, *near], failure, gap_is_settled)
+        return Settled(state, counted, added, failure, gap_is_settled, near_is_settled=False)
+    return Settled(state.extended(added[-1]), [*counted, *near], added, failure, gap_is_settled)

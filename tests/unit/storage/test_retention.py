@@ -20,7 +20,7 @@ from vte_wats.storage.staging import staging_of
 NOW_AT = datetime.now(UTC)
 FORTNIGHT = Retention(dead_letters=None, staging=timedelta(days=14))
 NOTHING = Removed(0, 0, 0, 0)
-HALF_WRITTEN = ("uploading", "dead_letters", "backfills", "unseen", "dropped", "failing")
+HALF_WRITTEN = ("uploading", "dead_letters", "backfills", "unseen", "dropped", "failing", "settled")
 
 
 @pytest.fixture(params=["file", "memory", pytest.param("bucket", marks=pytest.mark.slow)])

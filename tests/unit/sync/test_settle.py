@@ -18,7 +18,7 @@ STATE = State(since_at=BEGIN_AT)
 
 
 def settle(state: State, *how, key: str = "sync-1", late: dict[int, int] | None = None) -> State:
-    return verb.settle(state, *how, key=key, late=late or {})
+    return state.extended(verb.settle(*how, key=key, late=late or {}))
 
 
 def counts(read: int, redriven: int = 0, **outcomes: int) -> dict[str, int]:
@@ -126,7 +126,7 @@ def settle_both(
 ) -> verb.Settled:
     """Settle one slice of the live window and one of the gap, and the near slices that did not fail."""
     return verb.settle_beside(
-        lambda stored: settle(stored, WINDOW, 1, live, "1234"),
+        lambda _: verb.settle(WINDOW, 1, live, "1234", key="sync-1", late={}),
         state,
         live,
         verb.GapResult(GAP, GAP, 1, gap, BEGIN_AT, "VW201 no login"),
