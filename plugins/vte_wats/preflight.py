@@ -99,6 +99,11 @@ def examine_processes(codes: Collection[int], settings: Settings) -> list[Findin
     ]
 
 
+def advice(problem: str | None) -> list[Finding]:
+    """Return a problem that stops nothing as a finding, and no finding without one."""
+    return [] if problem is None else [Finding(Level.ADVICE, problem)]
+
+
 def report(findings: Sequence[Finding], log: logging.Logger) -> dict[str, Any]:
     """Log the findings, a line each, and return them as plain JSON. Raises FatalError when one is wrong."""
     levels = {Level.GOOD: logging.INFO, Level.ADVICE: logging.WARNING, Level.WRONG: logging.ERROR}

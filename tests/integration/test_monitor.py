@@ -35,6 +35,7 @@ from vte_wats.orchestration.sync_deadline import deadline_missed
 from vte_wats.state.coverage import State
 from vte_wats.state.proof import DayProof, OddKind, OddRuns, Proof
 from vte_wats.storage.dead_letters import DeadLetters
+from vte_wats.wats.profile import WatsProfile
 
 SITE = Site()
 VARIABLES = (
@@ -319,6 +320,13 @@ def test_a_pool_whose_tasks_wait_for_others_or_are_paused_is_fine(monitored):
     assert monitored.check(3) == []
     leave("transfer.extract", "success", is_paused=True)
     assert monitored.check(3) == []
+
+
+def test_preflight_advises_on_a_profile_of_another_wats(monitored, monkeypatch, caplog):
+    monkeypatch.setenv("AIRFLOW_VAR_VTE_WATS_PROFILE", WatsProfile(host="another.example").model_dump_json())
+    with caplog.at_level("WARNING", logger="vte_wats.orchestration.preflight_tasks"):
+        assert monitored.preflight()["wats"] == "success"
+    assert [line for line in caplog.messages if line.startswith("ADVICE") and "VW567" in line]
 
 
 def test_preflight_names_a_pool_that_gives_no_slot(monitored, monkeypatch):

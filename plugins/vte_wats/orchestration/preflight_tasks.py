@@ -53,10 +53,11 @@ def examine_vte(site_name: str) -> dict[str, Any]:
 @task(task_id="wats", multiple_outputs=False)
 def examine_wats(site_name: str) -> dict[str, Any]:
     """Examine WATS, and fail when it does not know a process that the settings name."""
-    from vte_wats.orchestration.resources import open_wats, read_settings
-    from vte_wats.preflight import examine_processes, report
+    from vte_wats.orchestration.resources import open_wats, profile_problem, read_settings
+    from vte_wats.preflight import advice, examine_processes, report
 
     site = Site(site_name)
     settings = read_settings(site)
     with open_wats(site, settings) as wats:
-        return report(examine_processes(wats.process_codes(), settings), log)
+        findings = examine_processes(wats.process_codes(), settings)
+        return report([*findings, *advice(profile_problem(site))], log)

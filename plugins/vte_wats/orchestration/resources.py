@@ -71,19 +71,22 @@ def read_profile(site: Site) -> WatsProfile:
     profile = Variables(site).load(WATS_PROFILE)
     if profile is None:
         return WatsProfile()
-    host = wats_host(site)
-    if profile.host != host:
-        log.warning(
-            "%s: the Variable %s was measured at %s on %s and is not used for %s: nothing is assumed of this WATS. Run "
-            "the acceptance there, or delete the Variable",
-            VW567,
-            site.profile_variable,
-            profile.host or "a host that it does not name",
-            profile.measured_at,
-            host,
-        )
+    if problem := profile_problem(site, profile):
+        log.warning("%s", problem)
         return WatsProfile()
     return profile
+
+
+def profile_problem(site: Site, profile: WatsProfile | None = None) -> str | None:
+    """Return why the profile of WATS is not used for the host of the connection; ``None`` if it is, or is absent."""
+    profile = profile or Variables(site).load(WATS_PROFILE)
+    if profile is None or profile.host == wats_host(site):
+        return None
+    return (
+        f"{VW567}: the Variable {site.profile_variable} was measured at {profile.host or 'an unnamed host'} "
+        f"on {profile.measured_at} and is not used for {wats_host(site)}: nothing is assumed of this WATS. Run the "
+        "acceptance there, or delete the Variable"
+    )
 
 
 def storage_of(site: Site, settings: Settings) -> UPath:

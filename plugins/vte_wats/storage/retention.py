@@ -59,11 +59,8 @@ def remove_old(storage: UPath, retention: Retention, now_at: datetime) -> Remove
                 (PLANS, UNFINISHED),
                 (UNSEEN, UNFINISHED),
                 (DROPPED, UNFINISHED),
-<<<<<<< HEAD
                 (FAILING, UNFINISHED),
-=======
                 (SETTLED, UNFINISHED),
->>>>>>> h-conv
             )
         ),
     )
