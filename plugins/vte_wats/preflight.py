@@ -11,7 +11,7 @@ from typing import Any
 from vte_wats.config.settings import KEY_COLUMNS, OPTIONAL_COLUMNS, Settings, quoted_name
 from vte_wats.domain.errors import FatalError
 from vte_wats.domain.source import TEXT_TYPES, TIMESTAMP_TYPES, SourceFacts, SourceIdentity
-from vte_wats.messages import VW531
+from vte_wats.messages import VW531, Message
 
 _OLDEST = 11  # SQL Server 2012
 _STEP_TABLES = ("TestDataNumeric", "TestDataText", "TestDataOther")
@@ -99,9 +99,9 @@ def examine_processes(codes: Collection[int], settings: Settings) -> list[Findin
     ]
 
 
-def advice(problem: str | None) -> list[Finding]:
+def advice(message: Message, problem: str | None) -> list[Finding]:
     """Return a problem that stops nothing as a finding, and no finding without one."""
-    return [] if problem is None else [Finding(Level.ADVICE, problem)]
+    return [] if problem is None else [Finding(Level.ADVICE, f"{message}: {problem}")]
 
 
 def report(findings: Sequence[Finding], log: logging.Logger) -> dict[str, Any]:

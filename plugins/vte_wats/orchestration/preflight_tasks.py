@@ -10,7 +10,7 @@ from airflow.sdk import get_current_context, task
 
 from vte_wats.config.sites import Site
 from vte_wats.domain.errors import FatalError
-from vte_wats.messages import VW630
+from vte_wats.messages import VW567, VW630
 
 log = logging.getLogger(__name__)
 
@@ -60,4 +60,4 @@ def examine_wats(site_name: str) -> dict[str, Any]:
     settings = read_settings(site)
     with open_wats(site, settings) as wats:
         findings = examine_processes(wats.process_codes(), settings)
-        return report([*findings, *advice(profile_problem(site))], log)
+        return report([*findings, *advice(VW567, profile_problem(site))], log)

@@ -72,7 +72,7 @@ def read_profile(site: Site) -> WatsProfile:
     if profile is None:
         return WatsProfile()
     if problem := profile_problem(site, profile):
-        log.warning("%s", problem)
+        log.warning("%s: %s", VW567, problem)
         return WatsProfile()
     return profile
 
@@ -83,7 +83,7 @@ def profile_problem(site: Site, profile: WatsProfile | None = None) -> str | Non
     if profile is None or profile.host == wats_host(site):
         return None
     return (
-        f"{VW567}: the Variable {site.profile_variable} was measured at {profile.host or 'an unnamed host'} "
+        f"the Variable {site.profile_variable} was measured at {profile.host or 'an unnamed host'} "
         f"on {profile.measured_at} and is not used for {wats_host(site)}: nothing is assumed of this WATS. Run the "
         "acceptance there, or delete the Variable"
     )
