@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from airflow.models.dagrun import DagRun
 from airflow.models.variable import Variable
+from airflow.models.xcom import XComModel
 from airflow.utils.session import create_session
 from sqlalchemy import select
 
@@ -123,6 +124,8 @@ def test_parts_hand_each_other_a_reference_and_transfer_every_named_run(site):
     conf = triggered()
     assert set(conf) == {"dry_run", "force", "continued"}
     assert set(conf["continued"]) == {"plan", "part"}
+    with create_session() as session:
+        assert not [found for found in session.query(XComModel) if any(guid in str(found.value) for guid in guids)]
     assert site.sync(dag_id=BACKFILL, **(BLANK | conf)) == "success"
     assert next_parts(site) == ["success"]
     assert site.plant.receipts.keys() == set(guids)

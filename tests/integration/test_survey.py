@@ -103,9 +103,25 @@ def test_every_run_is_counted_once_and_each_kind_of_code_is_in_the_sample(plant,
     )
     by_month = next(each for each in survey.distributions if each.of == "month").runs
     assert survey.counted_runs == sum(sum(codes.values()) for codes in by_month.values())
+    documented = sum(len(table.references) for table in documented_schema().values())
+    assert [key.likeness for key in survey.foreign_keys].count(Likeness.SAME) == documented
+    assert Likeness.MISSING not in {key.likeness for key in survey.foreign_keys}
     assert survey.counted_runs <= in_range[0][0]
     assert survey.counted_runs > 1_300
     assert {code.code for code in survey.findings.run_codes} >= {0, 1, 2, 3, 7, None}
+
+
+def test_the_yield_is_of_all_runs_whose_code_is_known(plant, first_day):
+    survey, _ = first_day
+    by_station = next(each for each in survey.distributions if each.of == "station")
+    assert len(by_station.yields) > 1
+    for station, share in by_station.yields.items():
+        ((passed, known),) = plant.db.query(
+            'SELECT count(*) FILTER (WHERE "Result" = 1), count(*) FILTER (WHERE "Result" IN (0, 1)) FROM "IndexData" '
+            'JOIN "TestSystems" USING ("Testsystem_GUID") WHERE "Name" = ? AND "Timestamp" >= ? AND "Timestamp" <= ?',
+            [station, survey.counted_from_local, survey.newest_local],
+        )
+        assert share == passed / known
 
 
 def test_the_proposal_is_the_truth_as_far_as_data_shows_it(plant, first_day):

@@ -14,7 +14,7 @@ from vte_wats.document_templates import document_templates
 from vte_wats.domain.run import VteTestRun
 from vte_wats.survey.findings import Distribution
 from vte_wats.survey.plots import distribution_svg, steps_svg, week_svg
-from vte_wats.survey.proposal import Answer, Origin
+from vte_wats.survey.proposal import Answer, Origin, known_results
 from vte_wats.survey.results import Survey
 from vte_wats.survey.schema import Comparison, DeployedTable, Likeness
 from vte_wats.survey.stored import SurveyFile
@@ -46,8 +46,7 @@ class Documents:
 
 def render(survey: Survey, runs: Sequence[VteTestRun]) -> Documents:
     """Lay out a survey, with the runs that were kept."""
-    answers = {answer.setting: answer for answer in survey.proposal.answers}
-    results = _results(answers["result_codes"])
+    results = known_results(survey.proposal)
     differing = [line for line in survey.comparison if line.likeness is not Likeness.SAME]
     counts = survey.findings.step_counts if survey.findings else None
     values = {
@@ -55,7 +54,9 @@ def render(survey: Survey, runs: Sequence[VteTestRun]) -> Documents:
         "differing": [line for line in differing if line.is_read or line.column is None],
         "unread": [line for line in differing if not line.is_read and line.column is not None],
         "same": sum(line.likeness is Likeness.SAME for line in survey.comparison),
-        "plots": [(each.of, distribution_svg(each, results)) for each in _in_order(survey)],
+        "plots": [(each, distribution_svg(each, results)) for each in _in_order(survey)],
+        "keys": [line for line in survey.foreign_keys if line.likeness is not Likeness.SAME],
+        "same_keys": sum(line.likeness is Likeness.SAME for line in survey.foreign_keys),
         "week": week_svg(survey.hours_of_week) if survey.hours_of_week else None,
         "steps": steps_svg(counts) if counts is not None and counts.runs else None,
         "answers": [answer for answer in survey.proposal.answers if _says_something(answer)],
@@ -70,12 +71,6 @@ def render(survey: Survey, runs: Sequence[VteTestRun]) -> Documents:
         steps_csv=steps_csv(runs),
         diagram="\n".join(_diagram(survey.tables)) + "\n",
     )
-
-
-def _results(answer: Answer) -> dict[str, str]:
-    """Return what codes mean: as it is proposed, else as it is set."""
-    known = answer.value or answer.now
-    return {str(code): str(result) for code, result in known.items()} if isinstance(known, dict) else {}
 
 
 def _in_order(survey: Survey) -> Iterator[Distribution]:

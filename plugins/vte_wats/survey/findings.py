@@ -16,6 +16,10 @@ class Distribution(Closed):
 
     of: str
     runs: dict[str, dict[str, int]]
+    yields: dict[str, float] = Field(
+        default_factory=dict,
+        description="Passed runs of all whose result code is known, 0 to 1: of runs, not of units.",
+    )
 
 
 class BusyHour(Closed):

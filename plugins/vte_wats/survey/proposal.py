@@ -80,6 +80,13 @@ class Proposal(Closed):
     mistakes: str
 
 
+def known_results(proposal: Proposal) -> dict[str, str]:
+    """Return what result codes mean: as it is proposed, else as it is set."""
+    answer = next(answer for answer in proposal.answers if answer.setting == "result_codes")
+    known = answer.value or answer.now
+    return {str(code): str(result) for code, result in known.items()} if isinstance(known, dict) else {}
+
+
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """What the proposal is made of. ``given`` is the object in the Variable, ``None`` where there is none.

@@ -15,7 +15,7 @@ from uuid import UUID
 from more_itertools import chunked
 from pydantic import BaseModel, ConfigDict, Field
 
-from vte_wats.config.settings import Settings
+from vte_wats.config.settings import RunResult, Settings
 from vte_wats.domain.report import Refusal
 from vte_wats.domain.run import VteTestRun
 from vte_wats.domain.source import RunGroup, SourceFacts, SourceIdentity, TimeBounds
@@ -24,9 +24,23 @@ from vte_wats.preflight import Level, examine, examine_indexes
 from vte_wats.survey.clocks import ClockFacts, read_clocks
 from vte_wats.survey.findings import BusyHour, Closed, Distribution, Findings, Issue
 from vte_wats.survey.plans import Plans, ask_for_plans, index_advice
-from vte_wats.survey.proposal import Evidence, Proposal, propose, settings_for_trial, settings_to_survey_with
+from vte_wats.survey.proposal import (
+    Evidence,
+    Proposal,
+    known_results,
+    propose,
+    settings_for_trial,
+    settings_to_survey_with,
+)
 from vte_wats.survey.sampling import Chooser, months, newest_interval, sampled_ranges
-from vte_wats.survey.schema import Comparison, DeployedTable, compare_schema, suggested_overrides
+from vte_wats.survey.schema import (
+    Comparison,
+    DeployedTable,
+    KeyComparison,
+    compare_foreign_keys,
+    compare_schema,
+    suggested_overrides,
+)
 from vte_wats.survey.tally import Tally
 from vte_wats.survey.trial import Trial, try_mapping
 from vte_wats.sync.map_runs import report_or_refusal
@@ -66,6 +80,7 @@ class Survey(Closed):
     plans: Plans | None = None
     tables: tuple[DeployedTable, ...]
     comparison: tuple[Comparison, ...]
+    foreign_keys: tuple[KeyComparison, ...] = ()
     oldest_local: datetime | None = None
     newest_local: datetime | None = None
     counted_from_local: datetime | None = None
@@ -163,6 +178,7 @@ def take_survey(source: SurveySource, request: SurveyRequest, known: SurveyConte
         request=request,
         tables=tuple(tables),
         comparison=tuple(comparison),
+        foreign_keys=tuple(compare_foreign_keys(tables, settings)),
     )
     stopping = [line for line in comparison if line.stops]
     if stopping:
@@ -187,7 +203,7 @@ def take_survey(source: SurveySource, request: SurveyRequest, known: SurveyConte
         newest_local=counts.bounds.newest_local,
         counted_from_local=counts.months[0].from_local if counts.months else None,
         counted_runs=sum(runs_then for _, runs_then in counts.hours),
-        distributions=tuple(counts.distributions()),
+        distributions=tuple(counts.distributions(known_results(proposal))),
         hours_of_week=tuple(counts.hours_of_week()),
         clocks=clocks,
         findings=findings,
@@ -225,13 +241,14 @@ class _Counts:
         for of, name in names.items():
             self._runs[of][_shown(name)][code] += group.runs
 
-    def distributions(self) -> Iterator[Distribution]:
-        """Yield the distributions; names beyond the most frequent ones are one."""
+    def distributions(self, results: Mapping[str, str]) -> Iterator[Distribution]:
+        """Yield the distributions; names beyond the most frequent ones are one. ``results`` says what codes mean."""
         for of, runs in self._runs.items():
             names = list(runs) if of == "month" else sorted(runs, key=lambda name: -runs[name].total())
             shown = {name: dict(runs[name]) for name in names[:_MOST_NAMES]}
             others: Counter[str] = sum((runs[name] for name in names[_MOST_NAMES:]), Counter())
-            yield Distribution(of=of, runs={**shown, **({OTHERS: dict(others)} if others else {})})
+            every = {**shown, **({OTHERS: dict(others)} if others else {})}
+            yield Distribution(of=of, runs=every, yields=yields_of(every, results))
 
     def hours_of_week(self) -> Iterator[BusyHour]:
         """Yield every hour of the week in which a run ended."""
@@ -240,6 +257,16 @@ class _Counts:
             runs[hour.weekday(), hour.hour] += count
         for (weekday, hour_of_day), count in sorted(runs.items()):
             yield BusyHour(weekday=weekday, hour=hour_of_day, runs=count)
+
+
+def yields_of(runs: Mapping[str, Mapping[str, int]], results: Mapping[str, str]) -> dict[str, float]:
+    """Return the passed share of each name's runs whose code is known; names without such runs are absent."""
+    known = {name: {code: count for code, count in found.items() if code in results} for name, found in runs.items()}
+    return {
+        name: sum(count for code, count in found.items() if results[code] == RunResult.PASSED) / sum(found.values())
+        for name, found in known.items()
+        if sum(found.values())
+    }
 
 
 def _newest_of(groups: Iterable[RunGroup]) -> list[RunGroup]:

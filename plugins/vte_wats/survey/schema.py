@@ -112,6 +112,19 @@ class Comparison(_Closed):
     consequence: str
 
 
+class KeyComparison(_Closed):
+    """A foreign key of the site beside the documented ones: columns ``columns`` of ``table`` point to ``parent``.
+
+    The names are the documented ones, or those of the site where nothing is documented.
+    """
+
+    table: str
+    columns: tuple[str, ...]
+    parent: str
+    likeness: Likeness
+    consequence: str
+
+
 @cache
 def documented_schema() -> Mapping[str, DocumentedTable]:
     """Return what is published about the 21 tables of VTE 9.31.1."""
@@ -123,9 +136,7 @@ def compare_schema(deployed: Sequence[DeployedTable], settings: Settings) -> lis
     by_name = {table.name.casefold(): table for table in deployed}
     lines: list[Comparison] = []
     for name, documented in documented_schema().items():
-        override = settings.column_overrides.get(name)
-        here = (override.table if override else None) or name
-        found = by_name.pop(here.casefold(), None)
+        found = by_name.pop(_name_at_site(name, settings).casefold(), None)
         if found is not None:
             lines.append(_present_table(name, documented, found))
         else:
@@ -139,6 +150,57 @@ def compare_schema(deployed: Sequence[DeployedTable], settings: Settings) -> lis
         for table in by_name.values()
     ]
     return lines
+
+
+def compare_foreign_keys(deployed: Sequence[DeployedTable], settings: Settings) -> list[KeyComparison]:
+    """Return a line per foreign key, documented ones first; of tables that are not there, none."""
+    names = {_name_at_site(name, settings).casefold(): name for name in documented_schema()}
+    tables = {names.get(table.name.casefold(), table.name): table for table in deployed}
+    present = {
+        (of, tuple(_documented_column(of, column, settings) for column in key.columns), parent)
+        for of, table in tables.items()
+        for key in table.foreign_keys
+        for parent in [names.get(key.parent.casefold(), key.parent)]
+    }
+    published = [
+        (of, (column,), parent)
+        for of, documented in documented_schema().items()
+        if of in tables
+        for column, parent in documented.references.items()
+    ]
+    additional = sorted(present.difference(published))
+    return [
+        *(_key_line(key, Likeness.SAME if key in present else Likeness.MISSING) for key in published),
+        *(_key_line(key, Likeness.ADDITIONAL) for key in additional),
+    ]
+
+
+_OF_KEYS = {
+    Likeness.SAME: "The server keeps rows from pointing to nothing.",
+    Likeness.MISSING: "Rows may point to nothing: a run is read without what is missing there.",
+    Likeness.ADDITIONAL: "It is not documented, and makes no difference.",
+}
+
+
+def _key_line(key: tuple[str, tuple[str, ...], str], likeness: Likeness) -> KeyComparison:
+    table, columns, parent = key
+    return KeyComparison(table=table, columns=columns, parent=parent, likeness=likeness, consequence=_OF_KEYS[likeness])
+
+
+def _name_at_site(name: str, settings: Settings) -> str:
+    override = settings.column_overrides.get(name)
+    return (override.table if override else None) or name
+
+
+def _documented_column(table: str, here: str, settings: Settings) -> str:
+    """Return the documented name of a column of the site."""
+    documented = documented_schema().get(table)
+    read = KEY_COLUMNS.get(table, frozenset()) | OPTIONAL_COLUMNS.get(table, frozenset())
+    for column in documented.columns if documented else ():
+        named = settings.name_here(table, column) if column in read else f"{table}.{column}"
+        if named is not None and named.split(".", 1)[1].casefold() == here.casefold():
+            return column
+    return here
 
 
 def suggested_overrides(lines: Iterable[Comparison]) -> dict[str, dict[str, object]]:

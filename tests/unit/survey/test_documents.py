@@ -13,10 +13,18 @@ from vte_wats.survey.findings import BusyHour, Distribution
 from vte_wats.survey.plans import Plans, StatementPlan
 from vte_wats.survey.proposal import Evidence, propose
 from vte_wats.survey.results import Survey, SurveyRequest
-from vte_wats.survey.schema import DeployedColumn, DeployedIndex, DeployedKey, DeployedTable, compare_schema
+from vte_wats.survey.schema import (
+    DeployedColumn,
+    DeployedIndex,
+    DeployedKey,
+    DeployedTable,
+    compare_foreign_keys,
+    compare_schema,
+)
 from vte_wats.survey.tally import Tally
 from vte_wats.survey.trial import try_mapping
 
+TEXTS = DeployedTable(name="TestDataText", columns=(DeployedColumn(name="Index_GUID", data_type="uniqueidentifier"),))
 HOSTILE = "<script>alert('x')</script>\"onload=alert(1) & {{ 7 * 7 }}"
 
 
@@ -57,8 +65,10 @@ def documents() -> Documents:
         ),
         tables=(table,),
         comparison=tuple(compare_schema([table], a_settings())),
+        foreign_keys=tuple(compare_foreign_keys([table, TEXTS], a_settings())),
         distributions=tuple(
-            Distribution(of=of, runs={HOSTILE: {"1": 3, "7": 1}}) for of in ("month", "product", "test plan", "station")
+            Distribution(of=of, runs={HOSTILE: {"1": 3, "7": 1}, "other": {"7": 1}}, yields={HOSTILE: 0.75})
+            for of in ("month", "product", "test plan", "station")
         ),
         hours_of_week=(BusyHour(weekday=0, hour=8, runs=4),),
         findings=findings,
@@ -86,6 +96,19 @@ def test_plans_are_shown_with_what_the_server_withholds(documents):
     assert "reads whole tables" in shown
     assert " × 2" in shown
     assert "by the preflight and the plans" in shown
+
+
+def test_yields_stand_in_a_table_below_each_plot(documents):
+    shown = " ".join(documents.html.split())
+    assert shown.count("yield by ") == 4
+    assert shown.count('<td class="n">75.0 %</td>') == 4
+    assert shown.count('<tr><td>other</td><td class="n">1</td><td class="n">–</td></tr>') == 4
+
+
+def test_foreign_keys_that_differ_say_what_follows(documents):
+    shown = " ".join(documents.html.split())
+    assert "<td>TestDataText (Index_GUID)</td><td>IndexData</td><td>missing</td><td>Rows may point to nothing" in shown
+    assert "<td>additional</td><td>It is not documented, and makes no difference.</td>" in shown
 
 
 def test_plots_show_results_and_take_the_colour_of_the_page(documents):

@@ -12,8 +12,10 @@ from vte_wats.survey.schema import (
     Comparison,
     DeployedColumn,
     DeployedIndex,
+    DeployedKey,
     DeployedTable,
     Likeness,
+    compare_foreign_keys,
     compare_schema,
     documented_schema,
     suggested_overrides,
@@ -153,3 +155,37 @@ def test_another_key_and_additional_tables_and_columns_are_listed():
     assert line(lines, "UutData").likeness is Likeness.OTHER_KEY
     assert line(lines, "UutData", "Batch").likeness is Likeness.ADDITIONAL
     assert line(lines, "Audit").likeness is Likeness.ADDITIONAL
+
+
+def with_keys(table: DeployedTable, *keys: tuple[tuple[str, ...], str]) -> DeployedTable:
+    found = (DeployedKey(name=f"FK{n}", columns=c, parent=p, parent_columns=c) for n, (c, p) in enumerate(keys))
+    return table.model_copy(update={"foreign_keys": tuple(found)})
+
+
+def test_foreign_keys_are_compared_by_what_points_where():
+    measured = with_keys(
+        deployed("TestDataText"), (("index_guid",), "INDEXDATA"), (("TestName", "TestUnits"), "NamesOfTests")
+    )
+    lines = [line for line in compare_foreign_keys(site(measured), a_settings()) if line.table == "TestDataText"]
+    assert [(line.columns, line.parent, line.likeness) for line in lines] == [
+        (("Index_GUID",), "IndexData", Likeness.SAME),
+        (("TestName", "TestUnits"), "NamesOfTests", Likeness.ADDITIONAL),
+    ]
+
+
+def test_a_documented_foreign_key_that_is_not_there_says_what_follows():
+    lines = compare_foreign_keys([deployed("TestDataText")], a_settings())
+    assert [(line.table, line.parent, line.likeness) for line in lines] == [
+        ("TestDataText", "IndexData", Likeness.MISSING)
+    ]
+    assert "Rows may point to nothing" in lines[0].consequence
+
+
+def test_foreign_keys_go_by_the_names_of_column_overrides():
+    overrides = {
+        "IndexData": {"table": "Runs", "columns": {"Index_GUID": "Run_GUID"}},
+        "TestDataText": {"columns": {"Index_GUID": "Run"}},
+    }
+    measured = with_keys(deployed("TestDataText"), (("Run",), "runs"))
+    (line,) = compare_foreign_keys([measured], a_settings(column_overrides=overrides))
+    assert (line.columns, line.parent, line.likeness) == (("Index_GUID",), "IndexData", Likeness.SAME)
