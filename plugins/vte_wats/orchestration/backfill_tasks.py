@@ -91,8 +91,10 @@ def plan(site_name: str, slices_per_part: int) -> list[dict[str, Any]]:
     from vte_wats.orchestration.backfill_progress import change_progress, first_part, part_reference, read_progress
     from vte_wats.orchestration.handover import Handover, Planned
     from vte_wats.orchestration.resources import backlog_settings, open_vte, read_settings, storage_of
+    from vte_wats.orchestration.task_context import staging
     from vte_wats.orchestration.variables import BACKFILL, Variables
     from vte_wats.orchestration.verified_state import verified_state
+    from vte_wats.sync.named_runs import PLAN, hand_over
     from vte_wats.sync.plan import plan as plan_window
     from vte_wats.sync.plan import plan_named
 
@@ -122,7 +124,7 @@ def plan(site_name: str, slices_per_part: int) -> list[dict[str, Any]]:
     progress = change_progress(context, site, lambda known: known.with_part(reference.part, now_at))
     log.info("backfill of %s: %s", whole.asked, progress)
     slices = plan_named(part.guids_among(whole.runs or ()), settings) if planned is None else planned.slices
-    return [one_slice.to_xcom() for one_slice in slices]
+    return hand_over(staging(site, settings, PLAN), slices)
 
 
 @task

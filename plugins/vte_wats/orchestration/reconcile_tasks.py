@@ -136,6 +136,7 @@ def plan_missing(site_name: str, batches: Any) -> list[dict[str, Any]]:
     from vte_wats.state.proof import Proof, days_without_runs
     from vte_wats.storage.in_flight_keys import confirmed_uploads
     from vte_wats.storage.unseen_reports import DROPPED, UnseenReports
+    from vte_wats.sync.named_runs import PLAN, hand_over
     from vte_wats.sync.plan import plan_named
 
     context = get_current_context()
@@ -154,7 +155,8 @@ def plan_missing(site_name: str, batches: Any) -> list[dict[str, Any]]:
     coverage = left.coverage if left is not None else None
     late = found_later(missing.times_local, coverage, settings) if coverage is not None else {}
     Handover(late=late, sample=suspects_of(compared, context["dag_run"].run_id)).push(context)
-    return [part.to_xcom() for part in plan_named(missing.runs, backlog_settings(site, settings))]
+    slices = plan_named(missing.runs, backlog_settings(site, settings))
+    return hand_over(staging(site, settings, PLAN), slices)
 
 
 @task(multiple_outputs=False)

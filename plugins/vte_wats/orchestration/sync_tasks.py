@@ -36,11 +36,12 @@ def plan(site_name: str) -> list[dict[str, Any]]:
     """
     from vte_wats.orchestration.handover import Handover, Planned
     from vte_wats.orchestration.resources import backlog_settings, open_vte, read_settings, storage_of
-    from vte_wats.orchestration.task_context import interval_to_sync, other_syncs_are_at_work
+    from vte_wats.orchestration.task_context import interval_to_sync, other_syncs_are_at_work, staging
     from vte_wats.orchestration.verified_state import verified_state
     from vte_wats.state.late_arrivals import measured
     from vte_wats.storage.dead_letter_index import DeadLetterIndex
     from vte_wats.sync.confirmed_check import plan_unseen
+    from vte_wats.sync.named_runs import PLAN, hand_over
     from vte_wats.sync.plan import plan_held, plan_seen, plan_snapshot, ranges_to_read, window_of
     from vte_wats.sync.slices import SLICE_LIMIT
 
@@ -80,7 +81,7 @@ def plan(site_name: str) -> list[dict[str, Any]]:
         context, state, settings, planned.window, snapshot=snapshot, gap=gap, near=near, again=len(unseen)
     )
     Handover(planned=handed).push(context)
-    return [part.to_xcom() for part in (*slices, *extra, *unseen)]
+    return hand_over(staging(site, settings, PLAN), (*slices, *extra, *unseen))
 
 
 def _planned_gap(

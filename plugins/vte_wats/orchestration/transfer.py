@@ -88,12 +88,14 @@ def extract(site_name: str, part: dict[str, Any]) -> dict[str, Any]:
     from vte_wats.storage.unseen_reports import UnseenReports
     from vte_wats.sync.extract import absent_runs
     from vte_wats.sync.extract import extract as extract_slice
+    from vte_wats.sync.named_runs import PLAN, with_runs
     from vte_wats.sync.slices import AGAIN
 
     site = Site(site_name)
     settings = read_settings(site)
     a_slice = planned_slice(part)
     get_current_context()["slice_label"] = a_slice.label  # type: ignore[typeddict-unknown-key]
+    a_slice = with_runs(staging(site, settings, PLAN), a_slice)
     staged = staging(site, settings, a_slice.name)
     with _once_beside(a_slice.name), open_vte(site, settings) as vte:
         read = extract_slice(vte, staged, a_slice, settings)

@@ -21,7 +21,10 @@ SLICE_LIMIT = 1_000  # Airflow maps a task 1,024 times at most by default; a pla
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """Either wall-clock ranges or named runs, and how many runs were seen there when the slice was planned."""
+    """Either wall-clock ranges or named runs, and how many runs were seen there when the slice was planned.
+
+    The GUIDs of named runs do not travel with it (see ``named_runs``).
+    """
 
     name: str
     runs: int
@@ -29,9 +32,14 @@ class Slice:
     guids: tuple[UUID, ...] = ()
 
     @property
+    def names_runs(self) -> bool:
+        """Whether it is about named runs, also where their GUIDs are not at hand."""
+        return self.runs > 0 and not self.ranges
+
+    @property
     def label(self) -> str:
         """What Airflow shows for the mapped instance."""
-        if self.guids:
+        if self.names_runs:
             return f"{self.name} · {self.runs} named runs"
         if not self.ranges:
             return f"{self.name} · asks WATS for what it confirmed"
@@ -39,17 +47,16 @@ class Slice:
         return f"{self.name} · {first:%Y-%m-%d %H:%M:%S} to {last:%H:%M:%S} · {self.runs} runs"
 
     def to_xcom(self) -> dict[str, Any]:
-        """Return the slice as plain JSON."""
+        """Return the slice as plain JSON, without GUIDs."""
         return {
             "slice": self.name,
             "runs": self.runs,
             "ranges": [[r.from_local.isoformat(), r.to_local.isoformat()] for r in self.ranges],
-            "guids": [str(guid) for guid in self.guids],
         }
 
     @classmethod
     def from_xcom(cls, plain: dict[str, Any]) -> Slice:
-        """Return the slice that :meth:`to_xcom` wrote."""
+        """Return the slice that :meth:`to_xcom` wrote; it is without GUIDs."""
         return cls(
             name=plain["slice"],
             runs=plain["runs"],
@@ -57,7 +64,6 @@ class Slice:
                 LocalRange(datetime.fromisoformat(from_local), datetime.fromisoformat(to_local))
                 for from_local, to_local in plain["ranges"]
             ),
-            guids=tuple(UUID(guid) for guid in plain["guids"]),
         )
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 
@@ -23,9 +24,9 @@ slices = st.builds(
 
 
 @given(slices)
-def test_a_slice_comes_back_equal_from_the_json_of_an_xcom(part):
+def test_a_slice_comes_back_without_guids_from_the_json_of_an_xcom(part):
     plain = json.loads(json.dumps(part.to_xcom()))
-    assert Slice.from_xcom(plain) == part
+    assert Slice.from_xcom(plain) == replace(part, guids=())
 
 
 def test_a_slice_in_xcom_reads_in_iso_time():
@@ -34,7 +35,6 @@ def test_a_slice_in_xcom_reads_in_iso_time():
         "slice": "s0001",
         "runs": 7,
         "ranges": [["2026-06-01T12:00:00", "2026-06-01T12:05:00"]],
-        "guids": [],
     }
 
 
