@@ -1,56 +1,73 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime, timedelta
 
 import pytest
 from upath import UPath
 
 from tests.unit.builders import a_settings, guid_of
-from vte_wats.intervals.wall_clock import OLDEST_CLOCK, LocalRange
-from vte_wats.storage.staging import StagedFileError, Staging
-from vte_wats.sync.named_runs import NAMED, hand_over, with_runs
+from vte_wats.intervals.wall_clock import LocalRange
+from vte_wats.storage.staging import StagedFileError, discard, staging_of
+from vte_wats.sync.named_runs import NAMED, PLAN, hand_over, with_runs
 from vte_wats.sync.plan import plan_named
-from vte_wats.sync.slices import Slice
+from vte_wats.sync.slices import SLICE_LIMIT, Slice
 
-BY_TIME = Slice("s0001", 3, ranges=(LocalRange(OLDEST_CLOCK, OLDEST_CLOCK.replace(day=2)),))
-ASKS_WATS = Slice("c0001", 0)
+NOON = datetime(2026, 6, 1, 12)
+A_WINDOW = Slice("s0001", 7, ranges=(LocalRange(NOON, NOON + timedelta(minutes=5)),))
+NAMING = (Slice("g0001", 2, guids=(guid_of(1), guid_of(2))), Slice("again-g0001", 1, guids=(guid_of(3),)))
 
 
 @pytest.fixture
-def staging(tmp_path) -> Staging:
-    return Staging(UPath(tmp_path) / "plan")
+def staging(tmp_path):
+    return staging_of(UPath(tmp_path), "sync", "run", PLAN)
+
+
+def received(staging, plain) -> list[Slice]:
+    return [with_runs(staging, Slice.from_xcom(part)) for part in json.loads(json.dumps(plain))]
 
 
 def test_each_slice_gets_the_runs_that_its_plan_named(staging):
-    slices = plan_named([guid_of(n) for n in range(1, 8)], a_settings(batch_size=3))
-    handed = [Slice.from_xcom(plain) for plain in hand_over(staging, slices)]
-    assert [with_runs(staging, part) for part in handed] == list(slices)
-    assert [part.label for part in handed] == [part.label for part in slices]
+    slices = (A_WINDOW, *NAMING, Slice("again", 0))
+    assert received(staging, hand_over(staging, slices)) == list(slices)
 
 
-def test_slices_of_time_need_no_file(staging):
-    handed = [Slice.from_xcom(plain) for plain in hand_over(staging, (BY_TIME, ASKS_WATS))]
-    assert [with_runs(staging, part) for part in handed] == [BY_TIME, ASKS_WATS]
+def test_200_000_named_runs_leave_less_than_100_kb_in_xcom_and_all_of_them_arrive(staging):
+    guids = [guid_of(number) for number in range(200_000)]
+    slices = plan_named(guids, a_settings(batch_size=200))
+    plain = hand_over(staging, slices)
+    assert len(json.dumps(plain)) < 100_000
+    assert len(plain) <= SLICE_LIMIT
+    for part in (slices[0], slices[499], slices[-1]):
+        assert with_runs(staging, Slice.from_xcom(part.to_xcom())) == part
+    assert [guid for part in slices for guid in part.guids] == guids
+
+
+def test_a_plan_without_named_runs_stages_nothing(staging):
+    hand_over(staging, (A_WINDOW, Slice("again", 0)))
     assert not staging.holds(NAMED)
 
 
-def test_two_hundred_thousand_named_runs_are_counts_in_xcom(staging):
-    slices = plan_named([guid_of(n) for n in range(200_000)], a_settings(batch_size=200))
-    handed = json.dumps(hand_over(staging, slices))
-    assert len(handed) < 100_000
-    assert str(guid_of(1)) not in handed
-    parts = (Slice.from_xcom(plain) for plain in json.loads(handed))
-    assert sum(part.runs for part in parts) == 200_000
-    assert with_runs(staging, Slice("g1000", 200)).guids[-1] == guid_of(199_999)
+@pytest.mark.parametrize(
+    "lines",
+    [
+        pytest.param(None, id="missing"),
+        pytest.param([], id="without the slice"),
+        pytest.param([f"g0001 {guid_of(1)}"], id="a run less than planned"),
+        pytest.param([f"g0001 {guid_of(1)} {guid_of(2)}"[:-5]], id="cut short"),
+        pytest.param([""], id="an empty line"),
+    ],
+)
+def test_named_runs_that_are_lost_stop_the_slice_until_its_plan_is_tried_again(staging, lines):
+    if lines is not None:
+        staging.write(NAMED, lines)
+    with pytest.raises(StagedFileError, match=r"VW620 .*plan.*clear the task that writes it, with the tasks after it"):
+        with_runs(staging, NAMING[0])
+    hand_over(staging, NAMING)
+    assert with_runs(staging, NAMING[0]) == NAMING[0]
 
 
-def test_a_missing_or_incomplete_list_of_runs_says_which_task_to_clear(staging):
-    (part,) = plan_named([guid_of(1), guid_of(2)], a_settings())
-    with pytest.raises(StagedFileError, match=r"VW620 .*named.* is missing; clear the task that writes it"):
-        with_runs(staging, part)
-    staging.write(NAMED, [f"{part.name} {guid_of(1)}"])
-    with pytest.raises(StagedFileError, match=r"VW620 .*damaged: 1 of the 2 runs of g0001"):
-        with_runs(staging, part)
-    staging.write(NAMED, [f"{part.name} {guid_of(1)} 42"])
-    with pytest.raises(StagedFileError, match=r"VW620 .*damaged: line 1"):
-        with_runs(staging, part)
+def test_what_a_plan_named_goes_with_the_staging_of_its_dag_run(staging, tmp_path):
+    hand_over(staging, NAMING)
+    discard(UPath(tmp_path), "sync", "run")
+    assert not staging.holds(NAMED)
