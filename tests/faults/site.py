@@ -100,7 +100,7 @@ class Site:
 
     def know_wats(self, **traits: Any) -> None:
         """Write what an acceptance run has found out about WATS; nothing without arguments."""
-        self.airflow.set_variable(WATS_PROFILE, json.dumps(traits))
+        self.airflow.set_variable(WATS_PROFILE, json.dumps({"host": self.plant.wats.host} | traits))
 
     def load(self, runs: int = 6, *, steps: int | None = 6, oddities: Any = ()) -> list[str]:
         """Commit runs that ended within the last two minutes; return their GUIDs."""

@@ -56,7 +56,7 @@ class Site:
 
         A minute is waited for at least; :meth:`SimulatedTime.pass_minutes` is that.
         """
-        Variable.set(WATS_PROFILE, json.dumps({"visibility_delay_s": delay_s}))
+        Variable.set(WATS_PROFILE, json.dumps({"host": self.plant.wats.host, "visibility_delay_s": delay_s}))
         self.plant.wats.profile = self.plant.wats.profile.but(shown_after_s=delay_s)
         yield
         Variable.delete(WATS_PROFILE)
