@@ -38,13 +38,6 @@ from vte_wats.storage.dead_letters import DeadLetters
 from vte_wats.wats.profile import WatsProfile
 
 SITE = Site()
-VARIABLES = (
-    SITE.alerts_variable,
-    SITE.state_variable,
-    SITE.failure_variable,
-    SITE.deadline_variable,
-    SITE.proof_variable,
-)
 BEGIN_AT = datetime(2026, 3, 2, tzinfo=UTC)  # the start date of the tests
 
 
@@ -144,8 +137,7 @@ def monitored(bag, tmp_path, monkeypatch) -> Iterator[Monitored]:
     with create_session() as session:
         session.query(TaskInstance).delete()
         session.query(DagRun).delete()
-    for name in VARIABLES:
-        Variable.delete(name)
+        session.query(Variable).delete()
     plant = SandboxEnvironment()
     plant.floor.load(plant.db, start=BEGIN_AT, end=BEGIN_AT + timedelta(minutes=15), runs=9, steps=2)
     with plant, MailCatcher() as mail:
