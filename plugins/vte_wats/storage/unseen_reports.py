@@ -49,7 +49,7 @@ class Tries:
         return Tries(self.of(source_hash) + 1, source_hash, taken_at_s)
 
 
-_NONE = Tries(0)
+NO_TRIES = Tries(0)
 
 
 class _UnseenFile(BaseModel):
@@ -84,7 +84,7 @@ class UnseenReports:
         """Note the runs that a comparison missed, instead of those of the last one; what is known of any stays."""
         known = self.tries()
         awaited = dict.fromkeys(
-            islice((guid for guid in guids if not known.get(guid, _NONE).count), _MOST_AWAITED), _NONE
+            islice((guid for guid in guids if not known.get(guid, NO_TRIES).count), _MOST_AWAITED), NO_TRIES
         )
         self.forget({guid for guid, found in known.items() if not found.count})
         if awaited:

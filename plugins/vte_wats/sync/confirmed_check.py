@@ -16,7 +16,7 @@ from vte_wats.config.settings import Settings
 from vte_wats.domain.ports import Wats
 from vte_wats.messages import VW546
 from vte_wats.storage.in_flight_keys import ConfirmedUpload, confirmed_uploads
-from vte_wats.storage.unseen_reports import Tries, UnseenReports
+from vte_wats.storage.unseen_reports import NO_TRIES, UnseenReports
 from vte_wats.sync.plan import plan_named
 from vte_wats.sync.slices import AGAIN, Slice
 
@@ -57,7 +57,7 @@ def check_confirmed(wats: Wats, storage: UPath, now_at: datetime) -> None:
             count = len(missing)
             log.warning("%s WATS confirmed %d reports and does not show them; they are posted again", VW546, count)
             before = unseen.tries()
-            tries = {guid: before.get(guid, Tries(0)).again(source_hash) for guid, source_hash in missing.items()}
+            tries = {guid: before.get(guid, NO_TRIES).again(source_hash) for guid, source_hash in missing.items()}
             unseen.add(upload.path.name, tries)
         unseen.forget({report.report_id for report in upload.confirmed} - missing.keys())
         upload.remove()

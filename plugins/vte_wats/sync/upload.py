@@ -34,7 +34,7 @@ from vte_wats.messages import VW340, VW341, VW344, VW404, VW418, VW504, VW505, V
 from vte_wats.storage.dead_letters import DeadLetters
 from vte_wats.storage.in_flight_keys import InFlightKeys
 from vte_wats.storage.staging import StagedFileError, Staging
-from vte_wats.storage.unseen_reports import Tries
+from vte_wats.storage.unseen_reports import NO_TRIES, Tries
 from vte_wats.sync.extract import RUNS
 from vte_wats.sync.largest_parts import largest_parts
 from vte_wats.sync.report_content import differences
@@ -54,7 +54,6 @@ Tried = Callable[[Report], int]
 
 ReadAgain = Callable[[Sequence[UUID]], Iterable[Report | Refusal]]
 _REFUSAL: TypeAdapter[Refusal] = TypeAdapter(Refusal)
-_NEVER = Tries(0)
 _AT_ONCE = 200  # reports held in memory: enough for five existence checks
 _CHARACTERS_AT_ONCE = 8_000_000  # of their documents, and the rest of the last one
 
@@ -345,7 +344,7 @@ def _differs(mapped: Report | Refusal, stored: Mapping[UUID, StoredReport]) -> b
 
 def _tried(known: Iterable[Mapping[UUID, Tries]], report: Report) -> int:
     """Return how often WATS confirmed this report and did not show it later."""
-    return max(tries.get(report.report_id, _NEVER).of(report.source_hash) for tries in known)
+    return max(tries.get(report.report_id, NO_TRIES).of(report.source_hash) for tries in known)
 
 
 def _unchanged(progress: _Progress, confirmed: Mapping[UUID, StoredReport]) -> frozenset[UUID]:
@@ -457,7 +456,7 @@ def _give_up_on_failing(
     in_dag_runs = {  # each counts once
         guid: known.again(source_hash, taken_at_s) if progress.failures[guid] == 1 and is_later else known
         for guid, source_hash in progress.suspects.items()
-        for known in [failing.get(guid, _NEVER)]
+        for known in [failing.get(guid, NO_TRIES)]
         for is_later in [not known.of(source_hash) or taken_at_s > known.taken_at_s]
     }
     in_flight.failing.add(in_flight.name, in_dag_runs)
