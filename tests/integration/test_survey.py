@@ -124,6 +124,27 @@ def test_the_yield_is_of_all_runs_whose_code_is_known(plant, first_day):
         assert share == passed / known
 
 
+def test_the_first_pass_is_of_the_first_run_of_each_unit_under_a_test_plan_within_a_month(plant, first_day):
+    survey, _ = first_day
+    by_testplan = next(each for each in survey.distributions if each.of == "test plan")
+    first = plant.db.query(
+        'WITH "First" AS (SELECT *, row_number() OVER (PARTITION BY "Uut_GUID", "Testplan_GUID", '
+        'date_trunc(\'month\', "Timestamp") ORDER BY "Timestamp", "Index_GUID") AS attempt FROM "IndexData" '
+        'WHERE "Timestamp" >= ? AND "Timestamp" <= ?) '
+        'SELECT "TestplanName", count(*) FILTER (WHERE "Result" = 1), count(*) FILTER (WHERE "Result" IN (0, 1)), '
+        'count(*) FROM "First" WHERE attempt = 1 AND "Uut_GUID" IS NOT NULL GROUP BY ALL',
+        [survey.counted_from_local, survey.newest_local],
+    )
+    for testplan, passed, known, runs in first:
+        if testplan in by_testplan.first_pass:
+            assert sum(by_testplan.first_runs[testplan].values()) == runs
+            assert by_testplan.first_pass[testplan] == passed / known
+    assert by_testplan.first_pass.keys() >= {"PSU Burn In"}
+    assert by_testplan.first_pass != by_testplan.yields
+    rows = list(csv.DictReader(render(survey, []).yields_csv.splitlines()))
+    assert {row["by"] for row in rows} == {"month", "product", "test plan", "station"}
+
+
 def test_the_proposal_is_the_truth_as_far_as_data_shows_it(plant, first_day):
     survey, _ = first_day
     found, truth = values(survey), a_settings(**plant.settings())
@@ -305,7 +326,7 @@ FORM = {"days": 30, "sample_runs": 200, "kept_runs": 10}
 def test_the_dag_writes_a_report_that_only_its_owner_reads(dag, airflow_site, tmp_path):
     assert dag.test(run_conf=FORM).state == "success"
     written = {path.name: path for path in (tmp_path / "survey").rglob("*.*") if path.is_file()}
-    assert set(written) == {"survey.html", "survey.json", "runs.csv", "steps.csv", "schema.mmd"}
+    assert set(written) == {"survey.html", "survey.json", "yields.csv", "runs.csv", "steps.csv", "schema.mmd"}
     assert {path.stat().st_mode & 0o777 for path in written.values()} == {0o600}
     survey = Survey.model_validate_json(written["survey.json"].read_text())
     assert survey.proposal.mistakes == ""

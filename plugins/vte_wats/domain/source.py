@@ -85,7 +85,10 @@ class TimeBounds:
 
 @dataclass(frozen=True, slots=True)
 class RunGroup:
-    """The runs of one product, test plan and station with one result, as their rows name them."""
+    """The runs of one product, test plan and station with one result, as their rows name them.
+
+    ``first_runs`` are those of them that are the first of their unit under the test plan, within the ranges counted.
+    """
 
     product_name: str | None
     testplan_name: str | None
@@ -93,6 +96,7 @@ class RunGroup:
     result_code: int | None
     runs: int
     newest_local: datetime
+    first_runs: int = 0
 
 
 @dataclass(frozen=True, slots=True)

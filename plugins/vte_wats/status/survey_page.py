@@ -35,6 +35,7 @@ TAKE_OVER_EVENT = "vte_wats_take_over"
 _MEDIA_TYPES = {
     SurveyFile.REPORT: "text/html",
     SurveyFile.FACTS: "application/json",
+    SurveyFile.YIELDS: "text/csv",
     SurveyFile.RUNS: "text/csv",
     SurveyFile.STEPS: "text/csv",
     SurveyFile.DIAGRAM: "text/plain",

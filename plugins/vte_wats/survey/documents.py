@@ -18,7 +18,7 @@ from vte_wats.survey.proposal import Answer, Origin, known_results
 from vte_wats.survey.results import Survey
 from vte_wats.survey.schema import Comparison, DeployedTable, Likeness
 from vte_wats.survey.stored import SurveyFile
-from vte_wats.survey.tables import runs_csv, steps_csv
+from vte_wats.survey.tables import runs_csv, steps_csv, yields_csv
 
 _MERMAID_NAME = str.maketrans(dict.fromkeys(" -.[](){}\"'`$#@/\\:;,|<>", "_"))
 
@@ -29,6 +29,7 @@ class Documents:
 
     html: str
     json: str
+    yields_csv: str
     runs_csv: str
     steps_csv: str
     diagram: str
@@ -38,6 +39,7 @@ class Documents:
         return {
             SurveyFile.REPORT: self.html,
             SurveyFile.FACTS: self.json,
+            SurveyFile.YIELDS: self.yields_csv,
             SurveyFile.RUNS: self.runs_csv,
             SurveyFile.STEPS: self.steps_csv,
             SurveyFile.DIAGRAM: self.diagram,
@@ -67,6 +69,7 @@ def render(survey: Survey, runs: Sequence[VteTestRun]) -> Documents:
     return Documents(
         html=html,
         json=survey.model_dump_json(indent=1),
+        yields_csv=yields_csv(_in_order(survey)),
         runs_csv=runs_csv(runs, lines),
         steps_csv=steps_csv(runs),
         diagram="\n".join(_diagram(survey.tables)) + "\n",

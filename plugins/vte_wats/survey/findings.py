@@ -20,6 +20,13 @@ class Distribution(Closed):
         default_factory=dict,
         description="Passed runs of all whose result code is known, 0 to 1: of runs, not of units.",
     )
+    first_runs: dict[str, dict[str, int]] = Field(
+        default_factory=dict,
+        description="The runs that are the first of their unit under the test plan within the month, by name and code.",
+    )
+    first_pass: dict[str, float] = Field(
+        default_factory=dict, description="The yield of those first runs: of each unit's first attempt, 0 to 1."
+    )
 
 
 class BusyHour(Closed):

@@ -222,6 +222,7 @@ class _Counts:
         self.hours: list[tuple[datetime, int]] = []
         self.groups: list[RunGroup] = []
         self._runs: dict[str, dict[str, Counter[str]]] = defaultdict(lambda: defaultdict(Counter))
+        self._first: dict[str, dict[str, Counter[str]]] = defaultdict(lambda: defaultdict(Counter))
         for month in self.months:
             self.hours += source.run_hours([month])
             groups = list(source.run_groups([month]))
@@ -240,15 +241,20 @@ class _Counts:
         }
         for of, name in names.items():
             self._runs[of][_shown(name)][code] += group.runs
+            self._first[of][_shown(name)][code] += group.first_runs
 
     def distributions(self, results: Mapping[str, str]) -> Iterator[Distribution]:
         """Yield the distributions; names beyond the most frequent ones are one. ``results`` says what codes mean."""
         for of, runs in self._runs.items():
             names = list(runs) if of == "month" else sorted(runs, key=lambda name: -runs[name].total())
-            shown = {name: dict(runs[name]) for name in names[:_MOST_NAMES]}
-            others: Counter[str] = sum((runs[name] for name in names[_MOST_NAMES:]), Counter())
-            every = {**shown, **({OTHERS: dict(others)} if others else {})}
-            yield Distribution(of=of, runs=every, yields=yields_of(every, results))
+            every, first = _most_frequent(runs, names), _most_frequent(self._first[of], names)
+            yield Distribution(
+                of=of,
+                runs=every,
+                yields=yields_of(every, results),
+                first_runs=first,
+                first_pass=yields_of(first, results),
+            )
 
     def hours_of_week(self) -> Iterator[BusyHour]:
         """Yield every hour of the week in which a run ended."""
@@ -257,6 +263,13 @@ class _Counts:
             runs[hour.weekday(), hour.hour] += count
         for (weekday, hour_of_day), count in sorted(runs.items()):
             yield BusyHour(weekday=weekday, hour=hour_of_day, runs=count)
+
+
+def _most_frequent(runs: Mapping[str, Counter[str]], names: Sequence[str]) -> dict[str, dict[str, int]]:
+    """Return the runs of the first of these names, and of all others together."""
+    shown = {name: dict(runs[name]) for name in names[:_MOST_NAMES]}
+    others: Counter[str] = sum((runs[name] for name in names[_MOST_NAMES:]), Counter())
+    return {**shown, **({OTHERS: dict(others)} if others else {})}
 
 
 def yields_of(runs: Mapping[str, Mapping[str, int]], results: Mapping[str, str]) -> dict[str, float]:

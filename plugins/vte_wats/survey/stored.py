@@ -25,6 +25,7 @@ class SurveyFile(StrEnum):
 
     REPORT = "survey.html"
     FACTS = "survey.json"
+    YIELDS = "yields.csv"
     RUNS = "runs.csv"
     STEPS = "steps.csv"
     DIAGRAM = "schema.mmd"
@@ -33,6 +34,7 @@ class SurveyFile(StrEnum):
 LARGEST_BYTES: Mapping[SurveyFile, int] = {
     SurveyFile.REPORT: 32_000_000,
     SurveyFile.FACTS: 32_000_000,
+    SurveyFile.YIELDS: 4_000_000,
     SurveyFile.RUNS: 64_000_000,
     SurveyFile.STEPS: 64_000_000,
     SurveyFile.DIAGRAM: 4_000_000,

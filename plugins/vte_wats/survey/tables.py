@@ -1,4 +1,4 @@
-"""The kept runs as CSV, for a spreadsheet: texts that would be formulas there are only text."""
+"""Yields and the kept runs as CSV, for a spreadsheet: texts that would be formulas there are only text."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from vte_wats.domain.run import VteStepResult, VteTestRun
+from vte_wats.survey.findings import Distribution
 from vte_wats.survey.tally import content_kind
 from vte_wats.survey.trial import TrialLine
 
@@ -21,7 +22,13 @@ _STEP_COLUMNS = (
     "Index_GUID", "table", "TestStepNumber", "TestName", "TestDescription", "TestNumber", "TestUnits", "TestResult",
     "LowLimit", "HighLimit", "TestResultType",
 )  # fmt: skip
+_YIELD_COLUMNS = ("by", "name", "runs", "first runs", "first pass %", "total %")
 _FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n")
+
+
+def yields_csv(distributions: Iterable[Distribution]) -> str:
+    """Return a line per month, product, test plan and station; a yield without a run of a known code is empty."""
+    return _csv(_YIELD_COLUMNS, (_yield(each, name) for each in distributions for name in each.runs))
 
 
 def runs_csv(runs: Iterable[VteTestRun], lines: Iterable[TrialLine]) -> str:
@@ -43,6 +50,12 @@ def safe_cell(value: object) -> str:
         return repr(value)
     text = str(value)
     return f"'{text}" if text.startswith(_FORMULAS) else text
+
+
+def _yield(distribution: Distribution, name: str) -> Sequence[Any]:
+    counts = (sum(runs.get(name, {}).values()) for runs in (distribution.runs, distribution.first_runs))
+    shares = (yields.get(name) for yields in (distribution.first_pass, distribution.yields))
+    return (distribution.of, name, *counts, *(None if share is None else round(100 * share, 2) for share in shares))
 
 
 def _run(run: VteTestRun, line: TrialLine) -> Sequence[Any]:

@@ -192,6 +192,7 @@ class VteSource:
                 station_name=row.station_name,
                 result_code=row.result_code if isinstance(row.result_code, int) else None,
                 runs=int(row.runs),
+                first_runs=int(row.first_runs),
                 newest_local=datetime.fromisoformat(row.newest_local),
             )
 

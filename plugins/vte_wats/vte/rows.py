@@ -229,6 +229,7 @@ class RunGroupRow(NamedTuple):
     station_name: str | None
     result_code: Any
     runs: int
+    first_runs: int
     newest_local: str
 
 

@@ -102,7 +102,12 @@ def test_yields_stand_in_a_table_below_each_plot(documents):
     shown = " ".join(documents.html.split())
     assert shown.count("yield by ") == 4
     assert shown.count('<td class="n">75.0 %</td>') == 4
-    assert shown.count('<tr><td>other</td><td class="n">1</td><td class="n">–</td></tr>') == 4
+    assert (
+        shown.count(
+            '<tr><td>other</td><td class="n">1</td><td class="n">0</td><td class="n">–</td><td class="n">–</td></tr>'
+        )
+        == 4
+    )
 
 
 def test_foreign_keys_that_differ_say_what_follows(documents):

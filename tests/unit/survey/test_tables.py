@@ -1,4 +1,4 @@
-"""Kept runs as CSV."""
+"""Yields and kept runs as CSV."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import pytest
 
 from tests.unit.builders import a_run
 from vte_wats.domain.run import StepKind, VteStepResult
-from vte_wats.survey.tables import runs_csv, safe_cell, steps_csv
+from vte_wats.survey.findings import Distribution
+from vte_wats.survey.tables import runs_csv, safe_cell, steps_csv, yields_csv
 from vte_wats.survey.trial import TrialLine
 
 
@@ -29,6 +30,18 @@ def test_a_run_has_a_line_with_what_would_become_of_it():
     found = dict(zip(columns, cells, strict=True))
     assert found["Serial"] == "'=cmd|' /C calc'!A0"
     assert (found["UserName"], found["outcome"], found["reason"]) == ("Kari", "held", "VW401 unmapped")
+
+
+def test_a_name_has_a_line_with_its_yields_in_percent():
+    found = Distribution(
+        of="station",
+        runs={"=S1": {"1": 2, "0": 1}, "S2": {"7": 4}},
+        yields={"=S1": 2 / 3},
+        first_runs={"=S1": {"1": 1, "0": 1}, "S2": {"7": 3}},
+        first_pass={"=S1": 0.5},
+    )
+    _, *rows = csv.reader(yields_csv([found]).splitlines())
+    assert rows == [["station", "'=S1", "3", "2", "50.0", "66.67"], ["station", "S2", "4", "3", "", ""]]
 
 
 def test_binary_values_are_named_and_not_written():
