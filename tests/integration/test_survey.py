@@ -52,6 +52,21 @@ def test_the_reference_schema_is_read_with_keys_relations_indexes_and_row_counts
     assert {line.likeness for line in differences} == {Likeness.SAME}
 
 
+@emulated_alone
+def test_sizes_are_the_pages_of_rows_and_of_other_indexes(hook, served, add_run):
+    with VteSource(a_settings(), hook) as source:
+        before = {table.name: table for table in source.schema()}
+        for n in range(40):
+            steps = [{"TestStepNumber": step, "TestResult": 1.0} for step in range(50)]
+            add_run(datetime(2026, 3, 2, 12, n), numeric=steps)
+        after = {table.name: table for table in source.schema()}
+    assert (before["TestDataNumeric"].data_bytes, before["TestDataNumeric"].size_bytes) == (0, 0)
+    assert after["TestDataNumeric"].data_bytes > 40 * 50 * 16
+    assert after["TestDataNumeric"].data_bytes % 8_192 == 0
+    assert 0 < after["TestDataNumeric"].index_bytes < after["TestDataNumeric"].data_bytes
+    assert after["Users"].data_bytes == 0
+
+
 # A factory with every oddity, all of it sampled
 
 
@@ -107,6 +122,10 @@ def test_every_run_is_counted_once_and_each_kind_of_code_is_in_the_sample(plant,
     assert [key.likeness for key in survey.foreign_keys].count(Likeness.SAME) == documented
     assert Likeness.MISSING not in {key.likeness for key in survey.foreign_keys}
     assert survey.counted_runs <= in_range[0][0]
+    assert {month.month: month.runs for month in survey.growth} == {
+        m: sum(runs.values()) for m, runs in by_month.items()
+    }
+    assert all(month.rows > month.runs and month.size_bytes > 8_192 for month in survey.growth)
     assert survey.counted_runs > 1_300
     assert {code.code for code in survey.findings.run_codes} >= {0, 1, 2, 3, 7, None}
 
@@ -291,6 +310,15 @@ def test_plans_that_are_lost_with_their_connection_stop_no_survey(unindexed):
     survey = surveyed_as(unindexed, "planner", "see-the-plans")
     assert "VW207" in survey.plans.unavailable
     assert survey.findings.runs == 20
+
+
+def test_a_login_that_may_not_look_at_sizes_gets_the_rest_of_the_survey(unindexed, caplog):
+    unindexed.faults.add(Fault("error", number=229, match="allocation_units"))
+    survey = surveyed_as(unindexed, "planner", "see-the-plans")
+    assert {table.name: (table.rows, table.size_bytes) for table in survey.tables}["IndexData"] == (20, None)
+    assert [month.size_bytes for month in survey.growth if month.runs] == [None] * len(survey.growth)
+    assert "VW210" in caplog.text
+    assert '<td class="n">not visible</td>' in render(survey, []).html
 
 
 def test_an_empty_database_is_no_failure(hook):

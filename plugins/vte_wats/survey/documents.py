@@ -108,7 +108,7 @@ def _name(text: str) -> str:
 @cache
 def _templates() -> Environment:
     templates = document_templates("vte_wats.survey")
-    templates.filters |= {"percent": _percent, "number": _number, "plain": _plain}
+    templates.filters |= {"percent": _percent, "number": _number, "size": _size, "plain": _plain}
     templates.globals["named"] = _named
     return templates
 
@@ -127,6 +127,12 @@ def _number(value: object) -> str:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return "" if value is None else str(value)
     return f"{value:,}" if isinstance(value, int) else f"{value:.6g}"
+
+
+def _size(size_bytes: int | None) -> str:
+    if size_bytes is None:
+        return "not visible"
+    return f"{size_bytes / 1_048_576:,.1f} MB"
 
 
 def _plain(value: Any) -> str:

@@ -23,6 +23,7 @@ from vte_wats.intervals.wall_clock import LocalRange
 from vte_wats.preflight import Level, examine, examine_indexes
 from vte_wats.survey.clocks import ClockFacts, read_clocks
 from vte_wats.survey.findings import BusyHour, Closed, Distribution, Findings, Issue
+from vte_wats.survey.growth import MonthGrowth, growth_of
 from vte_wats.survey.plans import Plans, ask_for_plans, index_advice
 from vte_wats.survey.proposal import (
     Evidence,
@@ -86,6 +87,7 @@ class Survey(Closed):
     counted_from_local: datetime | None = None
     counted_runs: int = 0
     distributions: tuple[Distribution, ...] = ()
+    growth: tuple[MonthGrowth, ...] = ()
     hours_of_week: tuple[BusyHour, ...] = ()
     clocks: ClockFacts | None = None
     findings: Findings | None = None
@@ -204,6 +206,7 @@ def take_survey(source: SurveySource, request: SurveyRequest, known: SurveyConte
         counted_from_local=counts.months[0].from_local if counts.months else None,
         counted_runs=sum(runs_then for _, runs_then in counts.hours),
         distributions=tuple(counts.distributions(known_results(proposal))),
+        growth=tuple(growth_of(tables, counts.month_runs(), settings)),
         hours_of_week=tuple(counts.hours_of_week()),
         clocks=clocks,
         findings=findings,
@@ -255,6 +258,10 @@ class _Counts:
                 first_runs=first,
                 first_pass=yields_of(first, results),
             )
+
+    def month_runs(self) -> dict[str, int]:
+        """Return how many runs each month has."""
+        return {month: runs.total() for month, runs in self._runs["month"].items()}
 
     def hours_of_week(self) -> Iterator[BusyHour]:
         """Yield every hour of the week in which a run ended."""

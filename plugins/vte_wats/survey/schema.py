@@ -68,13 +68,20 @@ class DeployedIndex(_Closed):
 
 
 class DeployedTable(_Closed):
-    """A table that the login can see; ``rows`` is the server's own count."""
+    """A table that the login can see; ``rows`` and bytes are the server's own count, ``None`` where not visible."""
 
     name: str
     columns: tuple[DeployedColumn, ...]
     indexes: tuple[DeployedIndex, ...] = ()
     foreign_keys: tuple[DeployedKey, ...] = ()
     rows: int | None = None
+    data_bytes: int | None = None
+    index_bytes: int | None = None
+
+    @property
+    def size_bytes(self) -> int | None:
+        """What the table takes with its indexes."""
+        return None if self.data_bytes is None else self.data_bytes + (self.index_bytes or 0)
 
     @property
     def key(self) -> tuple[str, ...]:
@@ -136,7 +143,7 @@ def compare_schema(deployed: Sequence[DeployedTable], settings: Settings) -> lis
     by_name = {table.name.casefold(): table for table in deployed}
     lines: list[Comparison] = []
     for name, documented in documented_schema().items():
-        found = by_name.pop(_name_at_site(name, settings).casefold(), None)
+        found = by_name.pop(name_at_site(name, settings).casefold(), None)
         if found is not None:
             lines.append(_present_table(name, documented, found))
         else:
@@ -154,7 +161,7 @@ def compare_schema(deployed: Sequence[DeployedTable], settings: Settings) -> lis
 
 def compare_foreign_keys(deployed: Sequence[DeployedTable], settings: Settings) -> list[KeyComparison]:
     """Return a line per foreign key, documented ones first; of tables that are not there, none."""
-    names = {_name_at_site(name, settings).casefold(): name for name in documented_schema()}
+    names = {name_at_site(name, settings).casefold(): name for name in documented_schema()}
     tables = {names.get(table.name.casefold(), table.name): table for table in deployed}
     present = {
         (of, tuple(_documented_column(of, column, settings) for column in key.columns), parent)
@@ -187,7 +194,8 @@ def _key_line(key: tuple[str, tuple[str, ...], str], likeness: Likeness) -> KeyC
     return KeyComparison(table=table, columns=columns, parent=parent, likeness=likeness, consequence=_OF_KEYS[likeness])
 
 
-def _name_at_site(name: str, settings: Settings) -> str:
+def name_at_site(name: str, settings: Settings) -> str:
+    """Return what a documented table is called at the site."""
     override = settings.column_overrides.get(name)
     return (override.table if override else None) or name
 

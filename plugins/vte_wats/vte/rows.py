@@ -205,6 +205,14 @@ class ForeignKeyRow(NamedTuple):
     parent_column: str
 
 
+class TableSizeRow(NamedTuple):
+    """How many pages a table takes."""
+
+    table_name: str
+    data_pages: int | None
+    index_pages: int | None
+
+
 class RowCountRow(NamedTuple):
     """How many rows a table holds."""
 
@@ -294,6 +302,7 @@ INDEXES = Select("select_indexes", IndexRow)
 NULLS = Select("select_nulls", NullsRow)
 SCHEMA_COLUMNS = Select("select_schema_columns", SchemaColumnRow)
 FOREIGN_KEYS = Select("select_foreign_keys", ForeignKeyRow)
+TABLE_SIZES = Select("select_table_sizes", TableSizeRow)
 ROW_COUNTS = Select("select_row_counts", RowCountRow)
 TIME_BOUNDS = Select("select_time_bounds", TimeBoundsRow)
 RUN_GROUPS = Select("select_run_groups", RunGroupRow)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -25,6 +25,9 @@ from sandbox.sqlserver.tsql.conversions import quote
 from sandbox.sqlserver.tsql.scope import SessionFacts
 
 _SYSNAME = nvarchar(128)
+_PAGE_BYTES = 8_096  # of 8 KB, what rows have
+_ROW_BYTES = 9  # of each row beside its columns
+_LONG_BYTES = 64  # a guess at what a text or binary takes, where its type allows more
 _NULLABLE_TEXT = nvarchar(4000)
 
 
@@ -33,6 +36,14 @@ class _RowsOf:
     """A cell that holds how many rows a table has at the moment of the query."""
 
     table: Table
+
+
+@dataclass(frozen=True)
+class _PagesOf:
+    """A cell that holds about how many pages of 8 KB the rows of a table take, at so many bytes each."""
+
+    table: Table
+    row_bytes: int
 
 
 @dataclass(frozen=True)
@@ -72,6 +83,9 @@ def _literal(cell: object) -> str:
         return quote(cell)
     if isinstance(cell, _RowsOf):
         return f"(SELECT count(*) FROM {cell.table.reference})"
+    if isinstance(cell, _PagesOf):
+        pages = f"CAST(ceil(count(*) * {cell.row_bytes} / {_PAGE_BYTES}) AS BIGINT)"
+        return f"(SELECT CASE WHEN count(*) = 0 THEN 0 ELSE {pages} + 1 END FROM {cell.table.reference})"
     return tsql_datetimes.literal(cell)  # type: ignore[arg-type]
 
 
@@ -292,16 +306,52 @@ def _partitions(tables: Sequence[Table], _: DatabaseFacts) -> View:
         ("object_id", INT),
         ("index_id", INT),
         ("partition_number", INT),
+        ("hobt_id", BIGINT),
         ("rows", BIGINT),
     )
-    found: list[tuple[object, ...]] = []
+    return View(
+        columns,
+        tuple(
+            (container, table.object_id, number, 1, container, _RowsOf(table))
+            for table, number, container in _partitioned(tables)
+        ),
+    )
+
+
+def _partitioned(tables: Sequence[Table]) -> Iterator[tuple[Table, int, int]]:
+    """Yield every index or heap of every table: its number, and the id of its one partition."""
     for table in tables:
         numbers = [number for number, _ in _numbered(table)]
-        found += [
-            ((table.object_id << 8) + number, table.object_id, number, 1, _RowsOf(table))
-            for number in (numbers if 1 in numbers else [0, *numbers])
-        ]
+        for number in numbers if 1 in numbers else [0, *numbers]:
+            yield table, number, (table.object_id << 8) + number
+
+
+def _allocation_units(tables: Sequence[Table], _: DatabaseFacts) -> View:
+    """One unit of rows in their pages per index or heap; sizes are guessed from the types, not measured."""
+    columns = (
+        ("allocation_unit_id", BIGINT),
+        ("type", TINYINT),
+        ("type_desc", nvarchar(60)),
+        ("container_id", BIGINT),
+        ("data_space_id", INT),
+        ("total_pages", BIGINT),
+        ("used_pages", BIGINT),
+        ("data_pages", BIGINT),
+    )
+    found: list[tuple[object, ...]] = []
+    for table, number, container in _partitioned(tables):
+        indexes = dict(_numbered(table))
+        names = [name for name, _ in indexes[number].columns] + [*indexes[number].included] if number > 1 else None
+        pages = _PagesOf(table, _row_bytes(table, names))
+        found.append((container, 1, "IN_ROW_DATA", container, 1, pages, pages, pages))
     return View(columns, tuple(found))
+
+
+def _row_bytes(table: Table, names: Sequence[str] | None) -> int:
+    """Return about how many bytes a row takes; with ``names``, one of an index that has these columns alone."""
+    wanted = None if names is None else {name.lower() for name in names}
+    kinds = [column.kind for column in table.columns if wanted is None or column.name.lower() in wanted]
+    return _ROW_BYTES + sum(_LONG_BYTES if kind.is_long else min(kind.max_length, _LONG_BYTES) for kind in kinds)
 
 
 def _numbered_keys(tables: Sequence[Table]) -> list[tuple[int, Table, ForeignKey]]:
@@ -417,6 +467,7 @@ _VIEWS: dict[tuple[str, str], Callable[[Sequence[Table], DatabaseFacts], View]] 
     ("sys", "indexes"): _indexes,
     ("sys", "index_columns"): _index_columns,
     ("sys", "partitions"): _partitions,
+    ("sys", "allocation_units"): _allocation_units,
     ("sys", "foreign_keys"): _foreign_keys,
     ("sys", "foreign_key_columns"): _foreign_key_columns,
     ("information_schema", "tables"): _information_tables,

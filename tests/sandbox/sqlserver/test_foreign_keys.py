@@ -228,5 +228,12 @@ def test_the_system_views_list_the_keys_and_count_the_rows(db):
             "SELECT t.name, SUM(p.rows) FROM sys.tables t JOIN sys.partitions p ON p.object_id = t.object_id "
             "WHERE p.index_id IN (0, 1) AND t.name IN ('Runs', 'Steps') GROUP BY t.name ORDER BY t.name",
         )
+        sizes = rows(
+            server,
+            "SELECT t.name, SUM(a.used_pages), COUNT(*) FROM sys.tables t JOIN sys.partitions p "
+            "ON p.object_id = t.object_id JOIN sys.allocation_units a ON a.type = 1 AND a.container_id = p.hobt_id "
+            "WHERE p.index_id IN (0, 1) AND t.name IN ('Runs', 'Steps') GROUP BY t.name ORDER BY t.name",
+        )
     assert keys == [("FK_Steps_Runs", "Steps", "Run_GUID", "Runs", "Run_GUID")]
     assert counts == [("Runs", 2), ("Steps", 2)]
+    assert sizes == [("Runs", 2, 1), ("Steps", 2, 1)]

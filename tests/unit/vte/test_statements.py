@@ -35,7 +35,7 @@ SYSTEM_SCHEMAS = {"sys", "INFORMATION_SCHEMA"}
 DERIVED = {"Clock", "Seconds", "Runs", "Found", "Steps", "Sizes", "Contents"}
 SYSTEM_ONLY = {
     "select_source_identity", "select_server_facts", "select_indexes", "select_schema_columns", "select_foreign_keys",
-    "select_row_counts",
+    "select_row_counts", "select_table_sizes",
 }  # fmt: skip
 NOON = datetime(2026, 6, 1, 12)
 AN_HOUR = LocalRange(NOON, NOON + timedelta(hours=1))
