@@ -169,7 +169,7 @@ class VteSource:
         )
 
     def schema(self) -> list[DeployedTable]:
-        """Return the tables that the login can see, in four statements that read none of them."""
+        """Return the tables that the login can see, in five statements that read none of them."""
         return read_schema(self.rows, self._settings)
 
     def time_bounds(self) -> TimeBounds:

@@ -154,11 +154,11 @@ SQL_ERRORS: tuple[SqlError, ...] = (
         Message(
             "VW210",
             Follows.STOPS,
-            "SQL error 229, 230, 300, 916",
+            "SQL error 229, 230, 297, 300, 916",
             "the login may not read this",
             "run include/sql/grant_read_only.sql as administrator",
         ),
-        (229, 230, 300, 916),
+        (229, 230, 297, 300, 916),
     ),
     SqlError(
         Message(
