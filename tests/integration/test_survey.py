@@ -143,7 +143,7 @@ def test_the_yield_is_of_all_runs_whose_code_is_known(plant, first_day):
         assert share == passed / known
 
 
-def test_the_first_pass_is_of_the_first_run_of_each_unit_under_a_test_plan_within_a_month(plant, first_day):
+def test_the_first_pass_yield_is_of_the_first_run_of_each_unit_under_a_test_plan_within_a_month(plant, first_day):
     survey, _ = first_day
     by_testplan = next(each for each in survey.distributions if each.of == "test plan")
     first = plant.db.query(
@@ -155,11 +155,11 @@ def test_the_first_pass_is_of_the_first_run_of_each_unit_under_a_test_plan_withi
         [survey.counted_from_local, survey.newest_local],
     )
     for testplan, passed, known, runs in first:
-        if testplan in by_testplan.first_pass:
+        if testplan in by_testplan.first_pass_yields:
             assert sum(by_testplan.first_runs[testplan].values()) == runs
-            assert by_testplan.first_pass[testplan] == passed / known
-    assert by_testplan.first_pass.keys() >= {"PSU Burn In"}
-    assert by_testplan.first_pass != by_testplan.yields
+            assert by_testplan.first_pass_yields[testplan] == passed / known
+    assert by_testplan.first_pass_yields.keys() >= {"PSU Burn In"}
+    assert by_testplan.first_pass_yields != by_testplan.yields
     rows = list(csv.DictReader(render(survey, []).yields_csv.splitlines()))
     assert {row["by"] for row in rows} == {"month", "product", "test plan", "station"}
 

@@ -25,7 +25,7 @@ REPLACED: dict[str, str] = {
     r"glimpses?|glances?": "snapshot",
     r"recognised state": "verified state",
     r"alert situations?": "alert context",
-    r"(?:earlier|later|both|two) pass(?:es)?(?! \(UTC)|(?:first|second) pass": "fold 0 and 1",
+    r"(?:earlier|later|both|two) pass(?:es)?(?! \(UTC)|(?:first pass(?!.yields?)|second pass)": "fold 0 and 1",
     r"told(?! to\b| at\")": "notified, says, reports",  # "told_at" is what 0.1.0 stored
     r"telling": "notifying, saying",
 }

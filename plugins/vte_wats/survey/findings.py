@@ -24,7 +24,7 @@ class Distribution(Closed):
         default_factory=dict,
         description="The runs that are the first of their unit under the test plan within the month, by name and code.",
     )
-    first_pass: dict[str, float] = Field(
+    first_pass_yields: dict[str, float] = Field(
         default_factory=dict, description="The yield of those first runs: of each unit's first attempt, 0 to 1."
     )
 

@@ -256,7 +256,7 @@ class _Counts:
                 runs=every,
                 yields=yields_of(every, results),
                 first_runs=first,
-                first_pass=yields_of(first, results),
+                first_pass_yields=yields_of(first, results),
             )
 
     def month_runs(self) -> dict[str, int]:

@@ -22,7 +22,7 @@ _STEP_COLUMNS = (
     "Index_GUID", "table", "TestStepNumber", "TestName", "TestDescription", "TestNumber", "TestUnits", "TestResult",
     "LowLimit", "HighLimit", "TestResultType",
 )  # fmt: skip
-_YIELD_COLUMNS = ("by", "name", "runs", "first runs", "first pass %", "total %")
+_YIELD_COLUMNS = ("by", "name", "runs", "first runs", "first-pass yield %", "total yield %")
 _FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
@@ -54,7 +54,7 @@ def safe_cell(value: object) -> str:
 
 def _yield(distribution: Distribution, name: str) -> Sequence[Any]:
     counts = (sum(runs.get(name, {}).values()) for runs in (distribution.runs, distribution.first_runs))
-    shares = (yields.get(name) for yields in (distribution.first_pass, distribution.yields))
+    shares = (yields.get(name) for yields in (distribution.first_pass_yields, distribution.yields))
     return (distribution.of, name, *counts, *(None if share is None else round(100 * share, 2) for share in shares))
 
 

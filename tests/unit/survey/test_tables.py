@@ -38,7 +38,7 @@ def test_a_name_has_a_line_with_its_yields_in_percent():
         runs={"=S1": {"1": 2, "0": 1}, "S2": {"7": 4}},
         yields={"=S1": 2 / 3},
         first_runs={"=S1": {"1": 1, "0": 1}, "S2": {"7": 3}},
-        first_pass={"=S1": 0.5},
+        first_pass_yields={"=S1": 0.5},
     )
     _, *rows = csv.reader(yields_csv([found]).splitlines())
     assert rows == [["station", "'=S1", "3", "2", "50.0", "66.67"], ["station", "S2", "4", "3", "", ""]]
