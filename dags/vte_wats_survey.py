@@ -34,4 +34,4 @@ for site in options.sites:
         params=SURVEY_FORM,
     ):
         processes = ask_processes.override(pool=site.wats_pool)(site.name)
-        take_survey.override(pool=site.vte_pool)(site.name, processes)
+        take_survey.override(pool=site.survey_pool)(site.name, processes)

@@ -570,9 +570,9 @@ Connection type: SMTP. Needed if `alerts.recipients` names somebody.
 
 With `sites` = `oslo, bergen` the same DAG files create a set of DAGs for each, such as `vte_wats_sync_oslo`. Everything
 they use has the name, too: connections `vte_oslo` and `wats_oslo`, Variables `vte_wats_oslo` and
-`vte_wats_state_oslo`, pools `vte_read_oslo`, `wats_api_oslo` and `vte_wats_state_oslo`, and a folder `oslo` in the
-storage. A single site without a name has the names without an ending, and `vte_default` and `wats_default`; the pages
-here use those.
+`vte_wats_state_oslo`, pools `vte_read_oslo`, `vte_survey_oslo`, `wats_api_oslo` and `vte_wats_state_oslo`, and a folder
+`oslo` in the storage. A single site without a name has the names without an ending, and `vte_default` and
+`wats_default`; the pages here use those.
 
 ## Section `[vte_wats]`
 

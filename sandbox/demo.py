@@ -103,7 +103,7 @@ def _demo(home: Path, wats_profile: ProfileName, *, once: bool) -> int:
                 "AIRFLOW__VTE_WATS__RETRY_DELAY_S": "5",
                 "PYTHONPATH": str(REPOSITORY / "plugins"),
             },
-            pools={"wats_api": 1, "vte_wats_state": 1, "vte_read": 2},
+            pools={"wats_api": 1, "vte_wats_state": 1, "vte_read": 2, "vte_survey": 1},
             connections=environment.connections,
             variables={"vte_wats": json.dumps(environment.settings(storage_path=f"file://{home}/storage"))},
         ) as airflow,

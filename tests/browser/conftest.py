@@ -99,7 +99,7 @@ def site(
                 "AIRFLOW__VTE_WATS__RETRIES": "0",
                 "AIRFLOW__VTE_WATS__MAX_ACTIVE_RUNS": "1",  # so that an outage leaves one gap
             },
-            pools={"wats_api": 1, "vte_wats_state": 1, "vte_read": 2},
+            pools={"wats_api": 1, "vte_wats_state": 1, "vte_read": 2, "vte_survey": 1},
             connections=plant.connections,
             variables={"vte_wats": json.dumps(settings)},
         ) as airflow,

@@ -74,7 +74,7 @@ def test_every_named_site_has_dags_pools_and_connections_of_its_own(repository):
             ("monitor", ["default_pool"]),
             ("preflight", ["default_pool", f"vte_read_{site}", f"vte_wats_state_{site}", f"wats_api_{site}"]),
             ("acceptance", [f"wats_api_{site}"]),
-            ("survey", [f"vte_read_{site}", f"wats_api_{site}"]),
+            ("survey", [f"vte_survey_{site}", f"wats_api_{site}"]),
         )
     }
 
@@ -94,12 +94,15 @@ def test_the_tasks_of_each_pool_are_those_of_the_dags(bag):
 
 
 def test_whoever_reads_vte_waits_for_a_slot_of_its_pool(bag):
-    """An upload reads again in its slot of WATS, so as not to be overtaken; the monitor must not wait for anybody."""
+    """An upload reads again in its slot of WATS, so as not to be overtaken; the monitor must not wait for anybody.
+
+    Nor must a sync wait for the survey, which has a pool of its own.
+    """
     tasks = [(dag_id, task) for dag_id, dag in bag.dags.items() for task in dag.tasks]
     readers = {(dag_id, task.task_id): task.pool for dag_id, task in tasks if names_in(task, "open_vte")}
     uploads = {(f"vte_wats_{kind}", "transfer.upload"): "wats_api" for kind in ("sync", "reconcile", "backfill")}
-    monitors = {("vte_wats_monitor", "watch"): "default_pool"}
-    assert {reader: pool for reader, pool in readers.items() if pool != "vte_read"} == uploads | monitors
+    others = {("vte_wats_monitor", "watch"): "default_pool", ("vte_wats_survey", "survey"): "vte_survey"}
+    assert {reader: pool for reader, pool in readers.items() if pool != "vte_read"} == uploads | others
     assert {task.task_id for _, task in tasks if task.pool == "vte_read"} == {
         task_id for (_, task_id), pool in readers.items() if pool == "vte_read"
     }

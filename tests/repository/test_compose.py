@@ -208,7 +208,7 @@ def test_every_option_can_be_set_in_env_and_has_its_default(option):
     assert re.search(rf"^#?{variable[1]}=", ENV_EXAMPLE, re.MULTILINE)
 
 
-POOLS = {"vte_read", "vte_wats_state", "wats_api"}
+POOLS = {"vte_read", "vte_survey", "vte_wats_state", "wats_api"}
 
 
 @pytest.mark.parametrize("missing", [{"wats_api"}, POOLS - {"wats_api"}, POOLS], ids=sorted)
@@ -318,6 +318,7 @@ def test_pools_are_those_the_tasks_use():
         Site().wats_pool: WatsOptions().concurrent_tasks,
         Site().state_pool: 1,
         Site().vte_pool: 2,
+        Site().survey_pool: 1,
     }
     assert all(set(pool) == {"slots", "description", "include_deferred"} for pool in pools.values())
 

@@ -120,8 +120,13 @@ class Site:
 
     @property
     def vte_pool(self) -> str:
-        """The pool of the tasks that read VTE."""
+        """The pool of the tasks that read VTE; the survey has one of its own."""
         return self._named("vte_read")
+
+    @property
+    def survey_pool(self) -> str:
+        """The pool with one slot for the survey, which reads VTE for minutes and must not hold a sync up."""
+        return self._named("vte_survey")
 
     @property
     def state_pool(self) -> str:

@@ -22,7 +22,8 @@ def tasks_by_pool(site: Site) -> dict[str, dict[str, list[str]]]:
     reading["reconcile"] += ["find_gone", "read_expected", "read_sample"]
     uploading = {kind: ["transfer.upload"] for kind in _TRANSFERRING}
     return {
-        site.vte_pool: reading | {"preflight": ["vte"], "survey": ["survey"]},
+        site.vte_pool: reading | {"preflight": ["vte"]},
+        site.survey_pool: {"survey": ["survey"]},
         site.wats_pool: uploading
         | {
             "reconcile": ["compare", "list_reports", "transfer.upload", "verify"],

@@ -35,6 +35,7 @@ def test_the_one_site_of_a_deployment_has_the_documented_names():
         "connection vte_default",
         "connection wats_default",
         "pool vte_read",
+        "pool vte_survey",
         "pool wats_api",
         "pool vte_wats_state",
     }
