@@ -120,5 +120,8 @@ class Findings(Closed):
     step_codes: tuple[CodeFacts, ...]
     limits: tuple[LimitFacts, ...]
     marks: MarkFacts
+    test_times: dict[int, int] = Field(
+        default_factory=dict, description="How many runs took how long: by the upper edge in seconds of their class."
+    )
     testplans: dict[str, int]
     issues: tuple[Issue, ...]

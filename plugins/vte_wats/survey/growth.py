@@ -20,6 +20,12 @@ class MonthGrowth(Closed):
     size_bytes: int | None
 
 
+def stored_runs_of(tables: Sequence[DeployedTable], settings: Settings) -> int | None:
+    """Return how many runs there are by the server's own count, ``None`` where that is not visible."""
+    name = name_at_site("IndexData", settings).casefold()
+    return next((table.rows for table in tables if table.name.casefold() == name), None)
+
+
 def growth_of(tables: Sequence[DeployedTable], month_runs: Mapping[str, int], settings: Settings) -> list[MonthGrowth]:
     """Return the growth of each month by the tables of runs and steps; nothing where one of them has no count."""
     by_name = {table.name.casefold(): table for table in tables}

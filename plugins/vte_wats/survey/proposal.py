@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,6 +26,9 @@ _SUSPECT_STEPS = 5  # different steps with one limit, a thousand times beyond wh
 _SUSPECT_FACTOR = 1_000.0
 _NEARLY_ALL = 0.99
 _SHOWN_ZONES = 40
+_SLICE_S = 25.0  # a slice keeps a slot of the pool for VTE no longer, as it keeps none of WATS longer
+_FAR_CHECK_S = 3_600.0  # of a day, for reading the part of the history that is compared on it
+_LONGEST_S = {"guard_band_s": 86_400, "near_check_h": 172_800}
 _UNANSWERED = {"source_timezone": "UTC", "process_map": {"(no test plan yet)": 1}}
 _COLUMN_OF = {
     TextField.PRODUCT_NAME: "IndexData.ProductName",
@@ -92,7 +96,8 @@ class Evidence:
     """What the proposal is made of. ``given`` is the object in the Variable, ``None`` where there is none.
 
     ``processes`` are the test operations of WATS by code, ``None`` where it was not reached. ``guard_band_s`` is what
-    late runs were measured to need; ``measured_late_arrivals`` says whether any sync has measured it.
+    late runs were measured to need; ``measured_late_arrivals`` says whether any sync has measured it. ``read_s`` is how
+    long the runs of ``findings`` took to read; ``stored_runs`` is how many runs there are.
     """
 
     clocks: ClockFacts | None = None
@@ -102,6 +107,8 @@ class Evidence:
     overrides: Mapping[str, Any] = field(default_factory=dict)
     guard_band_s: int | None = None
     measured_late_arrivals: bool = False
+    read_s: float | None = None
+    stored_runs: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,12 +202,10 @@ def _mistakes(text: str, variable: str) -> str:
 
 
 def _looked_up(name: str, evidence: Evidence) -> _Found:
-    if name == "column_overrides":
-        return _column_overrides(evidence)
-    if name == "guard_band_s":
-        return _guard_band(evidence)
-    if name == "source_timezone":
-        return _zone(evidence)
+    if name in _WITHOUT_FINDINGS:
+        return _WITHOUT_FINDINGS[name](evidence)
+    if name == "guard_band_s" and (measured := _measured_guard_band(evidence)):
+        return measured
     if evidence.findings is None:
         return _Found("No data was read.")
     look = _OF_FINDINGS.get(name)
@@ -431,7 +436,7 @@ def _max_steps(evidence: Evidence, findings: Findings) -> _Found:
     return _Found(reason, questions=(Question(setting="max_steps_per_run", question=ask, candidates=(str(enough),)),))
 
 
-def _guard_band(evidence: Evidence) -> _Found:
+def _measured_guard_band(evidence: Evidence) -> _Found | None:
     late_s, given = evidence.guard_band_s, (evidence.given or {}).get("guard_band_s")
     if late_s is not None:
         reason = f"Syncs and comparisons found runs as late as {late_s} s."
@@ -441,7 +446,109 @@ def _guard_band(evidence: Evidence) -> _Found:
         return _Found(reason, questions=(Question(setting="guard_band_s", question=ask, candidates=(str(late_s),)),))
     if evidence.measured_late_arrivals:
         return _Found("No sync or comparison found a run that came later than the guard band.")
-    return _Found("How late rows appear is measured by the syncs; before the first one nothing shows it.")
+    return None
+
+
+def _guard_band(evidence: Evidence, findings: Findings) -> _Found:
+    """Propose what tests need whose Timestamp is their start; how late other rows come is not known before a sync."""
+    marks = _timestamp_marks(evidence, findings).value or _given(evidence, "timestamp_marks")
+    if marks == TimestampMarks.START:
+        why = "Timestamp is the start of a test, so its row comes no sooner than TestTime later"
+        found = _by_test_times("guard_band_s", 1, why, evidence, findings)
+        if found is not None:
+            return found
+    reason = "How late rows appear is measured by the syncs; before the first one nothing shows it."
+    ask = "How many seconds after its Timestamp may a run appear in VTE, as from a station that was offline?"
+    return _asked("guard_band_s", reason, ask, evidence)
+
+
+def _settle_delay(evidence: Evidence) -> _Found:
+    reason = "VTE does not say when a row was written, so no data shows how long after its header a run has all steps."
+    ask = "How many seconds after its header in IndexData is the last step of a run in VTE?"
+    return _asked("settle_delay_s", reason, ask, evidence)
+
+
+def _near_check(evidence: Evidence, findings: Findings) -> _Found:
+    why = "A run may change for as long as its test takes"
+    found = _by_test_times("near_check_h", 3_600, why, evidence, findings)
+    if found is not None:
+        return found
+    reason = "VTE does not say when a row was changed. However many runs that are, the statement takes half a second."
+    ask = "For how many hours after its test may a run still change in VTE, as by a corrected serial?"
+    return _asked("near_check_h", reason, ask, evidence)
+
+
+def _by_test_times(setting: str, unit_s: int, why: str, evidence: Evidence, findings: Findings) -> _Found | None:
+    """Propose a setting in units of ``unit_s`` that is longer than nearly all tests; nothing where it is already."""
+    runs, given = sum(findings.test_times.values()), _given(evidence, setting)
+    if runs < _ENOUGH:
+        return None
+    left, wanted_s = runs, 0
+    for edge_s, those in sorted(findings.test_times.items()):
+        left, wanted_s = left - those, edge_s
+        if left <= _NONE * runs:
+            break
+    wanted = min(wanted_s, _LONGEST_S[setting]) // unit_s
+    now = given if given is not None else default_of(setting)
+    assert isinstance(now, int)  # noqa: S101 -- as the setting is
+    if wanted <= now:
+        return None
+    longer = sum(those for edge_s, those in findings.test_times.items() if edge_s > now * unit_s)
+    reason = f"{why}: {longer} of {runs} tests of the sample took longer than {now * unit_s} s."
+    if given is None:
+        return _Found(reason, wanted)
+    ask = f"{now} is set. {reason} Should it be {wanted}?"
+    return _Found(reason, questions=(Question(setting=setting, question=ask, candidates=(str(wanted),)),))
+
+
+def _asked(setting: str, reason: str, ask: str, evidence: Evidence) -> _Found:
+    """Ask for a setting that has a default and is not set."""
+    if _given(evidence, setting) is not None:
+        return _Found(reason)
+    question = Question(setting=setting, question=f"{ask} {default_of(setting)} holds until then.")
+    return _Found(reason, questions=(question,))
+
+
+def _given(evidence: Evidence, setting: str) -> Any:
+    return (evidence.given or {}).get(setting)
+
+
+def _batch_size(evidence: Evidence, findings: Findings) -> _Found:
+    if not evidence.read_s or findings.runs < _ENOUGH:
+        return _Found("Too few runs were read to say how long a slice takes.")
+    given, run_s = _given(evidence, "batch_size"), evidence.read_s / findings.runs
+    now = int(given or Settings.model_fields["batch_size"].default)
+    reason = (
+        f"{findings.runs} runs of the sample, {findings.steps / findings.runs:.0f} steps each, took "
+        f"{evidence.read_s:.1f} s to read, so a slice of {now} takes {now * run_s:.1f} s"
+    )
+    if now * run_s <= _SLICE_S:
+        return _Found(f"{reason}, of {_SLICE_S:.0f} s that it may.")
+    wanted = max(1, int(_SLICE_S / run_s))
+    reason = f"{reason}; {wanted} take the {_SLICE_S:.0f} s that it may, so that no sync waits longer for its turn."
+    if given is None:
+        return _Found(reason, wanted)
+    asked = Question(setting="batch_size", question=f"{now} is set. {reason} How many?", candidates=(str(wanted),))
+    return _Found(reason, questions=(asked,))
+
+
+def _verify_cycle(evidence: Evidence, findings: Findings) -> _Found:
+    if not evidence.read_s or findings.runs < _ENOUGH:
+        return _Found("Too few runs were read to say how long the whole history takes.")
+    given, whole_s = _given(evidence, "verify_cycle_days"), evidence.stored_runs * evidence.read_s / findings.runs
+    now = int(default_of("verify_cycle_days") if given is None else given)  # type: ignore[arg-type]
+    reason = f"At the speed of the sample all {evidence.stored_runs} runs take {whole_s:.0f} s to read"
+    if not now:
+        return _Found(f"{reason}; it is set that they are not compared.")
+    if whole_s <= now * _FAR_CHECK_S:
+        return _Found(f"{reason}, in {now} parts {whole_s / now:.0f} s a day.")
+    wanted = min(3_650, math.ceil(whole_s / _FAR_CHECK_S))
+    reason = f"{reason}, in {now} parts more than an hour a day; in {wanted} parts {whole_s / wanted:.0f} s."
+    if given is None:
+        return _Found(reason, wanted)
+    ask = f"{now} is set. {reason} In how many days should the whole history be compared once?"
+    asked = Question(setting="verify_cycle_days", question=ask, candidates=(str(wanted),))
+    return _Found(reason, questions=(asked,))
 
 
 def _column_overrides(evidence: Evidence) -> _Found:
@@ -453,6 +560,11 @@ def _column_overrides(evidence: Evidence) -> _Found:
     return _Found("By name and type; see the comparison.", questions=(asked,))
 
 
+_WITHOUT_FINDINGS = {
+    "column_overrides": _column_overrides,
+    "settle_delay_s": _settle_delay,
+    "source_timezone": _zone,
+}
 _OF_FINDINGS = {
     "process_map": _process_map,
     "timestamp_marks": _timestamp_marks,
@@ -462,4 +574,8 @@ _OF_FINDINGS = {
     "part_number": _part_number,
     "station": _station,
     "max_steps_per_run": _max_steps,
+    "guard_band_s": _guard_band,
+    "near_check_h": _near_check,
+    "batch_size": _batch_size,
+    "verify_cycle_days": _verify_cycle,
 }

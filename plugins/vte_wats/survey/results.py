@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -23,7 +24,7 @@ from vte_wats.intervals.wall_clock import LocalRange
 from vte_wats.preflight import Level, examine, examine_indexes
 from vte_wats.survey.clocks import ClockFacts, read_clocks
 from vte_wats.survey.findings import BusyHour, Closed, Distribution, Findings, Issue
-from vte_wats.survey.growth import MonthGrowth, growth_of
+from vte_wats.survey.growth import MonthGrowth, growth_of, stored_runs_of
 from vte_wats.survey.plans import Plans, ask_for_plans, index_advice
 from vte_wats.survey.proposal import (
     Evidence,
@@ -192,10 +193,13 @@ def take_survey(source: SurveySource, request: SurveyRequest, known: SurveyConte
     advice = [finding for finding in examine(identity, facts, skew_s, settings) if finding.level is not Level.GOOD]
     counts = _Counts(source, request)
     plans = ask_for_plans(source, [newest_interval(counts.bounds)])
-    findings, chosen = _read_sample(source, request, settings, counts)
+    findings, chosen, read_s = _read_sample(source, request, settings, counts)
     given_zone = None if known.settings_text is None else settings.source_timezone
     clocks = read_clocks(counts.bounds, counts.groups, counts.hours, given_zone)
-    proposal = propose(replace(evidence, clocks=clocks, findings=findings), known.variable)
+    counted_runs = sum(runs_then for _, runs_then in counts.hours)
+    stored_runs = max(counted_runs, stored_runs_of(tables, settings) or 0)
+    evidence = replace(evidence, clocks=clocks, findings=findings, read_s=read_s, stored_runs=stored_runs)
+    proposal = propose(evidence, known.variable)
     runs = _kept(source, chosen)
     survey = survey_of(
         advice=tuple(str(finding) for finding in (*advice, *index_advice(plans))),
@@ -204,7 +208,7 @@ def take_survey(source: SurveySource, request: SurveyRequest, known: SurveyConte
         oldest_local=counts.bounds.oldest_local,
         newest_local=counts.bounds.newest_local,
         counted_from_local=counts.months[0].from_local if counts.months else None,
-        counted_runs=sum(runs_then for _, runs_then in counts.hours),
+        counted_runs=counted_runs,
         distributions=tuple(counts.distributions(known_results(proposal))),
         growth=tuple(growth_of(tables, counts.month_runs(), settings)),
         hours_of_week=tuple(counts.hours_of_week()),
@@ -301,16 +305,20 @@ def _newest_of(groups: Iterable[RunGroup]) -> list[RunGroup]:
 
 def _read_sample(
     source: SurveySource, request: SurveyRequest, settings: Settings, counts: _Counts
-) -> tuple[Findings, list[UUID]]:
-    tally, chooser = Tally(settings), Chooser(request.kept_runs)
+) -> tuple[Findings, list[UUID], float]:
+    """Return what the sample shows, the GUIDs of runs to keep, and in how many seconds its runs arrived."""
+    tally, chooser, read_s = Tally(settings), Chooser(request.kept_runs), 0.0
     for ranges in chunked(sampled_ranges(counts.hours, counts.groups, request.sample_runs), _RANGES_AT_ONCE):
+        asked_at = time.monotonic()
         for run in source.runs_between(ranges):
+            read_s += time.monotonic() - asked_at
             is_odd, mapped = tally.add(run), report_or_refusal(run, settings, None)
             refused = mapped.signature if isinstance(mapped, Refusal) else ""
             chooser.add(run, oddness=f"{refused} odd" if is_odd else refused)
+            asked_at = time.monotonic()
     findings = tally.findings()
-    log.info("%d runs with %d steps were read", findings.runs, findings.steps)
-    return findings, chooser.chosen()
+    log.info("%d runs with %d steps were read in %.1f s", findings.runs, findings.steps, read_s)
+    return findings, chooser.chosen(), read_s
 
 
 def _kept(source: SurveySource, chosen: Sequence[UUID]) -> list[VteTestRun]:

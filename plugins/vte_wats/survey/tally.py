@@ -35,6 +35,8 @@ _SHOWN = 50  # different units and limits in the findings
 _BEYOND_MEASURING = 1e30
 _CLASSES = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 200_000)
 _OVERLAP_S = 1.0
+_TEST_TIMES_S = (60, 300, 600, 1_800, 3_600, 7_200, 21_600, 43_200, 86_400, 172_800)  # and what is beyond these
+_BEYOND_S = 1_000_000_000
 
 _RUN_COLUMNS: dict[str, Callable[[VteTestRun], Any]] = {
     "IndexData.Timestamp": lambda run: run.timestamp_local,
@@ -169,6 +171,7 @@ class Tally:
         self._step_codes: dict[int | None, _Code] = defaultdict(_Code)
         self._limits: dict[float, _Limit] = {}
         self._busy: dict[UUID, list[tuple[datetime, float]]] = defaultdict(list)
+        self._test_times: Counter[int] = Counter()
         self._keys: Counter[tuple[Any, ...]] = Counter()
         self._testplans: Counter[str] = Counter()
         self._issues: dict[tuple[str, str], _Seen] = defaultdict(_Seen)
@@ -208,6 +211,7 @@ class Tally:
                 )
             ),
             marks=self._marks(),
+            test_times=dict(sorted(self._test_times.items())),
             testplans=dict(self._testplans.most_common()),
             issues=tuple(
                 Issue(what=what, seen=seen.runs, examples=tuple(seen.examples), consequence=consequence)
@@ -219,7 +223,10 @@ class Tally:
         for name, value_of in _RUN_COLUMNS.items():
             self._columns[name].add(value_of(run))
         self._testplans[printable(testplan_of(run.testplan))] += 1
-        if run.testsystem_guid is not None and run.test_time_s is not None and run.test_time_s > 0:
+        if run.test_time_s is None or not run.test_time_s > 0:
+            return
+        self._test_times[next((edge for edge in _TEST_TIMES_S if run.test_time_s <= edge), _BEYOND_S)] += 1
+        if run.testsystem_guid is not None:
             self._busy[run.testsystem_guid].append((run.timestamp_local, run.test_time_s))
 
     def _add_steps(self, run: VteTestRun) -> None:

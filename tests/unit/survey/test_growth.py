@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.unit.builders import a_settings
-from vte_wats.survey.growth import MonthGrowth, growth_of
+from vte_wats.survey.growth import MonthGrowth, growth_of, stored_runs_of
 from vte_wats.survey.schema import DeployedTable
 
 MONTHS = {"2026-01": 100, "2026-02": 300}
@@ -26,6 +26,14 @@ def test_a_month_takes_the_share_of_its_runs_in_the_tables_of_runs_and_steps():
         MonthGrowth(month="2026-01", runs=100, rows=1_100, size_bytes=4_400),
         MonthGrowth(month="2026-02", runs=300, rows=3_300, size_bytes=13_200),
     ]
+
+
+def test_runs_are_counted_by_the_server_where_that_is_visible():
+    named = a_settings(column_overrides={"IndexData": {"table": "Runs"}})
+    assert stored_runs_of(tables(), a_settings()) == 1_000
+    assert stored_runs_of(tables(name="RUNS"), named) == 1_000
+    assert stored_runs_of(tables(runs=None), a_settings()) is None
+    assert stored_runs_of([], a_settings()) is None
 
 
 def test_where_one_size_is_not_visible_there_are_rows_alone():

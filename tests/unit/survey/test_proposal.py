@@ -230,6 +230,80 @@ def test_a_guard_band_that_is_set_is_kept_and_asked_about_where_runs_come_later(
     ]
 
 
+def lasting(seconds: float, runs: int = 100, marks: MarkFacts = STARTS) -> Findings:
+    """Return what a site shows most of whose tests take so long."""
+    long = [a_run(n + 9_000, test_time_s=seconds) for n in range(runs)]
+    return seen(*long, passed=0, failed=0).model_copy(update={"marks": marks})
+
+
+@pytest.mark.parametrize(
+    ("seconds", "value"), [(200, None), (700, 1_800), (5_000, 7_200), (86_400, 86_400), (400_000, 86_400)]
+)
+def test_a_guard_band_is_longer_than_the_tests_whose_timestamp_is_their_start(seconds, value):
+    found = proposed(lasting(seconds), given=COMPLETE)
+    assert answer(found, "guard_band_s").value == value
+    assert bool(asked(found, "guard_band_s")) == (value is None)
+    assert answer(proposed(lasting(seconds, marks=ENDS), given=COMPLETE), "guard_band_s").value is None
+
+
+def test_a_few_long_tests_make_no_guard_band():
+    few = lasting(200, runs=1_000).model_copy(update={"test_times": {300: 990, 86_400: 10}})
+    assert answer(proposed(few, given=COMPLETE), "guard_band_s").origin is Origin.ASKED
+    more = few.model_copy(update={"test_times": {300: 989, 86_400: 11}})
+    assert answer(proposed(more, given=COMPLETE), "guard_band_s").value == 86_400
+
+
+def test_a_guard_band_that_is_shorter_than_the_tests_is_kept_and_asked_about():
+    given = COMPLETE | {"guard_band_s": 900}
+    found = proposed(lasting(5_000), given=given)
+    assert answer(found, "guard_band_s").value == 900
+    assert (
+        "100 of 100 tests of the sample took longer than 900 s. Should it be 7200?" in asked(found, "guard_band_s")[0]
+    )
+    assert asked(proposed(lasting(5_000), given=given, measured_late_arrivals=True), "guard_band_s") == []
+
+
+@pytest.mark.parametrize("setting", ["guard_band_s", "settle_delay_s", "near_check_h"])
+def test_what_vte_does_not_date_is_asked_until_it_is_set(setting):
+    found = proposed(given=COMPLETE)
+    now = Settings.model_fields[setting].default
+    assert asked(found, setting)[0].endswith(f"{now} holds until then.")
+    assert setting not in json.loads(found.settings_text)
+    assert asked(proposed(given=COMPLETE | {setting: now}), setting) == []
+
+
+def test_tests_of_more_than_a_day_are_looked_at_for_longer():
+    assert answer(proposed(lasting(100_000), given=COMPLETE), "near_check_h").value == 48
+    assert answer(proposed(lasting(80_000), given=COMPLETE), "near_check_h").origin is Origin.ASKED
+
+
+@pytest.mark.parametrize(("read_s", "given", "value", "asks"), [
+    (3.0, {}, 1_000, False),
+    (13.0, {}, 250, False),
+    (13.0, {"batch_size": 200}, 200, False),
+    (13.0, {"batch_size": 500}, 500, True),
+    (None, {}, 1_000, False),
+])  # fmt: skip
+def test_a_slice_is_as_large_as_25_seconds_of_reading_allow(read_s, given, value, asks):
+    found = proposed(seen(), read_s=read_s, given=COMPLETE | given)
+    assert answer(found, "batch_size").value == value
+    assert bool(asked(found, "batch_size")) == asks
+
+
+@pytest.mark.parametrize(("stored_runs", "given", "value", "asks"), [
+    (1_000_000, {}, 30, False),
+    (2_000_000, {}, 56, False),
+    (2_000_000, {"verify_cycle_days": 40}, 40, True),
+    (2_000_000, {"verify_cycle_days": 56}, 56, False),
+    (2_000_000, {"verify_cycle_days": 0}, 0, False),
+    (10**9, {}, 3_650, False),
+])  # fmt: skip
+def test_the_whole_history_is_compared_in_parts_of_an_hour(stored_runs, given, value, asks):
+    found = proposed(seen(), read_s=13.0, stored_runs=stored_runs, given=COMPLETE | given)
+    assert answer(found, "verify_cycle_days").value == value
+    assert bool(asked(found, "verify_cycle_days")) == asks
+
+
 def test_a_guessed_name_is_asked():
     overrides = {"UutData": {"columns": {"Serial": "Serial_No"}}}
     found = proposed(given=COMPLETE, overrides=overrides)

@@ -106,6 +106,12 @@ def test_runs_of_other_products_at_one_time_are_no_twins():
     assert not [issue for issue in counted(a_run(1), other).issues if "same serial" in issue.what]
 
 
+def test_tests_are_counted_by_how_long_they_took():
+    times = (60.0, 60.1, 7_000.0, 999_999.0, 0.0, -3.0, None)
+    runs = [a_run(n + 1, test_time_s=test_time_s) for n, test_time_s in enumerate(times)]
+    assert counted(*runs).test_times == {60: 1, 300: 1, 7_200: 1, 1_000_000_000: 1}
+
+
 @pytest.mark.parametrize(("marks", "other"), [("end", "start"), ("start", "end")])
 def test_neighbours_of_one_station_show_which_end_of_a_test_timestamp_is(marks, other):
     station, clock, runs = UUID(int=7), NOON_LOCAL, []
