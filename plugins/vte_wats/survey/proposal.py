@@ -557,7 +557,7 @@ def _column_overrides(evidence: Evidence) -> _Found:
     text = json.dumps(evidence.overrides, ensure_ascii=False)
     ask = f"Are these the new names of what is read? Then set column_overrides to {text}"
     asked = Question(setting="column_overrides", question=ask)
-    return _Found("By name and type; see the comparison.", questions=(asked,))
+    return _Found("By keys, names and types; see the comparison.", questions=(asked,))
 
 
 _WITHOUT_FINDINGS = {

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import SequenceMatcher
 from enum import StrEnum
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
@@ -295,11 +295,15 @@ def _columns(name: str, documented: DocumentedTable, found: DeployedTable, setti
             missing.append(column)
         else:
             yield _present_column(name, column, documented_type, deployed, is_read=column in read)
+    guesses: dict[str, DeployedColumn] = {}
+    # A key says more than a name: what it takes is free for no other column.
+    for guess_by in (partial(_by_keys, found, settings), _by_name):
+        for column in [each for each in missing if each in read and each not in guesses]:
+            guess = guess_by(column, documented, list(rest.values()))
+            if guess is not None:
+                guesses[column] = rest.pop(guess.name.casefold())
     for column in missing:
-        guess = _renamed(column, documented.columns[column], rest.values()) if column in read else None
-        if guess is not None:
-            del rest[guess.name.casefold()]
-        yield _missing_column(name, column, documented.columns[column], guess, is_read=column in read)
+        yield _missing_column(name, column, documented.columns[column], guesses.get(column), is_read=column in read)
     for additional in rest.values():
         yield Comparison(
             table=name,
@@ -369,13 +373,29 @@ def _missing_column(
     )
 
 
-def _renamed(column: str, documented_type: str | None, rest: Iterable[DeployedColumn]) -> DeployedColumn | None:
+def _by_keys(
+    found: DeployedTable, settings: Settings, column: str, documented: DocumentedTable, rest: Sequence[DeployedColumn]
+) -> DeployedColumn | None:
+    """Return the one column that is the primary key, or points to another table, where the missing one is or does."""
+    parent = name_at_site(documented.references.get(column, ""), settings).casefold()
+    likely = {key.columns[0].casefold() for key in found.foreign_keys if key.parent.casefold() == parent and parent}
+    if documented.key == (column,) and len(found.key) == 1:
+        likely = {found.key[0].casefold()}
+    of_keys = [other for other in rest if other.name.casefold() in likely]
+    return of_keys[0] if len(of_keys) == 1 and _is_of_kind(column, documented, of_keys[0]) else None
+
+
+def _is_of_kind(column: str, documented: DocumentedTable, other: DeployedColumn) -> bool:
+    return _kind(documented.columns[column]) == _kind(other.data_type)
+
+
+def _by_name(column: str, documented: DocumentedTable, rest: Sequence[DeployedColumn]) -> DeployedColumn | None:
     """Return the one column of the same kind whose name is most like it; a tie is no answer."""
     scored = sorted(
         (
             (SequenceMatcher(None, _bare(column), _bare(other.name)).ratio(), other)
             for other in rest
-            if _kind(documented_type) == _kind(other.data_type)
+            if _is_of_kind(column, documented, other)
         ),
         key=lambda pair: -pair[0],
     )

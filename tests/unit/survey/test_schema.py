@@ -40,6 +40,11 @@ def site(*changed: DeployedTable, without: tuple[str, ...] = ()) -> list[Deploye
     return [*kept, *by_name.values()]
 
 
+def with_keys(table: DeployedTable, *keys: tuple[tuple[str, ...], str]) -> DeployedTable:
+    found = (DeployedKey(name=f"FK{n}", columns=c, parent=p, parent_columns=c) for n, (c, p) in enumerate(keys))
+    return table.model_copy(update={"foreign_keys": tuple(found)})
+
+
 def line(lines: list[Comparison], table: str, column: str | None = None) -> Comparison:
     (found,) = [each for each in lines if (each.table, each.column) == (table, column)]
     return found
@@ -134,6 +139,48 @@ def test_no_guess_is_better_than_a_wrong_one(others):
     assert suggested_overrides(lines) == {}
 
 
+def pointing(column: str, *others: str) -> DeployedTable:
+    """Return IndexData with other columns in the place of one, of which each points to UutData."""
+    keys = [((other,), "UutData") for other in others]
+    return with_keys(deployed("IndexData", without=(column,), **dict.fromkeys(others, "uniqueidentifier")), *keys)
+
+
+def test_a_column_of_another_name_is_guessed_by_the_table_that_it_points_to():
+    renamed = pointing("Uut_GUID", "Board")
+    lines = compare_schema(site(renamed), a_settings())
+    assert (line(lines, "IndexData", "Uut_GUID").likeness, line(lines, "IndexData", "Uut_GUID").here) == (
+        Likeness.RENAMED,
+        "Board",
+    )
+    assert suggested_overrides(lines) == {"IndexData": {"columns": {"Uut_GUID": "Board"}}}
+    assert not [each for each in lines if each.likeness is Likeness.ADDITIONAL]
+    other_parent = site(renamed, without=("UutData",))
+    other_parent.append(deployed("UutData").model_copy(update={"name": "Units"}))
+    named = a_settings(column_overrides={"UutData": {"table": "Units"}})
+    assert line(compare_schema(other_parent, named), "IndexData", "Uut_GUID").likeness is Likeness.MISSING
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        pointing("Uut_GUID", "Board", "Tray"),
+        with_keys(deployed("IndexData", without=("Uut_GUID",), Board="uniqueidentifier"), (("Board",), "Products")),
+        with_keys(deployed("IndexData", without=("Uut_GUID",), Board="int"), (("Board",), "UutData")),
+    ],
+    ids=["two that point there", "one that points elsewhere", "another type"],
+)
+def test_keys_that_say_nothing_are_no_guess(table):
+    assert line(compare_schema(site(table), a_settings()), "IndexData", "Uut_GUID").likeness is Likeness.MISSING
+
+
+def test_a_primary_key_of_another_name_is_guessed_and_goes_before_a_name_that_is_alike():
+    key = (DeployedIndex(name="PK", columns=("Id",), primary=True, unique=True),)
+    units = deployed("UutData", without=("Uut_GUID",), Id="uniqueidentifier", UutGUID2="uniqueidentifier")
+    lines = compare_schema(site(units.model_copy(update={"indexes": key})), a_settings())
+    assert line(lines, "UutData", "Uut_GUID").here == "Id"
+    assert line(lines, "UutData", "UutGUID2").likeness is Likeness.ADDITIONAL
+
+
 @pytest.mark.parametrize(
     ("table", "column", "found", "stops"),
     [
@@ -155,11 +202,6 @@ def test_another_key_and_additional_tables_and_columns_are_listed():
     assert line(lines, "UutData").likeness is Likeness.OTHER_KEY
     assert line(lines, "UutData", "Batch").likeness is Likeness.ADDITIONAL
     assert line(lines, "Audit").likeness is Likeness.ADDITIONAL
-
-
-def with_keys(table: DeployedTable, *keys: tuple[tuple[str, ...], str]) -> DeployedTable:
-    found = (DeployedKey(name=f"FK{n}", columns=c, parent=p, parent_columns=c) for n, (c, p) in enumerate(keys))
-    return table.model_copy(update={"foreign_keys": tuple(found)})
 
 
 def test_foreign_keys_are_compared_by_what_points_where():
