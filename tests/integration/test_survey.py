@@ -25,7 +25,7 @@ from tests.unit.builders import a_settings
 from vte_wats.config.settings import parse_settings
 from vte_wats.domain.run import VteTestRun
 from vte_wats.survey.documents import render
-from vte_wats.survey.results import Survey, SurveyContext, SurveyRequest, take_survey
+from vte_wats.survey.results import Survey, SurveyContext, SurveyRequest, odd_times, take_survey
 from vte_wats.survey.schema import Likeness, compare_schema, documented_schema
 from vte_wats.sync.map_runs import report_or_refusal
 from vte_wats.vte.reader import VteSource
@@ -208,6 +208,37 @@ def test_odd_runs_are_among_those_kept_and_each_issue_says_what_happens(first_da
     assert set(survey.findings.contents) >= {"image/png", "text", "empty", "NULL", "application/octet-stream"}
     serial = next(column for column in survey.findings.columns if column.column == "UutData.Serial")
     assert (serial.nulls, serial.blanks) == (1, 2)
+
+
+def test_what_mapping_refuses_or_holds_is_counted_over_every_run_that_was_read(plant, first_day):
+    survey, _ = first_day
+    issues = {issue.what: issue for issue in survey.trial.issues}
+    every = dict(
+        plant.db.query(
+            'SELECT coalesce("TestplanName", "Name"), count(*) FROM "IndexData" LEFT JOIN "Testplans" USING '
+            '("Testplan_GUID") WHERE "Timestamp" >= ? AND "Timestamp" <= ? GROUP BY ALL',
+            [survey.counted_from_local, survey.newest_local],
+        )
+    )
+    assert issues["unmapped test plan 'PSU Board Test'"].seen == every["PSU Board Test"]
+    assert "unmapped test plan 'PSU Burn In'" not in issues  # a process of it is proposed
+    assert (issues["serial is blank"].seen, issues["serial is longer than 100 characters"].seen) == (3, 1)
+    assert issues["unlisted result code 7"].consequence == "Held until a setting says more."
+    assert len(issues["unmapped test plan 'PSU Board Test'"].examples) == 5
+
+
+def test_runs_of_wrong_clocks_are_counted_wherever_they_lie(plant, first_day):
+    survey, _ = first_day
+    issues = {issue.what: issue for issue in survey.trial.issues}
+    reset = issues["dated before 2002: a clock that was reset"]
+    assert (reset.seen, reset.examples) == (2, ("1970-01-01 00:00 (1)", "2000-01-01 00:00 (1)"))
+    assert reset.consequence == "The daily comparison uploads them as they are dated (odd_timestamps)."
+    ahead = issues["dated more than a day ahead of the server's clock"]
+    assert (ahead.seen, len(ahead.examples)) == (1, 1)
+    held = a_settings(odd_timestamps="hold")
+    with VteSource(held, hook_to(plant.connections["vte_default"])) as source:
+        follows = [issue.consequence for issue in odd_times(source, source.time_bounds(), held)]
+    assert follows == ["They wait as held runs (odd_timestamps).", ahead.consequence]
 
 
 def test_the_documents_need_nothing_else_and_hold_no_password(first_day, plant):

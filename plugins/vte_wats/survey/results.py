@@ -16,11 +16,10 @@ from uuid import UUID
 from more_itertools import chunked
 from pydantic import BaseModel, ConfigDict, Field
 
-from vte_wats.config.settings import RunResult, Settings
-from vte_wats.domain.report import Refusal
+from vte_wats.config.settings import OddTimestamps, RunResult, Settings
 from vte_wats.domain.run import VteTestRun
 from vte_wats.domain.source import RunGroup, SourceFacts, SourceIdentity, TimeBounds
-from vte_wats.intervals.wall_clock import LocalRange
+from vte_wats.intervals.wall_clock import AHEAD, FIRST, LAST, OLDEST_CLOCK, LocalRange
 from vte_wats.preflight import Level, examine, examine_indexes
 from vte_wats.survey.clocks import ClockFacts, read_clocks
 from vte_wats.survey.findings import BusyHour, Closed, Distribution, Findings, Issue
@@ -34,6 +33,7 @@ from vte_wats.survey.proposal import (
     settings_for_trial,
     settings_to_survey_with,
 )
+from vte_wats.survey.refusals import Refusals
 from vte_wats.survey.sampling import Chooser, months, newest_interval, sampled_ranges
 from vte_wats.survey.schema import (
     Comparison,
@@ -45,12 +45,12 @@ from vte_wats.survey.schema import (
 )
 from vte_wats.survey.tally import Tally
 from vte_wats.survey.trial import Trial, try_mapping
-from vte_wats.sync.map_runs import report_or_refusal
 
 log = logging.getLogger(__name__)
 
 OTHERS = "(others)"
 _MOST_NAMES = 200
+_EXAMPLES = 5
 _RANGES_AT_ONCE = 20
 _RUNS_AT_ONCE = 100
 
@@ -193,7 +193,8 @@ def take_survey(source: SurveySource, request: SurveyRequest, known: SurveyConte
     advice = [finding for finding in examine(identity, facts, skew_s, settings) if finding.level is not Level.GOOD]
     counts = _Counts(source, request)
     plans = ask_for_plans(source, [newest_interval(counts.bounds)])
-    findings, chosen, read_s = _read_sample(source, request, settings, counts)
+    refusals = Refusals(settings)
+    findings, chosen, read_s = _read_sample(source, request, Tally(settings), refusals, counts)
     given_zone = None if known.settings_text is None else settings.source_timezone
     clocks = read_clocks(counts.bounds, counts.groups, counts.hours, given_zone)
     counted_runs = sum(runs_then for _, runs_then in counts.hours)
@@ -201,6 +202,8 @@ def take_survey(source: SurveySource, request: SurveyRequest, known: SurveyConte
     evidence = replace(evidence, clocks=clocks, findings=findings, read_s=read_s, stored_runs=stored_runs)
     proposal = propose(evidence, known.variable)
     runs = _kept(source, chosen)
+    proposed = settings_for_trial(proposal, known.variable)
+    issues = (*refusals.issues(proposed), *odd_times(source, counts.bounds, proposed))
     survey = survey_of(
         advice=tuple(str(finding) for finding in (*advice, *index_advice(plans))),
         indexes=tuple(str(finding) for finding in examine_indexes(facts, settings)),
@@ -214,7 +217,7 @@ def take_survey(source: SurveySource, request: SurveyRequest, known: SurveyConte
         hours_of_week=tuple(counts.hours_of_week()),
         clocks=clocks,
         findings=findings,
-        trial=try_mapping(runs, settings_for_trial(proposal, known.variable)),
+        trial=try_mapping(runs, proposed, issues),
         proposal=proposal,
     )
     return survey, runs
@@ -304,16 +307,15 @@ def _newest_of(groups: Iterable[RunGroup]) -> list[RunGroup]:
 
 
 def _read_sample(
-    source: SurveySource, request: SurveyRequest, settings: Settings, counts: _Counts
+    source: SurveySource, request: SurveyRequest, tally: Tally, refusals: Refusals, counts: _Counts
 ) -> tuple[Findings, list[UUID], float]:
     """Return what the sample shows, the GUIDs of runs to keep, and in how many seconds its runs arrived."""
-    tally, chooser, read_s = Tally(settings), Chooser(request.kept_runs), 0.0
+    chooser, read_s = Chooser(request.kept_runs), 0.0
     for ranges in chunked(sampled_ranges(counts.hours, counts.groups, request.sample_runs), _RANGES_AT_ONCE):
         asked_at = time.monotonic()
         for run in source.runs_between(ranges):
             read_s += time.monotonic() - asked_at
-            is_odd, mapped = tally.add(run), report_or_refusal(run, settings, None)
-            refused = mapped.signature if isinstance(mapped, Refusal) else ""
+            is_odd, refused = tally.add(run), refusals.add(run)
             chooser.add(run, oddness=f"{refused} odd" if is_odd else refused)
             asked_at = time.monotonic()
     findings = tally.findings()
@@ -325,6 +327,25 @@ def _kept(source: SurveySource, chosen: Sequence[UUID]) -> list[VteTestRun]:
     """Read the chosen runs again: one that is gone, or has no key of its own, is left out."""
     runs = {run.index_guid: run for guids in chunked(chosen, _RUNS_AT_ONCE) for run in source.runs_by_guid(guids)}
     return [runs[guid] for guid in chosen if guid in runs]
+
+
+def odd_times(source: SurveySource, bounds: TimeBounds, settings: Settings) -> Iterator[Issue]:
+    """Yield how many runs a wrong clock dated, with the first hours that have some; without any nothing is asked."""
+    late_local = bounds.server_local.replace(microsecond=0) + AHEAD
+    if bounds.oldest_local is not None and bounds.oldest_local < OLDEST_CLOCK:
+        is_held = settings.odd_timestamps is OddTimestamps.HOLD
+        follows = "They wait as held runs" if is_held else "The daily comparison uploads them as they are dated"
+        hours = list(source.run_hours([LocalRange(FIRST, OLDEST_CLOCK)]))
+        yield _of_hours("dated before 2002: a clock that was reset", hours, f"{follows} (odd_timestamps).")
+    if bounds.newest_local is not None and bounds.newest_local >= late_local:
+        hours = list(source.run_hours([LocalRange(late_local, LAST)]))
+        follows = "They wait until their time has come, and the daily comparison counts them."
+        yield _of_hours("dated more than a day ahead of the server's clock", hours, follows)
+
+
+def _of_hours(what: str, hours: Sequence[tuple[datetime, int]], consequence: str) -> Issue:
+    examples = tuple(f"{hour:%Y-%m-%d %H:00} ({runs})" for hour, runs in hours[:_EXAMPLES])
+    return Issue(what=what, seen=sum(runs for _, runs in hours), examples=examples, consequence=consequence)
 
 
 def _shown(name: str | None) -> str:

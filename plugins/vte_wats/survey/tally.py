@@ -145,14 +145,21 @@ class _Limit:
 
 
 @dataclass
-class _Seen:
+class Seen:
+    """How many runs something was seen in, with a few of them."""
+
     runs: int = 0
     examples: list[str] = field(default_factory=list)
 
     def add(self, example: object) -> None:
+        """Count a run."""
         self.runs += 1
         if len(self.examples) < _EXAMPLES:
             self.examples.append(str(example))
+
+    def issue(self, what: str, consequence: str) -> Issue:
+        """Return it as the report has it."""
+        return Issue(what=what, seen=self.runs, examples=tuple(self.examples), consequence=consequence)
 
 
 class Tally:
@@ -174,7 +181,7 @@ class Tally:
         self._test_times: Counter[int] = Counter()
         self._keys: Counter[tuple[Any, ...]] = Counter()
         self._testplans: Counter[str] = Counter()
-        self._issues: dict[tuple[str, str], _Seen] = defaultdict(_Seen)
+        self._issues: dict[tuple[str, str], Seen] = defaultdict(Seen)
 
     def add(self, run: VteTestRun) -> bool:
         """Count a run; return whether something about it is odd."""
@@ -214,7 +221,7 @@ class Tally:
             test_times=dict(sorted(self._test_times.items())),
             testplans=dict(self._testplans.most_common()),
             issues=tuple(
-                Issue(what=what, seen=seen.runs, examples=tuple(seen.examples), consequence=consequence)
+                seen.issue(what, consequence)
                 for (what, consequence), seen in sorted(self._issues.items(), key=lambda item: -item[1].runs)
             ),
         )
