@@ -16,6 +16,9 @@ from airflow.models.variable import Variable
 
 from sandbox.environment import SandboxEnvironment
 from sandbox.factory_data.factory import Floor
+from sandbox.factory_data.products import PROCESS_MAP
+from sandbox.factory_data.runs import ERROR, FAILED, PASSED, TERMINATED
+from sandbox.sqlserver.database import Database
 from sandbox.sqlserver.faults import Fault
 from sandbox.sqlserver.server import Login, SqlServer
 from sandbox.vte.database import NAME, SCHEMA, open_database
@@ -164,32 +167,61 @@ def test_the_first_pass_yield_is_of_the_first_run_of_each_unit_under_a_test_plan
     assert {row["by"] for row in rows} == {"month", "product", "test plan", "station"}
 
 
+# The truth is what the factory was made with, never a default of the product.
+CODES = {str(PASSED): "Passed", str(FAILED): "Failed"}
+ASKED_CODES = {str(ERROR): "Error", str(TERMINATED): "Terminated"}
+
+
+def markers_in(db: Database) -> set[float]:
+    sides = " UNION ".join(f'SELECT "{side}" AS edge FROM "TestDataNumeric"' for side in ("LowLimit", "HighLimit"))
+    return {edge for (edge,) in db.query(f"SELECT edge FROM ({sides}) WHERE abs(edge) > 1e30")}
+
+
 def test_the_proposal_is_the_truth_as_far_as_data_shows_it(plant, first_day):
     survey, _ = first_day
-    found, truth = values(survey), a_settings(**plant.settings())
-    assert any(truth.source_timezone in family for family in survey.clocks.zones)
-    assert found["result_codes"] == {"1": "Passed", "0": "Failed"}
-    assert found["step_result_codes"] == {"1": "Passed", "0": "Failed"}
-    for testplan, code in found["process_map"].items():
-        assert truth.process_code(testplan) == code
-    assert set(found["process_map"]) == {"PSU Burn In", "RF Module Calibration"}
-    assert found["no_limit_values"] == list(truth.no_limit_values)
-    asked = {question.setting for question in survey.proposal.questions}
-    assert {"source_timezone", "process_map", "result_codes"} <= asked
+    found = values(survey)
+    assert any(plant.floor.timezone in family for family in survey.clocks.zones)
     assert found["source_timezone"] is None
+    assert found["result_codes"] == found["step_result_codes"] == CODES
+    assert found["process_map"] == {
+        "PSU Burn In": PROCESS_MAP["PSU Burn In"],
+        "RF Module Calibration": PROCESS_MAP["*Calibration"],
+    }
+    assert markers_in(plant.db) == set(found["no_limit_values"])
+    asked = {question.setting for question in survey.proposal.questions}
+    assert {"source_timezone", "process_map", "result_codes", "timestamp_marks"} <= asked
 
 
 def test_with_the_questions_answered_the_proposal_maps_as_the_true_settings_do(plant):
-    truth = plant.settings()
-    survey, runs = surveyed(plant, **truth)
+    answers = {
+        "source_timezone": plant.floor.timezone,
+        "process_map": PROCESS_MAP,
+        "result_codes": ASKED_CODES,
+        "timestamp_marks": "end",
+    }
+    survey, runs = surveyed(plant, **answers)
     assert survey.proposal.mistakes == ""
     assert survey.clocks.impossible == {}
-    proposed, true = parse_settings(survey.proposal.settings_text), a_settings(**truth)
-    held = {7, 2, 3}  # what data cannot show: the true settings take the default for 2 and 3
+    true = a_settings(**answers | {"result_codes": CODES | ASKED_CODES, "step_result_codes": CODES})
+    proposed = parse_settings(survey.proposal.settings_text)
     for run in runs:
-        if run.result_code not in held:
-            assert report_or_refusal(run, proposed, None) == report_or_refusal(run, true, None)
+        assert report_or_refusal(run, proposed, None) == report_or_refusal(run, true, None)
     assert {line.outcome for line in survey.trial.lines} == {"report", "dead", "held"}
+
+
+def test_a_factory_that_differs_from_every_default_gets_what_is_true_there():
+    other, now = SandboxEnvironment(), datetime.now(UTC)
+    other.floor.load(other.db, start=now - timedelta(days=2), end=now, runs=600)
+    other.db.run_script("UPDATE [dbo].[IndexData] SET [Result] = 1 - [Result] WHERE [Result] IN (0, 1)")
+    for kind in ("Numeric", "Text", "Other"):
+        table = f"[dbo].[TestData{kind}]"
+        other.db.run_script(f"UPDATE {table} SET [TestResultType] = 8 - [TestResultType] WHERE [TestResultType] < 2")
+    other.db.run_script("UPDATE [dbo].[TestDataNumeric] SET [HighLimit] = 3.4e38 WHERE [TestStepNumber] % 5 = 0")
+    with other:
+        found = values(surveyed(other)[0])
+    assert found["result_codes"] == {str(1 - PASSED): "Passed", str(1 - FAILED): "Failed"}
+    assert found["step_result_codes"] == {str(8 - PASSED): "Passed", str(8 - FAILED): "Failed"}
+    assert markers_in(other.db) == {3.4e38} <= set(found["no_limit_values"])
 
 
 def test_a_zone_that_is_set_wrongly_is_asked_about(plant):
