@@ -105,6 +105,7 @@ class Evidence:
     given: Mapping[str, Any] | None = None
     processes: Mapping[int, str] | None = None
     overrides: Mapping[str, Any] = field(default_factory=dict)
+    possible_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     guard_band_s: int | None = None
     measured_late_arrivals: bool = False
     read_s: float | None = None
@@ -552,12 +553,16 @@ def _verify_cycle(evidence: Evidence, findings: Findings) -> _Found:
 
 
 def _column_overrides(evidence: Evidence) -> _Found:
-    if not evidence.overrides:
-        return _Found("Nothing that is read seems to have another name.")
-    text = json.dumps(evidence.overrides, ensure_ascii=False)
-    ask = f"Are these the new names of what is read? Then set column_overrides to {text}"
-    asked = Question(setting="column_overrides", question=ask)
-    return _Found("By keys, names and types; see the comparison.", questions=(asked,))
+    questions = []
+    if evidence.overrides:
+        text = json.dumps(evidence.overrides, ensure_ascii=False)
+        ask = f"Are these the new names of what is read? Then set column_overrides to {text}"
+        questions.append(Question(setting="column_overrides", question=ask))
+    for missing, names in evidence.possible_names.items():
+        ask = f"Which column is {missing} here? These have its type. Name it in column_overrides."
+        questions.append(Question(setting="column_overrides", question=ask, candidates=names))
+    reason = "By keys, names and types; see the comparison."
+    return _Found(reason if questions else "Nothing that is read seems to have another name.", None, tuple(questions))
 
 
 _WITHOUT_FINDINGS = {

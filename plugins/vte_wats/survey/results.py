@@ -41,6 +41,7 @@ from vte_wats.survey.schema import (
     KeyComparison,
     compare_foreign_keys,
     compare_schema,
+    possible_names,
     suggested_overrides,
 )
 from vte_wats.survey.tally import Tally
@@ -169,6 +170,7 @@ def take_survey(source: SurveySource, request: SurveyRequest, known: SurveyConte
         given=known.given(),
         processes=known.processes,
         overrides=suggested_overrides(comparison),
+        possible_names=possible_names(comparison),
         guard_band_s=known.guard_band_s,
         measured_late_arrivals=known.measured_late_arrivals,
     )

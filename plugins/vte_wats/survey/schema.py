@@ -105,12 +105,14 @@ class Comparison(_Closed):
     """A table, or one of its columns, beside the documented one.
 
     ``table`` and ``column`` are the documented names, or those of the site where nothing is documented. ``here`` is the
-    name at the site, for ``RENAMED`` a guess. ``stops`` says that a sync cannot read this schema.
+    name at the site, for ``RENAMED`` a guess. ``candidates`` are the additional columns of its type, for a missing one that
+    is read and has no guess. ``stops`` says that a sync cannot read this schema.
     """
 
     table: str
     column: str | None = None
     here: str | None = None
+    candidates: tuple[str, ...] = ()
     likeness: Likeness
     documented: str | None = None
     deployed: str | None = None
@@ -227,6 +229,11 @@ def suggested_overrides(lines: Iterable[Comparison]) -> dict[str, dict[str, obje
     return overrides
 
 
+def possible_names(lines: Iterable[Comparison]) -> dict[str, tuple[str, ...]]:
+    """Return the columns that a missing one may be, for each that is read and nothing says which."""
+    return {f"{line.table}.{line.column}": line.candidates for line in lines if line.candidates}
+
+
 def _renamed_table(documented: DocumentedTable, others: Iterable[DeployedTable]) -> DeployedTable | None:
     """Return the one table without a documented name that has most of the documented columns."""
     wanted = {column.casefold() for column in documented.columns}
@@ -303,7 +310,10 @@ def _columns(name: str, documented: DocumentedTable, found: DeployedTable, setti
             if guess is not None:
                 guesses[column] = rest.pop(guess.name.casefold())
     for column in missing:
-        yield _missing_column(name, column, documented.columns[column], guesses.get(column), is_read=column in read)
+        guess, is_read = guesses.get(column), column in read
+        others = [other.name for other in rest.values() if _is_of_kind(column, documented, other)]
+        line = _missing_column(name, column, documented.columns[column], guess, is_read=is_read)
+        yield line if guess or not is_read else line.model_copy(update={"candidates": tuple(others)})
     for additional in rest.values():
         yield Comparison(
             table=name,

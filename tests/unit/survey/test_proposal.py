@@ -309,3 +309,10 @@ def test_a_guessed_name_is_asked():
     found = proposed(given=COMPLETE, overrides=overrides)
     assert json.dumps(overrides) in asked(found, "column_overrides")[0]
     assert "column_overrides" not in json.loads(found.settings_text)
+
+
+def test_a_name_that_nothing_says_is_asked_with_the_columns_that_it_may_be():
+    found = proposed(given=COMPLETE, possible_names={"UutData.Serial": ("SerialA", "SerialB")})
+    (question,) = [each for each in found.questions if each.setting == "column_overrides"]
+    assert question.question.startswith("Which column is UutData.Serial here?")
+    assert question.candidates == ("SerialA", "SerialB")

@@ -18,6 +18,7 @@ from vte_wats.survey.schema import (
     compare_foreign_keys,
     compare_schema,
     documented_schema,
+    possible_names,
     suggested_overrides,
 )
 
@@ -129,14 +130,19 @@ def test_a_renamed_table_is_guessed_by_its_columns():
 
 
 @pytest.mark.parametrize(
-    "others",
-    [{"SerialDate": "datetime"}, {"SerialA": "nvarchar", "SerialB": "nvarchar"}, {"Colour": "nvarchar"}],
+    ("others", "possible"),
+    [
+        ({"SerialDate": "datetime"}, {}),
+        ({"SerialA": "nvarchar", "SerialB": "varchar"}, {"UutData.Serial": ("SerialA", "SerialB")}),
+        ({"Colour": "nvarchar"}, {"UutData.Serial": ("Colour",)}),
+    ],
     ids=["another type", "two alike", "nothing alike"],
 )
-def test_no_guess_is_better_than_a_wrong_one(others):
+def test_no_guess_is_better_than_a_wrong_one(others, possible):
     lines = compare_schema(site(deployed("UutData", without=("Serial",), **others)), a_settings())
     assert line(lines, "UutData", "Serial").likeness is Likeness.MISSING
     assert suggested_overrides(lines) == {}
+    assert possible_names(lines) == possible
 
 
 def pointing(column: str, *others: str) -> DeployedTable:
@@ -153,6 +159,7 @@ def test_a_column_of_another_name_is_guessed_by_the_table_that_it_points_to():
         "Board",
     )
     assert suggested_overrides(lines) == {"IndexData": {"columns": {"Uut_GUID": "Board"}}}
+    assert possible_names(lines) == {}
     assert not [each for each in lines if each.likeness is Likeness.ADDITIONAL]
     other_parent = site(renamed, without=("UutData",))
     other_parent.append(deployed("UutData").model_copy(update={"name": "Units"}))
