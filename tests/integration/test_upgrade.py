@@ -140,8 +140,8 @@ def test_every_dead_letter_that_was_left_is_shown_with_its_reason_and_its_dag_ru
         "serial is blank",
         "unmapped test plan 'RF Module Calibration'",
     }
-    assert {letter.dag_id for letter in DeadLetters(storage)} == {"vte_wats_sync"}
-    assert all(letter.dag_run_id.startswith("manual__2026-11-29") for letter in DeadLetters(storage))
+    assert {left.dag_id for left in DeadLetters(storage)} == {"vte_wats_sync"}
+    assert all(left.dag_run_id.startswith("manual__2026-11-29") for left in DeadLetters(storage))
 
 
 def test_a_run_that_was_held_goes_through_and_a_corrected_one_is_redriven(upgraded, storage):
