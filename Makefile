@@ -12,6 +12,8 @@ UV := 0.13.9
 COMMIT  := $(shell test -e .git && git rev-parse --short=9 HEAD)
 BUILD   := $(shell cat VERSION)$(if $(COMMIT),+g$(COMMIT))
 RELEASE := vte-wats-$(BUILD)
+# The same for images: their names have no +.
+TAG     := $(subst +,-,$(BUILD))
 DIST    ?= dist
 TREE    ?= HEAD
 
@@ -98,7 +100,9 @@ bench-core: $(READY) ## Measure reading and mapping alone
 
 package: ## One ZIP of the committed state with all that a site installs, into dist/
 	@mkdir -p $(DIST)
-	git archive --format=zip --worktree-attributes --prefix=$(RELEASE)/ --add-virtual-file=$(RELEASE)/VERSION:$(BUILD) --output=$(DIST)/$(RELEASE).zip $(TREE)
+	@for file in docker-compose.yaml .env.example; do git show $(TREE):$$file | sed -E 's/(VTE_WATS_BUILD(:-|=))[^}]+/\1$(TAG)/' > $(DIST)/$$file || exit; done
+	git archive --format=zip --worktree-attributes --prefix=$(RELEASE)/ --add-virtual-file=$(RELEASE)/VERSION:$(BUILD) --add-file=$(DIST)/docker-compose.yaml --add-file=$(DIST)/.env.example --output=$(DIST)/$(RELEASE).zip $(TREE)
+	@rm $(DIST)/docker-compose.yaml $(DIST)/.env.example
 	@echo "$(DIST)/$(RELEASE).zip: unpack it and follow docs/installation.md"
 
 wheel: $(READY) ## The package with DAG files, SQL and pools as one wheel for an Airflow that exists already, into dist/

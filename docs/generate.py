@@ -300,6 +300,17 @@ SYMPTOMS = (
         ),
     ),
     (
+        "Airflow's test button of `vte_default` fails with the driver's words, without a code",
+        (
+            "it is the button of the type Microsoft SQL Server; the number in its words may be that of an earlier "
+            "login, which the driver keeps"
+        ),
+        (
+            "trigger `vte_wats_preflight`: its task **vte** tries where tasks run, and says the reason of this try "
+            "with its code"
+        ),
+    ),
+    (
         "nobody gets a mail",
         "there are no recipients, or `smtp_default` refuses",
         "the log of `vte_wats_monitor` says which; set `alerts.recipients`, or fix the connection",

@@ -1,7 +1,7 @@
-"""docs/installation.md, step 2a, exactly as printed: archive, commands, airflow.cfg and services, then a sync.
+"""docs/installation.md, step 2a without a network, exactly as printed: packages fetched before, archive, commands,
+airflow.cfg and services, then a sync.
 
-What differs is where things are: folders of the test in place of ``/opt``, free ports of this machine, and packages that
-are installed already in place of those that pip would fetch.
+What differs is where things are: folders of the test in place of ``/opt``, and free ports of this machine.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import re
 import shlex
 import subprocess
 import sys
-import sysconfig
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
@@ -36,25 +35,39 @@ MINUTES = timedelta(minutes=10)
 
 
 class Machine:
-    """A machine of a site: the unpacked archive, an environment for it, and the folder of Airflow."""
+    """A machine of a site: the unpacked archive, an empty environment, and the folder of Airflow."""
 
     def __init__(self, folder: Path, archive: Path) -> None:
         with ZipFile(archive) as packed:
             packed.extractall(folder)
-        self.package, self.airflow = folder / archive.stem, folder / "airflow"
+        self.package, self.venv, self.airflow = folder / archive.stem, folder / "venv", folder / "airflow"
         self.airflow.mkdir()
         self.page = (self.package / "docs" / "installation.md").read_text(encoding="utf-8")
-        self.python = _environment_without_the_package(folder) / "bin" / "python"
-        self.env = {name: text for name, text in os.environ.items() if not name.startswith("AIRFLOW")} | {
+        self.python = self.venv / "bin" / "python"
+        self.env = {name: text for name, text in os.environ.items() if not name.startswith(("AIRFLOW", "PIP_"))} | {
             "AIRFLOW_HOME": str(self.airflow),
             "NO_PROXY": "127.0.0.1,localhost",
             "no_proxy": "127.0.0.1,localhost",
+            "PIP_CONFIG_FILE": os.devnull,
         }
 
+    def fetch_packages(self) -> None:
+        """Fetch them by the printed command, as a machine with a network does: pip is that of these tests."""
+        (command,) = re.findall(r"^pip (download .*)$", self.page, re.MULTILINE)
+        self._run([sys.executable, "-m", "pip", *shlex.split(command), "--quiet"], env=dict(os.environ))
+
     def install(self) -> None:
-        """Install the package by the printed command; what it asks for is there."""
-        (command,) = re.findall(r"^/opt/venv/bin/pip (install --no-deps .* -e \.)$", self.page, re.MULTILINE)
-        self._run([sys.executable, "-m", "pip", "--python", str(self.python), *shlex.split(command), "--quiet"])
+        """Install by the printed commands, each ``pip install`` with the options for a target without a network."""
+        (options,) = re.findall(r"^On the target add `(--no-index .*)` to both `pip install`", self.page, re.MULTILINE)
+        block = next(text for text in re.findall(r"```console\n(.*?)```", self.page, re.DOTALL) if "-m venv" in text)
+        (make, *installs) = block.splitlines()[1:]
+        assert make == "python3.12 -m venv /opt/venv"
+        self._run([sys.executable, "-m", "venv", str(self.venv)])
+        assert len(installs) == 2
+        for command in installs:
+            program, *arguments = shlex.split(f"{command} {options} --quiet")
+            assert program == "/opt/venv/bin/pip"
+            self._run([str(self.venv / "bin" / "pip"), *arguments])
 
     def configure(self, database_url: str, port: int, log_ports: tuple[int, int], start_at: datetime) -> None:
         """Write the printed airflow.cfg with secrets made by the printed commands."""
@@ -98,25 +111,12 @@ class Machine:
             for name in names
         ]
 
-    def _run(self, command: list[str]) -> str:
+    def _run(self, command: list[str], env: dict[str, str] | None = None) -> str:
         done = subprocess.run(
-            command, cwd=self.package, env=self.env, capture_output=True, text=True, timeout=300, check=False
+            command, cwd=self.package, env=env or self.env, capture_output=True, text=True, timeout=600, check=False
         )
         assert done.returncode == 0, f"{command}\n{done.stdout[-2000:]}\n{done.stderr[-3000:]}"
         return done.stdout
-
-
-def _environment_without_the_package(folder: Path) -> Path:
-    """Make an environment that has all that this one has, except the package."""
-    venv, others = folder / "venv", folder / "others"
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(venv)], check=True, timeout=120)
-    others.mkdir()
-    for path in Path(sysconfig.get_path("purelib")).iterdir():
-        if "vte_wats" not in path.name:
-            (others / path.name).symlink_to(path)
-    theirs = Path(sysconfig.get_path("purelib", vars={"base": str(venv), "platbase": str(venv)}))
-    (theirs / "others.pth").write_text(str(others))
-    return venv
 
 
 @pytest.fixture(scope="module")
@@ -149,6 +149,7 @@ def airflow(machine: Machine, plant: SandboxEnvironment) -> Iterator[AirflowApi]
         ends.callback(guard.stop)
         ends.callback(postgres.stop)
         postgres.start()
+        machine.fetch_packages()
         machine.install()
         machine.configure(postgres.url, port, (log_ports[0], log_ports[1]), datetime.now(UTC) - 2 * MINUTES)
         machine.airflow_command("db", "migrate")

@@ -48,6 +48,24 @@ def test_two_builds_of_one_version_have_different_names(repository, unpacked):
     assert unpacked.name == f"vte-wats-{build}"
 
 
+def test_the_images_of_two_builds_have_different_names(repository, unpacked):
+    tag = (unpacked / "VERSION").read_text(encoding="utf-8").replace("+", "-")
+    assert re.fullmatch(r"[\w][\w.-]{0,127}", tag), "what Docker takes as a tag"
+    for name in ("docker-compose.yaml", ".env.example"):
+        committed, packed = ((folder / name).read_text(encoding="utf-8") for folder in (repository, unpacked))
+        changed = [
+            (old, new) for old, new in zip(committed.splitlines(), packed.splitlines(), strict=True) if old != new
+        ]
+        assert changed
+        for old, new in changed:
+            assert "VTE_WATS_BUILD" in old
+            assert new == old.replace("0.1.0", tag)
+        assert "0.1.0}" not in packed
+    assert sorted(path.name for path in unpacked.glob("docker-compose*")) == [
+        "docker-compose.tls.yaml", "docker-compose.users.yaml", "docker-compose.yaml",
+    ]  # fmt: skip
+
+
 CODE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)#\s]+)")
 

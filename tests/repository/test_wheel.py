@@ -1,14 +1,16 @@
-"""The wheel: what is in it, what it asks for, and that an Airflow which exists already finds all of it."""
+"""The wheel: what is in it, what it asks for, and docs/installation.md, step 2b, walked in an Airflow that has another plugin."""
 
 from __future__ import annotations
 
 import ast
 import json
 import re
+import shlex
 import subprocess
 import sys
 import sysconfig
 import tomllib
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import packages_distributions, version
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from sandbox.environment import SandboxEnvironment
 from tests.with_constraints import constraints, pinned
 
 
@@ -121,7 +124,7 @@ def test_the_wheel_holds_code_statements_dags_pools_and_examples_and_nothing_els
 
 
 PROBE = """
-import json, sys
+import json
 from airflow import plugins_manager
 from airflow.dag_processing.bundles.manager import DagBundlesManager
 from airflow.dag_processing.dagbag import DagBag
@@ -133,59 +136,130 @@ bundle = DagBundlesManager().get_bundle("vte-wats")
 bag = DagBag(str(bundle.path))
 print(json.dumps({
     "package": vte_wats.__path__[0],
-    "plugins": [plugin.name for plugin in plugins if plugin.name == "vte_wats"],
+    "plugins": [plugin.name for plugin in plugins if plugin.name in ("vte_wats", "another")],
     "errors": {**errors, **bag.import_errors},
     "dags": sorted(bag.dags),
     "dag files": str(bundle.path),
     "statement": statement_text("select_runs")[:6],
 }))
 """
-BUNDLES = [
-    {"name": "dags-folder", "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle", "kwargs": {}},
-    {"name": "vte-wats", "classpath": "vte_wats.orchestration.dag_bundle.VteWatsDagBundle", "kwargs": {}},
-]
+START_AT = datetime(2026, 3, 2, tzinfo=UTC)
+ANOTHER_PLUGIN = """
+from airflow.plugins_manager import AirflowPlugin
+
+
+class Another(AirflowPlugin):
+    name = "another"
+"""
+
+
+class ExistingAirflow:
+    """An Airflow with a plugin of its own, whose packages are those of these tests without the product."""
+
+    def __init__(self, page: str, folder: Path) -> None:
+        self.page, self.folder = page, folder
+        venv = folder / "venv"
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(venv)], check=True, timeout=120)
+        self.packages = Path(sysconfig.get_path("purelib", vars={"base": str(venv), "platbase": str(venv)}))
+        others = folder / "others"
+        others.mkdir()
+        for path in Path(sysconfig.get_path("purelib")).iterdir():
+            if "vte_wats" not in path.name:
+                (others / path.name).symlink_to(path)
+        (self.packages / "others.pth").write_text(str(others))
+        (folder / "plugins").mkdir()
+        (folder / "plugins" / "another.py").write_text(ANOTHER_PLUGIN)
+        self.bin = folder / "bin"
+        self.bin.mkdir()
+        self.python = venv / "bin" / "python"
+        for name, module in (("python", ""), ("airflow", "-P -m airflow"), ("pip", "-m pip")):
+            program = self.bin / name
+            program.write_text(f'#!/bin/sh\nexec {self.python} {module} "$@"\n')
+            program.chmod(0o755)
+        self.environment = {
+            "AIRFLOW_HOME": str(folder / "airflow"),
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "AIRFLOW__CORE__PLUGINS_FOLDER": str(folder / "plugins"),
+            "PATH": f"{self.bin}:/usr/bin:/bin",
+            "PIP_CONFIG_FILE": "/dev/null",
+            "PIP_NO_INDEX": "1",
+            "NO_PROXY": "127.0.0.1",
+        }
+
+    def run(self, command: str, **environment: str) -> str:
+        """Run a command of the shell as a person there does, and return what it says."""
+        done = subprocess.run(
+            ["sh", "-c", command], env=self.environment | environment, cwd=self.folder, capture_output=True,
+            text=True, timeout=300, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, f"{command}\n{done.stdout[-2000:]}\n{done.stderr[-3000:]}"
+        return done.stdout.strip()
+
+    def answer(self, command: str, **environment: str) -> Any:
+        """Run a command and return what its last line says in JSON."""
+        return json.loads(self.run(command, **environment).rpartition("\n")[2])
+
+    def installed(self) -> dict[str, str]:
+        """Return what is installed, by name."""
+        probe = (
+            "import importlib.metadata as m, json; print(json.dumps({d.name: d.version for d in m.distributions()}))"
+        )
+        return dict(self.answer(f"python -c '{probe}'"))
+
+
+@pytest.fixture(scope="module")
+def existing_airflow(repository: Path, wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> ExistingAirflow:
+    """It has followed step 2b: every command and the configuration are those of the page."""
+    page = (repository / "docs" / "installation.md").read_text(encoding="utf-8")
+    step = page.partition("\n## 2b.")[2].partition("\n## ")[0]
+    airflow = ExistingAirflow(step, tmp_path_factory.mktemp("existing"))
+    before = airflow.installed()
+    constraint = airflow.folder / "constraints.txt"
+    constraint.write_text("".join(f"{name}=={version}\n" for name, version in before.items()))
+    (airflow.folder / wheel.name).symlink_to(wheel)
+    install, pools = re.findall(r"```console\n(.*?)\n```", step, re.DOTALL)
+    airflow.run(install.replace("<the constraints of your Airflow>", str(constraint)))
+    assert airflow.installed() == before | {"vte-wats": airflow.installed()["vte-wats"]}
+    (configuration,) = re.findall(r"```ini\n(.*?)```", step, re.DOTALL)
+    (airflow.folder / "airflow").mkdir()
+    assert configuration.count("2026-12-01T00:00:00Z") == 1
+    configuration = configuration.replace("2026-12-01T00:00:00Z", START_AT.isoformat())
+    (airflow.folder / "airflow" / "airflow.cfg").write_text(configuration)
+    airflow.run("airflow db migrate")
+    airflow.run(pools)
+    return airflow
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("has_plugins_folder", [False, True])
 def test_an_airflow_that_exists_already_finds_dags_plugin_and_statements_once(
-    repository, wheel, tmp_path, has_plugins_folder
+    repository, existing_airflow, has_plugins_folder
 ):
-    """Its environment is this one's, without the repository: the wheel is all that is installed of the product."""
-    venv = tmp_path / "venv"
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(venv)], check=True, timeout=120)
-    theirs = Path(sysconfig.get_path("purelib", vars={"base": str(venv), "platbase": str(venv)}))
-    target = ["--no-deps", "--no-index", "--target", str(theirs), str(wheel)]
-    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", *target], check=True, timeout=300)
-    others = tmp_path / "others"
-    others.mkdir()
-    for path in Path(sysconfig.get_path("purelib")).iterdir():
-        if "vte_wats" not in path.name:
-            (others / path.name).symlink_to(path)
-    (theirs / "others.pth").write_text(str(others))
-    plugins = tmp_path / "plugins"
-    plugins.mkdir()
-    (plugins / "another.py").write_text(
-        "from airflow.plugins_manager import AirflowPlugin\n\n\nclass Another(AirflowPlugin):\n    name = 'another'\n"
-    )
-    folder = repository / "plugins" if has_plugins_folder else plugins
-    environment = {
-        "AIRFLOW_HOME": str(tmp_path / "airflow"),
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "AIRFLOW__CORE__PLUGINS_FOLDER": str(folder),
-        "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(BUNDLES),
-        "AIRFLOW__VTE_WATS__START_DATE": "2026-03-02T00:00:00Z",
-        "PATH": "/usr/bin:/bin",
-    }
-    done = subprocess.run(
-        [str(venv / "bin" / "python"), "-c", PROBE], env=environment, cwd=tmp_path, capture_output=True, text=True,
-        timeout=300, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-3000:]
-    answer = json.loads(done.stdout.strip().splitlines()[-1])
-    assert answer["package"].startswith(str(theirs))
-    assert answer["dag files"].startswith(str(theirs))
+    """The wheel is all that is installed of the product, and its plugin is there once beside a folder with it."""
+    folder = {"AIRFLOW__CORE__PLUGINS_FOLDER": str(repository / "plugins")} if has_plugins_folder else {}
+    answer = existing_airflow.answer(f"python -c {shlex.quote(PROBE)}", **folder)
+    theirs = str(existing_airflow.packages)
+    assert answer["package"].startswith(theirs)
+    assert answer["dag files"].startswith(theirs)
     assert answer["errors"] == {}
-    assert answer["plugins"] == ["vte_wats"]
+    assert sorted(answer["plugins"]) == (["vte_wats"] if has_plugins_folder else ["another", "vte_wats"])
     assert answer["dags"] == sorted(path.stem for path in (repository / "dags").glob("*.py"))
     assert answer["statement"] == "SELECT"
+
+
+@pytest.mark.slow
+def test_the_printed_command_imports_the_pools_of_the_package(repository, existing_airflow):
+    there = {pool["pool"] for pool in existing_airflow.answer("airflow pools list --output json")}
+    assert there >= set(json.loads((repository / "include" / "pools.json").read_text(encoding="utf-8")))
+
+
+@pytest.mark.slow
+def test_the_preflight_of_an_airflow_that_has_nothing_but_the_wheel_reads_vte_and_asks_wats(existing_airflow):
+    plant = SandboxEnvironment()
+    plant.floor.load(plant.db, start=START_AT, end=START_AT + timedelta(minutes=5), runs=5, steps=2)
+    with plant:
+        said = existing_airflow.run("airflow dags test vte_wats_preflight 2>&1", **plant.environment_variables)
+    assert "WRONG" not in said
+    assert "every run has a Timestamp" in said
+    assert "WATS answers" in said
+    assert re.search(r"Marking run <DagRun vte_wats_preflight .* successful", said)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, NaiveDatetime
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, NaiveDatetime
 
 from vte_wats.domain.outcome import DeadLetterKind
 
@@ -105,7 +105,7 @@ class VteTestRun(Frozen):
     testsystem_guid: UUID | None = None
     testsystem_name: str | None = None
     hostname: str | None = None
-    site_name: str | None = None
+    site_name: str | None = Field(None, validation_alias=AliasChoices("site_name", "site"))  # its name in 0.1.0
     operator: str | None = None
     info1: str | None = None
     info2: str | None = None
