@@ -232,6 +232,22 @@ MUTATIONS = (
         "FROM [dbo].[IndexData] AS [IndexData]\n", "FROM [dbo].[IndexData] AS [IndexData] WITH (NOLOCK)\n",
         "tests/unit/vte/test_statements.py::test_no_file_reads_users_or_dirty_pages",
     ),
+    _core(
+        "locks waited for", "one station's open transaction holds up all others", "vte/reader.py",
+        "past_locks=self._takes_locks and not names_runs(binds)", "past_locks=False",
+        "integration/test_vte_source_locks.py::test_a_run_that_is_not_committed_holds_up_no_other",
+    ),
+    _core(
+        "a locked run is gone", "the comparison takes a run in work for one that VTE lost", "vte/reader.py",
+        "self._takes_locks and not names_runs(binds)", "self._takes_locks",
+        "integration/test_vte_source_locks.py::test_a_named_run_that_is_locked_is_waited_for_and_never_taken_for_absent",
+    ),
+    _core(
+        "locked steps left out", "a run is in WATS with half of its steps", "vte/statements.py",
+        'text = text.replace(_HEADERS, f"{_HEADERS} WITH (READPAST)")',
+        'text = re.sub(r"(\\[dbo\\]\\.\\[\\w+\\] AS \\[\\w+\\])", r"\\1 WITH (READPAST)", text)',
+        "integration/test_vte_source_locks.py::test_a_run_whose_steps_are_not_committed_is_never_read_without_them",
+    ),
     Mutation(
         "the reader wins deadlocks", "a test station loses its result", "include/sql/session_options.sql",
         "SET DEADLOCK_PRIORITY LOW", "SET DEADLOCK_PRIORITY HIGH",
