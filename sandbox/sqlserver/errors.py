@@ -90,6 +90,12 @@ def showplan_not_alone() -> SqlServerError:
     return SqlServerError(1067, "The SET SHOWPLAN statements must be the only statements in the batch.", 15)
 
 
+def readpast_refused() -> SqlServerError:
+    return SqlServerError(
+        650, "You can only specify the READPAST lock in the READ COMMITTED or REPEATABLE READ isolation levels."
+    )
+
+
 def login_failed(name: str) -> SqlServerError:
     return SqlServerError(18456, f"Login failed for user '{name}'.", 14)
 

@@ -170,6 +170,7 @@ class Session:
             logins=frozenset(self._context.logins),
             to_local=self._context.to_local,
             clock=self._context.clock,
+            wait=self._wait,
         )
         return []
 

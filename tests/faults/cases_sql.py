@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from random import Random
 from typing import Any
+from uuid import UUID
 
+import pymssql
+
+from sandbox.environment import WRITER_PASSWORD
+from sandbox.vte.database import NAME
 from tests.faults.accounts import Explained
 from tests.faults.case import Case, Play, passing, until_fixed
 from tests.faults.site import TIMEOUT_S, Site
@@ -75,6 +82,66 @@ def _put(site: Site, names: dict[str, list[str]], held: dict[str, list[tuple[Any
     site.plant.db.insert_rows(
         {table: [dict(zip(names[table], row, strict=True)) for row in rows] for table, rows in held.items()}
     )
+
+
+_PARENTS_FIRST = ("UutData", "IndexData", "TestDataNumeric", "TestDataText", "TestDataOther")
+
+
+@contextmanager
+def _database_with(site: Site, *, snapshots: bool, versions: bool) -> Iterator[None]:
+    before = site.plant.db.facts
+    site.plant.db.facts = replace(before, snapshot_isolation=snapshots, read_committed_snapshot=versions)
+    try:
+        yield
+    finally:
+        site.plant.db.facts = before
+
+
+def _not_committed(site: Site, guids: list[str]) -> pymssql.Connection:
+    """Take runs out of the database and write them again in a transaction of their station, which stays open."""
+    runs = ", ".join(f"'{guid}'" for guid in guids)
+    units = f'SELECT "Uut_GUID" FROM "IndexData" WHERE "Index_GUID" IN ({runs})'
+    listed = ", ".join(f"'{unit}'" for (unit,) in site.plant.db.query(units))
+    of = dict.fromkeys(_PARENTS_FIRST, f'"Index_GUID" IN ({runs})') | {"UutData": f'"Uut_GUID" IN ({listed})'}
+    held = {table: site.plant.db.query(f'SELECT * FROM "{table}" WHERE {of[table]}') for table in _PARENTS_FIRST}
+    for table in reversed(_PARENTS_FIRST):
+        site.plant.db.query(f'DELETE FROM "{table}" WHERE {of[table]}')
+    vte = site.plant.vte
+    station = pymssql.connect(server=vte.host, port=str(vte.port), user="sa", password=WRITER_PASSWORD, database=NAME)
+    with station.cursor() as cursor:  # pymssql opens a transaction by itself
+        for table in _PARENTS_FIRST:
+            for row in held[table]:
+                cursor.execute(f"INSERT INTO [{table}] VALUES ({', '.join(['%s'] * len(row))})", tuple(map(_bind, row)))
+    return station
+
+
+def _bind(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat(timespec="milliseconds")
+    return str(value) if isinstance(value, UUID) else value
+
+
+def _lock_held(*, snapshots: bool = False, versions: bool = False) -> Play:
+    """One station's transaction stays open for two syncs: what others have tested is there before it commits."""
+
+    def play(site: Site, random: Random) -> Explained:
+        with _database_with(site, snapshots=snapshots, versions=versions):
+            others = site.load(12)
+            station = _not_committed(site, open_ones := others[:3])
+            others = others[3:]
+            site.sync()
+            others += site.load(6)
+            site.sync()
+            if missing := set(others) - set(site.plant.receipts):
+                site.violations.append(f"{len(missing)} runs of other stations wait for the one that commits nothing")
+            if early := set(open_ones) & set(site.plant.receipts):
+                site.violations.append(f"{len(early)} runs are in WATS before they were committed")
+            station.commit()
+            station.close()
+            site.sync()
+        return Explained()
+
+    return play
 
 
 def _one_timestamp(site: Site, random: Random) -> Explained:
@@ -149,6 +216,22 @@ CASES = (
         "sql.lock-timeout",
         "a lock is held too long (1222), while planning and while reading",
         passing(_some("lock_timeout", times=3, match=rf"{PLAN}|{HEADERS}")),
+    ),
+    Case(
+        "sql.lock-held",
+        "a station's transaction stays open for two syncs (READ COMMITTED)",
+        _lock_held(),
+        short=True,
+    ),
+    Case(
+        "sql.lock-held-snapshot",
+        "the same where snapshots are allowed",
+        _lock_held(snapshots=True),
+    ),
+    Case(
+        "sql.lock-held-versions",
+        "the same with READ_COMMITTED_SNAPSHOT",
+        _lock_held(versions=True),
     ),
     Case("sql.drop-after-login", "the connection drops just after the login, twice", passing(_some("drop", times=2))),
     Case("sql.restart", "SQL Server restarts while steps are read", _restart),

@@ -232,6 +232,48 @@ MUTATIONS = (
         "FROM [dbo].[IndexData] AS [IndexData]\n", "FROM [dbo].[IndexData] AS [IndexData] WITH (NOLOCK)\n",
         "tests/unit/vte/test_statements.py::test_no_file_reads_users_or_dirty_pages",
     ),
+    _core(
+        "locks waited for", "one station's open transaction holds up all others", "vte/reader.py",
+        "past_locks=self._takes_locks and not names_runs(binds)", "past_locks=False",
+        "integration/test_vte_source_locks.py::test_a_run_that_is_not_committed_holds_up_no_other",
+    ),
+    _core(
+        "a locked run is gone", "the comparison takes a run in work for one that VTE lost", "vte/reader.py",
+        "self._takes_locks and not names_runs(binds)", "self._takes_locks",
+        "integration/test_vte_source_locks.py::test_a_named_run_that_is_locked_is_waited_for_and_never_taken_for_absent",
+    ),
+    _core(
+        "locked steps left out", "a run is in WATS with half of its steps", "vte/statements.py",
+        'text = text.replace(_HEADERS, f"{_HEADERS} WITH (READPAST)")',
+        'text = re.sub(r"(\\[dbo\\]\\.\\[\\w+\\] AS \\[\\w+\\])", r"\\1 WITH (READPAST)", text)',
+        "integration/test_vte_source_locks.py::test_a_run_whose_steps_are_not_committed_is_never_read_without_them",
+    ),
+    _core(
+        "units altered without a word", "a text is not what the database holds, and nobody is told", "mapping/steps.py",
+        'units := remarks.fit("units", row.units, WHOLE)', "units := printable(row.units)",
+        "integration/test_vte_source_bad_rows.py::test_no_text_of_a_step_costs_a_neighbour_anything",
+    ),
+    _core(
+        "an unlisted error is fatal", "a hole in the data for each number nobody knew", "vte/sql_errors.py",
+        "return RetriableError(VW299,", "return FatalError(VW299,",
+        "unit/vte/test_sql_errors.py::test_an_unlisted_number_is_tried_again_and_named",
+    ),
+    _core(
+        "a recovering database has a wrong password", "a restart of SQL Server waits for a person", "vte/reader.py",
+        "(error.message is VW209 and self._is_known_to_the_server())", "False",
+        "integration/test_vte_source_wire.py::test_a_database_that_is_not_open_is_tried_again_and_both_causes_are_named",
+    ),
+    _core(
+        "texts as the driver converts them", "half an emoji stops a slice for ever", "vte/reader.py",
+        "return [alias for alias, columns in text_columns(select.name).items() if not self._hold_text(columns)]",
+        "return list(text_columns(select.name))",
+        "integration/test_vte_source_bad_rows.py::test_a_text_that_ends_in_half_a_surrogate_pair_costs_nobody_anything",
+    ),
+    _core(
+        "a slice is never narrowed down", "one bad row keeps its neighbours out of WATS", "vte/run_reader.py",
+        "if error.message not in _BY_CONTENT:", "if True:",
+        "integration/test_vte_source_bad_rows.py::test_a_value_that_sql_server_cannot_convert_is_narrowed_down_to_its_run",
+    ),
     Mutation(
         "the reader wins deadlocks", "a test station loses its result", "include/sql/session_options.sql",
         "SET DEADLOCK_PRIORITY LOW", "SET DEADLOCK_PRIORITY HIGH",

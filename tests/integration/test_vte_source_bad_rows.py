@@ -66,7 +66,10 @@ def test_a_text_that_ends_in_half_a_surrogate_pair_costs_nobody_anything(hook, a
 
 
 @pytest.mark.parametrize("text", [f"AB12{HIGH}", f"AB{HIGH}12", f"{LOW} low", "AB?12"])
-@pytest.mark.parametrize("column", ["Info1", "TestplanVariant", "Hostname"])
+@pytest.mark.parametrize(
+    "column",
+    ["Info1", "Info2", "Info3", "TestplanName", "TestplanVariant", "TestplanRevision", "Hostname", "Site", "UserName"],
+)
 def test_no_text_is_altered_without_a_remark(hook, add_run, tmp_path, column, text):
     guid = add_run(NOON, **{column: text})
     reports, _ = transferred(hook, tmp_path)
@@ -74,14 +77,27 @@ def test_no_text_is_altered_without_a_remark(hook, add_run, tmp_path, column, te
     assert ("shown as symbols" in reports[guid]) == ("?" not in text)
 
 
-@pytest.mark.parametrize("serial", [f"AB12{HIGH}", f"AB{HIGH}12"])
+@pytest.mark.parametrize("text", [f"cut {HIGH}", f"{LOW}{HIGH} turned round", f"in {HIGH}{HIGH} between", LOW])
+@pytest.mark.parametrize("column", ["TestName", "TestDescription", "TestNumber", "TestUnits"])
+@pytest.mark.parametrize("table", ["numeric", "text", "other"])
+def test_no_text_of_a_step_costs_a_neighbour_anything(hook, add_run, tmp_path, table, column, text):
+    neighbour = add_run(NOON)
+    step = {"TestStepNumber": 1, "TestName": "Log"} | ({"TestResult": 1.0} if table == "numeric" else {})
+    guid = add_run(NOON, **{table: [step | {column: text}]})
+    reports, dead = transferred(hook, tmp_path)
+    assert (reports.keys(), dead) == ({neighbour, guid}, {})
+    assert "\ufffd" in reports[guid]
+    assert "shown as symbols" in reports[guid]
+
+
+@pytest.mark.parametrize("serial", [f"AB12{HIGH}", f"AB{HIGH}12", f"{LOW}AB12", HIGH])
 def test_a_serial_is_never_altered_its_run_is_a_dead_letter(hook, add_run, tmp_path, serial):
     neighbour = add_run(NOON, "AB12")
     guid = add_run(NOON, serial)
     reports, dead = transferred(hook, tmp_path)
     assert reports.keys() == {neighbour}
     assert dead.keys() == {guid}
-    assert dead[guid].startswith("VW230 serial must be valid Unicode, given 'AB")
+    assert dead[guid].startswith("VW230 serial must be valid Unicode, given '")
 
 
 def test_texts_of_a_site_that_keeps_them_in_the_other_table_arrive_whole(tmp_path):
@@ -125,12 +141,15 @@ def add(database, guid: UUID | None, at: datetime = NOON, serial: str = "SN1", *
     [
         ("ExitCode", "12", "E12", "VW230 IndexData.ExitCode: Input should be a valid integer"),
         ("Result", "1", "PASS", "VW230 IndexData.Result: Input should be a valid integer"),
+        ("Result", "1", "", "VW230 IndexData.Result: Input should be a valid integer"),
+        ("TestTime", "12.5", "12,5", "VW230 IndexData.TestTime: Input should be a valid number"),
+        ("ExitCode", "12", "0x1F", "VW230 IndexData.ExitCode: Input should be a valid integer"),
     ],
 )
 def test_a_text_where_a_number_is_documented_is_a_dead_letter_of_its_run(tmp_path, column, good, bad, expected):
     schema = SCHEMA.read_text(encoding="utf-8")
-    written = next(line for line in schema.splitlines() if line.strip().startswith(f"[{column}] int"))
-    hook, database, server = other_schema({written: written.replace("int", "nvarchar(20)")})
+    written = next(line for line in schema.splitlines() if line.strip().startswith(f"[{column}] "))
+    hook, database, server = other_schema({written: re.sub(r"\] \w+", "] nvarchar(20)", written)})
     guids = [uuid4() for _ in range(20)]
     for n, guid in enumerate(guids):
         add(database, guid, NOON + timedelta(seconds=n), **{column: bad if n == 7 else good})
@@ -139,6 +158,23 @@ def test_a_text_where_a_number_is_documented_is_a_dead_letter_of_its_run(tmp_pat
     assert len(reports) == 19
     assert dead.keys() == {guids[7]}
     assert dead[guids[7]].startswith(expected)
+    assert f"given '{bad}'" in dead[guids[7]]
+
+
+@pytest.mark.parametrize(
+    ("column", "good", "bad"),
+    [("TestStepNumber", "1", "1a"), ("TestResultType", "1", "PASS"), ("TestStepNumber", "2", "")],
+)
+def test_a_text_where_a_number_of_a_step_is_documented_is_a_dead_letter_of_its_run(tmp_path, column, good, bad):
+    hook, database, server = other_schema({f"[{column}] int": f"[{column}] nvarchar(20)"})
+    guids = [uuid4() for _ in range(20)]
+    for n, guid in enumerate(guids):
+        step = {"TestStepNumber": 1, "TestName": "Voltage", "TestResult": 1.0} | {column: bad if n == 7 else good}
+        add(database, guid, NOON + timedelta(seconds=n), numeric=[step])
+    with server:
+        reports, dead = transferred(hook(), tmp_path)
+    assert (len(reports), dead.keys()) == (19, {guids[7]})
+    assert f".{column}" in dead[guids[7]]
     assert f"given '{bad}'" in dead[guids[7]]
 
 

@@ -39,7 +39,7 @@ from vte_wats.mapping.step_rows import (
     value_of,
     with_unique_names,
 )
-from vte_wats.mapping.texts import TEXT_LIMIT, Remarks, printable, shortened
+from vte_wats.mapping.texts import TEXT_LIMIT, WHOLE, Remarks, printable, shortened
 from vte_wats.mapping.verdicts import judged, logged, measurement_status, step_verdict, worst
 
 UNIT_LIMIT = 20
@@ -194,7 +194,7 @@ def _unmeasured(
         remarks.add("The source holds no value: it is NULL.")
     if limits:
         remarks.add(f"Limits: {limits}")
-    if units := printable(row.units):
+    if units := remarks.fit("units", row.units, WHOLE):
         remarks.add(f"Units: {units}")
     text, whole_text = keep_long_text(str(remarks), file_name(row, "txt"))
     if file is not None and whole_text is not None:
@@ -236,7 +236,7 @@ def _string(
 ) -> tuple[StepStatus, StringT]:
     """Return the status of a step with this text alone, and the measurement."""
     status = step_verdict(row, settings) or logged(settings)
-    if units := printable(row.units):
+    if units := remarks.fit("units", row.units, WHOLE):
         remarks.add(f"Units: {units}")
     written = remarks.fit("value", value)
     if status is _SKIPPED and written == printable(value):  # a longer one stands there in full already

@@ -15,6 +15,7 @@ from vte_wats.domain.errors import FatalError
 from vte_wats.messages import NO_CONNECTION, VW114, VW116
 
 _PORT = 1433
+_OTHER_PROTOCOLS = frozenset({"np", "lpc", "admin"})
 _OF_OTHER_DRIVERS = {
     "trustservercertificate": "a word of ODBC. FreeTDS checks certificates where freetds.conf says so",
     "encrypt": 'a word of ODBC; here it is {"encryption": "require"}',
@@ -50,7 +51,7 @@ class VteOptions(BaseModel):
 
 
 class VteAddress(BaseModel):
-    """Where the database is. Management Studio's ``server,1433`` is understood."""
+    """Where the database is. Management Studio's ``tcp:server,1433`` is understood; a port outranks an instance."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -61,7 +62,13 @@ class VteAddress(BaseModel):
     @classmethod
     def of(cls, host: str | None, port: int | None, database: str | None) -> Self:
         """Read the fields of an Airflow connection. Raises ValueError."""
-        name, comma, given_port = (host or "").strip().partition(",")
+        protocol, _, rest = (host or "").partition(":")
+        if protocol.strip().casefold() in _OTHER_PROTOCOLS:
+            raise ValueError("host: must be reached over TCP/IP, without a protocol before its name")
+        text = rest if protocol.strip().casefold() == "tcp" else host or ""
+        name, comma, given_port = text.strip().partition(",")
+        if comma:
+            name = name.partition("\\")[0]
         if comma and port is not None and given_port.strip() != str(port):
             raise ValueError("port: differs from the port in host")
         found = given_port.strip() if comma else port

@@ -58,7 +58,7 @@ from vte_wats.vte.run_reader import read_runs
 from vte_wats.vte.schema_reader import read_schema
 from vte_wats.vte.server_facts import read_facts
 from vte_wats.vte.sql_errors import VW208, VW209, translate_error
-from vte_wats.vte.statements import Binds, among_guids, in_ranges, or_without_time, statement, text_columns
+from vte_wats.vte.statements import Binds, among_guids, in_ranges, names_runs, or_without_time, statement, text_columns
 
 _ROWS_AT_ONCE = 1_000
 _LARGEST_TEXT = f"SET TEXTSIZE {2 * (LARGEST_PLAN + 1)}"  # bytes; what is longer comes cut, and is no plan then
@@ -85,6 +85,7 @@ class VteSource:
         self._hook = hook or MsSqlHook(mssql_conn_id=site.source_connection)
         self._connection: pymssql.Connection | None = None
         self._types: Mapping[str, str] | None = None
+        self._takes_locks = False
 
     def __enter__(self) -> Self:
         """Connect, and set up the session so that this reader gives way."""
@@ -108,6 +109,7 @@ class VteSource:
         with connection.cursor() as cursor:
             options = statement("session_options", self._settings)
             cursor.execute(options, {"lock_timeout_ms": self._settings.lock_timeout_ms})
+            self._takes_locks = cursor.fetchall() == [(1,)]
 
     def _is_known_to_the_server(self) -> bool:
         """Return whether the login may enter the server, though not this database."""
@@ -282,13 +284,7 @@ class VteSource:
                 cursor.execute(_LARGEST_TEXT)
                 cursor.execute("SET SHOWPLAN_XML ON")  # alone in its batch, as the server demands
                 for planned in statements_of_a_sync(ranges, self._settings):
-                    text = statement(
-                        planned.select.name,
-                        self._settings,
-                        as_they_are=self._as_they_are(planned.select),
-                        **planned.conditions,
-                    )
-                    cursor.execute(text, planned.binds)
+                    cursor.execute(self._text(planned.select, planned.binds, planned.conditions), planned.binds)
                     yield planned.title, plan_text(cursor.fetchall())
 
     def _identity(self, rows: Sequence[SourceIdentityRow] | Sequence[IdentityAndRunCountsRow]) -> SourceIdentity:
@@ -306,11 +302,21 @@ class VteSource:
         texts = text_columns(select.name)
         as_they_are = self._as_they_are(select)
         with self._translation(f"running {select.name}"), self._connection.cursor() as cursor:
-            cursor.execute(statement(select.name, self._settings, as_they_are=as_they_are, **conditions), binds)
+            cursor.execute(self._text(select, binds, conditions), binds)
             columns = [column[0] for column in cursor.description or ()]
             row_of = select.row_builder(columns, texts.keys() - as_they_are)
             while rows := cursor.fetchmany(_ROWS_AT_ONCE):
                 yield from map(row_of, rows)
+
+    def _text(self, select: Select[Any], binds: Binds, conditions: Mapping[str, str]) -> str:
+        """Return the statement; what it asks by time it asks past locked headers, where the reader takes locks."""
+        return statement(
+            select.name,
+            self._settings,
+            as_they_are=self._as_they_are(select),
+            past_locks=self._takes_locks and not names_runs(binds),
+            **conditions,
+        )
 
     def _as_they_are(self, select: Select[Any]) -> list[str]:
         """Return the columns of text that hold something else at this site, which is not converted."""

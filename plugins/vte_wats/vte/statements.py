@@ -26,9 +26,12 @@ _UTF16_UNITS = re.compile(
     r"CONVERT\(varbinary\(MAX\), CONVERT\(nvarchar\((?:MAX|4000)\), (\[(\w+)\]\.\[(\w+)\])\)\) AS \[(\w+)\]"
 )
 
+_HEADERS = "[dbo].[IndexData] AS [IndexData]"
 _TIMESTAMP = "[IndexData].[Timestamp]"
 
 Binds = dict[str, str | int]
+
+_NAMED = "guid_"
 
 
 @cache
@@ -50,14 +53,19 @@ def text_columns(name: str) -> Mapping[str, frozenset[str]]:
     }
 
 
-def statement(name: str, settings: Settings, *, as_they_are: Collection[str] = (), **conditions: str) -> str:
+def statement(
+    name: str, settings: Settings, *, as_they_are: Collection[str] = (), past_locks: bool = False, **conditions: str
+) -> str:
     """Return a statement with its conditions filled in and every name as this site has it.
 
-    The columns ``as_they_are`` are not converted to UTF-16 units.
+    The columns ``as_they_are`` are not converted to UTF-16 units. With ``past_locks`` runs whose header is locked are
+    not there; no other table is read so, for a run without a part of its steps looks like a whole one.
     """
     text = _UTF16_UNITS.sub(
         lambda found: f"{found[1]} AS [{found[4]}]" if found[4] in as_they_are else found[0], statement_text(name)
     )
+    if past_locks:
+        text = text.replace(_HEADERS, f"{_HEADERS} WITH (READPAST)")
     for placeholder, condition in conditions.items():
         text = text.replace(f"{{{placeholder}}}", condition)
     return _PAIR.sub(lambda pair: _site_name(pair, settings), text)
@@ -90,8 +98,13 @@ def or_without_time(condition: str) -> str:
 
 def among_guids(guids: Sequence[UUID]) -> tuple[str, Binds]:
     """Return the condition that Index_GUID is one of these, and its binds. At most 1,000 fit one statement."""
-    binds: Binds = {f"guid_{n}": str(guid) for n, guid in enumerate(guids)}
+    binds: Binds = {f"{_NAMED}{n}": str(guid) for n, guid in enumerate(guids)}
     return f"[IndexData].[Index_GUID] IN ({', '.join(f'%({name})s' for name in binds)})", binds
+
+
+def names_runs(binds: Binds) -> bool:
+    """Return whether a condition names runs, as :func:`among_guids` does, and says no time."""
+    return f"{_NAMED}0" in binds
 
 
 def except_guids(guids: Sequence[UUID]) -> tuple[str, Binds]:

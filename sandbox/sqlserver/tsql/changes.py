@@ -21,12 +21,16 @@ _TRUNCATED = "String or binary data would be truncated."
 
 @dataclass(frozen=True)
 class Change:
-    """DuckDB SQL that changes rows of one table; `columns` are those an UPDATE sets."""
+    """DuckDB SQL that changes rows of one table.
+
+    `columns` are those an UPDATE sets, `rows` is the FROM and WHERE of what an UPDATE or DELETE will change.
+    """
 
     sql: str
     statement: str
     table: Table
     columns: tuple[str, ...] = ()
+    rows: str | None = None
 
 
 def compiled(node: exp.Expr, queries: QueryCompiler) -> Change:
@@ -110,8 +114,9 @@ def _update(node: exp.Update, queries: QueryCompiler) -> Change:
         f"{quoted(column.name)} = {assignable(compiler.value(each.expression), column)}"
         for each, column in zip(node.expressions, columns, strict=True)
     )
-    sql = f"UPDATE {table.reference} AS {quoted(table.name)} SET {settings}"
-    return Change(sql + _where(node, compiler), "UPDATE", table, tuple(column.name for column in columns))
+    target, where = f"{table.reference} AS {quoted(table.name)}", _where(node, compiler)
+    names = tuple(column.name for column in columns)
+    return Change(f"UPDATE {target} SET {settings}{where}", "UPDATE", table, names, f"FROM {target}{where}")
 
 
 def _delete(node: exp.Delete, queries: QueryCompiler) -> Change:
@@ -119,8 +124,9 @@ def _delete(node: exp.Delete, queries: QueryCompiler) -> Change:
     if len(targets) != 1 or (node.args.get("tables") and node.args.get("this")):
         raise statement_not_emulated("DELETE with FROM")
     table = _target(targets[0], queries)
-    sql = f"DELETE FROM {table.reference} AS {quoted(table.name)}"
-    return Change(sql + _where(node, ExpressionCompiler(queries, _scope_of(table))), "DELETE", table)
+    where = _where(node, ExpressionCompiler(queries, _scope_of(table)))
+    rows = f"FROM {table.reference} AS {quoted(table.name)}{where}"
+    return Change(f"DELETE {rows}", "DELETE", table, rows=rows)
 
 
 def _scope_of(table: Table) -> Scope:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -19,10 +20,12 @@ from sandbox.sqlserver.errors import (
     no_such_database,
     not_emulated,
     permission_denied,
+    readpast_refused,
     showplan_denied,
     showplan_not_alone,
     statement_not_emulated,
     syntax,
+    well_known,
 )
 from sandbox.sqlserver.sql_types import MAX, nvarchar
 from sandbox.sqlserver.tsql import batches, changes
@@ -32,16 +35,18 @@ from sandbox.sqlserver.tsql.conversions import Value
 from sandbox.sqlserver.tsql.definitions import Definitions
 from sandbox.sqlserver.tsql.duckdb_errors import from_duckdb
 from sandbox.sqlserver.tsql.foreign_keys import ForeignKeyChecks
+from sandbox.sqlserver.tsql.locks import Locked, Reading, passes_over, reading_past, relations
 from sandbox.sqlserver.tsql.options import SessionOptions
 from sandbox.sqlserver.tsql.outcomes import Affected, DatabaseChanged, Outcome, Quiet, Rows, TransactionChanged
 from sandbox.sqlserver.tsql.queries import QueryCompiler
-from sandbox.sqlserver.tsql.scope import SessionFacts
+from sandbox.sqlserver.tsql.scope import Query, SessionFacts
 from sandbox.sqlserver.tsql.showplan import COLUMN, Plan
 from sandbox.sqlserver.tsql.store import Store, transaction
 
 logger = logging.getLogger(__name__)
 
 ROWS_PER_BATCH = 4096
+_LOOK_AGAIN_S = 0.02
 
 
 _PERMISSION_OF_WORD = {"EXECUTE": "EXECUTE", "EXEC": "EXECUTE", "TRUNCATE": "ALTER", "MERGE": "UPDATE"}
@@ -64,6 +69,7 @@ class Identity:
     logins: frozenset[str] = frozenset()
     to_local: Callable[[datetime], datetime] = field(default=lambda moment: moment)
     clock: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
+    wait: Callable[[float], None] = time.sleep
 
 
 class Execution:
@@ -84,6 +90,7 @@ class Execution:
     def close(self) -> None:
         self.finish_rows()
         self.cursor.close()
+        self.store.locks.release(self)
 
     # -- batches -------------------------------------------------------------------------------------------------------
 
@@ -147,9 +154,9 @@ class Execution:
             return self.rollback()
         return None
 
-    def _compiler(self, parameters: dict[str, Value]) -> QueryCompiler:
+    def _compiler(self, parameters: dict[str, Value], utc: datetime | None = None) -> QueryCompiler:
         identity = self.identity
-        utc = identity.clock()
+        utc = utc or identity.clock()
         facts = SessionFacts(
             utc=utc,
             local=identity.to_local(utc),
@@ -218,7 +225,8 @@ class Execution:
             if not self.identity.can_write:
                 raise permission_denied("CREATE TABLE", into.this.name, self.store.name)
             raise statement_not_emulated("SELECT INTO")
-        query = self._compiler(parameters).result(node)
+        compiler = self._compiler(parameters)
+        query = compiler.result(node)
         if self.options.isolation == "SNAPSHOT" and not self.store.facts.snapshot_isolation:
             raise SqlServerError(
                 3952,
@@ -226,9 +234,69 @@ class Execution:
                 "isolation is not allowed in this database. Use ALTER DATABASE to allow snapshot isolation.",
                 aborts_transaction=True,
             )
+        query = self._past_locks(query, node, parameters, compiler)
         self._reader = self.cursor.sql(query.sql).to_arrow_reader(ROWS_PER_BATCH)
         assert self._reader is not None
         return Rows(tuple((name, kind) for name, kind in query.columns if kind is not None), self._reader)
+
+    # -- locks ---------------------------------------------------------------------------------------------------------
+
+    def _past_locks(
+        self, query: Query, node: exp.Query, parameters: dict[str, Value], compiler: QueryCompiler
+    ) -> Query:
+        """Wait for the locks that the query meets, and return it without the rows that it passes over."""
+        isolation, facts = self.options.isolation, self.store.facts
+        reads_versions = isolation == "SNAPSHOT" or (isolation == "READ COMMITTED" and facts.read_committed_snapshot)
+        if any(reading_past(node)) and (reads_versions or isolation not in {"READ COMMITTED", "REPEATABLE READ"}):
+            raise readpast_refused()
+        if reads_versions or isolation == "READ UNCOMMITTED":
+            return query
+        until = time.monotonic() + self.options.lock_timeout_ms / 1000
+        while locked := {
+            table: held for table, held in self.store.locks.of_others(self).items() if table in compiler.tables_read
+        }:
+            compiler = self._compiler(parameters, compiler.facts.utc)
+            compiler.reading = Reading(locked)
+            query = compiler.result(node)
+            if not self._meets(query, locked, node, parameters, compiler):
+                return query
+            if self.options.lock_timeout_ms >= 0 and time.monotonic() >= until:
+                raise well_known(1222)
+            self.identity.wait(_LOOK_AGAIN_S)
+        return query
+
+    def _meets(
+        self,
+        query: Query,
+        locked: dict[str, Locked],
+        node: exp.Query,
+        parameters: dict[str, Value],
+        compiler: QueryCompiler,
+    ) -> bool:
+        for table in Plan(self.store.name, self._base_table, lambda _: 0).scanned(node):
+            known = self._base_table(table)
+            if known is not None and known.key in locked and not passes_over(table):
+                return True
+        if any(each.whole_table for each in locked.values()):
+            return True
+        with self._registered(locked) as names:
+            doubling = self._compiler(parameters, compiler.facts.utc)
+            doubling.reading = Reading(locked, names)
+            doubled = doubling.result(node)
+            plain, more = f"({query.sql})", f"({doubled.sql})"
+            differences = f"({plain} EXCEPT ALL {more}) UNION ALL ({more} EXCEPT ALL {plain})"
+            return bool(self.cursor.execute(f"SELECT 1 FROM ({differences}) LIMIT 1").fetchall())
+
+    @contextmanager
+    def _registered(self, locked: dict[str, Locked]) -> Iterator[dict[str, str]]:
+        named = relations(locked)
+        for name, rows in named.values():
+            self.cursor.register(name, rows)
+        try:
+            yield {table: name for table, (name, _) in named.items()}
+        finally:
+            for name, _ in named.values():
+                self.cursor.unregister(name)
 
     def _plan(self, statement: Statement, node: exp.Expr | None, parameters: dict[str, Value]) -> Outcome:
         """Answer with what would be done; names and types are looked up as if it were."""
@@ -252,8 +320,15 @@ class Execution:
         change = changes.compiled(node, self._compiler(parameters))
         if node.args.get("returning") is not None:
             raise not_emulated("OUTPUT")
-        with nullcontext() if self.trancount else transaction(self.cursor):
-            count = ForeignKeyChecks(self.cursor, self.store.catalog, self.store.name).run(change)
+        checks = ForeignKeyChecks(self.cursor, self.store.catalog, self.store.name)
+        if not self.trancount:
+            with transaction(self.cursor):
+                return Affected(checks.run(change), change.statement)
+        table, hold = change.table, self.store.locks.hold
+        if change.rows is not None:
+            before = self.cursor.sql(f"SELECT rowid AS row_id, * {change.rows}").to_arrow_table()
+            hold(self, table.key, before.drop_columns("row_id"), before["row_id"].to_pylist())
+        count = checks.run(change, lambda rows: hold(self, table.key, rows))
         return Affected(count, change.statement)
 
     def _define(self, statement: Statement, parameters: dict[str, Value]) -> Outcome:
@@ -324,6 +399,7 @@ class Execution:
         return self._ended("rollback")
 
     def _ended(self, change: str) -> TransactionChanged:
+        self.store.locks.release(self)
         ended = TransactionChanged(change, self.descriptor)
         self._descriptor = 0
         return ended

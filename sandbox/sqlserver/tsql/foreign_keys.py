@@ -7,10 +7,11 @@ refers to nothing. Parents that another transaction has not committed yet do not
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import duckdb
+import pyarrow as pa
 
 from sandbox.sqlserver.errors import FOREIGN_KEY_CONFLICT, SqlServerError
 from sandbox.sqlserver.tsql.catalog import Catalog, ForeignKey, Table, quoted
@@ -27,21 +28,26 @@ class ForeignKeyChecks:
     catalog: Catalog
     database: str
 
-    def run(self, change: Change) -> int:
-        """Run the change inside the cursor's transaction, check it, and return how many rows it changed."""
+    def run(self, change: Change, keep: Callable[[pa.Table], None] | None = None) -> int:
+        """Run the change inside the cursor's transaction, check it, and return how many rows it changed.
+
+        ``keep`` is given these rows.
+        """
         own = _keys_to_check(change)
         referring = _references_to_check(change, self.catalog)
         deleted = change.statement == "DELETE"
         names = {name for key in own for name in key.columns}
         if deleted:
             names |= {name for _, key in referring for name in key.parent_columns}
-        if not names:
+        if not names and keep is None:
             count = int(self.cursor.execute(change.sql).fetchall()[0][0])
         else:
-            listed = ", ".join(quoted(name) for name in sorted(names))
+            listed = "*" if keep is not None else ", ".join(quoted(name) for name in sorted(names))
             rows = self.cursor.sql(f"{change.sql} RETURNING {listed}").to_arrow_table()
             self.cursor.register(_CHANGED, rows)
             count = int(rows.num_rows)
+            if keep is not None:
+                keep(rows)
         for key in own:
             self._check_parents(change.statement, _CHANGED, change.table, key)
         for child, key in referring:

@@ -1,7 +1,7 @@
 """T-SQL queries into DuckDB SQL, with the T-SQL type of every result column.
 
 Names are resolved here against the catalog, so that a missing table is error 208 and a missing column 207 before
-DuckDB sees anything. Table hints and query options are read and have no effect.
+DuckDB sees anything. Query options, and table hints but READPAST and NOLOCK, are read and have no effect.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from sandbox.sqlserver.tsql.aggregates import sort_key
 from sandbox.sqlserver.tsql.catalog import Catalog, DatabaseFacts, Table, quoted
 from sandbox.sqlserver.tsql.conversions import Value, convert, unified
 from sandbox.sqlserver.tsql.expressions import ExpressionCompiler
+from sandbox.sqlserver.tsql.locks import Reading
 from sandbox.sqlserver.tsql.scope import Query, Scope, SessionFacts, Source
 from sandbox.sqlserver.tsql.system_views import View, system_view, view_sql
 from sandbox.sqlserver.tsql.type_rules import unify
@@ -42,6 +43,7 @@ class QueryCompiler:
     database: DatabaseFacts
     facts: SessionFacts
     principals: frozenset[tuple[str, str]] = frozenset()
+    reading: Reading = field(default_factory=Reading)
     tables_read: set[str] = field(default_factory=set)
     _ctes: dict[str, tuple[tuple[str, SqlType | None], ...]] = field(default_factory=dict)
 
@@ -368,7 +370,7 @@ class QueryCompiler:
         self.tables_read.add(table.key)
         kinds: tuple[tuple[str, SqlType | None], ...] = tuple((column.name, column.kind) for column in table.columns)
         scope.sources.append(self._distinct_alias(scope, Source(alias, kinds)))
-        return f"{table.reference} AS {quoted(alias)}"
+        return f"{self.reading.source(table.key, table.reference, node)} AS {quoted(alias)}"
 
     def find(self, node: exp.Table) -> Table | View:
         """Return the table or system view of that name; 208 when there is none, 40515 in another database."""

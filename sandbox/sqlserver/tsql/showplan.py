@@ -77,6 +77,7 @@ class Plan:
     find: Callable[[exp.Table], Table | None]
     rows_of: Callable[[Table], int]
     _missing: dict[tuple[Table, _Compared], None] = field(default_factory=dict)
+    _sought: set[int] = field(default_factory=set)
 
     def xml(self, query: exp.Query, text: str) -> str:
         """Return the plan as one document."""
@@ -104,6 +105,11 @@ class Plan:
                 self._add_missing(groups, table, compared)
         self._add(plan, root, iter(range(1_000_000)))
         return ET.tostring(document, encoding="unicode")
+
+    def scanned(self, query: exp.Query) -> list[exp.Table]:
+        """Return the tables of the query that are not sought by an index."""
+        self._query(query)
+        return [table for table in query.find_all(exp.Table) if id(table) not in self._sought]
 
     # -- operators -----------------------------------------------------------------------------------------------------
 
@@ -154,6 +160,7 @@ class Plan:
             name = "Table Scan" if heap else "Clustered Index Scan"
             whole = next((each for each in table.indexes if each.clustered), None)
             return _reading(name, "TableScan" if heap else "IndexScan", rows, self._object(table, whole, node))
+        self._sought.add(id(node))
         one_each = not is_outer and index.unique and len(index.columns) == 1
         equal = index.columns[0][0].lower() in compared.equal
         sought = 1.0 if one_each else max(1.0, math.sqrt(rows) if equal else rows * _SHARE_OF_A_RANGE)

@@ -1,6 +1,7 @@
 """What statements run against: one database kept in DuckDB, and its catalog.
 
-Everyone works on a cursor of their own. Readers see the snapshot of their statement (or transaction) and never wait.
+Everyone works on a cursor of their own, and sees the snapshot of their statement (or transaction). Whether a reader
+waits for what others have not committed is decided by `locks`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import duckdb
 
 from sandbox.sqlserver.tsql.catalog import Catalog, DatabaseFacts
 from sandbox.sqlserver.tsql.conversions import MACROS
+from sandbox.sqlserver.tsql.locks import Locks
 
 _CATALOG_TABLE = "main.emulator_catalog"
 
@@ -27,6 +29,7 @@ class Store:
         self.catalog = Catalog()
         self.principals: set[tuple[str, str]] = set()  # ("login" or "user", name in lower case)
         self.defining = threading.RLock()
+        self.locks = Locks()
         self._in_file = path is not None
         self._transactions = itertools.count(1)
         self._connection = duckdb.connect(str(path) if path is not None else ":memory:")

@@ -169,7 +169,7 @@ def test_what_is_rolled_back_was_never_there():
                 cursor.execute("INSERT INTO Runs (Run_GUID) VALUES (NEWID())")
                 cursor.execute("SELECT COUNT(*) FROM Runs")
                 assert cursor.fetchone()[0] == 1
-                assert rows(server, "SELECT COUNT(*) FROM Runs") == [(0,)]
+                assert rows(server, "SET TRANSACTION ISOLATION LEVEL SNAPSHOT; SELECT COUNT(*) FROM Runs") == [(0,)]
             connection.rollback()
             assert rows(server, "SELECT COUNT(*) FROM Runs") == [(0,)]
             connection.close()

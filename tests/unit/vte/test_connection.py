@@ -47,7 +47,17 @@ def test_what_the_driver_takes_is_kept_and_text_from_the_environment_is_converte
     assert "tds_version" not in extra
 
 
-@pytest.mark.parametrize(("host", "port"), [("vte,1444", None), (" vte , 1444 ", None), ("vte,1444", 1444)])
+@pytest.mark.parametrize(
+    ("host", "port"),
+    [
+        ("vte,1444", None),
+        (" vte , 1444 ", None),
+        ("vte,1444", 1444),
+        ("tcp:vte,1444", None),
+        ("TCP: vte", 1444),
+        ("vte\\SQLEXPRESS,1444", None),
+    ],
+)
 def test_a_port_behind_the_host_is_understood_as_management_studio_writes_it(checked, host, port):
     connection = checked(host=host, port=port)
     assert (connection.host, connection.port) == ("vte", 1444)
@@ -60,6 +70,10 @@ def test_a_port_behind_the_host_is_understood_as_management_studio_writes_it(che
         ({"schema": " "}, ["schema (the database): "]),
         ({"host": "vte,1444", "port": 1433}, ["port: differs"]),
         ({"host": "vte,abc"}, ["port: "]),
+        ({"host": "np:vte"}, ["host: ", "TCP"]),
+        ({"host": "lpc:vte,1444"}, ["host: ", "TCP"]),
+        ({"host": "admin:vte"}, ["host: ", "TCP"]),
+        ({"host": "tcp:,1444"}, ["host: "]),
         ({"extra": {"encryption": "yes"}}, ["encryption: ", "'require'"]),
         ({"extra": {"TrustServerCertificate": "yes"}}, ["TrustServerCertificate: ", "ODBC"]),
         ({"extra": {"Encrypt": "yes", "Driver": "18"}}, ["2 field(s)", "Encrypt: ", "Driver: "]),

@@ -20,6 +20,7 @@ from vte_wats.vte.statements import (
     among_guids,
     except_guids,
     in_ranges,
+    names_runs,
     or_without_time,
     statement,
     statement_text,
@@ -142,6 +143,19 @@ def test_session_gives_way_to_the_stations():
     assert "SET DEADLOCK_PRIORITY LOW" in text
     assert "UNCOMMITTED" not in text
     assert "SET LOCK_TIMEOUT %(lock_timeout_ms)s" in text
+
+
+@pytest.mark.parametrize("name", READS)
+def test_past_locks_headers_alone_are_read_and_never_a_part_of_a_run(name):
+    settings = a_settings(column_overrides={"IndexData": {"table": "Runs"}})
+    text = statement(name, settings, past_locks=True, **conditions_of(name))
+    assert text.count("[Runs] AS [IndexData] WITH (READPAST)") == text.count("READPAST") == text.count("[dbo].[Runs]")
+
+
+def test_a_condition_names_runs_or_says_a_time():
+    assert names_runs(among_guids([UUID(int=1)])[1])
+    assert not names_runs(in_ranges([LocalRange(FIRST, LAST)])[1])
+    assert not names_runs(in_ranges([])[1] | except_guids([UUID(int=1)])[1])
 
 
 def test_a_site_as_documented_gets_the_statement_of_the_file():
