@@ -78,6 +78,7 @@ def examine(identity: SourceIdentity, facts: SourceFacts, clock_skew_s: float, s
         _isolation(identity, facts),
         _null_times(facts),
         *_null_keys(facts),
+        *_doubled_units(facts),
         _rights(facts),
         _encryption(facts),
         _clock(clock_skew_s, settings),
@@ -222,6 +223,15 @@ def _null_keys(facts: SourceFacts) -> Iterator[Finding]:
         yield Finding(
             Level.WRONG,
             f"{facts.null_keys} rows of IndexData have no Index_GUID: each becomes a dead letter; correct them in VTE",
+        )
+
+
+def _doubled_units(facts: SourceFacts) -> Iterator[Finding]:
+    if facts.doubled_units:
+        yield Finding(
+            Level.WRONG,
+            f"{facts.doubled_units} values of UutData.Uut_GUID, such as {facts.doubled_unit}, have several serials: "
+            "each run of theirs becomes a dead letter; correct them in VTE",
         )
 
 

@@ -20,6 +20,7 @@ from vte_wats.domain.errors import RetriableError
 from vte_wats.domain.report import Refusal, Report
 from vte_wats.domain.run import VteTestRun
 from vte_wats.intervals.wall_clock import LocalRange
+from vte_wats.preflight import Level, examine
 from vte_wats.storage.staging import Staging
 from vte_wats.sync.extract import extract
 from vte_wats.sync.map_runs import map_runs
@@ -29,6 +30,8 @@ from vte_wats.vte.reader import VteSource
 
 NOON = datetime(2026, 3, 2, 12)
 HOUR = LocalRange(NOON, NOON + timedelta(hours=1))
+UNIQUE_UNIT = "[Uut_GUID] uniqueidentifier NOT NULL CONSTRAINT [PK_UutData] PRIMARY KEY,"
+FOREIGN_KEY = re.compile(r"ALTER TABLE[^;]*FOREIGN KEY[^;]*;")
 HIGH, LOW = "\ud83d", "\ude00"
 
 
@@ -97,6 +100,8 @@ def test_texts_of_a_site_that_keeps_them_in_the_other_table_arrive_whole(tmp_pat
 def other_schema(changes: dict[str, str]) -> Any:
     """Return a hook to be made once the server runs, the database and the server of a site with other columns."""
     schema = SCHEMA.read_text(encoding="utf-8")
+    if any("PRIMARY KEY" in documented for documented in changes):
+        schema = FOREIGN_KEY.sub("", schema)  # each refers to such a key
     for documented, here in changes.items():
         assert documented in schema
         schema = schema.replace(documented, here)
@@ -167,7 +172,7 @@ def test_a_value_that_sql_server_cannot_convert_is_narrowed_down_to_its_run(tmp_
 
 
 def test_a_row_without_a_key_is_a_dead_letter_and_its_neighbours_go_through(tmp_path):
-    schema = re.sub(r"ALTER TABLE[^;]*FOREIGN KEY[^;]*;", "", SCHEMA.read_text(encoding="utf-8"))
+    schema = FOREIGN_KEY.sub("", SCHEMA.read_text(encoding="utf-8"))
     start = schema.index("CREATE TABLE [dbo].[IndexData]")
     key = next(line for line in schema[start:].splitlines() if "[Index_GUID]" in line)
     no_key = schema[start:].replace(key, "    [Index_GUID] uniqueidentifier NULL,", 1)
@@ -186,6 +191,42 @@ def test_a_row_without_a_key_is_a_dead_letter_and_its_neighbours_go_through(tmp_
     assert len(dead) == 2
     assert all(why.startswith("VW234 IndexData.Index_GUID must be a GUID, given 'NULL'") for why in dead.values())
     assert keys == [(good, NOON)]
+
+
+def test_the_preflight_counts_the_units_with_several_serials_where_no_index_rules_them_out(tmp_path):
+    hook, database, server = other_schema({UNIQUE_UNIT: "[Uut_GUID] uniqueidentifier NULL,"})
+    serials = {uuid4(): ("SN-A", "sn-a"), uuid4(): ("SN-B", None), uuid4(): ("SN-C", "SN-C"), uuid4(): (None, None)}
+    single = {uuid4(): ("SN-D",), None: ("SN-E", "SN-F")}
+    units = [(unit, serial) for unit, given in (serials | single).items() for serial in given]
+    database.insert_rows({"UutData": [{"Uut_GUID": unit, "Serial": serial} for unit, serial in units]})
+    runs = {unit: uuid4() for unit in serials}
+    add_rows = [{"Index_GUID": guid, "Uut_GUID": unit, "Timestamp": NOON, "Result": 1} for unit, guid in runs.items()]
+    database.insert_rows({"IndexData": [row | {"ProductName": "PSU-100"} for row in add_rows]})
+    with server:
+        _, dead = transferred(hook(), tmp_path)
+        with VteSource(site(), hook()) as source:
+            facts = source.facts()
+    different = {unit for unit, guid in runs.items() if dead.get(guid, "").startswith("VW233")}
+    assert facts.doubled_units == len(different) == 2
+    assert UUID(facts.doubled_unit) in different
+
+
+def test_no_unit_is_looked_for_where_an_index_rules_doubles_out(hook, vte):
+    with VteSource(site(), hook) as source:
+        assert source.facts().doubled_units == 0
+    assert not any("doubled_units" in entry.sql for entry in vte.log)
+
+
+@pytest.mark.parametrize("serial", ["[Serial] varbinary(max) NULL", "[Uut_Serial] nvarchar(255) NULL"])
+def test_a_serial_that_cannot_be_compared_is_a_finding_and_not_the_end_of_the_preflight(serial):
+    hook, _, server = other_schema(
+        {UNIQUE_UNIT: "[Uut_GUID] uniqueidentifier NULL,", "[Serial] nvarchar(255) NULL": serial}
+    )
+    with server, VteSource(site(), hook()) as source:
+        identity, _ = source.identity()
+        wrong = [found for found in examine(identity, source.facts(), 0.0, site()) if found.level is Level.WRONG]
+    assert len(wrong) == 1
+    assert "UutData.Serial" in wrong[0].text
 
 
 def test_two_serials_of_one_unit_are_a_dead_letter_that_names_both(hook, add_run, database, tmp_path):
