@@ -288,3 +288,42 @@ def test_a_connection_that_is_always_lost_while_reading_makes_no_dead_letters(ho
     with VteSource(site(), hook) as source, pytest.raises(RetriableError, match="VW207"):
         list(source.runs_between([HOUR]))
     assert len(vte.log) < 150
+
+
+def test_what_stands_in_one_row_stops_nothing_that_reads_beside_the_runs():
+    """Every column that the preflight tolerates as text holds what is no GUID and no number, and texts are none."""
+    schema = FOREIGN_KEY.sub("", SCHEMA.read_text(encoding="utf-8"))
+    schema = re.sub(r"\] (?:uniqueidentifier|int|float|real) ", "] nvarchar(400) ", schema)
+    database = open_database(schema=schema)
+    good, bad = str(uuid4()).upper(), f"no GUID {HIGH}"
+    codes = {"Result": bad, "ExitCode": bad, "TestTime": bad, "ProductName": f"PSU {HIGH}", "Testsystem_GUID": bad}
+    times = [NOON, NOON + timedelta(seconds=1)]
+    step = {"TestStepNumber": bad, "TestName": LOW, "TestResult": bad, "TestResultType": bad}
+    database.insert_rows(
+        {
+            "TestSystems": [{"Testsystem_GUID": bad, "Name": HIGH}],
+            "IndexData": [{"Index_GUID": guid, "Timestamp": at} | codes for guid, at in zip((good, bad), times)],
+            **{f"TestData{kind}": [{"Index_GUID": bad} | step] for kind in ("Numeric", "Text")},
+        }
+    )
+    with SqlServer(database, logins=[Login(READER, READER_PASSWORD)], timezone="Europe/Oslo") as server:
+        fields = {"conn_type": "mssql", "host": server.host, "port": server.port, "schema": NAME}
+        hook = hook_to(fields | {"login": READER, "password": READER_PASSWORD})
+        with VteSource(site(), hook) as source:
+            columns = source.identity()[0].columns
+            assert {columns[f"{table}.Index_GUID"] for table in ("IndexData", "TestDataText")} == {"nvarchar"}
+            assert {columns["IndexData.Result"], columns["TestDataNumeric.LowLimit"]} == {"nvarchar"}
+            counted = source.identity_and_run_counts([HOUR])[1], source.run_times([HOUR])
+            assert [sum(runs for _, runs in times.seconds) for times in counted] == [2, 2]
+            assert source.waiting_runs([HOUR]).runs == 2
+            assert source.day_counts([HOUR]) == {("PSU \ufffd", None): 2}
+            assert [runs for _, runs in source.run_hours([HOUR])] == [2]
+            assert [guid for guid, _ in source.run_keys([HOUR], without_time=True)] == [UUID(good)]
+            assert source.existing([UUID(good)]) == {UUID(good)}
+            assert source.testsystems() == frozenset()
+            assert [each.runs for each in source.minute_contents([HOUR])] == [2]
+            assert list(source.station_times([HOUR])) == []
+            assert [(group.result_code, group.runs) for group in source.run_groups([HOUR])] == [(None, 2)]
+            assert source.time_bounds().newest_local == times[1]
+            assert source.facts().null_times == 0
+            assert len(list(source.runs_between([HOUR]))) == 2

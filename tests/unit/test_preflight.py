@@ -129,7 +129,7 @@ def test_a_column_that_can_be_done_without_may_be_null():
         ("IndexData.Timestamp", "datetimeoffset", Level.WRONG),
         ("IndexData.Timestamp", "nvarchar", Level.WRONG),
         ("IndexData.Timestamp", "datetime2", None),
-        ("IndexData.Index_GUID", "nvarchar", Level.ADVICE),
+        ("IndexData.TestplanRevision_GUID", "nvarchar", Level.ADVICE),
         ("IndexData.Index_GUID", "varbinary", Level.WRONG),
         ("IndexData.ExitCode", "nvarchar", Level.ADVICE),
         ("IndexData.Result", "datetime", Level.WRONG),
@@ -146,6 +146,21 @@ def test_a_column_of_another_type_is_reported_by_what_becomes_of_its_runs(column
     findings = found(kinds={column: kind})
     assert [finding.level for finding in findings] == ([] if level is None else [level])
     assert all(f"column {column} is {kind}; documented is " in finding.text for finding in findings)
+
+
+@pytest.mark.parametrize("column", ["IndexData.Index_GUID", "TestDataText.Index_GUID", "TestSystems.Testsystem_GUID"])
+def test_a_key_that_is_text_in_one_table_and_a_guid_in_another_is_wrong(column):
+    (finding,) = found(kinds={column: "nvarchar"})
+    assert finding.level is Level.WRONG
+    assert finding.text.startswith(f"{column} hold text, ")
+    assert "one value that is no GUID stops all that reads it" in finding.text
+
+
+def test_a_key_that_is_text_wherever_it_stands_is_read():
+    tables = ("IndexData", "TestDataNumeric", "TestDataText", "TestDataOther")
+    findings = found(kinds={f"{table}.Index_GUID": "nvarchar" for table in tables})
+    assert {finding.level for finding in findings} == {Level.ADVICE}
+    assert len(findings) == len(tables)
 
 
 def test_clocks_apart_are_wrong():
