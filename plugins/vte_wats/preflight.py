@@ -152,9 +152,9 @@ def _types(identity: SourceIdentity, settings: Settings) -> Iterator[Finding]:
     for texts, guids in mixed:
         yield Finding(
             Level.WRONG,
-            f"{', '.join(texts)} hold text, {', '.join(guids)} uniqueidentifier, and statements compare them: one value "
-            "that is no GUID stops all that reads it, other runs included. Give them one type, or name another column "
-            "in column_overrides, such as a computed one",
+            f"{', '.join(texts)} hold text, {', '.join(guids)} uniqueidentifier, and statements compare them: one "
+            "value that is no GUID stops all that reads it, other runs included. Give them one type, or name another "
+            "column in column_overrides, such as a computed one",
         )
     said = {name for texts, _ in mixed for name in texts}
     for table, columns in {t: KEY_COLUMNS[t] | OPTIONAL_COLUMNS[t] for t in KEY_COLUMNS}.items():

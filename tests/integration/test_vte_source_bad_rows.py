@@ -302,7 +302,9 @@ def test_what_stands_in_one_row_stops_nothing_that_reads_beside_the_runs():
     database.insert_rows(
         {
             "TestSystems": [{"Testsystem_GUID": bad, "Name": HIGH}],
-            "IndexData": [{"Index_GUID": guid, "Timestamp": at} | codes for guid, at in zip((good, bad), times)],
+            "IndexData": [
+                {"Index_GUID": guid, "Timestamp": at} | codes for guid, at in zip((good, bad), times, strict=True)
+            ],
             **{f"TestData{kind}": [{"Index_GUID": bad} | step] for kind in ("Numeric", "Text")},
         }
     )
