@@ -22,6 +22,14 @@ _SOUGHT = (
     *((table, ("Index_GUID", "TestStepNumber")) for table in _STEP_TABLES),
     ("UutData", ("Uut_GUID",)),
 )
+# Each key of IndexData with the columns that the statements compare it with.
+_JOINED = (
+    ("Index_GUID", _STEP_TABLES),
+    ("Uut_GUID", ("UutData",)),
+    ("Product_GUID", ("Products",)),
+    ("Testplan_GUID", ("Testplans",)),
+    ("Testsystem_GUID", ("TestSystems",)),
+)
 _WHOLE = frozenset({"int", "smallint", "tinyint", "bigint"})
 _NUMBERS = _WHOLE | {"float", "real", "decimal", "numeric", "money", "smallmoney"}
 _NO_TEXT = frozenset({"varbinary", "binary", "image", "timestamp", "rowversion"})
@@ -78,6 +86,7 @@ def examine(identity: SourceIdentity, facts: SourceFacts, clock_skew_s: float, s
         _isolation(identity, facts),
         _null_times(facts),
         *_null_keys(facts),
+        *_doubled_units(facts),
         _rights(facts),
         _encryption(facts),
         _clock(clock_skew_s, settings),
@@ -139,12 +148,31 @@ def _columns(identity: SourceIdentity, settings: Settings) -> Iterator[Finding]:
 
 
 def _types(identity: SourceIdentity, settings: Settings) -> Iterator[Finding]:
+    mixed = list(_joined_as_text_and_guid(identity, settings))
+    for texts, guids in mixed:
+        yield Finding(
+            Level.WRONG,
+            f"{', '.join(texts)} hold text, {', '.join(guids)} uniqueidentifier, and statements compare them: one "
+            "value that is no GUID stops all that reads it, other runs included. Give them one type, or name another "
+            "column in column_overrides, such as a computed one",
+        )
+    said = {name for texts, _ in mixed for name in texts}
     for table, columns in {t: KEY_COLUMNS[t] | OPTIONAL_COLUMNS[t] for t in KEY_COLUMNS}.items():
         for column in sorted(columns):
             here = settings.name_here(table, column)
             found = identity.columns.get(here or "")
-            if here and found:
+            if here and found and here not in said:
                 yield from findings_about_type(table, column, here, found)
+
+
+def _joined_as_text_and_guid(identity: SourceIdentity, settings: Settings) -> Iterator[tuple[list[str], list[str]]]:
+    """Yield the columns of a key that hold text and those that hold GUIDs, where there are both."""
+    for key, tables in _JOINED:
+        columns = [str(settings.name_here(table, key)) for table in ("IndexData", *tables)]
+        texts = [name for name in columns if identity.columns.get(name) in TEXT_TYPES]
+        guids = [name for name in columns if identity.columns.get(name) == "uniqueidentifier"]
+        if texts and guids:
+            yield texts, guids
 
 
 def _kind(table: str, column: str) -> _Kind | None:
@@ -222,6 +250,15 @@ def _null_keys(facts: SourceFacts) -> Iterator[Finding]:
         yield Finding(
             Level.WRONG,
             f"{facts.null_keys} rows of IndexData have no Index_GUID: each becomes a dead letter; correct them in VTE",
+        )
+
+
+def _doubled_units(facts: SourceFacts) -> Iterator[Finding]:
+    if facts.doubled_units:
+        yield Finding(
+            Level.WRONG,
+            f"{facts.doubled_units} values of UutData.Uut_GUID, such as {facts.doubled_unit}, have several serials: "
+            "each run of theirs becomes a dead letter; correct them in VTE",
         )
 
 

@@ -20,6 +20,7 @@ from vte_wats.domain.errors import RetriableError
 from vte_wats.domain.report import Refusal, Report
 from vte_wats.domain.run import VteTestRun
 from vte_wats.intervals.wall_clock import LocalRange
+from vte_wats.preflight import Level, examine
 from vte_wats.storage.staging import Staging
 from vte_wats.sync.extract import extract
 from vte_wats.sync.map_runs import map_runs
@@ -29,6 +30,8 @@ from vte_wats.vte.reader import VteSource
 
 NOON = datetime(2026, 3, 2, 12)
 HOUR = LocalRange(NOON, NOON + timedelta(hours=1))
+UNIQUE_UNIT = "[Uut_GUID] uniqueidentifier NOT NULL CONSTRAINT [PK_UutData] PRIMARY KEY,"
+FOREIGN_KEY = re.compile(r"ALTER TABLE[^;]*FOREIGN KEY[^;]*;")
 HIGH, LOW = "\ud83d", "\ude00"
 
 
@@ -113,6 +116,8 @@ def test_texts_of_a_site_that_keeps_them_in_the_other_table_arrive_whole(tmp_pat
 def other_schema(changes: dict[str, str]) -> Any:
     """Return a hook to be made once the server runs, the database and the server of a site with other columns."""
     schema = SCHEMA.read_text(encoding="utf-8")
+    if any("PRIMARY KEY" in documented for documented in changes):
+        schema = FOREIGN_KEY.sub("", schema)  # each refers to such a key
     for documented, here in changes.items():
         assert documented in schema
         schema = schema.replace(documented, here)
@@ -203,7 +208,7 @@ def test_a_value_that_sql_server_cannot_convert_is_narrowed_down_to_its_run(tmp_
 
 
 def test_a_row_without_a_key_is_a_dead_letter_and_its_neighbours_go_through(tmp_path):
-    schema = re.sub(r"ALTER TABLE[^;]*FOREIGN KEY[^;]*;", "", SCHEMA.read_text(encoding="utf-8"))
+    schema = FOREIGN_KEY.sub("", SCHEMA.read_text(encoding="utf-8"))
     start = schema.index("CREATE TABLE [dbo].[IndexData]")
     key = next(line for line in schema[start:].splitlines() if "[Index_GUID]" in line)
     no_key = schema[start:].replace(key, "    [Index_GUID] uniqueidentifier NULL,", 1)
@@ -222,6 +227,42 @@ def test_a_row_without_a_key_is_a_dead_letter_and_its_neighbours_go_through(tmp_
     assert len(dead) == 2
     assert all(why.startswith("VW234 IndexData.Index_GUID must be a GUID, given 'NULL'") for why in dead.values())
     assert keys == [(good, NOON)]
+
+
+def test_the_preflight_counts_the_units_with_several_serials_where_no_index_rules_them_out(tmp_path):
+    hook, database, server = other_schema({UNIQUE_UNIT: "[Uut_GUID] uniqueidentifier NULL,"})
+    serials = {uuid4(): ("SN-A", "sn-a"), uuid4(): ("SN-B", None), uuid4(): ("SN-C", "SN-C"), uuid4(): (None, None)}
+    single = {uuid4(): ("SN-D",), None: ("SN-E", "SN-F")}
+    units = [(unit, serial) for unit, given in (serials | single).items() for serial in given]
+    database.insert_rows({"UutData": [{"Uut_GUID": unit, "Serial": serial} for unit, serial in units]})
+    runs = {unit: uuid4() for unit in serials}
+    add_rows = [{"Index_GUID": guid, "Uut_GUID": unit, "Timestamp": NOON, "Result": 1} for unit, guid in runs.items()]
+    database.insert_rows({"IndexData": [row | {"ProductName": "PSU-100"} for row in add_rows]})
+    with server:
+        _, dead = transferred(hook(), tmp_path)
+        with VteSource(site(), hook()) as source:
+            facts = source.facts()
+    different = {unit for unit, guid in runs.items() if dead.get(guid, "").startswith("VW233")}
+    assert facts.doubled_units == len(different) == 2
+    assert UUID(facts.doubled_unit) in different
+
+
+def test_no_unit_is_looked_for_where_an_index_rules_doubles_out(hook, vte):
+    with VteSource(site(), hook) as source:
+        assert source.facts().doubled_units == 0
+    assert not any("doubled_units" in entry.sql for entry in vte.log)
+
+
+@pytest.mark.parametrize("serial", ["[Serial] varbinary(max) NULL", "[Uut_Serial] nvarchar(255) NULL"])
+def test_a_serial_that_cannot_be_compared_is_a_finding_and_not_the_end_of_the_preflight(serial):
+    hook, _, server = other_schema(
+        {UNIQUE_UNIT: "[Uut_GUID] uniqueidentifier NULL,", "[Serial] nvarchar(255) NULL": serial}
+    )
+    with server, VteSource(site(), hook()) as source:
+        identity, _ = source.identity()
+        wrong = [found for found in examine(identity, source.facts(), 0.0, site()) if found.level is Level.WRONG]
+    assert len(wrong) == 1
+    assert "UutData.Serial" in wrong[0].text
 
 
 def test_two_serials_of_one_unit_are_a_dead_letter_that_names_both(hook, add_run, database, tmp_path):
@@ -283,3 +324,44 @@ def test_a_connection_that_is_always_lost_while_reading_makes_no_dead_letters(ho
     with VteSource(site(), hook) as source, pytest.raises(RetriableError, match="VW207"):
         list(source.runs_between([HOUR]))
     assert len(vte.log) < 150
+
+
+def test_what_stands_in_one_row_stops_nothing_that_reads_beside_the_runs():
+    """Every column that the preflight tolerates as text holds what is no GUID and no number, and texts are none."""
+    schema = FOREIGN_KEY.sub("", SCHEMA.read_text(encoding="utf-8"))
+    schema = re.sub(r"\] (?:uniqueidentifier|int|float|real) ", "] nvarchar(400) ", schema)
+    database = open_database(schema=schema)
+    good, bad = str(uuid4()).upper(), f"no GUID {HIGH}"
+    codes = {"Result": bad, "ExitCode": bad, "TestTime": bad, "ProductName": f"PSU {HIGH}", "Testsystem_GUID": bad}
+    times = [NOON, NOON + timedelta(seconds=1)]
+    step = {"TestStepNumber": bad, "TestName": LOW, "TestResult": bad, "TestResultType": bad}
+    database.insert_rows(
+        {
+            "TestSystems": [{"Testsystem_GUID": bad, "Name": HIGH}],
+            "IndexData": [
+                {"Index_GUID": guid, "Timestamp": at} | codes for guid, at in zip((good, bad), times, strict=True)
+            ],
+            **{f"TestData{kind}": [{"Index_GUID": bad} | step] for kind in ("Numeric", "Text")},
+        }
+    )
+    with SqlServer(database, logins=[Login(READER, READER_PASSWORD)], timezone="Europe/Oslo") as server:
+        fields = {"conn_type": "mssql", "host": server.host, "port": server.port, "schema": NAME}
+        hook = hook_to(fields | {"login": READER, "password": READER_PASSWORD})
+        with VteSource(site(), hook) as source:
+            columns = source.identity()[0].columns
+            assert {columns[f"{table}.Index_GUID"] for table in ("IndexData", "TestDataText")} == {"nvarchar"}
+            assert {columns["IndexData.Result"], columns["TestDataNumeric.LowLimit"]} == {"nvarchar"}
+            counted = source.identity_and_run_counts([HOUR])[1], source.run_times([HOUR])
+            assert [sum(runs for _, runs in times.seconds) for times in counted] == [2, 2]
+            assert source.waiting_runs([HOUR]).runs == 2
+            assert source.day_counts([HOUR]) == {("PSU \ufffd", None): 2}
+            assert [runs for _, runs in source.run_hours([HOUR])] == [2]
+            assert [guid for guid, _ in source.run_keys([HOUR], without_time=True)] == [UUID(good)]
+            assert source.existing([UUID(good)]) == {UUID(good)}
+            assert source.testsystems() == frozenset()
+            assert [each.runs for each in source.minute_contents([HOUR])] == [2]
+            assert list(source.station_times([HOUR])) == []
+            assert [(group.result_code, group.runs) for group in source.run_groups([HOUR])] == [(None, 2)]
+            assert source.time_bounds().newest_local == times[1]
+            assert source.facts().null_times == 0
+            assert len(list(source.runs_between([HOUR]))) == 2

@@ -44,6 +44,8 @@ GOOD = SourceFacts(
     ),
     null_times=0,
     null_keys=0,
+    doubled_units=0,
+    doubled_unit=None,
 )
 
 
@@ -64,6 +66,11 @@ def test_a_database_as_it_should_be_gives_good_news_alone():
         ({"version": "10.50.6000.34"}, Level.WRONG, "SQL Server 2012"),
         ({"null_times": 3}, Level.ADVICE, "3 runs have no Timestamp"),
         ({"null_keys": 2}, Level.WRONG, "2 rows of IndexData have no Index_GUID"),
+        (
+            {"doubled_units": 4, "doubled_unit": "6F9619FF-8B86-D011-B42D-00C04FC964FF"},
+            Level.WRONG,
+            "4 values of UutData.Uut_GUID, such as 6F9619FF-8B86-D011-B42D-00C04FC964FF, have several serials: each run",
+        ),
         ({"may_write": True}, Level.ADVICE, "the login may write"),
         ({"encrypted": False}, Level.ADVICE, '"encryption": "require"'),
         ({"verifies_server": False}, Level.ADVICE, "any certificate is accepted"),
@@ -122,7 +129,7 @@ def test_a_column_that_can_be_done_without_may_be_null():
         ("IndexData.Timestamp", "datetimeoffset", Level.WRONG),
         ("IndexData.Timestamp", "nvarchar", Level.WRONG),
         ("IndexData.Timestamp", "datetime2", None),
-        ("IndexData.Index_GUID", "nvarchar", Level.ADVICE),
+        ("IndexData.TestplanRevision_GUID", "nvarchar", Level.ADVICE),
         ("IndexData.Index_GUID", "varbinary", Level.WRONG),
         ("IndexData.ExitCode", "nvarchar", Level.ADVICE),
         ("IndexData.Result", "datetime", Level.WRONG),
@@ -139,6 +146,21 @@ def test_a_column_of_another_type_is_reported_by_what_becomes_of_its_runs(column
     findings = found(kinds={column: kind})
     assert [finding.level for finding in findings] == ([] if level is None else [level])
     assert all(f"column {column} is {kind}; documented is " in finding.text for finding in findings)
+
+
+@pytest.mark.parametrize("column", ["IndexData.Index_GUID", "TestDataText.Index_GUID", "TestSystems.Testsystem_GUID"])
+def test_a_key_that_is_text_in_one_table_and_a_guid_in_another_is_wrong(column):
+    (finding,) = found(kinds={column: "nvarchar"})
+    assert finding.level is Level.WRONG
+    assert finding.text.startswith(f"{column} hold text, ")
+    assert "one value that is no GUID stops all that reads it" in finding.text
+
+
+def test_a_key_that_is_text_wherever_it_stands_is_read():
+    tables = ("IndexData", "TestDataNumeric", "TestDataText", "TestDataOther")
+    findings = found(kinds={f"{table}.Index_GUID": "nvarchar" for table in tables})
+    assert {finding.level for finding in findings} == {Level.ADVICE}
+    assert len(findings) == len(tables)
 
 
 def test_clocks_apart_are_wrong():

@@ -154,7 +154,9 @@ class VteSource:
     def identity(self) -> tuple[SourceIdentity, datetime]:
         """Return which database this is, in one statement, with the server's own clock."""
         rows = list(self.rows(SOURCE_IDENTITY, {"schema_name": self._settings.source_schema}))
-        return self._identity(rows), rows[0].server_utc.replace(tzinfo=UTC)
+        identity = self._identity(rows)
+        self._types = identity.columns
+        return identity, rows[0].server_utc.replace(tzinfo=UTC)
 
     def identity_and_run_counts(self, ranges: Sequence[LocalRange]) -> tuple[SourceIdentity, RunTimes]:
         """Return which database this is, and the runs per second of the ranges, in one statement."""
@@ -164,10 +166,14 @@ class VteSource:
         return self._identity(rows), _run_times(rows)
 
     def facts(self) -> SourceFacts:
-        """Ask what the preflight looks at, in three statements."""
+        """Ask what the preflight looks at, in three statements; in four where units may share a key."""
         encrypted = self._hook.connection.extra_dejson.get("encryption") == "require"
         return read_facts(
-            self.rows, self._settings, encrypted=encrypted, verifies_server=driver_verifies_servers(os.environ)
+            self.rows,
+            self._settings,
+            self._column_types(),
+            encrypted=encrypted,
+            verifies_server=driver_verifies_servers(os.environ),
         )
 
     def schema(self) -> list[DeployedTable]:
@@ -331,8 +337,8 @@ class VteSource:
     def _column_types(self) -> Mapping[str, str]:
         """Return the type of each column that is read, asked once per connection."""
         if self._types is None:
-            self._types = self.identity()[0].columns
-        return self._types
+            self.identity()
+        return self._types or {}
 
     @contextmanager
     def _translation(self, doing: str) -> Iterator[None]:

@@ -185,6 +185,13 @@ class NullsRow(NamedTuple):
     null_keys: int
 
 
+class DoubledUnitsRow(NamedTuple):
+    """How many units have several serials, and one of them."""
+
+    doubled_units: int
+    example_guid: str | None
+
+
 class SchemaColumnRow(NamedTuple):
     """A column of the deployed schema."""
 
@@ -300,6 +307,7 @@ STEPS = Select("select_steps", StepRow)
 SERVER_FACTS = Select("select_server_facts", ServerFactsRow)
 INDEXES = Select("select_indexes", IndexRow)
 NULLS = Select("select_nulls", NullsRow)
+DOUBLED_UNITS = Select("select_doubled_units", DoubledUnitsRow)
 SCHEMA_COLUMNS = Select("select_schema_columns", SchemaColumnRow)
 FOREIGN_KEYS = Select("select_foreign_keys", ForeignKeyRow)
 TABLE_SIZES = Select("select_table_sizes", TableSizeRow)

@@ -33,7 +33,7 @@ FILES = sorted(path.stem for path in SQL_FOLDER.glob("*.sql"))
 READS = [name for name in FILES if name not in SCRIPTS]
 SELECTS = {select.name: select for select in vars(rows).values() if isinstance(select, rows.Select)}
 SYSTEM_SCHEMAS = {"sys", "INFORMATION_SCHEMA"}
-DERIVED = {"Clock", "Seconds", "Runs", "Found", "Steps", "Sizes", "Contents"}
+DERIVED = {"Clock", "Seconds", "Runs", "Doubled", "Found", "Steps", "Sizes", "Contents"}
 SYSTEM_ONLY = {
     "select_source_identity", "select_server_facts", "select_indexes", "select_schema_columns", "select_foreign_keys",
     "select_row_counts", "select_table_sizes",
