@@ -113,7 +113,7 @@ def _an_older_state_stops(patch: Patch) -> None:
 
 
 def _nothing_listed_is_compared(patch: Patch) -> None:
-    patch.setattr(vte_wats.reconcile.missing_runs, "_listed_otherwise", lambda *_: ((), False))
+    patch.setattr(vte_wats.reconcile.missing_runs, "_listed_otherwise", lambda *_: ({}, False))
 
 
 def _story(*events: Event, days: int, every: timedelta = 6 * HOUR, compared_days: int = 7, **settings: Any) -> Story:

@@ -112,6 +112,25 @@ def test_an_altered_report_of_a_run_that_is_left_out_stays_as_it_is_and_counts_a
     assert (day.held, day.open) == (1, 0)
 
 
+def test_an_altered_report_that_the_sample_found_stays_known_until_it_is_equal_again(site):
+    assert site.sync(15) == "success"
+    site.plant.wats.show_all()
+    before, report = (site.plant.wats.store.reports()[0] for _ in range(2))
+    report["root"]["steps"][0]["name"] += " 2"  # no listing shows it
+    site.plant.wats.store.receive(json.dumps(report).encode())
+    site.plant.wats.show_all()
+    assert compare(site) == "failed"
+    for _ in range(2):
+        assert compare(site, sample=0) == "failed"
+        assert (proof().altered, proof().altered_runs) == (1, (UUID(report["id"]),))
+        assert [run.index_guid for day in proof().days.values() for run in day.open_runs] == [report["id"]]
+    site.plant.wats.store.receive(json.dumps(before).encode())
+    site.plant.wats.show_all()
+    assert compare(site, sample=0) == "success"
+    assert (proof().altered, proof().altered_runs) == (0, ())
+    assert sum(day.open for day in proof().days.values()) == 0
+
+
 def test_a_changed_header_is_found_in_every_report_whatever_the_sample_holds(site, reasons):
     assert site.sync(15) == "success"
     report = site.plant.wats.store.reports()[0]

@@ -98,8 +98,9 @@ class Handover(_Model):
 
     planned: Planned | None = Field(None, description="Left by plan.")
     coverage: State | None = Field(None, description="Left by reconcile's plan: the coverage as it was then.")
-    sample: tuple[UUID, ...] = Field(
-        (), description="Left by reconcile's plan and plan_missing: the runs to compare value by value."
+    sample: tuple[UUID, ...] = Field((), description="Left by reconcile's plan: the runs to compare value by value.")
+    suspects: dict[UUID, str] = Field(
+        {}, description="Left by plan_missing: more runs to compare value by value, and a digest of how each is listed."
     )
     cycle_day: date | None = Field(None, description="Left by reconcile's plan: where the next comparison goes on.")
     days: tuple[tuple[date, date], ...] = Field(

@@ -115,7 +115,7 @@ def test_each_day_of_a_growing_history_comes_round_in_a_cycle(history_days, cycl
         state = State(since_at=begin_at, coverage=(Interval(begin_at, to_at),))
         week = Interval(to_at - timedelta(days=7), to_at)
         ranges, next_day = ranges_to_compare(week, state, proof, settings)
-        proof = proof.ended(to_at, to_at.date(), 0, next_day, left=0)
+        proof = proof.ended(to_at, to_at.date(), 0, next_day)
         for first, end in compared_days(ranges, state, settings):
             seen |= {first + timedelta(days=day): n for day in range((end - first).days)}
         oldest = min(seen.values())
