@@ -309,7 +309,7 @@ def test_days_before_the_start_that_have_new_runs_are_transferred_and_the_histor
     history = copy_of(site, sent, datetime(2016, 6, 14))
     week = {"days": 7, "sample": 0}
     assert compare(site, **week) == "success"
-    assert proof().history == {datetime(2016, 6, 14).date(): 1}
+    assert proof().never_synced == {datetime(2016, 6, 14).date(): 1}
     late = copy_of(site, sent, datetime(2016, 6, 15))
     assert compare(site, **week) == "success"
     assert odd_numbers() == {"before_start": (1, 0, 0, 1)}
@@ -317,6 +317,27 @@ def test_days_before_the_start_that_have_new_runs_are_transferred_and_the_histor
     site.plant.wats.show_all()
     assert compare(site, **week) == "success"
     assert odd_numbers() == {"before_start": (1, 1, 0, 0)}
+
+
+def test_new_runs_between_a_backfilled_month_and_the_start_and_on_its_day_before_its_hour_are_transferred(site):
+    month = {"from": "2025-01-01T00:00:00Z", "to": "2025-01-31T00:00:00Z", "guids": [], "batch_size": None}
+    assert site.sync(15) == "success"
+    sent = min(site.plant.receipts)
+    backfilled = copy_of(site, sent, datetime(2025, 1, 20))
+    assert site.sync(dag_id="vte_wats_backfill", **month, dead_letters=None, force=False) == "success"
+    between, same_day = datetime(2025, 6, 14, 9), datetime(2026, 3, 2, 0, 20)  # the start is at 01:00
+    history, _ = (copy_of(site, sent, local) for local in (between, same_day))
+    week = {"days": 7, "sample": 0}
+    assert compare(site, **week) == "success"
+    assert proof().never_synced == {between.date(): 1, same_day.date(): 1}
+    late = {copy_of(site, sent, local) for local in (datetime(2025, 6, 15), datetime(2026, 3, 2, 0, 29))}
+    assert compare(site, **week) == "success"
+    site.plant.wats.show_all()
+    assert compare(site, **week) == "success"
+    assert {str(guid) for guid in (backfilled, history, *late)} & runs_in_wats(site) == set(
+        map(str, (backfilled, *late))
+    )
+    assert odd_numbers() == {"before_start": (3, 3, 0, 0)}  # of the start's day all that lies before its hour
 
 
 @every_wats()

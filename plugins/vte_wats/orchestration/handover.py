@@ -107,7 +107,8 @@ class Handover(_Model):
         (), description="Left by reconcile's plan: the whole days it compares; of each pair the second is left out."
     )
     grown: dict[date, int] = Field(
-        {}, description="Left by reconcile's plan: days before the start with new runs, and how many they had."
+        {},
+        description="Left by reconcile's plan: days with new runs in time never synced, and how many they had.",
     )
     late: dict[int, int] = Field({}, description="Left by plan_missing: runs that came too late, by least age in s.")
     preview: Preview | None = Field(None, description="Left by the uploads of a dry run.")

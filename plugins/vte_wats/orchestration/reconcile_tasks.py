@@ -42,10 +42,11 @@ def plan(site_name: str) -> list[str]:
         OutsideWindows,
         compared_days,
         count_history,
-        first_day_synced,
+        history_ranges,
         ranges_to_compare,
         stage_keys,
         staged_keys,
+        within_days,
     )
     from vte_wats.state.proof import Proof
     from vte_wats.sync.plan import window_of
@@ -62,9 +63,11 @@ def plan(site_name: str) -> list[str]:
         ranges, cycle_day = everything_until(window.to_at, settings.zone), None
         if days:
             ranges, cycle_day = ranges_to_compare(window, state, proof, settings)
-        history = count_history(vte, first_day_synced(state, state.since_at, settings))
+        never_synced = history_ranges(state, settings.zone)
+        history = count_history(vte, never_synced)
         grown = proof.grown_days(history)
-        outside = OutsideWindows(wall_clock(whole_second(now_at) + AHEAD, settings.zone), grown)
+        ahead_local = wall_clock(whole_second(now_at) + AHEAD, settings.zone)
+        outside = OutsideWindows(ahead_local, within_days(never_synced, grown))
         batches = stage_keys(vte, lambda name: staging(site, settings, name), ranges, outside)
     if not context["params"]["dry_run"]:
         Variables(site).change(PROOF, lambda proof: (proof or Proof()).with_history(history))

@@ -227,7 +227,7 @@ def days_of(batches: Iterable[Staging]) -> dict[date, DayProof]:
 
 
 def odd_of(batches: Iterable[Staging], grown: Mapping[date, int]) -> dict[OddKind, OddRuns]:
-    """Return the runs outside every window that :func:`compare` staged; ``grown`` says what days before them held."""
+    """Return the runs outside every window that :func:`compare` staged; ``grown`` says what days held before."""
     odd: dict[OddKind, OddRuns] = {}
     for kind, runs in (part for batch in batches for part in batch.parsed(ODD, _parse_odd)):
         odd[kind] = odd[kind].joined(runs) if kind in odd else runs
@@ -278,8 +278,8 @@ def runs_to_transfer(
     """Return the runs to transfer: those that differ, then held ones from outside the ranges.
 
     ``kinds`` are those of the dead letters there are. What a held run waits for may be there by now; dead letters whose
-    run did not change stay where they are. Of ``confirmed`` runs none came late: WATS does not show them yet. Of days
-    before the sync started nothing is transferred where odd runs are to be held: most of it is history.
+    run did not change stay where they are. Of ``confirmed`` runs none came late: WATS does not show them yet. Of time
+    that was never synced nothing is transferred where odd runs are to be held: most of it is history.
     """
     stays = OddKind.BEFORE_START if odd_timestamps is OddTimestamps.HOLD else None
     keys = {

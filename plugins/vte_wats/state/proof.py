@@ -65,7 +65,7 @@ class OddKind(StrEnum):
 _ODD_WORDS = {
     OddKind.NO_TIMESTAMP: "without a Timestamp",
     OddKind.RESET_CLOCK: "dated before 2002",
-    OddKind.BEFORE_START: "new on days before the sync started",
+    OddKind.BEFORE_START: "new in time that was never synced",
     OddKind.FUTURE: "dated more than a day ahead",
 }
 
@@ -220,8 +220,10 @@ class Proof(_Lean):
     cycle_day: date | None = Field(None, description="Where the next comparison goes on through the whole history.")
     odd: dict[OddKind, OddRuns] = Field({}, description="Runs that no window holds, as the last comparison found them.")
     gone: dict[date, GoneRuns] = Field({}, description="Runs that are in WATS and no longer in VTE, by day.")
-    history: dict[date, int] | None = Field(
-        None, description="Runs in VTE per day before all that is synced, as counted first; null before that."
+    never_synced: dict[date, int] | None = Field(
+        None,
+        description="Runs in VTE per day of the time before the start that nothing covered, as counted first; null "
+        "before that. What earlier versions counted as history left some of that time out.",
     )
 
     def compared_day(self, day: date, zone: ZoneInfo) -> DayProof | None:
@@ -242,18 +244,18 @@ class Proof(_Lean):
         return sum(found.open for found in compared if found is not None)
 
     def grown_days(self, counts: Mapping[date, int]) -> dict[date, int]:
-        """Return the days before all that is synced that have runs they did not have, and how many they had.
+        """Return the days that have runs they did not have in time that was never synced, and how many they had.
 
         Nothing is known of them before they were counted once.
         """
-        known = self.history if self.history is not None else counts
+        known = self.never_synced if self.never_synced is not None else counts
         return {day: known.get(day, 0) for day, runs in counts.items() if runs > known.get(day, 0)}
 
     def with_history(self, counts: Mapping[date, int]) -> Proof:
-        """Return this with what was counted of the days before all that is synced; new runs do not become known."""
-        known = self.history if self.history is not None else counts
+        """Return this with what was counted of the time that was never synced; new runs do not become known."""
+        known = self.never_synced if self.never_synced is not None else counts
         history = {day: min(runs, known[day]) for day, runs in sorted(counts.items()) if day in known}
-        return self.model_copy(update={"history": history})
+        return self.model_copy(update={"never_synced": history})
 
     @property
     def odd_open(self) -> dict[OddKind, int]:

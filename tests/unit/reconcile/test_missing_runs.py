@@ -368,7 +368,8 @@ def test_runs_that_no_window_holds_are_transferred_and_counted_apart_until_they_
     source = FakeSource(reset, ahead, old, known, a_run(5))
     source.timeless = [guid_of(6)]
     grown = {date(2016, 6, 15): 1}
-    outside = OutsideWindows(NOON_LOCAL + timedelta(days=2), grown)
+    day = LocalRange(datetime(2016, 6, 15), datetime(2016, 6, 16))
+    outside = OutsideWindows(NOON_LOCAL + timedelta(days=2), (day,))
 
     def look(wats: FakeWats):
         batches = compared(source, wats, dead_letters, tmp_path, outside=outside)

@@ -159,8 +159,9 @@ def test_a_day_of_the_history_grows_against_what_was_counted_first():
     assert proof.grown_days(later) == {FIRST: 5, other: 0}
     assert proof.with_history(later).grown_days(later) == {FIRST: 5, other: 0}  # until they are in WATS, or gone again
     assert proof.with_history({FIRST: 4}).grown_days({FIRST: 5}) == {FIRST: 4}
-    assert proof.with_history({}).history == {}
+    assert proof.with_history({}).never_synced == {}
     assert Proof().with_history({}).grown_days({FIRST: 1}) == {FIRST: 0}
+    assert Proof.model_validate({"history": {}}).grown_days({FIRST: 1}) == {}  # it did not count all of that time
 
 
 def test_runs_that_were_there_before_the_others_on_their_day_are_not_open():
