@@ -104,7 +104,7 @@ def _findings(state: State, stored: Stored, now_at: datetime) -> Iterator[tuple[
     if overdue := stored.proof.overdue(state, now_at, stored.comparison_limit_h):
         yield HealthStatus.DEGRADED, _sentence(overdue)
     if altered := stored.proof.altered:
-        yield HealthStatus.DEGRADED, f"The last comparison found {count(altered, 'report')} altered in WATS."
+        yield HealthStatus.DEGRADED, f"{count(altered, 'report')} altered in WATS, as comparisons found."
     yield from _up_to_date(state, stored, now_at, interval_s, seen)
 
 

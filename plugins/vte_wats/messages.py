@@ -594,7 +594,7 @@ VW553 = Message(
     "VW553",
     Follows.WARNS,
     "runs lie outside every window and are neither in WATS nor a dead letter",
-    "their Timestamps lie before 2002, in the future, or among days before the sync started",
+    "their Timestamps lie before 2002, in the future, or in time before the start that no backfill covered",
     "set the clocks of their stations; what the comparison transfers is proven by the next one",
 )
 VW554 = Message(

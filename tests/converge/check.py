@@ -93,7 +93,7 @@ def check(kept: Kept, ended: Ended, days: Sequence[date]) -> Findings:
         *_lines("a dead letter without a cause", _without_cause(kept, (runs & dead) - ended.refused, days)),
         *_lines("refused by WATS, and no dead letter", ended.refused - dead),
         *(f"altered: {guid}: {'; '.join(lines[:2])}" for guid, lines in altered.items()),
-        *_calendar(kept, altered.keys(), days, ended.proof.get("days", {})),
+        *_calendar(kept, altered.keys(), days, ended),
         *_gone(kept, ended),
         *_gaps(ended.state, days[-1]),
     )
@@ -121,9 +121,12 @@ def _altered(kept: Kept, guid: str) -> list[str]:
     return differences(run, steps, kept.reports[guid][0], zone=kept.zone, processes=kept.processes)
 
 
-def _calendar(kept: Kept, altered: AbstractSet[str], days: Sequence[date], named: Mapping[str, Any]) -> Iterator[str]:
-    """Yield each number of the calendar that is another one than the one counted here."""
-    dates = {guid: run["Timestamp"].date() for guid, run in kept.tables.runs.items() if run["Timestamp"] is not None}
+def _calendar(kept: Kept, altered: AbstractSet[str], days: Sequence[date], ended: Ended) -> Iterator[str]:
+    """Yield each number of the calendar, which begins with the start, that is another one than the one counted here."""
+    named = ended.proof.get("days", {})
+    start_local = datetime.fromisoformat(ended.state["since"]).astimezone(kept.zone).replace(tzinfo=None)
+    times = {guid: run["Timestamp"] for guid, run in kept.tables.runs.items() if run["Timestamp"] is not None}
+    dates = {guid: local.date() for guid, local in times.items() if local >= start_local}
     in_vte = Counter(dates.values())
     dead = Counter(day for guid, day in dates.items() if guid in kept.dead_letters)
     equal = Counter(day for guid, day in dates.items() if guid in kept.reports and guid not in altered)

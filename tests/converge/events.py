@@ -105,6 +105,13 @@ def later_rows(plant: SimulatedSite) -> None:
         plant.expect(guid, DAY + 5 * HOUR, "a run committed two days late")
 
 
+def nine_days_late(plant: SimulatedSite) -> None:
+    """Rows of two days before the days of each comparison are seen when their day is next."""
+    then = plant.clock.at - (plant.story.compared_days + 2) * DAY
+    for guid in plant.work(then, then + HOUR, 2):
+        plant.expect(guid, 2 * DAY, "a run committed days after the last comparison of its day")
+
+
 def deleted_rows(plant: SimulatedSite) -> None:
     for age in (6 * HOUR, 2 * DAY):
         guid = plant.a_run(age, age + DAY)
@@ -146,6 +153,12 @@ def clock_reset(plant: SimulatedSite) -> None:
 
 def no_timestamp(plant: SimulatedSite) -> None:
     plant.expect(_with_timestamp(plant, None), DAY + 5 * HOUR, "a run without a Timestamp")
+
+
+def before_the_start(plant: SimulatedSite) -> None:
+    """A run of the day of the start, of time before its hour and before what the first sync read."""
+    local = BEGIN_AT.astimezone(plant.zone).replace(tzinfo=None) - HOUR / 2
+    plant.expect(_with_timestamp(plant, local), DAY + 5 * HOUR, "a run dated before the start")
 
 
 def clock_ahead(plant: SimulatedSite) -> None:
@@ -211,6 +224,7 @@ ALL = (
     Event("changes two days later", _at(3, 13), older_changes),
     Event("a clock ahead", _at(3, 15), clock_ahead),
     Event("a clock reset", _at(3, 15.5), clock_reset),
+    Event("a run dated before the start", _at(3, 16), before_the_start),
     Event("no Timestamp", _at(3, 16.5), no_timestamp),
     Event("quarantine for ever", _at(3, 17.5), quarantine_for_ever),
     Event("deleted rows", _at(4, 15), deleted_rows),
@@ -221,6 +235,7 @@ ALL = (
     Event("a changed run of the first day", _at(7, 13.5), changed_history),
     Event("an older state", _at(8, 10.5), older_state),
     Event("an altered report", _at(8, 15), alter),
+    Event("late rows, nine days", _at(9, 2), nine_days_late),
     Event("late steps", _at(9, 11), late_steps),
     Event("a changed result", _at(9, 13), changed_result),
 )

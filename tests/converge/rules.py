@@ -80,6 +80,10 @@ def _nothing_outside_the_windows(patch: Patch) -> None:
     patch.setattr(vte_wats.reconcile.keys.OutsideWindows, "ranges", ())
 
 
+def _no_history_is_counted(patch: Patch) -> None:
+    patch.setattr(vte_wats.reconcile.keys, "count_history", lambda *_: {})
+
+
 def _nothing_is_given_up(patch: Patch) -> None:
     patch.setattr(vte_wats.sync.upload, "_shown_or_worth_a_try", lambda reports, *_: iter(reports))
 
@@ -113,7 +117,7 @@ def _an_older_state_stops(patch: Patch) -> None:
 
 
 def _nothing_listed_is_compared(patch: Patch) -> None:
-    patch.setattr(vte_wats.reconcile.missing_runs, "_listed_otherwise", lambda *_: ((), False))
+    patch.setattr(vte_wats.reconcile.missing_runs, "_listed_otherwise", lambda *_: ({}, False))
 
 
 def _story(*events: Event, days: int, every: timedelta = 6 * HOUR, compared_days: int = 7, **settings: Any) -> Story:
@@ -135,7 +139,7 @@ def _earlier(by: timedelta, *names: str) -> Iterator[Event]:
 STORIES = {
     "two days": _story(
         *_earlier(timedelta(0), "late rows", "late steps", "a changed result"),
-        *_earlier(2 * DAY, "a clock reset"),
+        *_earlier(2 * DAY, "a clock reset", "a run dated before the start"),
         *_earlier(3 * DAY, "quarantine for ever"),
         *_earlier(8 * DAY, "an altered report"),
         days=2,
@@ -149,7 +153,10 @@ STORIES = {
         days=4,
     ),
     "history": _story(
-        *_earlier(6 * DAY, "a changed run of the first day"), days=3, compared_days=1, verify_cycle_days=1
+        *_earlier(6 * DAY, "a changed run of the first day", "late rows, nine days"),
+        days=5,
+        compared_days=1,
+        verify_cycle_days=1,
     ),
     "an open day": _story(
         # Of the second day, so that the part of the history that is next goes past it.
@@ -173,6 +180,12 @@ RULES = (
     Rule("the comparison compares content", _no_content_is_compared, "days later", "not in time: steps two days late"),
     Rule("the whole history is compared in turn", _no_rotation, "history", "not in time: Result of an old run changed"),
     Rule(
+        "what comes into the history late is found in turn",
+        _no_rotation,
+        "history",
+        "not in time: a run committed days after the last comparison of its day",
+    ),
+    Rule(
         "a dead letter whose run changed is tried again",
         _no_changed_dead_letter,
         "days later",
@@ -183,6 +196,12 @@ RULES = (
         _nothing_outside_the_windows,
         "two days",
         "not in time: a run of the year 2000",
+    ),
+    Rule(
+        "new runs in time that was never synced are compared",
+        _no_history_is_counted,
+        "two days",
+        "not in time: a run dated before the start",
     ),
     Rule(
         "a report that never shows becomes a dead letter",

@@ -162,7 +162,7 @@ MUTATIONS = (
     ),
     _core(
         "no reset clocks", "runs dated 1970 or 2000 are found by nobody", "reconcile/keys.py",
-        "return merge_ranges((LocalRange(FIRST, OLDEST_CLOCK), *grown,", "return merge_ranges((*grown,",
+        "return merge_ranges((LocalRange(FIRST, OLDEST_CLOCK), *self.grown,", "return merge_ranges((*self.grown,",
         "integration/test_state.py::test_the_daily_comparison_finds_runs_of_clocks_that_fell_back",
     ),
     _core(

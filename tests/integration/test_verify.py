@@ -112,6 +112,25 @@ def test_an_altered_report_of_a_run_that_is_left_out_stays_as_it_is_and_counts_a
     assert (day.held, day.open) == (1, 0)
 
 
+def test_an_altered_report_that_the_sample_found_stays_known_until_it_is_equal_again(site):
+    assert site.sync(15) == "success"
+    site.plant.wats.show_all()
+    before, report = (site.plant.wats.store.reports()[0] for _ in range(2))
+    report["root"]["steps"][0]["name"] += " 2"  # no listing shows it
+    site.plant.wats.store.receive(json.dumps(report).encode())
+    site.plant.wats.show_all()
+    assert compare(site) == "failed"
+    for _ in range(2):
+        assert compare(site, sample=0) == "failed"
+        assert (proof().altered, proof().altered_runs) == (1, (UUID(report["id"]),))
+        assert [run.index_guid for day in proof().days.values() for run in day.open_runs] == [report["id"]]
+    site.plant.wats.store.receive(json.dumps(before).encode())
+    site.plant.wats.show_all()
+    assert compare(site, sample=0) == "success"
+    assert (proof().altered, proof().altered_runs) == (0, ())
+    assert sum(day.open for day in proof().days.values()) == 0
+
+
 def test_a_changed_header_is_found_in_every_report_whatever_the_sample_holds(site, reasons):
     assert site.sync(15) == "success"
     report = site.plant.wats.store.reports()[0]
@@ -290,7 +309,7 @@ def test_days_before_the_start_that_have_new_runs_are_transferred_and_the_histor
     history = copy_of(site, sent, datetime(2016, 6, 14))
     week = {"days": 7, "sample": 0}
     assert compare(site, **week) == "success"
-    assert proof().history == {datetime(2016, 6, 14).date(): 1}
+    assert proof().never_synced == {datetime(2016, 6, 14).date(): 1}
     late = copy_of(site, sent, datetime(2016, 6, 15))
     assert compare(site, **week) == "success"
     assert odd_numbers() == {"before_start": (1, 0, 0, 1)}
@@ -298,6 +317,27 @@ def test_days_before_the_start_that_have_new_runs_are_transferred_and_the_histor
     site.plant.wats.show_all()
     assert compare(site, **week) == "success"
     assert odd_numbers() == {"before_start": (1, 1, 0, 0)}
+
+
+def test_new_runs_between_a_backfilled_month_and_the_start_and_on_its_day_before_its_hour_are_transferred(site):
+    month = {"from": "2025-01-01T00:00:00Z", "to": "2025-01-31T00:00:00Z", "guids": [], "batch_size": None}
+    assert site.sync(15) == "success"
+    sent = min(site.plant.receipts)
+    backfilled = copy_of(site, sent, datetime(2025, 1, 20))
+    assert site.sync(dag_id="vte_wats_backfill", **month, dead_letters=None, force=False) == "success"
+    between, same_day = datetime(2025, 6, 14, 9), datetime(2026, 3, 2, 0, 20)  # the start is at 01:00
+    history, _ = (copy_of(site, sent, local) for local in (between, same_day))
+    week = {"days": 7, "sample": 0}
+    assert compare(site, **week) == "success"
+    assert proof().never_synced == {between.date(): 1, same_day.date(): 1}
+    late = {copy_of(site, sent, local) for local in (datetime(2025, 6, 15), datetime(2026, 3, 2, 0, 29))}
+    assert compare(site, **week) == "success"
+    site.plant.wats.show_all()
+    assert compare(site, **week) == "success"
+    assert {str(guid) for guid in (backfilled, history, *late)} & runs_in_wats(site) == set(
+        map(str, (backfilled, *late))
+    )
+    assert odd_numbers() == {"before_start": (3, 3, 0, 0)}  # of the start's day all that lies before its hour
 
 
 @every_wats()

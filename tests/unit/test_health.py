@@ -199,7 +199,7 @@ def test_changes_that_nobody_looks_for_degrade_a_site_that_does_not_catch_up(sta
 def test_altered_reports_that_are_left_as_they_are_degrade_a_site():
     found = assess(replace(stored(), proof=Proof(compared_at=ago(60), altered=2)), NOW_AT)
     assert found.status is HealthStatus.DEGRADED
-    assert found.reason == "The last comparison found 2 reports altered in WATS."
+    assert found.reason == "2 reports altered in WATS, as comparisons found."
 
 
 YESTERDAY, TODAY = ago(24 * 60).date(), NOW_AT.date()

@@ -251,7 +251,7 @@ def _comparison(site: Site, measures: Measures, limits: AlertSettings) -> Observ
 
 
 def _altered(site: Site, measures: Measures) -> Observation:
-    """Judge the altered reports that the last comparison left as they are, until one finds none."""
+    """Judge the reports that are known to be altered in WATS, until a comparison finds none of them so."""
     if measures.state is None:
         return Observation(Kind.ALTERED, Verdict.UNKNOWN)
     if not measures.proof.altered:
@@ -259,7 +259,7 @@ def _altered(site: Site, measures: Measures) -> Observation:
     return Observation(
         Kind.ALTERED,
         Verdict.BAD,
-        f"the last comparison found {count(measures.proof.altered, 'report')} altered in WATS",
+        f"{count(measures.proof.altered, 'report')} altered in WATS, as comparisons found",
         f"open the last DAG run of {site.dag_id('reconcile')}: verify names them. {VW508.advice}",
     )
 

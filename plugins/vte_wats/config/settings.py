@@ -430,8 +430,9 @@ class Settings(_Closed):
     )
     odd_timestamps: OddTimestamps = Field(
         OddTimestamps.TRANSFER,
-        description="Runs that no window holds, because a clock was wrong: dated before 2002, or new on a day before "
-        "the sync started. transfer: the daily comparison uploads them with the start that their Timestamp says; "
+        description="Runs that no window holds, because a clock was wrong: dated before 2002, or new in time "
+        "before the start that no backfill covered. transfer: the daily comparison uploads them with the start that "
+        "their Timestamp says; "
         "corrected in VTE, the report is replaced. hold: the first wait as held runs, the others are counted. A run "
         "without a Timestamp, or dated more than a day ahead, is held anyway: WATS cannot have it, or quarantines it.",
     )

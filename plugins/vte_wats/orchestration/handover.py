@@ -98,15 +98,17 @@ class Handover(_Model):
 
     planned: Planned | None = Field(None, description="Left by plan.")
     coverage: State | None = Field(None, description="Left by reconcile's plan: the coverage as it was then.")
-    sample: tuple[UUID, ...] = Field(
-        (), description="Left by reconcile's plan and plan_missing: the runs to compare value by value."
+    sample: tuple[UUID, ...] = Field((), description="Left by reconcile's plan: the runs to compare value by value.")
+    suspects: dict[UUID, str] = Field(
+        {}, description="Left by plan_missing: more runs to compare value by value, and a digest of how each is listed."
     )
     cycle_day: date | None = Field(None, description="Left by reconcile's plan: where the next comparison goes on.")
     days: tuple[tuple[date, date], ...] = Field(
         (), description="Left by reconcile's plan: the whole days it compares; of each pair the second is left out."
     )
     grown: dict[date, int] = Field(
-        {}, description="Left by reconcile's plan: days before the start with new runs, and how many they had."
+        {},
+        description="Left by reconcile's plan: days with new runs in time never synced, and how many they had.",
     )
     late: dict[int, int] = Field({}, description="Left by plan_missing: runs that came too late, by least age in s.")
     preview: Preview | None = Field(None, description="Left by the uploads of a dry run.")

@@ -12,6 +12,7 @@ from vte_wats.domain.errors import FatalError
 from vte_wats.messages import VW501
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from uuid import UUID
 
     from upath import UPath
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 LATE_FROM = "plan_missing"
 _SAMPLE = "sample"
+_ALTERED_AGAIN = 100  # reports known to be altered that one comparison opens again
 
 
 @task
@@ -40,10 +42,11 @@ def plan(site_name: str) -> list[str]:
         OutsideWindows,
         compared_days,
         count_history,
-        first_day_synced,
+        history_ranges,
         ranges_to_compare,
         stage_keys,
         staged_keys,
+        within_days,
     )
     from vte_wats.state.proof import Proof
     from vte_wats.sync.plan import window_of
@@ -60,14 +63,17 @@ def plan(site_name: str) -> list[str]:
         ranges, cycle_day = everything_until(window.to_at, settings.zone), None
         if days:
             ranges, cycle_day = ranges_to_compare(window, state, proof, settings)
-        history = count_history(vte, first_day_synced(state, state.since_at, settings))
+        never_synced = history_ranges(state, settings.zone)
+        history = count_history(vte, never_synced)
         grown = proof.grown_days(history)
-        outside = OutsideWindows(wall_clock(whole_second(now_at) + AHEAD, settings.zone), grown)
+        ahead_local = wall_clock(whole_second(now_at) + AHEAD, settings.zone)
+        outside = OutsideWindows(ahead_local, within_days(never_synced, grown))
         batches = stage_keys(vte, lambda name: staging(site, settings, name), ranges, outside)
     if not context["params"]["dry_run"]:
         Variables(site).change(PROOF, lambda proof: (proof or Proof()).with_history(history))
     guids = (key.guid for name in batches for key in staged_keys(staging(site, settings, name)))
-    sample = sample_of(guids, context["params"]["sample"], context["dag_run"].run_id)
+    drawn = sample_of(guids, context["params"]["sample"], context["dag_run"].run_id)
+    sample = dict.fromkeys((*proof.altered_runs[:_ALTERED_AGAIN], *drawn))
     # The coverage as it is now: whatever is done meanwhile says nothing about this comparison.
     coverage = state.model_copy(update={"totals": {}, "settled": (), "source": None, "late_arrivals": None})
     Handover(
@@ -103,7 +109,9 @@ def compare(site_name: str, read: Any) -> dict[str, int]:
     from vte_wats.orchestration.handover import read_batch
     from vte_wats.orchestration.resources import open_wats, read_settings, storage_of
     from vte_wats.orchestration.task_context import staging
+    from vte_wats.orchestration.variables import PROOF, Variables
     from vte_wats.reconcile.missing_runs import compare as compare_batch
+    from vte_wats.state.proof import Proof
     from vte_wats.storage.unseen_reports import DROPPED, UnseenReports
 
     batch = read_batch(read)
@@ -112,6 +120,7 @@ def compare(site_name: str, read: Any) -> dict[str, int]:
     settings = read_settings(site)
     storage = storage_of(site, settings)
     kinds, awaited = _kinds(storage), UnseenReports(storage, DROPPED).tries().keys()
+    proof = Variables(site).load(PROOF) or Proof()
     with open_wats(site, settings) as wats:
         return compare_batch(
             wats,
@@ -121,6 +130,8 @@ def compare(site_name: str, read: Any) -> dict[str, int]:
             datetime.now(UTC),
             awaited=awaited,
             left_out=settings.left_out,
+            altered=frozenset(proof.altered_runs),
+            equal_as_listed=frozenset(proof.equal_as_listed),
         )
 
 
@@ -154,7 +165,7 @@ def plan_missing(site_name: str, batches: Any) -> list[dict[str, Any]]:
         Variables(site).change(PROOF, lambda proof: (proof or Proof()).with_days(days, today, missing.causes, odd))
     coverage = left.coverage if left is not None else None
     late = found_later(missing.times_local, coverage, settings) if coverage is not None else {}
-    Handover(late=late, sample=suspects_of(compared, context["dag_run"].run_id)).push(context)
+    Handover(late=late, suspects=suspects_of(compared, context["dag_run"].run_id)).push(context)
     slices = plan_named(missing.runs, backlog_settings(site, settings))
     return hand_over(staging(site, settings, PLAN), slices)
 
@@ -171,7 +182,7 @@ def read_sample(site_name: str) -> dict[str, int]:
     site = Site(site_name)
     settings = read_settings(site)
     context = get_current_context()
-    sample = _sample(context, _planned(context))
+    sample = tuple(dict.fromkeys((*_planned(context).sample, *_suspects(context))))
     if not sample:
         return {"reports": 0, "dead": 0, "held": 0}
     staged = staging(site, settings, _SAMPLE)
@@ -249,8 +260,10 @@ def verify(site_name: str) -> dict[str, int]:
     site = Site(site_name)
     settings = read_settings(site)
     left = _planned(context)
-    found = left_over = Comparison((), 0, (), {})
-    if _sample(context, left):
+    found = left_over = Comparison((), (), (), {})
+    suspects = _suspects(context)
+    looked_into = {*left.sample, *suspects}
+    if looked_into:
         sample = staging(site, settings, _SAMPLE)
         with open_wats(site, settings) as wats:
             found = left_over = verify_sample(sample, wats, settings.left_out)
@@ -260,15 +273,17 @@ def verify(site_name: str) -> dict[str, int]:
     if not context["params"]["dry_run"]:  # which transferred nothing, so the next one must look at the same days
 
         def change(proof: Proof | None) -> Proof:
-            equal = (proof or Proof()).found_equal(found.equal)
-            return equal.ended(now_at, now_at.date(), altered, cycle_day, left=len(left_over.altered))
+            as_listed = (suspects[guid] for guid in found.equal if guid in suspects)
+            after = (proof or Proof()).found_equal(found.equal, as_listed)
+            after = after.looked_into(looked_into, left_over.altered.keys(), {*found.outdated, *found.absent})
+            return after.ended(now_at, now_at.date(), altered, cycle_day)
 
         Variables(site).change(PROOF, change)
         if left.coverage is not None:
             metrics.compared(site, left.coverage, Variables(site).load(PROOF) or Proof(), settings.zone, now_at)
     discard(storage_of(site, settings), context["dag"].dag_id, context["dag_run"].run_id)
     refuse_altered(left_over, site.dag_id("backfill"))
-    return {"equal": len(found.equal), "outdated": len(found.outdated), "altered": altered, "absent": found.absent}
+    return {"equal": len(found.equal), "outdated": len(found.outdated), "altered": altered, "absent": len(found.absent)}
 
 
 def _kinds(storage: UPath) -> Kinds:
@@ -278,12 +293,12 @@ def _kinds(storage: UPath) -> Kinds:
     return {summary.index_guid: summary.kind for summary in DeadLetterIndex(storage, max_new=None).summaries()}
 
 
-def _sample(context: Any, left: Handover) -> tuple[UUID, ...]:
-    """Return the runs to compare value by value: those that plan drew, and those that WATS lists otherwise."""
+def _suspects(context: Any) -> Mapping[UUID, str]:
+    """Return the runs that WATS lists otherwise and that are to be compared value by value, with how it lists them."""
     from vte_wats.orchestration.handover import Handover
 
-    suspects = Handover.pull(context, "plan_missing")
-    return tuple(dict.fromkeys((*left.sample, *(suspects.sample if suspects else ()))))
+    left = Handover.pull(context, "plan_missing")
+    return left.suspects if left else {}
 
 
 def _planned(context: Any) -> Handover:

@@ -31,14 +31,14 @@ _MOST_SHOWN = 5  # differences of one report that are worth a line each
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What was found: the runs whose report equals them, how many runs have none, and which say something else.
+    """What was found: the runs whose report equals them, which have none, and which say something else.
 
     A report is ``outdated`` when its run has changed since, as its hash shows; reading the run again replaces it. It is
     ``altered`` when it says something else under the hash of the same content; each difference is a line.
     """
 
     equal: tuple[UUID, ...]
-    absent: int
+    absent: tuple[UUID, ...]
     outdated: tuple[UUID, ...]
     altered: Mapping[UUID, tuple[str, ...]]
 
@@ -69,7 +69,7 @@ def verify(staging: Staging, wats: Wats, left_out: Collection[UUID] = ()) -> Com
 
     Whatever WATS has of runs that are left out is as somebody wants it: they are not compared.
     """
-    absent = 0
+    absent: list[UUID] = []
     equal: list[UUID] = []
     outdated: list[UUID] = []
     altered: dict[UUID, tuple[str, ...]] = {}
@@ -81,7 +81,7 @@ def verify(staging: Staging, wats: Wats, left_out: Collection[UUID] = ()) -> Com
         for guid, report in reports.items():
             found = stored.get(kept[guid]) if guid in kept else None
             if found is None:
-                absent += 1
+                absent.append(guid)
             elif misc_info(found, SOURCE_HASH) != report.source_hash:
                 outdated.append(guid)
                 log.warning("%s Run %s changed after its upload; its report is outdated", VW921, guid)
@@ -93,7 +93,7 @@ def verify(staging: Staging, wats: Wats, left_out: Collection[UUID] = ()) -> Com
             else:
                 equal.append(guid)
     log.info("%d reports equal their runs, %d outdated, %d altered", len(equal), len(outdated), len(altered))
-    return Comparison(tuple(equal), absent, tuple(outdated), altered)
+    return Comparison(tuple(equal), tuple(absent), tuple(outdated), altered)
 
 
 def repair(staging: Staging, wats: Wats, found: Comparison) -> Comparison:

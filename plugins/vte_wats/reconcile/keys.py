@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from itertools import count, islice
@@ -17,7 +17,16 @@ from vte_wats.config.settings import Settings
 from vte_wats.domain.ports import RunSource
 from vte_wats.intervals.dst import local_ranges
 from vte_wats.intervals.interval import Interval, whole_second
-from vte_wats.intervals.wall_clock import FIRST, LAST, OLDEST_CLOCK, LocalRange, common_ranges, merge_ranges, wall_clock
+from vte_wats.intervals.wall_clock import (
+    FIRST,
+    LAST,
+    OLDEST_CLOCK,
+    LocalRange,
+    common_ranges,
+    is_within,
+    merge_ranges,
+    wall_clock,
+)
 from vte_wats.state.coverage import State
 from vte_wats.state.proof import OddKind, Proof
 from vte_wats.storage.staging import Staging
@@ -53,17 +62,15 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class OutsideWindows:
-    """The time that no sync reads: before 2002, from ``ahead_local`` on, and days before the start with new runs."""
+    """The time that no sync reads: before 2002, from ``ahead_local`` on, and what has new runs and was never synced."""
 
     ahead_local: datetime
-    grown: Collection[date] = ()
+    grown: Sequence[LocalRange] = ()
 
     @property
     def ranges(self) -> tuple[LocalRange, ...]:
         """The wall-clock time of it."""
-        days = (datetime.combine(day, time()) for day in self.grown)
-        grown = (LocalRange(day_local, day_local + timedelta(days=1)) for day_local in days)
-        return merge_ranges((LocalRange(FIRST, OLDEST_CLOCK), *grown, LocalRange(self.ahead_local, LAST)))
+        return merge_ranges((LocalRange(FIRST, OLDEST_CLOCK), *self.grown, LocalRange(self.ahead_local, LAST)))
 
     def kind_of(self, local: datetime | None) -> OddKind | None:
         """Return why no window holds a run with this Timestamp, ``None`` when one does."""
@@ -73,7 +80,7 @@ class OutsideWindows:
             return OddKind.RESET_CLOCK
         if local >= self.ahead_local:
             return OddKind.FUTURE
-        return OddKind.BEFORE_START if local.date() in self.grown else None
+        return OddKind.BEFORE_START if is_within(local, self.grown) else None
 
 
 def ranges_to_compare(
@@ -101,7 +108,11 @@ def _to_be_synced(state: State, until_at: datetime, zone: ZoneInfo) -> tuple[Loc
     """Return the wall-clock time that was synced or backfilled, and that from the start on."""
     since_at = whole_second(state.since_at)
     live = [Interval(since_at, until_at)] if since_at < until_at else []
-    return merge_ranges(flatten(local_ranges(each, zone) for each in (*state.coverage, *live)))
+    return merge_ranges(_wall_clocks((*state.coverage, *live), zone))
+
+
+def _wall_clocks(intervals: Iterable[Interval], zone: ZoneInfo) -> Iterator[LocalRange]:
+    return flatten(local_ranges(each, zone) for each in intervals)
 
 
 def _whole(first: date, end: date) -> LocalRange:
@@ -115,14 +126,26 @@ def first_day_synced(state: State, default_at: datetime, settings: Settings) -> 
     return wall_clock(since_at, settings.zone).date()
 
 
-def count_history(source: RunSource, since: date) -> dict[date, int]:
-    """Return how many runs each day from 2002 up to ``since`` has; days without runs are absent."""
+def history_ranges(state: State, zone: ZoneInfo) -> tuple[LocalRange, ...]:
+    """Return the wall-clock time from 2002 up to the start that no sync and no backfill has covered."""
+    live = LocalRange(wall_clock(whole_second(state.since_at), zone), LAST)
+    synced = merge_ranges((*_wall_clocks(state.coverage, zone), live))
+    ends = (FIRST, *(each.to_local for each in synced))
+    between = (LocalRange(from_local, each.from_local) for from_local, each in zip(ends, synced, strict=False))
+    return common_ranges(between, (LocalRange(OLDEST_CLOCK, LAST),))
+
+
+def count_history(source: RunSource, ranges: Sequence[LocalRange]) -> dict[date, int]:
+    """Return how many runs each day has in the ranges; days without runs are absent."""
     counts: Counter[date] = Counter()
-    before = LocalRange(OLDEST_CLOCK, datetime.combine(since, time()))
-    if before.from_local < before.to_local:
-        for hour_local, runs in source.run_hours([before]):
-            counts[hour_local.date()] += runs
+    for hour_local, runs in source.run_hours(ranges) if ranges else ():
+        counts[hour_local.date()] += runs
     return dict(counts)
+
+
+def within_days(ranges: Iterable[LocalRange], days: Iterable[date]) -> tuple[LocalRange, ...]:
+    """Return what of the ranges lies in the days."""
+    return common_ranges(ranges, (_whole(day, day + timedelta(days=1)) for day in days))
 
 
 def compared_days(ranges: Sequence[LocalRange], state: State, settings: Settings) -> tuple[tuple[date, date], ...]:

@@ -6,6 +6,7 @@ WATS, for some seconds only, so that the sync goes first.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -38,7 +39,8 @@ Kinds = Mapping[UUID, DeadLetterKind]
 
 MISSING, SHOWN, DAYS, ODD, SUSPECT = "missing", "shown", "days", "odd", "suspect"
 _DIFFERING = (MISSING, Cause.VTE_CHANGED, Cause.MAPPING_CHANGED, Cause.UNKNOWN)
-_PROVEN, _OTHER_CONTENT, _CHANGED, _NO_HASH, _ALTERED = "proven", "other_content", "changed", "no_hash", "altered"
+_PROVEN, _OTHER_CONTENT, _CHANGED, _NO_HASH = "proven", "other_content", "changed", "no_hash"
+_OTHERWISE, _ALTERED = "listed_otherwise", "altered"
 _REASONS = {
     MISSING: "not in WATS when it was compared; transferred again",
     _OTHER_CONTENT: "its report in WATS had other content; transferred again",
@@ -46,7 +48,8 @@ _REASONS = {
 }
 _OPEN = _REASONS | {
     _NO_HASH: "WATS lists it without its hash, so it cannot be compared by hash here",
-    _ALTERED: "WATS lists its report with another serial, part number, process, start or result",
+    _OTHERWISE: "WATS lists its report with another serial, part number, process, start or result",
+    _ALTERED: "its report was altered in WATS when a comparison opened it",
 }
 _AT_ONCE = 2_000
 _ALL_ALIKE = 10  # reports listed otherwise, and most of all: it is how this WATS lists them
@@ -75,13 +78,16 @@ def compare(
     *,
     awaited: Collection[UUID] = (),
     left_out: Collection[UUID] = (),
+    altered: Collection[UUID] = (),
+    equal_as_listed: Collection[str] = (),
 ) -> dict[str, int]:
     """Stage what a batch has to transfer, and the numbers of its days; return how many runs were compared and differ.
 
     ``kinds`` are those of the dead letters there are, ``zone`` is that of the Timestamps, ``awaited`` are runs
     that an earlier comparison missed. A run that VTE no longer has is skipped. A report with the right hash that WATS
-    lists otherwise is a suspect: it is transferred by nobody, and to be compared value by value; but held, if its run
-    is ``left_out``.
+    lists otherwise is a suspect: it is transferred by nobody, and to be compared value by value, unless
+    ``equal_as_listed`` says that it was and is equal. Its day is open, as is that of ``altered`` reports; but the run
+    is held if it is ``left_out``.
     """
     expected = staged_expected(staging)
     counts: Counter[str] = Counter()
@@ -91,15 +97,16 @@ def compare(
     for keys in chunked(staged_keys(staging), _AT_ONCE):
         stored = wats.find_reports([key.guid for key in keys], _started(keys, zone))
         lists_hashes = any(report.source_hash for report in stored.values())
-        suspects, are_most = _listed_otherwise(stored, expected)
-        lists[SUSPECT] += (str(key) for key in keys if key.guid in suspects)
+        suspects, are_most = _listed_otherwise(stored, expected, equal_as_listed)
+        lists[SUSPECT] += (f"{guid} {listed}" for guid, listed in suspects.items())
+        doubtful = dict.fromkeys(() if are_most else suspects, _OTHERWISE) | dict.fromkeys(altered, _ALTERED)
         for key in keys:
             if key.guid not in expected:
                 continue
             known = stored.get(key.guid)
             found = _judged(known, expected[key.guid], kinds.get(key.guid), lists_hashes=lists_hashes)
-            if found == _PROVEN and key.guid in suspects and not are_most:
-                found = DeadLetterKind.HELD.value if key.guid in left_out else _ALTERED
+            if found == _PROVEN and key.guid in doubtful:
+                found = DeadLetterKind.HELD.value if key.guid in left_out else doubtful[key.guid]
             counts.update(("compared", found))
             part = _part_of_a_day(key, found, now_at)
             if key.odd is not None:
@@ -146,11 +153,12 @@ def _has_its_hash(stored: StoredReport | None, expected: Expected | None) -> boo
 
 
 def _listed_otherwise(
-    stored: Mapping[UUID, StoredReport], expected: Mapping[UUID, Expected]
-) -> tuple[Collection[UUID], bool]:
+    stored: Mapping[UUID, StoredReport], expected: Mapping[UUID, Expected], equal_as_listed: Collection[str]
+) -> tuple[Mapping[UUID, str], bool]:
     """Return the runs whose report has the right hash under another header, as after a change in WATS.
 
-    Also whether most headers are so: then it is how this WATS lists reports, and says nothing of any of them.
+    Each comes with a digest of how it is listed; those that were found equal so are left out. Also whether most headers
+    are so: then it is how this WATS lists reports, and says nothing of any of them.
     """
     fields = {
         guid: run.header.differing(report.header)
@@ -160,12 +168,19 @@ def _listed_otherwise(
         and run.header is not None
         and report.header is not None
     }
-    suspects = {guid: names for guid, names in fields.items() if names}
-    are_most = len(suspects) >= _ALL_ALIKE and 2 * len(suspects) > len(fields)
+    otherwise = {guid: _as_listed(stored[guid]) for guid, names in fields.items() if names}
+    are_most = len(otherwise) >= _ALL_ALIKE and 2 * len(otherwise) > len(fields)
+    suspects = {guid: listed for guid, listed in otherwise.items() if listed not in equal_as_listed}
     if suspects:
-        names = dict(Counter(flatten(suspects.values())))
+        names = dict(Counter(flatten(fields[guid] for guid in suspects)))
         log.warning("%s %d reports are listed otherwise: %s", VW544 if are_most else VW543, len(suspects), names)
-    return suspects.keys(), are_most
+    return suspects, are_most
+
+
+def _as_listed(report: StoredReport) -> str:
+    """Return a digest of a report's hash and of how WATS lists it."""
+    listed = f"{report.report_id} {report.source_hash} {report.header}"
+    return hashlib.sha256(listed.encode(errors="surrogatepass")).hexdigest()[:16]
 
 
 def _list_for(found: str, stored: StoredReport | None, expected: Expected, *, is_missed: bool) -> str | None:
@@ -200,11 +215,10 @@ def note_missing(batches: Sequence[Staging], dropped: UnseenReports) -> None:
     dropped.wait_for(key.guid for batch in batches for key in batch.parsed(MISSING, Key.parse))
 
 
-def suspects_of(batches: Iterable[Staging], seed: str) -> tuple[UUID, ...]:
-    """Return the suspects that :func:`compare` staged, of many some that are chosen by ``seed``."""
-    return tuple(
-        sample_of((key.guid for batch in batches for key in batch.parsed(SUSPECT, Key.parse)), _MOST_SUSPECTS, seed)
-    )
+def suspects_of(batches: Iterable[Staging], seed: str) -> dict[UUID, str]:
+    """Return the suspects that :func:`compare` staged with how they are listed, of many some chosen by ``seed``."""
+    suspects = dict(suspect for batch in batches for suspect in batch.parsed(SUSPECT, _parse_suspect))
+    return {guid: suspects[guid] for guid in sample_of(suspects, _MOST_SUSPECTS, seed)}
 
 
 def days_of(batches: Iterable[Staging]) -> dict[date, DayProof]:
@@ -213,7 +227,7 @@ def days_of(batches: Iterable[Staging]) -> dict[date, DayProof]:
 
 
 def odd_of(batches: Iterable[Staging], grown: Mapping[date, int]) -> dict[OddKind, OddRuns]:
-    """Return the runs outside every window that :func:`compare` staged; ``grown`` says what days before them held."""
+    """Return the runs outside every window that :func:`compare` staged; ``grown`` says what days held before."""
     odd: dict[OddKind, OddRuns] = {}
     for kind, runs in (part for batch in batches for part in batch.parsed(ODD, _parse_odd)):
         odd[kind] = odd[kind].joined(runs) if kind in odd else runs
@@ -232,6 +246,11 @@ def _odd_run(key: Key, part: DayProof) -> OddRuns:
 def _parse_odd(line: str) -> tuple[OddKind, OddRuns]:
     kind, _, runs = line.partition(" ")
     return OddKind(kind), OddRuns.model_validate_json(runs)
+
+
+def _parse_suspect(line: str) -> tuple[UUID, str]:
+    guid, _, listed = line.partition(" ")
+    return UUID(guid), listed
 
 
 def _parse_day(line: str) -> tuple[date, DayProof]:
@@ -259,8 +278,8 @@ def runs_to_transfer(
     """Return the runs to transfer: those that differ, then held ones from outside the ranges.
 
     ``kinds`` are those of the dead letters there are. What a held run waits for may be there by now; dead letters whose
-    run did not change stay where they are. Of ``confirmed`` runs none came late: WATS does not show them yet. Of days
-    before the sync started nothing is transferred where odd runs are to be held: most of it is history.
+    run did not change stay where they are. Of ``confirmed`` runs none came late: WATS does not show them yet. Of time
+    that was never synced nothing is transferred where odd runs are to be held: most of it is history.
     """
     stays = OddKind.BEFORE_START if odd_timestamps is OddTimestamps.HOLD else None
     keys = {

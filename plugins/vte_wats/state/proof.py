@@ -24,6 +24,8 @@ _MOST_EXAMPLES = 20  # of each day
 _EXAMPLES_KEPT = 500  # of all days, the newest
 _DAYS_OF_DIFFERENCES = 366
 _MOST_OPEN_DAYS = 7  # that one comparison looks at again
+_MOST_ALTERED = 1_000
+_MOST_AS_LISTED = 3_000
 
 
 class _Lean(BaseModel):
@@ -63,7 +65,7 @@ class OddKind(StrEnum):
 _ODD_WORDS = {
     OddKind.NO_TIMESTAMP: "without a Timestamp",
     OddKind.RESET_CLOCK: "dated before 2002",
-    OddKind.BEFORE_START: "new on days before the sync started",
+    OddKind.BEFORE_START: "new in time that was never synced",
     OddKind.FUTURE: "dated more than a day ahead",
 }
 
@@ -207,14 +209,21 @@ class Proof(_Lean):
         {}, description="Reports with other content by cause, by the day of the comparison that found them."
     )
     compared_at: Instant | None = Field(None, description="When a comparison ended last.")
-    altered: int = Field(
-        0, ge=0, description="Reports that the last comparison found altered in WATS, and did not put right."
+    altered: int = Field(0, ge=0, description="Reports that were found altered in WATS, and are not put right.")
+    altered_runs: tuple[UUID, ...] = Field(
+        (), description="Their runs, those first that were looked into longest ago; each comparison opens some again."
+    )
+    equal_as_listed: tuple[str, ...] = Field(
+        (),
+        description="Digests of how WATS lists reports otherwise than their runs are, that were opened and are equal.",
     )
     cycle_day: date | None = Field(None, description="Where the next comparison goes on through the whole history.")
     odd: dict[OddKind, OddRuns] = Field({}, description="Runs that no window holds, as the last comparison found them.")
     gone: dict[date, GoneRuns] = Field({}, description="Runs that are in WATS and no longer in VTE, by day.")
-    history: dict[date, int] | None = Field(
-        None, description="Runs in VTE per day before all that is synced, as counted first; null before that."
+    never_synced: dict[date, int] | None = Field(
+        None,
+        description="Runs in VTE per day of the time before the start that nothing covered, as counted first; null "
+        "before that. What earlier versions counted as history left some of that time out.",
     )
 
     def compared_day(self, day: date, zone: ZoneInfo) -> DayProof | None:
@@ -235,18 +244,18 @@ class Proof(_Lean):
         return sum(found.open for found in compared if found is not None)
 
     def grown_days(self, counts: Mapping[date, int]) -> dict[date, int]:
-        """Return the days before all that is synced that have runs they did not have, and how many they had.
+        """Return the days that have runs they did not have in time that was never synced, and how many they had.
 
         Nothing is known of them before they were counted once.
         """
-        known = self.history if self.history is not None else counts
+        known = self.never_synced if self.never_synced is not None else counts
         return {day: known.get(day, 0) for day, runs in counts.items() if runs > known.get(day, 0)}
 
     def with_history(self, counts: Mapping[date, int]) -> Proof:
-        """Return this with what was counted of the days before all that is synced; new runs do not become known."""
-        known = self.history if self.history is not None else counts
+        """Return this with what was counted of the time that was never synced; new runs do not become known."""
+        known = self.never_synced if self.never_synced is not None else counts
         history = {day: min(runs, known[day]) for day, runs in sorted(counts.items()) if day in known}
-        return self.model_copy(update={"history": history})
+        return self.model_copy(update={"never_synced": history})
 
     @property
     def odd_open(self) -> dict[OddKind, int]:
@@ -310,12 +319,26 @@ class Proof(_Lean):
                 fallen[day] = GoneRuns(runs=max(lost, 0), is_listed=False)
         return fallen
 
-    def found_equal(self, guids: Iterable[UUID]) -> Proof:
-        """Return this after the reports of these runs were opened, and say the same as the runs."""
+    def found_equal(self, guids: Iterable[UUID], as_listed: Iterable[str] = ()) -> Proof:
+        """Return this after the reports of these runs were opened, and say the same as the runs.
+
+        ``as_listed`` are digests of how WATS lists those that it lists otherwise: as long as it does, they are equal.
+        """
+        listed = tuple(dict.fromkeys((*self.equal_as_listed, *as_listed)))[-_MOST_AS_LISTED:]
         equal = frozenset(map(str, guids))
         days = {day: found.found_equal(equal) if found.open_runs else found for day, found in self.days.items()}
         odd = {kind: runs.found_equal(equal) for kind, runs in self.odd.items()}
-        return self.model_copy(update={"days": days, "odd": odd})
+        return self.model_copy(update={"days": days, "odd": odd, "equal_as_listed": listed})
+
+    def looked_into(self, guids: Collection[UUID], altered: Collection[UUID], unclear: Collection[UUID]) -> Proof:
+        """Return this after a comparison opened the reports of these runs, and left some of them altered.
+
+        Of ``unclear`` runs WATS has no report now, or one of other content: what was altered of them stays known.
+        """
+        known = [guid for guid in self.altered_runs if guid not in altered]
+        others = [guid for guid in known if guid not in guids]
+        runs = (*others, *(guid for guid in known if guid in guids and guid in unclear), *altered)[-_MOST_ALTERED:]
+        return self.model_copy(update={"altered": len(runs), "altered_runs": runs})
 
     def with_gone(self, days: Iterable[date], found: Mapping[date, GoneRuns]) -> Proof:
         """Return this with what was listed of some days; the others keep what is known of them."""
@@ -323,13 +346,12 @@ class Proof(_Lean):
         gone = {day: runs for day, runs in self.gone.items() if day not in listed} | dict(found)
         return self.model_copy(update={"gone": dict(sorted(gone.items())[-_DAYS_KEPT:])})
 
-    def ended(self, at: Instant, compared_on: date, altered: int, cycle_day: date | None, *, left: int) -> Proof:
-        """Return this after a comparison whose sample held so many altered reports, and left so many as they are."""
+    def ended(self, at: Instant, compared_on: date, altered: int, cycle_day: date | None) -> Proof:
+        """Return this after a comparison that found so many altered reports."""
         causes = {**self.differences.get(compared_on, {}), Cause.WATS_CHANGED: altered}
         return self.model_copy(
             update={
                 "compared_at": at,
-                "altered": left,
                 "cycle_day": cycle_day or self.cycle_day,
                 "differences": self._with_causes(compared_on, causes),
             }

@@ -244,7 +244,7 @@ class DifferencesOfCause(BaseModel):
     """Reports with other content that the comparisons of one day found, of one cause."""
 
     found_on: date
-    cause: Cause = Field(description="Why; altered: of the sample alone; outdated: the cause is not known.")
+    cause: Cause = Field(description="Why; altered: of those that were opened; outdated: the cause is not known.")
     text: str = Field(description="What is different.")
     reports: int
 

@@ -16,9 +16,11 @@ from vte_wats.reconcile.keys import (
     OutsideWindows,
     compared_days,
     count_history,
+    history_ranges,
     ranges_to_compare,
     stage_keys,
     staged_keys,
+    within_days,
 )
 from vte_wats.state.coverage import State
 from vte_wats.state.proof import DayProof, OddKind, Proof
@@ -115,7 +117,7 @@ def test_each_day_of_a_growing_history_comes_round_in_a_cycle(history_days, cycl
         state = State(since_at=begin_at, coverage=(Interval(begin_at, to_at),))
         week = Interval(to_at - timedelta(days=7), to_at)
         ranges, next_day = ranges_to_compare(week, state, proof, settings)
-        proof = proof.ended(to_at, to_at.date(), 0, next_day, left=0)
+        proof = proof.ended(to_at, to_at.date(), 0, next_day)
         for first, end in compared_days(ranges, state, settings):
             seen |= {first + timedelta(days=day): n for day in range((end - first).days)}
         oldest = min(seen.values())
@@ -123,7 +125,7 @@ def test_each_day_of_a_growing_history_comes_round_in_a_cycle(history_days, cycl
 
 
 AHEAD_LOCAL = NOON_LOCAL + timedelta(days=2)
-OUTSIDE = OutsideWindows(AHEAD_LOCAL, {date(2016, 6, 15)})
+OUTSIDE = OutsideWindows(AHEAD_LOCAL, (LocalRange(datetime(2016, 6, 15), datetime(2016, 6, 15, 9)),))
 
 
 @pytest.mark.parametrize(
@@ -136,7 +138,8 @@ OUTSIDE = OutsideWindows(AHEAD_LOCAL, {date(2016, 6, 15)})
         (datetime(2002, 1, 1), None),
         (datetime(2016, 6, 14, 23, 59, 59), None),
         (datetime(2016, 6, 15), OddKind.BEFORE_START),
-        (datetime(2016, 6, 16), None),
+        (datetime(2016, 6, 15, 8, 59, 59), OddKind.BEFORE_START),
+        (datetime(2016, 6, 15, 9), None),
         (NOON_LOCAL, None),
         (AHEAD_LOCAL - timedelta(seconds=1), None),
         (AHEAD_LOCAL, OddKind.FUTURE),
@@ -154,8 +157,31 @@ def test_whatever_no_window_holds_has_a_kind_and_is_listed_under_it(tmp_path, lo
     )
 
 
-def test_the_history_is_counted_by_day_up_to_the_first_day_that_was_synced():
-    days = (datetime(2001, 12, 31), datetime(2016, 6, 15, 3), datetime(2016, 6, 15, 23), datetime(2025, 1, 1))
+def test_the_history_is_counted_by_day_wherever_no_sync_and_no_backfill_was():
+    month = Interval(datetime(2025, 1, 1, 10, tzinfo=UTC), datetime(2025, 2, 1, 10, tzinfo=UTC))
+    state = State(since_at=datetime(2026, 3, 2, 7, tzinfo=UTC), coverage=(month,))
+    days = {
+        datetime(2001, 12, 31): 0,
+        datetime(2016, 6, 15, 3): 2,
+        datetime(2016, 6, 15, 23): 2,
+        datetime(2025, 1, 1, 10, 59): 1,  # before the hour that the backfill began with
+        datetime(2025, 1, 1, 11): 0,
+        datetime(2025, 1, 20): 0,
+        datetime(2025, 2, 1, 11): 1,
+        datetime(2025, 12, 24): 1,
+        datetime(2026, 3, 2, 7, 59): 1,  # on the day of the start, before its hour
+        datetime(2026, 3, 2, 8): 0,
+        datetime(2026, 3, 3): 0,
+    }
     source = FakeSource(*(a_run(n, timestamp_local=local) for n, local in enumerate(days, start=1)))
-    assert count_history(source, date(2025, 1, 1)) == {date(2016, 6, 15): 2}
-    assert count_history(source, date(2002, 1, 1)) == {}
+    ranges = history_ranges(state, a_settings().zone)
+    assert count_history(source, ranges) == {local.date(): runs for local, runs in days.items() if runs}
+    assert within_days(ranges, [date(2026, 3, 2)]) == (LocalRange(datetime(2026, 3, 2), datetime(2026, 3, 2, 8)),)
+
+
+def test_nothing_is_counted_where_all_of_the_history_was_synced():
+    source = FakeSource(a_run(1))
+    everything = Interval(datetime(1970, 1, 1, tzinfo=UTC), NOW_AT)
+    ranges = history_ranges(State(since_at=NOW_AT, coverage=(everything,)), a_settings().zone)
+    assert count_history(source, ranges) == {}
+    assert source.statements == []

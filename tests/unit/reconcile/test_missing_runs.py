@@ -31,7 +31,7 @@ from vte_wats.reconcile.missing_runs import (
     runs_to_transfer,
     suspects_of,
 )
-from vte_wats.state.proof import Cause, DayProof, OddKind, OddRun
+from vte_wats.state.proof import Cause, DayProof, OddKind, OddRun, Proof
 from vte_wats.storage.dead_letters import DeadLetters
 from vte_wats.storage.staging import Staging, staging_of
 from vte_wats.storage.unseen_reports import DROPPED, Tries, UnseenReports
@@ -65,6 +65,7 @@ def compared(
     settings=None,
     dropped=None,
     left_out=(),
+    **known,
 ) -> list[Staging]:
     """Do what the tasks of the daily comparison do, one after another."""
 
@@ -76,7 +77,7 @@ def compared(
     awaited = dropped.tries() if dropped else ()
     for staged in batches:
         stage_expected(source, staged, dead_letters, a_settings(**settings or {}))
-        compare(wats, staged, kinds, ZoneInfo("Europe/Oslo"), NOW_AT, awaited=awaited, left_out=left_out)
+        compare(wats, staged, kinds, ZoneInfo("Europe/Oslo"), NOW_AT, awaited=awaited, left_out=left_out, **known)
     return batches
 
 
@@ -265,7 +266,7 @@ def test_a_header_that_was_changed_in_wats_makes_its_run_a_suspect_and_its_day_o
 ):
     wats = FakeWats(listed_as(a_run(1), **change), mapped(a_run(2)))
     staged = compared(FakeSource(a_run(1), a_run(2)), wats, dead_letters, tmp_path)
-    assert suspects_of(staged, "today") == (guid_of(1),)
+    assert list(suspects_of(staged, "today")) == [guid_of(1)]
     assert runs_to_transfer(staged, {}, OddTimestamps.TRANSFER).runs == []  # its hash is right: no upload repairs it
     (day,) = days_of(staged).values()
     assert (day.proven, day.open) == (1, 1)
@@ -283,7 +284,7 @@ def test_a_header_that_was_changed_in_wats_makes_a_run_that_is_left_out_a_held_o
 def test_a_report_of_other_content_is_transferred_and_no_suspect_whatever_its_header_says(dead_letters, tmp_path):
     wats = FakeWats(mapped(a_run(1, result_code=0)), replace(without_hash(a_run(2)), result="F"), mapped(a_run(3)))
     staged = compared(FakeSource(*map(a_run, (1, 2, 3))), wats, dead_letters, tmp_path)
-    assert suspects_of(staged, "today") == ()
+    assert suspects_of(staged, "today") == {}
     assert runs_to_transfer(staged, {}, OddTimestamps.TRANSFER).runs == [guid_of(1), guid_of(2)]
 
 
@@ -307,6 +308,38 @@ def test_of_many_suspects_a_hundred_are_chosen_each_day_others(dead_letters, tmp
     today, tomorrow = suspects_of(staged, "today"), suspects_of(staged, "tomorrow")
     assert len(today) == len(tomorrow) == 100
     assert set(today) != set(tomorrow)
+
+
+def test_a_day_is_proven_after_as_many_comparisons_as_it_takes_to_open_each_suspect(dead_letters, tmp_path):
+    runs = [a_run(number) for number in range(1, 521)]
+    wats = FakeWats(*(listed_as(run, "F") for run in runs[:250]), *map(mapped, runs[250:]))
+    proof, proven = Proof(), []
+    for night in range(4):
+        as_listed = proof.equal_as_listed
+        staged = compared(FakeSource(*runs), wats, dead_letters, tmp_path, equal_as_listed=as_listed)
+        suspects = suspects_of(staged, f"night {night}")
+        (day,) = days_of(staged).values()
+        proven.append(day.proven)
+        proof = proof.found_equal(suspects, suspects.values())  # each was opened and is equal
+    assert proven == [270, 370, 470, 520]
+    changed = FakeWats(*(wats.reports | {guid_of(1): listed_as(runs[0], "E")}).values())
+    staged = compared(FakeSource(*runs), changed, dead_letters, tmp_path, equal_as_listed=proof.equal_as_listed)
+    assert list(suspects_of(staged, "later")) == [guid_of(1)]
+
+
+@pytest.mark.parametrize(("left_out", "held", "still_open"), [((), 0, 1), ((guid_of(1),), 1, 0)])
+def test_a_report_that_is_known_to_be_altered_keeps_its_day_open_unless_its_run_is_left_out(
+    left_out, held, still_open, dead_letters, tmp_path
+):
+    wats = FakeWats(mapped(a_run(1)), mapped(a_run(2)))
+    staged = compared(
+        FakeSource(a_run(1), a_run(2)), wats, dead_letters, tmp_path, left_out=left_out, altered={guid_of(1)}
+    )
+    (day,) = days_of(staged).values()
+    assert (day.proven, day.held, day.open) == (1, held, still_open)
+    assert [run.reason for run in day.open_runs] == [
+        "its report was altered in WATS when a comparison opened it"
+    ] * still_open
 
 
 def test_the_numbers_of_a_day_add_up_and_name_what_is_open(dead_letters, tmp_path):
@@ -335,7 +368,8 @@ def test_runs_that_no_window_holds_are_transferred_and_counted_apart_until_they_
     source = FakeSource(reset, ahead, old, known, a_run(5))
     source.timeless = [guid_of(6)]
     grown = {date(2016, 6, 15): 1}
-    outside = OutsideWindows(NOON_LOCAL + timedelta(days=2), grown)
+    day = LocalRange(datetime(2016, 6, 15), datetime(2016, 6, 16))
+    outside = OutsideWindows(NOON_LOCAL + timedelta(days=2), (day,))
 
     def look(wats: FakeWats):
         batches = compared(source, wats, dead_letters, tmp_path, outside=outside)

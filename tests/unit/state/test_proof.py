@@ -90,7 +90,7 @@ def test_the_parts_of_a_cycle_follow_one_another_and_leave_no_day_out():
     for _ in range(25):
         from_day, to_day = proof.rotating_part(FIRST, end, 30)
         seen += [from_day + timedelta(days=n) for n in range((to_day - from_day).days)]
-        proof = proof.ended(NOW_AT, NOW_AT.date(), 0, to_day, left=0)
+        proof = proof.ended(NOW_AT, NOW_AT.date(), 0, to_day)
     assert seen == [FIRST + timedelta(days=n) for n in range(100)]
     assert proof.rotating_part(FIRST, end, 30) == (FIRST, FIRST + timedelta(days=4))
     assert Proof(cycle_day=end).rotating_part(FIRST, end + timedelta(days=1), 30) == (end, end + timedelta(days=1))
@@ -103,20 +103,31 @@ def test_without_a_cycle_or_without_history_there_is_no_part():
 
 def test_days_that_were_not_compared_keep_their_numbers():
     before = Proof(days={FIRST: a_day()}).with_days({}, FIRST, {Cause.UNKNOWN: 5}, {})
-    after = before.with_days({date(2026, 6, 2): a_day(proven=4)}, FIRST, CAUSES, {}).ended(
-        NOW_AT, FIRST, 1, None, left=1
-    )
+    after = before.with_days({date(2026, 6, 2): a_day(proven=4)}, FIRST, CAUSES, {}).ended(NOW_AT, FIRST, 1, None)
     assert after.days == {FIRST: a_day(), date(2026, 6, 2): a_day(proven=4)}
     assert after.days[date(2026, 6, 2)].open == 6
     assert after.differences == {FIRST: {Cause.VTE_CHANGED: 3, Cause.WATS_CHANGED: 1}}
     assert after.compared_at == NOW_AT
 
 
-def test_altered_reports_stand_until_a_comparison_leaves_none():
-    altered = Proof().ended(NOW_AT, FIRST, 3, None, left=2)
-    assert altered.altered == 2
-    assert altered.ended(NOW_AT, FIRST, 2, None, left=0).altered == 0
-    assert Proof.model_validate({"compared_at": NOW_AT}).altered == 0  # stored by an earlier version
+def test_altered_reports_stand_until_each_was_opened_again_and_is_not_altered():
+    one, two, three, gone = (UUID(int=n) for n in range(1, 5))
+    proof = Proof().looked_into([one, two, three, gone], [one, two, gone], [])
+    assert (proof.altered, proof.altered_runs) == (3, (one, two, gone))
+    assert proof.looked_into([three], [], []) == proof  # the sample of the next day
+    proof = proof.looked_into([one, two], [one], [two])  # WATS has other content of one of them
+    assert proof.altered_runs == (gone, two, one)
+    proof = proof.looked_into([one, gone], [], [])  # equal, put right, left out, or no longer in VTE
+    assert (proof.altered, proof.altered_runs) == (1, (two,))
+    assert Proof.model_validate({"compared_at": NOW_AT, "altered": 3}).altered_runs == ()  # of an earlier version
+
+
+def test_of_many_altered_reports_those_are_next_that_were_opened_longest_ago():
+    guids = [UUID(int=n) for n in range(1_500)]
+    proof = Proof().looked_into(guids, guids, [])
+    assert (proof.altered, len(proof.altered_runs)) == (1_000, 1_000)
+    first = proof.altered_runs[:100]
+    assert proof.looked_into(first, first, []).altered_runs[-100:] == first
 
 
 def test_what_an_earlier_version_stored_of_differences_is_read_with_its_meaning():
@@ -133,7 +144,11 @@ def test_the_variable_stays_small():
     assert max(kept.days) == max(days)
     assert sum(len(kept_day.open_runs) for kept_day in kept.days.values()) == 500
     assert kept.days[max(days)].open_runs == examples
-    assert len(kept.model_dump_json(exclude_defaults=True)) < 600_000
+    guids = [UUID(int=n) for n in range(5_000)]
+    kept = kept.looked_into(guids, guids, []).found_equal([], (f"{n:016x}" for n in range(5_000)))
+    assert (len(kept.altered_runs), len(kept.equal_as_listed)) == (1_000, 3_000)
+    assert kept.equal_as_listed[-1] == f"{4_999:016x}"
+    assert len(kept.model_dump_json(exclude_defaults=True)) < 700_000
 
 
 def test_a_day_of_the_history_grows_against_what_was_counted_first():
@@ -144,8 +159,9 @@ def test_a_day_of_the_history_grows_against_what_was_counted_first():
     assert proof.grown_days(later) == {FIRST: 5, other: 0}
     assert proof.with_history(later).grown_days(later) == {FIRST: 5, other: 0}  # until they are in WATS, or gone again
     assert proof.with_history({FIRST: 4}).grown_days({FIRST: 5}) == {FIRST: 4}
-    assert proof.with_history({}).history == {}
+    assert proof.with_history({}).never_synced == {}
     assert Proof().with_history({}).grown_days({FIRST: 1}) == {FIRST: 0}
+    assert Proof.model_validate({"history": {}}).grown_days({FIRST: 1}) == {}  # it did not count all of that time
 
 
 def test_runs_that_were_there_before_the_others_on_their_day_are_not_open():
