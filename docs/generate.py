@@ -353,7 +353,7 @@ def pages() -> dict[str, str]:
 
 # What is assumed of WATS ----------------------------------------------------------------------------------------------
 
-_STEPS, _BUILDER = "tests/unit/mapping/test_steps.py::", "tests/unit/mapping/test_report_builder.py::"
+_BUILDER = "tests/unit/mapping/test_report_builder.py::"
 _UPLOAD = "tests/unit/sync/test_upload.py::"
 _HOOK, _VERIFY = "tests/integration/test_wats_hook.py::", "tests/integration/test_verify.py::"
 
@@ -369,8 +369,8 @@ PRODUCT_AND_WATS: dict[str, tuple[str, str]] = {
     ),
     "W3": ("gives a measurement P, F or S alone", _VERIFY + "test_wats_refuses_nothing_of_what_stations_write"),
     "W4": (
-        "writes the value of a skipped step into its report text, too, and keeps its file in a step behind it",
-        _STEPS + "test_the_number_of_a_skipped_step_also_stands_in_its_report_text",
+        "writes the value of a skipped step into its report text, too, and its file into a step behind it",
+        _VERIFY + "test_a_skipped_step_is_equal_and_sent_once_whether_wats_keeps_its_values_or_not",
     ),
     "W5": ("numbers equal names", _VERIFY + "test_wats_refuses_nothing_of_what_stations_write"),
     "W6": ("shortens a longer unit visibly", _VERIFY + "test_wats_refuses_nothing_of_what_stations_write"),
@@ -389,12 +389,12 @@ PRODUCT_AND_WATS: dict[str, tuple[str, str]] = {
         _UPLOAD + "test_upload_keeps_going_after_a_rejected_report",
     ),
     "W12": (
-        "proves by a query that a report is there; what does not show is sent again",
-        "tests/faults/cases_wats.py::CASES",
+        "proves by a query that a report is there; what does not show is sent again, a bounded number of times",
+        "tests/integration/test_confirmed_not_shown.py::test_a_report_in_quarantine_is_posted_again_until_it_shows",
     ),
     "W13": (
         "names reports in its queries, so that nothing depends on listing",
-        _HOOK + "test_natural_keys_are_found_whatever_the_serial_holds",
+        _VERIFY + "test_reports_equal_their_runs_after_a_sync_and_are_sent_once",
     ),
     "W14": ("sends `startUTC`", _VERIFY + "test_wats_refuses_nothing_of_what_stations_write"),
     "W15": (
@@ -415,25 +415,30 @@ PRODUCT_AND_WATS: dict[str, tuple[str, str]] = {
     ),
     "W19": (
         "reads the hash in the report itself, and compares content where WATS has never listed misc infos",
-        _UPLOAD + "test_a_report_that_has_no_misc_infos_is_compared_by_content_where_wats_never_listed_any",
+        _VERIFY + "test_reports_are_equal_and_sent_once_wherever_wats_shows_misc_infos",
     ),
 }
 
-# Assumptions that no switch plays: number, what is known, who says so.
+# Assumptions that no switch plays: number, what is known, who says so, why there is none.
 WITHOUT_A_SWITCH = (
     (
-        "W4",
-        "Measurements, charts and attachments of a skipped step are ignored; the report text remains",
-        "the vendor's converter, a copy of the vendor's tables",
+        "W15",
+        "The root step is named `MainSequence Callback`; step paths leave it out",
+        "exported reports, the vendor",
+        "a convention of what is posted: WATS answers no request otherwise",
     ),
-    ("W15", "The root step is named `MainSequence Callback`; step paths leave it out", "exported reports, the vendor"),
     (
         "W16",
         "Quality engineers filter by the step that failed the unit, error code and message, batch, fixture and socket",
         "WSJF schema in C#, a copy of the vendor's tables, OpenAPI",
+        "fields that are posted for people: WATS answers no request otherwise",
     ),
-    ("W17", "Maintenance is a page of status 302, 403, 404 or 503 in front of everything", "nobody says"),
-    ("W19", "Headers without misc infos, or whole reports without them: not known of any server", "nobody says"),
+    (
+        "W17",
+        "Maintenance is a page of status 302, 403, 404 or 503 in front of everything",
+        "nobody says",
+        "a fault for a time, and no way a WATS always is: `maintenance`, with any status",
+    ),
 )
 
 
@@ -462,7 +467,7 @@ def wats() -> str:
 The public OpenAPI description says how WATS is meant to answer. People with a server report otherwise in places, and
 the description has no schema for the body of a report. Where sources disagree both behaviours exist somewhere, so the
 product must be right with either. Every assumption has a number here, its source, and a switch of the emulated WATS
-that plays it. Nothing below was tried on a real server by this project.
+that plays it; at the end stand three without a switch. Nothing below was tried on a real server by this project.
 
 ## The four sets
 
@@ -481,7 +486,7 @@ With docker compose, `WATS_PROFILE` in `.env` chooses the set. While a server ru
 
 {_table(("no.", "switch", "what", "source", *PROFILES), switches)}
 The tests of upload, whole sync and comparison run over all four sets, the fault matrix under `{DEFAULT_NAME}`, and its
-WATS cases under `strict` too. Maintenance (W17) is a fault, not a switch: `maintenance`, with any status.
+WATS cases under `strict` too. The switches that all four sets have in one position are played by tests of their own.
 
 ## Which test shows a switch
 
@@ -491,14 +496,14 @@ WATS cases under `strict` too. Maintenance (W17) is a fault, not a switch: `main
 {_table(("no.", "the product", "test"), product)}
 ## What no switch plays
 
-{_table(("no.", "what is known", "source"), WITHOUT_A_SWITCH)}"""
+{_table(("no.", "what is known", "source", "why not"), WITHOUT_A_SWITCH)}"""
 
 
 def _require_test(test: str) -> None:
     """Stop where a test that the page names does not exist."""
     path, _, name = test.partition("::")
     text = (ROOT / path).read_text(encoding="utf-8")
-    if not re.search(rf"^(def )?{name}\b", text, re.MULTILINE):
+    if not re.search(rf"^def {name}\b", text, re.MULTILINE):
         sys.exit(f"docs/wats.md names {test}, which does not exist")
 
 

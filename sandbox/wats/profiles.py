@@ -39,6 +39,11 @@ class MeasurementStatus(StrEnum):
     P_F_S = "P, F, S"
 
 
+class SkippedSteps(StrEnum):
+    KEPT = "kept"
+    WITHOUT_VALUES = "without values"
+
+
 class HeaderStart(StrEnum):
     WHOLE_SECONDS = "whole seconds"
     FRACTION = "with fraction"
@@ -59,6 +64,12 @@ class GuidForm(StrEnum):
 class GuidStatus(IntEnum):
     BAD_REQUEST = 400
     SERVER_ERROR = 500
+
+
+class MiscInfos(StrEnum):
+    LISTED = "listed"
+    NOT_IN_HEADERS = "not in headers"
+    NOWHERE = "nowhere"
 
 
 class Quarantine(StrEnum):
@@ -116,6 +127,16 @@ class WatsProfile(BaseModel):
         ),
     ]
     """What becomes of a step with a measurement and status D."""
+
+    skipped_steps: Annotated[
+        SkippedSteps,
+        Assumption(
+            "W4",
+            "the vendor's converter and a copy of the vendor's tables: without values; OpenAPI: nothing",
+            _SERVER + "test_a_skipped_step_keeps_its_values_or_its_report_text_alone",
+        ),
+    ]
+    """Whether a skipped step is stored with its measurements, chart and attachment; its report text always remains."""
 
     equal_step_names: Annotated[
         Verdict,
@@ -196,7 +217,9 @@ class WatsProfile(BaseModel):
     quarantine: Annotated[
         Quarantine,
         Assumption(
-            "W12", "the vendor's help", _SERVER + "test_a_report_in_quarantine_is_processed_again_and_then_invalid"
+            "W12",
+            "the vendor's help",
+            _SERVER + "test_a_report_is_put_aside_processed_again_and_given_up_as_the_server_does",
         ),
     ]
     """Whether a report that was answered with 200 can be put aside, and how often it is processed again."""
@@ -206,6 +229,16 @@ class WatsProfile(BaseModel):
         Assumption("W13", "OpenAPI", _SERVER + "test_a_listing_is_refused_unless_it_names_its_reports"),
     ]
     """What becomes of a query for a range of time or for many headers that names neither ids nor serial numbers."""
+
+    misc_infos: Annotated[
+        MiscInfos,
+        Assumption(
+            "W19",
+            "OpenAPI: listed; the others are not known of any server",
+            _SERVER + "test_misc_infos_are_listed_or_stand_in_whole_reports_alone_or_nowhere",
+        ),
+    ]
+    """Where the misc infos of a report show: in headers and whole reports, in whole reports alone, or nowhere."""
 
     guid_form: Annotated[
         GuidForm,
@@ -250,6 +283,7 @@ DESCRIBED = WatsProfile(
     renames_reports=False,
     measurement_status=MeasurementStatus.ANY,
     done_on_measured_step=Verdict.TAKEN,
+    skipped_steps=SkippedSteps.KEPT,
     equal_step_names=Verdict.TAKEN,
     long_units=Verdict.TAKEN,
     missing_user=Verdict.TAKEN,
@@ -261,6 +295,7 @@ DESCRIBED = WatsProfile(
     large_attachments=Verdict.TAKEN,
     quarantine=Quarantine.BY_RULES,
     range_listing=Verdict.TAKEN,
+    misc_infos=MiscInfos.LISTED,
     guid_form=GuidForm.QUOTED,
     wrong_guid_status=GuidStatus.BAD_REQUEST,
     validation=Validation.DESCRIPTION,
@@ -270,6 +305,7 @@ DESCRIBED = WatsProfile(
 REPORTED = DESCRIBED.but(
     post_answer=PostAnswer.ARRAY,
     measurement_status=MeasurementStatus.P_F_S,
+    skipped_steps=SkippedSteps.WITHOUT_VALUES,
     shown_after_s=2.0,
     too_large_body=TooLargeBody.PAGE_404,
     guid_form=GuidForm.BARE,

@@ -36,6 +36,7 @@ MAX_FILE_NAME = 256
 MAX_UNIT = 20
 MAX_STEP_DEPTH = 100
 MAX_ATTACHMENT_BYTES = 100 * 1024
+MEASUREMENTS = ("numericMeas", "stringMeas", "booleanMeas")
 
 _STATUSES = "PFDETS"
 _GROUPS = "SMC"
@@ -43,7 +44,6 @@ _ONE_LIMIT = frozenset({"EQ", "EQT", "NE", "LT", "LE", "GT", "GE"})
 _TWO_LIMITS = frozenset({"GTLT", "GTLE", "GELT", "GELE", "LTGT", "LTGE", "LEGT", "LEGE"})
 _NUMERIC_OPERATORS = _ONE_LIMIT | _TWO_LIMITS | {"LOG"}
 _STRING_OPERATORS = frozenset({"LOG", "EQ", "NE", "LT", "LE", "GT", "GE", "CASESENSIT", "IGNORECASE"})
-_MEASUREMENTS = ("numericMeas", "stringMeas", "booleanMeas")
 _SINGLE = {"ET_NLT": "numericMeas", "ET_SVT": "stringMeas", "ET_PFT": "booleanMeas"}
 _MULTIPLE = {"ET_MNLT": "numericMeas", "ET_MSVT": "stringMeas", "ET_MPFT": "booleanMeas"}
 
@@ -198,7 +198,7 @@ def _described_step(step: Wsjf) -> None:
     number(step, "totTime")
     if (call := child(step, "seqCall")) is not None:
         within("seqCall", lambda: _sequence_call(call))
-    found = [field for field in _MEASUREMENTS if step.get(field)]
+    found = [field for field in MEASUREMENTS if step.get(field)]
     if found:
         _measured_step(step, kind, found)
 
@@ -273,7 +273,7 @@ def _small_attachment(attachment: Wsjf) -> None:
 def _switched_step(step: Wsjf, profile: WatsProfile) -> None:
     if profile.large_attachments is Verdict.REFUSED and (attachment := child(step, "attachment")) is not None:
         within("attachment", lambda: _small_attachment(attachment))
-    for field in _MEASUREMENTS:
+    for field in MEASUREMENTS:
         if not step.get(field):
             continue
         if profile.done_on_measured_step is Verdict.REFUSED and step.get("status") == "D":

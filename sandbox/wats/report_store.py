@@ -12,13 +12,20 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
 
 from sandbox.wats.odata import COLUMNS, START_SECOND_SQL, HeaderQuery, Kind
 from sandbox.wats.odata_datetimes import TICKS_PER_SECOND, text_of_ticks, ticks_of_datetime
-from sandbox.wats.profiles import HeaderStart, Quarantine
+from sandbox.wats.profiles import HeaderStart, MiscInfos, Quarantine, SkippedSteps
 from sandbox.wats.report_fields import Wsjf
-from sandbox.wats.reports import RESULT_WORDS, ReportHeader, attachments_of, header_of, parse_report
+from sandbox.wats.reports import (
+    RESULT_WORDS,
+    ReportHeader,
+    attachments_of,
+    header_of,
+    parse_report,
+    without_skipped_values,
+)
 from sandbox.wats.server_settings import ServerSettings
 
 QUARANTINE_TRIES = 24
@@ -215,8 +222,10 @@ class ReportStore:
         return self.receive_parsed(parse_report(body), body, quarantine_reason=quarantine_reason)
 
     def receive_parsed(self, report: Wsjf, body: bytes, *, quarantine_reason: str | None = None) -> Received:
-        """Take a report that is already parsed; `body` is what gets stored."""
+        """Take a report that is already parsed; `body` is what gets stored, as far as this WATS keeps it."""
         header = header_of(report, self._settings.profile)
+        if self._settings.profile.skipped_steps is SkippedSteps.WITHOUT_VALUES:
+            body = without_skipped_values(report, body)
         now = self.clock()
         with self._writing():
             self._process_quarantine_again(now)
@@ -407,6 +416,8 @@ class ReportStore:
         with self._lock:
             shown, bound = self._shown()
             body: bytes | None = self._one(f"{shown}SELECT body FROM reports WHERE uuid = ?", *bound, report_id.lower())
+        if body is not None and self._settings.profile.misc_infos is MiscInfos.NOWHERE:
+            return to_json({name: value for name, value in from_json(body).items() if name != "miscInfos"})
         return body
 
     # --------------------------------------------------------------------------------------------------- reading
@@ -510,7 +521,9 @@ class ReportStore:
         with self._lock:
             shown, bound = ("", ()) if query is None else self._shown()
             found = self._all(shown + sql, *bound, *asked.values, asked.top, asked.skip)
-            infos = self._misc_infos([seq for seq, *_ in found]) if {"miscInfo", "uurMiscInfo"} & set(expand) else {}
+            are_listed = query is None or self._settings.profile.misc_infos is MiscInfos.LISTED
+            expands = bool({"miscInfo", "uurMiscInfo"} & set(expand))
+            infos = self._misc_infos([seq for seq, *_ in found]) if expands and are_listed else {}
         headers: list[dict[str, Any]] = []
         for seq, body, report_type, *values in found:
             header = {
@@ -550,6 +563,8 @@ class ReportStore:
         process_code: int | None = None,
     ) -> list[dict[str, Any]]:
         """Answer HeaderByMiscInfo; what is None does not filter. Latest start first."""
+        if self._settings.profile.misc_infos is MiscInfos.NOWHERE:
+            return []
         conditions: list[str] = []
         values: list[Any] = []
         for condition, value in (

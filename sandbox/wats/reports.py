@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
 
 from sandbox.wats.profiles import WatsProfile
 from sandbox.wats.report_fields import (
@@ -21,10 +21,11 @@ from sandbox.wats.report_fields import (
     text,
     within,
 )
-from sandbox.wats.report_rules import check_report
+from sandbox.wats.report_rules import MEASUREMENTS, check_report
 
 RESULT_WORDS = {"P": "Passed", "F": "Failed", "E": "Error", "T": "Terminated", "D": "Done", "S": "Skipped"}
 _RESULTS = "PFDET"
+_VALUES = (*MEASUREMENTS, "chart", "attachment")
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,16 @@ def parse_report(body: bytes) -> Wsjf:
     if not isinstance(report, dict):
         raise ReportRefusedError("", "The request body is not a JSON object.")
     return report
+
+
+def without_skipped_values(report: Wsjf, body: bytes) -> bytes:
+    """Return the body without what skipped steps measured, drew or attached; ``report`` is what it says."""
+    root = report.get("root")
+    skipped = [step for _, step in walk_steps(root) if step.get("status") == "S"] if isinstance(root, dict) else []
+    values = [(step, name) for step in skipped for name in _VALUES if name in step]
+    for step, name in values:
+        del step[name]
+    return to_json(report) if values else body
 
 
 def header_of(report: Wsjf, profile: WatsProfile) -> ReportHeader:

@@ -16,7 +16,16 @@ from airflow.dag_processing.dagbag import DagBag
 from airflow.models.variable import Variable
 from pydantic import SecretStr
 
-from sandbox.wats.profiles import PROFILES, HeaderStart, MeasurementStatus, PostAnswer, Quarantine, Verdict
+from sandbox.wats.profiles import (
+    PROFILES,
+    HeaderStart,
+    MeasurementStatus,
+    MiscInfos,
+    PostAnswer,
+    Quarantine,
+    SkippedSteps,
+    Verdict,
+)
 from sandbox.wats.wats_faults import Fault, FaultKind
 from sandbox.wats.wats_server import WatsServer
 from vte_wats.acceptance.findings import Weight
@@ -93,6 +102,9 @@ def test_the_behaviour_of_each_set_is_found_out(name, large_attachments, clock):
     assert found.equal_step_names == behaviour.equal_step_names
     assert found.unit_length_limit == (20 if behaviour.long_units is Verdict.REFUSED else None)
     assert found.user_required is (behaviour.missing_user is Verdict.REFUSED)
+    kept = behaviour.skipped_steps is SkippedSteps.KEPT
+    skipped = answers(acceptance)["Does WATS keep the measurement of a skipped step?"]
+    assert skipped == ("yes" if kept else "no, it is ignored")
     assert found.large_attachments == large_attachments
     assert 0.98 * 2_500_000 <= found.body_limit_bytes <= 2_500_000
     assert found.merges_within_second is behaviour.merges_within_second
@@ -128,6 +140,25 @@ def test_what_every_set_takes_comes_back_as_it_was_posted(name, clock):
     ):
         (question,) = [text for text in weights if words in text]
         assert weights[question] is Weight.FINE, question
+
+
+@pytest.mark.parametrize(
+    ("misc_infos", "listed", "searched", "proven"),
+    [
+        (MiscInfos.LISTED, "yes", True, True),
+        (MiscInfos.NOT_IN_HEADERS, "not listed", True, True),
+        (MiscInfos.NOWHERE, "not listed", False, False),
+    ],
+)
+def test_where_misc_infos_show_is_found_out(misc_infos, listed, searched, proven, clock):
+    with a_wats(clock) as wats:
+        wats.profile = wats.profile.but(misc_infos=misc_infos)
+        acceptance = accepted(wats, clock)
+    said = answers(acceptance)
+    assert said["Do headers list the misc infos of a report?"] == listed
+    assert said["Is a report found by a misc info?"] == ("yes, and no other" if searched else "no")
+    (own,) = [answer for question, answer in said.items() if "uploaded and found again" in question]
+    assert own.startswith("yes") is proven
 
 
 @every_set

@@ -13,7 +13,7 @@ from airflow.models.variable import Variable
 from airflow.models.xcom import XComModel
 from airflow.utils.session import create_session
 
-from sandbox.wats.profiles import Verdict
+from sandbox.wats.profiles import MiscInfos, SkippedSteps, Verdict
 from tests.integration.in_process import BEGIN_AT, Site
 from tests.wats_profiles import every_wats
 from vte_wats.config.sites import Site as OneSite
@@ -53,6 +53,46 @@ def test_reports_equal_their_runs_after_a_sync_and_are_sent_once(site):
     assert list(site.plant.receipts.values()) == [1] * reports
     assert compare(site) == "success"
     assert verified() == {"equal": reports, "outdated": 0, "altered": 0, "absent": 9 - reports}
+
+
+@every_wats()
+def test_a_skipped_step_is_equal_and_sent_once_whether_wats_keeps_its_values_or_not(site, monkeypatch):
+    codes = {"1": "Passed", "0": "Failed", "2": "Error", "3": "Terminated", "7": "Skipped"}
+    answers = json.loads(os.environ["AIRFLOW_VAR_VTE_WATS"]) | {"step_result_codes": codes}
+    monkeypatch.setenv("AIRFLOW_VAR_VTE_WATS", json.dumps(answers))
+    for table in ("TestDataNumeric", "TestDataText", "TestDataOther"):
+        site.plant.db.query(f'UPDATE "{table}" SET "TestResultType" = 7')
+    for _ in range(2):
+        assert site.sync(15) == "success"
+        site.plant.wats.show_all()
+    reports = len(site.plant.wats.store)
+    assert list(site.plant.receipts.values()) == [1] * reports
+    assert compare(site) == "success"
+    assert verified() == {"equal": reports, "outdated": 0, "altered": 0, "absent": 9 - reports}
+    steps = [step for report in site.plant.wats.store.reports() for step in report["root"]["steps"]]
+    steps = [step for step in steps if step["stepType"] in {"ET_NLT", "ET_SVT"}]
+    kept = site.plant.wats.profile.skipped_steps is SkippedSteps.KEPT
+    assert {bool(step.get("numericMeas") or step.get("stringMeas")) for step in steps} == {kept}
+    assert all("Value: " in step["reportText"] for step in steps)
+
+
+@pytest.mark.parametrize("misc_infos", MiscInfos)
+def test_reports_are_equal_and_sent_once_wherever_wats_shows_misc_infos(site, misc_infos):
+    site.plant.wats.profile = site.plant.wats.profile.but(misc_infos=misc_infos)
+    for _ in range(2):
+        assert site.sync(15) == "success"
+        site.plant.wats.show_all()
+    reports = len(site.plant.wats.store)
+    for _ in range(2):
+        assert compare(site) == "success"
+        assert verified() == {"equal": reports, "outdated": 0, "altered": 0, "absent": 9 - reports}
+    assert list(site.plant.receipts.values()) == [1] * reports
+    altered = site.plant.wats.store.reports()[0]
+    altered["root"]["steps"][0]["reportText"] = "by hand"
+    site.plant.wats.store.receive(json.dumps(altered).encode())
+    site.plant.wats.show_all()
+    assert compare(site) == "failed"
+    assert proof().altered == 1
 
 
 def test_a_report_that_was_altered_in_wats_fails_the_comparison_by_name(site, reasons):

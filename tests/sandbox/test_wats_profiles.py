@@ -4,6 +4,10 @@ import base64
 import copy
 import importlib
 import json
+import os
+import subprocess
+import sys
+from enum import Enum
 from uuid import NAMESPACE_OID, uuid5
 
 import httpx
@@ -17,6 +21,7 @@ from sandbox.wats.profiles import (
     REPORTED,
     STRICT,
     Assumption,
+    MiscInfos,
     ProfileName,
     Verdict,
     WatsProfile,
@@ -80,14 +85,43 @@ def changed(*path, to):
 
 
 # -------------------------------------------------------------------------------------------------------- the model
+def assumption_of(name):
+    (assumption,) = (entry for entry in WatsProfile.model_fields[name].metadata if isinstance(entry, Assumption))
+    return assumption
+
+
 def test_every_field_says_what_it_rests_on_and_which_test_shows_it():
     for name, field in WatsProfile.model_fields.items():
-        (assumption,) = (entry for entry in field.metadata if isinstance(entry, Assumption))
+        assumption = assumption_of(name)
         assert field.description, name
         assert assumption.source, name
         path, _, test = assumption.test.partition("::")
         module = importlib.import_module(path.removesuffix(".py").replace("/", "."))
         assert callable(getattr(module, test)), name
+
+
+def test_the_test_that_shows_a_switch_plays_each_of_its_values(repository, tmp_path):
+    """A switch that is named beside a test which never turns it would be shown by nothing. A number has two values."""
+    shown_by = {name: assumption_of(name).test for name in WatsProfile.model_fields}
+    notes = tmp_path / "played.json"
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "tests.sandbox.played_profiles", "-p", "no:cacheprovider"]
+    done = subprocess.run(
+        [*command, *dict.fromkeys(shown_by.values())],
+        cwd=repository,
+        env=os.environ | {"PLAYED_PROFILES": str(notes), "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    played = json.loads(notes.read_text())
+    left_out = {}
+    for name, test in shown_by.items():
+        kind, values = WatsProfile.model_fields[name].annotation, played.get(test, {}).get(name, [])
+        missing = set(kind) - set(values) if issubclass(kind, Enum) else range(2 - len(values))
+        if missing:
+            left_out[name] = (values, test)
+    assert left_out == {}
 
 
 def test_every_value_of_a_switch_is_in_a_named_set_or_shown_here():
@@ -97,6 +131,7 @@ def test_every_value_of_a_switch_is_in_a_named_set_or_shown_here():
         "max_body_bytes": {30_000_000},
         "large_attachments": {Verdict.TAKEN},
         "merges_within_second": {False},
+        "misc_infos": {MiscInfos.LISTED},
     }
 
 
@@ -143,6 +178,9 @@ def test_a_post_is_answered_with_an_object_or_an_array_of_one(wats, client):
 
 
 def test_a_server_that_renames_changes_the_uuid_and_keeps_the_id(wats, client):
+    wats.profile = DESCRIBED
+    assert post(client, example_report()).json() == {"ID": REPORT_ID, "uuid": REPORT_ID, "Report_ID": 1}
+    wats.store.clear()
     wats.profile = DESCRIBED.but(renames_reports=True)
     first, second = (post(client, example_report()).json() for _ in range(2))
     own_id = str(uuid5(NAMESPACE_OID, REPORT_ID))
@@ -161,6 +199,27 @@ def test_a_body_beyond_the_limit_is_refused(wats, client):
     assert (refused.status_code, refused.headers["Content-Type"]) == (404, "text/html; charset=utf-8")
     assert "404.13" in refused.text
     assert len(wats.store) == 0
+    wats.profile = REPORTED.but(max_body_bytes=len(refused.request.content))
+    assert post(client, example_report()).status_code == 200
+
+
+@pytest.mark.parametrize(("skipped_steps", "is_kept"), [("kept", True), ("without values", False)])
+def test_a_skipped_step_keeps_its_values_or_its_report_text_alone(wats, client, skipped_steps, is_kept):
+    wats.profile = DESCRIBED.but(skipped_steps=skipped_steps)
+    values = {
+        "numericMeas": [{"status": "S", "value": 1}],
+        "chart": {"chartType": "Line"},
+        "attachment": {"name": "a.txt", "contentType": "text/plain", "data": "YWJj"},
+    }
+    step = {"name": "Gain", "stepType": "ET_NLT", "status": "S", "reportText": "Value: 1.0"}
+    report = changed(*STEP, to=step | values)
+    for _ in range(2):
+        assert post(client, report).status_code == 200
+    stored = client.get(f"/api/Report/Wsjf/{REPORT_ID}").json()
+    assert stored == (report if is_kept else changed(*STEP, to=step))
+    (header,) = headers(client, expand="attachments").json()
+    assert bool(header["attachments"]) is is_kept
+    assert [overwrite.same_content for overwrite in wats.store.overwrites()] == [True]
 
 
 # -------------------------------------------------------------------------------------------------------- queries
@@ -179,6 +238,10 @@ def test_a_report_shows_in_queries_once_its_time_has_come(wats, client, clock):
     clock.advance(1.99)
     assert found() == (0, 0, 404)
     clock.advance(0.01)
+    assert found() == (1, 1, 200)
+    wats.store.clear()
+    wats.profile = DESCRIBED
+    post(client, example_report())
     assert found() == (1, 1, 200)
 
 
@@ -225,6 +288,21 @@ def test_two_starts_within_a_second_are_two_reports_unless_merged(wats, client, 
     assert len(wats.store) == (3 if merges else 4)
 
 
+@pytest.mark.parametrize(
+    ("misc_infos", "listed", "searched", "whole"),
+    [("listed", 3, 1, True), ("not in headers", 0, 1, True), ("nowhere", 0, 0, False)],
+)
+def test_misc_infos_are_listed_or_stand_in_whole_reports_alone_or_nowhere(
+    wats, client, misc_infos, listed, searched, whole
+):
+    wats.profile = DESCRIBED.but(misc_infos=misc_infos)
+    post(client, example_report())
+    (header,) = headers(client, expand="miscInfo").json()
+    assert len(header["miscInfo"]) == listed
+    assert len(client.get("/api/Report/Query/HeaderByMiscInfo", params={"data": "VTE:1"}).json()) == searched
+    assert ("miscInfos" in client.get(f"/api/Report/Wsjf/{REPORT_ID}").json()) is whole
+
+
 BARE, QUOTED = f"uuid in ({REPORT_ID})", f"uuid in ('{REPORT_ID}')"
 
 
@@ -263,9 +341,16 @@ def test_a_listing_is_refused_unless_it_names_its_reports(wats, client, conditio
 
 
 # ------------------------------------------------------------------------------------------------------ quarantine
-def test_a_report_in_quarantine_is_processed_again_and_then_invalid(wats, client, clock):
-    wats.profile = STRICT.but(shown_after_s=0)
-    report = example_report(processCode=777, startUTC="2026-03-02T07:00:00Z")
+@pytest.mark.parametrize(("quarantine", "gives_up"), [("by rules", False), ("by rules, invalid after 24 tries", True)])
+def test_a_report_is_put_aside_processed_again_and_given_up_as_the_server_does(
+    wats, client, clock, quarantine, gives_up
+):
+    report = example_report(processCode=777)
+    wats.profile = DESCRIBED.but(quarantine="none")
+    assert post(client, report).status_code == 200
+    assert len(headers(client).json()) == 1
+    wats.store.clear()
+    wats.profile = DESCRIBED.but(quarantine=quarantine)
 
     def tries():
         client.get(HEADERS)
@@ -279,11 +364,12 @@ def test_a_report_in_quarantine_is_processed_again_and_then_invalid(wats, client
     clock.advance(QUARANTINE_PAUSE_S * (QUARANTINE_TRIES - 3))
     assert tries() == (QUARANTINE_TRIES - 1, False)
     clock.advance(QUARANTINE_PAUSE_S)
-    assert tries() == (QUARANTINE_TRIES, True)
+    assert tries() == (QUARANTINE_TRIES, gives_up)
     wats.store.processes = [*wats.store.processes, Process(777, "Vibration")]
     clock.advance(QUARANTINE_PAUSE_S)
-    assert tries() == (QUARANTINE_TRIES, True)
+    assert len(headers(client).json()) == (0 if gives_up else 1)
     post(client, report)
+    assert len(headers(client).json()) == 1
     assert wats.store.quarantined() == []
 
 

@@ -9,6 +9,7 @@ from vte_wats.acceptance.exchange import Clock
 from vte_wats.acceptance.probes import LABEL, PART_NUMBER, STATION, Plan
 from vte_wats.config.settings import Settings
 from vte_wats.domain.ports import Wats
+from vte_wats.domain.report import SOURCE_HASH, misc_info
 from vte_wats.domain.run import StepKind, VteProduct, VteStepResult, VteTestplan, VteTestRun
 from vte_wats.mapping.report_builder import map_run
 
@@ -34,7 +35,9 @@ def upload_own(wats: Wats, clock: Clock, plan: Plan, *, longest_delay_s: float) 
     while True:
         found = wats.find_reports([report.report_id]).get(report.report_id)
         if found is not None:
-            return OwnUpload(None, is_proven=found.source_hash == report.source_hash)
+            document = {} if found.source_hash else wats.fetch([found.stored_as]).get(found.stored_as, {})
+            found_hash = found.source_hash or misc_info(document, SOURCE_HASH)
+            return OwnUpload(None, is_proven=found_hash == report.source_hash)
         if clock.now_s() - since_s > longest_delay_s:
             return OwnUpload(None, is_proven=False)
         clock.wait(_POLL_S)

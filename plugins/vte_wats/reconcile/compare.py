@@ -67,7 +67,8 @@ def sample_of(guids: Iterable[UUID], size: int, seed: str) -> list[UUID]:
 def verify(staging: Staging, wats: Wats, left_out: Collection[UUID] = ()) -> Comparison:
     """Compare every staged report with the one in WATS. Runs that are refused now have none to compare.
 
-    Whatever WATS has of runs that are left out is as somebody wants it: they are not compared.
+    Whatever WATS has of runs that are left out is as somebody wants it: they are not compared. Where WATS shows no misc
+    infos at all there is no hash, so a run that has changed since counts as altered.
     """
     absent: list[UUID] = []
     equal: list[UUID] = []
@@ -78,16 +79,20 @@ def verify(staging: Staging, wats: Wats, left_out: Collection[UUID] = ()) -> Com
         reports = {guid: report for guid, report in reports.items() if guid not in left_out}
         kept = {guid: found.stored_as for guid, found in wats.find_reports(list(reports)).items()}
         stored = wats.fetch(list(kept.values()))
+        lists_misc_infos = wats.traits().lists_misc_infos
         for guid, report in reports.items():
             found = stored.get(kept[guid]) if guid in kept else None
             if found is None:
                 absent.append(guid)
-            elif misc_info(found, SOURCE_HASH) != report.source_hash:
+                continue
+            shows_misc_infos = lists_misc_infos or bool(found.get("miscInfos"))
+            expected = json.loads(report.body) | {"id": str(kept[guid])}
+            if not shows_misc_infos:
+                del expected["miscInfos"]
+            if shows_misc_infos and misc_info(found, SOURCE_HASH) != report.source_hash:
                 outdated.append(guid)
                 log.warning("%s Run %s changed after its upload; its report is outdated", VW921, guid)
-            elif lines := tuple(
-                differences(_content(json.loads(report.body) | {"id": str(kept[guid])}), _content(found))
-            ):
+            elif lines := tuple(differences(_content(expected), _content(found))):
                 altered[guid] = lines
                 log.error("%s Run %s is altered in WATS: %s", VW922, guid, "; ".join(lines[:_MOST_SHOWN]))
             else:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from tests.unit.acceptance.fake_wats import PLAN, FakeClock
 from tests.unit.fakes import FakeWats
 from vte_wats.acceptance.own_upload import upload_own
@@ -40,6 +42,13 @@ def test_the_report_is_waited_for():
     wats = LateWats(clock, clock.s + 60)
     assert upload_own(wats, clock, PLAN, longest_delay_s=300).is_proven
     assert wats.posted == [REPORT_ID]
+
+
+@pytest.mark.parametrize(("keeps_misc_infos", "is_proven"), [(True, True), (False, False)])
+def test_the_hash_is_read_in_the_report_itself_where_headers_have_none(keeps_misc_infos, is_proven):
+    wats = FakeWats()
+    wats.lists_misc_infos, wats.keeps_misc_infos = False, keeps_misc_infos
+    assert upload_own(wats, FakeClock(), PLAN, longest_delay_s=300).is_proven is is_proven
 
 
 def test_a_report_that_does_not_show_in_time_is_not_proven():

@@ -127,6 +127,17 @@ def test_a_report_is_equal_whatever_it_says_of_the_run_it_was_made_from(scene, k
     assert scene.verify() == Comparison(equal=tuple(GUIDS), absent=(), outdated=(), altered={})
 
 
+def test_where_wats_shows_no_misc_infos_reports_are_compared_without_them(scene):
+    scene.wats.lists_misc_infos = scene.wats.keeps_misc_infos = False
+    assert scene.verify().outdated == tuple(GUIDS)  # it has shown some before
+    scene.wats.known = replace(scene.wats.known, lists_misc_infos=False)
+    assert scene.verify() == Comparison(equal=tuple(GUIDS), absent=0, outdated=(), altered={})
+    scene.alter(GUIDS[1], set_value)
+    found = scene.verify()
+    assert (found.outdated, list(found.altered)) == ((), [GUIDS[1]])
+    assert found.altered[GUIDS[1]] == ("root.steps[0].numericMeas[0].value: 1.5 in VTE, 1.6 in WATS",)
+
+
 def test_altered_reports_are_posted_again_and_what_wats_refuses_stays_altered(scene, caplog):
     for guid in GUIDS[:2]:
         scene.alter(guid, set_value)
