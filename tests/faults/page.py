@@ -52,6 +52,8 @@ def page(results: Results, cases: Sequence[Case], bugs: Sequence[Mutation], seed
     )
     failed = [case.name for case, found_entry in played.items() if found_entry.accounts.wrong]
     missing = [case.name for case in cases if case not in played]
+    others = {"the fuzzed database": results.fuzzed, "the plant of ten days": results.converged}
+    missing += [name for name, found in others.items() if found is None]
     parts = [
         _HEAD,
         f"**{len(played)} cases, {sum(account.runs for account in accounts):,} runs: {lost} lost, {doubled} doubled, {altered} "
