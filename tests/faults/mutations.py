@@ -249,12 +249,12 @@ MUTATIONS = (
         "integration/test_vte_source_locks.py::test_a_run_whose_steps_are_not_committed_is_never_read_without_them",
     ),
     _core(
-        "units altered without a word", "a text is not what the database holds, and nobody is told", "mapping/steps.py",
+        "units altered without a word", "a text is not what the database holds, and no remark says so", "mapping/steps.py",
         'units := remarks.fit("units", row.units, WHOLE)', "units := printable(row.units)",
         "integration/test_vte_source_bad_rows.py::test_no_text_of_a_step_costs_a_neighbour_anything",
     ),
     _core(
-        "an unlisted error is fatal", "a hole in the data for each number nobody knew", "vte/sql_errors.py",
+        "an unlisted error is fatal", "a gap for each number nobody knew", "vte/sql_errors.py",
         "return RetriableError(VW299,", "return FatalError(VW299,",
         "unit/vte/test_sql_errors.py::test_an_unlisted_number_is_tried_again_and_named",
     ),

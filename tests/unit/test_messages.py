@@ -73,6 +73,7 @@ BEGIN_WITH_THEIR_CODE = {
     "survey/plans.py: error": "an error of the product",
     "sync/map_runs.py: code": "a reason is stored as text, and begins with its code",
     "vte/run_reader.py: error": "an error of the product",
+    "vte/schema_reader.py: error": "an error of the product",
 }
 
 

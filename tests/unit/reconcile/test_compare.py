@@ -131,7 +131,7 @@ def test_where_wats_shows_no_misc_infos_reports_are_compared_without_them(scene)
     scene.wats.lists_misc_infos = scene.wats.keeps_misc_infos = False
     assert scene.verify().outdated == tuple(GUIDS)  # it has shown some before
     scene.wats.known = replace(scene.wats.known, lists_misc_infos=False)
-    assert scene.verify() == Comparison(equal=tuple(GUIDS), absent=0, outdated=(), altered={})
+    assert scene.verify() == Comparison(equal=tuple(GUIDS), absent=(), outdated=(), altered={})
     scene.alter(GUIDS[1], set_value)
     found = scene.verify()
     assert (found.outdated, list(found.altered)) == ((), [GUIDS[1]])
