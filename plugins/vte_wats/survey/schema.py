@@ -105,8 +105,8 @@ class Comparison(_Closed):
     """A table, or one of its columns, beside the documented one.
 
     ``table`` and ``column`` are the documented names, or those of the site where nothing is documented. ``here`` is the
-    name at the site, for ``RENAMED`` a guess. ``candidates`` are the additional columns of its type, for a missing one that
-    is read and has no guess. ``stops`` says that a sync cannot read this schema.
+    name at the site, for ``RENAMED`` a guess. ``candidates`` are the additional columns of its type, for a missing one
+    that is read and has no guess. ``stops`` says that a sync cannot read this schema.
     """
 
     table: str
