@@ -186,6 +186,7 @@ def test_a_primary_key_of_another_name_is_guessed_and_goes_before_a_name_that_is
     lines = compare_schema(site(units.model_copy(update={"indexes": key})), a_settings())
     assert line(lines, "UutData", "Uut_GUID").here == "Id"
     assert line(lines, "UutData", "UutGUID2").likeness is Likeness.ADDITIONAL
+    assert possible_names(lines) == {}
 
 
 @pytest.mark.parametrize(
