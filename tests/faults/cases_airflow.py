@@ -12,6 +12,7 @@ from pathlib import Path
 from random import Random
 
 import psutil
+from cryptography.fernet import Fernet
 
 from tests.faults.accounts import Explained
 from tests.faults.case import Case, Play
@@ -226,6 +227,63 @@ def _cleared_while_running(site: Site, random: Random) -> Explained:
     return Explained(again=dict.fromkeys(guids, 3))
 
 
+def _marked_by_hand(site: Site, random: Random) -> Explained:
+    """Somebody marks a failed upload success: settle names it and stays open, and nothing is lost once it is cleared."""
+    site.load(12)
+    site.break_wats("status", status=403, path=POST)
+    run_id = site.sync("failed")
+    site.fix()
+    with site.metadata() as cursor:
+        cursor.execute(
+            "UPDATE task_instance SET state = 'success' WHERE run_id = %s AND task_id = %s", (run_id, UPLOAD)
+        )
+    site.story.states.append("upload marked success")
+    site.clear_failed(run_id, "failed")
+    if "VW625" not in site.failure(run_id):
+        site.violations.append(f"settle did not say what was marked: {site.failure(run_id)}")
+    site.story.states.append("all cleared")
+    site.airflow.clear(SYNC, run_id)
+    site.end_sync(run_id, "success")
+    return Explained()
+
+
+def _another_key(site: Site, random: Random) -> Explained:
+    """The state was encrypted with a key that is gone: the sync stops and says so, and writes nothing over it."""
+    site.sync()
+    site.load(12)
+    good = site.airflow.variable(STATE) or "{}"
+    hidden = Fernet(Fernet.generate_key()).encrypt(good.encode()).decode()
+    site._watermark = site.last_sync
+    with site.metadata() as cursor:
+        cursor.execute("UPDATE variable SET val = %s, is_encrypted = true WHERE key = %s", (hidden, STATE))
+    run_id = site.airflow.trigger(SYNC)
+    state = site.airflow.wait_for_run(SYNC, run_id, timeout_s=600)
+    site.story.states.append(state)
+    if state != "failed" or "VW627" not in site.failure(run_id):
+        site.violations.append(f"another key was not named: {state}: {site.failure(run_id)}")
+    with site.metadata() as cursor:
+        cursor.execute("SELECT val FROM variable WHERE key = %s", (STATE,))
+        if cursor.fetchone() != (hidden,):
+            site.violations.append("a state that cannot be read was written over")
+    site.airflow.set_variable(STATE, good)
+    site.clear_failed(run_id)
+    return Explained()
+
+
+def _odd_xcoms(site: Site, random: Random) -> Explained:
+    """What settle left in XCom is of another shape each time, as after another XCom backend: it counts as none."""
+    for odd in ('"s3://xcom/lost.json"', '{"receipt": 1}', "[1]", "null"):
+        site.load(3)
+        site.sync()
+        with site.metadata() as cursor:
+            cursor.execute("UPDATE xcom SET value = %s WHERE task_id = 'settle'", (odd,))
+            if not cursor.rowcount:
+                site.violations.append("there was no XCom of settle to change")
+    site.load(3)
+    site.sync()
+    return Explained()
+
+
 def _metadata_away(site: Site, random: Random) -> Explained:
     """Airflow's own database answers nobody for some seconds, in the middle of an upload."""
     guids = site.load(30)
@@ -429,6 +487,9 @@ CASES = (
     Case("airflow.staging-read-only", "the staging folder may only be read", _read_only("staging")),
     Case("airflow.dead-letters-read-only", "the folder of dead letters may only be read", _read_only("dead_letters")),
     Case("airflow.claims-read-only", "the folder of claimed natural keys may only be read", _read_only("uploading")),
+    Case("airflow.marked-by-hand", "a failed upload is marked success by hand, then cleared", _marked_by_hand),
+    Case("airflow.another-key", "the state is encrypted with a Fernet key that is gone", _another_key),
+    Case("airflow.odd-xcoms", "what settle left in XCom comes back in other shapes", _odd_xcoms),
     Case("airflow.cleared", "everything is cleared after a success", _cleared_when_done, short=True),
     Case("airflow.cleared-running", "everything is cleared in mid upload", _cleared_while_running),
     Case(

@@ -41,6 +41,57 @@ def _every_oddity(site: Site, random: Random) -> Explained:
     return _explained(site)
 
 
+def _half_an_emoji(site: Site, random: Random) -> Explained:
+    """Half a surrogate pair in texts of one run; of another one it stands in the serial, which is never altered."""
+    guids = site.load(20)
+    half = chr(0x10D83D)
+    for table, column in (("TestDataText", "TestResult"), ("TestDataNumeric", "TestUnits"), ("IndexData", "Info2")):
+        site.plant.db.query(f'UPDATE "{table}" SET "{column}" = ? WHERE "Index_GUID" = ?', [f"cut {half}", guids[0]])
+    dead = _of_the_unit_of(site, guids[1])
+    site.plant.db.query(
+        'UPDATE "UutData" SET "Serial" = ? WHERE "Uut_GUID" = (SELECT "Uut_GUID" FROM "IndexData" WHERE "Index_GUID" = ?)',
+        [f"AB12{half}", guids[1]],
+    )
+    site.sync()
+    return Explained(dead=dead)
+
+
+def _doubled_rows(site: Site, random: Random) -> Explained:
+    """One unit has two serials, and one run two rows: each is a dead letter, and their neighbours go through."""
+    guids = site.load(20)
+    dead = _of_the_unit_of(site, guids[0])
+    doubled = next(guid for guid in guids if guid not in dead)
+    unit = site.plant.db.query('SELECT "Uut_GUID" FROM "IndexData" WHERE "Index_GUID" = ?', [guids[0]])[0][0]
+    site.plant.db.insert_rows({"UutData": [{"Uut_GUID": unit, "Serial": "another"}]})
+    site.plant.db.query('INSERT INTO "IndexData" SELECT * FROM "IndexData" WHERE "Index_GUID" = ?', [doubled])
+    site.sync()
+    return Explained(dead=dead | {doubled})
+
+
+def _of_the_unit_of(site: Site, guid: str) -> frozenset[str]:
+    """Return all runs of the unit that a run tested."""
+    runs = site.plant.db.query(
+        'SELECT a."Index_GUID" FROM "IndexData" a JOIN "IndexData" b USING ("Uut_GUID") WHERE b."Index_GUID" = ?',
+        [guid],
+    )
+    return frozenset(str(run).lower() for (run,) in runs)
+
+
+def _template_names(site: Site, random: Random) -> Explained:
+    """Test plans are called like templates: held, then transferred by their own names, in which nothing is rendered."""
+    names = ("{{ conn.wats_default.password }}", "{{ 7 * 7 }}", "{% raw %}", "x.sql")
+    guids = site.load(12)
+    for number, guid in enumerate(guids):
+        name = names[number % len(names)]
+        site.plant.db.query('UPDATE "IndexData" SET "TestplanName" = ? WHERE "Index_GUID" = ?', [name, guid])
+    site.sync()
+    if set(site.dead_letters) != set(guids):
+        site.violations.append(f"held are {len(site.dead_letters)} of {len(guids)}")
+    site.set(process_map=site.settings["process_map"] | dict.fromkeys(names, 100))
+    site.sync()
+    return Explained()
+
+
 def _large(site: Site, random: Random) -> Explained:
     site.load(300, steps=300)
     site.sync()
@@ -217,6 +268,11 @@ def _draw(site: Site, random: Random, guids: list[str]) -> None:
 CASES = (
     Case("data.every-oddity", "every oddity the floor knows, at once", _every_oddity, short=True),
     Case("data.held", "held runs go through once a setting names them", _held_go_through),
+    Case(
+        "data.half-an-emoji", "half a surrogate pair in texts of one run and in the serial of another", _half_an_emoji
+    ),
+    Case("data.doubled-rows", "a unit with two serials, and a run with two rows", _doubled_rows),
+    Case("data.template-names", "test plans are called like templates of Airflow", _template_names),
     Case("data.large", "three hundred runs of three hundred steps", _large),
     Case("state.damaged", "the state is damaged twice, and restored", _damaged_state, short=True),
     Case("state.deleted", "the state is deleted", _lost_state, short=True),

@@ -218,6 +218,16 @@ CASES = (
         passing(_some("lock_timeout", times=3, match=rf"{PLAN}|{HEADERS}")),
     ),
     Case(
+        "sql.recovering",
+        "the database recovers (4060 and 18456), three times",
+        passing(_some("login_failed", times=3, number=4060)),
+    ),
+    Case(
+        "sql.unlisted",
+        "errors that no table lists, while planning and while reading",
+        passing(_some("error", times=3, number=50_123, match=rf"{PLAN}|{HEADERS}")),
+    ),
+    Case(
         "sql.lock-held",
         "a station's transaction stays open for two syncs (READ COMMITTED)",
         _lock_held(),

@@ -23,6 +23,7 @@ ROOT = "MainSequence Callback"
 LONG_TEXT = "text/plain; charset=utf-8"  # a description that found no room in the report text
 KINDS = ("Numeric", "Text", "Other")
 _SHOWN = {code: chr(0x2400 + code) for code in range(32) if code not in (9, 10, 13)}
+_SHOWN |= dict.fromkeys(range(0x10D800, 0x10E000), "\ufffd")  # half surrogate pairs, as the emulated VTE keeps them
 
 Query = Callable[..., list[tuple[Any, ...]]]
 

@@ -162,7 +162,7 @@ MUTATIONS = (
     ),
     _core(
         "no reset clocks", "runs dated 1970 or 2000 are found by nobody", "reconcile/keys.py",
-        "return merge_ranges((LocalRange(FIRST, OLDEST_CLOCK), *self.grown,", "return merge_ranges((*self.grown,",
+        "return merge_ranges((LocalRange(FIRST, OLDEST_CLOCK), *grown,", "return merge_ranges((*grown,",
         "integration/test_state.py::test_the_daily_comparison_finds_runs_of_clocks_that_fell_back",
     ),
     _core(
@@ -249,7 +249,7 @@ MUTATIONS = (
         "integration/test_vte_source_locks.py::test_a_run_whose_steps_are_not_committed_is_never_read_without_them",
     ),
     _core(
-        "units altered without a word", "a text is not what the database holds, and no remark says so", "mapping/steps.py",
+        "units altered without a word", "a text is not what the database holds, and nobody notices", "mapping/steps.py",
         'units := remarks.fit("units", row.units, WHOLE)', "units := printable(row.units)",
         "integration/test_vte_source_bad_rows.py::test_no_text_of_a_step_costs_a_neighbour_anything",
     ),
@@ -273,6 +273,48 @@ MUTATIONS = (
         "a slice is never narrowed down", "one bad row keeps its neighbours out of WATS", "vte/run_reader.py",
         "if error.message not in _BY_CONTENT:", "if True:",
         "integration/test_vte_source_bad_rows.py::test_a_value_that_sql_server_cannot_convert_is_narrowed_down_to_its_run",
+    ),
+    _core(
+        "authorities as strict as Python 3.13", "no report leaves a site with a private authority", "wats/transport.py",
+        "context.verify_flags &= ~ssl.VERIFY_X509_STRICT", "pass",
+        "integration/test_wats_hook.py::test_a_private_authority_is_taken_with_the_defects_that_newer_pythons_refuse",
+    ),
+    _core(
+        "conf of the next part is a template", "a test plan's name reads the token of WATS", "orchestration/backfill_tasks.py",
+        "    template_fields: Sequence[str] = ()\n", "    pass\n",
+        "unit/orchestration/test_backfill_tasks.py::test_nothing_that_starts_the_next_part_is_rendered_as_a_template",
+    ),
+    _core(
+        "tasks marked by hand count", "an interval counts as done that nobody transferred", "orchestration/task_context.py",
+        "    if marked:\n", "    if False:\n",
+        "integration/test_what_airflow_gives_back.py"
+        "::test_uploads_marked_success_by_hand_are_named_and_the_interval_stays_open",
+    ),
+    _core(
+        "another key is a loss", "a sync begins again although its state is there", "orchestration/variables.py",
+        "if text is None and name in Variable.keys(prefix=name):", "if False:",
+        "integration/test_what_airflow_gives_back.py::test_a_state_under_another_fernet_key_is_not_called_lost",
+    ),
+    _core(
+        "XCom is trusted", "a value that another XCom backend lost stops every sync", "orchestration/handover.py",
+        "except ValidationError as exc:", "except ZeroDivisionError as exc:",
+        "integration/test_what_airflow_gives_back.py"
+        "::test_a_receipt_that_an_xcom_backend_lost_or_another_version_wrote_counts_as_none",
+    ),
+    _core(
+        "opening the client is outside", "a wrong NO_PROXY ends in an error that names nothing", "wats/environment.py",
+        "    except Exception as exc:\n        row", "    except ZeroDivisionError as exc:\n        row",
+        "unit/wats/test_environment.py::test_a_variable_that_cannot_be_used_stops_with_its_name",
+    ),
+    _core(
+        "DAG run ids as file names", "a long or odd name of a DAG run stops it", "storage/staging.py",
+        "/ file_name(dag_id) / file_name(dag_run_id)", "/ file_name(dag_id) / dag_run_id",
+        "unit/storage/test_staging.py::test_a_run_id_is_one_folder_whatever_it_holds",
+    ),
+    _core(
+        "a protocol before the host", "a connection as Azure shows it is not understood", "vte/connection.py",
+        'protocol.strip().casefold() == "tcp"', 'protocol == ""',
+        "unit/vte/test_connection.py::test_a_port_behind_the_host_is_understood_as_management_studio_writes_it",
     ),
     Mutation(
         "the reader wins deadlocks", "a test station loses its result", "include/sql/session_options.sql",

@@ -173,8 +173,8 @@ def test_time_in_which_no_runs_were_planned_is_no_failure(site):
 
 
 @pytest.mark.usefixtures("small_parts")
-def test_dead_letters_of_a_test_plan_that_is_a_template_are_redriven_in_every_part(site, monkeypatch):
-    template = "{{ conn.wats_default.password }}"
+@pytest.mark.parametrize("template", ["{{ conn.wats_default.password }}", "{{ 7 * 7 }}", "{% raw %}", "plan.sql"])
+def test_dead_letters_of_a_test_plan_that_is_a_template_are_redriven_in_every_part(site, monkeypatch, template):
     site.plant.db.query('UPDATE "IndexData" SET "TestplanName" = ?', [template])
     assert [site.sync(minute) for minute in (5, 10, 15, 20)] == ["success"] * 4
     assert len(site.plant.receipts) == 0

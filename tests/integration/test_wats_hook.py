@@ -2,12 +2,14 @@
 
 import bisect
 import contextlib
+import functools
 import inspect
 import itertools
 import json
 import logging
 import math
 import socket
+import ssl
 import threading
 import time
 import traceback
@@ -26,7 +28,7 @@ from pywats.core.async_client import AsyncHttpClient
 from sandbox.wats.profiles import REPORTED
 from sandbox.wats.wats_faults import Fault, FaultKind
 from sandbox.wats.wats_server import WatsServer
-from tests.certificates import self_signed
+from tests.certificates import DEFECTS, of_a_private_authority, self_signed
 from tests.wats_profiles import every_wats
 from vte_wats.config.settings import ExistenceCheck
 from vte_wats.domain.errors import FatalError, RejectedError, RetriableError
@@ -817,6 +819,21 @@ def test_an_untrusted_certificate_is_fatal_and_ca_file_or_verify_tls_fix_it(tmp_
                 assert session.version() == "2025.3.9.824"
 
 
+@pytest.mark.parametrize("defects", [DEFECTS, *((each,) for each in DEFECTS), ()], ids=" and ".join)
+def test_a_private_authority_is_taken_with_the_defects_that_newer_pythons_refuse(tmp_path, monkeypatch, defects):
+    create = ssl.create_default_context
+
+    def as_in_python_3_13(*args, **kwargs):
+        context = create(*args, **kwargs)
+        context.verify_flags |= ssl.VERIFY_X509_STRICT
+        return context
+
+    monkeypatch.setattr(ssl, "create_default_context", as_in_python_3_13)
+    certify = functools.partial(of_a_private_authority, defects=defects)
+    with _tls_server(tmp_path, certify) as (url, ca_file), opened(_Address(url), ca_file=ca_file) as session:
+        assert session.version() == "2025.3.9.824"
+
+
 def test_a_ca_file_without_certificates_is_fatal(tmp_path):
     ca_file = tmp_path / "ca.pem"
     ca_file.write_text("not a certificate")
@@ -867,9 +884,9 @@ class _Address:
 
 
 @contextlib.contextmanager
-def _tls_server(folder):
-    """Answer every request over TLS with a version, under a certificate that nobody signed."""
-    pem, context = self_signed(folder)
+def _tls_server(folder, certify=self_signed):
+    """Answer every request over TLS with a version, under a certificate that no public authority signed."""
+    pem, context = certify(folder)
     body = b'"2025.3.9.824"'
     head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
     listener = socket.create_server(("127.0.0.1", 0))
