@@ -10,7 +10,7 @@ import json
 import logging
 import platform
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -29,35 +29,50 @@ PACKAGES = (
 SETTINGS = "dist/settings.json"
 
 
+PHASES = {
+    1: "database and schema, R1 to R6",
+    2: "data access, R7 to R13",
+    3: "mapping and upload, R14 to R20",
+    4: "production, R21 to R26",
+    5: "validation, R27 to R30",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """One file of the hand-over: where it is, what it shows, and the command that makes it."""
+    """One file of the hand-over: where it is, for which phases, what it shows, and the command that makes it."""
 
     path: str
+    phases: tuple[int, ...]
     shows: str
     made_by: str
 
 
 _SURVEY = 'make survey VTE=env OPTIONS="--folder dist/survey"'
+_RELEASE = "comes with the release"
 EVIDENCE = (
-    Evidence("dist/preflight.txt", "phase 1: login, columns, indexes, clocks", "docs/handover.md, phase 1"),
-    Evidence("dist/survey/survey.html", "phase 1: what the database holds", _SURVEY),
-    Evidence(SETTINGS, "phase 2: the answers of this site", f"airflow variables get vte_wats > {SETTINGS}"),
-    Evidence("dist/acceptance/acceptance.html", "phase 3: how WATS answers", "make acceptance WATS=…"),
-    Evidence("dist/acceptance/acceptance.md", "phase 3: the same as text", "make acceptance WATS=…"),
-    Evidence("docs/benchmarks.md", "phases 4 and 5: throughput and the peak", "make bench"),
-    Evidence("docs/reliability.md", "phases 4 and 5: every failure that was tried", "make faults"),
-    Evidence("dist/reconcile.txt", "phase 5: 100 reports compared value by value", "docs/handover.md, phase 5"),
-    Evidence("docs/requirements.md", "R1 to R30: where each is, and which test shows it", "comes with the release"),
-    Evidence("docs/handover.md", "the check-list", "comes with the release"),
-    Evidence("CHANGELOG.md", "what each release changed", "comes with the release"),
+    Evidence("dist/preflight.txt", (1,), "login, columns, indexes, clocks", "docs/handover.md, phase 1"),
+    Evidence("dist/survey/survey.html", (1,), "what the database holds", _SURVEY),
+    Evidence("dist/survey/survey.json", (1,), "the same as data", _SURVEY),
+    Evidence("dist/survey/schema.mmd", (1,), "the tables that are deployed, as a diagram", _SURVEY),
+    Evidence("dist/survey/runs.csv", (1,), "100 runs", _SURVEY),
+    Evidence("dist/survey/steps.csv", (1,), "their steps", _SURVEY),
+    Evidence(SETTINGS, (2,), "the answers of this site", f"airflow variables get vte_wats > {SETTINGS}"),
+    Evidence("dist/acceptance/acceptance.html", (3,), "how WATS answers", "make acceptance WATS=…"),
+    Evidence("dist/acceptance/acceptance.md", (3,), "the same as text", "make acceptance WATS=…"),
+    Evidence("docs/benchmarks.md", (4, 5), "throughput and the peak", "make bench"),
+    Evidence("docs/reliability.md", (4, 5), "every failure that was tried", "make faults"),
+    Evidence("dist/reconcile.txt", (5,), "100 reports compared value by value", "docs/handover.md, phase 5"),
+    Evidence("docs/requirements.md", (5,), "R1 to R30: where each is, and which test shows it", _RELEASE),
+    Evidence("docs/handover.md", (5,), "the check-list", _RELEASE),
+    Evidence("CHANGELOG.md", (5,), "what each release changed", _RELEASE),
 )
 
 
 def collect(folder: Path, archive: Path, at: datetime) -> list[str]:
     """Write the ZIP from the files below ``folder``; return what is missing, a line for each."""
     found: list[str] = []
-    missing: list[str] = []
+    missing: dict[Evidence, str] = {}
     archive.parent.mkdir(parents=True, exist_ok=True)
     with ZipFile(archive, "w", ZIP_DEFLATED) as packed:
         for evidence in EVIDENCE:
@@ -66,14 +81,20 @@ def collect(folder: Path, archive: Path, at: datetime) -> list[str]:
                 text = _text_of(evidence, file)
             except (OSError, ValueError, FatalError) as exc:
                 reason = "there is no such file" if isinstance(exc, FileNotFoundError) else redact(str(exc))
-                missing.append(f"{evidence.path}: {evidence.shows}. Made by: {evidence.made_by}. Reason: {reason}")
+                missing[evidence] = f"{evidence.path}: {evidence.shows}. Made by: {evidence.made_by}. Reason: {reason}"
                 continue
             packed.writestr(evidence.path, text)
-            written_at = datetime.fromtimestamp(file.stat().st_mtime, UTC)
-            found.append(f"{evidence.path}: {evidence.shows}. File of {written_at:%Y-%m-%d %H:%M} UTC")
+            found.append(f"{evidence.path}: {evidence.shows}{_date_of(file, evidence)}")
         packed.writestr("versions.json", json.dumps(versions(), indent=1))
         packed.writestr("index.md", _index(found, missing, at))
-    return missing
+    return list(missing.values())
+
+
+def _date_of(file: Path, evidence: Evidence) -> str:
+    """Return when a file of this site was written; those of the release have the time at which it was unpacked."""
+    if not evidence.path.startswith("dist/"):
+        return ""
+    return f". File of {datetime.fromtimestamp(file.stat().st_mtime, UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def versions() -> dict[str, str]:
@@ -100,10 +121,16 @@ def _text_of(evidence: Evidence, file: Path) -> str:
     return redact(text)
 
 
-def _index(found: Sequence[str], missing: Sequence[str], at: datetime) -> str:
-    lines = [f"# Hand-over of VTE → WATS, {at:%Y-%m-%d %H:%M} UTC", "", "## What is here", ""]
+def _index(found: Sequence[str], missing: Mapping[Evidence, str], at: datetime) -> str:
+    lines = [f"# Hand-over of VTE → WATS {_version_of('vte-wats')}, {at:%Y-%m-%d %H:%M} UTC", "", "## Summary", ""]
+    for phase, about in PHASES.items():
+        lacks = [evidence.path for evidence in missing if phase in evidence.phases]
+        stands = f"lacks {', '.join(lacks)}" if lacks else "every file is here"
+        lines.append(f"- Phase {phase}, {about}: {stands}.")
+    lines += ["", "What each requirement is, where, and which test shows it: docs/requirements.md.", ""]
+    lines += ["## What is here", ""]
     lines += [f"- {line}" for line in (*found, "versions.json: what is installed on this machine")]
-    lines += ["", "## What is missing", "", *(f"- {line}" for line in missing or ("Nothing.",))]
+    lines += ["", "## What is missing", "", *(f"- {line}" for line in missing.values() or ("Nothing.",))]
     return "\n".join(lines) + "\n"
 
 
