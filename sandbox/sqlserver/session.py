@@ -149,14 +149,15 @@ class Session:
 
     def _login_problems(self, request: login.LoginRequest) -> list[SqlServerError]:
         fault = self._context.faults.find(frozenset({"login_failed"}))
-        if fault is not None and fault.number == _CANNOT_OPEN_DATABASE:
-            if request.database.lower() not in _ALWAYS_OPEN and self._context.faults.strike(fault):
-                return [fault.problem(), login_failed(request.user)]
-        elif fault is not None and self._context.faults.strike(fault):
+        closed = fault is not None and fault.number == _CANNOT_OPEN_DATABASE
+        if fault is not None and not closed and self._context.faults.strike(fault):
             return [fault.problem() if fault.number or fault.message else login_failed(request.user)]
         known = self._context.logins.get(request.user.lower())
         if known is None or known.password != request.password:
             return [login_failed(request.user)]
+        may_be_closed = request.database.lower() not in _ALWAYS_OPEN
+        if fault is not None and closed and may_be_closed and self._context.faults.strike(fault):
+            return [fault.problem(), login_failed(request.user)]
         if request.database and request.database.lower() not in {self._context.database.name.lower(), "master"}:
             return [cannot_open_database(request.database), login_failed(request.user)]
         self._identity = Identity(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,7 +13,7 @@ import pytest
 from sandbox.sqlserver.faults import Fault
 from tests.integration.conftest import hook_to
 from vte_wats.config.settings import Settings
-from vte_wats.domain.errors import FatalError, RetriableError
+from vte_wats.domain.errors import FatalError, RetriableError, VteWatsError
 from vte_wats.intervals.wall_clock import LocalRange
 from vte_wats.vte.reader import VteSource
 
@@ -117,6 +119,47 @@ def test_a_database_that_is_not_open_is_tried_again_and_both_causes_are_named(co
         pass
     with VteSource(site(), hook_to(connection)) as source:
         assert list(source.runs_between([HOUR])) == []
+
+
+RECOVERS = Fault(kind="login_failed", number=4060)
+
+
+@pytest.mark.parametrize("name", ["NoSuch]Db", "it's", "Prüfung", "x" * 128, "{schema} %s"])
+def test_a_database_that_is_not_open_is_named_whatever_its_name(connection, vte, name):
+    with pytest.raises(RetriableError) as caught, VteSource(site(), hook_to(connection | {"schema": name})):
+        pass
+    assert f"database {name} is not open" in caught.value.detail
+
+
+@pytest.mark.parametrize("number", [17187, 17142, 10928], ids=str)
+def test_a_server_that_starts_again_meanwhile_is_tried_again_and_no_wrong_password(connection, vte, number):
+    """A look into master tells a database that is not open from a wrong password; that look can fail, too."""
+    for fault in (RECOVERS, Fault(kind="login_failed", number=number)):
+        vte.faults.add(fault)
+    error, detail = first_login(connection)
+    assert (error, f"SQL error {number}" in detail) == ("RetriableError", True), detail
+    assert first_login(connection) == ("", "")
+
+
+def test_a_wrong_password_stops_although_the_database_is_not_open(connection, vte):
+    vte.faults.add(RECOVERS)
+    error, detail = first_login(connection | {"password": "not-the-password"})
+    assert (error, detail[:5]) == ("FatalError", "VW209")
+    assert RECOVERS in vte.faults.armed  # a server asks for the password first
+
+
+def first_login(fields: dict[str, Any]) -> tuple[str, str]:
+    """Return the error of a login and its words; the driver passes on 18456 in the first of a process alone."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
+        return process.submit(logged_in, fields).result()
+
+
+def logged_in(fields: dict[str, Any]) -> tuple[str, str]:
+    try:
+        with VteSource(site(), hook_to(fields)):
+            return "", ""
+    except VteWatsError as error:
+        return type(error).__name__, str(error)
 
 
 def test_the_reader_gives_way_to_test_stations(hook, vte):

@@ -16,6 +16,23 @@ pytestmark = pytest.mark.e2e
 FROM_MAKE = {"MAKEFLAGS", "MAKELEVEL", "MFLAGS"}  # `make test` hands them on to the make that a test starts
 
 
+@pytest.mark.parametrize("left_behind", [None, "of a process that ended", "not a number", ""])
+def test_make_down_ends_where_no_demo_runs_whatever_its_file_says(tmp_path, repository, left_behind):
+    pid_file = tmp_path / "demo.pid"
+    if left_behind is not None:
+        with subprocess.Popen(["true"]) as ended:
+            pass
+        pid_file.write_text(str(ended.pid) if left_behind == "of a process that ended" else left_behind)
+    environment = {name: text for name, text in os.environ.items() if name not in FROM_MAKE}
+    done = subprocess.run(
+        ["make", "--no-print-directory", "down", f"PID_FILE={pid_file}"],
+        cwd=repository, env=environment, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0
+    assert "no demo is running" in done.stdout or left_behind is not None
+    assert not pid_file.exists()
+
+
 def test_make_down_ends_a_demo_that_a_script_started_in_the_background(tmp_path, repository):
     log, pid_file = tmp_path / "log", tmp_path / "demo.pid"
     log.touch()

@@ -54,6 +54,22 @@ def test_the_printed_lines_lead_to_both_servers_and_ctrl_c_ends_them(printed):
     assert process.wait(timeout=120) == 0
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_both_servers_end_when_a_script_started_them_in_the_background(repository, number):
+    """A shell without job control ignores SIGINT for what it starts in the background."""
+    script = subprocess.Popen(
+        ["sh", "-c", f"{shlex.quote(sys.executable)} -m sandbox --runs 1 & echo $!; wait $!"],
+        cwd=repository,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert script.stdout is not None
+    process_id = int(script.stdout.readline())
+    assert any(line.startswith("#") for line in script.stdout)  # both serve
+    os.kill(process_id, number)
+    assert script.wait(timeout=120) == 0
+
+
 def test_a_report_that_came_again_as_it_was_counts_and_one_that_changed_does_not():
     environment = SandboxEnvironment()
     once, again, changed = (example_report(number) for number in (1, 2, 3))

@@ -112,12 +112,18 @@ class VteSource:
             self._takes_locks = cursor.fetchall() == [(1,)]
 
     def _is_known_to_the_server(self) -> bool:
-        """Return whether the login may enter the server, though not this database."""
+        """Return whether the login may enter the server, though not this database.
+
+        :raises VteWatsError: the server is away by now, or refuses for another reason than the login
+        """
         details = self._hook.connection
         database, details.schema = details.schema, "master"  # every login may enter it
         try:
-            self._hook.get_conn().close()
-        except pymssql.Error:
+            with self._translation("connecting"):
+                self._hook.get_conn().close()
+        except FatalError as error:
+            if error.message is not VW209:
+                raise
             return False
         finally:
             details.schema = database
