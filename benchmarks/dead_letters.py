@@ -11,11 +11,14 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
+from more_itertools import chunked
+
 from benchmarks.measure import Goal
 
 TITLE = "Many dead letters"
 _LISTED_AT_ONCE = 1_000  # keys in one answer of S3
-_MOST_LATER = 50
+_SLICE = 1_000
+_MOST = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,19 +76,22 @@ def _read_all(index: Callable[..., Any]) -> int:
 
 
 def _hold(storage: Any, runs: int) -> None:
-    """Write dead letters that differ in their run alone."""
+    """Write dead letters that differ in their run alone, and note what they say as the uploads of slices do."""
     from vte_wats.domain.outcome import DeadLetterKind
     from vte_wats.domain.run import VteTestRun
+    from vte_wats.storage.dead_letter_index import DeadLetterIndex, DeadLetterSummary
     from vte_wats.storage.dead_letters import FOLDER, DeadLetters
 
     first, now_at = UUID(int=1), datetime(2026, 3, 2, tzinfo=UTC)
     run = VteTestRun(index_guid=first, timestamp_local=datetime(2026, 3, 2))  # noqa: DTZ001 -- as the station wrote it
-    DeadLetters(storage).put(run, DeadLetterKind.HELD, "process code 7 is not in WATS", "process code 7", now_at)
+    held = DeadLetters(storage).put(run, DeadLetterKind.HELD, "process code 7 is not in WATS", "process code 7", now_at)
     text = (storage / FOLDER / f"{first}.json").read_text()
-    for number in range(2, runs + 1):
-        guid = str(UUID(int=number))
-        path = storage / FOLDER / f"{guid}.json"
-        path.fs.pipe_file(path.path, text.replace(str(first), guid).encode())
+    for of_slice in chunked((UUID(int=number) for number in range(1, runs + 1)), _SLICE):
+        for guid in of_slice:
+            path = storage / FOLDER / f"{guid}.json"
+            path.fs.pipe_file(path.path, text.replace(str(first), str(guid)).encode())
+        summary = DeadLetterSummary.of(held)
+        DeadLetterIndex(storage).add([summary.model_copy(update={"index_guid": guid}) for guid in of_slice])
 
 
 class _Requests:
@@ -107,23 +113,20 @@ class _Requests:
 
 
 def goals(result: dict[str, Any]) -> list[Goal]:
-    """Return what was aimed at: what was read once is not read again."""
-    later = max(look["requests"] for look in result["looks"][-2:])
+    """Return what was aimed at: nobody reads each dead letter."""
+    most = max(look["requests"] for look in result["looks"])
     return [
-        Goal(
-            f"requests for {result['held']:,} dead letters that are known",
-            f"at most {_MOST_LATER}",
-            later,
-            _MOST_LATER,
-            at_most=True,
-        )
+        Goal(f"requests of a look at {result['held']:,} dead letters", f"at most {_MOST}", most, _MOST, at_most=True)
     ]
 
 
 def page(result: dict[str, Any]) -> list[str]:
     """Return the table."""
     return [
-        f"{result['held']:,} runs are held for one reason. Each look is by a process that has seen none of them.",
+        (
+            f"{result['held']:,} runs are held for one reason, in slices of {_SLICE:,}. Each look is by a process that "
+            "has seen none of them."
+        ),
         "",
         "| look | dead letters it knows then | requests | seconds without a network |",
         "|---|---:|---:|---:|",

@@ -660,6 +660,13 @@ VW567 = Message(
     "the connection names another WATS than the acceptance run measured, or the profile is from before hosts were kept",
     "run the acceptance at this WATS, or delete the Variable; without a profile nothing is assumed of WATS",
 )
+VW569 = Message(
+    "VW569",
+    Follows.WARNS,
+    "the index of the dead letters cannot be written",
+    "the storage refused it, as the message says; the dead letters themselves are written",
+    "correct what the message names: until then each look reads every dead letter",
+)
 # VW6.. alerts
 VW601 = Message(
     "VW601",
@@ -766,7 +773,7 @@ VW634 = Message(
     Follows.WARNS,
     "the index of the dead letters cannot be read and is written again",
     "somebody changed it, or the disk failed; the dead letters themselves are not affected",
-    "nothing: the next checks of the monitor read the dead letters again",
+    "nothing: who looks next reads the dead letters again",
 )
 VW660 = Message(
     "VW660",

@@ -1,27 +1,30 @@
 """What is known of all dead letters: each look lists the folder, and reads only what is new in it.
 
-The monitor keeps what it read in a file beside them, so that neither its next check nor the page reads it again.
+Who writes dead letters notes what they say in a file of its own beside them; who looks at all of them, as the monitor
+does, puts these files together to one. So each dead letter is read by few, if by anybody. What a file says counts only
+for a dead letter that is listed as it was then; a file that is damaged, or was never written, costs reading.
 """
 
 from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
-from datetime import datetime
-from uuid import UUID
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from uuid import UUID, uuid4
 
 from more_itertools import map_reduce
 from pydantic import BaseModel, ConfigDict, Field, NaiveDatetime, field_validator
 from upath import UPath
 
-from vte_wats.domain.errors import FatalError
+from vte_wats.domain.errors import FatalError, VteWatsError
 from vte_wats.domain.outcome import DeadLetterKind
 from vte_wats.domain.redaction import redact
-from vte_wats.messages import VW634
-from vte_wats.storage.dead_letters import DeadLetterHeader, read_header
+from vte_wats.messages import VW569, VW634
+from vte_wats.storage.dead_letters import DeadLetter, DeadLetterHeader, read_header
 from vte_wats.storage.staging import StagedFileError, Staging
+from vte_wats.storage.storage_errors import storage_errors
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +34,7 @@ _VERSION_FIELDS = ("size", "mtime", "created", "LastModified", "ETag")  # which 
 _LONGEST_REASON = 2_000
 _FILE = "read"
 _WORTH_A_FILE = 20  # new dead letters; fewer are read one by one
+_NEVER_AT = datetime.min.replace(tzinfo=UTC)
 EXAMPLES = 5
 
 
@@ -52,6 +56,11 @@ class DeadLetterSummary(DeadLetterHeader):
     """What the beginning of a dead letter says; of a long reason only as much as people read."""
 
     run: DeadLetterRun
+
+    @classmethod
+    def of(cls, dead_letter: DeadLetter) -> DeadLetterSummary:
+        """Return what the beginning of a dead letter says that was just written."""
+        return cls.model_validate(dead_letter, from_attributes=True)
 
     @field_validator("reason")
     @classmethod
@@ -112,6 +121,10 @@ class _Seen(BaseModel):
     summary: DeadLetterSummary | None
 
 
+def _written_at(seen: _Seen) -> datetime:
+    return seen.summary.last_at if seen.summary else _NEVER_AT
+
+
 class DeadLetterIndex:
     """Keeps what it read of one folder, so that a look costs a listing and at most ``max_new`` new dead letters.
 
@@ -121,9 +134,25 @@ class DeadLetterIndex:
     def __init__(self, storage: UPath, max_new: int | None = 2_000) -> None:
         self._folder = storage / "dead_letters"
         self._max_new = max_new
-        self._kept = Staging(storage / INDEX)
+        self._kept_in = storage / INDEX
+        self._kept = Staging(self._kept_in)
         self._seen: dict[str, _Seen] = {}
         self._on_file: dict[str, _Seen] = {}
+        self._parts: list[str] = []
+
+    def add(self, written: Collection[DeadLetterSummary]) -> None:
+        """Keep what these dead letters say, which were just written, for all who look."""
+        if not written:
+            return
+        with self._cheaper_reading():
+            listed = dict(self._list())
+            by_name = {f"{summary.index_guid}.json": summary for summary in written}
+            seen = (
+                _Seen(name=name, version=listed[name][0], summary=summary)
+                for name, summary in by_name.items()
+                if name in listed
+            )
+            self._kept.write(uuid4().hex, (each.model_dump_json() for each in seen))
 
     def groups(self) -> DeadLetterGroups:
         """Return the groups, the largest first. Failures of the file system leave as OSError."""
@@ -142,9 +171,12 @@ class DeadLetterIndex:
     def summaries(self) -> tuple[DeadLetterSummary, ...]:
         """Return what every dead letter says, and keep it in the storage for the next who looks."""
         self._look()
-        if self._seen != self._on_file:
-            self._kept.write(_FILE, (seen.model_dump_json() for seen in self._seen.values()))
-            self._on_file = dict(self._seen)
+        if self._parts or self._seen != self._on_file:
+            with self._cheaper_reading():
+                self._kept.write(_FILE, (seen.model_dump_json() for seen in self._seen.values()))
+                self._on_file = dict(self._seen)
+                self._kept.remove(self._parts)
+                self._parts = []
         return tuple(self._known())
 
     def _known(self) -> list[DeadLetterSummary]:
@@ -155,8 +187,7 @@ class DeadLetterIndex:
         listed = dict(self._list())
         new = self._new(listed)
         if len(new) > _WORTH_A_FILE or not self._seen:
-            self._on_file = self._load()
-            self._seen = self._on_file | {name: seen for name, seen in self._seen.items() if name not in new}
+            self._seen = self._load(listed) | {name: seen for name, seen in self._seen.items() if name not in new}
             new = self._new(listed)
         self._seen = {name: seen for name, seen in self._seen.items() if name in listed}
         for name in sorted(new)[: self._max_new]:
@@ -170,15 +201,38 @@ class DeadLetterIndex:
             if name not in self._seen or self._seen[name].version != version
         ]
 
-    def _load(self) -> dict[str, _Seen]:
-        """Return what the monitor kept; a damaged file counts as none, for every dead letter can be read again."""
+    def _load(self, listed: Mapping[str, tuple[tuple[str, ...], bool]]) -> dict[str, _Seen]:
+        """Return what was kept of the dead letters that are as they were then; of several, what was written last."""
+        names = self._kept.names()
+        self._parts = [name for name in names if name != _FILE]
+        self._on_file = {}
+        found: dict[str, _Seen] = {}
+        for name in sorted(names, key=_FILE.__eq__):  # last: what was put together meanwhile is in it
+            kept = self._read(name)
+            if name == _FILE:
+                self._on_file = {seen.name: seen for seen in kept}
+            for seen in kept:
+                if listed.get(seen.name, ((), False))[0] == seen.version:
+                    found[seen.name] = max(found.get(seen.name, seen), seen, key=_written_at)
+        return found
+
+    def _read(self, name: str) -> list[_Seen]:
+        """Return what a file says; a damaged one counts as none, for every dead letter can be read again."""
         try:
-            if not self._kept.holds(_FILE):
-                return {}
-            return {seen.name: seen for seen in self._kept.parsed(_FILE, _Seen.model_validate_json)}
+            return list(self._kept.parsed(name, _Seen.model_validate_json))
         except StagedFileError as exc:
-            log.warning("%s the index of the dead letters is written again: %s", VW634, exc)
-            return {}
+            if not isinstance(exc.__cause__, FileNotFoundError):  # it was put together with others meanwhile
+                log.warning("%s the index of the dead letters is written again: %s", VW634, exc)
+            return []
+
+    @contextmanager
+    def _cheaper_reading(self) -> Iterator[None]:
+        """Go on when the index cannot be written: without it every dead letter is read, and that is all."""
+        try:
+            with storage_errors(self._kept_in):
+                yield
+        except VteWatsError as exc:
+            log.warning("%s the index of the dead letters is not written: %s", VW569, exc)
 
     def _list(self) -> Iterator[tuple[str, tuple[tuple[str, ...], bool]]]:
         """Yield each entry's name with what changes when it is written again, and whether it is a regular file."""

@@ -79,6 +79,7 @@ class DeadLetters:
 
     def __init__(self, storage: UPath, *, dag_id: str | None = None, dag_run_id: str | None = None) -> None:
         """``dag_id`` and ``dag_run_id`` are those of whoever writes dead letters."""
+        self.storage = storage
         self._folder = storage / FOLDER
         self._dag_id, self._dag_run_id = dag_id, dag_run_id
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
 from functools import partial
 from io import BufferedReader, TextIOWrapper
@@ -27,6 +27,7 @@ from vte_wats.storage.object_storage import (
 )
 from vte_wats.storage.storage_errors import storage_errors
 
+_SUFFIX = ".jsonl.gz"
 _LONGEST_LINE = 128_000_000  # bytes; four times what WATS takes as one report
 _BUFFER_BYTES = 1_000_000  # a line is put together of parts as large: many small ones would fragment the memory
 STAGING = "staging"
@@ -109,8 +110,23 @@ class Staging:
         with storage_errors(self._folder):
             return bool(self._path(name).exists())
 
+    def names(self) -> list[str]:
+        """Return what has been written, as a new listing shows it."""
+        self._folder.fs.invalidate_cache()
+        try:
+            with storage_errors(self._folder):
+                found = sorted(path.name for path in self._folder.iterdir())
+        except (FileNotFoundError, NotADirectoryError):  # in a bucket the folder goes with its last file
+            return []
+        return [name.removesuffix(_SUFFIX) for name in found if name.endswith(_SUFFIX)]
+
+    def remove(self, names: Collection[str]) -> None:
+        """Remove what has been written, of a bucket with one request; another worker may have done so already."""
+        with suppress(FileNotFoundError), storage_errors(self._folder):
+            self._folder.fs.rm([self._path(name).path for name in names])
+
     def _path(self, name: str) -> UPath:
-        return self._folder / f"{name}.jsonl.gz"
+        return self._folder / f"{name}{_SUFFIX}"
 
 
 def staging_of(storage: UPath, dag_id: str, dag_run_id: str, slice_name: str) -> Staging:

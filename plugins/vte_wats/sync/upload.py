@@ -31,6 +31,7 @@ from vte_wats.domain.report import (
 from vte_wats.domain.run import VteTestRun
 from vte_wats.intervals.wall_clock import AHEAD, OLDEST_CLOCK
 from vte_wats.messages import VW340, VW341, VW344, VW404, VW418, VW504, VW505, VW506, VW540, VW551, VW552, VW622
+from vte_wats.storage.dead_letter_index import DeadLetterIndex, DeadLetterSummary
 from vte_wats.storage.dead_letters import DeadLetters
 from vte_wats.storage.in_flight_keys import InFlightKeys
 from vte_wats.storage.staging import StagedFileError, Staging
@@ -546,11 +547,14 @@ def _collision(report: Report, equal: set[UUID], near: set[UUID], traits: Server
 
 def _write_dead_letters(staging: Staging, dead_letters: DeadLetters, progress: _Progress, now_at: datetime) -> int:
     """Write refused runs as dead letters; remove and count those of runs that reached WATS after all."""
+    written = []
     if progress.refusals:
         for run in staging.parsed(RUNS, VteTestRun.model_validate_json):
             refusal = progress.refusals.get(run.index_guid)
             if refusal is not None:
-                dead_letters.put(run, refusal.kind, refusal.reason, refusal.signature, now_at)
+                put = dead_letters.put(run, refusal.kind, refusal.reason, refusal.signature, now_at)
+                written.append(DeadLetterSummary.of(put))
+    DeadLetterIndex(dead_letters.storage).add(written)
     redriven = dead_letters.guids() & progress.outcomes.keys() - progress.refusals.keys()
     for guid in redriven:
         dead_letters.remove(guid)

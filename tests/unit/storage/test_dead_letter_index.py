@@ -9,7 +9,7 @@ from upath import UPath
 from tests.unit.builders import a_run, guid_of
 from vte_wats.domain.outcome import DeadLetterKind
 from vte_wats.domain.run import StepKind, VteProduct, VteStepResult
-from vte_wats.storage.dead_letter_index import EXAMPLES, INDEX, DeadLetterIndex
+from vte_wats.storage.dead_letter_index import EXAMPLES, INDEX, DeadLetterIndex, DeadLetterSummary
 from vte_wats.storage.dead_letters import DeadLetters, read_header
 from vte_wats.storage.object_storage import read_file
 from vte_wats.storage.staging import Staging
@@ -27,9 +27,12 @@ class Shelf:
         self.dead_letters = DeadLetters(storage)
         self.index = DeadLetterIndex(storage)
 
-    def put(self, number: int, signature: str = "bad", hours: int = 0, reason: str = "it is bad", **run) -> None:
+    def put(
+        self, number: int, signature: str = "bad", hours: int = 0, reason: str = "it is bad", **run
+    ) -> DeadLetterSummary:
         kind = DeadLetterKind.HELD if signature == "held" else DeadLetterKind.DEAD
-        self.dead_letters.put(a_run(number, **run), kind, reason, signature, NOON_AT + timedelta(hours=hours))
+        at = NOON_AT + timedelta(hours=hours)
+        return DeadLetterSummary.of(self.dead_letters.put(a_run(number, **run), kind, reason, signature, at))
 
 
 @pytest.fixture
@@ -202,3 +205,88 @@ def test_a_damaged_index_is_written_again(storage, shelf, caplog):
     caplog.clear()
     assert len(DeadLetterIndex(storage).summaries()) == 1
     assert "VW634" not in caplog.text
+
+
+@pytest.fixture
+def read_again(monkeypatch) -> list[str]:
+    """Return the names of the dead letters that were read."""
+    names: list[str] = []
+
+    def noted(path, model):
+        names.append(path.name)
+        return read_header(path, model)
+
+    monkeypatch.setattr("vte_wats.storage.dead_letter_index.read_header", noted)
+    return names
+
+
+def parts_of(storage: UPath) -> list[str]:
+    return [name for name in Staging(storage / INDEX).names() if name != "read"]
+
+
+def test_what_a_writer_noted_is_read_by_nobody(storage, shelf, read_again):
+    for numbers in (range(1, 4), range(4, 6)):
+        DeadLetterIndex(storage).add([shelf.put(number, reason="bad " * 3_000) for number in numbers])
+    noted = DeadLetterIndex(storage).groups()
+    assert (noted.listed, noted.read, len(parts_of(storage))) == (5, 5, 2)
+    summaries = DeadLetterIndex(storage).summaries()
+    assert (len(summaries), parts_of(storage), read_again) == (5, [], [])
+    assert DeadLetterIndex(storage).summaries() == summaries
+    Staging(storage / INDEX).write("read", [])
+    assert sorted(DeadLetterIndex(storage).summaries(), key=str) == sorted(summaries, key=str)  # what the files say
+    assert len(read_again) == 5
+
+
+def test_a_dead_letter_that_was_written_again_is_as_it_is_now(storage, shelf, read_again):
+    DeadLetterIndex(storage).add([shelf.put(1), shelf.put(2), shelf.put(3)])
+    shelf.put(1, "worse", hours=1)  # by a writer that ended before it noted it
+    DeadLetterIndex(storage).add([shelf.put(2, "worse", hours=1)])
+    shelf.dead_letters.remove(guid_of(3))
+    assert [summary.signature for summary in DeadLetterIndex(storage).summaries()] == ["worse", "worse"]
+    assert read_again == [f"{guid_of(1)}.json"]
+
+
+def test_of_two_writers_of_one_dead_letter_the_later_one_is_right(storage, shelf):
+    early, late = shelf.put(1), shelf.put(1, "worse", hours=1)
+    for written in ([late], [early]):  # the first one notes it when the second has written it
+        DeadLetterIndex(storage).add(written)
+    assert [summary.signature for summary in DeadLetterIndex(storage).summaries()] == ["worse"]
+
+
+def test_a_damaged_note_costs_reading(storage, shelf, read_again, caplog):
+    shelf.put(1)
+    Staging(storage / INDEX).write("a-note", ["no JSON"])
+    assert len(DeadLetterIndex(storage).summaries()) == 1
+    assert (len(read_again), parts_of(storage)) == (1, [])
+    assert "VW634" in caplog.text
+
+
+def test_notes_that_another_put_together_meanwhile_are_no_damage(storage, shelf, monkeypatch, caplog):
+    DeadLetterIndex(storage).add([shelf.put(1)])
+    late = DeadLetterIndex(storage)
+    gone = late._kept.names()
+    DeadLetterIndex(storage).summaries()
+    monkeypatch.setattr(late._kept, "names", lambda: [*gone, "read"])
+    assert len(late.summaries()) == 1
+    assert "VW634" not in caplog.text
+
+
+def test_a_note_that_cannot_be_written_says_so_and_the_dead_letter_counts(tmp_path, caplog):
+    shelf = Shelf(UPath(tmp_path))
+    (tmp_path / INDEX).write_text("a file where a folder should be")
+    DeadLetterIndex(UPath(tmp_path)).add([shelf.put(1)])
+    assert "VW569" in caplog.text
+    (tmp_path / INDEX).unlink()
+    assert DeadLetterIndex(UPath(tmp_path)).groups().dead == 1
+
+
+def test_twenty_thousand_runs_that_writers_held_cost_the_first_look_a_few_requests(tmp_path, monkeypatch):
+    storage = UPath(f"memory://{tmp_path}")
+    many_held(storage, 20_000)
+    one = Shelf(storage).put(1, "held")
+    DeadLetterIndex(storage).add(
+        [one.model_copy(update={"index_guid": guid_of(number)}) for number in range(1, 20_001)]
+    )
+    counted = Counted(type(storage.fs), monkeypatch)
+    assert len(DeadLetterIndex(storage).summaries()) == 20_000
+    assert counted.requests < 20
