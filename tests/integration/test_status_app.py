@@ -32,7 +32,7 @@ from vte_wats.backfill.progress import Progress
 from vte_wats.domain.outcome import DeadLetterKind, Outcome
 from vte_wats.domain.run import VteProduct
 from vte_wats.intervals.interval import Interval
-from vte_wats.messages import VW627
+from vte_wats.messages import VW411, VW627
 from vte_wats.state.coverage import State
 from vte_wats.state.history import History, PlanSnapshot, Tally
 from vte_wats.state.proof import DayProof, OddKind, OddRun, OddRuns, OpenRun, Proof, days_without_runs
@@ -44,6 +44,7 @@ from vte_wats.status.dead_letter_groups import LISTED
 from vte_wats.status.site_answers import CALENDARS, HEALTH, HISTORIES, STATUSES, SUMMARIES
 from vte_wats.storage.dead_letters import DeadLetters
 from vte_wats.wats.profile import WatsProfile
+from vte_wats.wats.response_errors import RESPONSE_ERRORS
 
 CLOCK: dict[str, datetime] = {}
 PASSWORDS = {"admin": "adminpw", "vic": "viewerpw"}
@@ -592,6 +593,17 @@ def test_dead_letters_come_in_groups_with_examples(ask, storage):
         (HOSTILE, 1),
     ]
     assert HOSTILE in {example["product"] for example in found["groups"][0]["examples"]}
+
+
+def test_each_group_says_what_its_message_means_and_what_to_do(ask, storage):
+    rejected = RESPONSE_ERRORS[0].message
+    for number, reason in enumerate((f"{VW411} serial must not be blank", f"{rejected} no", f"VW000 {HOSTILE}"), 1):
+        DeadLetters(UPath(storage)).put(a_run(number), DeadLetterKind.DEAD, reason, reason, ago(0))
+    found = ask("api/dead-letters").json()
+    assert {group["code"] for group in found["groups"]} == {"VW411", rejected.code, "VW000"}
+    assert found["messages"] == {
+        message.code: {"meaning": message.meaning, "advice": message.advice} for message in (VW411, rejected)
+    }
 
 
 OURS = {CSRF_HEADER: "redrive"}

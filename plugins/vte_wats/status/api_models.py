@@ -203,11 +203,19 @@ class HistoryChart(BaseModel):
     points: list[Point]
 
 
+class MessageText(BaseModel):
+    """What a message code means and what to do, as docs/troubleshooting.md has it."""
+
+    meaning: str
+    advice: str
+
+
 class DeadLetterList(DeadLetterGroups):
     """The dead letters as one user may see them. ``read_at`` is old while the storage does not answer."""
 
     read_at: Instant
     counts_alone: bool = Field(description="Whether the groups are left out: they need the right to read task logs.")
+    messages: dict[str, MessageText] = Field(description="The messages of the groups by their codes.")
 
 
 class ProofDay(BaseModel):

@@ -18,19 +18,23 @@ from vte_wats.config.settings import parse_settings
 from vte_wats.config.sites import Site
 from vte_wats.domain.errors import VteWatsError
 from vte_wats.domain.redaction import redact
-from vte_wats.messages import VW830, VW831
+from vte_wats.messages import MESSAGES, VW830, VW831
 from vte_wats.orchestration.resources import storage_of
 from vte_wats.status.access import may_redrive, redrive_dag
-from vte_wats.status.api_models import DagRunLink, DeadLetterList, StartedRedrive
+from vte_wats.status.api_models import DagRunLink, DeadLetterList, MessageText, StartedRedrive
 from vte_wats.status.audit import audit
 from vte_wats.status.settings_variable import read_settings_text
 from vte_wats.status.shared_reads import Answer, NoAnswerYet, SharedReads
 from vte_wats.storage.dead_letter_index import DeadLetterGroups, DeadLetterIndex
+from vte_wats.vte.sql_errors import SQL_ERRORS
+from vte_wats.wats.response_errors import RESPONSE_ERRORS
 
 log = logging.getLogger(__name__)
 
 REDRIVE_EVENT = "vte_wats_redrive"
 _UNFINISHED = ("queued", "running")
+_OF_SERVERS = (*(row.message for row in SQL_ERRORS), *(row.message for row in RESPONSE_ERRORS))
+_MESSAGES = {message.code: message for message in (*MESSAGES, *_OF_SERVERS)}
 
 # However many people look, a folder is listed no more often, and a storage that hangs keeps one thread per site.
 LISTED: SharedReads[DeadLetterGroups] = SharedReads(fresh_s=5, deadline_s=3, at_once=16)
@@ -41,7 +45,13 @@ async def dead_letter_list(site: Site, *, may_read_logs: bool) -> DeadLetterList
     """Return the groups; to who may not read the logs of tasks, where the same texts are, the counts alone."""
     answer = await _groups(site)
     groups = answer.content if may_read_logs else answer.content.model_copy(update={"groups": []})
-    return DeadLetterList(**dict(groups), read_at=answer.read_at, counts_alone=not may_read_logs)
+    codes = {group.code for group in groups.groups}
+    messages = {
+        code: MessageText(meaning=message.meaning, advice=message.advice)
+        for code, message in _MESSAGES.items()
+        if code in codes
+    }
+    return DeadLetterList(**dict(groups), read_at=answer.read_at, counts_alone=not may_read_logs, messages=messages)
 
 
 async def refuse_unknown_group(site: Site, signature: str) -> None:

@@ -96,6 +96,7 @@ class DeadLetterGroup(BaseModel):
 
     signature: str
     kind: DeadLetterKind
+    code: str = Field(description="The code of the latest reason, VW and three digits.")
     dead_letters: int
     first_at: datetime
     last_at: datetime
@@ -271,6 +272,7 @@ def _group(members: list[DeadLetterSummary]) -> DeadLetterGroup:
     return DeadLetterGroup(
         signature=members[0].signature,
         kind=members[0].kind,
+        code=latest_first[0].reason.partition(" ")[0],
         dead_letters=len(members),
         first_at=min(member.first_at for member in members),
         last_at=latest_first[0].last_at,

@@ -355,8 +355,8 @@ function drawSpans() {
 
 // Dead letters --------------------------------------------------------------------------------------------------------
 
-function deadLetterGroups({ groups, counts_alone, listed, dead, held }, mayRedrive) {
-  if (groups.length) return groups.map((group) => deadLetterGroup(group, mayRedrive));
+function deadLetterGroups({ groups, messages, counts_alone, listed, dead, held }, mayRedrive) {
+  if (groups.length) return groups.map((group) => deadLetterGroup(group, messages[group.code], mayRedrive));
   if (!listed) return [el("p", { class: "empty" }, "None: every run that was read is in WATS.")];
   if (counts_alone) return [el("p", { class: "quiet" }, `${count(dead, "dead letter")}, ${count(held, "held run")}. To see them you need the right to read task logs in Airflow.`)];
   return [el("p", { class: "empty" }, "Reading them …")];
@@ -374,7 +374,7 @@ function drawDeadLetters(deadLetters, mayRedrive) {
   ]);
 }
 
-function deadLetterGroup(group, mayRedrive) {
+function deadLetterGroup(group, message, mayRedrive) {
   const more = group.dead_letters - group.examples.length;
   const button = el("button", { type: "button", disabled: !mayRedrive, "data-key": `redrive ${group.kind} ${group.signature}`,
     on: { click: () => askToRedrive(group) } }, "Redrive");
@@ -383,6 +383,7 @@ function deadLetterGroup(group, mayRedrive) {
       el("span", { class: "signature" }, group.signature),
       el("span", { class: `badge ${group.kind}` }, group.kind)),
     el("div", { class: "body" },
+      message ? el("p", {}, `${group.code}: ${message.meaning}. What to do: ${message.advice}.`) : null,
       el("p", { class: "quiet" }, `first ${when(group.first_at)}, last ${when(group.last_at)}`,
         group.kind === "held" && group.signature !== LEFT_OUT ? " · waits for a setting and is uploaded automatically once it is there" : ""),
       el("ul", { class: "examples" }, ...group.examples.map((example) => el("li", {},
