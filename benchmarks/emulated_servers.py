@@ -81,12 +81,14 @@ def load(runs: int, steps: int, from_at: datetime, to_at: datetime) -> None:
     _environments[-1].floor.load(_environments[-1].db, start=from_at, end=to_at, runs=runs, steps=steps)
 
 
-def attach(size_bytes: int) -> None:
-    """Give every run one more step, with so many bytes that cannot be compressed."""
+def attach(size_bytes: int, attachments: int) -> None:
+    """Give every run so many more steps, each with so many bytes that cannot be compressed."""
     database, random = _environments[-1].db, Random(size_bytes)  # noqa: S311 -- it only has to be incompressible
     for (guid,) in database.query('SELECT CAST("Index_GUID" AS VARCHAR) FROM "IndexData"'):
-        step = {"TestStepNumber": 0, "TestName": "Picture", "TestResult": random.randbytes(size_bytes)}
-        database.insert_rows({"TestDataOther": [{"Index_GUID": guid, **step}]})
+        for number in range(attachments):
+            step = {"TestStepNumber": 100_000 + number, "TestName": "Picture"}
+            row = {"Index_GUID": guid, **step, "TestResult": random.randbytes(size_bytes)}
+            database.insert_rows({"TestDataOther": [row]})
 
 
 def forget_requests() -> None:

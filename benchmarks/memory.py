@@ -24,25 +24,26 @@ _TASKS = {
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """How many runs the one slice has, how many steps each, and how large an attachment.
-
-    Reading them ``again`` takes as long as all the rest.
-    """
+    """How many runs the one slice has, how many steps each, how many attachments beside them, and how large each is."""
 
     runs: int
     steps: int
     attached_bytes: int = 0
-    again: bool = True
+    attachments: int = 1
 
     @property
     def label(self) -> str:
         """What the table calls it."""
-        attached = f", {self.attached_bytes / 1e6:.0f} MB attached" if self.attached_bytes else ""
-        return f"{self.runs} runs of {self.steps:,} steps{attached}"
+        runs = "1 run" if self.runs == 1 else f"{self.runs} runs"
+        size = self.attached_bytes * self.attachments
+        attached = f", {size / 1e6:.1f} MB attached".replace(".0 MB", " MB") if size else ""
+        return f"{runs} of {self.steps:,} steps{attached}"
 
 
-FULL = (Slice(200, 10_000, again=False), Slice(4, 20_000), Slice(4, 50, attached_bytes=10_000_000))
-TINY = (Slice(4, 10), Slice(2, 5, attached_bytes=1_000))
+# The largest run that is transferred, by max_steps_per_run and max_run_bytes: its other texts and values have 2.4 MB.
+LARGEST = Slice(1, 19_998, attached_bytes=8_775_000, attachments=2)
+FULL = (Slice(200, 10_000), Slice(4, 20_000), Slice(4, 50, attached_bytes=10_000_000), LARGEST)
+TINY = (Slice(4, 10), Slice(2, 5, attached_bytes=1_000), Slice(1, 5, attached_bytes=1_000, attachments=2))
 
 
 def measure(slices: tuple[Slice, ...] = FULL) -> dict[str, Any]:
@@ -54,9 +55,8 @@ def _measured(size: Slice) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder, Worker() as servers:
         os.environ |= servers.call(emulated_servers.start, size.runs, size.steps)
         if size.attached_bytes:
-            servers.call(emulated_servers.attach, size.attached_bytes)
-        tasks = [task for task in _TASKS if size.again or task != "upload_again"]
-        peaks = {task: _peak_mb(task, folder, size.runs) for task in tasks}
+            servers.call(emulated_servers.attach, size.attached_bytes, size.attachments)
+        peaks = {task: _peak_mb(task, folder, size.runs) for task in _TASKS}
         received = servers.call(emulated_servers.requests)["reports"]
         if received != size.runs:
             raise AssertionError(f"{size.runs} runs were to be uploaded, WATS holds {received}")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import page
+from benchmarks import memory, page
 from benchmarks.fifty_sites import AS_INSTALLED, PAGE, REMEDIED, Fleet, Line, Measured, lines, written
 from tests.unit.builders import NOON_LOCAL, a_settings, guid_of
 from vte_wats.config.settings import Settings
@@ -83,6 +83,12 @@ def test_fifty_sites_and_the_pages_count_the_statements_of_a_slice_as_they_are_s
     assert server.sent == Measured().statements_a_slice == 3
     assert "Three short statements per slice" in (repository / "README.md").read_text(encoding="utf-8")
     assert 'vte -- "3 statements" --> extract' in (repository / "docs/architecture.md").read_text(encoding="utf-8")
+
+
+def test_the_largest_run_whose_memory_is_measured_is_the_largest_that_is_transferred():
+    run, settings = memory.LARGEST, a_settings()
+    assert run.steps + run.attachments == settings.max_steps_per_run
+    assert 0.85 < run.attached_bytes * run.attachments / settings.max_run_bytes < 1
 
 
 def test_the_page_of_the_benchmarks_is_the_one_that_the_results_make():
