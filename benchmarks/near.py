@@ -62,7 +62,9 @@ def checks(number: int) -> dict[str, Any]:
             began_s = time.monotonic()
             contents = source.minute_contents(asked.ranges)
             look = asked.look(seen, to_at, time.monotonic() - began_s)
-            near = NearPlan(look=look, live={minute_key(each.minute_local): each.fingerprint for each in contents})
+            near = NearPlan(
+                look=look, live={minute_key(content.minute_local): content.fingerprint for content in contents}
+            )
             seen = seen.after(near, is_live_settled=True, is_gap_settled=False, settled=(), kept_h=24, now_at=to_at)
             looks.append([look.asked_min, look.took_s])
     stored = TypeAdapter(SeenContent).dump_json(seen, by_alias=True, exclude_defaults=True)

@@ -30,7 +30,7 @@ TINY = Size(runs=(30, 60), steps=3)
 
 def measure(size: Size = FULL) -> dict[str, Any]:
     """Survey each database as the task does, in a process of its own; every form field has its default."""
-    from vte_wats.vte.connection import VteOptions
+    from vte_wats.vte.vte_connection import VteOptions
 
     databases = [_measured(runs, size.steps) for runs in size.runs]
     return {"statement_limit_s": VteOptions().timeout, "databases": databases}

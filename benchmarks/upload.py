@@ -222,7 +222,7 @@ def prepare(environment: dict[str, str], runs: int, batch_size: int | None = Non
 
 def connection(requests_per_minute: int = NO_BUDGET, concurrency: int = 8) -> Any:
     """Return the WATS connection of the environment with another budget."""
-    from vte_wats.wats.connection import WatsConnection
+    from vte_wats.wats.wats_connection import WatsConnection
 
     fields = json.loads(os.environ["AIRFLOW_CONN_WATS_DEFAULT"])
     extra = {"requests_per_minute": requests_per_minute, "concurrency": concurrency}

@@ -40,8 +40,8 @@ from vte_wats.messages import (
     Follows,
 )
 from vte_wats.vte.sql_errors import SQL_ERRORS
-from vte_wats.wats.connection import WatsOptions
 from vte_wats.wats.response_errors import RESPONSE_ERRORS, FailureClass
+from vte_wats.wats.wats_connection import WatsOptions
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
@@ -685,7 +685,7 @@ def _example_of(name: str) -> Mapping[str, Any]:
 
 def _extras() -> Iterator[Sequence[str]]:
     """Read the defaults without importing the module, which needs Airflow."""
-    module = ast.parse((PACKAGE / "vte" / "connection.py").read_text(encoding="utf-8"))
+    module = ast.parse((PACKAGE / "vte" / "vte_connection.py").read_text(encoding="utf-8"))
     (options,) = (node for node in module.body if isinstance(node, ast.ClassDef) and node.name == "VteOptions")
     fields = {
         node.target.id: node.value

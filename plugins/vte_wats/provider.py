@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from vte_wats.wats.connection import WatsOptions
+from vte_wats.wats.wats_connection import WatsOptions
 
 
 def get_provider_info() -> dict[str, Any]:

@@ -486,7 +486,7 @@ CASES = (
     Case("airflow.database-gone", "Airflow's database is stopped for four seconds and started again", _metadata_gone),
     Case("airflow.staging-read-only", "the staging folder may only be read", _read_only("staging")),
     Case("airflow.dead-letters-read-only", "the folder of dead letters may only be read", _read_only("dead_letters")),
-    Case("airflow.claims-read-only", "the folder of claimed natural keys may only be read", _read_only("uploading")),
+    Case("airflow.in-flight-keys-read-only", "the folder of in-flight keys may only be read", _read_only("uploading")),
     Case("airflow.marked-by-hand", "a failed upload is marked success by hand, then cleared", _marked_by_hand),
     Case("airflow.another-key", "the state is encrypted with a Fernet key that is gone", _another_key),
     Case("airflow.odd-xcoms", "what settle left in XCom comes back in other shapes", _odd_xcoms),

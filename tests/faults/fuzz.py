@@ -244,10 +244,10 @@ def _transfer(folder: UPath, now_at: datetime, time: str) -> tuple[Counter[str],
             try:
                 read = extract(source, staging, part, site)
                 map_runs(staging, site)
-                with InFlightKeys(folder, part.name, partial(datetime.now, UTC)) as claims:
+                with InFlightKeys(folder, part.name, partial(datetime.now, UTC)) as in_flight:
                     reader = partial(read_again, source, site)
                     outcomes = upload(
-                        staging, wats, dead_letters, site, options, read=read, in_flight=claims, read_again=reader
+                        staging, wats, dead_letters, site, options, read=read, in_flight=in_flight, read_again=reader
                     )
             except VteWatsError as error:
                 raised.append(f"{part.name}: {type(error).__name__}: {error}")

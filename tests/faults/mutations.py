@@ -152,7 +152,7 @@ MUTATIONS = (
     ),
     _core(
         "stale replaces new", "steps that came late are taken back", "sync/upload.py",
-        "_latest(still_open, stored, overtaken, partial(_staged_again, staging, read_again, claim))", "[still_open]",
+        "_latest(still_open, stored, overtaken, partial(_staged_again, staging, read_again, add_keys))", "[still_open]",
         "unit/sync/test_upload.py::test_what_was_staged_long_ago_never_replaces_what_came_since",
     ),
     _core(
@@ -162,7 +162,7 @@ MUTATIONS = (
     ),
     _core(
         "no reset clocks", "runs dated 1970 or 2000 are found by nobody", "reconcile/keys.py",
-        "return merge_ranges((LocalRange(FIRST, OLDEST_CLOCK), *grown,", "return merge_ranges((*grown,",
+        "return merge_ranges((LocalRange(FIRST, OLDEST_CLOCK), *self.grown,", "return merge_ranges((*self.grown,",
         "integration/test_state.py::test_the_daily_comparison_finds_runs_of_clocks_that_fell_back",
     ),
     _core(
@@ -312,9 +312,9 @@ MUTATIONS = (
         "unit/storage/test_staging.py::test_a_run_id_is_one_folder_whatever_it_holds",
     ),
     _core(
-        "a protocol before the host", "a connection as Azure shows it is not understood", "vte/connection.py",
+        "a protocol before the host", "a connection as Azure shows it is not understood", "vte/vte_connection.py",
         'protocol.strip().casefold() == "tcp"', 'protocol == ""',
-        "unit/vte/test_connection.py::test_a_port_behind_the_host_is_understood_as_management_studio_writes_it",
+        "unit/vte/test_vte_connection.py::test_a_port_behind_the_host_is_understood_as_management_studio_writes_it",
     ),
     Mutation(
         "the reader wins deadlocks", "a test station loses its result", "include/sql/session_options.sql",
@@ -348,17 +348,17 @@ MUTATIONS = (
         "unit/sync/test_settle.py::test_a_sync_whose_settle_is_tried_again_is_added_once",
     ),
     _core(
-        "nothing claimed", "of two uploads at once one overwrites the other's run", "sync/upload.py",
+        "no keys in flight", "of two uploads at once one overwrites the other's run", "sync/upload.py",
         "persist=not options.dry_run", "persist=False",
         "unit/sync/test_upload.py::test_two_uploads_at_once_do_not_overwrite_each_others_runs",
     ),
     _core(
-        "a dry run claims", "a trial keeps real runs out of WATS", "sync/upload.py",
+        "a dry run adds keys", "a trial keeps real runs out of WATS", "sync/upload.py",
         "persist=not options.dry_run", "persist=True",
         "unit/sync/test_upload.py::test_what_a_dry_run_would_post_keeps_no_other_upload_back",
     ),
     _core(
-        "a claim stays", "a run that was corrected stays out of WATS", "storage/in_flight_keys.py",
+        "in-flight keys stay", "a run that was corrected stays out of WATS", "storage/in_flight_keys.py",
         "self._path.unlink()", "self._path",
         "unit/storage/test_in_flight_keys.py::test_the_keys_go_when_their_upload_ends",
     ),

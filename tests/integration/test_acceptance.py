@@ -28,16 +28,16 @@ from sandbox.wats.profiles import (
 )
 from sandbox.wats.wats_faults import Fault, FaultKind
 from sandbox.wats.wats_server import WatsServer
-from vte_wats.acceptance.findings import Weight
+from vte_wats.acceptance.findings import FindingStatus
 from vte_wats.acceptance.probes import PART_NUMBER
 from vte_wats.config.sites import Site
 from vte_wats.domain.errors import FatalError
 from vte_wats.messages import VW950, VW954, VW955
 from vte_wats.orchestration.acceptance_run import Acceptance, AcceptanceRequest, run_acceptance
 from vte_wats.orchestration.resources import read_profile
-from vte_wats.wats.connection import WatsConnection
 from vte_wats.wats.observer import WatsObserver
 from vte_wats.wats.profile import WatsProfile
+from vte_wats.wats.wats_connection import WatsConnection
 
 every_set = pytest.mark.parametrize("name", PROFILES)
 
@@ -126,7 +126,7 @@ def test_a_server_that_keeps_one_report_a_second_is_found_out(clock):
 def test_what_every_set_takes_comes_back_as_it_was_posted(name, clock):
     with a_wats(clock, name) as wats:
         acceptance = accepted(wats, clock)
-    weights = {finding.question: finding.weight for finding in acceptance.findings}
+    statuses = {finding.question: finding.status for finding in acceptance.findings}
     for words in (
         "uploaded and found again",
         "hold what was posted",
@@ -138,8 +138,8 @@ def test_what_every_set_takes_comes_back_as_it_was_posted(name, clock):
         "list the misc infos",
         "skipped step",
     ):
-        (question,) = [text for text in weights if words in text]
-        assert weights[question] is Weight.FINE, question
+        (question,) = [text for text in statuses if words in text]
+        assert statuses[question] is FindingStatus.FINE, question
 
 
 @pytest.mark.parametrize(
@@ -249,7 +249,7 @@ def test_a_busy_server_is_asked_again_and_the_report_says_so(clock):
         )
         acceptance = accepted(wats, clock)
     (finding,) = [finding for finding in acceptance.findings if "how many requests" in finding.question]
-    assert finding.weight is Weight.ACT
+    assert finding.status is FindingStatus.ACT
     assert any(text.startswith("POST attachment: 429 slow down") for text in finding.evidence)
 
 

@@ -27,7 +27,7 @@ from vte_wats.config.sites import Site
 from vte_wats.orchestration.pools import tasks_by_pool
 from vte_wats.orchestration.retry import SyncRetryPolicy
 from vte_wats.orchestration.timetable import SyncTimetable
-from vte_wats.shipped import shipped_folder
+from vte_wats.package_folders import package_folder
 
 
 def run_python(work: str, **env: str) -> str:
@@ -90,7 +90,7 @@ def test_the_tasks_of_each_pool_are_those_of_the_dags(bag):
     assert {pool: {kind: sorted(ids) for kind, ids in kinds.items()} for pool, kinds in found.items()} == {
         pool: {kind: sorted(ids) for kind, ids in kinds.items()} for pool, kinds in known.items()
     }
-    assert set(found) == set(json.loads((shipped_folder("include") / "pools.json").read_text(encoding="utf-8")))
+    assert set(found) == set(json.loads((package_folder("include") / "pools.json").read_text(encoding="utf-8")))
 
 
 def test_whoever_reads_vte_waits_for_a_slot_of_its_pool(bag):

@@ -6,8 +6,8 @@ import pytest
 from airflow.providers_manager import ProvidersManager
 
 from vte_wats.provider import get_provider_info
-from vte_wats.wats.connection import WatsOptions
 from vte_wats.wats.hook import WatsHook
+from vte_wats.wats.wats_connection import WatsOptions
 
 
 @pytest.fixture(scope="module")

@@ -430,7 +430,7 @@ def test_the_status_has_lag_waiting_runs_and_the_gap_with_its_dag_run(ask):
     status = SiteStatus.model_validate(ask("api/status").json())
     assert (status.lag.last_sync, status.lag.runs_waiting, status.lag.newest_at) == (ago(60), 4, ago(2))
     gap = next(segment for segment in status.coverage.segments if segment.kind == "gap")
-    assert (gap.from_at, gap.to_at, gap.dag_run.run_id) == (ago(60), ago(40), run_id)
+    assert (gap.from_at, gap.to_at, gap.dag_run.dag_run_id) == (ago(60), ago(40), run_id)
 
 
 def test_open_conditions_are_shown_with_what_to_do(ask):
@@ -517,7 +517,7 @@ def test_a_backfill_shows_how_far_it_is(ask):
     )  # fmt: skip
     Variable.set("vte_wats_backfill", progress.model_dump_json())
     backfill = SiteStatus.model_validate(ask("api/status").json()).backfill
-    assert (backfill.dag_run.dag_id, backfill.dag_run.run_id) == ("vte_wats_backfill", "manual__1")
+    assert (backfill.dag_run.dag_id, backfill.dag_run.dag_run_id) == ("vte_wats_backfill", "manual__1")
     assert (backfill.runs, backfill.transferred, backfill.remaining_s, backfill.ended_at) == (100, 25, 900, None)
 
 
@@ -636,7 +636,7 @@ def test_a_group_is_redriven_by_who_may_trigger_and_by_nobody_elses_page(ask, st
             [({"dead_letters": "serial is blank"}, "admin")] if status == 202 else []
         )
         if status == 202:
-            assert answer.json() == {"dag_run": {"dag_id": REDRIVE, "run_id": runs[0].run_id}, "is_paused": True}
+            assert answer.json() == {"dag_run": {"dag_id": REDRIVE, "dag_run_id": runs[0].run_id}, "is_paused": True}
 
 
 def test_what_is_redriven_already_is_not_redriven_twice(ask, storage):

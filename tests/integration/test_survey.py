@@ -27,9 +27,9 @@ from tests.integration.conftest import hook_to
 from tests.unit.builders import a_settings
 from vte_wats.config.settings import parse_settings
 from vte_wats.domain.run import VteTestRun
-from vte_wats.survey.documents import render
 from vte_wats.survey.results import Survey, SurveyContext, SurveyRequest, odd_times, take_survey
 from vte_wats.survey.schema import Likeness, compare_schema, documented_schema
+from vte_wats.survey.survey_documents import render
 from vte_wats.sync.map_runs import report_or_refusal
 from vte_wats.vte.reader import VteSource
 
@@ -86,7 +86,7 @@ def plant():
         yield plant
 
 
-def around(plant: SandboxEnvironment, **settings: object) -> SurveyContext:
+def survey_context(plant: SandboxEnvironment, **settings: object) -> SurveyContext:
     """Return what is known beside VTE: every process of the emulated WATS, and these settings, if any."""
     return SurveyContext(
         variable="vte_wats",
@@ -98,7 +98,7 @@ def around(plant: SandboxEnvironment, **settings: object) -> SurveyContext:
 
 
 def surveyed(plant: SandboxEnvironment, **settings: object) -> tuple[Survey, list[VteTestRun]]:
-    known = around(plant, **settings)
+    known = survey_context(plant, **settings)
     with VteSource(known.settings(), hook_to(plant.connections["vte_default"])) as source:
         return take_survey(source, REQUEST, known)
 

@@ -26,10 +26,10 @@ from vte_wats.sync.staged_reports import stage_mapped
 from vte_wats.sync.upload import UploadOptions, upload
 from vte_wats.wats.bounded_answers import MOST_ANSWER_BYTES
 from vte_wats.wats.client import WatsSession
-from vte_wats.wats.connection import GuidQuoting, WatsConnection
+from vte_wats.wats.learned_server import LearnedServer
 from vte_wats.wats.profile import WatsProfile
 from vte_wats.wats.queries import LISTING
-from vte_wats.wats.server_memory import ServerMemory
+from vte_wats.wats.wats_connection import GuidQuoting, WatsConnection
 
 START = datetime(2026, 3, 2, 6, 0, 0, 123_000, tzinfo=UTC)
 POST = "/api/Report/WSJF"
@@ -44,28 +44,28 @@ def wats():
         yield server
 
 
-class KeptMemory:
-    """What one session leaves to the next, in memory."""
+class KeptLearned:
+    """What one session leaves to the next, kept here."""
 
-    def __init__(self, memory=None):
-        self.memory = memory or ServerMemory()
+    def __init__(self, learned=None):
+        self.learned = learned or LearnedServer()
         self.saved = 0
 
     def load(self):
-        return self.memory
+        return self.learned
 
-    def save(self, memory):
-        self.memory = memory
+    def save(self, learned):
+        self.learned = learned
         self.saved += 1
 
 
-def opened(wats, existence_check=ExistenceCheck.UUID, memory=None, profile=None, **options):
+def opened(wats, existence_check=ExistenceCheck.UUID, learned=None, profile=None, **options):
     """Return a session without a noticeable budget and with one try, unless asked for otherwise."""
     extra = {"requests_per_minute": 1_000_000, "attempts": 1, "timeout_s": 60} | options
     connection = WatsConnection.parse(
         "wats_default", host=wats.url, port=None, login=None, password=wats.token, extra=json.dumps(extra)
     )
-    return WatsSession(connection, existence_check, profile=profile, memory_store=memory, first_backoff_s=0.01)
+    return WatsSession(connection, existence_check, profile=profile, learned_store=learned, first_backoff_s=0.01)
 
 
 def a_report(number=1, start_at=START, *, report_id=None):
@@ -122,14 +122,14 @@ PAGES = [
 
 
 def worked(wats, ago_s, *methods):
-    """Return the memory of a connection that last worked so many seconds ago."""
-    return KeptMemory(ServerMemory(url=wats.url, worked_at_s=dict.fromkeys(methods, time.time() - ago_s)))
+    """Return the learned of a connection that last worked so many seconds ago."""
+    return KeptLearned(LearnedServer(url=wats.url, worked_at_s=dict.fromkeys(methods, time.time() - ago_s)))
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_in_front_of_a_wats_that_worked_within_the_hour_is_an_outage(wats, page):
     wats.faults.add(page)
-    with opened(wats, memory=worked(wats, 3_500, "GET", "POST")) as session:
+    with opened(wats, learned=worked(wats, 3_500, "GET", "POST")) as session:
         with pytest.raises(RetriableError):
             session.process_codes()
         with pytest.raises(RetriableError):
@@ -141,14 +141,14 @@ def test_a_page_in_front_of_a_wats_that_worked_within_the_hour_is_an_outage(wats
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page.id not in {"503", "200 with HTML"}])
-@pytest.mark.parametrize("memory", ["none", "an hour ago", "of another WATS"])
-def test_at_first_contact_or_after_an_hour_it_is_about_a_setting(wats, page, memory):
+@pytest.mark.parametrize("learned", ["none", "an hour ago", "of another WATS"])
+def test_at_first_contact_or_after_an_hour_it_is_about_a_setting(wats, page, learned):
     wats.faults.add(page)
     known = worked(wats, 3_700, "GET", "POST")
-    if memory == "of another WATS":
-        known.memory = ServerMemory(url="https://other.example", worked_at_s={"GET": time.time()})
+    if learned == "of another WATS":
+        known.learned = LearnedServer(url="https://other.example", worked_at_s={"GET": time.time()})
     with (
-        opened(wats, memory=None if memory == "none" else known) as session,
+        opened(wats, learned=None if learned == "none" else known) as session,
         pytest.raises(FatalError),
     ):
         session.process_codes()
@@ -156,27 +156,27 @@ def test_at_first_contact_or_after_an_hour_it_is_about_a_setting(wats, page, mem
 
 def test_a_refused_token_is_fatal_however_well_it_worked_before(wats):
     wats.faults.add(Fault(FaultKind.STATUS, status=401))
-    with opened(wats, memory=worked(wats, 10, "GET", "POST")) as session, pytest.raises(FatalError, match="VW314"):
+    with opened(wats, learned=worked(wats, 10, "GET", "POST")) as session, pytest.raises(FatalError, match="VW314"):
         session.process_codes()
 
 
 def test_a_token_that_may_read_but_never_posted_lacks_a_right(wats):
     wats.faults.add(Fault(FaultKind.STATUS, status=403, path=POST))
-    with opened(wats, memory=worked(wats, 10, "GET")) as session:
+    with opened(wats, learned=worked(wats, 10, "GET")) as session:
         session.process_codes()
         with pytest.raises(FatalError, match="VW315"):
             errors_of(session, a_report())
 
 
 def test_one_session_tells_the_next_that_wats_worked(wats):
-    memory = KeptMemory()
-    with opened(wats, memory=memory) as session:
+    learned = KeptLearned()
+    with opened(wats, learned=learned) as session:
         session.process_codes()
         assert errors_of(session, a_report()) == [None]
-    assert memory.memory.worked_at_s.keys() == {"GET", "POST"}
-    with opened(wats, memory=memory) as session:
+    assert learned.learned.worked_at_s.keys() == {"GET", "POST"}
+    with opened(wats, learned=learned) as session:
         session.process_codes()
-    assert memory.saved == 1  # nothing that matters is new within five minutes
+    assert learned.saved == 1  # nothing that matters is new within five minutes
 
 
 # --------------------------------------------------------------------------------------------------- one bad report
@@ -226,26 +226,26 @@ def test_a_page_that_answers_everything_is_an_outage_and_is_not_flooded(wats):
 @pytest.mark.parametrize("status", [400, 403, 404, 500])
 def test_the_form_of_ids_is_found_out_once_for_all_sessions_whatever_the_wrong_one_gets(wats, status):
     wats.faults.add(Fault(FaultKind.STATUS, status=status, path="uuid in (0"))  # written bare, they begin with a zero
-    memory = KeptMemory()
+    learned = KeptLearned()
     ids = [uuid.UUID(int=number) for number in range(1, 101)]
-    with opened(wats, memory=memory) as session:
+    with opened(wats, learned=learned) as session:
         errors_of(session, *map(a_report, range(1, 11)))
         assert len(session.find_reports(ids)) == 10
     refused = len(queries(wats, status=status))
     assert refused == (1 if status == 400 else 2)  # what may pass gives that form a second chance
     for _ in range(3):
-        with opened(wats, memory=memory) as session:
+        with opened(wats, learned=learned) as session:
             assert len(session.find_reports(ids)) == 10
     assert len(queries(wats, status=status)) == refused
-    assert memory.memory.id_form is GuidQuoting.QUOTED
+    assert learned.learned.id_form is GuidQuoting.QUOTED
 
 
 def test_a_server_error_that_passes_decides_nothing_about_the_form_of_ids(wats):
     wats.faults.add(Fault(FaultKind.STATUS, status=500, path=QUERY, times=1))
-    memory = KeptMemory()
-    with opened(wats, memory=memory) as session:
+    learned = KeptLearned()
+    with opened(wats, learned=learned) as session:
         assert session.find_reports([uuid.uuid4()]) == {}
-    assert memory.memory.id_form is GuidQuoting.BARE
+    assert learned.learned.id_form is GuidQuoting.BARE
 
 
 def test_a_server_error_for_every_form_is_tried_again(wats):
@@ -266,11 +266,11 @@ def test_a_known_form_is_not_doubted_because_the_server_fails(wats):
 
 def test_a_wats_that_changed_its_mind_about_ids_is_understood_again(wats):
     wats.faults.add(Fault(FaultKind.STATUS, status=400, path="uuid in ('"))
-    memory = KeptMemory(ServerMemory(url=wats.url, id_form=GuidQuoting.QUOTED))
-    with opened(wats, memory=memory) as session:
+    learned = KeptLearned(LearnedServer(url=wats.url, id_form=GuidQuoting.QUOTED))
+    with opened(wats, learned=learned) as session:
         errors_of(session, a_report(7))
         assert session.find_reports([uuid.UUID(int=7)]).keys() == {uuid.UUID(int=7)}
-    assert memory.memory.id_form is GuidQuoting.BARE
+    assert learned.learned.id_form is GuidQuoting.BARE
 
 
 # ------------------------------------------------------------------------------------------------ listing by range
@@ -303,13 +303,13 @@ def test_what_started_in_a_range_is_listed_at_once_and_the_rest_asked_for_by_id(
 def test_a_wats_that_refuses_to_list_a_range_is_asked_by_id_and_never_for_one_again(wats, status):
     wats.faults.add(Fault(FaultKind.STATUS, status=status, path="start lt"))
     ids, started = stored(wats, 100)
-    memory = KeptMemory()
+    learned = KeptLearned()
     for _ in range(2):
-        with opened(wats, memory=memory) as session:
+        with opened(wats, learned=learned) as session:
             assert session.find_reports(ids, started).keys() == set(ids)
             assert session.find_reports(ids, started).keys() == set(ids)
     assert len(queries(wats, status=status)) == (1 if status == 400 else 2)  # a page in front of WATS may pass
-    assert memory.memory.range_listing is False
+    assert learned.learned.range_listing is False
 
 
 def test_a_wats_known_to_refuse_ranges_is_not_asked_for_one(wats):
@@ -528,18 +528,18 @@ def test_a_confirmed_report_counts_as_hidden_twice_as_long_as_measured_and_a_min
 
 
 def test_a_delay_longer_than_was_waited_for_is_kept_for_later_sessions_of_this_wats(wats):
-    memory, measured = KeptMemory(), WatsProfile(visibility_delay_s=2)
+    learned, measured = KeptLearned(), WatsProfile(visibility_delay_s=2)
     for waited_s in (60, 120, 240, 480, 960, 1_920, 3_600, 3_600):
-        with opened(wats, memory=memory, profile=measured) as session:
+        with opened(wats, learned=learned, profile=measured) as session:
             assert session.traits().shown_after_s == waited_s
             session.showed_late()
-    memory.memory = memory.memory.model_copy(update={"url": "https://other.example"})
-    with opened(wats, memory=memory, profile=measured) as session:
+    learned.learned = learned.learned.model_copy(update={"url": "https://other.example"})
+    with opened(wats, learned=learned, profile=measured) as session:
         assert session.traits().shown_after_s == 60
 
 
 def test_of_a_measured_and_a_seen_delay_the_longer_one_counts(wats):
-    memory = KeptMemory(ServerMemory(url=wats.url, longest_delay_s=100))
+    learned = KeptLearned(LearnedServer(url=wats.url, longest_delay_s=100))
     for measured_s, waited_s in ((2, 200), (150, 300)):
-        with opened(wats, memory=memory, profile=WatsProfile(visibility_delay_s=measured_s)) as session:
+        with opened(wats, learned=learned, profile=WatsProfile(visibility_delay_s=measured_s)) as session:
             assert session.traits().shown_after_s == waited_s

@@ -36,11 +36,11 @@ from vte_wats.domain.report import KeyHit, NaturalKey, Report
 from vte_wats.intervals.interval import Interval
 from vte_wats.wats import response_errors
 from vte_wats.wats.client import WatsSession
-from vte_wats.wats.connection import WatsConnection
 from vte_wats.wats.hook import WatsHook
 from vte_wats.wats.queries import PAGE
 from vte_wats.wats.rate_limiter import BudgetUsage
 from vte_wats.wats.transport import PlainHttpClient
+from vte_wats.wats.wats_connection import WatsConnection
 
 START = datetime(2026, 3, 2, 6, 0, 0, 123_000, tzinfo=UTC)
 POST = "/api/Report/WSJF"
@@ -684,7 +684,7 @@ def test_a_server_with_the_same_budget_never_has_to_refuse():
     assert wats.log.find(status=429) == []
 
 
-class MemoryStore:
+class KeptBudget:
     """A budget store that one session leaves to the next."""
 
     usage = BudgetUsage()
@@ -704,7 +704,7 @@ def worst_window(wats, seconds):
 
 def test_at_the_door_of_wats_no_window_of_a_chain_of_uploads_holds_more_than_the_budget(wats):
     """Process list, existence checks, natural keys and posts together; one task in five is killed."""
-    wats.latency_s, store = 0.02, MemoryStore()
+    wats.latency_s, store = 0.02, KeptBudget()
     for task in range(15):
         reports = [a_report() for _ in range(25)]
         session = opened(wats, budget_store=store, window_s=3, requests_per_minute=100)
@@ -723,7 +723,7 @@ def test_at_the_door_of_wats_no_window_of_a_chain_of_uploads_holds_more_than_the
 
 def test_a_pause_that_wats_asked_for_holds_the_next_session_too(wats):
     wats.faults.add(Fault(FaultKind.STATUS, status=429, retry_after=2, path=POST, times=1))
-    store = MemoryStore()
+    store = KeptBudget()
     with opened(wats, budget_store=store, requests_per_minute=60_000) as session:
         assert only(session.submit([a_report()])).error.retry_after_s == 2
     with opened(wats, budget_store=store, requests_per_minute=60_000) as session:

@@ -15,8 +15,8 @@ from vte_wats.config.settings import Settings
 from vte_wats.mapping.operators import Operators
 from vte_wats.vte.rows import RUN_SIZES, RunSizeRow
 from vte_wats.vte.run_reader import read_runs
-from vte_wats.wats.connection import GuidQuoting, WatsOptions
 from vte_wats.wats.queries import id_forms
+from vte_wats.wats.wats_connection import GuidQuoting, WatsOptions
 
 HOURLY = Fleet(sites=2, runs_a_day=2_400, steps=10, peak=1.0, interval_min=60, guard_band_min=0, batch_size=100)
 

@@ -23,7 +23,7 @@ from sandbox.factory_data.factory import Floor
 from vte_wats.config.dag_options import OPTIONS
 from vte_wats.config.settings import KEY_COLUMNS, OPTIONAL_COLUMNS, parse_settings
 from vte_wats.config.sites import Site
-from vte_wats.wats.connection import WatsConnection, WatsOptions
+from vte_wats.wats.wats_connection import WatsConnection, WatsOptions
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 COMPOSE = yaml.safe_load((REPOSITORY / "docker-compose.yaml").read_text(encoding="utf-8"))

@@ -21,8 +21,8 @@ from vte_wats.backfill.progress import Progress
 from vte_wats.config.settings import Settings, parse_settings
 from vte_wats.config.sites import Site
 from vte_wats.vte.sql_errors import SQL_ERRORS
-from vte_wats.wats.connection import WatsOptions
 from vte_wats.wats.response_errors import RESPONSE_ERRORS
+from vte_wats.wats.wats_connection import WatsOptions
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 IGNORED = {".venv", ".git", ".demo", "node_modules"}

@@ -28,20 +28,24 @@ REPLACED: dict[str, str] = {
     r"(?:earlier|later|both|two) pass(?:es)?(?! \(UTC)|(?:first pass(?!.yields?)|second pass)": "fold 0 and 1",
     r"told(?! to\b| at\")": "notified, says, reports",  # "told_at" is what 0.1.0 stored
     r"telling": "notifying, saying",
+    r"claim(?:s|ed|ing)?": "in-flight keys",
+    r"server memory|memory store": "learned server, store",
+    r"question of itself": "own window",
+    r"(?<!ms )shipped": "documented, part of the package",
 }
 IN_PROSE: dict[str, str] = {r"tells?": "says, reports, notifies", r"nobody is told": "nobody is notified"}
 """Beside those, for pages and messages, which have no other use for them."""
 
 MODULES = {
     "answers", "claims", "codes", "edges", "failure", "failures", "floor", "folders", "gate", "instants", "instruments",
-    "keeping", "lateness", "letter_index", "moments", "opaque", "pace", "passes", "past", "picture", "plant", "recognise",
+    "keeping", "lateness", "letter_index", "moments", "opaque", "pace", "passes", "past", "picture", "plant", "recognise", "server_memory", "shipped",
     "situation", "strangers", "sweep", "telling", "ways", "when",
 }  # fmt: skip
 """Names of files and folders, without ``test_`` before them."""
 
 CLASSES = {
     "Effort", "Glimpse", "Lane", "Memory", "Pace", "Plant", "Reach", "Situation", "Spent", "Standing", "Stretch",
-    "Surroundings", "Word",
+    "ServerMemory", "Surroundings", "Weight", "Word",
 }  # fmt: skip
 
 _ANY = {words: re.compile(rf"\b(?:{words})\b", re.IGNORECASE) for words in (*REPLACED, *IN_PROSE)}

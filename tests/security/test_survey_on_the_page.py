@@ -21,10 +21,10 @@ from vte_wats.domain.errors import FatalError
 from vte_wats.domain.run import StepKind, VteStepResult
 from vte_wats.status.access import CSRF_HEADER
 from vte_wats.status.settings_variable import change_settings, read_settings_text
-from vte_wats.survey.documents import render
 from vte_wats.survey.proposal import Evidence, propose
 from vte_wats.survey.results import Survey, SurveyRequest
 from vte_wats.survey.stored import LARGEST_BYTES, SurveyFile, survey_folder, write_survey
+from vte_wats.survey.survey_documents import render
 from vte_wats.survey.tally import Tally
 from vte_wats.survey.trial import try_mapping
 

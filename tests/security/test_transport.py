@@ -19,7 +19,7 @@ from vte_wats.config.settings import Settings
 from vte_wats.domain.errors import FatalError, RetriableError
 from vte_wats.vte.reader import VteSource
 from vte_wats.wats.client import WatsSession
-from vte_wats.wats.connection import WatsConnection
+from vte_wats.wats.wats_connection import WatsConnection
 
 TOKEN = base64.b64encode(b"vte:canary").decode()
 SETTINGS = Settings.model_validate({"source_timezone": "UTC", "process_map": {"*": 100}})

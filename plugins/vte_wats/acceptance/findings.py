@@ -29,7 +29,7 @@ _RESULTS = {
 _CONTENT = (Case.COMPARISONS, Case.STEP_TYPES, Case.SKIPPED, Case.NON_ASCII, Case.NOT_A_NUMBER)
 
 
-class Weight(StrEnum):
+class FindingStatus(StrEnum):
     """What a finding asks of a person."""
 
     FINE = "fine"
@@ -45,7 +45,7 @@ class Finding:
     answer: str
     evidence: Sequence[str]
     consequence: str
-    weight: Weight = Weight.FINE
+    status: FindingStatus = FindingStatus.FINE
 
 
 def findings_of(seen: Observations, behaviour: Behaviour) -> list[Finding]:
@@ -68,7 +68,7 @@ def own_finding(own: OwnUpload) -> Finding:
         "Nothing to do."
         if own.is_proven
         else "Do not start the sync before this works; the evidence says what is missing.",
-        Weight.FINE if own.is_proven else Weight.ACT,
+        FindingStatus.FINE if own.is_proven else FindingStatus.ACT,
     )
 
 
@@ -84,7 +84,7 @@ def _answer_form(seen: Observations, behaviour: Behaviour) -> Finding:
         answers[behaviour.answer_form],
         [_shown(posted)],
         "Both forms confirm an upload; anything else is tried again under the same id.",
-        Weight.ACT if behaviour.answer_form is None else Weight.FINE,
+        FindingStatus.ACT if behaviour.answer_form is None else FindingStatus.FINE,
     )
 
 
@@ -98,7 +98,7 @@ def _renames(seen: Observations, behaviour: Behaviour) -> Finding:
         "Set existence_check to source_id: the package then finds its reports by the misc info source_id."
         if behaviour.renames
         else "existence_check = uuid, the default, is right: one request finds many reports.",
-        Weight.ACT if behaviour.renames else Weight.FINE,
+        FindingStatus.ACT if behaviour.renames else FindingStatus.FINE,
     )
 
 
@@ -145,7 +145,7 @@ def _id_forms(seen: Observations, behaviour: Behaviour) -> Finding:
         f"Queries use the form {behaviour.id_form}, from the first one on."
         if found
         else "Reports cannot be looked up by id. Ask the administrator of WATS before any upload.",
-        Weight.FINE if found else Weight.ACT,
+        FindingStatus.FINE if found else FindingStatus.ACT,
     )
 
 
@@ -171,7 +171,7 @@ def _natural_key(seen: Observations, _: Behaviour) -> Finding:
         "Reports with an equal natural key are found before posting."
         if found
         else "The package falls back to queries by start alone.",
-        Weight.FINE if found else Weight.OPEN,
+        FindingStatus.FINE if found else FindingStatus.OPEN,
     )
 
 
@@ -182,7 +182,7 @@ def _by_source_id(seen: Observations, behaviour: Behaviour) -> Finding:
         {0: "no", 1: "yes, and no other"}.get(found, f"{found} reports are found for a text that one has"),
         [_headers(seen.by_source_id)],
         "Needed for existence_check = source_id only.",
-        Weight.ACT if behaviour.renames and not found else Weight.FINE,
+        FindingStatus.ACT if behaviour.renames and not found else FindingStatus.FINE,
     )
 
 
@@ -196,7 +196,7 @@ def _misc_infos(seen: Observations, behaviour: Behaviour) -> Finding:
         "The hash of a report is read in its header."
         if listed
         else "What a report holds is read in the report itself; with existence_check = source_id no run is found.",
-        Weight.FINE if listed else Weight.ACT if behaviour.renames else Weight.OPEN,
+        FindingStatus.FINE if listed else FindingStatus.ACT if behaviour.renames else FindingStatus.OPEN,
     )
 
 
@@ -211,7 +211,7 @@ def _same_second(seen: Observations, behaviour: Behaviour) -> Finding:
         else "Both runs are uploaded."
         if behaviour.merges_within_second is False
         else "Without an answer both runs are kept apart by their exact start.",
-        Weight.OPEN if behaviour.merges_within_second is None else Weight.FINE,
+        FindingStatus.OPEN if behaviour.merges_within_second is None else FindingStatus.FINE,
     )
 
 
@@ -224,7 +224,7 @@ def _equal_key(seen: Observations, _: Behaviour) -> Finding:
         ("both are kept" if both else "it takes the place of the first") if known else "unknown",
         [_shows(seen, Case.EQUAL_KEY_FIRST), _shows(seen, Case.EQUAL_KEY_SECOND)],
         "Such a run is never posted: it becomes a dead letter that names the other.",
-        Weight.FINE if known else Weight.OPEN,
+        FindingStatus.FINE if known else FindingStatus.OPEN,
     )
 
 
@@ -236,7 +236,7 @@ def _posted_again(seen: Observations, _: Behaviour) -> Finding:
         "the second takes the place of the first" if replaced else "not as expected: the first is still there",
         [f"received {header.get('receiveCount')} times, revision {header.get('revision')}"],
         "A report whose run changed is replaced by posting it again; a retry can never make a second report.",
-        Weight.FINE if replaced else Weight.ACT,
+        FindingStatus.FINE if replaced else FindingStatus.ACT,
     )
 
 
@@ -258,29 +258,29 @@ def _unknown_process(seen: Observations, _: Behaviour) -> Finding:
 
 def _content(seen: Observations, _: Behaviour) -> Finding:
     lines: list[str] = []
-    weight = Weight.FINE
+    status = FindingStatus.FINE
     for case in _CONTENT:
         posted = seen.posted[case]
         different = list(islice(_differences(posted), _MOST_DIFFERENCES))
         if is_taken(seen, case) is not True or posted.stored is None or not posted.stored.is_success:
             lines.append(_shows(seen, case))
-            weight = Weight.OPEN if weight is Weight.FINE else weight
+            status = FindingStatus.OPEN if status is FindingStatus.FINE else status
         elif different:
             lines += [f"{case.value}: {line}" for line in different]
-            weight = Weight.ACT
+            status = FindingStatus.ACT
         else:
             lines.append(f"{case.value}: every value came back as it was posted")
     answers = {
-        Weight.FINE: "yes: every comparison, step type, text and number",
-        Weight.OPEN: "as far as taken, yes; something was not taken",
-        Weight.ACT: "no, something came back otherwise",
+        FindingStatus.FINE: "yes: every comparison, step type, text and number",
+        FindingStatus.OPEN: "as far as taken, yes; something was not taken",
+        FindingStatus.ACT: "no, something came back otherwise",
     }
     return Finding(
         "Does a stored report hold what was posted: all step types, comparisons, limits, non-ASCII texts, NaN?",
-        answers[weight],
+        answers[status],
         lines,
         "The daily comparison reads a sample of reports value by value; what WATS alters by itself shows there.",
-        weight,
+        status,
     )
 
 
@@ -292,7 +292,7 @@ def _results(seen: Observations, _: Behaviour) -> Finding:
         "yes" if right else "not all",
         lines,
         "A run's verdict is posted as the settings say; it is never derived from its steps.",
-        Weight.FINE if right else Weight.ACT,
+        FindingStatus.FINE if right else FindingStatus.ACT,
     )
 
 
@@ -311,7 +311,7 @@ def _attachment(seen: Observations, _: Behaviour) -> Finding:
         "yes" if same else "no" if is_taken(seen, Case.ATTACHMENT) else "it is not taken",
         [f"{len(ATTACHMENT)} bytes, each value once: {_shown(posted)}"],
         "Binary values and long texts of VTE are attached to their steps.",
-        Weight.FINE if same else Weight.ACT,
+        FindingStatus.FINE if same else FindingStatus.ACT,
     )
 
 
@@ -325,7 +325,7 @@ def _large_attachment(seen: Observations, behaviour: Behaviour) -> Finding:
         "administrator of WATS for a higher limit, or keep such values out of VTE."
         if refused
         else "Attachments are sent whole.",
-        Weight.ACT if refused else Weight.FINE,
+        FindingStatus.ACT if refused else FindingStatus.FINE,
     )
 
 
@@ -371,7 +371,7 @@ def _skipped_value(seen: Observations, _: Behaviour) -> Finding:
         _said(kept, "yes", "no, it is ignored"),
         [_shows(seen, Case.SKIPPED_MEASURED)],
         "The value of a skipped step is written into its report text, too, and its file into a step behind it.",
-        Weight.OPEN if kept is None else Weight.FINE,
+        FindingStatus.OPEN if kept is None else FindingStatus.FINE,
     )
 
 
@@ -422,7 +422,7 @@ def _user(seen: Observations, behaviour: Behaviour) -> Finding:
         "The operator is always sent, the empty text included."
         if blank is not False
         else "Set default_operator: a run without an operator is refused otherwise.",
-        Weight.ACT if blank is False else Weight.FINE,
+        FindingStatus.ACT if blank is False else FindingStatus.FINE,
     )
 
 
@@ -443,7 +443,7 @@ def _body(seen: Observations, behaviour: Behaviour) -> Finding:
             "not measured",
             [],
             "Give the form a largest body to measure it. Until then 30,000,000 bytes are assumed, IIS's default.",
-            Weight.OPEN,
+            FindingStatus.OPEN,
         )
     limit = behaviour.body_limit_bytes
     return Finding(
@@ -468,7 +468,7 @@ def _rate(seen: Observations, _: Behaviour) -> Finding:
         [*sorted(named)[:5], *again[:5], f"{count(len(seen.answers), 'request')}, {len(again)} of them more than once"],
         "requests_per_minute of the connection is the budget; a Retry-After pauses all requests."
         + (" Lower it: WATS asked to wait." if any("429" in text for text in again) else ""),
-        Weight.ACT if any("429" in text for text in again) else Weight.FINE,
+        FindingStatus.ACT if any("429" in text for text in again) else FindingStatus.FINE,
     )
 
 

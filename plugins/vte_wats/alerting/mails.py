@@ -243,9 +243,9 @@ def _proven(day: date, context: AlertContext) -> Iterator[tuple[str, str]]:
     since = wall_clock(context.state.since_at, zone).date()
     through = proof.proven_through(since, zone)
     yield "Proven through", through.isoformat() if through else "no day yet"
-    for each in (day - timedelta(days=n) for n in range(_DAYS_SHOWN)):
-        if each >= since:
-            yield each.isoformat(), _numbers_of(each, proof, zone)
+    for shown in (day - timedelta(days=n) for n in range(_DAYS_SHOWN)):
+        if shown >= since:
+            yield shown.isoformat(), _numbers_of(shown, proof, zone)
     if proof.odd:
         kinds = (f"{runs.numbers.in_vte} {kind.words} ({runs.open} open)" for kind, runs in proof.odd.items())
         yield "Outside every window", "; ".join(kinds)

@@ -55,8 +55,8 @@ def common_ranges(ranges: Iterable[LocalRange], others: Iterable[LocalRange]) ->
     """Return the wall-clock time that lies in a range of both, as ascending, disjoint ranges."""
     others = tuple(others)
     both = (
-        (max(each.from_local, other.from_local), min(each.to_local, other.to_local))
-        for each in ranges
+        (max(local_range.from_local, other.from_local), min(local_range.to_local, other.to_local))
+        for local_range in ranges
         for other in others
     )
     return merge_ranges(LocalRange(from_local, to_local) for from_local, to_local in both if from_local < to_local)

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from vte_wats.domain.errors import VteWatsError
 from vte_wats.orchestration.acceptance_run import AcceptanceRequest, profile_text, run_acceptance
-from vte_wats.wats.connection import WatsConnection
+from vte_wats.wats.wats_connection import WatsConnection
 
 TOKEN_VARIABLE = "WATS_TOKEN"  # noqa: S105 -- the name of a variable
 _CONNECTION = "the address given"

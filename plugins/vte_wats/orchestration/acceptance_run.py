@@ -14,10 +14,10 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from vte_wats.acceptance.acceptance_documents import Documents, Subject, render
 from vte_wats.acceptance.behaviour import behaviour_of
-from vte_wats.acceptance.documents import Documents, Subject, render
 from vte_wats.acceptance.exchange import Clock
-from vte_wats.acceptance.findings import Finding, Weight, findings_of, own_finding
+from vte_wats.acceptance.findings import Finding, FindingStatus, findings_of, own_finding
 from vte_wats.acceptance.observe import observe
 from vte_wats.acceptance.own_upload import upload_own
 from vte_wats.acceptance.probes import PART_NUMBER, Plan
@@ -27,8 +27,8 @@ from vte_wats.messages import VW954, VW955
 from vte_wats.wats.profile import WatsProfile
 
 if TYPE_CHECKING:
-    from vte_wats.wats.connection import WatsConnection
     from vte_wats.wats.rate_limiter import BudgetStore
+    from vte_wats.wats.wats_connection import WatsConnection
 
 log = logging.getLogger(__name__)
 
@@ -54,9 +54,9 @@ class Acceptance:
 
     def summary(self) -> dict[str, Any]:
         """Return counts and the profile, as plain JSON."""
-        counts = {weight.value: 0 for weight in Weight}
+        counts = {status.value: 0 for status in FindingStatus}
         for finding in self.findings:
-            counts[finding.weight.value] += 1
+            counts[finding.status.value] += 1
         return {"findings": counts, "profile": self.profile.known()}
 
 
@@ -122,7 +122,7 @@ def run_acceptance(
         requests=len(seen.answers),
     )
     for finding in findings:
-        log.info("%s: %s %s", finding.weight.upper(), finding.question, finding.answer)
+        log.info("%s: %s %s", finding.status.upper(), finding.question, finding.answer)
     return Acceptance(profile, findings, render(subject, findings, profile.known()))
 
 

@@ -6,11 +6,11 @@ from typing import Any
 
 from airflow.dag_processing.bundles.local import LocalDagBundle
 
-from vte_wats.shipped import shipped_folder
+from vte_wats.package_folders import package_folder
 
 
 class VteWatsDagBundle(LocalDagBundle):
     """Named in ``[dag_processor] dag_bundle_config_list`` beside the bundles that are there already; takes no path."""
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(path=str(shipped_folder("dags")), **kwargs)
+        super().__init__(path=str(package_folder("dags")), **kwargs)

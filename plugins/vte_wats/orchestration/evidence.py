@@ -57,6 +57,7 @@ EVIDENCE = (
     Evidence("dist/survey/schema.mmd", (1,), "the tables that are deployed, as a diagram", _SURVEY),
     Evidence("dist/survey/runs.csv", (1,), "100 runs", _SURVEY),
     Evidence("dist/survey/steps.csv", (1,), "their steps", _SURVEY),
+    Evidence("dist/survey/yields.csv", (1,), "yields by month, product, test plan and station", _SURVEY),
     Evidence(SETTINGS, (2,), "the answers of this site", f"airflow variables get vte_wats > {SETTINGS}"),
     Evidence("dist/acceptance/acceptance.html", (3,), "how WATS answers", "make acceptance WATS=…"),
     Evidence("dist/acceptance/acceptance.md", (3,), "the same as text", "make acceptance WATS=…"),

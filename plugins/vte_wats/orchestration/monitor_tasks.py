@@ -217,26 +217,26 @@ def _last_intervals(sync_schedule: str, now_at: datetime) -> list[Interval]:
     return intervals
 
 
-def summarise(site: Site, summary_at: str, around: AlertContext, send: Any) -> MonitorState:
+def summarise(site: Site, summary_at: str, context: AlertContext, send: Any) -> MonitorState:
     """Send the mail about yesterday when its time has come; one that cannot be sent is tried at the next check."""
     from vte_wats.alerting.mails import summary
     from vte_wats.domain.outcome import Outcome
     from vte_wats.orchestration.variables import PROOF, Variables
     from vte_wats.state.proof import Proof
 
-    monitor_state = around.monitor_state
-    day = day_to_sum_up(around.now_at.astimezone(around.zone), summary_at, monitor_state.summary_day)
+    monitor_state = context.monitor_state
+    day = day_to_sum_up(context.now_at.astimezone(context.zone), summary_at, monitor_state.summary_day)
     if day is None:
         return monitor_state
-    totals = {outcome.value: runs for outcome, runs in (around.state.totals if around.state else {}).items()}
+    totals = {outcome.value: runs for outcome, runs in (context.state.totals if context.state else {}).items()}
     try:
-        counts, dead_letters = _day(site, day, around.zone)
+        counts, dead_letters = _day(site, day, context.zone)
         proof = Variables(site).load(PROOF) or Proof()
         since = {
             outcome: max(0, totals.get(outcome.value, 0) - monitor_state.summary_totals.get(outcome.value, 0))
             for outcome in Outcome
         }
-        send(summary(day, counts, since, dead_letters, replace(around, proof=proof)))
+        send(summary(day, counts, since, dead_letters, replace(context, proof=proof)))
     except Exception as exc:  # noqa: BLE001 -- VTE, the storage or the mail server is away, each in its own words
         log.error("%s the summary of %s is tried again at the next check: %s", VW903, day, _first_line(exc))  # noqa: TRY400
         return monitor_state

@@ -29,7 +29,7 @@ from vte_wats.wats.profile import WatsProfile
 if TYPE_CHECKING:  # the drivers load inside a task, never when a DAG file is parsed
     from vte_wats.domain.ports import Wats
     from vte_wats.vte.reader import VteSource
-    from vte_wats.wats.connection import WatsConnection
+    from vte_wats.wats.wats_connection import WatsConnection
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ def open_wats(site: Site, settings: Settings) -> AbstractContextManager[Wats]:
         settings.existence_check,
         BudgetVariable(site),
         profile=read_profile(site),
-        memory_store=LearnedVariable(site),
+        learned_store=LearnedVariable(site),
     )
 
 

@@ -11,8 +11,8 @@ from vte_wats.config.sites import Site
 from vte_wats.domain.errors import VteWatsError
 from vte_wats.domain.ports import Wats
 from vte_wats.messages import VW660, VW661
-from vte_wats.survey.documents import Documents, render
 from vte_wats.survey.results import Survey, SurveyContext, SurveyRequest, take_survey
+from vte_wats.survey.survey_documents import Documents, render
 
 log = logging.getLogger(__name__)
 

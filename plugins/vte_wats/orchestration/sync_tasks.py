@@ -117,7 +117,7 @@ def _planned_near(
     """
     from vte_wats.orchestration.variables import SEEN_CONTENT, Variables
     from vte_wats.state.seen_content import NearPlan, SeenContent
-    from vte_wats.sync.near_check import is_due, plan_near, question, question_of_itself
+    from vte_wats.sync.near_check import is_due, plan_near, question, question_of_own_window
 
     seen = Variables(site).load(SEEN_CONTENT) or SeenContent()
     if not is_due(seen, datetime.now(UTC)):
@@ -126,7 +126,7 @@ def _planned_near(
     if is_alone:
         asked = question(seen, planned.window, state.coverage, settings, filled)
     else:
-        asked = question_of_itself(seen, planned.window, settings)
+        asked = question_of_own_window(seen, planned.window, settings)
     began_s = time.monotonic()
     try:
         contents = vte.minute_contents(asked.ranges)

@@ -41,9 +41,9 @@ from vte_wats.state.coverage import State
 from vte_wats.state.history import History
 from vte_wats.state.proof import Proof
 from vte_wats.state.seen_content import SeenContent
+from vte_wats.wats.learned_server import LearnedServer
 from vte_wats.wats.profile import WatsProfile
 from vte_wats.wats.rate_limiter import BudgetUsage
-from vte_wats.wats.server_memory import ServerMemory
 
 log = logging.getLogger(__name__)
 
@@ -108,8 +108,8 @@ WATS_PROFILE: StoredVariable[WatsProfile] = StoredVariable(
     lambda _: "It is ignored: nothing is assumed of WATS",
     compact=True,
 )
-SERVER_MEMORY: StoredVariable[ServerMemory] = StoredVariable(
-    lambda site: site.learned_variable, TypeAdapter(ServerMemory), VW349, lambda _: "It is learned again", compact=True
+LEARNED_SERVER: StoredVariable[LearnedServer] = StoredVariable(
+    lambda site: site.learned_variable, TypeAdapter(LearnedServer), VW349, lambda _: "It is learned again", compact=True
 )
 PROOF: StoredVariable[Proof] = StoredVariable(
     lambda site: site.proof_variable,
@@ -265,15 +265,15 @@ class BudgetVariable:
 
 
 class LearnedVariable:
-    """What sessions with the site's WATS learned of it; a ``server_memory.MemoryStore``."""
+    """What sessions with the site's WATS learned of it; a ``learned_server.LearnedStore``."""
 
     def __init__(self, site: Site) -> None:
         self._variables = Variables(site)
 
-    def load(self) -> ServerMemory:
+    def load(self) -> LearnedServer:
         """Return what was learned so far."""
-        return self._variables.load(SERVER_MEMORY) or ServerMemory()
+        return self._variables.load(LEARNED_SERVER) or LearnedServer()
 
-    def save(self, memory: ServerMemory) -> None:
+    def save(self, learned: LearnedServer) -> None:
         """Keep what was learned for the next session."""
-        self._variables.save(SERVER_MEMORY, memory)
+        self._variables.save(LEARNED_SERVER, learned)

@@ -81,7 +81,7 @@ def _day(report: ListedReport) -> date:
 def _started(day: date, zone: ZoneInfo, *, is_first: bool) -> Interval:
     """Return when runs of a day started; those of the first day may have started before it."""
     from_at, to_at = (
-        datetime.combine(each, time(), tzinfo=zone).astimezone(UTC) for each in (day, day + timedelta(days=1))
+        datetime.combine(edge, time(), tzinfo=zone).astimezone(UTC) for edge in (day, day + timedelta(days=1))
     )
     return Interval(from_at - _LONGEST_TEST if is_first else from_at, to_at)
 

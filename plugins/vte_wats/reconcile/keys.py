@@ -112,7 +112,7 @@ def _to_be_synced(state: State, until_at: datetime, zone: ZoneInfo) -> tuple[Loc
 
 
 def _wall_clocks(intervals: Iterable[Interval], zone: ZoneInfo) -> Iterator[LocalRange]:
-    return flatten(local_ranges(each, zone) for each in intervals)
+    return flatten(local_ranges(interval, zone) for interval in intervals)
 
 
 def _whole(first: date, end: date) -> LocalRange:
@@ -130,8 +130,8 @@ def history_ranges(state: State, zone: ZoneInfo) -> tuple[LocalRange, ...]:
     """Return the wall-clock time from 2002 up to the start that no sync and no backfill has covered."""
     live = LocalRange(wall_clock(whole_second(state.since_at), zone), LAST)
     synced = merge_ranges((*_wall_clocks(state.coverage, zone), live))
-    ends = (FIRST, *(each.to_local for each in synced))
-    between = (LocalRange(from_local, each.from_local) for from_local, each in zip(ends, synced, strict=False))
+    ends = (FIRST, *(interval.to_local for interval in synced))
+    between = (LocalRange(from_local, interval.from_local) for from_local, interval in zip(ends, synced, strict=False))
     return common_ranges(between, (LocalRange(OLDEST_CLOCK, LAST),))
 
 

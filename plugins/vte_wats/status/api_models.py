@@ -29,7 +29,7 @@ class DagRunLink(BaseModel):
     """A DAG run, to be opened in Airflow."""
 
     dag_id: str
-    run_id: str
+    dag_run_id: str
 
 
 class SiteSummary(BaseModel):

@@ -90,7 +90,7 @@ def redrive(site: Site, signature: str, user: BaseUser) -> StartedRedrive:
         if dag_run is None:
             raise HTTPException(status.HTTP_409_CONFLICT, f"{dag_id} could not be triggered.")
         paused = session.scalar(select(DagModel.is_paused).where(DagModel.dag_id == dag_id))
-        return StartedRedrive(dag_run=DagRunLink(dag_id=dag_id, run_id=dag_run.run_id), is_paused=bool(paused))
+        return StartedRedrive(dag_run=DagRunLink(dag_id=dag_id, dag_run_id=dag_run.run_id), is_paused=bool(paused))
 
 
 def note_redrive(site: Site, signature: str, user: BaseUser) -> None:

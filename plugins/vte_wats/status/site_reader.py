@@ -62,7 +62,7 @@ class DagRunSnapshot:
     """One DAG run, and what its settle task returned; an empty mapping until then."""
 
     dag_id: str
-    run_id: str
+    dag_run_id: str
     state: str
     run_type: str
     from_at: datetime | None
@@ -76,7 +76,7 @@ class DagRunSnapshot:
     @property
     def key(self) -> tuple[str, str]:
         """Its identity."""
-        return self.dag_id, self.run_id
+        return self.dag_id, self.dag_run_id
 
     @property
     def is_dry_run(self) -> bool:
@@ -219,7 +219,7 @@ def _returned(session: Session, runs: Iterable[DagRunSnapshot]) -> dict[tuple[st
     found = session.execute(
         select(XComModel.dag_id, XComModel.run_id, XComModel.value).where(
             XComModel.dag_id.in_({dag_id for dag_id, _ in keys}),
-            XComModel.run_id.in_({run_id for _, run_id in keys}),
+            XComModel.run_id.in_({dag_run_id for _, dag_run_id in keys}),
             XComModel.task_id == "settle",
             XComModel.key == "return_value",
         )

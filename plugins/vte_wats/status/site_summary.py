@@ -183,7 +183,7 @@ def _unfinished(state: State, snapshot: SiteSnapshot) -> Iterator[Unfinished]:
                 continue  # its time belongs to the next one without an interval
         else:
             from_at, to_at = run.from_at, run.to_at
-        link = DagRunLink(dag_id=run.dag_id, run_id=run.run_id)
+        link = DagRunLink(dag_id=run.dag_id, dag_run_id=run.dag_run_id)
         yield Unfinished(link, from_at, to_at, is_running=run.state in _AT_WORK)
 
 
@@ -191,7 +191,7 @@ def _backfill(site: Site, progress: Progress | None) -> Backfill | None:
     if progress is None:
         return None
     return Backfill(
-        dag_run=DagRunLink(dag_id=site.dag_id("backfill"), run_id=progress.dag_run_id),
+        dag_run=DagRunLink(dag_id=site.dag_id("backfill"), dag_run_id=progress.dag_run_id),
         asked=progress.asked,
         runs=progress.runs,
         transferred=progress.transferred,
@@ -214,7 +214,7 @@ def _is_healed(site: Site, run: DagRunSnapshot, stored: Stored) -> bool:
 def _dag_run_summary(site: Site, run: DagRunSnapshot, stored: Stored) -> DagRunSummary:
     ended_at, started_at = run.ended_at, run.started_at
     return DagRunSummary(
-        dag_run=DagRunLink(dag_id=run.dag_id, run_id=run.run_id),
+        dag_run=DagRunLink(dag_id=run.dag_id, dag_run_id=run.dag_run_id),
         dag=next(kind for kind in KINDS if run.dag_id == site.dag_id(kind)),
         state=HEALED if _is_healed(site, run, stored) else run.state,
         started_at=started_at,

@@ -153,7 +153,7 @@ class DeadLetterIndex:
                 for name, summary in by_name.items()
                 if name in listed
             )
-            self._kept.write(uuid4().hex, (each.model_dump_json() for each in seen))
+            self._kept.write(uuid4().hex, (kept.model_dump_json() for kept in seen))
 
     def groups(self) -> DeadLetterGroups:
         """Return the groups, the largest first. Failures of the file system leave as OSError."""

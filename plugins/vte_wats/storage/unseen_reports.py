@@ -71,7 +71,7 @@ class UnseenReports:
         together: dict[UUID, Tries] = {}
         for _, tries in self._files():
             for guid, found in tries.items():
-                together[guid] = max(found, together.get(guid, found), key=lambda each: each.count)
+                together[guid] = max(found, together.get(guid, found), key=lambda tries: tries.count)
         return together
 
     def add(self, upload: str, tries: Mapping[UUID, Tries]) -> None:

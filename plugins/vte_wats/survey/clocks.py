@@ -10,7 +10,7 @@ from statistics import fmean
 from zoneinfo import ZoneInfo, available_timezones
 
 from vte_wats.domain.source import RunGroup, TimeBounds
-from vte_wats.survey.findings import Closed
+from vte_wats.survey.sample_findings import Closed
 
 _FRESH = timedelta(minutes=15)  # offsets of time zones are multiples of it
 _HOUR = timedelta(hours=1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from vte_wats.config.settings import Settings
-from vte_wats.survey.findings import Closed
+from vte_wats.survey.sample_findings import Closed
 from vte_wats.survey.schema import DeployedTable, name_at_site
 
 _GROWING = ("IndexData", "TestDataNumeric", "TestDataText", "TestDataOther")

@@ -20,7 +20,7 @@ from vte_wats.domain.errors import FatalError, RetriableError
 from vte_wats.intervals.wall_clock import LocalRange
 from vte_wats.messages import VW566
 from vte_wats.preflight import Finding, Level
-from vte_wats.survey.findings import Closed
+from vte_wats.survey.sample_findings import Closed
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from vte_wats.config.settings import RunResult
-from vte_wats.survey.findings import BusyHour, Distribution, StepCounts
+from vte_wats.survey.sample_findings import BusyHour, Distribution, StepCounts
 
 _MOST_BARS = 25
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")

@@ -16,7 +16,7 @@ from pydantic_core import PydanticUndefined
 from vte_wats.config.settings import RunResult, Settings, StepResult, TextField, TimestampMarks, parse_settings
 from vte_wats.domain.errors import FatalError
 from vte_wats.survey.clocks import ClockFacts
-from vte_wats.survey.findings import Closed, CodeFacts, ColumnFacts, Findings
+from vte_wats.survey.sample_findings import Closed, CodeFacts, ColumnFacts, Findings
 
 _ENOUGH = 20  # runs, steps or neighbours that say something together
 _NONE = 0.01  # of them: stations with oddities, nothing to conclude from
@@ -325,9 +325,9 @@ _STEP_CODES = _Codes("step_result_codes", "TestResultType", tuple(StepResult), m
 
 def _codes(of: _Codes, facts: Sequence[CodeFacts], given: Mapping[str, str] | None) -> _Found:
     """Say which codes are Passed and Failed by the values outside of their limits; what others mean is asked."""
-    coded = {str(each.code): each for each in facts if each.code is not None}  # NULL can mean nothing
-    total = sum(each.seen for each in coded.values())
-    meant = {code: _meaning(each, total, of.most_of_failed) for code, each in coded.items()}
+    coded = {str(fact.code): fact for fact in facts if fact.code is not None}  # NULL can mean nothing
+    total = sum(fact.seen for fact in coded.values())
+    meant = {code: _meaning(fact, total, of.most_of_failed) for code, fact in coded.items()}
     known = dict(given or {})
     derived = {code: meaning for code, meaning in meant.items() if meaning and known.get(code, meaning) == meaning}
     value = {**known, **derived} if derived else None
@@ -336,13 +336,13 @@ def _codes(of: _Codes, facts: Sequence[CodeFacts], given: Mapping[str, str] | No
     in_force = given or default
     reasons = [f"{code} is {meaning}: {_judged(coded[code])}" for code, meaning in derived.items()]
     questions = []
-    for code, each in coded.items():
+    for code, fact in coded.items():
         if code in derived or (code in known and not meant[code]):
             continue
         against = f" Its values say {meant[code]}." if meant[code] else ""
-        exits = f" ExitCode: {', '.join(each.exit_codes)}." if each.exit_codes else ""
+        exits = f" ExitCode: {', '.join(fact.exit_codes)}." if fact.exit_codes else ""
         until = f"It is read as {in_force[code]}" if code in in_force else "Its runs are held"
-        ask = f"What does {of.column} {code} mean? Seen {each.seen} times: {_judged(each)}.{against}{exits}"
+        ask = f"What does {of.column} {code} mean? Seen {fact.seen} times: {_judged(fact)}.{against}{exits}"
         held = "; with the codes proposed its runs are held" if value and code in in_force.keys() - value.keys() else ""
         asked = Question(setting=of.setting, question=f"{ask} {until} until then{held}.", candidates=of.results)
         questions.append(asked)

@@ -11,7 +11,7 @@ from vte_wats.domain.report import Refusal
 from vte_wats.domain.run import VteTestRun
 from vte_wats.mapping.identity import testplan_of
 from vte_wats.mapping.texts import printable, quoted
-from vte_wats.survey.findings import Issue
+from vte_wats.survey.sample_findings import Issue
 from vte_wats.survey.tally import Seen
 from vte_wats.sync.map_runs import report_or_refusal
 
@@ -86,4 +86,4 @@ def _with(settings: Settings, **other: object) -> Settings:
 
 
 def _unknown(what: str, seen: Mapping[int, Seen], known: Mapping[int, object]) -> Iterator[Issue]:
-    yield from (each.issue(f"{what} {code}", _HELD) for code, each in seen.items() if code not in known)
+    yield from (refused.issue(f"{what} {code}", _HELD) for code, refused in seen.items() if code not in known)

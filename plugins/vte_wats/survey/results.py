@@ -22,7 +22,6 @@ from vte_wats.domain.source import RunGroup, SourceFacts, SourceIdentity, TimeBo
 from vte_wats.intervals.wall_clock import AHEAD, FIRST, LAST, OLDEST_CLOCK, LocalRange
 from vte_wats.preflight import Level, examine, examine_indexes
 from vte_wats.survey.clocks import ClockFacts, read_clocks
-from vte_wats.survey.findings import BusyHour, Closed, Distribution, Findings, Issue
 from vte_wats.survey.growth import MonthGrowth, growth_of, stored_runs_of
 from vte_wats.survey.plans import Plans, ask_for_plans, index_advice
 from vte_wats.survey.proposal import (
@@ -34,6 +33,7 @@ from vte_wats.survey.proposal import (
     settings_to_survey_with,
 )
 from vte_wats.survey.refusals import Refusals
+from vte_wats.survey.sample_findings import BusyHour, Closed, Distribution, Findings, Issue
 from vte_wats.survey.sampling import Chooser, months, newest_interval, sampled_ranges
 from vte_wats.survey.schema import (
     Comparison,

@@ -305,7 +305,7 @@ def _columns(name: str, documented: DocumentedTable, found: DeployedTable, setti
     guesses: dict[str, DeployedColumn] = {}
     # A key says more than a name: what it takes is free for no other column.
     for guess_by in (partial(_by_keys, found, settings), _by_name):
-        for column in [each for each in missing if each in read and each not in guesses]:
+        for column in [name for name in missing if name in read and name not in guesses]:
             guess = guess_by(column, documented, list(rest.values()))
             if guess is not None:
                 guesses[column] = rest.pop(guess.name.casefold())

@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from vte_wats.domain.run import VteStepResult, VteTestRun
-from vte_wats.survey.findings import Distribution
+from vte_wats.survey.sample_findings import Distribution
 from vte_wats.survey.tally import content_kind
 from vte_wats.survey.trial import TrialLine
 
@@ -28,7 +28,9 @@ _FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 def yields_csv(distributions: Iterable[Distribution]) -> str:
     """Return a line per month, product, test plan and station; a yield without a run of a known code is empty."""
-    return _csv(_YIELD_COLUMNS, (_yield(each, name) for each in distributions for name in each.runs))
+    return _csv(
+        _YIELD_COLUMNS, (_yield(distribution, name) for distribution in distributions for name in distribution.runs)
+    )
 
 
 def runs_csv(runs: Iterable[VteTestRun], lines: Iterable[TrialLine]) -> str:

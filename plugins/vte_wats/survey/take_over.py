@@ -12,8 +12,8 @@ from pydantic import JsonValue
 from vte_wats.config.settings import parse_settings
 from vte_wats.domain.errors import FatalError
 from vte_wats.messages import VW564
-from vte_wats.survey.findings import Closed
 from vte_wats.survey.proposal import Answer, Origin, Proposal, default_of
+from vte_wats.survey.sample_findings import Closed
 
 
 class ChangeState(StrEnum):

@@ -18,7 +18,7 @@ from vte_wats.mapping.attachments import file_type, text_in
 from vte_wats.mapping.identity import testplan_of
 from vte_wats.mapping.limits import limits_of, scpi_sentinel
 from vte_wats.mapping.texts import printable
-from vte_wats.survey.findings import (
+from vte_wats.survey.sample_findings import (
     CodeFacts,
     ColumnFacts,
     Findings,

@@ -8,7 +8,7 @@ from uuid import UUID
 from vte_wats.config.settings import Settings
 from vte_wats.domain.report import NaturalKey, Refusal
 from vte_wats.domain.run import VteTestRun
-from vte_wats.survey.findings import Closed, Issue
+from vte_wats.survey.sample_findings import Closed, Issue
 from vte_wats.sync.map_runs import report_or_refusal
 
 

@@ -72,19 +72,19 @@ def question(
     to_at = rest.to_at if room >= rest.to_at - rest.from_at else min(to_at, rest.to_at)
     from_at = max(rest.from_at, to_at - room)
     gaps = () if gap is None else (gap,)
-    filled = [part for each in gaps if (part := each.intersection(rest))]
+    filled = [part for span in gaps if (part := span.intersection(rest))]
     asked, read = (
         merge_intervals((Interval(from_at, to_at), newest, *filled)),
         merge_intervals((*covered, window, *gaps)),
     )
-    parts = [part for each in asked for interval in read if (part := each.intersection(interval))]
-    minutes = sum((each.to_at - each.from_at) // _MINUTE for each in asked)
+    parts = [part for span in asked for interval in read if (part := span.intersection(interval))]
+    minutes = sum((span.to_at - span.from_at) // _MINUTE for span in asked)
     is_least = room == _LEAST_OF_THE_REST and not filled
     goes_on_at = from_at if from_at > rest.from_at else None
     return Question(_whole_minutes(parts, settings), minutes, is_least, goes_on_at)
 
 
-def question_of_itself(seen: SeenContent, window: Interval, settings: Settings) -> Question:
+def question_of_own_window(seen: SeenContent, window: Interval, settings: Settings) -> Question:
     """Return what a sync asks for that looks for no changes: only what it reads itself, so that it is known later.
 
     A long window, as after an outage, is asked for as far as the statement stays fast.
@@ -104,8 +104,8 @@ def _whole_minutes(parts: Iterable[Interval], settings: Settings) -> tuple[Local
     """Return the wall-clock time of intervals, as far as it is whole minutes."""
     ranges = merge_ranges(shown for part in parts for shown in local_ranges(part, settings.zone))
     whole = (
-        (each.from_local + (_whole(each.from_local) - each.from_local) % _MINUTE, _whole(each.to_local))
-        for each in ranges
+        (span.from_local + (_whole(span.from_local) - span.from_local) % _MINUTE, _whole(span.to_local))
+        for span in ranges
     )
     return tuple(LocalRange(from_local, to_local) for from_local, to_local in whole if from_local < to_local)
 
@@ -115,7 +115,7 @@ def _whole(local: datetime) -> datetime:
 
 
 def _holds(ranges: Iterable[LocalRange], minute_local: datetime) -> bool:
-    return any(each.from_local <= minute_local and minute_local + _MINUTE <= each.to_local for each in ranges)
+    return any(span.from_local <= minute_local and minute_local + _MINUTE <= span.to_local for span in ranges)
 
 
 def plan_near(
@@ -136,19 +136,21 @@ def plan_near(
     """
     live = _within(window, contents, settings)
     filled = _within(gap, contents, settings) if gap is not None else {}
-    found = {_key(each): each for each in contents}
+    found = {_key(minute): minute for minute in contents}
     kept = {key for key in (*seen.minutes, *seen.failed) if asked.holds(datetime.fromisoformat(key))}
     read = live | filled
-    differing = [each for key, each in found.items() if key not in read and seen.minutes.get(key) != each.fingerprint]
+    differing = [
+        minute for key, minute in found.items() if key not in read and seen.minutes.get(key) != minute.fingerprint
+    ]
     failed = set(seen.failed)
-    differing.sort(key=lambda each: (_key(each) in failed, _key(each) not in seen.minutes, each.minute_local))
+    differing.sort(key=lambda minute: (_key(minute) in failed, _key(minute) not in seen.minutes, minute.minute_local))
     chosen = _first(differing, most_runs)
-    parts = [*_together([each for each in chosen if _key(each) not in failed], settings.batch_size)]
-    parts += [part for each in chosen if _key(each) in failed for part in _together([each], settings.batch_size)]
+    parts = [*_together([minute for minute in chosen if _key(minute) not in failed], settings.batch_size)]
+    parts += [part for minute in chosen if _key(minute) in failed for part in _together([minute], settings.batch_size)]
     near = NearPlan(
         live=live,
         gap={key: fingerprint for key, fingerprint in filled.items() if key not in live},
-        slices=tuple({_key(each): each.fingerprint for each in minutes} for _, minutes in parts),
+        slices=tuple({_key(minute): minute.fingerprint for minute in minutes} for _, minutes in parts),
         as_before=tuple(sorted(key for key in kept & failed if key in found and _is_kept(seen, found[key]))),
         gone=tuple(sorted(kept - found.keys())),
         waits=len(chosen) < len(differing),
@@ -158,7 +160,7 @@ def plan_near(
 
 def _within(window: Interval, contents: Iterable[MinuteContent], settings: Settings) -> dict[str, str]:
     ranges = local_ranges(window, settings.zone)
-    return {_key(each): each.fingerprint for each in contents if _holds(ranges, each.minute_local)}
+    return {_key(minute): minute.fingerprint for minute in contents if _holds(ranges, minute.minute_local)}
 
 
 def _key(content: MinuteContent) -> str:
@@ -171,16 +173,16 @@ def _is_kept(seen: SeenContent, content: MinuteContent) -> bool:
 
 def _first(contents: Sequence[MinuteContent], most_runs: int) -> list[MinuteContent]:
     """Return as many as hold ``most_runs`` runs together, and one at the least."""
-    fit = sum(total <= most_runs for total in accumulate(each.runs for each in contents))
+    fit = sum(total <= most_runs for total in accumulate(minute.runs for minute in contents))
     return list(contents[: max(fit, 1)])
 
 
 def _together(contents: Iterable[MinuteContent], batch_size: int) -> Iterable[tuple[Slice, list[MinuteContent]]]:
     """Cut minutes into slices, each with the minutes it reads."""
-    ascending = sorted(contents, key=lambda each: each.minute_local)
-    ranges = merge_ranges(_range_of(each) for each in ascending)
-    for part in slices_of(ranges, [(each.minute_local, each.runs) for each in ascending], batch_size):
-        yield part, [each for each in ascending if _holds(part.ranges, each.minute_local)]
+    ascending = sorted(contents, key=lambda minute: minute.minute_local)
+    ranges = merge_ranges(_range_of(minute) for minute in ascending)
+    for part in slices_of(ranges, [(minute.minute_local, minute.runs) for minute in ascending], batch_size):
+        yield part, [minute for minute in ascending if _holds(part.ranges, minute.minute_local)]
 
 
 def _range_of(content: MinuteContent) -> LocalRange:

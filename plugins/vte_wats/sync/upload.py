@@ -140,16 +140,16 @@ def upload(
     overtaken = _overtaken(staging, dead_letters)
     confirmed, unseen, dropped = in_flight.confirmed(), in_flight.unseen.tries(), in_flight.dropped.tries()
     tried = partial(_tried, (unseen, dropped))
-    claim = partial(in_flight.add, persist=not options.dry_run)
+    add_keys = partial(in_flight.add, persist=not options.dry_run)
     limit = settings.rejections_that_stop(read)
     try:
         codes = wats.process_codes()
         # All keys first: of two runs with one key, neither is posted because the other is in a later batch.
-        claim(_reports(staged_mappings(staging)))
+        add_keys(_reports(staged_mappings(staging)))
         for mapped in in_batches(staged_mappings(staging)):
             still_open = [run for run in mapped if _guid(run) in overtaken or not progress.counts_as_done(run)]
             stored = _stored(wats, confirmed, {_guid(run): run for run in still_open})
-            for latest in _latest(still_open, stored, overtaken, partial(_staged_again, staging, read_again, claim)):
+            for latest in _latest(still_open, stored, overtaken, partial(_staged_again, staging, read_again, add_keys)):
                 held = [_or_held_back(run, stored, settings, options) for run in latest]
                 reports = list(_postable(held, codes, wats.traits().max_body_bytes, progress))
                 reports = list(_shown_or_worth_a_try(reports, stored, tried, settings.unseen_tries, progress))
@@ -327,11 +327,11 @@ def _latest(
 
 
 def _staged_again(
-    staging: Staging, read_again: ReadAgain, claim: Callable[[Iterable[Report]], object], guids: Sequence[UUID]
+    staging: Staging, read_again: ReadAgain, add_keys: Callable[[Iterable[Report]], object], guids: Sequence[UUID]
 ) -> Iterator[Report | Refusal]:
-    """Read and map runs again, whatever they hold by now, and claim the keys of all before the first is yielded."""
+    """Read and map runs again, whatever they hold by now, and add the keys of all before yielding the first."""
     stage_mapped(staging, read_again(guids), AGAIN)
-    claim(_reports(staged_mappings(staging, AGAIN)))
+    add_keys(_reports(staged_mappings(staging, AGAIN)))
     return staged_mappings(staging, AGAIN)
 
 
@@ -498,7 +498,7 @@ def _collisions(
 ) -> Iterator[Refusal]:
     """Yield the reports that WATS would take for another run's: equal serial, part, process and start.
 
-    The keys are claimed before WATS is asked, so what another upload posts is seen in one of the two places. Starts are
+    The keys are added before WATS is asked, so what another upload posts is seen in one of the two places. Starts are
     equal when they are so in the fraction of the second, too; where only that differs, both runs are kept, unless this
     WATS is known to keep the last one alone.
     """

@@ -32,7 +32,6 @@ from vte_wats.intervals.wall_clock import LocalRange
 from vte_wats.mapping.operators import Operators
 from vte_wats.survey.plans import LARGEST_PLAN
 from vte_wats.survey.schema import DeployedTable
-from vte_wats.vte.connection import check_connection, driver_verifies_servers
 from vte_wats.vte.plan_reader import plan_text, statements_of_a_sync
 from vte_wats.vte.rows import (
     CHANGES,
@@ -59,6 +58,7 @@ from vte_wats.vte.schema_reader import read_schema
 from vte_wats.vte.server_facts import read_facts
 from vte_wats.vte.sql_errors import VW208, VW209, translate_error
 from vte_wats.vte.statements import Binds, among_guids, in_ranges, names_runs, or_without_time, statement, text_columns
+from vte_wats.vte.vte_connection import check_connection, driver_verifies_servers
 
 _ROWS_AT_ONCE = 1_000
 _LARGEST_TEXT = f"SET TEXTSIZE {2 * (LARGEST_PLAN + 1)}"  # bytes; what is longer comes cut, and is no plan then

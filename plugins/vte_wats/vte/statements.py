@@ -15,9 +15,9 @@ from uuid import UUID
 
 from vte_wats.config.settings import Settings, TableOverride, quoted_name
 from vte_wats.intervals.wall_clock import FIRST, LAST, LocalRange
-from vte_wats.shipped import shipped_folder
+from vte_wats.package_folders import package_folder
 
-SQL_FOLDER = shipped_folder("include") / "sql"
+SQL_FOLDER = package_folder("include") / "sql"
 
 _COMMENT = re.compile(r"--[^\n]*\n")
 _PAIR = re.compile(r"\[(\w+)\]\.\[(\w+)\]( AS \[\w+\])?")

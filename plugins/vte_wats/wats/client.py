@@ -27,14 +27,14 @@ from vte_wats.intervals.interval import Interval
 from vte_wats.messages import VW346, VW392, VW918
 from vte_wats.state.history import edge_of
 from vte_wats.sync.largest_parts import largest_parts
-from vte_wats.wats.connection import WatsConnection
 from vte_wats.wats.insert_result import InsertResult
+from vte_wats.wats.learned_server import KnownServer, LearnedStore
 from vte_wats.wats.lookup import Lookup
 from vte_wats.wats.profile import WatsProfile
 from vte_wats.wats.rate_limiter import BudgetStore
 from vte_wats.wats.response_errors import FAILED_FOR_REPORT, UNEXPECTED_CONTENT, WRONG_ID, as_error
 from vte_wats.wats.sender import Sender
-from vte_wats.wats.server_memory import KnownServer, MemoryStore
+from vte_wats.wats.wats_connection import WatsConnection
 
 _log = logging.getLogger(__name__)
 
@@ -55,13 +55,13 @@ class WatsSession:
         budget_store: BudgetStore | None = None,
         *,
         profile: WatsProfile | None = None,
-        memory_store: MemoryStore | None = None,
+        learned_store: LearnedStore | None = None,
         first_backoff_s: float = 0.5,
         window_s: float = 60.0,
     ) -> None:
         self._connection = connection
         self._existence_check = existence_check
-        self._server = KnownServer(connection, profile or WatsProfile(), memory_store)
+        self._server = KnownServer(connection, profile or WatsProfile(), learned_store)
         self._sender = Sender(
             connection, self._server, budget_store, first_backoff_s=first_backoff_s, window_s=window_s
         )

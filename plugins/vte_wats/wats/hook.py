@@ -15,13 +15,13 @@ from airflow.sdk.log import mask_secret
 from vte_wats.config.settings import ExistenceCheck
 from vte_wats.domain.errors import FatalError, VteWatsError
 from vte_wats.messages import NO_CONNECTION, VW114
-from vte_wats.wats.connection import WatsConnection, page_in_airflow
+from vte_wats.wats.wats_connection import WatsConnection, page_in_airflow
 
 if TYPE_CHECKING:
     from vte_wats.wats.client import WatsSession
+    from vte_wats.wats.learned_server import LearnedStore
     from vte_wats.wats.profile import WatsProfile
     from vte_wats.wats.rate_limiter import BudgetStore
-    from vte_wats.wats.server_memory import MemoryStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,17 +69,17 @@ class WatsHook(BaseHook):
         budget_store: BudgetStore | None = None,
         *,
         profile: WatsProfile | None = None,
-        memory_store: MemoryStore | None = None,
+        learned_store: LearnedStore | None = None,
     ) -> Iterator[WatsSession]:
         """Open a session, which implements :class:`vte_wats.domain.ports.Wats`; it closes with the block.
 
         ``budget_store`` is for the one holder of the pool's only slot; with more ``concurrent_tasks`` it is not used.
-        ``memory_store`` keeps what one session learns of WATS for the next.
+        ``learned_store`` keeps what one session learns of WATS for the next.
         """
         from vte_wats.wats.client import WatsSession  # noqa: PLC0415 -- pyWATS takes longer than all else a task imports
 
         connection, check = self.read_connection(), ExistenceCheck(existence_check)
-        with WatsSession(connection, check, budget_store, profile=profile, memory_store=memory_store) as wats:
+        with WatsSession(connection, check, budget_store, profile=profile, learned_store=learned_store) as wats:
             yield wats
 
     def test_connection(self) -> tuple[bool, str]:

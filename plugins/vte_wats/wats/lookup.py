@@ -17,9 +17,9 @@ from vte_wats.domain.errors import FatalError, RejectedError, RetriableError, Vt
 from vte_wats.domain.report import RUN_HASH, SOURCE_HASH, KeyHit, ListedReport, NaturalKey, ReportHeader, StoredReport
 from vte_wats.intervals.interval import Interval
 from vte_wats.wats import queries
+from vte_wats.wats.learned_server import KnownServer
 from vte_wats.wats.response_errors import ELSEWHERE, REFUSED_QUERY
 from vte_wats.wats.sender import Header, Sender
-from vte_wats.wats.server_memory import KnownServer
 from vte_wats.wats.transport import is_page
 
 _log = logging.getLogger(__name__)

@@ -21,11 +21,11 @@ from vte_wats.domain.errors import RetriableError
 from vte_wats.domain.report import NaturalKey
 from vte_wats.intervals.interval import Interval
 from vte_wats.wats import queries
-from vte_wats.wats.connection import GuidQuoting, WatsConnection
 from vte_wats.wats.insert_result import InsertResult
 from vte_wats.wats.rate_limiter import BudgetStore, RateLimiter
 from vte_wats.wats.response_errors import RESPONSE_ERRORS, as_error, retry_after_s, server_message
 from vte_wats.wats.transport import Transport
+from vte_wats.wats.wats_connection import GuidQuoting, WatsConnection
 
 _T = TypeVar("_T")
 

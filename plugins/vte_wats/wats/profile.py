@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from vte_wats.wats.connection import GuidQuoting
+from vte_wats.wats.wats_connection import GuidQuoting
 
 
 class AnswerForm(StrEnum):

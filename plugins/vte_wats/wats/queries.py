@@ -11,7 +11,7 @@ import httpx
 
 from vte_wats.domain.report import NaturalKey
 from vte_wats.intervals.interval import Interval
-from vte_wats.wats.connection import GuidQuoting
+from vte_wats.wats.wats_connection import GuidQuoting
 
 QUERY_LIMIT = 2_048
 """Encoded characters; IIS answers a longer query string with 404."""

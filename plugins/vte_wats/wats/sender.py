@@ -17,11 +17,11 @@ from tenacity import AsyncRetrying, RetryCallState, stop_after_attempt, wait_exp
 from vte_wats.domain.errors import FatalError, RejectedError, RetriableError, VteWatsError
 from vte_wats.messages import VW342, VW347
 from vte_wats.wats import queries
-from vte_wats.wats.connection import WatsConnection
+from vte_wats.wats.learned_server import KnownServer
 from vte_wats.wats.rate_limiter import LONGEST_WAIT_S, BudgetStore, RateLimiter
 from vte_wats.wats.response_errors import ABOUT_REPORT, ELSEWHERE, UNEXPECTED_CONTENT, as_error
-from vte_wats.wats.server_memory import KnownServer
 from vte_wats.wats.transport import Transport
+from vte_wats.wats.wats_connection import WatsConnection
 
 _log = logging.getLogger(__name__)
 

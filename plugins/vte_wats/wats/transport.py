@@ -19,7 +19,6 @@ from vte_wats.domain.errors import FatalError
 from vte_wats.domain.redaction import redact
 from vte_wats.messages import VW109
 from vte_wats.wats.bounded_answers import ENCODING, bound
-from vte_wats.wats.connection import WatsConnection, page_in_airflow
 from vte_wats.wats.environment import usable_environment
 from vte_wats.wats.response_errors import (
     as_error,
@@ -28,6 +27,7 @@ from vte_wats.wats.response_errors import (
     retry_after_s,
     server_message,
 )
+from vte_wats.wats.wats_connection import WatsConnection, page_in_airflow
 
 _CONNECT_TIMEOUT_S = 10.0
 _TOO_MANY_REQUESTS = 429

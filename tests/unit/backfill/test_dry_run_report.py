@@ -39,7 +39,7 @@ def test_a_dry_run_says_what_would_be_shortened_taken_rejected_and_held(tmp_path
     extract(FakeSource(*runs), staging, part, settings)
     map_runs(staging, settings)
     wats, dead_letters = FakeWats(), DeadLetters(UPath(tmp_path))
-    with InFlightKeys(UPath(tmp_path), "backfill", lambda: NOW_AT) as claims:
+    with InFlightKeys(UPath(tmp_path), "backfill", lambda: NOW_AT) as in_flight:
         upload(
             staging,
             wats,
@@ -47,7 +47,7 @@ def test_a_dry_run_says_what_would_be_shortened_taken_rejected_and_held(tmp_path
             settings,
             UploadOptions(NOW_AT, dry_run=True),
             read=len(runs),
-            in_flight=claims,
+            in_flight=in_flight,
             read_again=lambda _: [],
         )
     found = preview(staging, settings)

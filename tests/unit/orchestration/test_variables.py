@@ -20,11 +20,11 @@ from vte_wats.orchestration.variables import (
     BUDGET_USAGE,
     HISTORY,
     LAST_FAILURE,
+    LEARNED_SERVER,
     MISSED_DEADLINE,
     MONITOR_STATE,
     PROOF,
     SEEN_CONTENT,
-    SERVER_MEMORY,
     STATE,
     WATS_PROFILE,
     BudgetVariable,
@@ -35,10 +35,10 @@ from vte_wats.state.coverage import State
 from vte_wats.state.history import History
 from vte_wats.state.proof import Proof
 from vte_wats.state.seen_content import SeenContent
-from vte_wats.wats.connection import GuidQuoting
+from vte_wats.wats.learned_server import LearnedServer
 from vte_wats.wats.profile import WatsProfile
 from vte_wats.wats.rate_limiter import BudgetUsage
-from vte_wats.wats.server_memory import ServerMemory
+from vte_wats.wats.wats_connection import GuidQuoting
 
 NOW_AT = datetime(2026, 6, 1, tzinfo=UTC)
 
@@ -116,8 +116,8 @@ CASES = [
         "vte_wats_profile",
     ),
     (
-        SERVER_MEMORY,
-        ServerMemory(url="https://wats.example", id_form=GuidQuoting.QUOTED, worked_at_s={"GET": 1_790_000_000.5}),
+        LEARNED_SERVER,
+        LearnedServer(url="https://wats.example", id_form=GuidQuoting.QUOTED, worked_at_s={"GET": 1_790_000_000.5}),
         "vte_wats_learned",
     ),
 ]
@@ -208,11 +208,11 @@ def test_a_damaged_variable_is_for_a_person_to_delete(variables):
 
 @pytest.mark.usefixtures("variables")
 def test_what_one_session_learned_of_wats_the_next_one_knows():
-    assert LearnedVariable(Site("oslo")).load() == ServerMemory()
-    learned = ServerMemory(url="https://wats.example", range_listing=False)
+    assert LearnedVariable(Site("oslo")).load() == LearnedServer()
+    learned = LearnedServer(url="https://wats.example", range_listing=False)
     LearnedVariable(Site("oslo")).save(learned)
     assert LearnedVariable(Site("oslo")).load() == learned
-    assert LearnedVariable(Site()).load() == ServerMemory()
+    assert LearnedVariable(Site()).load() == LearnedServer()
 
 
 class TestUnderAnotherKey:

@@ -27,14 +27,14 @@ def a_state(*covered: tuple[int, int], since: int = 0) -> State:
 
 
 def a_run(begin: int, end: int, *, is_running: bool = False) -> Unfinished:
-    return Unfinished(DagRunLink(dag_id="sync", run_id=f"at {begin}"), minute(begin), minute(end), is_running)
+    return Unfinished(DagRunLink(dag_id="sync", dag_run_id=f"at {begin}"), minute(begin), minute(end), is_running)
 
 
 def drawn(state: State, *runs: Unfinished) -> list[tuple]:
     segments = coverage_chart(state, runs, NOW_AT).segments
     offset = lambda at: 120 - int((NOW_AT - at).total_seconds() // 60)  # noqa: E731
     return [
-        (p.kind.value, offset(p.from_at), offset(p.to_at), p.dag_run.run_id if p.dag_run else None, p.dag_runs)
+        (p.kind.value, offset(p.from_at), offset(p.to_at), p.dag_run.dag_run_id if p.dag_run else None, p.dag_runs)
         for p in segments
     ]
 

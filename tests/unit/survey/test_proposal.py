@@ -11,8 +11,8 @@ from tests.unit.builders import a_run, a_settings
 from vte_wats.config.settings import RunResult, Settings, TimestampMarks
 from vte_wats.domain.run import StepKind, VteProduct, VteStepResult, VteTestplan
 from vte_wats.survey.clocks import ClockFacts
-from vte_wats.survey.findings import Findings, MarkFacts
 from vte_wats.survey.proposal import Answer, Evidence, Origin, Proposal, propose, settings_for_trial
+from vte_wats.survey.sample_findings import Findings, MarkFacts
 from vte_wats.survey.tally import Tally
 
 PROCESSES = {50: "PCBA test", 90: "Burn In test", 120: "Burn in", 110: "RF calibration"}

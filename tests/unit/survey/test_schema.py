@@ -58,9 +58,9 @@ def test_what_is_documented_is_what_the_reference_schema_does_not_mark_as_recons
         rows = [row for row in body.splitlines() if "-- reconstructed" not in row]
         published[table] = {m[1]: m[2] for row in rows if (m := re.match(r"\s*\[(\w+)\] (\w+)", row))}
     published[_OTHER[0]][_OTHER[1]] = None
-    shipped = {name: table.columns for name, table in documented_schema().items()}
-    assert len(shipped) == 21
-    assert shipped == published
+    documented = {name: table.columns for name, table in documented_schema().items()}
+    assert len(documented) == 21
+    assert documented == published
 
 
 def test_relations_are_those_of_the_reference_schema(repository):
@@ -71,8 +71,8 @@ def test_relations_are_those_of_the_reference_schema(repository):
         for table, column, parent in re.findall(pattern, text, re.DOTALL)
         if column in documented_schema()[table].columns
     }
-    shipped = {(n, c, p) for n, table in documented_schema().items() for c, p in table.references.items()}
-    assert shipped == relations
+    documented = {(n, c, p) for n, table in documented_schema().items() for c, p in table.references.items()}
+    assert documented == relations
 
 
 def test_everything_that_is_read_is_documented():

@@ -8,7 +8,7 @@ import pytest
 
 from tests.unit.builders import a_run
 from vte_wats.domain.run import StepKind, VteStepResult
-from vte_wats.survey.findings import Distribution
+from vte_wats.survey.sample_findings import Distribution
 from vte_wats.survey.tables import runs_csv, safe_cell, steps_csv, yields_csv
 from vte_wats.survey.trial import TrialLine
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.unit.builders import NOON_LOCAL, a_run, a_settings
 from vte_wats.domain.run import Defect, StepKind, VteProduct, VteStepResult, VteTestRun
-from vte_wats.survey.findings import Findings
+from vte_wats.survey.sample_findings import Findings
 from vte_wats.survey.tally import Tally, content_kind
 
 

@@ -10,7 +10,7 @@ from vte_wats.domain.source import MinuteContent
 from vte_wats.intervals.interval import Interval
 from vte_wats.intervals.wall_clock import LocalRange
 from vte_wats.state.seen_content import SeenContent
-from vte_wats.sync.near_check import Question, is_due, plan_near, question, question_of_itself
+from vte_wats.sync.near_check import Question, is_due, plan_near, question, question_of_own_window
 from vte_wats.sync.slices import Slice
 
 NOON = datetime(2026, 6, 15, 12, tzinfo=UTC)
@@ -108,8 +108,8 @@ def test_all_of_a_gap_that_is_filled_is_asked_for_however_little_there_is_room_f
 @pytest.mark.parametrize(("asked_min", "hours"), [(0, 1), (300, 5), (1_440, 9)])
 def test_a_sync_that_looks_for_nothing_asks_for_the_end_of_its_own_window_alone(asked_min, hours):
     long = Interval(NOON - timedelta(hours=9), NOON)
-    assert spans(question_of_itself(seen(asked_min=asked_min, took_s=0.5), long, SETTINGS)) == [(hours, 0)]
-    assert spans(question_of_itself(seen(asked_min=asked_min), WINDOW, SETTINGS)) == [(0.25, 0)]
+    assert spans(question_of_own_window(seen(asked_min=asked_min, took_s=0.5), long, SETTINGS)) == [(hours, 0)]
+    assert spans(question_of_own_window(seen(asked_min=asked_min), WINDOW, SETTINGS)) == [(0.25, 0)]
 
 
 def test_a_minute_is_asked_for_only_as_a_whole():

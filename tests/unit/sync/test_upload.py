@@ -49,7 +49,7 @@ class Scene:
         self, *, force: bool = False, dry_run: bool = False, now_at: datetime = NOW_AT, **answers
     ) -> dict[str, int]:
         options = UploadOptions(now_at, force=force, dry_run=dry_run)
-        with InFlightKeys(self.folder, self.name, lambda: now_at, self.wats.known.shown_after_s) as claims:
+        with InFlightKeys(self.folder, self.name, lambda: now_at, self.wats.known.shown_after_s) as in_flight:
             return upload(
                 self.staging,
                 self.wats,
@@ -57,7 +57,7 @@ class Scene:
                 a_settings(**answers),
                 options,
                 read=self.read,
-                in_flight=claims,
+                in_flight=in_flight,
                 read_again=lambda guids: [run for run in self.by_now if _guid_of(run) in guids],
             )
 
@@ -355,7 +355,7 @@ def test_the_same_run_in_two_uploads_at_once_is_no_collision(scene):
     assert met == [counts(1, uploaded=1)]
 
 
-def test_a_dry_run_sees_what_is_claimed_and_claims_nothing(scene):
+def test_a_dry_run_sees_the_keys_in_flight_and_adds_none(scene):
     other = Scene(scene.folder, "s0002")
     other.stage(a_report(2, natural_key=a_natural_key(1)))
     scene.stage(a_report(1))

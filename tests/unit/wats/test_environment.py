@@ -4,8 +4,8 @@ import pytest
 
 from vte_wats.domain.errors import FatalError
 from vte_wats.wats.client import WatsSession
-from vte_wats.wats.connection import WatsConnection
 from vte_wats.wats.environment import usable_environment
+from vte_wats.wats.wats_connection import WatsConnection
 
 TOKEN = "dnRlOmNhbmFyeQ=="
 VARIABLES = ("ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR")

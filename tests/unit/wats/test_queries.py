@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from vte_wats.domain.report import NaturalKey
 from vte_wats.wats import queries
-from vte_wats.wats.connection import GuidQuoting
+from vte_wats.wats.wats_connection import GuidQuoting
 
 START = datetime(2026, 11, 23, 12, 0, 0, 250_000, tzinfo=UTC)
 

@@ -43,7 +43,7 @@ def epoch_s():
     return 1_790_000_000 + asyncio.get_running_loop().time()
 
 
-class MemoryStore:
+class KeptBudget:
     """A budget store in memory that counts how often it was written."""
 
     def __init__(self):
@@ -96,7 +96,7 @@ async def _chain(budget, tasks, *, requests, gap_s, budget_store, **how):
 )
 def test_a_chain_of_tasks_uses_the_budget_up_and_never_oversteps_it(budget, requests, gap_s):
     tasks = 8 * budget // requests
-    arrivals = run(_chain(budget, tasks, requests=requests, gap_s=gap_s, budget_store=MemoryStore(), latency_s=0.05))
+    arrivals = run(_chain(budget, tasks, requests=requests, gap_s=gap_s, budget_store=KeptBudget(), latency_s=0.05))
     assert worst_minute(arrivals) <= budget
     minutes = (max(arrivals) - min(arrivals)) / 60
     assert len(arrivals) - 1 >= 0.97 * budget * (minutes - 1 / budget)
@@ -104,7 +104,7 @@ def test_a_chain_of_tasks_uses_the_budget_up_and_never_oversteps_it(budget, requ
 
 def test_nothing_is_lost_to_the_gaps_between_tasks():
     """Ten requests a second leave only nine seconds in ten for work; the lost second is caught up."""
-    arrivals = run(_chain(600, 60, requests=100, gap_s=1, budget_store=MemoryStore()))
+    arrivals = run(_chain(600, 60, requests=100, gap_s=1, budget_store=KeptBudget()))
     assert max(arrivals) - min(arrivals) <= 6_000 / 600 * 60 * 1.02
 
 
@@ -116,7 +116,7 @@ def test_nothing_is_lost_to_the_gaps_between_tasks():
     concurrency=st.integers(1, 16),
 )
 def test_no_minute_at_the_other_side_holds_more_than_the_budget(seed, budget, latency_s, concurrency):
-    chance, store = random.Random(seed), MemoryStore()
+    chance, store = random.Random(seed), KeptBudget()
 
     async def tasks():
         arrivals = []
@@ -133,7 +133,7 @@ def test_no_minute_at_the_other_side_holds_more_than_the_budget(seed, budget, la
 
 def test_a_killed_task_costs_the_next_no_more_than_what_was_reserved():
     async def tasks():
-        store = MemoryStore()
+        store = KeptBudget()
         await _task(500, 20, budget_store=store, killed=True)
         await asyncio.sleep(61)  # more than a minute later nothing else counts any more
         started_at = asyncio.get_running_loop().time()
@@ -145,13 +145,13 @@ def test_a_killed_task_costs_the_next_no_more_than_what_was_reserved():
 
 
 def test_the_first_after_a_rest_need_not_wait_and_a_backlog_is_spread():
-    arrivals = run(_task(500, 500, budget_store=MemoryStore()))
+    arrivals = run(_task(500, 500, budget_store=KeptBudget()))
     assert sum(1 for at in arrivals if at < 1) >= 80
     assert all(sum(1 for at in arrivals if at < second) <= 85 + 9 * second for second in range(60))
 
 
 def test_a_task_leaves_exactly_what_it_sent_in_two_writes():
-    store = MemoryStore()
+    store = KeptBudget()
 
     async def task():
         await _task(500, 20, budget_store=store)
@@ -165,13 +165,13 @@ def test_a_task_leaves_exactly_what_it_sent_in_two_writes():
 
 
 def test_what_is_saved_for_the_next_stays_small():
-    store = MemoryStore()
+    store = KeptBudget()
     run(_task(5_000, 5_000, budget_store=store))
     assert len(store.usage.answered) <= 245
 
 
 def test_the_clock_of_the_last_machine_may_have_been_ahead():
-    store = MemoryStore()
+    store = KeptBudget()
 
     async def tasks():
         store.usage = BudgetUsage(((epoch_s() + 9_000, 100),))
@@ -228,7 +228,7 @@ def test_a_pause_holds_everything_and_ends_evenly():
 
 def test_a_pause_holds_the_next_task_too_even_when_the_first_was_killed():
     async def paused():
-        store = MemoryStore()
+        store = KeptBudget()
         RateLimiter(600, store, epoch_s=epoch_s).pause(50)
         await asyncio.sleep(20)
         return await _paused(RateLimiter(600, store, epoch_s=epoch_s), 5)

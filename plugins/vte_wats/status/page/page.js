@@ -50,8 +50,8 @@ function follow(event) {
   link.click();
   link.remove();
 }
-const address = ({ dag_id, run_id }) =>
-  new URL(`dags/${encodeURIComponent(dag_id)}/runs/${encodeURIComponent(run_id)}`, ROOT).href;
+const address = ({ dag_id, dag_run_id }) =>
+  new URL(`dags/${encodeURIComponent(dag_id)}/runs/${encodeURIComponent(dag_run_id)}`, ROOT).href;
 const runLink = (dagRun, text, key) => el("a", { href: address(dagRun), on: { click: follow }, "data-key": key }, text);
 
 // Words ---------------------------------------------------------------------------------------------------------------
@@ -213,8 +213,8 @@ function drawProof(proof) {
   draw("day", { day, alone: proof.counts_alone }, () => (day ? dayDetails(day, proof.counts_alone) : []));
   draw("odd", { odd: proof.odd }, ({ odd }) => (odd.length ? [el("h3", {}, "Outside every window"), ...odd.map(oddRuns)] : []));
   draw("differences", proof.differences.slice(0, DIFFERENCES_SHOWN), (found) => (found.length
-    ? [el("h3", {}, "Reports with other content, as comparisons found them"), el("ul", {}, ...found.map((each) =>
-      el("li", {}, `${wholeDay.format(dayOf(each.found_on))}: ${number.format(each.reports)} ${each.text}`)))] : []));
+    ? [el("h3", {}, "Reports with other content, as comparisons found them"), el("ul", {}, ...found.map((change) =>
+      el("li", {}, `${wholeDay.format(dayOf(change.found_on))}: ${number.format(change.reports)} ${change.text}`)))] : []));
 }
 
 const LEFT_OUT = "left out on purpose"; // nothing waits for these
@@ -569,7 +569,7 @@ const outcomeText = (counts) => {
 function drawComparisons(comparisons) {
   draw("comparisons", comparisons, () => comparisons.length
     ? comparisons.map((comparison) => el("div", { class: "line" },
-      runLink(comparison.dag_run, comparison.started_at ? when(comparison.started_at) : "queued", comparison.dag_run.run_id),
+      runLink(comparison.dag_run, comparison.started_at ? when(comparison.started_at) : "queued", comparison.dag_run.dag_run_id),
       el("span", { class: "details" }, comparison.state === "success" ? comparisonText(comparison) : ""),
       el("span", {}, ...runBadges(comparison))))
     : el("p", { class: "empty" }, "None yet. vte_wats_reconcile compares VTE with WATS once a day."));
@@ -582,7 +582,7 @@ function drawRecent(recent) {
     el("thead", {}, el("tr", {}, ...["Started", "DAG", "Interval", "State", "Took"].map((heading) => el("th", { scope: "col" }, heading)),
       ...OUTCOMES.map((outcome) => el("th", { class: "number", scope: "col" }, outcome)))),
     el("tbody", {}, ...recent.map((run) => el("tr", {},
-      el("td", {}, runLink(run.dag_run, run.started_at ? when(run.started_at) : "queued", run.dag_run.run_id)),
+      el("td", {}, runLink(run.dag_run, run.started_at ? when(run.started_at) : "queued", run.dag_run.dag_run_id)),
       el("td", {}, run.dag),
       el("td", {}, run.from_at && run.to_at && run.from_at !== run.to_at ? range(run.from_at, run.to_at) : "–"),
       el("td", {}, ...runBadges(run)),

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from vte_wats.acceptance.documents import Documents, Subject, render
-from vte_wats.acceptance.findings import Finding, Weight
+from vte_wats.acceptance.acceptance_documents import Documents, Subject, render
+from vte_wats.acceptance.findings import Finding, FindingStatus
 
 AT = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 SUBJECT = Subject("https://test.wats.example", "2025.3.9.824", 100, AT, AT, "1.0", 95)
@@ -20,7 +20,7 @@ def rendered(*findings: Finding) -> Documents:
 
 
 def test_both_forms_hold_question_answer_evidence_consequence_and_profile():
-    documents = rendered(Finding("How?", "so", ["seen"], "nothing to do", Weight.ACT))
+    documents = rendered(Finding("How?", "so", ["seen"], "nothing to do", FindingStatus.ACT))
     for text in (documents.html, documents.markdown):
         for content in ("How?", "so", "seen", "nothing to do", "to do", "array", "https://test.wats.example"):
             assert content in text

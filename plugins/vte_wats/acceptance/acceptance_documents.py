@@ -12,15 +12,15 @@ from typing import Any
 
 from jinja2 import Environment
 
-from vte_wats.acceptance.findings import Finding, Weight
+from vte_wats.acceptance.findings import Finding, FindingStatus
 from vte_wats.acceptance.probes import PART_NUMBER
 from vte_wats.document_templates import document_templates, one_line
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~&])")
-_WEIGHTS = {
-    Weight.FINE: "as it should be",
-    Weight.ACT: "to do",
-    Weight.OPEN: "open",
+_STATUSES = {
+    FindingStatus.FINE: "as it should be",
+    FindingStatus.ACT: "to do",
+    FindingStatus.OPEN: "open",
 }
 
 
@@ -51,8 +51,10 @@ def render(subject: Subject, findings: Sequence[Finding], profile: dict[str, Any
         "subject": subject,
         "part_number": PART_NUMBER,
         "findings": findings,
-        "weights": _WEIGHTS,
-        "counts": [(weight, len([finding for finding in findings if finding.weight is weight])) for weight in _WEIGHTS],
+        "statuses": _STATUSES,
+        "counts": [
+            (status, len([finding for finding in findings if finding.status is status])) for status in _STATUSES
+        ],
         "profile": {name: json.dumps(value) for name, value in profile.items()},
     }
     html, markdown = (_templates().get_template(f"acceptance.{form}.j2").render(values) for form in ("html", "md"))

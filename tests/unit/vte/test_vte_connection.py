@@ -6,7 +6,7 @@ import pytest
 from airflow.providers.microsoft.mssql.hooks.mssql import MsSqlHook
 
 from vte_wats.domain.errors import FatalError
-from vte_wats.vte.connection import check_connection, driver_verifies_servers
+from vte_wats.vte.vte_connection import check_connection, driver_verifies_servers
 
 GOOD = {"conn_type": "mssql", "host": "vte", "schema": "VTE9_3", "login": "reader", "password": "canary"}
 

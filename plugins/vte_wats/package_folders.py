@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 
-def shipped_folder(name: str) -> Path:
+def package_folder(name: str) -> Path:
     """Return ``dags`` or ``include``: inside the package in a wheel, beside ``plugins/`` in the repository."""
     package = Path(__file__).resolve().parent
     inside = package / name

@@ -8,11 +8,10 @@ from html.parser import HTMLParser
 import pytest
 
 from tests.unit.builders import a_run, a_settings
-from vte_wats.survey.documents import Documents, render
-from vte_wats.survey.findings import BusyHour, Distribution
 from vte_wats.survey.plans import Plans, StatementPlan
 from vte_wats.survey.proposal import Evidence, propose
 from vte_wats.survey.results import Survey, SurveyRequest
+from vte_wats.survey.sample_findings import BusyHour, Distribution
 from vte_wats.survey.schema import (
     DeployedColumn,
     DeployedIndex,
@@ -21,6 +20,7 @@ from vte_wats.survey.schema import (
     compare_foreign_keys,
     compare_schema,
 )
+from vte_wats.survey.survey_documents import Documents, render
 from vte_wats.survey.tally import Tally
 from vte_wats.survey.trial import try_mapping
 

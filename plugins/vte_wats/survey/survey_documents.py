@@ -12,10 +12,10 @@ from jinja2 import Environment
 
 from vte_wats.document_templates import document_templates
 from vte_wats.domain.run import VteTestRun
-from vte_wats.survey.findings import Distribution
 from vte_wats.survey.plots import distribution_svg, steps_svg, week_svg
 from vte_wats.survey.proposal import Answer, Origin, known_results
 from vte_wats.survey.results import Survey
+from vte_wats.survey.sample_findings import Distribution
 from vte_wats.survey.schema import Comparison, DeployedTable, Likeness
 from vte_wats.survey.stored import SurveyFile
 from vte_wats.survey.tables import runs_csv, steps_csv, yields_csv
@@ -56,7 +56,7 @@ def render(survey: Survey, runs: Sequence[VteTestRun]) -> Documents:
         "differing": [line for line in differing if line.is_read or line.column is None],
         "unread": [line for line in differing if not line.is_read and line.column is not None],
         "same": sum(line.likeness is Likeness.SAME for line in survey.comparison),
-        "plots": [(each, distribution_svg(each, results)) for each in _in_order(survey)],
+        "plots": [(distribution, distribution_svg(distribution, results)) for distribution in _in_order(survey)],
         "keys": [line for line in survey.foreign_keys if line.likeness is not Likeness.SAME],
         "same_keys": sum(line.likeness is Likeness.SAME for line in survey.foreign_keys),
         "week": week_svg(survey.hours_of_week) if survey.hours_of_week else None,
@@ -78,7 +78,9 @@ def render(survey: Survey, runs: Sequence[VteTestRun]) -> Documents:
 
 def _in_order(survey: Survey) -> Iterator[Distribution]:
     for of in ("month", "product", "test plan", "station"):
-        yield from (each for each in survey.distributions if each.of == of and each.runs)
+        yield from (
+            distribution for distribution in survey.distributions if distribution.of == of and distribution.runs
+        )
 
 
 def _says_something(answer: Answer) -> bool:

@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from vte_wats.domain.report import ServerTraits
 from vte_wats.wats import queries
-from vte_wats.wats.connection import GuidQuoting, WatsConnection
 from vte_wats.wats.profile import WatsProfile
+from vte_wats.wats.wats_connection import GuidQuoting, WatsConnection
 
 _LATELY_S = 3_600.0
 _SAVED_EVERY_S = 300.0
@@ -21,7 +21,7 @@ _LONGEST_WAIT_S = 3_600.0  # what shows even later was in quarantine
 _MARGIN = 2  # what was measured once may take longer another time
 
 
-class ServerMemory(BaseModel):
+class LearnedServer(BaseModel):
     """What a session leaves to the next. It belongs to one address: another WATS is another server.
 
     ``longest_delay_s`` is how long reports took at least until a query found them, and ``worked_at_s`` says by HTTP
@@ -38,24 +38,24 @@ class ServerMemory(BaseModel):
     worked_at_s: Mapping[str, float] = Field(default_factory=dict)
 
 
-class MemoryStore(Protocol):
+class LearnedStore(Protocol):
     """Where sessions keep what they learn. The last writer wins: whatever is lost is learned again."""
 
-    def load(self) -> ServerMemory:
+    def load(self) -> LearnedServer:
         """Return what was learned; nothing when there was no session before."""
 
-    def save(self, memory: ServerMemory) -> None:
+    def save(self, learned: LearnedServer) -> None:
         """Save what was learned for the next session."""
 
 
 class KnownServer:
     """What one session knows of its WATS. Nothing is loaded before it is asked for the first time."""
 
-    def __init__(self, connection: WatsConnection, profile: WatsProfile, store: MemoryStore | None) -> None:
+    def __init__(self, connection: WatsConnection, profile: WatsProfile, store: LearnedStore | None) -> None:
         self._connection = connection
         self._profile = profile
         self._store = store
-        self._before: ServerMemory | None = None
+        self._before: LearnedServer | None = None
         self._id_form: GuidQuoting | None = profile.id_form
         self._range_listing: bool | None = profile.range_listing
         self._misc_infos = False
@@ -140,7 +140,7 @@ class KnownServer:
             return
         known = self._before.worked_at_s
         is_late = any(at_s - known.get(method, 0.0) > _SAVED_EVERY_S for method, at_s in self._worked_at_s.items())
-        after = ServerMemory(
+        after = LearnedServer(
             url=self._connection.url,
             id_form=self._id_form,
             range_listing=self._range_listing,
@@ -154,9 +154,9 @@ class KnownServer:
     def _load(self) -> None:
         if self._before is not None:
             return
-        memory = self._store.load() if self._store is not None else ServerMemory()
-        nothing = ServerMemory(url=self._connection.url)
-        self._before = memory if memory.url == nothing.url else nothing
+        learned = self._store.load() if self._store is not None else LearnedServer()
+        nothing = LearnedServer(url=self._connection.url)
+        self._before = learned if learned.url == nothing.url else nothing
         if self._id_form is None:
             self._id_form = self._before.id_form
         if self._range_listing is None:

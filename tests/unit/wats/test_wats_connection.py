@@ -6,7 +6,7 @@ import json
 import pytest
 
 from vte_wats.domain.errors import FatalError
-from vte_wats.wats.connection import GuidQuoting, WatsConnection
+from vte_wats.wats.wats_connection import GuidQuoting, WatsConnection
 
 TOKEN = base64.b64encode(b"vte:a secret").decode()
 
