@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from more_itertools import chunked
+
 from benchmarks import emulated_servers
 from benchmarks.measure import Goal, Worker
 from benchmarks.upload import post_bytes
@@ -110,7 +112,7 @@ def _staging(folder: str, name: str) -> Any:
 
 
 def deposit() -> float:
-    """Post the report of every run, mapped as the sync does."""
+    """Post the report of every run, mapped as the sync does; no connection stays open while runs are read."""
     from vte_wats.intervals.dst import local_ranges
     from vte_wats.mapping.report_builder import map_run
     from vte_wats.vte.reader import VteSource
@@ -118,7 +120,8 @@ def deposit() -> float:
     settings = _settings()
     with VteSource(settings) as source:
         runs = source.runs_between(local_ranges(_day(), settings.zone))
-        return post_bytes(map_run(run, settings).body.encode() for run in runs)
+        bodies = (map_run(run, settings).body.encode() for run in runs)
+        return sum(post_bytes(some) for some in chunked(bodies, 1_000))
 
 
 def _day() -> Any:
