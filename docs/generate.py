@@ -302,13 +302,10 @@ SYMPTOMS = (
     (
         "Airflow's test button of `vte_default` fails with the driver's words, without a code",
         (
-            "it is the button of the type Microsoft SQL Server; the number in its words may be that of an earlier "
-            "login, which the driver keeps"
+            "the connection has the type Microsoft SQL Server, whose button repeats the driver; the number in its "
+            "words may be that of an earlier login"
         ),
-        (
-            "trigger `vte_wats_preflight`: its task **vte** tries where tasks run, and says the reason of this try "
-            "with its code"
-        ),
+        "choose the type VTE (SQL Server): its button says the reason of this try with its code, as the preflight does",
     ),
     (
         "nobody gets a mail",
@@ -562,7 +559,7 @@ Each of `conditions`, by the names in [alerts](alerts.md#what-is-watched):
 {_table(("name", "meaning"), list(_fields(Condition)))}
 ## Connection `vte_default`
 
-Connection type: Microsoft SQL Server.
+Connection type: VTE (SQL Server). One of the type Microsoft SQL Server works as well; its test button is Airflow's own.
 
 {_table(("field", "meaning", "example"), VTE_FIELDS)}
 `Extra` may hold arguments of `pymssql.connect`, such as `encryption` and `tds_version`. Some have other defaults:

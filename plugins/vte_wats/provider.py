@@ -1,4 +1,4 @@
-"""What Airflow learns about this package: the connection type WATS and its form."""
+"""What Airflow learns about this package: the connection types VTE and WATS with their forms."""
 
 from __future__ import annotations
 
@@ -16,6 +16,21 @@ def get_provider_info() -> dict[str, Any]:
         "extra-links": ["vte_wats.orchestration.wats_link.OpenInWats"],
         "connection-types": [
             {
+                "connection-type": "vte",
+                "hook-class-name": "vte_wats.vte.vte_hook.VteHook",
+                "hook-name": "VTE (SQL Server)",
+                "ui-field-behaviour": {
+                    "hidden-fields": [],
+                    "relabeling": {"host": "SQL Server", "schema": "Database"},
+                    "placeholders": {
+                        "port": "1433",
+                        "schema": "VTE9_3",
+                        "login": "vte_adapter_readonly",
+                        "extra": '{"encryption": "require"}',
+                    },
+                },
+            },
+            {
                 "connection-type": "wats",
                 "hook-class-name": "vte_wats.wats.hook.WatsHook",
                 "hook-name": "WATS",
@@ -25,7 +40,7 @@ def get_provider_info() -> dict[str, Any]:
                     "relabeling": {"host": "WATS server", "password": "API token (or password beside a login)"},
                     "placeholders": {"host": "https://acme.wats.com", "login": "leave empty with an API token"},
                 },
-            }
+            },
         ],
     }
 

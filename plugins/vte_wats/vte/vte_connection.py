@@ -101,11 +101,16 @@ def check_connection(hook: MsSqlHook, conn_id: str) -> VteOptions:
         raise FatalError(
             VW116,
             f"{len(mistakes)} field(s) of the VTE connection are wrong. Change them: "
-            f"Airflow › Admin › Connections › {conn_id}\n" + "\n".join(f"- {mistake}" for mistake in mistakes),
+            f"{page_in_airflow(conn_id)}\n" + "\n".join(f"- {mistake}" for mistake in mistakes),
         )
     fields.host, fields.port = address.host, address.port
     fields.extra = options.model_dump_json(exclude_none=True)
     return options
+
+
+def page_in_airflow(conn_id: str) -> str:
+    """Return where a person changes a connection."""
+    return f"Airflow › Admin › Connections › {conn_id}"
 
 
 def driver_verifies_servers(environment: Mapping[str, str]) -> bool:
