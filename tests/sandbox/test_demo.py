@@ -48,5 +48,6 @@ def test_make_down_ends_a_demo_that_a_script_started_in_the_background(tmp_path,
     subprocess.run(["sh", "-c", f"{make} down"], cwd=repository, env=environment, check=True, timeout=200)
 
     assert script.wait(timeout=300) == 0, log.read_text()
-    assert log.read_text().endswith("The demo has ended; nothing of it is left behind.\n")
+    assert "The demo has ended; nothing of it is left behind.\n" in log.read_text()  # DuckDB may add words as it ends
+    assert "Traceback" not in log.read_text()
     assert sorted(tmp_path.iterdir()) == [log]
