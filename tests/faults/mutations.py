@@ -234,19 +234,19 @@ MUTATIONS = (
     ),
     _core(
         "locks waited for", "one station's open transaction holds up all others", "vte/reader.py",
-        "past_locks=self._takes_locks and not names_runs(binds)", "past_locks=False",
+        "past_locks=self.takes_locks and not names_runs(binds)", "past_locks=False",
         "integration/test_vte_source_locks.py::test_a_run_that_is_not_committed_holds_up_no_other",
     ),
     _core(
         "a locked run is gone", "the comparison takes a run in work for one that VTE lost", "vte/reader.py",
-        "self._takes_locks and not names_runs(binds)", "self._takes_locks",
+        "self.takes_locks and not names_runs(binds)", "self.takes_locks",
         "integration/test_vte_source_locks.py::test_a_named_run_that_is_locked_is_waited_for_and_never_taken_for_absent",
     ),
     _core(
-        "locked steps left out", "a run is in WATS with half of its steps", "vte/statements.py",
-        'text = text.replace(_HEADERS, f"{_HEADERS} WITH (READPAST)")',
-        'text = re.sub(r"(\\[dbo\\]\\.\\[\\w+\\] AS \\[\\w+\\])", r"\\1 WITH (READPAST)", text)',
-        "integration/test_vte_source_locks.py::test_a_run_whose_steps_are_not_committed_is_never_read_without_them",
+        "a header locked while it is read", "a run is in WATS without its steps", "vte/run_reader.py",
+        "by_name = server.takes_locks or len(groups) > 1", "by_name = len(groups) > 1",
+        "integration/test_vte_source_locks.py::"
+        "test_a_run_whose_header_is_locked_while_it_is_read_is_never_read_without_its_steps",
     ),
     _core(
         "units altered without a word", "a text is not what the database holds, and nobody notices", "mapping/steps.py",

@@ -211,7 +211,7 @@ def test_with_the_questions_answered_the_proposal_maps_as_the_true_settings_do(p
 
 def test_a_factory_that_differs_from_every_default_gets_what_is_true_there():
     other, now = SandboxEnvironment(), datetime.now(UTC)
-    other.floor.load(other.db, start=now - timedelta(days=2), end=now, runs=600)
+    other.floor.load(other.db, start=now - timedelta(days=2), end=now, runs=3_000)
     other.db.run_script("UPDATE [dbo].[IndexData] SET [Result] = 1 - [Result] WHERE [Result] IN (0, 1)")
     for kind in ("Numeric", "Text", "Other"):
         table = f"[dbo].[TestData{kind}]"

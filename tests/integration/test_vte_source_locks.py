@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,6 +17,7 @@ from vte_wats.config.settings import Settings
 from vte_wats.domain.errors import RetriableError
 from vte_wats.intervals.wall_clock import LocalRange
 from vte_wats.vte.reader import VteSource
+from vte_wats.vte.rows import RUNS, STEPS
 
 NOON = datetime(2026, 3, 2, 12)
 HOUR = LocalRange(NOON, NOON + timedelta(hours=1))
@@ -73,6 +74,31 @@ def test_a_run_whose_steps_are_not_committed_is_never_read_without_them(hook, da
             list(source.runs_between([HOUR]))
         list(open_one.run("COMMIT"))
         assert [len(run.steps) for run in source.runs_between([HOUR])] == [1]
+
+
+@pytest.mark.parametrize("before", [RUNS, STEPS], ids=["headers", "steps"])
+def test_a_run_whose_header_is_locked_while_it_is_read_is_never_read_without_its_steps(
+    hook, database, isolation, add_run, monkeypatch, before
+):
+    first, second = add_run(NOON), add_run(NOON + timedelta(seconds=1))
+    for guid in (first, second):
+        with station(database, STEP.format(guid)) as committed:
+            list(committed.run("COMMIT"))
+    with ExitStack() as later, VteSource(site(), hook) as source:
+        as_sent = source.rows
+
+        def rows(select, binds, **conditions):
+            if select is before:
+                later.enter_context(
+                    station(database, f"UPDATE dbo.IndexData SET Result = 0 WHERE Index_GUID = '{first}'")
+                )
+            return as_sent(select, binds, **conditions)
+
+        monkeypatch.setattr(source, "rows", rows)
+        with pytest.raises(RetriableError, match="VW202"):
+            list(source.runs_between([HOUR]))
+    with VteSource(site(), hook) as source:
+        assert [len(run.steps) for run in source.runs_between([HOUR])] == [1, 1]
 
 
 def test_a_run_whose_unit_is_locked_is_never_read_without_its_serial(hook, database, isolation, add_run):

@@ -65,6 +65,8 @@ def test_it_starts_from_the_defaults_of_the_package():
 class OneRun:
     """A server that knows the size of one run, and counts what it is sent."""
 
+    takes_locks = False
+
     def __init__(self) -> None:
         self.sent = 0
 

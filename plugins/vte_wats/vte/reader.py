@@ -85,7 +85,7 @@ class VteSource:
         self._hook = hook or MsSqlHook(mssql_conn_id=site.source_connection)
         self._connection: pymssql.Connection | None = None
         self._types: Mapping[str, str] | None = None
-        self._takes_locks = False
+        self.takes_locks = False
 
     def __enter__(self) -> Self:
         """Connect, and set up the session so that this reader gives way."""
@@ -109,7 +109,7 @@ class VteSource:
         with connection.cursor() as cursor:
             options = statement("session_options", self._settings)
             cursor.execute(options, {"lock_timeout_ms": self._settings.lock_timeout_ms})
-            self._takes_locks = cursor.fetchall() == [(1,)]
+            self.takes_locks = cursor.fetchall() == [(1,)]
 
     def _is_known_to_the_server(self) -> bool:
         """Return whether the login may enter the server, though not this database.
@@ -326,7 +326,7 @@ class VteSource:
             select.name,
             self._settings,
             as_they_are=self._as_they_are(select),
-            past_locks=self._takes_locks and not names_runs(binds),
+            past_locks=self.takes_locks and not names_runs(binds),
             **conditions,
         )
 

@@ -43,7 +43,9 @@ _RUNS_AT_ONCE = 1_000  # what a condition names
 
 
 class Server(Protocol):
-    """What runs statements."""
+    """What runs statements; where it ``takes_locks``, those by time pass over runs whose header is locked."""
+
+    takes_locks: bool
 
     def rows(self, select: Select[Row], binds: Binds, **conditions: str) -> Iterator[Row]:
         """Yield the rows as the server sends them."""
@@ -58,7 +60,8 @@ def read_runs(
     """Yield every run of a selection, complete with steps or with its defect: three statements for an ordinary slice.
 
     Holds the headers of one group and the steps of one run at a time. A run that is committed meanwhile is read the
-    next time.
+    next time. Where the server takes locks, runs are named: by time, a header that is locked between two statements
+    would leave a run without some of its steps.
     """
     sizes = list(server.rows(RUN_SIZES, binds, selection=selection))
     left_out = {run.index_guid: run for run in _not_to_read(sizes, settings)}
@@ -69,7 +72,8 @@ def read_runs(
     whole = (f"{selection}{named}", binds | more_binds)
     reading = _Reading(server, operators, settings.rejections_that_stop(len(sizes)))
     for group in groups:
-        yield from reading.runs(group, whole if len(groups) == 1 else among_guids(list(group)))
+        by_name = server.takes_locks or len(groups) > 1
+        yield from reading.runs(group, among_guids(list(group)) if by_name else whole)
     yield from reading.unreadable()
 
 

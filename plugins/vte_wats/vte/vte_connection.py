@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from configparser import ConfigParser
 from configparser import Error as ConfigParserError
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 from airflow.providers.microsoft.mssql.hooks.mssql import MsSqlHook
 from airflow.sdk.exceptions import AirflowNotFoundException
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from vte_wats.config.connection_fields import ConnectionOptions, page_in_airflow
 from vte_wats.domain.errors import FatalError
 from vte_wats.messages import NO_CONNECTION, VW114, VW116
 
@@ -26,7 +27,7 @@ _OF_OTHER_DRIVERS = {
 }
 
 
-class VteOptions(BaseModel):
+class VteOptions(ConnectionOptions):
     """The extra fields that pymssql takes, with defaults of our own: without them it waits forever for an answer."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -41,13 +42,6 @@ class VteOptions(BaseModel):
     conn_properties: str | list[str] | None = None
     use_datetime2: bool = False
     sqlalchemy_scheme: str | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _blank_means_default(cls, given: Any) -> Any:
-        if isinstance(given, Mapping):
-            return {name: value for name, value in given.items() if value is not None and value != ""}
-        return given
 
 
 class VteAddress(BaseModel):
@@ -106,11 +100,6 @@ def check_connection(hook: MsSqlHook, conn_id: str) -> VteOptions:
     fields.host, fields.port = address.host, address.port
     fields.extra = options.model_dump_json(exclude_none=True)
     return options
-
-
-def page_in_airflow(conn_id: str) -> str:
-    """Return where a person changes a connection."""
-    return f"Airflow › Admin › Connections › {conn_id}"
 
 
 def driver_verifies_servers(environment: Mapping[str, str]) -> bool:

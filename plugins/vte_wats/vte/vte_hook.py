@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from airflow.providers.microsoft.mssql.hooks.mssql import MsSqlHook
 
+from vte_wats.config.connection_fields import page_in_airflow
 from vte_wats.domain.errors import VteWatsError
 
 
@@ -22,7 +23,6 @@ class VteHook(MsSqlHook):
         from vte_wats.config.settings import Settings  # noqa: PLC0415 -- Airflow loads every hook to show the forms
         from vte_wats.config.sites import Site  # noqa: PLC0415 -- as above
         from vte_wats.vte.reader import VteSource  # noqa: PLC0415 -- as above
-        from vte_wats.vte.vte_connection import page_in_airflow  # noqa: PLC0415 -- as above
 
         settings = Settings.model_construct(source_timezone="UTC", process_map={})  # the button knows none
         unnamed = Site()

@@ -12,10 +12,11 @@ from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowNotFoundException
 from airflow.sdk.log import mask_secret
 
+from vte_wats.config.connection_fields import page_in_airflow
 from vte_wats.config.settings import ExistenceCheck
 from vte_wats.domain.errors import FatalError, VteWatsError
 from vte_wats.messages import NO_CONNECTION, VW114
-from vte_wats.wats.wats_connection import WatsConnection, page_in_airflow
+from vte_wats.wats.wats_connection import WatsConnection
 
 if TYPE_CHECKING:
     from vte_wats.wats.client import WatsSession

@@ -15,6 +15,7 @@ from pywats.core.async_client import AsyncHttpClient
 from pywats.core.client import Response
 from pywats.core.retry import RetryConfig
 
+from vte_wats.config.connection_fields import page_in_airflow
 from vte_wats.domain.errors import FatalError
 from vte_wats.domain.redaction import redact
 from vte_wats.messages import VW109
@@ -27,7 +28,7 @@ from vte_wats.wats.response_errors import (
     retry_after_s,
     server_message,
 )
-from vte_wats.wats.wats_connection import WatsConnection, page_in_airflow
+from vte_wats.wats.wats_connection import WatsConnection
 
 _CONNECT_TIMEOUT_S = 10.0
 _TOO_MANY_REQUESTS = 429

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Mapping
 from enum import StrEnum
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Self
 from urllib.parse import urlsplit, urlunsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, SecretStr, ValidationError
 
+from vte_wats.config.connection_fields import ConnectionOptions, page_in_airflow
 from vte_wats.domain.errors import FatalError
 from vte_wats.domain.redaction import shown
 from vte_wats.messages import VW108
@@ -37,7 +37,7 @@ def _existing_file(path: str) -> str:
     return path
 
 
-class WatsOptions(BaseModel):
+class WatsOptions(ConnectionOptions):
     """The extra fields of the connection form. Blank fields mean the default."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -93,13 +93,6 @@ class WatsOptions(BaseModel):
         title="Report page",
         description="The page of a report in the browser, for links; {id} stands for the report's id. Blank: the host.",
     )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _blank_means_default(cls, given: Any) -> Any:
-        if isinstance(given, Mapping):
-            return {name: value for name, value in given.items() if value is not None and value != ""}
-        return given
 
 
 class WatsConnection(WatsOptions):
@@ -163,11 +156,6 @@ class WatsConnection(WatsOptions):
                 f"{page_in_airflow(conn_id)}\n" + "\n".join(f"- {mistake}" for mistake in mistakes),
             )
         return cls(conn_id=conn_id, url=url, token=SecretStr(token), **options.model_dump())
-
-
-def page_in_airflow(conn_id: str) -> str:
-    """Return where a person changes a connection."""
-    return f"Airflow › Admin › Connections › {conn_id}"
 
 
 def _collected(mistakes: list[str], reading: Any) -> str | None:

@@ -26,6 +26,8 @@ VW202 = next(row.message for row in SQL_ERRORS if row.message.code == "VW202")
 class FailingServer:
     """Holds so many runs; a statement that reads one of ``bad`` fails, after the runs before it."""
 
+    takes_locks = False
+
     def __init__(self, runs: int, bad: set[int], error: Exception, times: int | None = None) -> None:
         self.guids = [guid_of(n) for n in range(runs)]
         self.bad = {guid_of(n) for n in bad}
