@@ -221,6 +221,12 @@ def _zone(evidence: Evidence) -> _Found:
     if clocks is None or clocks.offset_minutes is None:
         reason = "No station wrote a run within a quarter of an hour, so how far its clock is from UTC is not known."
         ask = "Which time zone do the stations' clocks show? Survey again while stations are at work to narrow it down."
+        if clocks is not None and clocks.ahead_stations:
+            reason = (
+                f"The newest runs of {clocks.ahead_stations} of {clocks.stations} stations lie after the server's wall "
+                f"clock, {clocks.server_offset_minutes:+d} minutes from UTC: they keep another time than the server."
+            )
+            ask = "Which time zone do the stations' clocks show? It is not the server's."
         return _Found(reason, questions=() if given else (Question(setting="source_timezone", question=ask),))
     fits = [name for family in clocks.zones for name in family]
     what = (

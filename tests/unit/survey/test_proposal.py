@@ -66,6 +66,16 @@ def test_every_setting_has_an_answer_and_a_reason():
     assert all(each.reason for each in found.answers)
 
 
+def test_stations_ahead_of_the_server_are_a_reason_to_ask_and_none_to_doubt_what_is_set():
+    ahead = clocks(server_offset_minutes=0, offset_minutes=None, stations=5, fresh_stations=1, ahead_stations=4)
+    assert asked(proposed(clocks=ahead), "source_timezone") == [
+        "Which time zone do the stations' clocks show? It is not the server's."
+    ]
+    found = proposed(given=COMPLETE, clocks=ahead)
+    assert asked(found, "source_timezone") == []
+    assert "4 of 5 stations lie after the server's wall clock, +0 minutes" in answer(found, "source_timezone").reason
+
+
 def test_without_zone_and_processes_the_text_says_what_it_lacks():
     found = proposed()
     assert "source_timezone: required" in found.mistakes
