@@ -152,11 +152,19 @@ def settings_for_trial(proposal: Proposal, variable: str) -> Settings:
 
 
 def settings_to_survey_with(text: str | None, variable: str) -> Settings:
-    """Return the settings that VTE and the storage are opened with, also before there are any.
+    """Return the settings that VTE and the storage are opened with, also before there are any, or with a part of them.
 
     Raises FatalError for wrong ones.
     """
-    return parse_settings(json.dumps(_UNANSWERED) if text is None else text, variable)
+    return parse_settings(_with_the_required(text), variable)
+
+
+def _with_the_required(text: str | None) -> str:
+    try:
+        given = {} if text is None else json.loads(text)
+    except ValueError:
+        given = None
+    return json.dumps(_UNANSWERED | given) if isinstance(given, dict) else str(text)
 
 
 def _answer(name: str, found: _Found, given: Mapping[str, Any]) -> Answer:
