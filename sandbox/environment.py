@@ -42,7 +42,7 @@ class SandboxEnvironment:
     ) -> None:
         self.floor = Floor(seed=seed, timezone=timezone)
         self.db = open_database()
-        logins = [Login("sa", WRITER_PASSWORD, can_write=True), Login(READER, READER_PASSWORD)]
+        logins = [Login("sa", WRITER_PASSWORD, can_write=True), Login(READER, READER_PASSWORD, reads_all=False)]
         self.vte = SqlServer(
             self.db,
             logins=logins,

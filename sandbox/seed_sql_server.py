@@ -22,15 +22,12 @@ from uuid import UUID
 import pyarrow as pa
 
 from sandbox.factory_data.factory import Floor
-from sandbox.vte.database import NAME, SCHEMA
-
-GRANT_READ_ONLY = Path(__file__).resolve().parents[1] / "include" / "sql" / "grant_read_only.sql"
+from sandbox.vte.database import GRANT_READ_ONLY, NAME, SCHEMA, filled
 
 ROWS_AT_ONCE = 1_000  # SQL Server takes no more in one VALUES
 START_TIMEOUT_S = 120.0
 
 _GO = re.compile(r"^\s*GO\s*$", re.IGNORECASE | re.MULTILINE)
-_VARIABLE = re.compile(r"\$\((\w+)\)")
 
 
 class Connection(Protocol):
@@ -116,8 +113,7 @@ def literal(value: object) -> str:
 
 def batches(text: str, variables: Mapping[str, str]) -> Iterator[str]:
     """Yield the batches of a script. Raises KeyError for a variable that is not given."""
-    filled = _VARIABLE.sub(lambda found: variables[found[1]], re.sub(r"--[^\n]*", "", text))
-    for batch in _GO.split(filled):
+    for batch in _GO.split(filled(text, variables)):
         if batch.strip():
             yield batch.strip()
 

@@ -67,7 +67,10 @@ GRANT SELECT (
 ) ON [dbo].[TestSystems] TO [vte_adapter_readonly];
 GO
 
--- Optional, and not needed by any sync: estimated plans in the report of a survey (docs/survey.md says what the right
--- shows). By hand, for the time of a survey:
+-- Optional, and not needed by any sync: what a survey shows more of (docs/survey.md). By hand, for the time of a survey.
+-- The names of all tables and columns, without a right to read one of them: shows what is renamed or additional.
+--   GRANT VIEW DEFINITION ON SCHEMA::[dbo] TO [vte_adapter_readonly];
+--   REVOKE VIEW DEFINITION ON SCHEMA::[dbo] FROM [vte_adapter_readonly];
+-- The estimated plans of the statements.
 --   GRANT SHOWPLAN TO [vte_adapter_readonly];
 --   REVOKE SHOWPLAN FROM [vte_adapter_readonly];

@@ -52,7 +52,8 @@ class Database(Store):
     def run_script(self, text: str) -> None:
         """Run a T-SQL script whose batches are separated by GO lines, with every right.
 
-        CREATE LOGIN, CREATE USER, ALTER USER, GRANT and DENY are accepted without effect (logins belong to the server).
+        GRANT and REVOKE of SELECT on a table decide what logins may read that do not read all. CREATE LOGIN,
+        CREATE USER, ALTER USER, DENY and other rights are accepted without effect (logins belong to the server).
         Raises SqlServerError at the first statement that fails or is not emulated.
         """
         execution = Execution(self)

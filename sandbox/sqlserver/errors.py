@@ -82,6 +82,15 @@ def permission_denied(permission: str, target: str, database: str) -> SqlServerE
     )
 
 
+def column_denied(column: str, table: str, database: str) -> SqlServerError:
+    return SqlServerError(
+        230,
+        f"The SELECT permission was denied on the column '{column}' of the object '{table}', database '{database}', "
+        "schema 'dbo'.",
+        14,
+    )
+
+
 def showplan_denied(database: str) -> SqlServerError:
     return SqlServerError(262, f"SHOWPLAN permission denied in database '{database}'.", 14, 4)
 

@@ -39,13 +39,17 @@ _BEGIN, _COMMIT, _ROLLBACK = 5, 7, 8
 class Login:
     """A name that may connect. Without `can_write` it may SELECT and gets 229 on anything else.
 
-    With `may_showplan`, or if it may write, it sees plans of its queries; others get 262 for them.
+    With `may_showplan`, or if it may write, it sees plans of its queries; others get 262 for them. Where it does not
+    `reads_all`, it may select and see what scripts granted to it alone: 229 and 230 for the rest. Of a table that it
+    may select in part, it sees the other columns' names only if it `sees_whole_tables`.
     """
 
     name: str
     password: str
     can_write: bool = False
     may_showplan: bool = False
+    reads_all: bool = True
+    sees_whole_tables: bool = False
 
 
 @dataclass
@@ -164,6 +168,8 @@ class Session:
             login=known.name,
             can_write=known.can_write,
             may_showplan=known.can_write or known.may_showplan,
+            reads_all=known.can_write or known.reads_all,
+            sees_whole_tables=known.sees_whole_tables,
             app_name=request.app_name,
             host_name=request.host_name,
             server_name=self._context.server_name(),

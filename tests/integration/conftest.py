@@ -53,7 +53,7 @@ def database() -> Database:
 
 @pytest.fixture
 def vte(database: Database) -> Iterator[SqlServer]:
-    logins = [Login("sa", WRITER_PASSWORD, can_write=True), Login(READER, READER_PASSWORD)]
+    logins = [Login("sa", WRITER_PASSWORD, can_write=True), Login(READER, READER_PASSWORD, reads_all=False)]
     with SqlServer(database, logins=logins, timezone="Europe/Oslo") as server:
         yield server
 

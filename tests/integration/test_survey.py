@@ -278,7 +278,7 @@ def test_the_documents_need_nothing_else_and_hold_no_password(first_day, plant):
     documents = render(survey, runs)
     loaded = re.findall(r'(?:src|href)="(?!#)[^"]*"|url\((?!#)[^)]*\)|<script', documents.html)
     assert loaded == []
-    assert documents.html.count("<svg") == 6
+    assert documents.html.count("<svg") == 8
     assert Survey.model_validate_json(documents.json) == survey
     assert len(list(csv.reader(documents.runs_csv.splitlines()))) == 101
     assert "never-to-be-read" not in "".join(documents.files().values())

@@ -38,6 +38,7 @@ from sandbox.sqlserver.tsql.foreign_keys import ForeignKeyChecks
 from sandbox.sqlserver.tsql.locks import Locked, Reading, passes_over, reading_past, relations
 from sandbox.sqlserver.tsql.options import SessionOptions
 from sandbox.sqlserver.tsql.outcomes import Affected, DatabaseChanged, Outcome, Quiet, Rows, TransactionChanged
+from sandbox.sqlserver.tsql.permissions import apply_right
 from sandbox.sqlserver.tsql.queries import QueryCompiler
 from sandbox.sqlserver.tsql.scope import Query, SessionFacts
 from sandbox.sqlserver.tsql.showplan import COLUMN, Plan
@@ -62,6 +63,8 @@ class Identity:
     login: str = "sa"
     can_write: bool = True
     may_showplan: bool = True
+    reads_all: bool = True
+    sees_whole_tables: bool = False
     app_name: str = ""
     host_name: str = ""
     server_name: str = "SANDBOX"
@@ -175,7 +178,8 @@ class Execution:
             parameters=parameters,
         )
         known = {(kind, name) for kind in ("login", "user") for name in identity.logins} | self.store.principals
-        return QueryCompiler(self.store.catalog, self.store.facts, facts, frozenset(known))
+        rights = None if identity.reads_all else self.store.rights_of(identity.login, identity.sees_whole_tables)
+        return QueryCompiler(self.store.catalog, self.store.facts, facts, frozenset(known), rights)
 
     # -- statements ----------------------------------------------------------------------------------------------------
 
@@ -345,8 +349,10 @@ class Execution:
         return Quiet()
 
     def _security(self, statement: Statement) -> Outcome:
-        """Accept logins, users and grants without effect: logins are given to the server, not made by T-SQL."""
+        """Carry out rights to select and see names; accept the rest without effect: logins are given to the server."""
         words = statement.words
+        if apply_right(statement.text, self.store.granted):
+            return Quiet()
         if words[:2] in {("CREATE", "LOGIN"), ("CREATE", "USER")}:
             self.store.principals.add((words[1].lower(), words[2].strip("[]").lower()))
         note = f"{' '.join(words[:2])}: accepted without effect; the logins of this server are fixed when it starts."

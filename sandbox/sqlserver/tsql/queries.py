@@ -13,8 +13,10 @@ from sqlglot import exp
 
 from sandbox.sqlserver.errors import (
     SqlServerError,
+    column_denied,
     cross_database,
     not_emulated,
+    permission_denied,
     statement_not_emulated,
     syntax,
     unknown_table,
@@ -25,6 +27,7 @@ from sandbox.sqlserver.tsql.catalog import Catalog, DatabaseFacts, Table, quoted
 from sandbox.sqlserver.tsql.conversions import Value, convert, unified
 from sandbox.sqlserver.tsql.expressions import ExpressionCompiler
 from sandbox.sqlserver.tsql.locks import Reading
+from sandbox.sqlserver.tsql.permissions import Rights
 from sandbox.sqlserver.tsql.scope import Query, Scope, SessionFacts, Source
 from sandbox.sqlserver.tsql.system_views import View, system_view, view_sql
 from sandbox.sqlserver.tsql.type_rules import unify
@@ -43,9 +46,15 @@ class QueryCompiler:
     database: DatabaseFacts
     facts: SessionFacts
     principals: frozenset[tuple[str, str]] = frozenset()
+    rights: Rights | None = None
     reading: Reading = field(default_factory=Reading)
     tables_read: set[str] = field(default_factory=set)
     _ctes: dict[str, tuple[tuple[str, SqlType | None], ...]] = field(default_factory=dict)
+
+    @property
+    def visible(self) -> Catalog:
+        """The part of the catalog whose names the login sees."""
+        return self.catalog if self.rights is None else self.rights.visible(self.catalog)
 
     def result(self, node: exp.Expr) -> Query:
         """Compile a statement that answers with rows."""
@@ -273,6 +282,8 @@ class QueryCompiler:
                 if not sources:
                     raise SqlServerError(107, f"The column prefix '{wanted}' does not match with a table name.", 15)
                 for source in sources:
+                    for denied in source.denied.values():
+                        raise denied
                     for name, kind in source.columns:
                         yield Value(f"{quoted(source.alias)}.{quoted(name)}", kind, name=name)
             elif isinstance(item, exp.Alias):
@@ -369,7 +380,9 @@ class QueryCompiler:
             return f"({view_sql(table)}) AS {quoted(alias)}"
         self.tables_read.add(table.key)
         kinds: tuple[tuple[str, SqlType | None], ...] = tuple((column.name, column.kind) for column in table.columns)
-        scope.sources.append(self._distinct_alias(scope, Source(alias, kinds)))
+        hidden = frozenset[str]() if self.rights is None else self.rights.denied(table)
+        denied = {name: column_denied(name, table.name, self.database.name) for name in hidden}
+        scope.sources.append(self._distinct_alias(scope, Source(alias, kinds, denied)))
         return f"{self.reading.source(table.key, table.reference, node)} AS {quoted(alias)}"
 
     def find(self, node: exp.Table) -> Table | View:
@@ -381,10 +394,12 @@ class QueryCompiler:
             raise cross_database(written)
         if isinstance(node.this, exp.Identifier) and node.this.args.get("temporary"):
             raise unknown_table(f"#{node.name}")
-        view = system_view(schema, node.name, self.catalog, self.database, self.facts)
+        view = system_view(schema, node.name, self.visible, self.database, self.facts)
         if view is not None:
             return view
         found = self.catalog.find(node.name, schema)
         if found is None or catalog == "master" or (not catalog and self.facts.database.lower() == "master"):
             raise unknown_table(written)
+        if self.rights is not None and not self.rights.may_select_of(found):
+            raise permission_denied("SELECT", found.name, self.database.name)
         return found

@@ -9,10 +9,11 @@ from typing import Any, Protocol
 
 from sqlglot import exp
 
-from sandbox.sqlserver.errors import ambiguous_column, unbound, unknown_column
+from sandbox.sqlserver.errors import SqlServerError, ambiguous_column, unbound, unknown_column
 from sandbox.sqlserver.sql_types import SqlType
 from sandbox.sqlserver.tsql.catalog import Catalog, DatabaseFacts, quoted
 from sandbox.sqlserver.tsql.conversions import Value
+from sandbox.sqlserver.tsql.permissions import Rights
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,8 @@ class Source:
 
     alias: str
     columns: tuple[tuple[str, SqlType | None], ...]
+    denied: Mapping[str, SqlServerError] = field(default_factory=dict)
+    """The error for each column that the login may not select, by its name in lower case."""
 
 
 @dataclass
@@ -67,6 +70,8 @@ class Scope:
                 raise ambiguous_column(name)
             if hits:
                 source, known, kind = hits[0]
+                if known.lower() in source.denied:
+                    raise source.denied[known.lower()]
                 return Value(f"{quoted(source.alias)}.{quoted(known)}", kind, name=known)
             alias_known |= any(source.alias.lower() == table.lower() for source in scope.sources)
             scope = scope.parent
@@ -85,7 +90,10 @@ class Queries(Protocol):
     """What an expression needs of the statement around it."""
 
     @property
-    def catalog(self) -> Catalog: ...
+    def visible(self) -> Catalog: ...
+
+    @property
+    def rights(self) -> Rights | None: ...
 
     @property
     def database(self) -> DatabaseFacts: ...

@@ -17,6 +17,7 @@ import duckdb
 from sandbox.sqlserver.tsql.catalog import Catalog, DatabaseFacts
 from sandbox.sqlserver.tsql.conversions import MACROS
 from sandbox.sqlserver.tsql.locks import Locks
+from sandbox.sqlserver.tsql.permissions import Granted, Rights
 
 _CATALOG_TABLE = "main.emulator_catalog"
 
@@ -28,6 +29,7 @@ class Store:
         self.facts = facts
         self.catalog = Catalog()
         self.principals: set[tuple[str, str]] = set()  # ("login" or "user", name in lower case)
+        self.granted: dict[str, Granted] = {}  # by the user's name in lower case
         self.defining = threading.RLock()
         self.locks = Locks()
         self._in_file = path is not None
@@ -57,6 +59,10 @@ class Store:
 
     def next_transaction(self) -> int:
         return next(self._transactions)
+
+    def rights_of(self, login: str, sees_whole_tables: bool) -> Rights:  # noqa: FBT001
+        """Return what a login may select that does not read everything."""
+        return Rights(self.granted.get(login.lower(), Granted()), sees_whole_tables)
 
     def save_catalog(self) -> None:
         """Write the catalog into the database file, if there is one, so that it knows its types again."""

@@ -53,7 +53,7 @@ def _object_id(compiler: Compiler, node: exp.Expr) -> Value:
 
 def _object_number(compiler: Compiler, name: str) -> Value:
     parts = [part.strip('[]"') for part in name.split(".")]
-    table = compiler.queries.catalog.find(parts[-1], parts[-2] if len(parts) > 1 and parts[-2] else "dbo")
+    table = compiler.queries.visible.find(parts[-1], parts[-2] if len(parts) > 1 and parts[-2] else "dbo")
     return Value(str(table.object_id) if table else "NULL", INT)
 
 
@@ -108,7 +108,9 @@ def _database_property(compiler: Compiler, node: exp.Expr) -> Value:
 
 def _has_perms(compiler: Compiler, node: exp.Expr) -> Value:
     permission = _constant_text(compiler, node.expressions[2], "HAS_PERMS_BY_NAME").upper()
-    allowed = compiler.facts.can_write or permission in {"SELECT", "CONNECT"}
+    rights = compiler.queries.rights
+    sees_all = permission == "VIEW DEFINITION" and rights is not None and rights.granted.view_definition
+    allowed = compiler.facts.can_write or sees_all or permission in {"SELECT", "CONNECT"}
     return Value(str(int(allowed)), INT)
 
 
@@ -138,7 +140,7 @@ def _host_name(compiler: Compiler, _: exp.Expr) -> Value:
 
 def _object_name(compiler: Compiler, node: exp.Expr) -> Value:
     value = compiler.value(node.expressions[0])
-    arms = " ".join(f"WHEN {table.object_id} THEN {quote(table.name)}" for table in compiler.queries.catalog.tables())
+    arms = " ".join(f"WHEN {table.object_id} THEN {quote(table.name)}" for table in compiler.queries.visible.tables())
     return Value(f"CASE {value.sql} {arms} END" if arms else "NULL", nvarchar(128))
 
 

@@ -1,0 +1,75 @@
+"""Everything the product asks of VTE, as the login that the grant script makes: it may read eight tables in part."""
+
+from __future__ import annotations
+
+import inspect
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from sandbox.environment import READER, READER_PASSWORD
+from sandbox.factory_data.factory import Floor
+from sandbox.sqlserver.server import Login, SqlServer
+from sandbox.vte.database import NAME, open_database
+from tests.integration.conftest import hook_to
+from tests.unit.builders import a_settings
+from vte_wats.domain.errors import FatalError
+from vte_wats.intervals.wall_clock import FIRST, LAST, LocalRange
+from vte_wats.preflight import Level, examine
+from vte_wats.vte.reader import VteSource
+
+ALL_TIME = [LocalRange(FIRST, LAST)]
+
+
+@pytest.fixture(scope="module", params=["the granted columns", "the granted tables"])
+def limited(request):
+    """A floor on a server whose login sees the names of what it may select, or of those tables as a whole."""
+    database, now = open_database(), datetime.now(UTC)
+    Floor(seed=7, timezone="Europe/Oslo").load(
+        database, start=now - timedelta(days=2), end=now, runs=120, oddities=True
+    )
+    database.run_script(f"REVOKE VIEW DEFINITION ON SCHEMA::[dbo] FROM [{READER}]")
+    login = Login(READER, READER_PASSWORD, reads_all=False, sees_whole_tables=request.param == "the granted tables")
+    with SqlServer(database, logins=[login], timezone="Europe/Oslo") as server:
+        yield server
+
+
+@pytest.fixture
+def source(limited):
+    fields = {"conn_type": "mssql", "host": limited.host, "port": limited.port, "schema": NAME}
+    with VteSource(a_settings(), hook_to(fields | {"login": READER, "password": READER_PASSWORD})) as source:
+        yield source
+
+
+def test_whatever_is_asked_of_vte_the_login_may_ask(source):
+    guids = [guid for guid, _ in source.run_keys(ALL_TIME)]
+    asked = {
+        "identity": source.identity(),
+        "identity_and_run_counts": source.identity_and_run_counts(ALL_TIME),
+        "facts": source.facts(),
+        "schema": source.schema(),
+        "time_bounds": source.time_bounds(),
+        "run_groups": list(source.run_groups(ALL_TIME)),
+        "run_times": source.run_times(ALL_TIME).seconds,
+        "waiting_runs": source.waiting_runs(ALL_TIME).runs,
+        "day_counts": source.day_counts(ALL_TIME),
+        "run_hours": list(source.run_hours(ALL_TIME)),
+        "run_keys": guids,
+        "existing": source.existing(guids[:5]),
+        "testsystems": source.testsystems(),
+        "minute_contents": source.minute_contents(ALL_TIME),
+        "station_times": list(source.station_times(ALL_TIME)),
+        "runs_between": [run for run in source.runs_between(ALL_TIME) if run.steps],
+        "runs_by_guid": [run for run in source.runs_by_guid(guids[:20]) if run.steps],
+    }
+    assert all(asked.values())
+    public = {name for name, _ in inspect.getmembers(VteSource, inspect.isfunction) if not name.startswith("_")}
+    assert public - asked.keys() == {"rows", "reconnect", "estimated_plans"}
+    with pytest.raises(FatalError, match="SHOWPLAN"):
+        list(source.estimated_plans(ALL_TIME))
+
+
+def test_the_preflight_finds_nothing_wrong(source):
+    identity, _ = source.identity()
+    findings = examine(identity, source.facts(), 0.0, a_settings())
+    assert [finding.text for finding in findings if finding.level is Level.WRONG] == []
