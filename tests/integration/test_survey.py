@@ -8,11 +8,14 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from airflow.dag_processing.dagbag import DagBag
 from airflow.models.variable import Variable
+from airflow.providers.microsoft.mssql.hooks.mssql import MsSqlHook
 
 from sandbox.environment import SandboxEnvironment
 from sandbox.factory_data.factory import Floor
@@ -24,9 +27,11 @@ from sandbox.sqlserver.server import Login, SqlServer
 from sandbox.vte.database import NAME, SCHEMA, open_database
 from sandbox.wats.report_store import DEFAULT_PROCESSES
 from tests.integration.conftest import hook_to
+from tests.integration.renamed_floor import Names, RenamedFloor
 from tests.unit.builders import a_settings
 from vte_wats.config.settings import parse_settings
 from vte_wats.domain.run import VteTestRun
+from vte_wats.intervals.wall_clock import LocalRange
 from vte_wats.survey.results import Survey, SurveyContext, SurveyRequest, odd_times, take_survey
 from vte_wats.survey.schema import Likeness, compare_schema, documented_schema
 from vte_wats.survey.survey_documents import render
@@ -298,6 +303,104 @@ def test_a_schema_that_cannot_be_read_is_surveyed_and_says_what_stops_it(served,
     assert "UutData.Serial" in survey.stopped
     assert '{"UutData": {"columns": {"Serial": "Serial_No"}}}' in str(survey.proposal.questions)
     assert "UutData.Serial" in render(survey, runs).html
+
+
+# Columns of names that say nothing
+
+SHOWN_BY_CONTENT = {
+    "IndexData": {
+        "Index_GUID": "c1", "Uut_GUID": "c2", "Product_GUID": "c3", "Testplan_GUID": "c4", "Testsystem_GUID": "c5",
+        "TestplanRevision_GUID": "c6", "Result": "c7", "Timestamp": "Feld3", "TestTime": "Feld4", "ProductName": "x",
+        "TestplanName": "y", "TestplanRevision": "z", "Hostname": "w",
+    },
+    "UutData": {"Uut_GUID": "c1", "Serial": "c2"},
+    "Testplans": {"Testplan_GUID": "k"},
+    "TestDataNumeric": {
+        "Index_GUID": "c1", "TestStepNumber": "c2", "TestName": "c3", "TestNumber": "c5", "TestUnits": "c6",
+        "TestResult": "c7", "LowLimit": "c8", "HighLimit": "c9",
+    },
+    "TestDataText": {"Index_GUID": "c1", "TestStepNumber": "c2"},
+    "TestDataOther": {"TestResult": "Inhalt"},
+}  # fmt: skip
+NOT_DOCUMENTED = {"IndexData": "[Erfasst] datetime NULL,\n    [Los] int NULL,\n    [Ofen] real NULL"}
+DAY = {"start": datetime(2026, 3, 2, tzinfo=UTC), "end": datetime(2026, 3, 4, tzinfo=UTC), "runs": 600}
+
+
+@contextmanager
+def renamed(names: Names, additional: Mapping[str, str]) -> Iterator[tuple[SqlServer, MsSqlHook]]:
+    """A floor with other names, and values in what is not documented: one date, numbers of lots, degrees below zero."""
+    floor = RenamedFloor(names, additional)
+    floor.load(**DAY)
+    if additional:
+        floor.db.run_script(
+            "UPDATE [dbo].[IndexData] SET [Erfasst] = CAST('2026-03-02T00:00:00' AS datetime), [Los] = 4711, [Ofen] = -1.5"
+        )
+    with SqlServer(floor.db, logins=[Login("reader", "read-alone")]) as server:
+        fields = {"conn_type": "mssql", "host": server.host, "port": server.port, "schema": NAME}
+        yield server, hook_to(fields | {"login": "reader", "password": "read-alone"})
+
+
+def surveyed_through(hook: MsSqlHook, **settings: object) -> tuple[Survey, list[VteTestRun]]:
+    known = SurveyContext(
+        variable="vte_wats",
+        settings_text=json.dumps(settings) if settings else None,
+        measured_at=datetime.now(UTC),
+        package_version="0",
+    )
+    with VteSource(known.settings(), hook) as source:
+        return take_survey(source, REQUEST, known)
+
+
+def offered(survey: Survey) -> dict[str, dict[str, object]]:
+    """Return the ``column_overrides`` that a question of the survey offers."""
+    texts = [each.question for each in survey.proposal.questions if each.setting == "column_overrides"]
+    (text,) = [text for text in texts if "set column_overrides to" in text]
+    return json.loads(text.partition("set column_overrides to ")[2])
+
+
+def runs_of(hook: MsSqlHook, **settings: object) -> list[VteTestRun]:
+    with VteSource(a_settings(**settings), hook) as source:
+        return list(source.runs_between([LocalRange(datetime(2026, 3, 2), datetime(2026, 3, 4))]))
+
+
+def test_columns_of_other_names_are_found_by_what_they_hold_and_a_sync_reads_every_run_by_them():
+    with renamed({}, {}) as (_, documented):
+        true = runs_of(documented)
+    with renamed(SHOWN_BY_CONTENT, NOT_DOCUMENTED) as (server, hook):
+        survey, _ = surveyed_through(hook)
+        overrides = offered(survey)
+        assert overrides == {table: {"columns": names} for table, names in SHOWN_BY_CONTENT.items()}
+        assert [each for each in survey.comparison if each.candidates] == []
+        assert "% fit: a few codes" in render(survey, []).html
+        looks = [entry.sql for entry in server.log if "[Sampled]" in entry.sql]
+        assert looks
+        assert not [sql for sql in looks if "Users" in sql or "SELECT *" in sql]
+        assert runs_of(hook, column_overrides=overrides) == true
+        answered = {"source_timezone": "UTC", "process_map": {"*": 100}, "column_overrides": overrides}
+        again, kept = surveyed_through(hook, **answered)
+    assert (again.stopped, len(kept), len(true)) == ("", 100, 600)
+    assert again.trial.counts["report"] > 0
+
+
+def test_of_two_columns_that_fit_neither_is_guessed_and_both_are_asked():
+    names = {"IndexData": {"Result": "c7", "ExitCode": "c8", "TestTime": "Feld4", "Site": "c9"}}
+    with renamed(names, {}) as (_, hook):
+        survey, _ = surveyed_through(hook)
+    assert offered(survey) == {"IndexData": {"columns": {"TestTime": "Feld4", "Site": "c9"}}}
+    asked = {each.question.split()[3]: each.candidates for each in survey.proposal.questions if each.candidates}
+    assert [each.split(":")[0] for each in asked["IndexData.Result"]] == ["c8", "c7"]
+    assert all("600 rows read" in each and "% fit: a few codes" in each for each in asked["IndexData.Result"])
+    assert asked["IndexData.ExitCode"] == ("c8", "c7")
+    assert "IndexData.Result" in survey.stopped
+
+
+def test_content_that_the_login_may_not_read_is_asked_as_before(caplog):
+    with renamed({"IndexData": {"Result": "c7"}}, {}) as (server, hook):
+        server.faults.add(Fault("error", number=230, match=r"\[Sampled\]"))
+        survey, _ = surveyed_through(hook)
+    (question,) = [each for each in survey.proposal.questions if each.setting == "column_overrides"]
+    assert question.candidates == ("c7: it cannot be read",)
+    assert "VW210" in caplog.text
 
 
 # Estimated plans

@@ -569,14 +569,24 @@ def _verify_cycle(evidence: Evidence, findings: Findings) -> _Found:
 def _column_overrides(evidence: Evidence) -> _Found:
     questions = []
     if evidence.overrides:
-        text = json.dumps(evidence.overrides, ensure_ascii=False)
+        text = json.dumps(_with_those_set(evidence), ensure_ascii=False)
         ask = f"Are these the new names of what is read? Then set column_overrides to {text}"
         questions.append(Question(setting="column_overrides", question=ask))
     for missing, names in evidence.possible_names.items():
-        ask = f"Which column is {missing} here? These have its type. Name it in column_overrides."
+        ask = f"Which column is {missing} here? These may be it by type and content. Name it in column_overrides."
         questions.append(Question(setting="column_overrides", question=ask, candidates=names))
-    reason = "By keys, names and types; see the comparison."
+    reason = "By keys, content, names and types; see the comparison."
     return _Found(reason if questions else "Nothing that is read seems to have another name.", None, tuple(questions))
+
+
+def _with_those_set(evidence: Evidence) -> dict[str, Any]:
+    """Return the names that are guessed, and those that are set already."""
+    overrides = {table: dict(given) for table, given in (_given(evidence, "column_overrides") or {}).items()}
+    for table, guessed in evidence.overrides.items():
+        override = overrides.setdefault(table, {})
+        columns = {**override.get("columns", {}), **guessed.get("columns", {})}
+        override |= guessed | ({"columns": columns} if columns else {})
+    return overrides
 
 
 _WITHOUT_FINDINGS = {

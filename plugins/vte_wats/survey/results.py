@@ -22,6 +22,7 @@ from vte_wats.domain.source import RunGroup, SourceFacts, SourceIdentity, TimeBo
 from vte_wats.intervals.wall_clock import AHEAD, FIRST, LAST, OLDEST_CLOCK, LocalRange
 from vte_wats.preflight import Level, examine, examine_indexes
 from vte_wats.survey.clocks import ClockFacts, read_clocks
+from vte_wats.survey.content import ContentSource, look_at_content
 from vte_wats.survey.growth import MonthGrowth, growth_of, stored_runs_of
 from vte_wats.survey.plans import Plans, ask_for_plans, index_advice
 from vte_wats.survey.proposal import (
@@ -102,7 +103,7 @@ class Survey(Closed):
         return (self.findings.issues if self.findings else ()) + (self.trial.issues if self.trial else ())
 
 
-class SurveySource(Protocol):
+class SurveySource(ContentSource, Protocol):
     """What a survey asks VTE."""
 
     def identity(self) -> tuple[SourceIdentity, datetime]:
@@ -164,7 +165,7 @@ def take_survey(source: SurveySource, request: SurveyRequest, known: SurveyConte
     settings = known.settings()
     identity, server_now_at = source.identity()
     tables = source.schema()
-    comparison = compare_schema(tables, settings)
+    comparison = compare_schema(tables, settings, look_at_content(source, tables, settings))
     log.info("%s: %d tables seen, %d lines compared", identity, len(tables), len(comparison))
     evidence = Evidence(
         given=known.given(),

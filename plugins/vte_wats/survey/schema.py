@@ -4,22 +4,36 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from difflib import SequenceMatcher
 from enum import StrEnum
 from functools import cache, partial
 from pathlib import Path
+from types import MappingProxyType
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from vte_wats.config.settings import KEY_COLUMNS, OPTIONAL_COLUMNS, Settings
 from vte_wats.domain.source import TEXT_TYPES
 from vte_wats.preflight import findings_about_type
+from vte_wats.survey.column_rules import Fit, is_required
 
 _DOCUMENTED = Path(__file__).with_name("documented_schema.json")
+BINARY_TYPES = frozenset({"binary", "varbinary", "image"})
+_UNKNOWN = Fit(holds=None)
+_ALIKE_TYPES = {
+    "real": "float",
+    "datetime2": "datetime",
+    "smalldatetime": "datetime",
+    **dict.fromkeys(BINARY_TYPES, "varbinary"),
+}
 _ALIKE = 0.6  # of difflib: Serial and SerialNumber are at 0.67
 _NOT_READ = "It is not read, so nothing follows. The login sees only what it may read."
 _MAY_READ = "the login may read it (include/sql/grant_read_only.sql)"
 _COMMON_COLUMNS = 0.6  # of a documented table, in a table of another name
+
+Fits = Mapping[tuple[str, str, str], Fit]
+"""What the content says: a documented table, a column of it that is missing, and one of the site that it may be."""
 
 
 class _Closed(BaseModel):
@@ -105,14 +119,16 @@ class Comparison(_Closed):
     """A table, or one of its columns, beside the documented one.
 
     ``table`` and ``column`` are the documented names, or those of the site where nothing is documented. ``here`` is the
-    name at the site, for ``RENAMED`` a guess. ``candidates`` are the additional columns of its type, for a missing one
-    that is read and has no guess. ``stops`` says that a sync cannot read this schema.
+    name at the site, for ``RENAMED`` a guess. ``candidates`` are the additional columns of its type whose content does
+    not rule them out, for a missing one that is read and has no guess; ``seen`` says of each what it holds.
+    ``stops`` says that a sync cannot read this schema.
     """
 
     table: str
     column: str | None = None
     here: str | None = None
     candidates: tuple[str, ...] = ()
+    seen: tuple[str, ...] = ()
     likeness: Likeness
     documented: str | None = None
     deployed: str | None = None
@@ -140,8 +156,10 @@ def documented_schema() -> Mapping[str, DocumentedTable]:
     return TypeAdapter(dict[str, DocumentedTable]).validate_python(json.loads(_DOCUMENTED.read_text(encoding="utf-8")))
 
 
-def compare_schema(deployed: Sequence[DeployedTable], settings: Settings) -> list[Comparison]:
-    """Return a line per table and per column, documented ones first, in their order."""
+def compare_schema(
+    deployed: Sequence[DeployedTable], settings: Settings, fits: Fits = MappingProxyType({})
+) -> list[Comparison]:
+    """Return a line per table and per column, documented ones first, in their order; ``fits`` help to guess names."""
     by_name = {table.name.casefold(): table for table in deployed}
     lines: list[Comparison] = []
     for name, documented in documented_schema().items():
@@ -153,7 +171,7 @@ def compare_schema(deployed: Sequence[DeployedTable], settings: Settings) -> lis
             lines.append(_missing_table(name, found))
         if found is not None:
             by_name.pop(found.name.casefold(), None)
-            lines += _columns(name, documented, found, settings)
+            lines += _columns(name, documented, found, settings, fits)
     lines += [
         Comparison(table=table.name, likeness=Likeness.ADDITIONAL, consequence="It is not documented and is not read.")
         for table in by_name.values()
@@ -230,8 +248,14 @@ def suggested_overrides(lines: Iterable[Comparison]) -> dict[str, dict[str, obje
 
 
 def possible_names(lines: Iterable[Comparison]) -> dict[str, tuple[str, ...]]:
-    """Return the columns that a missing one may be, for each that is read and nothing says which."""
-    return {f"{line.table}.{line.column}": line.candidates for line in lines if line.candidates}
+    """Return the columns that a missing one may be, with what they hold, where it is read and nothing says which."""
+    return {
+        f"{line.table}.{line.column}": tuple(
+            f"{name}: {seen}" if seen else name for name, seen in zip(line.candidates, line.seen, strict=True)
+        )
+        for line in lines
+        if line.candidates
+    }
 
 
 def _renamed_table(documented: DocumentedTable, others: Iterable[DeployedTable]) -> DeployedTable | None:
@@ -288,7 +312,9 @@ def _present_table(name: str, documented: DocumentedTable, found: DeployedTable)
     )
 
 
-def _columns(name: str, documented: DocumentedTable, found: DeployedTable, settings: Settings) -> Iterator[Comparison]:
+def _columns(
+    name: str, documented: DocumentedTable, found: DeployedTable, settings: Settings, fits: Fits
+) -> Iterator[Comparison]:
     rest = {column.name.casefold(): column for column in found.columns}
     read = KEY_COLUMNS.get(name, frozenset()) | OPTIONAL_COLUMNS.get(name, frozenset())
     missing: list[str] = []
@@ -302,18 +328,18 @@ def _columns(name: str, documented: DocumentedTable, found: DeployedTable, setti
             missing.append(column)
         else:
             yield _present_column(name, column, documented_type, deployed, is_read=column in read)
-    guesses: dict[str, DeployedColumn] = {}
-    # A key says more than a name: what it takes is free for no other column.
-    for guess_by in (partial(_by_keys, found, settings), _by_name):
-        for column in [name for name in missing if name in read and name not in guesses]:
-            guess = guess_by(column, documented, list(rest.values()))
-            if guess is not None:
-                guesses[column] = rest.pop(guess.name.casefold())
+    renamed = _Renamed(name, documented, found, settings, fits)
+    guesses = renamed.guesses([column for column in missing if column in read], rest)
     for column in missing:
         guess, is_read = guesses.get(column), column in read
-        others = [other.name for other in rest.values() if _is_of_kind(column, documented, other)]
         line = _missing_column(name, column, documented.columns[column], guess, is_read=is_read)
-        yield line if guess or not is_read else line.model_copy(update={"candidates": tuple(others)})
+        if guess is not None and (seen := renamed.fit(column, guess).seen):
+            line = line.model_copy(update={"consequence": f"{line.consequence} It holds: {seen}."})
+        if guess is None and is_read:
+            others = renamed.possible(column, rest.values())
+            held = tuple(renamed.fit(column, other).seen for other in others)
+            line = line.model_copy(update={"candidates": tuple(other.name for other in others), "seen": held})
+        yield line
     for additional in rest.values():
         yield Comparison(
             table=name,
@@ -323,6 +349,73 @@ def _columns(name: str, documented: DocumentedTable, found: DeployedTable, setti
             deployed=additional.type_text,
             consequence="It is not documented and is not read.",
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Renamed:
+    """Guesses what the missing columns of a table are called here."""
+
+    name: str
+    documented: DocumentedTable
+    found: DeployedTable
+    settings: Settings
+    fits: Fits
+
+    def guesses(self, missing: Sequence[str], rest: dict[str, DeployedColumn]) -> dict[str, DeployedColumn]:
+        """Return the guesses, taken out of ``rest``: what one of them takes is free for no other column.
+
+        A key says more than content, content that fits by no chance more than any other, and that more than a name.
+        """
+        guesses: dict[str, DeployedColumn] = {}
+        by_content = (partial(self._by_content, sure=True), partial(self._by_content, sure=False))
+        for guess_by in (self._by_keys, *by_content, self._by_name):
+            for column in sorted(missing, key=lambda column: not is_required(self.name, column)):
+                others = [other for other in missing if other != column and other not in guesses]
+                if column not in guesses and (guess := guess_by(column, list(rest.values()), others)) is not None:
+                    guesses[column] = rest.pop(guess.name.casefold())
+        return guesses
+
+    def possible(self, column: str, rest: Iterable[DeployedColumn]) -> list[DeployedColumn]:
+        """Return the columns of the same kind whose content does not say that they are another."""
+        return [
+            other
+            for other in rest
+            if is_of_kind(column, self.documented, other) and self.fit(column, other).holds is not False
+        ]
+
+    def fit(self, column: str, other: DeployedColumn) -> Fit:
+        """Return what the content of a column says."""
+        return self.fits.get((self.name, column, other.name), _UNKNOWN)
+
+    def _by_keys(self, column: str, rest: Sequence[DeployedColumn], _: Sequence[str]) -> DeployedColumn | None:
+        """Return the one column that is the primary key, or points to another table, where the missing one does."""
+        parent = name_at_site(self.documented.references.get(column, ""), self.settings).casefold()
+        keys = self.found.foreign_keys
+        likely = {key.columns[0].casefold() for key in keys if key.parent.casefold() == parent and parent}
+        if self.documented.key == (column,) and len(self.found.key) == 1:
+            likely = {self.found.key[0].casefold()}
+        of_keys = [other for other in rest if other.name.casefold() in likely]
+        return of_keys[0] if len(of_keys) == 1 and is_of_kind(column, self.documented, of_keys[0]) else None
+
+    def _by_content(
+        self, column: str, rest: Sequence[DeployedColumn], missing: Sequence[str], *, sure: bool
+    ) -> DeployedColumn | None:
+        """Return the one column that holds what the missing one must, unless another missing one may be it as well."""
+        likely = [other for other in self.possible(column, rest) if not sure or self.fit(column, other).sure]
+        if len(likely) != 1 or not self.fit(column, likely[0]).holds:
+            return None
+        required = is_required(self.name, column)
+        rivals = (self.fit(other, likely[0]) for other in missing if is_required(self.name, other) or not required)
+        return None if any(fit.holds and (fit.sure or not sure) for fit in rivals) else likely[0]
+
+    def _by_name(self, column: str, rest: Sequence[DeployedColumn], _: Sequence[str]) -> DeployedColumn | None:
+        """Return the possible column whose name is most like it; a tie, or several that fit, are no answer."""
+        possible = self.possible(column, rest)
+        if sum(self.fit(column, other).holds is True for other in possible) > 1:
+            return None
+        scores = [SequenceMatcher(None, _bare(column), _bare(other.name)).ratio() for other in possible]
+        best = max(scores, default=0.0)
+        return possible[scores.index(best)] if best >= _ALIKE and scores.count(best) == 1 else None
 
 
 def _left_out(table: str, column: str, documented_type: str | None) -> Comparison:
@@ -383,36 +476,9 @@ def _missing_column(
     )
 
 
-def _by_keys(
-    found: DeployedTable, settings: Settings, column: str, documented: DocumentedTable, rest: Sequence[DeployedColumn]
-) -> DeployedColumn | None:
-    """Return the one column that is the primary key, or points to another table, where the missing one is or does."""
-    parent = name_at_site(documented.references.get(column, ""), settings).casefold()
-    likely = {key.columns[0].casefold() for key in found.foreign_keys if key.parent.casefold() == parent and parent}
-    if documented.key == (column,) and len(found.key) == 1:
-        likely = {found.key[0].casefold()}
-    of_keys = [other for other in rest if other.name.casefold() in likely]
-    return of_keys[0] if len(of_keys) == 1 and _is_of_kind(column, documented, of_keys[0]) else None
-
-
-def _is_of_kind(column: str, documented: DocumentedTable, other: DeployedColumn) -> bool:
-    return _kind(documented.columns[column]) == _kind(other.data_type)
-
-
-def _by_name(column: str, documented: DocumentedTable, rest: Sequence[DeployedColumn]) -> DeployedColumn | None:
-    """Return the one column of the same kind whose name is most like it; a tie is no answer."""
-    scored = sorted(
-        (
-            (SequenceMatcher(None, _bare(column), _bare(other.name)).ratio(), other)
-            for other in rest
-            if _is_of_kind(column, documented, other)
-        ),
-        key=lambda pair: -pair[0],
-    )
-    likely = [pair for pair in scored if pair[0] >= _ALIKE]
-    if not likely or (len(likely) > 1 and likely[0][0] == likely[1][0]):
-        return None
-    return likely[0][1]
+def is_of_kind(column: str, documented: DocumentedTable, other: DeployedColumn) -> bool:
+    """Return whether a column of the site has a type that may hold what is documented; unpublished ones are binary."""
+    return _kind(documented.columns[column] or "varbinary") == _kind(other.data_type)
 
 
 def _bare(name: str) -> str:
@@ -422,4 +488,4 @@ def _bare(name: str) -> str:
 def _kind(data_type: str | None) -> str | None:
     if data_type in TEXT_TYPES:
         return "text"
-    return {"real": "float", "datetime2": "datetime", "smalldatetime": "datetime"}.get(str(data_type), data_type)
+    return _ALIKE_TYPES.get(str(data_type), data_type)

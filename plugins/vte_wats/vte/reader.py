@@ -31,7 +31,8 @@ from vte_wats.domain.source import (
 from vte_wats.intervals.wall_clock import LocalRange
 from vte_wats.mapping.operators import Operators
 from vte_wats.survey.plans import LARGEST_PLAN
-from vte_wats.survey.schema import DeployedTable
+from vte_wats.survey.schema import DeployedColumn, DeployedTable
+from vte_wats.vte.column_reader import count_values_in, read_column_values
 from vte_wats.vte.plan_reader import plan_text, statements_of_a_sync
 from vte_wats.vte.rows import (
     CHANGES,
@@ -185,6 +186,16 @@ class VteSource:
     def schema(self) -> list[DeployedTable]:
         """Return the tables that the login can see, in five statements that read none of them."""
         return read_schema(self.rows, self._settings)
+
+    def column_values(
+        self, table: str, column: DeployedColumn, beside: DeployedColumn | None
+    ) -> Sequence[tuple[Any, Any]]:
+        """Return values of a column with those of another one in the same rows, in one statement."""
+        return read_column_values(self.rows, self._settings, table, column, beside)
+
+    def values_in(self, table: str, column: DeployedColumn, values: Sequence[Any]) -> int:
+        """Return how many of the values a column has, in one statement."""
+        return count_values_in(self.rows, self._settings, table, column, values)
 
     def time_bounds(self) -> TimeBounds:
         """Return between which Timestamps the runs lie, with the server's clocks, in one statement."""

@@ -203,6 +203,19 @@ class SchemaColumnRow(NamedTuple):
     is_nullable: str
 
 
+class ColumnValueRow(NamedTuple):
+    """A value of a column of any type, and one of another column of the same row."""
+
+    beside: Any
+    value: Any
+
+
+class ValuesInRow(NamedTuple):
+    """How many of some values a column has."""
+
+    found: int
+
+
 class ForeignKeyRow(NamedTuple):
     """A column of a foreign key."""
 
@@ -310,6 +323,8 @@ INDEXES = Select("select_indexes", IndexRow)
 NULLS = Select("select_nulls", NullsRow)
 DOUBLED_UNITS = Select("select_doubled_units", DoubledUnitsRow)
 SCHEMA_COLUMNS = Select("select_schema_columns", SchemaColumnRow)
+COLUMN_VALUES = Select("select_column_values", ColumnValueRow)
+VALUES_IN = Select("select_values_in", ValuesInRow)
 FOREIGN_KEYS = Select("select_foreign_keys", ForeignKeyRow)
 TABLE_SIZES = Select("select_table_sizes", TableSizeRow)
 ROW_COUNTS = Select("select_row_counts", RowCountRow)

@@ -19,6 +19,7 @@ from vte_wats.package_folders import package_folder
 
 SQL_FOLDER = package_folder("include") / "sql"
 
+_PLACEHOLDER = re.compile(r"\{(\w+)\}")
 _COMMENT = re.compile(r"--[^\n]*\n")
 _PAIR = re.compile(r"\[(\w+)\]\.\[(\w+)\]( AS \[\w+\])?")
 
@@ -66,8 +67,7 @@ def statement(
     )
     if past_locks:
         text = text.replace(_HEADERS, f"{_HEADERS} WITH (READPAST)")
-    for placeholder, condition in conditions.items():
-        text = text.replace(f"{{{placeholder}}}", condition)
+    text = _PLACEHOLDER.sub(lambda found: conditions.get(found[1], found[0]), text)  # once: a name may look like one
     return _PAIR.sub(lambda pair: _site_name(pair, settings), text)
 
 

@@ -343,6 +343,18 @@ def test_a_guessed_name_is_asked():
     assert "column_overrides" not in json.loads(found.settings_text)
 
 
+def test_guessed_names_are_offered_with_those_that_are_set():
+    given = COMPLETE | {"column_overrides": {"UutData": {"table": "Units", "columns": {"Serial": "No"}}}}
+    found = proposed(
+        given=given, overrides={"UutData": {"columns": {"Uut_GUID": "Id"}}, "Products": {"table": "Parts"}}
+    )
+    offered = asked(found, "column_overrides")[0].partition("set column_overrides to ")[2]
+    assert json.loads(offered) == {
+        "UutData": {"table": "Units", "columns": {"Serial": "No", "Uut_GUID": "Id"}},
+        "Products": {"table": "Parts"},
+    }
+
+
 def test_a_name_that_nothing_says_is_asked_with_the_columns_that_it_may_be():
     found = proposed(given=COMPLETE, possible_names={"UutData.Serial": ("SerialA", "SerialB")})
     (question,) = [each for each in found.questions if each.setting == "column_overrides"]

@@ -38,6 +38,14 @@ SYSTEM_ONLY = {
     "select_source_identity", "select_server_facts", "select_indexes", "select_schema_columns", "select_foreign_keys",
     "select_row_counts", "select_table_sizes",
 }  # fmt: skip
+# What the survey fills in, for columns that no setting names.
+NAMED = {
+    "table": "[dbo].[UutData]",
+    "column": "[Sampled].[c7]",
+    "beside": "NULL",
+    "value": "[Sampled].[c7]",
+    "values": "%(value_0)s",
+}
 NOON = datetime(2026, 6, 1, 12)
 AN_HOUR = LocalRange(NOON, NOON + timedelta(hours=1))
 
@@ -49,7 +57,8 @@ TOO_NEW = (
 
 
 def conditions_of(name: str) -> dict[str, str]:
-    return {placeholder: in_ranges([AN_HOUR])[0] for placeholder in re.findall(r"\{(\w+)\}", statement_text(name))}
+    ranges = in_ranges([AN_HOUR])[0]
+    return {each: NAMED.get(each, ranges) for each in re.findall(r"\{(\w+)\}", statement_text(name))}
 
 
 def filled(name: str, **answers) -> str:
