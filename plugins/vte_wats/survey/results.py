@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from vte_wats.config.settings import OddTimestamps, RunResult, Settings
 from vte_wats.domain.run import VteTestRun
-from vte_wats.domain.source import RunGroup, SourceFacts, SourceIdentity, TimeBounds
+from vte_wats.domain.source import RunGroup, SourceFacts, SourceIdentity, StepKey, TimeBounds
 from vte_wats.intervals.wall_clock import AHEAD, FIRST, LAST, OLDEST_CLOCK, LocalRange
 from vte_wats.preflight import Level, examine, examine_indexes
 from vte_wats.survey.clocks import ClockFacts, read_clocks
@@ -44,6 +44,7 @@ from vte_wats.survey.schema import (
     possible_names,
     suggested_overrides,
 )
+from vte_wats.survey.step_keys import StepKeys, sample_step_keys
 from vte_wats.survey.tally import Tally
 from vte_wats.survey.trial import Trial, try_mapping
 
@@ -93,6 +94,7 @@ class Survey(Closed):
     hours_of_week: tuple[BusyHour, ...] = ()
     clocks: ClockFacts | None = None
     findings: Findings | None = None
+    step_keys: StepKeys | None = None
     trial: Trial | None = None
     proposal: Proposal
 
@@ -131,6 +133,9 @@ class SurveySource(Protocol):
 
     def runs_by_guid(self, guids: Sequence[UUID]) -> Iterator[VteTestRun]:
         """Stream the named runs with their steps."""
+
+    def step_keys(self, after: UUID) -> Iterator[StepKey]:
+        """Yield which runs the next steps of each table name, in the order of their keys."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +210,9 @@ def take_survey(source: SurveySource, request: SurveyRequest, known: SurveyConte
     proposal = propose(evidence, known.variable)
     runs = _kept(source, chosen)
     proposed = settings_for_trial(proposal, known.variable)
-    issues = (*refusals.issues(proposed), *odd_times(source, counts.bounds, proposed))
+    wrong_clocks = tuple(odd_times(source, counts.bounds, proposed))
+    step_keys = sample_step_keys(source, tables, settings, chosen)
+    issues = (*refusals.issues(proposed), *wrong_clocks, *step_keys.issues())
     survey = survey_of(
         advice=tuple(str(finding) for finding in (*advice, *index_advice(plans))),
         indexes=tuple(str(finding) for finding in examine_indexes(facts, settings)),
@@ -219,6 +226,7 @@ def take_survey(source: SurveySource, request: SurveyRequest, known: SurveyConte
         hours_of_week=tuple(counts.hours_of_week()),
         clocks=clocks,
         findings=findings,
+        step_keys=step_keys,
         trial=try_mapping(runs, proposed, issues),
         proposal=proposal,
     )

@@ -20,6 +20,7 @@ from vte_wats.survey.schema import (
     compare_foreign_keys,
     compare_schema,
 )
+from vte_wats.survey.step_keys import StepKeys
 from vte_wats.survey.survey_documents import Documents, render
 from vte_wats.survey.tally import Tally
 from vte_wats.survey.trial import try_mapping
@@ -72,6 +73,7 @@ def documents() -> Documents:
         ),
         hours_of_week=(BusyHour(weekday=0, hour=8, runs=4),),
         findings=findings,
+        step_keys=StepKeys(unavailable=HOSTILE),
         trial=try_mapping([run], a_settings()),
         proposal=propose(Evidence(findings=findings, given={"default_location": HOSTILE}), "vte_wats"),
     )
