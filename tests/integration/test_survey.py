@@ -29,6 +29,7 @@ from vte_wats.config.settings import parse_settings
 from vte_wats.domain.run import VteTestRun
 from vte_wats.survey.results import Survey, SurveyContext, SurveyRequest, odd_times, take_survey
 from vte_wats.survey.schema import Likeness, compare_schema, documented_schema
+from vte_wats.survey.settling import Looks
 from vte_wats.survey.survey_documents import render
 from vte_wats.sync.map_runs import report_or_refusal
 from vte_wats.vte.reader import VteSource
@@ -383,6 +384,22 @@ def test_a_login_that_may_not_look_at_sizes_gets_the_rest_of_the_survey(unindexe
     assert [month.size_bytes for month in survey.growth if month.runs] == [None] * len(survey.growth)
     assert "VW210" in caplog.text
     assert '<td class="n">not visible</td>' in render(survey, []).html
+
+
+def test_runs_that_get_steps_while_a_survey_looks_are_found(served, hook, add_run):
+    now_local = datetime(2026, 3, 2, 12)
+    slow, whole = (
+        add_run(now_local - timedelta(seconds=age_s), numeric=[{"TestStepNumber": 1, "TestResult": 1.0}])
+        for age_s in (100, 200)
+    )
+    with VteSource(a_settings(), hook) as source:
+        looks = Looks(source, now_local)
+        late = {"Index_GUID": slow, "TestStepNumber": 2, "TestResult": 1.0}
+        served.store.insert_rows({"TestDataNumeric": [late]})
+        add_run(now_local - timedelta(seconds=300))
+        found = looks.compared()
+    assert whole != slow
+    assert (found.runs, found.growing, found.appearing) == ({60: 1, 180: 1}, {60: 1}, {300: 1})
 
 
 # Steps without their run

@@ -84,6 +84,15 @@ class TimeBounds:
 
 
 @dataclass(frozen=True, slots=True)
+class RunSteps:
+    """How many steps a run has by now."""
+
+    key: str
+    timestamp_local: datetime
+    steps: int
+
+
+@dataclass(frozen=True, slots=True)
 class StepKey:
     """How many steps of one kind have one key, of those that were looked at, and whether there is a run with it."""
 
