@@ -51,6 +51,7 @@ def render(survey: Survey, runs: Sequence[VteTestRun]) -> Documents:
     results = known_results(survey.proposal)
     differing = [line for line in survey.comparison if line.likeness is not Likeness.SAME]
     counts = survey.findings.step_counts if survey.findings else None
+    lines = {line.index_guid: line for line in survey.trial.lines} if survey.trial else {}
     values = {
         "survey": survey,
         "differing": [line for line in differing if line.is_read or line.column is None],
@@ -61,16 +62,16 @@ def render(survey: Survey, runs: Sequence[VteTestRun]) -> Documents:
         "same_keys": sum(line.likeness is Likeness.SAME for line in survey.foreign_keys),
         "week": week_svg(survey.hours_of_week) if survey.hours_of_week else None,
         "steps": steps_svg(counts) if counts is not None and counts.runs else None,
+        "kept": {str(run.index_guid): (run, lines[run.index_guid]) for run in runs},
         "answers": [answer for answer in survey.proposal.answers if _says_something(answer)],
         "defaults": [answer for answer in survey.proposal.answers if not _says_something(answer)],
     }
     html = _templates().get_template("survey.html.j2").render(values)
-    lines = survey.trial.lines if survey.trial else ()
     return Documents(
         html=html,
         json=survey.model_dump_json(indent=1),
         yields_csv=yields_csv(_in_order(survey)),
-        runs_csv=runs_csv(runs, lines),
+        runs_csv=runs_csv(runs, lines.values()),
         steps_csv=steps_csv(runs),
         diagram="\n".join(_diagram(survey.tables)) + "\n",
     )
