@@ -18,7 +18,7 @@ from vte_wats.survey.results import Survey
 from vte_wats.survey.sample_findings import Distribution
 from vte_wats.survey.schema import Comparison, DeployedTable, Likeness
 from vte_wats.survey.stored import SurveyFile
-from vte_wats.survey.tables import runs_csv, steps_csv, yields_csv
+from vte_wats.survey.tables import issues_csv, runs_csv, steps_csv, yields_csv
 
 _MERMAID_NAME = str.maketrans(dict.fromkeys(" -.[](){}\"'`$#@/\\:;,|<>", "_"))
 
@@ -30,6 +30,7 @@ class Documents:
     html: str
     json: str
     yields_csv: str
+    issues_csv: str
     runs_csv: str
     steps_csv: str
     diagram: str
@@ -40,6 +41,7 @@ class Documents:
             SurveyFile.REPORT: self.html,
             SurveyFile.FACTS: self.json,
             SurveyFile.YIELDS: self.yields_csv,
+            SurveyFile.ISSUES: self.issues_csv,
             SurveyFile.RUNS: self.runs_csv,
             SurveyFile.STEPS: self.steps_csv,
             SurveyFile.DIAGRAM: self.diagram,
@@ -71,6 +73,7 @@ def render(survey: Survey, runs: Sequence[VteTestRun]) -> Documents:
         html=html,
         json=survey.model_dump_json(indent=1),
         yields_csv=yields_csv(_in_order(survey)),
+        issues_csv=issues_csv(survey.issues),
         runs_csv=runs_csv(runs, lines.values()),
         steps_csv=steps_csv(runs),
         diagram="\n".join(_diagram(survey.tables)) + "\n",

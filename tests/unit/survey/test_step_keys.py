@@ -64,6 +64,15 @@ def test_without_such_steps_it_says_what_was_looked_at_and_there_is_no_issue():
     assert list(found.issues()) == []
 
 
+def test_a_run_that_one_look_cut_counts_with_the_steps_that_another_saw():
+    class Cut(Steps):
+        def step_keys(self, after: UUID) -> Iterator[StepKey]:
+            return iter([StepKey("text", str(guid_of(9)), 5 if after == guid_of(4) else 2, has_run=True)])
+
+    (sample,) = [each for each in sampled(Cut(), 4, 5).samples if each.table == "TestDataText"]
+    assert (sample.steps, sample.runs) == (5, 1)
+
+
 def test_however_many_runs_are_known_it_is_asked_a_few_times_from_places_spread_over_them():
     source = Steps(1)
     sampled(source, *range(1, 101))
