@@ -3,7 +3,7 @@
 Trigger it before the first sync, and again whenever you like: it reads VTE as gently as a sync does and writes nothing
 there. It needs the VTE connection alone; with a WATS connection it also knows the names of the processes. **survey** writes
 a folder into `survey/` of the storage, and its log and its XCom name it: `survey.html` for people, `survey.json` with all of
-it as data, `yields.csv`, `runs.csv` and `steps.csv` with 100 runs of every kind, `schema.mmd` with the deployed schema.
+it as data, `yields.csv`, `issues.csv`, `runs.csv` and `steps.csv` with 100 runs of every kind, `schema.mmd` with the deployed schema.
 
 | you see | it means | do |
 |---|---|---|

@@ -60,7 +60,7 @@ def test_the_report_opens_from_inside_airflow_with_its_plots_and_no_script(frame
 
 
 def test_the_files_are_there_to_download(surveyed, page):
-    for name in ("survey.json", "yields.csv", "runs.csv", "steps.csv", "schema.mmd"):
+    for name in ("survey.json", "yields.csv", "issues.csv", "runs.csv", "steps.csv", "schema.mmd"):
         with page.expect_download() as download:
             page.locator(f"#survey [data-key='{name}']").click()
         assert download.value.suggested_filename.endswith(f"-{name}")

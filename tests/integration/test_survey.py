@@ -34,6 +34,7 @@ from vte_wats.domain.run import VteTestRun
 from vte_wats.intervals.wall_clock import LocalRange
 from vte_wats.survey.results import Survey, SurveyContext, SurveyRequest, odd_times, take_survey
 from vte_wats.survey.schema import Likeness, compare_schema, documented_schema
+from vte_wats.survey.settling import Looks
 from vte_wats.survey.survey_documents import render
 from vte_wats.sync.map_runs import report_or_refusal
 from vte_wats.vte.reader import VteSource
@@ -488,6 +489,79 @@ def test_a_login_that_may_not_look_at_sizes_gets_the_rest_of_the_survey(unindexe
     assert '<td class="n">not visible</td>' in render(survey, []).html
 
 
+def test_runs_that_get_steps_while_a_survey_looks_are_found(served, hook, add_run):
+    now_local = datetime(2026, 3, 2, 12)
+    slow, whole = (
+        add_run(now_local - timedelta(seconds=age_s), numeric=[{"TestStepNumber": 1, "TestResult": 1.0}])
+        for age_s in (100, 200)
+    )
+    with VteSource(a_settings(), hook) as source:
+        looks = Looks(source, now_local)
+        late = {"Index_GUID": slow, "TestStepNumber": 2, "TestResult": 1.0}
+        served.store.insert_rows({"TestDataNumeric": [late]})
+        add_run(now_local - timedelta(seconds=300))
+        found = looks.compared()
+    assert whole != slow
+    assert (found.runs, found.growing, found.appearing) == ({60: 1, 180: 1}, {60: 1}, {300: 1})
+
+
+# Steps without their run
+
+LOST = "00000000-0000-0000-0000-00000000000{}"
+
+
+@pytest.fixture(scope="module")
+def without_foreign_keys():
+    """A server whose tables of steps have no foreign key, as many old ones: some rows of IndexData were deleted."""
+    schema = re.sub(
+        r"ALTER TABLE \[dbo\]\.\[TestData\w+\] ADD CONSTRAINT[^;]*;", "", SCHEMA.read_text(encoding="utf-8")
+    )
+    database, now = open_database(schema=schema), datetime.now(UTC)
+    Floor(seed=7, timezone="UTC").load(database, start=now - timedelta(hours=2), end=now, runs=20)
+    for n, kind in ((1, "Numeric"), (1, "Numeric"), (2, "Numeric"), (3, "Text")):
+        values = f"(Index_GUID, TestStepNumber, TestResultType) VALUES ('{LOST.format(n)}', 1, 1)"
+        database.run_script(f"INSERT INTO dbo.TestData{kind} {values}")
+    with SqlServer(database, logins=[Login("reader", "see-no-plans")]) as server:
+        yield server
+
+
+def test_steps_without_their_run_are_found_in_a_sample_with_examples_and_what_happens(without_foreign_keys):
+    survey = surveyed_as(without_foreign_keys, "reader", "see-no-plans")
+    ((steps, runs),) = without_foreign_keys.database.query(
+        'SELECT count(*), count(DISTINCT "Index_GUID") FROM "TestDataNumeric"'
+    )
+    samples = {sample.table: sample for sample in survey.step_keys.samples}
+    assert samples["TestDataNumeric"].runs == runs
+    assert 0 < samples["TestDataNumeric"].steps <= steps
+    assert {table: sample.missing_runs for table, sample in samples.items()} == {
+        "TestDataNumeric": 2, "TestDataText": 1, "TestDataOther": 0,
+    }  # fmt: skip
+    issues = [issue for issue in survey.issues if "not in IndexData" in issue.what]
+    assert [issue.examples for issue in issues] == [(LOST.format(1), LOST.format(2)), (LOST.format(3),)]
+    documents = render(survey, [])
+    assert LOST.format(2) in documents.html
+    rows = [row for row in csv.DictReader(documents.issues_csv.splitlines()) if "not in IndexData" in row["what"]]
+    assert [(row["seen"], row["such as"]) for row in rows] == [
+        ("2", f"{LOST.format(1)} {LOST.format(2)}"), ("1", LOST.format(3)),
+    ]  # fmt: skip
+    assert "They never reach WATS" in documents.html
+    assert Survey.model_validate_json(documents.json) == survey
+
+
+def test_the_sample_of_steps_is_read_by_key_a_thousand_at_a_time(without_foreign_keys):
+    without_foreign_keys.log.clear()
+    surveyed_as(without_foreign_keys, "reader", "see-no-plans")
+    sent = [entry for entry in without_foreign_keys.log if entry.sql and "TOP (1000)" in entry.sql]
+    assert len(sent) == 11
+    assert all(entry.sql.count("[Index_GUID] > N'") == entry.sql.count("TOP (1000)") == 3 for entry in sent)
+
+
+def test_steps_without_their_run_are_not_looked_for_where_whole_tables_would_be_read(unindexed):
+    survey = surveyed_as(unindexed, "reader", "see-no-plans")
+    assert survey.step_keys.unavailable.startswith("no index on TestDataText starts with Index_GUID")
+    assert "Not looked for:" in render(survey, []).html
+
+
 def test_an_empty_database_is_no_failure(hook):
     known = SurveyContext(variable="vte_wats", settings_text=None, measured_at=datetime.now(UTC), package_version="0")
     with VteSource(known.settings(), hook) as source:
@@ -521,7 +595,15 @@ FORM = {"days": 30, "sample_runs": 200, "kept_runs": 10}
 def test_the_dag_writes_a_report_that_only_its_owner_reads(dag, airflow_site, tmp_path):
     assert dag.test(run_conf=FORM).state == "success"
     written = {path.name: path for path in (tmp_path / "survey").rglob("*.*") if path.is_file()}
-    assert set(written) == {"survey.html", "survey.json", "yields.csv", "runs.csv", "steps.csv", "schema.mmd"}
+    assert set(written) == {
+        "survey.html",
+        "survey.json",
+        "yields.csv",
+        "issues.csv",
+        "runs.csv",
+        "steps.csv",
+        "schema.mmd",
+    }
     assert {path.stat().st_mode & 0o777 for path in written.values()} == {0o600}
     survey = Survey.model_validate_json(written["survey.json"].read_text())
     assert survey.proposal.mistakes == ""

@@ -120,6 +120,16 @@ def test_a_named_run_that_is_locked_is_waited_for_and_never_taken_for_absent(hoo
         assert source.existing([guid]) == {guid}
 
 
+def test_a_run_whose_header_is_locked_is_never_taken_for_one_that_its_steps_lack(hook, database, isolation, add_run):
+    guid = add_run(NOON, numeric=[{"TestStepNumber": 1, "TestResult": 1.0}])
+    change = f"UPDATE dbo.IndexData SET Result = 0 WHERE Index_GUID = '{guid}'"
+    with station(database, change) as open_one, VteSource(site(), hook) as source:
+        with pytest.raises(RetriableError, match="VW202"):
+            list(source.step_keys(UUID(int=0)))
+        list(open_one.run("ROLLBACK"))
+        assert [found.has_run for found in source.step_keys(UUID(int=0))] == [True]
+
+
 @pytest.mark.parametrize("isolation", VERSIONS, indirect=True)
 def test_where_versions_are_read_no_statement_passes_over_locks(hook, database, vte, isolation, add_run):
     guid = add_run(NOON)

@@ -84,6 +84,25 @@ class TimeBounds:
 
 
 @dataclass(frozen=True, slots=True)
+class RunSteps:
+    """How many steps a run has by now."""
+
+    key: str
+    timestamp_local: datetime
+    steps: int
+
+
+@dataclass(frozen=True, slots=True)
+class StepKey:
+    """How many steps of one kind have one key, of those that were looked at, and whether there is a run with it."""
+
+    kind: str
+    key: str
+    steps: int
+    has_run: bool
+
+
+@dataclass(frozen=True, slots=True)
 class RunGroup:
     """The runs of one product, test plan and station with one result, as their rows name them.
 

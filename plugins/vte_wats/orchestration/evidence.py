@@ -58,6 +58,7 @@ EVIDENCE = (
     Evidence("dist/survey/runs.csv", (1,), "100 runs", _SURVEY),
     Evidence("dist/survey/steps.csv", (1,), "their steps", _SURVEY),
     Evidence("dist/survey/yields.csv", (1,), "yields by month, product, test plan and station", _SURVEY),
+    Evidence("dist/survey/issues.csv", (1,), "what is odd about the data, and what happens to it", _SURVEY),
     Evidence(SETTINGS, (2,), "the answers of this site", f"airflow variables get vte_wats > {SETTINGS}"),
     Evidence("dist/acceptance/acceptance.html", (3,), "how WATS answers", "make acceptance WATS=…"),
     Evidence("dist/acceptance/acceptance.md", (3,), "the same as text", "make acceptance WATS=…"),

@@ -36,6 +36,7 @@ _MEDIA_TYPES = {
     SurveyFile.REPORT: "text/html",
     SurveyFile.FACTS: "application/json",
     SurveyFile.YIELDS: "text/csv",
+    SurveyFile.ISSUES: "text/csv",
     SurveyFile.RUNS: "text/csv",
     SurveyFile.STEPS: "text/csv",
     SurveyFile.DIAGRAM: "text/plain",

@@ -17,6 +17,7 @@ from vte_wats.config.settings import RunResult, Settings, StepResult, TextField,
 from vte_wats.domain.errors import FatalError
 from vte_wats.survey.clocks import ClockFacts
 from vte_wats.survey.sample_findings import Closed, CodeFacts, ColumnFacts, Findings
+from vte_wats.survey.settling import CLASS_S, Settling
 
 _ENOUGH = 20  # runs, steps or neighbours that say something together
 _NONE = 0.01  # of them: stations with oddities, nothing to conclude from
@@ -28,6 +29,7 @@ _NEARLY_ALL = 0.99
 _SHOWN_ZONES = 40
 _SLICE_S = 25.0  # a slice keeps a slot of the pool for VTE no longer, as it keeps none of WATS longer
 _FAR_CHECK_S = 3_600.0  # of a day, for reading the part of the history that is compared on it
+_FIRST_READ_S = 300  # after the settle delay: a sync reads what came within its data interval
 _LONGEST_S = {"guard_band_s": 86_400, "near_check_h": 172_800}
 _UNANSWERED = {"source_timezone": "UTC", "process_map": {"(no test plan yet)": 1}}
 _COLUMN_OF = {
@@ -102,6 +104,7 @@ class Evidence:
 
     clocks: ClockFacts | None = None
     findings: Findings | None = None
+    settling: Settling | None = None
     given: Mapping[str, Any] | None = None
     processes: Mapping[int, str] | None = None
     overrides: Mapping[str, Any] = field(default_factory=dict)
@@ -472,15 +475,37 @@ def _guard_band(evidence: Evidence, findings: Findings) -> _Found:
         found = _by_test_times("guard_band_s", 1, why, evidence, findings)
         if found is not None:
             return found
-    reason = "How late rows appear is measured by the syncs; before the first one nothing shows it."
+    appearing = evidence.settling.appearing if evidence.settling else {}
+    reason = "How late rows appear is measured by the syncs; before the first one little shows it."
+    if appearing:
+        reason += f" During the survey {sum(appearing.values())} runs came late, by {max(appearing)} s or more."
     ask = "How many seconds after its Timestamp may a run appear in VTE, as from a station that was offline?"
-    return _asked("guard_band_s", reason, ask, evidence)
+    return _asked("guard_band_s", reason, f"{ask} {reason}" if appearing else ask, evidence)
 
 
 def _settle_delay(evidence: Evidence) -> _Found:
-    reason = "VTE does not say when a row was written, so no data shows how long after its header a run has all steps."
-    ask = "How many seconds after its header in IndexData is the last step of a run in VTE?"
-    return _asked("settle_delay_s", reason, ask, evidence)
+    """Propose an age at which runs had all their steps, where two looks at enough of them show it."""
+    settling, given = evidence.settling, _given(evidence, "settle_delay_s")
+    ask = "How many seconds after its Timestamp is the last step of a run in VTE?"
+    if settling is None:
+        return _asked("settle_delay_s", "VTE does not say when a row was written.", ask, evidence)
+    now = int(default_of("settle_delay_s") if given is None else given)  # type: ignore[arg-type]
+    late = {age_s: runs for age_s, runs in settling.growing.items() if age_s >= now}
+    enough_s = max(late) + CLASS_S if late else now
+    read_then = range(enough_s, enough_s + _FIRST_READ_S)
+    older = sum(runs for age_s, runs in settling.runs.items() if age_s in read_then)
+    reason = (
+        f"{sum(late.values())} runs that were {now} s old or more had more steps {settling.apart_s} s later, and of "
+        f"{older} runs that were between {enough_s} and {enough_s + _FIRST_READ_S} s old none"
+    )
+    if late and given is not None:
+        asked = f"{given} is set. {reason}. Should it be {enough_s}?"
+        question = Question(setting="settle_delay_s", question=asked, candidates=(str(enough_s),))
+        return _Found(f"{reason}.", questions=(question,))
+    if older >= _ENOUGH and settling.apart_s >= enough_s:
+        return _Found(f"{reason}.", enough_s if late else None)
+    reason = f"{reason}: not enough to decide, for that takes {_ENOUGH} of them, and {enough_s} s"
+    return _asked("settle_delay_s", f"{reason}.", f"{ask} {reason}.", evidence)
 
 
 def _near_check(evidence: Evidence, findings: Findings) -> _Found:

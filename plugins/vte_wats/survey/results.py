@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from vte_wats.config.settings import OddTimestamps, RunResult, Settings
 from vte_wats.domain.run import VteTestRun
-from vte_wats.domain.source import RunGroup, SourceFacts, SourceIdentity, TimeBounds
+from vte_wats.domain.source import RunGroup, RunSteps, SourceFacts, SourceIdentity, StepKey, TimeBounds
 from vte_wats.intervals.wall_clock import AHEAD, FIRST, LAST, OLDEST_CLOCK, LocalRange
 from vte_wats.preflight import Level, examine, examine_indexes
 from vte_wats.survey.clocks import ClockFacts, read_clocks
@@ -45,6 +45,8 @@ from vte_wats.survey.schema import (
     possible_names,
     suggested_overrides,
 )
+from vte_wats.survey.settling import Looks, Settling
+from vte_wats.survey.step_keys import StepKeys, sample_step_keys
 from vte_wats.survey.tally import Tally
 from vte_wats.survey.trial import Trial, try_mapping
 
@@ -94,6 +96,8 @@ class Survey(Closed):
     hours_of_week: tuple[BusyHour, ...] = ()
     clocks: ClockFacts | None = None
     findings: Findings | None = None
+    settling: Settling | None = None
+    step_keys: StepKeys | None = None
     trial: Trial | None = None
     proposal: Proposal
 
@@ -132,6 +136,12 @@ class SurveySource(ContentSource, Protocol):
 
     def runs_by_guid(self, guids: Sequence[UUID]) -> Iterator[VteTestRun]:
         """Stream the named runs with their steps."""
+
+    def run_steps(self, ranges: Sequence[LocalRange]) -> Iterator[RunSteps]:
+        """Yield how many steps each run of the ranges has by now."""
+
+    def step_keys(self, after: UUID) -> Iterator[StepKey]:
+        """Yield which runs the next steps of each table name, in the order of their keys."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +204,9 @@ def take_survey(source: SurveySource, request: SurveyRequest, known: SurveyConte
     skew_s = (server_now_at - known.measured_at).total_seconds()
     facts = source.facts()
     advice = [finding for finding in examine(identity, facts, skew_s, settings) if finding.level is not Level.GOOD]
-    counts = _Counts(source, request)
+    bounds = source.time_bounds()
+    looks = Looks(source, bounds.server_local)
+    counts = _Counts(source, request, bounds)
     plans = ask_for_plans(source, [newest_interval(counts.bounds)])
     refusals = Refusals(settings)
     findings, chosen, read_s = _read_sample(source, request, Tally(settings), refusals, counts)
@@ -202,11 +214,16 @@ def take_survey(source: SurveySource, request: SurveyRequest, known: SurveyConte
     clocks = read_clocks(counts.bounds, counts.groups, counts.hours, given_zone)
     counted_runs = sum(runs_then for _, runs_then in counts.hours)
     stored_runs = max(counted_runs, stored_runs_of(tables, settings) or 0)
-    evidence = replace(evidence, clocks=clocks, findings=findings, read_s=read_s, stored_runs=stored_runs)
+    settling = looks.compared()
+    evidence = replace(
+        evidence, clocks=clocks, findings=findings, settling=settling, read_s=read_s, stored_runs=stored_runs
+    )
     proposal = propose(evidence, known.variable)
     runs = _kept(source, chosen)
     proposed = settings_for_trial(proposal, known.variable)
-    issues = (*refusals.issues(proposed), *odd_times(source, counts.bounds, proposed))
+    wrong_clocks = tuple(odd_times(source, counts.bounds, proposed))
+    step_keys = sample_step_keys(source, tables, settings, chosen)
+    issues = (*refusals.issues(proposed), *wrong_clocks, *step_keys.issues())
     survey = survey_of(
         advice=tuple(str(finding) for finding in (*advice, *index_advice(plans))),
         indexes=tuple(str(finding) for finding in examine_indexes(facts, settings)),
@@ -220,6 +237,8 @@ def take_survey(source: SurveySource, request: SurveyRequest, known: SurveyConte
         hours_of_week=tuple(counts.hours_of_week()),
         clocks=clocks,
         findings=findings,
+        settling=settling,
+        step_keys=step_keys,
         trial=try_mapping(runs, proposed, issues),
         proposal=proposal,
     )
@@ -229,8 +248,8 @@ def take_survey(source: SurveySource, request: SurveyRequest, known: SurveyConte
 class _Counts:
     """The runs of the history, counted by the server month by month."""
 
-    def __init__(self, source: SurveySource, request: SurveyRequest) -> None:
-        self.bounds = source.time_bounds()
+    def __init__(self, source: SurveySource, request: SurveyRequest, bounds: TimeBounds) -> None:
+        self.bounds = bounds
         self.months = months(self.bounds, request.days)
         self.hours: list[tuple[datetime, int]] = []
         self.groups: list[RunGroup] = []

@@ -26,6 +26,7 @@ class SurveyFile(StrEnum):
     REPORT = "survey.html"
     FACTS = "survey.json"
     YIELDS = "yields.csv"
+    ISSUES = "issues.csv"
     RUNS = "runs.csv"
     STEPS = "steps.csv"
     DIAGRAM = "schema.mmd"
@@ -35,6 +36,7 @@ LARGEST_BYTES: Mapping[SurveyFile, int] = {
     SurveyFile.REPORT: 32_000_000,
     SurveyFile.FACTS: 32_000_000,
     SurveyFile.YIELDS: 4_000_000,
+    SurveyFile.ISSUES: 4_000_000,
     SurveyFile.RUNS: 64_000_000,
     SurveyFile.STEPS: 64_000_000,
     SurveyFile.DIAGRAM: 4_000_000,

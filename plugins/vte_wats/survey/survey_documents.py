@@ -18,7 +18,7 @@ from vte_wats.survey.results import Survey
 from vte_wats.survey.sample_findings import Distribution
 from vte_wats.survey.schema import Comparison, DeployedTable, Likeness, documented_schema
 from vte_wats.survey.stored import SurveyFile
-from vte_wats.survey.tables import runs_csv, steps_csv, yields_csv
+from vte_wats.survey.tables import issues_csv, runs_csv, steps_csv, yields_csv
 
 _MERMAID_NAME = str.maketrans(dict.fromkeys(" -.[](){}\"'`$#@/\\:;,|<>", "_"))
 
@@ -30,6 +30,7 @@ class Documents:
     html: str
     json: str
     yields_csv: str
+    issues_csv: str
     runs_csv: str
     steps_csv: str
     diagram: str
@@ -40,6 +41,7 @@ class Documents:
             SurveyFile.REPORT: self.html,
             SurveyFile.FACTS: self.json,
             SurveyFile.YIELDS: self.yields_csv,
+            SurveyFile.ISSUES: self.issues_csv,
             SurveyFile.RUNS: self.runs_csv,
             SurveyFile.STEPS: self.steps_csv,
             SurveyFile.DIAGRAM: self.diagram,
@@ -51,6 +53,7 @@ def render(survey: Survey, runs: Sequence[VteTestRun]) -> Documents:
     results = known_results(survey.proposal)
     differing = [line for line in survey.comparison if line.likeness is not Likeness.SAME]
     counts = survey.findings.step_counts if survey.findings else None
+    lines = {line.index_guid: line for line in survey.trial.lines} if survey.trial else {}
     values = {
         "survey": survey,
         "differing": [line for line in differing if line.is_read or line.column is None],
@@ -62,16 +65,17 @@ def render(survey: Survey, runs: Sequence[VteTestRun]) -> Documents:
         "relations": _relations(survey.tables),
         "week": week_svg(survey.hours_of_week) if survey.hours_of_week else None,
         "steps": steps_svg(counts) if counts is not None and counts.runs else None,
+        "kept": {str(run.index_guid): (run, lines[run.index_guid]) for run in runs},
         "answers": [answer for answer in survey.proposal.answers if _says_something(answer)],
         "defaults": [answer for answer in survey.proposal.answers if not _says_something(answer)],
     }
     html = _templates().get_template("survey.html.j2").render(values)
-    lines = survey.trial.lines if survey.trial else ()
     return Documents(
         html=html,
         json=survey.model_dump_json(indent=1),
         yields_csv=yields_csv(_in_order(survey)),
-        runs_csv=runs_csv(runs, lines),
+        issues_csv=issues_csv(survey.issues),
+        runs_csv=runs_csv(runs, lines.values()),
         steps_csv=steps_csv(runs),
         diagram="\n".join(_diagram(survey.tables)) + "\n",
     )

@@ -1,4 +1,4 @@
-"""Yields and the kept runs as CSV, for a spreadsheet: texts that would be formulas there are only text."""
+"""Yields, data quality and the kept runs as CSV, for a spreadsheet: texts that would be formulas stay texts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from vte_wats.domain.run import VteStepResult, VteTestRun
-from vte_wats.survey.sample_findings import Distribution
+from vte_wats.survey.sample_findings import Distribution, Issue
 from vte_wats.survey.tally import content_kind
 from vte_wats.survey.trial import TrialLine
 
@@ -23,6 +23,7 @@ _STEP_COLUMNS = (
     "LowLimit", "HighLimit", "TestResultType",
 )  # fmt: skip
 _YIELD_COLUMNS = ("by", "name", "runs", "first runs", "first-pass yield %", "total yield %")
+_ISSUE_COLUMNS = ("what", "seen", "what happens", "such as")
 _FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
@@ -30,6 +31,13 @@ def yields_csv(distributions: Iterable[Distribution]) -> str:
     """Return a line per month, product, test plan and station; a yield without a run of a known code is empty."""
     return _csv(
         _YIELD_COLUMNS, (_yield(distribution, name) for distribution in distributions for name in distribution.runs)
+    )
+
+
+def issues_csv(issues: Iterable[Issue]) -> str:
+    """Return a line per issue of data quality, as the report has them."""
+    return _csv(
+        _ISSUE_COLUMNS, ((issue.what, issue.seen, issue.consequence, " ".join(issue.examples)) for issue in issues)
     )
 
 

@@ -39,12 +39,13 @@ _TEST_TIMES_S = (60, 300, 600, 1_800, 3_600, 7_200, 21_600, 43_200, 86_400, 172_
 _BEYOND_S = 1_000_000_000
 
 _RUN_COLUMNS: dict[str, Callable[[VteTestRun], Any]] = {
+    "UutData.Serial": lambda run: run.serial,
+    "IndexData.ProductName": lambda run: run.product.name,
+    "IndexData.TestplanName": lambda run: run.testplan.name,
     "IndexData.Timestamp": lambda run: run.timestamp_local,
     "IndexData.Result": lambda run: run.result_code,
     "IndexData.ExitCode": lambda run: run.exit_code,
     "IndexData.TestTime": lambda run: run.test_time_s,
-    "IndexData.ProductName": lambda run: run.product.name,
-    "IndexData.TestplanName": lambda run: run.testplan.name,
     "IndexData.TestplanVariant": lambda run: run.testplan.variant,
     "IndexData.TestplanRevision": lambda run: run.testplan.revision,
     "IndexData.Hostname": lambda run: run.hostname,
@@ -57,7 +58,6 @@ _RUN_COLUMNS: dict[str, Callable[[VteTestRun], Any]] = {
     "IndexData.Testplan_GUID": lambda run: run.testplan.testplan_guid,
     "IndexData.TestplanRevision_GUID": lambda run: run.testplan.revision_guid,
     "IndexData.Testsystem_GUID": lambda run: run.testsystem_guid,
-    "UutData.Serial": lambda run: run.serial,
     "Products.Name": lambda run: run.product.master_name,
     "Testplans.Name": lambda run: run.testplan.master_name,
     "TestSystems.Name": lambda run: run.testsystem_name,

@@ -21,10 +21,12 @@ from vte_wats.domain.source import (
     TEXT_TYPES,
     MinuteContent,
     RunGroup,
+    RunSteps,
     RunTimes,
     SourceFacts,
     SourceIdentity,
     StationTime,
+    StepKey,
     TimeBounds,
     WaitingRuns,
 )
@@ -41,9 +43,11 @@ from vte_wats.vte.rows import (
     RUN_GROUPS,
     RUN_HOURS,
     RUN_KEYS,
+    RUN_SIZES,
     RUN_TIMES,
     SOURCE_IDENTITY,
     STATION_TIMES,
+    STEP_KEYS,
     TESTSYSTEMS,
     TIME_BOUNDS,
     WAITING_RUNS,
@@ -247,6 +251,17 @@ class VteSource:
         condition, binds = in_ranges(ranges)
         rows = self.rows(RUN_HOURS, binds, ranges=condition)
         return ((datetime.fromisoformat(row.hour_local), int(row.runs)) for row in rows)
+
+    def run_steps(self, ranges: Sequence[LocalRange]) -> Iterator[RunSteps]:
+        """Yield how many steps each run of the ranges has by now, in one statement."""
+        condition, binds = in_ranges(ranges)
+        for row in self.rows(RUN_SIZES, binds, selection=condition):
+            yield RunSteps(str(row.index_guid), row.timestamp_local, int(row.steps))
+
+    def step_keys(self, after: UUID) -> Iterator[StepKey]:
+        """Yield which runs the next thousand steps of each table name, in the order of their keys, in one statement."""
+        for row in self.rows(STEP_KEYS, {"guid_after": str(after)}):
+            yield StepKey(row.kind, str(row.index_guid), int(row.steps), has_run=bool(row.has_run))
 
     def run_keys(
         self, ranges: Sequence[LocalRange], *, without_time: bool = False

@@ -262,6 +262,15 @@ class RunGroupRow(NamedTuple):
     newest_local: str
 
 
+class StepKeyRow(NamedTuple):
+    """How many of the looked-at steps of one table have one key."""
+
+    kind: str
+    index_guid: Any
+    steps: int
+    has_run: int
+
+
 def guid_of(value: object) -> UUID | None:
     """Return a key, whatever type its column has; ``None`` for what is no GUID."""
     if isinstance(value, UUID):
@@ -330,3 +339,4 @@ TABLE_SIZES = Select("select_table_sizes", TableSizeRow)
 ROW_COUNTS = Select("select_row_counts", RowCountRow)
 TIME_BOUNDS = Select("select_time_bounds", TimeBoundsRow)
 RUN_GROUPS = Select("select_run_groups", RunGroupRow)
+STEP_KEYS = Select("select_step_keys", StepKeyRow)

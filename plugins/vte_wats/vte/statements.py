@@ -103,8 +103,8 @@ def among_guids(guids: Sequence[UUID]) -> tuple[str, Binds]:
 
 
 def names_runs(binds: Binds) -> bool:
-    """Return whether a condition names runs, as :func:`among_guids` does, and says no time."""
-    return f"{_NAMED}0" in binds
+    """Return whether a statement finds runs by their keys, as with :func:`among_guids`, and says no time."""
+    return any(name.startswith(_NAMED) for name in binds)
 
 
 def except_guids(guids: Sequence[UUID]) -> tuple[str, Binds]:

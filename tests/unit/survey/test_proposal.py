@@ -22,6 +22,7 @@ from vte_wats.survey.proposal import (
     settings_to_survey_with,
 )
 from vte_wats.survey.sample_findings import Findings, MarkFacts
+from vte_wats.survey.settling import Settling
 from vte_wats.survey.tally import Tally
 
 PROCESSES = {50: "PCBA test", 90: "Burn In test", 120: "Burn in", 110: "RF calibration"}
@@ -302,6 +303,59 @@ def test_what_vte_does_not_date_is_asked_until_it_is_set(setting):
     assert asked(found, setting)[0].endswith(f"{now} holds until then.")
     assert setting not in json.loads(found.settings_text)
     assert asked(proposed(given=COMPLETE | {setting: now}), setting) == []
+
+
+def looked(growing: dict[int, int], runs: dict[int, int], apart_s: int = 600, **fields: Any) -> Settling:
+    return Settling(apart_s=apart_s, runs=runs, growing=growing, **{"appearing": {}} | fields)
+
+
+BUSY = {0: 9, 60: 12, 120: 8, 240: 6, 300: 11, 360: 9, 480: 30}
+
+
+@pytest.mark.parametrize(("growing", "runs", "apart_s", "value"), [
+    ({0: 5}, BUSY, 60, None),  # what a sync does not read yet may grow
+    ({0: 5, 60: 2}, BUSY, 120, 120),
+    ({60: 1, 240: 1}, BUSY, 300, 300),
+])  # fmt: skip
+def test_a_settle_delay_is_the_age_from_which_on_no_run_got_more_steps(growing, runs, apart_s, value):
+    found = proposed(settling=looked(growing, runs, apart_s), given=COMPLETE)
+    assert asked(found, "settle_delay_s") == []
+    assert json.loads(found.settings_text).get("settle_delay_s") == value
+    late = sum(those for age_s, those in growing.items() if age_s >= 60)
+    assert f"{late} runs that were 60 s old or more had more steps {apart_s} s later" in (
+        answer(found, "settle_delay_s").reason
+    )
+
+
+@pytest.mark.parametrize(("growing", "runs", "apart_s"), [
+    ({}, BUSY, 59),  # a step may come after the second look
+    ({}, {60: 19}, 600),
+    ({}, {0: 50, 60: 19, 360: 50}, 600),  # nor younger nor older ones are what a sync reads first
+    ({60: 1}, BUSY, 119),
+    ({480: 1}, BUSY, 600),
+])  # fmt: skip
+def test_a_settle_delay_is_asked_where_too_few_runs_or_seconds_were_looked_at(growing, runs, apart_s):
+    found = proposed(settling=looked(growing, runs, apart_s), given=COMPLETE)
+    (question,) = asked(found, "settle_delay_s")
+    assert "not enough to decide" in question
+    assert question.endswith("60 holds until then.")
+    assert "settle_delay_s" not in json.loads(found.settings_text)
+
+
+def test_a_settle_delay_that_is_set_is_kept_and_asked_about_where_older_runs_got_steps():
+    found = proposed(settling=looked({60: 2, 120: 1}, BUSY), given=COMPLETE | {"settle_delay_s": 90})
+    (question,) = [each for each in found.questions if each.setting == "settle_delay_s"]
+    assert question.question.startswith("90 is set. 1 runs that were 90 s old or more had more steps 600 s later")
+    assert question.candidates == ("180",)
+    assert answer(found, "settle_delay_s").value == 90
+    longer = proposed(settling=looked({60: 2, 120: 1}, BUSY), given=COMPLETE | {"settle_delay_s": 180})
+    assert asked(longer, "settle_delay_s") == []
+
+
+def test_runs_that_came_late_during_the_survey_are_named_where_the_guard_band_is_asked():
+    found = proposed(settling=looked({}, BUSY, appearing={0: 3, 240: 1}), given=COMPLETE)
+    assert "During the survey 4 runs came late, by 240 s or more." in asked(found, "guard_band_s")[0]
+    assert asked(found, "guard_band_s")[0].endswith("600 holds until then.")
 
 
 def test_tests_of_more_than_a_day_are_looked_at_for_longer():

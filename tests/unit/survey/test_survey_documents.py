@@ -8,12 +8,12 @@ from html.parser import HTMLParser
 
 import pytest
 
-from tests.unit.builders import a_run, a_settings
+from tests.unit.builders import a_run, a_settings, guid_of
 from vte_wats.survey.plans import Plans, StatementPlan
 from vte_wats.survey.plots import relations_svg
 from vte_wats.survey.proposal import Evidence, propose
 from vte_wats.survey.results import Survey, SurveyRequest
-from vte_wats.survey.sample_findings import BusyHour, Distribution
+from vte_wats.survey.sample_findings import BusyHour, Distribution, Issue
 from vte_wats.survey.schema import (
     DeployedColumn,
     DeployedIndex,
@@ -23,11 +23,13 @@ from vte_wats.survey.schema import (
     compare_schema,
     documented_schema,
 )
+from vte_wats.survey.step_keys import StepKeys
 from vte_wats.survey.survey_documents import Documents, render
 from vte_wats.survey.tally import Tally
 from vte_wats.survey.trial import try_mapping
 
 TEXTS = DeployedTable(name="TestDataText", columns=(DeployedColumn(name="Index_GUID", data_type="uniqueidentifier"),))
+EXAMPLES = Issue(what="odd", seen=2, examples=(str(guid_of(1)), str(guid_of(2))), consequence="None.")
 HOSTILE = "<script>alert('x')</script>\"onload=alert(1) & {{ 7 * 7 }}"
 
 
@@ -75,7 +77,8 @@ def documents() -> Documents:
         ),
         hours_of_week=(BusyHour(weekday=0, hour=8, runs=4),),
         findings=findings,
-        trial=try_mapping([run], a_settings()),
+        step_keys=StepKeys(unavailable=HOSTILE),
+        trial=try_mapping([run], a_settings(), [EXAMPLES]),
         proposal=propose(Evidence(findings=findings, given={"default_location": HOSTILE}), "vte_wats"),
     )
     return render(survey, [run])
@@ -117,6 +120,18 @@ def test_foreign_keys_that_differ_say_what_follows(documents):
     shown = " ".join(documents.html.split())
     assert "<td>TestDataText (Index_GUID)</td><td>IndexData</td><td>missing</td><td>Rows may point to nothing" in shown
     assert "<td>additional</td><td>It is not documented, and makes no difference.</td>" in shown
+
+
+def test_every_kept_run_stands_in_the_report_and_examples_lead_to_it(documents):
+    assert documents.html.count(f'<tr id="run-{guid_of(1)}">') == 1
+    assert f'<a href="#run-{guid_of(1)}">{guid_of(1)}</a> {guid_of(2)}</td>' in documents.html
+    assert '<a href="#runs">' in documents.html
+    assert '<h2 id="runs">' in documents.html
+
+
+def test_on_paper_the_report_is_light(documents):
+    dark = re.findall(r"@media [^{]*dark[^{]*", documents.html)
+    assert dark == ["@media screen and (prefers-color-scheme: dark) "]
 
 
 def test_plots_show_results_and_take_the_colour_of_the_page(documents):

@@ -8,8 +8,8 @@ import pytest
 
 from tests.unit.builders import a_run
 from vte_wats.domain.run import StepKind, VteStepResult
-from vte_wats.survey.sample_findings import Distribution
-from vte_wats.survey.tables import runs_csv, safe_cell, steps_csv, yields_csv
+from vte_wats.survey.sample_findings import Distribution, Issue
+from vte_wats.survey.tables import issues_csv, runs_csv, safe_cell, steps_csv, yields_csv
 from vte_wats.survey.trial import TrialLine
 
 
@@ -42,6 +42,12 @@ def test_a_name_has_a_line_with_its_yields_in_percent():
     )
     _, *rows = csv.reader(yields_csv([found]).splitlines())
     assert rows == [["station", "'=S1", "3", "2", "50.0", "66.67"], ["station", "S2", "4", "3", "", ""]]
+
+
+def test_an_issue_has_a_line_and_its_names_are_no_formulas():
+    found = Issue(what="=cmd", seen=3, examples=("a", "b"), consequence="Held, until then")
+    _, *rows = csv.reader(issues_csv([found]).splitlines())
+    assert rows == [["'=cmd", "3", "Held, until then", "a b"]]
 
 
 def test_binary_values_are_named_and_not_written():

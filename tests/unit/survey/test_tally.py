@@ -24,6 +24,11 @@ def number(value: float | None, low: float | None = None, high: float | None = N
     return VteStepResult(kind=StepKind.NUMERIC, numeric_value=value, low_limit=low, high_limit=high, **fields)
 
 
+def test_the_columns_that_a_report_cannot_do_without_come_first():
+    first = [column.column for column in counted(a_run(1)).columns[:3]]
+    assert first == ["UutData.Serial", "IndexData.ProductName", "IndexData.TestplanName"]
+
+
 def test_null_and_blank_are_counted_apart():
     found = counted(a_run(1, serial=None), a_run(2, serial="  "), a_run(3, serial=""), a_run(4, serial="SN-4711"))
     (serial,) = [column for column in found.columns if column.column == "UutData.Serial"]
