@@ -58,7 +58,7 @@ MUTATIONS = (
     ),
     _core(
         "no guard band", "late rows are lost", "sync/plan.py",
-        "whole_second(from_at) - timedelta(seconds=guard_band_s), ", "whole_second(from_at), ",
+        "Interval(from_at - timedelta(seconds=guard_band_s), to_at)", "Interval(from_at, to_at)",
         "unit/sync/test_plan.py::test_guard_band_and_settle_delay_shift_the_window_by_their_seconds",
     ),
     _core(

@@ -430,7 +430,7 @@ def test_the_status_has_lag_waiting_runs_and_the_gap_with_its_dag_run(ask):
     status = SiteStatus.model_validate(ask("api/status").json())
     assert (status.lag.last_sync, status.lag.runs_waiting, status.lag.newest_at) == (ago(60), 4, ago(2))
     gap = next(segment for segment in status.coverage.segments if segment.kind == "gap")
-    assert (gap.from_at, gap.to_at, gap.dag_run.dag_run_id) == (ago(60), ago(40), run_id)
+    assert (gap.interval.from_at, gap.interval.to_at, gap.dag_run.dag_run_id) == (ago(60), ago(40), run_id)
 
 
 def test_open_conditions_are_shown_with_what_to_do(ask):
