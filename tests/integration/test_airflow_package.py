@@ -125,9 +125,11 @@ def names_in(task: Any, name: str) -> bool:
             codes += [constant for constant in code.co_consts if isinstance(constant, CodeType)]
             ours = [import_module(module) for module in code.co_names if module.startswith("vte_wats.orchestration.")]
             found = [
-                vars(module).get(each) for module in (inspect.getmodule(function), *ours) for each in code.co_names
+                vars(module).get(co_name)
+                for module in (inspect.getmodule(function), *ours)
+                for co_name in code.co_names
             ]
-            waiting += [each for each in found if inspect.isfunction(each) and "vte_wats" in each.__module__]
+            waiting += [member for member in found if inspect.isfunction(member) and "vte_wats" in member.__module__]
     return False
 
 

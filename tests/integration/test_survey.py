@@ -119,7 +119,7 @@ def test_every_run_is_counted_once_and_each_kind_of_code_is_in_the_sample(plant,
         'SELECT count(*), count(DISTINCT "Result") FROM "IndexData" WHERE "Timestamp" >= '
         f"TIMESTAMP '{survey.counted_from_local}' AND \"Timestamp\" <= TIMESTAMP '{survey.newest_local}'"
     )
-    by_month = next(each for each in survey.distributions if each.of == "month").runs
+    by_month = next(distribution for distribution in survey.distributions if distribution.of == "month").runs
     assert survey.counted_runs == sum(sum(codes.values()) for codes in by_month.values())
     documented = sum(len(table.references) for table in documented_schema().values())
     assert [key.likeness for key in survey.foreign_keys].count(Likeness.SAME) == documented
@@ -135,7 +135,7 @@ def test_every_run_is_counted_once_and_each_kind_of_code_is_in_the_sample(plant,
 
 def test_the_yield_is_of_all_runs_whose_code_is_known(plant, first_day):
     survey, _ = first_day
-    by_station = next(each for each in survey.distributions if each.of == "station")
+    by_station = next(distribution for distribution in survey.distributions if distribution.of == "station")
     assert len(by_station.yields) > 1
     for station, share in by_station.yields.items():
         ((passed, known),) = plant.db.query(
@@ -148,7 +148,7 @@ def test_the_yield_is_of_all_runs_whose_code_is_known(plant, first_day):
 
 def test_the_first_pass_yield_is_of_the_first_run_of_each_unit_under_a_test_plan_within_a_month(plant, first_day):
     survey, _ = first_day
-    by_testplan = next(each for each in survey.distributions if each.of == "test plan")
+    by_testplan = next(distribution for distribution in survey.distributions if distribution.of == "test plan")
     first = plant.db.query(
         'WITH "First" AS (SELECT *, row_number() OVER (PARTITION BY "Uut_GUID", "Testplan_GUID", '
         'date_trunc(\'month\', "Timestamp") ORDER BY "Timestamp", "Index_GUID") AS attempt FROM "IndexData" '
@@ -226,7 +226,7 @@ def test_a_factory_that_differs_from_every_default_gets_what_is_true_there():
 
 def test_a_zone_that_is_set_wrongly_is_asked_about(plant):
     survey, _ = surveyed(plant, **plant.settings(source_timezone="America/New_York"))
-    (question,) = [each for each in survey.proposal.questions if each.setting == "source_timezone"]
+    (question,) = [question for question in survey.proposal.questions if question.setting == "source_timezone"]
     assert "America/New_York is set, but its clocks differ" in question.question
 
 
