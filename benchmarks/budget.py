@@ -45,10 +45,10 @@ def main(runs: int, a_minute: int) -> None:
         ) as airflow:
             airflow.unpause(BACKFILL)
             form = {"from": (now_at - timedelta(days=4)).isoformat(), "to": now_at.isoformat()}
-            run_id = airflow.trigger(BACKFILL, conf=form)
+            dag_run_id = airflow.trigger(BACKFILL, conf=form)
             while airflow.runs(BACKFILL)[0].state in ("queued", "running"):
                 time.sleep(1)
-            state = airflow.wait_for_run(BACKFILL, run_id, timeout_s=60)
+            state = airflow.wait_for_run(BACKFILL, dag_run_id, timeout_s=60)
     log = environment.wats.log
     times = sorted(request.at.timestamp() for request in log)
     seconds = times[-1] - times[0]

@@ -31,16 +31,16 @@ class Site:
         self.plant, self.airflow, self.started_at = plant, airflow, started_at
 
     def runs(self, state: str) -> list[str]:
-        return [run.run_id for run in self.airflow.runs(SYNC) if run.state == state]
+        return [run.dag_run_id for run in self.airflow.runs(SYNC) if run.state == state]
 
     def ended(self) -> dict[str, str]:
         """Return how every sync ended; nothing while one is queued or running."""
-        states = {run.run_id: run.state for run in self.airflow.runs(SYNC)}
+        states = {run.dag_run_id: run.state for run in self.airflow.runs(SYNC)}
         return {} if {"queued", "running"} & set(states.values()) else states
 
     def sync(self) -> None:
-        run_id = self.airflow.trigger(SYNC)
-        assert self.airflow.wait_for_run(SYNC, run_id, timeout_s=600) == "success"
+        dag_run_id = self.airflow.trigger(SYNC)
+        assert self.airflow.wait_for_run(SYNC, dag_run_id, timeout_s=600) == "success"
 
     def load(self, runs: int = 5, oddities: tuple[str, ...] = ()) -> set[str]:
         """Commit runs of the last minute at most, after all that was read, before the second that is not over yet."""

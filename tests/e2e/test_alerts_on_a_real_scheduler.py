@@ -52,8 +52,8 @@ class Floor:
     def check(self, times: int = 1) -> None:
         """Let the monitor look."""
         for _ in range(times):
-            run_id = self.airflow.trigger(MONITOR)
-            assert self.airflow.wait_for_run(MONITOR, run_id, timeout_s=600) == "success"
+            dag_run_id = self.airflow.trigger(MONITOR)
+            assert self.airflow.wait_for_run(MONITOR, dag_run_id, timeout_s=600) == "success"
 
     def load(self) -> None:
         """Commit runs that ended just now."""
@@ -191,8 +191,8 @@ def test_after_the_outages_coverage_is_whole_without_a_person(floor):
 
 
 def test_a_dry_run_on_the_grid_of_the_schedule_does_not_stop_it(floor):
-    at, run_id = wait_until(lambda: triggered_on_the_grid(floor), "a run before the scheduler's own")
-    assert floor.airflow.wait_for_run(SYNC, run_id, timeout_s=600) in ("success", "failed")
+    at, dag_run_id = wait_until(lambda: triggered_on_the_grid(floor), "a run before the scheduler's own")
+    assert floor.airflow.wait_for_run(SYNC, dag_run_id, timeout_s=600) in ("success", "failed")
     wait_until(
         lambda: floor.done() and floor.done()[-1].data_interval_end > at + timedelta(minutes=2), "the schedule to go on"
     )
@@ -221,8 +221,8 @@ def test_dags_of_others_run_when_wats_holds_something_new_and_only_then(floor):
     wait_until(lambda: is_live(floor), "a sync in time")
     before = uploaded_by_events(floor)
     floor.load()
-    run_id = floor.airflow.trigger(SYNC)
-    assert floor.airflow.wait_for_run(SYNC, run_id, timeout_s=600) == "success"
+    dag_run_id = floor.airflow.trigger(SYNC)
+    assert floor.airflow.wait_for_run(SYNC, dag_run_id, timeout_s=600) == "success"
     wait_until(lambda: uploaded_by_events(floor) >= before + 4, "the other DAG")
     wait_until(lambda: asset_events(floor) == uploading(floor), "an event of each sync that uploaded, and of no other")
     assert len(uploading(floor)) < len([run for run in floor.airflow.runs(SYNC) if run.state == "success"])
@@ -233,20 +233,20 @@ def uploaded_by_events(floor: Floor) -> int:
     return sum(
         extra["uploaded"]
         for reader in floor.airflow.runs("reads_wats")
-        for extra in floor.airflow.xcom("reads_wats", reader.run_id, "look") or []
+        for extra in floor.airflow.xcom("reads_wats", reader.dag_run_id, "look") or []
     )
 
 
 def asset_events(floor: Floor) -> set[str]:
-    return {run_id for (run_id,) in floor.query("SELECT source_run_id FROM asset_event")}
+    return {dag_run_id for (dag_run_id,) in floor.query("SELECT source_run_id FROM asset_event")}
 
 
 def uploading(floor: Floor) -> set[str]:
     """Return the syncs that uploaded something."""
     return {
-        run.run_id
+        run.dag_run_id
         for run in floor.airflow.runs(SYNC)
-        if run.state == "success" and (floor.airflow.xcom(SYNC, run.run_id, "settle") or {}).get("uploaded")
+        if run.state == "success" and (floor.airflow.xcom(SYNC, run.dag_run_id, "settle") or {}).get("uploaded")
     }
 
 
@@ -256,10 +256,10 @@ def test_every_upload_has_a_button_that_leads_to_a_report_in_wats(floor):
         for entry in floor.done()[::-1]
         if any(
             t.task_id == "transfer.upload" and t.map_index == 0 and t.state == "success"
-            for t in floor.airflow.task_instances(SYNC, entry.run_id)
+            for t in floor.airflow.task_instances(SYNC, entry.dag_run_id)
         )
     )
-    links = floor.airflow.extra_links(SYNC, run.run_id, "transfer.upload", map_index=0)
+    links = floor.airflow.extra_links(SYNC, run.dag_run_id, "transfer.upload", map_index=0)
     (address,) = links.values()
     guid = address.rpartition("/")[2]
     assert address.startswith(floor.plant.wats.url)

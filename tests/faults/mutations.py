@@ -309,7 +309,7 @@ MUTATIONS = (
     _core(
         "DAG run ids as file names", "a long or odd name of a DAG run stops it", "storage/staging.py",
         "/ file_name(dag_id) / file_name(dag_run_id)", "/ file_name(dag_id) / dag_run_id",
-        "unit/storage/test_staging.py::test_a_run_id_is_one_folder_whatever_it_holds",
+        "unit/storage/test_staging.py::test_a_dag_run_id_is_one_folder_whatever_it_holds",
     ),
     _core(
         "a protocol before the host", "a connection as Azure shows it is not understood", "vte/vte_connection.py",

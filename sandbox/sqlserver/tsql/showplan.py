@@ -152,8 +152,8 @@ class Plan:
         if table is None:  # a system view, or the name of a CTE
             return _Operator("Constant Scan", "Constant Scan", "ConstantScan", 1.0, 0.0)
         rows = float(self.rows_of(table))
-        sought = (known for known in table.indexes if known.columns[0][0].lower() in compared.every)
-        index = next(sought, None)
+        seekable = (known for known in table.indexes if known.columns[0][0].lower() in compared.every)
+        index = next(seekable, None)
         if index is None:
             if compared.every:
                 self._missing[table, compared] = None
