@@ -27,10 +27,10 @@ def main(runs: int, a_minute: int) -> None:
         tempfile.TemporaryDirectory(prefix="vte-wats-budget-") as home,
         SandboxEnvironment(requests_per_minute=a_minute) as environment,
     ):
-        environment.floor.load(
+        environment.factory_data.load(
             environment.db, start=now_at - timedelta(days=3), end=now_at - timedelta(days=1), runs=runs, steps=10
         )
-        settings = environment.floor.settings(storage_path=f"file://{home}/storage", settle_delay_s=0)
+        settings = environment.factory_data.settings(storage_path=f"file://{home}/storage", settle_delay_s=0)
         with AirflowStack(
             home=Path(home) / "airflow",
             dags_folder=REPOSITORY / "dags",

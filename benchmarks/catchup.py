@@ -21,7 +21,7 @@ def measure(max_active_runs: int, intervals: int) -> dict[str, Any]:
 
     began_at = datetime.fromtimestamp(time.time() // 300 * 300, UTC) - timedelta(minutes=5 * intervals)
     with tempfile.TemporaryDirectory(prefix="vte-wats-catchup-") as home, SandboxEnvironment() as environment:
-        settings = environment.floor.settings(storage_path=f"file://{home}/storage", settle_delay_s=0)
+        settings = environment.factory_data.settings(storage_path=f"file://{home}/storage", settle_delay_s=0)
         with AirflowStack(
             home=Path(home) / "airflow",
             dags_folder=REPOSITORY / "dags",

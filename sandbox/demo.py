@@ -89,11 +89,11 @@ def _demo(home: Path, wats_profile: ProfileName, *, once: bool) -> int:
     now_at = datetime.now(UTC)
     start_at = datetime.fromtimestamp(now_at.timestamp() // 300 * 300, UTC) - INTERVALS * INTERVAL
     environment = SandboxEnvironment(profile=PROFILES[wats_profile])
-    loaded = environment.floor.load(environment.db, start=start_at, end=now_at, runs=HISTORY_RUNS, oddities=True)
-    print(f"A floor of {loaded.runs} runs since {start_at:%H:%M} UTC is in SQL Server, every oddity among them.")
+    loaded = environment.factory_data.load(environment.db, start=start_at, end=now_at, runs=HISTORY_RUNS, oddities=True)
+    print(f"A plant of {loaded.runs} runs since {start_at:%H:%M} UTC is in SQL Server, every oddity among them.")
     with (
         environment,
-        environment.floor.live(environment.db, every_s=5.0),
+        environment.factory_data.live(environment.db, every_s=5.0),
         AirflowStack(
             home=home / "airflow",
             dags_folder=REPOSITORY / "dags",
@@ -174,7 +174,7 @@ def _check(environment: SandboxEnvironment, airflow: AirflowStack, storage: Path
     The five-minute sync reads back ten minutes; runs with a clock in 1970 or from yesterday are the daily comparison's.
     """
     last_sync = datetime.fromisoformat(json.loads(airflow.variable("vte_wats_state") or "{}")["lastSync"])
-    due_until = last_sync.astimezone(ZoneInfo(environment.floor.timezone)).replace(tzinfo=None)
+    due_until = last_sync.astimezone(ZoneInfo(environment.factory_data.timezone)).replace(tzinfo=None)
     rows = environment.db.query('SELECT CAST("Index_GUID" AS VARCHAR), "Timestamp" FROM "IndexData"')
     due = {guid.lower() for guid, timestamp in rows if timestamp < due_until}
     dag_run_id = airflow.trigger(RECONCILE, conf={"days": 0})

@@ -52,7 +52,7 @@ class Site:
         wait_until(lambda: self._settled_at() - read_until_at > timedelta(seconds=4), "a time that no sync has read")
         end = self._settled_at()
         start = max(read_until_at + timedelta(seconds=1), end - timedelta(minutes=1))
-        self.plant.floor.load(self.plant.db, start=start, end=end, runs=runs, steps=3, oddities=list(oddities))
+        self.plant.factory_data.load(self.plant.db, start=start, end=end, runs=runs, steps=3, oddities=list(oddities))
         return self.plant.source - before
 
     @staticmethod
@@ -85,8 +85,8 @@ def site(
     started_at = datetime.fromtimestamp(time.time() // 300 * 300, UTC) - INTERVALS * timedelta(minutes=5)
     plant = SandboxEnvironment()
     ended_at = started_at + INTERVALS * timedelta(minutes=5)  # what the clock goes on to has only what a test loads
-    plant.floor.load(plant.db, start=started_at, end=ended_at, runs=60, steps=3)
-    settings = plant.floor.settings(storage_path=f"file://{home}/storage", settle_delay_s=0, guard_band_s=0)
+    plant.factory_data.load(plant.db, start=started_at, end=ended_at, runs=60, steps=3)
+    settings = plant.factory_data.settings(storage_path=f"file://{home}/storage", settle_delay_s=0, guard_band_s=0)
     with (
         plant,
         AirflowStack(

@@ -441,7 +441,7 @@ def a_year_of_coverage(now_at: datetime) -> State:
 
 
 def a_year_of_history(now_at: datetime) -> History:
-    """Make up a year of a floor with two shifts, five days a week."""
+    """Make up a year of a plant with two shifts, five days a week."""
     chance = random.Random(7)
 
     def tally(runs: float) -> Tally:

@@ -62,7 +62,9 @@ class Site:
         """Commit runs of the hour that ended so long ago, no second of it still under way; return their GUIDs."""
         before, end = self.plant.source, datetime.now(UTC).replace(microsecond=0) - timedelta(seconds=1) - age
         begin = end - (timedelta(hours=1) if age else timedelta(seconds=30))
-        self.plant.floor.load(self.plant.db, start=begin, end=end, runs=runs, steps=steps, oddities=list(oddities))
+        self.plant.factory_data.load(
+            self.plant.db, start=begin, end=end, runs=runs, steps=steps, oddities=list(oddities)
+        )
         return self.plant.source - before
 
     @property
@@ -79,7 +81,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, repository: Path, empty_metad
     home = tmp_path_factory.mktemp("site")
     began_at = datetime.fromtimestamp(time.time() // 300 * 300, UTC) - timedelta(minutes=15)
     plant = SandboxEnvironment(requests_per_minute=BUDGET)
-    settings = plant.floor.settings(storage_path=f"file://{home}/storage", settle_delay_s=0)
+    settings = plant.factory_data.settings(storage_path=f"file://{home}/storage", settle_delay_s=0)
     with (
         plant,
         AirflowStack(
@@ -200,7 +202,7 @@ def test_a_backfill_goes_on_after_the_scheduler_and_all_its_tasks_were_killed(si
 def test_airflows_own_backfill_transfers_intervals_from_before_the_start_date(site):
     end = site.began_at - timedelta(hours=2)
     before = site.plant.source
-    site.plant.floor.load(site.plant.db, start=end - timedelta(minutes=14), end=end, runs=12, steps=3)
+    site.plant.factory_data.load(site.plant.db, start=end - timedelta(minutes=14), end=end, runs=12, steps=3)
     loaded = site.plant.source - before
     edges = [
         "--from-date",

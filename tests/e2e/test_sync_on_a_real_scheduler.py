@@ -54,7 +54,7 @@ class Site:
         """Commit runs of the minute that ended then, before the second that is not over yet; return their GUIDs."""
         before = self.plant.source
         end = datetime.now(UTC).replace(microsecond=0) - timedelta(seconds=1, minutes=minutes_ago)
-        self.plant.floor.load(
+        self.plant.factory_data.load(
             self.plant.db, start=end - timedelta(minutes=1), end=end, runs=runs, steps=6, oddities=list(oddities)
         )
         return self.plant.source - before
@@ -65,8 +65,8 @@ def site(tmp_path_factory: pytest.TempPathFactory, repository: Path, empty_metad
     home = tmp_path_factory.mktemp("site")
     began_at = datetime.fromtimestamp(time.time() // 300 * 300, UTC) - timedelta(minutes=15)
     plant = SandboxEnvironment()
-    plant.floor.load(plant.db, start=began_at, end=datetime.now(UTC), runs=RUNS, steps=6)
-    settings = plant.floor.settings(storage_path=f"file://{home}/storage", settle_delay_s=0)
+    plant.factory_data.load(plant.db, start=began_at, end=datetime.now(UTC), runs=RUNS, steps=6)
+    settings = plant.factory_data.settings(storage_path=f"file://{home}/storage", settle_delay_s=0)
     with (
         plant,
         AirflowStack(
@@ -99,7 +99,7 @@ def _three_intervals_since(began_at: datetime) -> str:
 
 def test_catchup_transfers_the_fresh_runs_of_every_interval(site):
     wait_until(lambda: len(done_intervals(site)) >= 3, "three intervals")
-    zone = ZoneInfo(site.plant.floor.timezone)
+    zone = ZoneInfo(site.plant.factory_data.timezone)
     until = datetime.fromisoformat(site.last_sync).astimezone(zone).replace(tzinfo=None)
     due = site.plant.db.query('SELECT "Index_GUID" FROM "IndexData" WHERE "Timestamp" < ?', [until])
     assert {str(guid).lower() for (guid,) in due} <= site.plant.receipts.keys()

@@ -40,7 +40,7 @@ class Site:
     def load(self, runs: int) -> None:
         """Commit runs of the last two minutes."""
         end = datetime.now(UTC) - timedelta(seconds=2)
-        self.plant.floor.load(self.plant.db, start=end - timedelta(minutes=2), end=end, runs=runs, steps=6)
+        self.plant.factory_data.load(self.plant.db, start=end - timedelta(minutes=2), end=end, runs=runs, steps=6)
 
     def start_sync(self) -> str:
         return self.airflow.trigger(SYNC)
@@ -91,7 +91,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, repository: Path, empty_metad
     home = tmp_path_factory.mktemp("cluster")
     began_at = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=15)
     plant = SandboxEnvironment()
-    settings = plant.floor.settings(storage_path=f"file://{home}/storage", settle_delay_s=0, batch_size=20)
+    settings = plant.factory_data.settings(storage_path=f"file://{home}/storage", settle_delay_s=0, batch_size=20)
     with (
         plant,
         AirflowStack(

@@ -266,7 +266,7 @@ def _draw(site: Site, random: Random, guids: list[str]) -> None:
 
 
 CASES = (
-    Case("data.every-oddity", "every oddity the floor knows, at once", _every_oddity, short=True),
+    Case("data.every-oddity", "every oddity the plant knows, at once", _every_oddity, short=True),
     Case("data.held", "held runs go through once a setting names them", _held_go_through),
     Case(
         "data.half-an-emoji", "half a surrogate pair in texts of one run and in the serial of another", _half_an_emoji

@@ -65,7 +65,7 @@ class Site:
     def __init__(self, plant: SandboxEnvironment, airflow: AirflowStack, mail: MailCatcher, home: Path) -> None:
         self.plant, self.airflow, self.mail, self.home = plant, airflow, mail, home
         self.storage = home / "storage"
-        self.zone = ZoneInfo(plant.floor.timezone)
+        self.zone = ZoneInfo(plant.factory_data.timezone)
         self.settings: dict[str, Any] = {}
         self.story = Story()
         self.violations: list[str] = []
@@ -93,14 +93,14 @@ class Site:
         self.set()
 
     def set(self, **settings: Any) -> None:
-        """Write the settings: those of the floor, and what a case wants otherwise."""
+        """Write the settings: those of the plant, and what a case wants otherwise."""
         usual = self.plant.settings(storage_path=f"file://{self.storage}", settle_delay_s=0)
         self.settings = usual | settings
         self.airflow.set_variable(SETTINGS, json.dumps(self.settings))
 
-    def know_wats(self, **traits: Any) -> None:
+    def know_wats(self, **behaviour: Any) -> None:
         """Write what an acceptance run has found out about WATS; nothing without arguments."""
-        self.airflow.set_variable(WATS_PROFILE, json.dumps({"host": self.plant.wats.host} | traits))
+        self.airflow.set_variable(WATS_PROFILE, json.dumps({"host": self.plant.wats.host} | behaviour))
 
     def load(self, runs: int = 6, *, steps: int | None = 6, oddities: Any = ()) -> list[str]:
         """Commit runs that ended within the last two minutes; return their GUIDs."""
@@ -113,7 +113,7 @@ class Site:
         """Commit runs that ended within an interval of time; return their GUIDs."""
         before = self.plant.source
         oddities = oddities if isinstance(oddities, bool) else list(oddities)
-        self.loaded = self.plant.floor.load(
+        self.loaded = self.plant.factory_data.load(
             self.plant.db, start=from_at, end=to_at, runs=runs, steps=steps, oddities=oddities
         )
         return sorted(self.plant.source - before)
@@ -456,7 +456,7 @@ def open_site(home: Path, seed: int, *, template: Path, live: bool = False) -> I
             },
             pools={"wats_api": 1, "vte_wats_state": 1, "vte_read": 2},
             connections=_connections(plant) | {"smtp_default": mail.connection},
-            variables={SETTINGS: json.dumps(plant.floor.settings(settle_delay_s=0))},
+            variables={SETTINGS: json.dumps(plant.factory_data.settings(settle_delay_s=0))},
         ) as airflow,
     ):
         if errors := airflow.import_errors():

@@ -94,7 +94,7 @@ def test_the_tasks_of_each_pool_are_those_of_the_dags(bag):
 
 
 def test_whoever_reads_vte_waits_for_a_slot_of_its_pool(bag):
-    """An upload reads again in its slot of WATS, so as not to be overtaken; the monitor must not wait for anybody.
+    """An upload reads again in its slot of WATS, so that nothing newer is posted meanwhile; the monitor must not wait for anybody.
 
     Nor must a sync wait for the survey, which has a pool of its own.
     """

@@ -15,7 +15,7 @@ from airflow.dag_processing.dagbag import DagBag
 from airflow.models.variable import Variable
 
 from sandbox.environment import SandboxEnvironment
-from sandbox.factory_data.factory import Floor
+from sandbox.factory_data.factory import FactoryData
 from sandbox.factory_data.products import PROCESS_MAP
 from sandbox.factory_data.runs import ERROR, FAILED, PASSED, TERMINATED
 from sandbox.sqlserver.database import Database
@@ -80,8 +80,8 @@ REQUEST = SurveyRequest(days=30, sample_runs=5_000, kept_runs=100)
 def plant():
     plant = SandboxEnvironment()
     now = datetime.now(UTC)
-    plant.floor.load(plant.db, start=now - timedelta(days=10), end=now, runs=1_200, oddities=True)
-    plant.floor.load(plant.db, start=now - timedelta(hours=1), end=now, runs=120)
+    plant.factory_data.load(plant.db, start=now - timedelta(days=10), end=now, runs=1_200, oddities=True)
+    plant.factory_data.load(plant.db, start=now - timedelta(hours=1), end=now, runs=120)
     with plant:
         yield plant
 
@@ -180,7 +180,7 @@ def markers_in(db: Database) -> set[float]:
 def test_the_proposal_is_the_truth_as_far_as_data_shows_it(plant, first_day):
     survey, _ = first_day
     found = values(survey)
-    assert any(plant.floor.timezone in family for family in survey.clocks.zones)
+    assert any(plant.factory_data.timezone in family for family in survey.clocks.zones)
     assert found["source_timezone"] is None
     assert found["result_codes"] == found["step_result_codes"] == CODES
     assert found["process_map"] == {
@@ -194,7 +194,7 @@ def test_the_proposal_is_the_truth_as_far_as_data_shows_it(plant, first_day):
 
 def test_with_the_questions_answered_the_proposal_maps_as_the_true_settings_do(plant):
     answers = {
-        "source_timezone": plant.floor.timezone,
+        "source_timezone": plant.factory_data.timezone,
         "process_map": PROCESS_MAP,
         "result_codes": ASKED_CODES,
         "timestamp_marks": "end",
@@ -211,7 +211,7 @@ def test_with_the_questions_answered_the_proposal_maps_as_the_true_settings_do(p
 
 def test_a_factory_that_differs_from_every_default_gets_what_is_true_there():
     other, now = SandboxEnvironment(), datetime.now(UTC)
-    other.floor.load(other.db, start=now - timedelta(days=2), end=now, runs=3_000)
+    other.factory_data.load(other.db, start=now - timedelta(days=2), end=now, runs=3_000)
     other.db.run_script("UPDATE [dbo].[IndexData] SET [Result] = 1 - [Result] WHERE [Result] IN (0, 1)")
     for kind in ("Numeric", "Text", "Other"):
         table = f"[dbo].[TestData{kind}]"
@@ -310,13 +310,13 @@ UNINDEXED = {
 
 @pytest.fixture(scope="module")
 def unindexed():
-    """A server of a small floor without two of its indexes, with a login that may see plans."""
+    """A server of a small plant without two of its indexes, with a login that may see plans."""
     schema = SCHEMA.read_text(encoding="utf-8")
     for statement in UNINDEXED.values():
         assert statement in schema
         schema = schema.replace(statement, "")
     database, now = open_database(schema=schema), datetime.now(UTC)
-    Floor(seed=7, timezone="UTC").load(database, start=now - timedelta(hours=2), end=now, runs=20)
+    FactoryData(seed=7, timezone="UTC").load(database, start=now - timedelta(hours=2), end=now, runs=20)
     logins = [Login("planner", "see-the-plans", may_showplan=True), Login("reader", "see-no-plans")]
     with SqlServer(database, logins=logins) as server:
         yield server
