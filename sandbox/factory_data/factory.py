@@ -59,7 +59,7 @@ class FactoryData:
         """Write ``runs`` plain runs that end within [start, end), and the oddities asked for on top of them.
 
         ``steps`` makes every plain run exactly that long. Odd runs keep their own length; those about clocks and
-        lateness may lie outside of [start, end), whose end they take for now.
+        late arrivals may lie outside of [start, end), whose end they take for now.
         """
         if start.tzinfo is None or end.tzinfo is None or start >= end:
             raise ValueError(f"start and end must be aware and in this order, not {start!r} and {end!r}")

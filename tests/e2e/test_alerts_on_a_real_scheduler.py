@@ -134,7 +134,7 @@ def is_live(site: Site) -> bool:
     return bool(done) and done[-1].data_interval_end > datetime.now(UTC) - timedelta(seconds=75)
 
 
-def test_catching_up_old_intervals_tells_nobody(site):
+def test_catching_up_old_intervals_notifies_nobody(site):
     wait_until(lambda: is_live(site) and len(site.done()) >= OLD_INTERVALS, "the catch-up to end")
     assert site.query("SELECT count(*) FROM deadline WHERE missed") == [(0,)]
     assert site.mail.mails == []

@@ -19,6 +19,7 @@ REPLACED: dict[str, str] = {
     r"lettered": "dead-lettered",
     r"stretch(?:es)?(?!;)": "interval",
     r"holes?": "gap",
+    r"lateness": "late arrivals",
     r"portions?": "interval, part",
     r"pieces? of time": "interval",
     r"lanes?": "priority, concurrent",
