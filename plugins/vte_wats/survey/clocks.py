@@ -13,6 +13,7 @@ from vte_wats.domain.source import RunGroup, TimeBounds
 from vte_wats.survey.sample_findings import Closed
 
 _FRESH = timedelta(minutes=15)  # offsets of time zones are multiples of it
+_SKEW = timedelta(minutes=1)  # between two clocks that are both set right
 _HOUR = timedelta(hours=1)
 _BUSY = 10  # runs of an hour in which an idle one beside it says something
 _FEW = 0.05  # of the hours beside it: a station with a wrong clock, not a shift at work
@@ -23,14 +24,16 @@ _NO_PLACES = ("Etc/", "SystemV/", "US/", "Brazil/", "Canada/", "Chile/", "Mexico
 class ClockFacts(Closed):
     """What the clocks show. ``zones`` are those that fit, alike ones together, the largest family first.
 
-    ``fresh_stations`` wrote a run within a quarter of an hour before the server's wall clock; without one, how far the
-    stations' clocks are from UTC is not known, and ``offset_minutes`` is ``None``.
+    ``fresh_stations`` wrote a run within a quarter of an hour before the server's wall clock, ``ahead_stations`` one
+    after it. Unless more are fresh than ahead, how far the stations' clocks are from UTC is not known, for a station
+    that is idle where its clock is ahead looks fresh: ``offset_minutes`` is ``None``.
     """
 
     server_offset_minutes: int
     offset_minutes: int | None
     stations: int
     fresh_stations: int
+    ahead_stations: int = 0
     zones: tuple[tuple[str, ...], ...]
     impossible: dict[str, str]
 
@@ -43,14 +46,16 @@ def read_clocks(
     for group in groups:
         station = group.station_name or ""
         newest[station] = max(group.newest_local, newest.get(station, group.newest_local))
-    fresh = sum(timedelta() <= bounds.server_local - at < _FRESH for at in newest.values())
+    fresh = sum(-_SKEW <= bounds.server_local - at < _FRESH for at in newest.values())
+    ahead = sum(at - bounds.server_local > _SKEW for at in newest.values())
     server_offset = _rounded(bounds.server_local - bounds.server_now_at.replace(tzinfo=None))
-    if not fresh:
+    if fresh <= ahead:
         return ClockFacts(
             server_offset_minutes=_minutes(server_offset),
             offset_minutes=None,
             stations=len(newest),
-            fresh_stations=0,
+            fresh_stations=fresh,
+            ahead_stations=ahead,
             zones=(),
             impossible={},
         )
@@ -68,6 +73,7 @@ def read_clocks(
         offset_minutes=_minutes(server_offset),
         stations=len(newest),
         fresh_stations=fresh,
+        ahead_stations=ahead,
         zones=tuple(tuple(names) for names in sorted(families.values(), key=len, reverse=True)),
         impossible=impossible,
     )

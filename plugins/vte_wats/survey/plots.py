@@ -20,6 +20,8 @@ _COLOURS = {
 _OTHER_COLOURS = ("#4c8fd6", "#9aa4b2", "#c76fa7", "#55aeb8", "#a58b5f")
 _TEXT = {"labelColor": "currentColor", "titleColor": "currentColor"}
 _WIDTH = 560
+_BOX_WIDTH, _BOX_HEIGHT, _BOX_GAP = 150, 22, 70
+_DRAWN = ("#4c8fd6", "#d1483d")  # in both schemas, in this one alone
 _PADDING = 16  # for fonts that are wider than the one that texts are measured with
 
 
@@ -90,6 +92,72 @@ def steps_svg(counts: StepCounts) -> str:
         )
     )
     return _svg(chart.properties(width=_WIDTH, height=150))
+
+
+def relations_svg(relations: Mapping[str, Iterable[str]], elsewhere: Mapping[str, Iterable[str]]) -> str:
+    """Return tables as boxes, each with lines to those that it points to, at its left.
+
+    ``relations`` has the parents of each table. What ``elsewhere``, the other schema, lacks is drawn in another colour.
+    """
+    import altair as alt  # noqa: PLC0415 -- as above
+
+    places = _places(relations)
+    boxes = [
+        {"name": name, "x": x, "y": y, "x2": x + _BOX_WIDTH, "y2": y + _BOX_HEIGHT, "here": _here(name in elsewhere)}
+        for name, (x, y) in places.items()
+    ]
+    lines = [
+        {
+            "x": places[parent][0] + _BOX_WIDTH, "y": places[parent][1] + _BOX_HEIGHT / 2,
+            "x2": places[name][0], "y2": places[name][1] + _BOX_HEIGHT / 2,
+            "here": _here(parent in elsewhere.get(name, ())),
+        }
+        for name, parents in relations.items()
+        for parent in parents
+        if parent in places and parent != name
+    ]  # fmt: skip
+    width = max(x for x, _ in places.values()) + _BOX_WIDTH
+    height = max(y for _, y in places.values()) + _BOX_HEIGHT
+    across, down = alt.Scale(domain=[0, width]), alt.Scale(domain=[height, 0])
+    left, top = alt.X("x:Q", axis=None, scale=across), alt.Y("y:Q", axis=None, scale=down)
+    corners = {"x": left, "y": top, "x2": "x2:Q", "y2": "y2:Q"}
+    colour = alt.Color(
+        "here:N", title=None, scale=alt.Scale(domain=[_here(True), _here(False)], range=list(_DRAWN)),  # noqa: FBT003
+        legend=alt.Legend(orient="bottom"),
+    )  # fmt: skip
+    names = (
+        _chart(boxes)
+        .transform_calculate(middle=f"datum.y + {_BOX_HEIGHT / 2}")
+        .mark_text(align="left", dx=5, color="currentColor", limit=_BOX_WIDTH - 8)
+        .encode(x=left, y=alt.Y("middle:Q", axis=None, scale=down), text="name:N")
+    )
+    drawn = alt.layer(
+        _chart(lines).mark_rule(opacity=0.7).encode(**corners, color=colour),
+        _chart(boxes).mark_rect(fillOpacity=0.25).encode(**corners, color=colour),
+        names,
+    )
+    return _svg(drawn.properties(width=width, height=height))
+
+
+def _here(also_elsewhere: object) -> str:
+    return "in both" if also_elsewhere else "here alone"
+
+
+def _places(relations: Mapping[str, Iterable[str]]) -> dict[str, tuple[float, float]]:
+    """Return the upper left corner of each table: right of all that it points to, as far as they do not point back."""
+    columns: dict[int, list[str]] = {}
+
+    def column_of(name: str, seen: frozenset[str]) -> int:
+        parents = [parent for parent in relations.get(name, ()) if parent in relations and parent not in seen]
+        return 1 + max((column_of(parent, seen | {parent}) for parent in parents), default=-1)
+
+    for name in relations:
+        columns.setdefault(column_of(name, frozenset({name})), []).append(name)
+    return {
+        name: (number * (_BOX_WIDTH + _BOX_GAP), place * (_BOX_HEIGHT + 8))
+        for number, names in columns.items()
+        for place, name in enumerate(sorted(names))
+    }
 
 
 def _chart(rows: Sequence[Mapping[str, object]]) -> Any:

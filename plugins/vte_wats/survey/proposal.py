@@ -152,11 +152,19 @@ def settings_for_trial(proposal: Proposal, variable: str) -> Settings:
 
 
 def settings_to_survey_with(text: str | None, variable: str) -> Settings:
-    """Return the settings that VTE and the storage are opened with, also before there are any.
+    """Return the settings that VTE and the storage are opened with, also before there are any, or with a part of them.
 
     Raises FatalError for wrong ones.
     """
-    return parse_settings(json.dumps(_UNANSWERED) if text is None else text, variable)
+    return parse_settings(_with_the_required(text), variable)
+
+
+def _with_the_required(text: str | None) -> str:
+    try:
+        given = {} if text is None else json.loads(text)
+    except ValueError:
+        given = None
+    return json.dumps(_UNANSWERED | given) if isinstance(given, dict) else str(text)
 
 
 def _answer(name: str, found: _Found, given: Mapping[str, Any]) -> Answer:
@@ -221,6 +229,12 @@ def _zone(evidence: Evidence) -> _Found:
     if clocks is None or clocks.offset_minutes is None:
         reason = "No station wrote a run within a quarter of an hour, so how far its clock is from UTC is not known."
         ask = "Which time zone do the stations' clocks show? Survey again while stations are at work to narrow it down."
+        if clocks is not None and clocks.ahead_stations:
+            reason = (
+                f"The newest runs of {clocks.ahead_stations} of {clocks.stations} stations lie after the server's wall "
+                f"clock, {clocks.server_offset_minutes:+d} minutes from UTC: they keep another time than the server."
+            )
+            ask = "Which time zone do the stations' clocks show? It is not the server's."
         return _Found(reason, questions=() if given else (Question(setting="source_timezone", question=ask),))
     fits = [name for family in clocks.zones for name in family]
     what = (

@@ -12,11 +12,11 @@ from jinja2 import Environment
 
 from vte_wats.document_templates import document_templates
 from vte_wats.domain.run import VteTestRun
-from vte_wats.survey.plots import distribution_svg, steps_svg, week_svg
+from vte_wats.survey.plots import distribution_svg, relations_svg, steps_svg, week_svg
 from vte_wats.survey.proposal import Answer, Origin, known_results
 from vte_wats.survey.results import Survey
 from vte_wats.survey.sample_findings import Distribution
-from vte_wats.survey.schema import Comparison, DeployedTable, Likeness
+from vte_wats.survey.schema import Comparison, DeployedTable, Likeness, documented_schema
 from vte_wats.survey.stored import SurveyFile
 from vte_wats.survey.tables import runs_csv, steps_csv, yields_csv
 
@@ -59,6 +59,7 @@ def render(survey: Survey, runs: Sequence[VteTestRun]) -> Documents:
         "plots": [(distribution, distribution_svg(distribution, results)) for distribution in _in_order(survey)],
         "keys": [line for line in survey.foreign_keys if line.likeness is not Likeness.SAME],
         "same_keys": sum(line.likeness is Likeness.SAME for line in survey.foreign_keys),
+        "relations": _relations(survey.tables),
         "week": week_svg(survey.hours_of_week) if survey.hours_of_week else None,
         "steps": steps_svg(counts) if counts is not None and counts.runs else None,
         "answers": [answer for answer in survey.proposal.answers if _says_something(answer)],
@@ -74,6 +75,24 @@ def render(survey: Survey, runs: Sequence[VteTestRun]) -> Documents:
         steps_csv=steps_csv(runs),
         diagram="\n".join(_diagram(survey.tables)) + "\n",
     )
+
+
+def _relations(tables: Sequence[DeployedTable]) -> dict[str, str]:
+    """Return the pictures of the deployed and of the documented tables and foreign keys, with their captions."""
+    names = {name.casefold(): name for name in documented_schema()}
+    deployed = {
+        names.get(table.name.casefold(), table.name): sorted(
+            {names.get(key.parent.casefold(), key.parent) for key in table.foreign_keys}
+        )
+        for table in tables
+    }
+    documented = {name: sorted(set(table.references.values())) for name, table in documented_schema().items()}
+    if not deployed:
+        return {}
+    return {
+        "Deployed here": relations_svg(deployed, documented),
+        "Documented for VTE 9.31.1": relations_svg(documented, deployed),
+    }
 
 
 def _in_order(survey: Survey) -> Iterator[Distribution]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from codecs import utf_16_le_decode
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -285,7 +286,7 @@ class Select(Generic[Row]):
             row = list(values)
             for position in text_positions:
                 if (units := row[position]) is not None:
-                    row[position] = units.decode("utf-16-le", "replace")
+                    row[position] = utf_16_le_decode(units, "replace", True)[0]  # noqa: FBT003
             return in_place(row if in_order else [row[position] for position in positions])
 
         return build

@@ -63,6 +63,23 @@ def test_the_zone_that_is_set_comes_with_why_it_does_not_fit():
     assert "clocks do not" in seen("Europe/Oslo", is_set="Africa/Johannesburg").impossible["Africa/Johannesburg"]
 
 
+@pytest.mark.parametrize("idle_hours", [2, 3])
+def test_a_station_that_is_idle_where_its_clock_is_ahead_of_the_servers_decides_nothing(idle_hours):
+    server = NOW.replace(tzinfo=None)  # the server shows UTC, the stations Oslo
+    oslo = server + timedelta(hours=2)
+    groups = [RunGroup("PN", "Gain", f"S{n}", 1, 9, oslo - timedelta(minutes=4 * n)) for n in range(1, 5)]
+    groups.append(RunGroup("PN", "Gain", "idle", 1, 9, oslo - timedelta(hours=idle_hours, minutes=5)))
+    facts = read_clocks(TimeBounds(NOW, server, server, oslo), groups, [], "Europe/Oslo")
+    assert (facts.offset_minutes, facts.ahead_stations, facts.impossible) == (None, 4, {})
+
+
+def test_clocks_that_differ_by_seconds_from_the_servers_are_the_same():
+    server = NOW.replace(tzinfo=None)
+    groups = [RunGroup("PN", "Gain", f"S{n}", 1, 9, server + timedelta(seconds=20)) for n in range(3)]
+    facts = read_clocks(TimeBounds(NOW, server, server, server), groups, [], None)
+    assert (facts.offset_minutes, facts.fresh_stations, facts.ahead_stations) == (0, 3, 0)
+
+
 def test_idle_stations_show_nothing():
     facts = seen("Europe/Oslo", idle=timedelta(hours=2))
     assert (facts.offset_minutes, facts.fresh_stations, facts.zones) == (None, 0, ())

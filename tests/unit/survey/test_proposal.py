@@ -9,9 +9,18 @@ import pytest
 
 from tests.unit.builders import a_run, a_settings
 from vte_wats.config.settings import RunResult, Settings, TimestampMarks
+from vte_wats.domain.errors import FatalError
 from vte_wats.domain.run import StepKind, VteProduct, VteStepResult, VteTestplan
 from vte_wats.survey.clocks import ClockFacts
-from vte_wats.survey.proposal import Answer, Evidence, Origin, Proposal, propose, settings_for_trial
+from vte_wats.survey.proposal import (
+    Answer,
+    Evidence,
+    Origin,
+    Proposal,
+    propose,
+    settings_for_trial,
+    settings_to_survey_with,
+)
 from vte_wats.survey.sample_findings import Findings, MarkFacts
 from vte_wats.survey.tally import Tally
 
@@ -66,6 +75,16 @@ def test_every_setting_has_an_answer_and_a_reason():
     assert all(answer.reason for answer in found.answers)
 
 
+def test_stations_ahead_of_the_server_are_a_reason_to_ask_and_none_to_doubt_what_is_set():
+    ahead = clocks(server_offset_minutes=0, offset_minutes=None, stations=5, fresh_stations=1, ahead_stations=4)
+    assert asked(proposed(clocks=ahead), "source_timezone") == [
+        "Which time zone do the stations' clocks show? It is not the server's."
+    ]
+    found = proposed(given=COMPLETE, clocks=ahead)
+    assert asked(found, "source_timezone") == []
+    assert "4 of 5 stations lie after the server's wall clock, +0 minutes" in answer(found, "source_timezone").reason
+
+
 def test_without_zone_and_processes_the_text_says_what_it_lacks():
     found = proposed()
     assert "source_timezone: required" in found.mistakes
@@ -74,6 +93,19 @@ def test_without_zone_and_processes_the_text_says_what_it_lacks():
     assert "Gain (130 of the sample)" in asked(found, "process_map")[0]
     trial = settings_for_trial(found, "vte_wats")
     assert (trial.source_timezone, trial.process_code("Gain")) == ("UTC", None)
+
+
+@pytest.mark.parametrize("text", [None, "{}", '{"source_schema": "vte"}', '{"process_map": {"Gain": 10}}'])
+def test_a_survey_needs_no_setting_and_uses_those_there_are(text):
+    settings = settings_to_survey_with(text, "vte_wats")
+    assert settings.source_schema == ("vte" if text and "vte" in text else "dbo")
+    assert settings.process_code("Gain") == (10 if text and "Gain" in text else None)
+
+
+@pytest.mark.parametrize("text", ["{,", "[]", '"UTC"', '{"batch_size": 0}', '{"source_timezone": 5}'])
+def test_wrong_settings_are_refused_by_name_before_a_survey(text):
+    with pytest.raises(FatalError, match="vte_wats"):
+        settings_to_survey_with(text, "vte_wats")
 
 
 def test_what_is_set_is_kept_and_the_whole_is_valid():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 
@@ -9,6 +10,7 @@ import pytest
 
 from tests.unit.builders import a_run, a_settings
 from vte_wats.survey.plans import Plans, StatementPlan
+from vte_wats.survey.plots import relations_svg
 from vte_wats.survey.proposal import Evidence, propose
 from vte_wats.survey.results import Survey, SurveyRequest
 from vte_wats.survey.sample_findings import BusyHour, Distribution
@@ -19,6 +21,7 @@ from vte_wats.survey.schema import (
     DeployedTable,
     compare_foreign_keys,
     compare_schema,
+    documented_schema,
 )
 from vte_wats.survey.survey_documents import Documents, render
 from vte_wats.survey.tally import Tally
@@ -87,7 +90,7 @@ def test_no_text_of_the_database_becomes_markup(documents):
     assert "script" not in {tag for tag, _ in elements}
     assert not [name for _, attributes in elements for name, _ in attributes if name.startswith("on")]
     assert "{{ 7 * 7 }}" in documents.html
-    assert documents.html.count("<svg") == 6
+    assert documents.html.count("<svg") == 8
 
 
 def test_plans_are_shown_with_what_the_server_withholds(documents):
@@ -119,6 +122,33 @@ def test_foreign_keys_that_differ_say_what_follows(documents):
 def test_plots_show_results_and_take_the_colour_of_the_page(documents):
     assert "7 (not known)" in documents.html
     assert "currentColor" in documents.html
+
+
+def test_the_deployed_tables_are_drawn_beside_the_documented_ones(documents):
+    deployed, documented = (documents.html.split(f"<figcaption>{caption}")[1].split("</figure>")[0] for caption in (
+        "Deployed here", "Documented for VTE 9.31.1"
+    ))  # fmt: skip
+    assert ">TestDataNumeric</text>" in documented
+    assert ">TestDataNumeric</text>" not in deployed
+    assert deployed.count('rect mark"') == 1
+    assert documented.count('rect mark"') == len(documented_schema())
+    assert documented.count('rule mark"') == len(
+        {(name, parent) for name, table in documented_schema().items() for parent in table.references.values()}
+    )
+
+
+def test_a_table_stands_right_of_what_it_points_to_and_differs_in_colour_where_the_other_schema_lacks_it():
+    here = {"Runs": ["Units"], "Units": ["Runs"], "Steps": ["Runs", "Gone"], "Own": ["Own"]}
+    drawn = relations_svg(here, {"Runs": ["Units"], "Units": [], "Steps": ["Runs"]})
+    marks = re.findall(
+        r'aria-label="x: (\d+)[^"]*here: ([a-z ]+)" role="graphics-symbol" aria-roledescription="(\w+)', drawn
+    )
+    boxes = [(int(x), where) for x, where, mark in marks if mark == "rect"]
+    assert [where for _, where in boxes] == ["in both", "in both", "in both", "here alone"]
+    assert {x for x, _ in boxes[:3]} > {boxes[2][0]} > set()
+    assert boxes[2][0] == max(x for x, _ in boxes)
+    lines = [where for _, where, mark in marks if mark == "rule"]
+    assert sorted(lines) == ["here alone", "in both", "in both"]
 
 
 def test_names_cannot_end_a_line_of_the_diagram(documents):
