@@ -180,12 +180,13 @@ def _size_bytes(path: Path) -> int:
     return 0
 
 
-def finished(airflow: AirflowStack, dag_id: str, run_id: str) -> None:
+def finished(airflow: AirflowStack, dag_id: str, dag_run_id: str) -> None:
     """Wait for a DAG run; raise when it fails, with the log of what failed."""
-    if airflow.wait_for_run(dag_id, run_id, timeout_s=PATIENCE_S) == "success":
+    if airflow.wait_for_run(dag_id, dag_run_id, timeout_s=PATIENCE_S) == "success":
         return
-    failed = [task for task in airflow.task_instances(dag_id, run_id) if task.state == "failed"]
+    failed = [task for task in airflow.task_instances(dag_id, dag_run_id) if task.state == "failed"]
     logs = "\n".join(
-        airflow.task_log(dag_id, run_id, task.task_id, task.map_index, task.try_number)[-3000:] for task in failed[:2]
+        airflow.task_log(dag_id, dag_run_id, task.task_id, task.map_index, task.try_number)[-3000:]
+        for task in failed[:2]
     )
-    raise RuntimeError(f"{run_id} of {dag_id} failed: {[task.task_id for task in failed]}\n{logs}")
+    raise RuntimeError(f"{dag_run_id} of {dag_id} failed: {[task.task_id for task in failed]}\n{logs}")

@@ -46,7 +46,7 @@ def measure(size: Size = FULL) -> dict[str, Any]:
                 "seconds": time.time() - began_s,
                 "cpu_s": here.cpu_s() - cpu_s,
                 "dag_runs": len(parts),
-                "tasks": sum(len(here.airflow.task_instances(BACKFILL, run_id)) for run_id in parts),
+                "tasks": sum(len(here.airflow.task_instances(BACKFILL, dag_run_id)) for dag_run_id in parts),
                 "peak_task_mb": watch.peak_mb,
                 "staged_mb": watch.staged_mb,
                 "xcom": here.xcoms(),
@@ -59,10 +59,10 @@ def measure(size: Size = FULL) -> dict[str, Any]:
 def _all_parts(here: Site) -> list[str]:
     """Wait for the DAG run and for those that it triggers."""
     done: list[str] = []
-    while waiting := [run.run_id for run in here.airflow.runs(BACKFILL) if run.run_id not in done]:
-        for run_id in waiting:
-            finished(here.airflow, BACKFILL, run_id)
-            done.append(run_id)
+    while waiting := [run.dag_run_id for run in here.airflow.runs(BACKFILL) if run.dag_run_id not in done]:
+        for dag_run_id in waiting:
+            finished(here.airflow, BACKFILL, dag_run_id)
+            done.append(dag_run_id)
     return done
 
 

@@ -27,10 +27,10 @@ def main(runs: int, a_minute: int) -> None:
         tempfile.TemporaryDirectory(prefix="vte-wats-budget-") as home,
         SandboxEnvironment(requests_per_minute=a_minute) as environment,
     ):
-        environment.floor.load(
+        environment.factory_data.load(
             environment.db, start=now_at - timedelta(days=3), end=now_at - timedelta(days=1), runs=runs, steps=10
         )
-        settings = environment.floor.settings(storage_path=f"file://{home}/storage", settle_delay_s=0)
+        settings = environment.factory_data.settings(storage_path=f"file://{home}/storage", settle_delay_s=0)
         with AirflowStack(
             home=Path(home) / "airflow",
             dags_folder=REPOSITORY / "dags",
@@ -45,10 +45,10 @@ def main(runs: int, a_minute: int) -> None:
         ) as airflow:
             airflow.unpause(BACKFILL)
             form = {"from": (now_at - timedelta(days=4)).isoformat(), "to": now_at.isoformat()}
-            run_id = airflow.trigger(BACKFILL, conf=form)
+            dag_run_id = airflow.trigger(BACKFILL, conf=form)
             while airflow.runs(BACKFILL)[0].state in ("queued", "running"):
                 time.sleep(1)
-            state = airflow.wait_for_run(BACKFILL, run_id, timeout_s=60)
+            state = airflow.wait_for_run(BACKFILL, dag_run_id, timeout_s=60)
     log = environment.wats.log
     times = sorted(request.at.timestamp() for request in log)
     seconds = times[-1] - times[0]

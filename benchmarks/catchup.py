@@ -21,7 +21,7 @@ def measure(max_active_runs: int, intervals: int) -> dict[str, Any]:
 
     began_at = datetime.fromtimestamp(time.time() // 300 * 300, UTC) - timedelta(minutes=5 * intervals)
     with tempfile.TemporaryDirectory(prefix="vte-wats-catchup-") as home, SandboxEnvironment() as environment:
-        settings = environment.floor.settings(storage_path=f"file://{home}/storage", settle_delay_s=0)
+        settings = environment.factory_data.settings(storage_path=f"file://{home}/storage", settle_delay_s=0)
         with AirflowStack(
             home=Path(home) / "airflow",
             dags_folder=REPOSITORY / "dags",
@@ -42,7 +42,7 @@ def measure(max_active_runs: int, intervals: int) -> dict[str, Any]:
             first, last = min(run.start for run in ended if run.start), max(run.end for run in ended if run.end)
             if {run.state for run in ended} != {"success"}:
                 raise RuntimeError("an interval failed")
-            executed = [task for task in airflow.task_instances(SYNC, ended[0].run_id) if task.state == "success"]
+            executed = [task for task in airflow.task_instances(SYNC, ended[0].dag_run_id) if task.state == "success"]
             reads = sum(1 for entry in environment.vte.log if entry.sql.startswith("SELECT"))
             return {
                 "max_active_runs": max_active_runs,

@@ -22,13 +22,13 @@ _environments: list[SandboxEnvironment] = []
 
 
 def start(runs: int, steps: int, requests_per_minute: int | None = None, span_s: int | None = None) -> dict[str, str]:
-    """Serve a floor that ends runs of so many steps, one per second or in ``span_s``; return the environment to it."""
+    """Serve a plant that ends runs of so many steps, one per second or in ``span_s``; return the environment to it."""
     from sandbox.environment import SandboxEnvironment
 
     environment = SandboxEnvironment(timezone="UTC", requests_per_minute=requests_per_minute)
     if runs:
         from_at, to_at = first(span_s or runs)
-        environment.floor.load(environment.db, start=from_at, end=to_at, runs=runs, steps=steps)
+        environment.factory_data.load(environment.db, start=from_at, end=to_at, runs=runs, steps=steps)
     _environments.append(environment.__enter__())
     return environment.environment_variables
 
@@ -78,7 +78,7 @@ def environment_variables() -> dict[str, str]:
 
 def load(runs: int, steps: int, from_at: datetime, to_at: datetime) -> None:
     """Commit runs of so many steps that ended between two moments."""
-    _environments[-1].floor.load(_environments[-1].db, start=from_at, end=to_at, runs=runs, steps=steps)
+    _environments[-1].factory_data.load(_environments[-1].db, start=from_at, end=to_at, runs=runs, steps=steps)
 
 
 def attach(size_bytes: int, attachments: int) -> None:

@@ -148,7 +148,7 @@ def _runs(reader: str, result: dict[str, Any]) -> int:
 
 
 # ---------------------------------------------------------------------- what runs in the reader's process
-_BINARY = ("other_value",)  # the one column of the floor's steps that holds no text
+_BINARY = ("other_value",)  # the one column of the plant's steps that holds no text
 _prepared: dict[str, Any] = {}
 
 

@@ -24,8 +24,10 @@ def serve(pipe: Connection) -> None:
     from sandbox.environment import SandboxEnvironment
 
     with SandboxEnvironment(timezone="UTC") as environment:
-        environment.floor.load(environment.db, start=START, end=START + timedelta(hours=1), runs=RUNS, steps=STEPS)
-        pipe.send((environment.environment_variables, environment.floor.settings()))
+        environment.factory_data.load(
+            environment.db, start=START, end=START + timedelta(hours=1), runs=RUNS, steps=STEPS
+        )
+        pipe.send((environment.environment_variables, environment.factory_data.settings()))
         while pipe.recv():
             pipe.send([(entry.sql, entry.rows, entry.duration_s) for entry in environment.vte.log])
 

@@ -172,7 +172,7 @@ def _upload(folder: str, runs: int, settings: Any) -> None:
 
     with (
         _wats() as wats,
-        InFlightKeys(UPath(folder), "slice", partial(datetime.now, UTC), wats.traits().shown_after_s) as keys,
+        InFlightKeys(UPath(folder), "slice", partial(datetime.now, UTC), wats.behaviour().shown_after_s) as keys,
     ):
         upload_slice(
             _staging(folder),

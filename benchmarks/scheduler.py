@@ -84,9 +84,9 @@ def measure(size: Size = FULL) -> dict[str, Any]:
 
 def _catch_up(here: Site, to_at: datetime) -> int:
     """Sync the time before an interval, so that its own sync finds no gap and no minute unseen; return the tasks."""
-    run_id = here.airflow.trigger(SYNC, interval=(to_at - INTERVAL, to_at))
-    finished(here.airflow, SYNC, run_id)
-    return len(here.airflow.task_instances(SYNC, run_id))
+    dag_run_id = here.airflow.trigger(SYNC, interval=(to_at - INTERVAL, to_at))
+    finished(here.airflow, SYNC, dag_run_id)
+    return len(here.airflow.task_instances(SYNC, dag_run_id))
 
 
 @contextmanager
@@ -111,8 +111,8 @@ def _transferred(
         here.servers.call(emulated_servers.load, runs, steps, *interval)
     here.servers.call(emulated_servers.forget_requests)
     cpu_s, began_s = here.cpu_s(), time.time()
-    run_id = here.airflow.trigger(SYNC, interval=interval)
-    finished(here.airflow, SYNC, run_id)
+    dag_run_id = here.airflow.trigger(SYNC, interval=interval)
+    finished(here.airflow, SYNC, dag_run_id)
     seconds, cpu_s = time.time() - began_s, here.cpu_s() - cpu_s
     posted = here.servers.call(emulated_servers.posts)
     if posted["reports"] != runs:
@@ -124,7 +124,7 @@ def _transferred(
         "seconds": seconds,
         "last_report_s": posted["last_at_s"] - began_s if runs else None,
         "cpu_s": cpu_s,
-        "tasks": len(here.airflow.task_instances(SYNC, run_id)),
+        "tasks": len(here.airflow.task_instances(SYNC, dag_run_id)),
     }
 
 

@@ -26,7 +26,7 @@ NO_BUDGET = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """Reports per latency; the loop sends ``loop_reports``. Under a budget each sends what takes over two minutes."""
+    """Reports per latency; the loop sends ``loop_reports``. Under a budget each sends for more than two minutes."""
 
     steps: int = 50
     reports_by_latency_ms: tuple[tuple[int, int], ...] = ((0, 1_000), (20, 1_000), (100, 600))
@@ -286,7 +286,7 @@ def upload_slice(
     options = UploadOptions(datetime.now(UTC))
     with (
         WatsSession(wats_connection, budget_store=budget_store) as wats,
-        InFlightKeys(storage, name, partial(datetime.now, UTC), wats.traits().shown_after_s) as keys,
+        InFlightKeys(storage, name, partial(datetime.now, UTC), wats.behaviour().shown_after_s) as keys,
     ):
         dead_letters = DeadLetters(storage)
         read = sum(1 for _ in staging.read(RUNS))

@@ -90,7 +90,7 @@ EXAMPLES: dict[str, Any] = {
     "dead_letter_retention_days": 365,
     "staging_retention_days": 14,
     "alerts": {
-        "recipients": ["floor-it@factory.example"],
+        "recipients": ["plant-it@factory.example"],
         "apprise_connection": "apprise_default",
         "quiet_hours": {"begin": "22:00", "end": "06:00"},
         "summary_at": "07:00",

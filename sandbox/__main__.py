@@ -1,4 +1,4 @@
-"""Both emulated servers alone, with a floor that works: point an Airflow of your own at them."""
+"""Both emulated servers alone, with a plant that works: point an Airflow of your own at them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def main() -> None:
     """Serve until Ctrl-C."""
     arguments = argparse.ArgumentParser(prog="python -m sandbox", description=__doc__)
     arguments.add_argument("--runs", type=int, default=600, help="test runs of the last two hours (default 600)")
-    arguments.add_argument("--seed", type=int, default=7, help="the same seed gives the same floor (default 7)")
+    arguments.add_argument("--seed", type=int, default=7, help="the same seed gives the same plant (default 7)")
     arguments.add_argument("--timezone", default="Europe/Oslo", help="zone of the stations' clocks")
     arguments.add_argument("--vte-port", type=int, default=0, help="a fixed port instead of a free one")
     arguments.add_argument("--wats-port", type=int, default=0, help="a fixed port instead of a free one")
@@ -40,8 +40,8 @@ def main() -> None:
         vte_port=given.vte_port,
         wats_port=given.wats_port,
     )
-    environment.floor.load(environment.db, start=start_at, end=now_at, runs=given.runs, oddities=True)
-    with environment, environment.floor.live(environment.db, every_s=5.0):
+    environment.factory_data.load(environment.db, start=start_at, end=now_at, runs=given.runs, oddities=True)
+    with environment, environment.factory_data.live(environment.db, every_s=5.0):
         for name, value in environment.environment_variables.items():
             print(f"export {name}={shlex.quote(value)}")
         print(f"export AIRFLOW__VTE_WATS__START_DATE={start_at.isoformat(timespec='seconds')}")

@@ -89,11 +89,11 @@ def _demo(home: Path, wats_profile: ProfileName, *, once: bool) -> int:
     now_at = datetime.now(UTC)
     start_at = datetime.fromtimestamp(now_at.timestamp() // 300 * 300, UTC) - INTERVALS * INTERVAL
     environment = SandboxEnvironment(profile=PROFILES[wats_profile])
-    loaded = environment.floor.load(environment.db, start=start_at, end=now_at, runs=HISTORY_RUNS, oddities=True)
-    print(f"A floor of {loaded.runs} runs since {start_at:%H:%M} UTC is in SQL Server, every oddity among them.")
+    loaded = environment.factory_data.load(environment.db, start=start_at, end=now_at, runs=HISTORY_RUNS, oddities=True)
+    print(f"A plant of {loaded.runs} runs since {start_at:%H:%M} UTC is in SQL Server, every oddity among them.")
     with (
         environment,
-        environment.floor.live(environment.db, every_s=5.0),
+        environment.factory_data.live(environment.db, every_s=5.0),
         AirflowStack(
             home=home / "airflow",
             dags_folder=REPOSITORY / "dags",
@@ -145,24 +145,24 @@ def _follow(airflow: AirflowStack, finished: dict[str, dict[str, int]]) -> None:
 def _report_new(airflow: AirflowStack, finished: dict[str, dict[str, int]]) -> None:
     for run in airflow.runs(SYNC):
         if run.state == "failed":
-            raise RuntimeError(f"interval {run.run_id} failed:\n{_failure(airflow, run)}")
-        if run.state == "success" and run.run_id not in finished:
-            counts = airflow.xcom(SYNC, run.run_id, "settle") or {}
-            finished[run.run_id] = {outcome: counts.get(outcome, 0) for outcome in OUTCOMES}
-            text = ", ".join(f"{runs} {outcome}" for outcome, runs in finished[run.run_id].items() if runs)
+            raise RuntimeError(f"interval {run.dag_run_id} failed:\n{_failure(airflow, run)}")
+        if run.state == "success" and run.dag_run_id not in finished:
+            counts = airflow.xcom(SYNC, run.dag_run_id, "settle") or {}
+            finished[run.dag_run_id] = {outcome: counts.get(outcome, 0) for outcome in OUTCOMES}
+            text = ", ".join(f"{runs} {outcome}" for outcome, runs in finished[run.dag_run_id].items() if runs)
             print(f"[{len(finished):2}] {_interval(run)}  {text or 'nothing to do'}")
 
 
 def _interval(run: DagRun) -> str:
     if run.data_interval_start is None or run.data_interval_end is None:
-        return run.run_id
+        return run.dag_run_id
     return f"{run.data_interval_start:%H:%M}–{run.data_interval_end:%H:%M} UTC"
 
 
 def _failure(airflow: AirflowStack, run: DagRun) -> str:
     logs = [
-        airflow.task_log(SYNC, run.run_id, task.task_id, task.map_index, task.try_number)
-        for task in airflow.task_instances(SYNC, run.run_id)
+        airflow.task_log(SYNC, run.dag_run_id, task.task_id, task.map_index, task.try_number)
+        for task in airflow.task_instances(SYNC, run.dag_run_id)
         if task.state == "failed"
     ]
     return "\n".join(log[-3000:] for log in logs)
@@ -174,12 +174,12 @@ def _check(environment: SandboxEnvironment, airflow: AirflowStack, storage: Path
     The five-minute sync reads back ten minutes; runs with a clock in 1970 or from yesterday are the daily comparison's.
     """
     last_sync = datetime.fromisoformat(json.loads(airflow.variable("vte_wats_state") or "{}")["lastSync"])
-    due_until = last_sync.astimezone(ZoneInfo(environment.floor.timezone)).replace(tzinfo=None)
+    due_until = last_sync.astimezone(ZoneInfo(environment.factory_data.timezone)).replace(tzinfo=None)
     rows = environment.db.query('SELECT CAST("Index_GUID" AS VARCHAR), "Timestamp" FROM "IndexData"')
     due = {guid.lower() for guid, timestamp in rows if timestamp < due_until}
-    run_id = airflow.trigger(RECONCILE, conf={"days": 0})
+    dag_run_id = airflow.trigger(RECONCILE, conf={"days": 0})
     airflow.unpause(RECONCILE)
-    if airflow.wait_for_run(RECONCILE, run_id, timeout_s=TIMEOUT_S) != "success":
+    if airflow.wait_for_run(RECONCILE, dag_run_id, timeout_s=TIMEOUT_S) != "success":
         raise RuntimeError(f"the comparison of VTE and WATS failed, see {RECONCILE} in Airflow")
     received = Counter(_source_id(report).removeprefix("VTE:") for report in environment.wats.store.reports())
     dead_letters = {

@@ -1,4 +1,4 @@
-"""The emulated servers of one factory: a VTE database that a floor fills, and a WATS that receives its reports."""
+"""The emulated servers of one plant: a VTE database that its stations fill, and a WATS that receives its reports."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Self
 
-from sandbox.factory_data.factory import Floor
+from sandbox.factory_data.factory import FactoryData
 from sandbox.sqlserver.server import Login, SqlServer
 from sandbox.vte.database import NAME, open_database
 from sandbox.wats.profiles import DEFAULT, WatsProfile
@@ -40,7 +40,7 @@ class SandboxEnvironment:
         clock: Callable[[], datetime] | None = None,
         **ports: int,
     ) -> None:
-        self.floor = Floor(seed=seed, timezone=timezone)
+        self.factory_data = FactoryData(seed=seed, timezone=timezone)
         self.db = open_database()
         logins = [Login("sa", WRITER_PASSWORD, can_write=True), Login(READER, READER_PASSWORD, reads_all=False)]
         self.vte = SqlServer(
@@ -121,11 +121,11 @@ class SandboxEnvironment:
 
     @property
     def environment_variables(self) -> dict[str, str]:
-        """The same connections and the settings for this floor as environment variables of an Airflow."""
+        """The same connections and the settings for this plant as environment variables of an Airflow."""
         lines = {f"AIRFLOW_CONN_{name.upper()}": json.dumps(fields) for name, fields in self.connections.items()}
         return lines | {"AIRFLOW_VAR_VTE_WATS": json.dumps(self.settings())}
 
     def settings(self, **overrides: object) -> dict[str, Any]:
-        """Return the settings that a site with this floor and this WATS would write."""
+        """Return the settings that a site with this plant and this WATS would write."""
         existence_check = "source_id" if self.wats.profile.renames_reports else "uuid"
-        return self.floor.settings(**{"existence_check": existence_check} | overrides)
+        return self.factory_data.settings(**{"existence_check": existence_check} | overrides)

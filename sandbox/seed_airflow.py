@@ -21,7 +21,7 @@ SETTINGS = {
         "*Calibration": 110,
         "*Final Test": 100,
     },
-    "alerts": {"recipients": ["floor-it@vte-wats.test"]},
+    "alerts": {"recipients": ["plant-it@vte-wats.test"]},
 }
 
 _PARSING_TIMEOUT_S = 300.0

@@ -1,4 +1,4 @@
-"""Make a real SQL Server the test floor's: database, 21 tables, read-only login, and runs.
+"""Make a real SQL Server the plant's: database, 21 tables, read-only login, and runs.
 
 Run it as ``python -m sandbox.seed_sql_server --host …``. Safe to repeat: what is there stays, and a database that holds
 runs already gets no second history. The administrator's password comes from MSSQL_SA_PASSWORD, the one of the read-only
@@ -21,7 +21,7 @@ from uuid import UUID
 
 import pyarrow as pa
 
-from sandbox.factory_data.factory import Floor
+from sandbox.factory_data.factory import FactoryData
 from sandbox.vte.database import GRANT_READ_ONLY, NAME, SCHEMA, filled
 
 ROWS_AT_ONCE = 1_000  # SQL Server takes no more in one VALUES
@@ -37,7 +37,7 @@ class Connection(Protocol):
 
 
 class SqlServerStore:
-    """A SQL Server database as the floor writes to it (``sandbox.factory_data.target_database.TargetDatabase``)."""
+    """A SQL Server database as the plant writes to it (``sandbox.factory_data.target_database.TargetDatabase``)."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -146,11 +146,11 @@ def main(arguments: Sequence[str] | None = None, *, now_at: datetime | None = No
     prepare(connected("master"), options.database)
     store = connected(options.database)
     is_empty = furnish(store, options.database, adapter_password)
-    floor = Floor(options.seed, options.timezone)
+    factory_data = FactoryData(options.seed, options.timezone)
     if is_empty:
         end = now_at or datetime.now(UTC)
         start = end - timedelta(hours=options.hours)
-        summary = floor.load(store, start=start, end=end, runs=options.runs, oddities=options.oddities)
+        summary = factory_data.load(store, start=start, end=end, runs=options.runs, oddities=options.oddities)
         print(f"{summary.runs} runs with {summary.steps} steps written to {options.database}", flush=True)
     else:
         print(f"{options.database} holds runs already; none written", flush=True)
@@ -158,15 +158,17 @@ def main(arguments: Sequence[str] | None = None, *, now_at: datetime | None = No
         options.ready_file.touch()
     if options.live:
         # After a restart the masters get a seed of their own, and so new GUIDs.
-        _work_until_stopped(store, floor if is_empty else Floor(int(time.time()), options.timezone), options.every_s)
+        _work_until_stopped(
+            store, factory_data if is_empty else FactoryData(int(time.time()), options.timezone), options.every_s
+        )
 
 
-def _work_until_stopped(store: SqlServerStore, floor: Floor, every_s: float) -> None:
+def _work_until_stopped(store: SqlServerStore, factory_data: FactoryData, every_s: float) -> None:
     """Let a station test until a signal ends it."""
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
-    with floor.live(store, every_s=every_s):
+    with factory_data.live(store, every_s=every_s):
         print(f"a station commits a run every {every_s:g} s", flush=True)
         stopped.wait()
 

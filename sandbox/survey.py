@@ -18,8 +18,8 @@ def main(arguments: list[str]) -> int:
     """Fill a factory, start its servers, and survey it without settings, as on the first day at a site."""
     plant = SandboxEnvironment()
     now = datetime.now(UTC)
-    plant.floor.load(plant.db, start=now - HISTORY, end=now, runs=RUNS, oddities=True)
-    plant.floor.load(plant.db, start=now - timedelta(hours=1), end=now, runs=LAST_HOUR)  # stations at work
+    plant.factory_data.load(plant.db, start=now - HISTORY, end=now, runs=RUNS, oddities=True)
+    plant.factory_data.load(plant.db, start=now - timedelta(hours=1), end=now, runs=LAST_HOUR)  # stations at work
     with plant:
         known = plant.environment_variables
         del known["AIRFLOW_VAR_VTE_WATS"]

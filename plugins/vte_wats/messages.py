@@ -35,7 +35,7 @@ class Message:
         return self.code
 
 
-# What Airflow tells a task of a connection that it cannot decrypt: that there is none.
+# What Airflow says to a task of a connection that it cannot decrypt: that there is none.
 NO_CONNECTION = (
     "does not exist, or was encrypted with another [core] fernet_key. Create it: Airflow › Admin › Connections; or set "
     "both keys, the newer one first, separated by a comma"

@@ -53,7 +53,7 @@ Result = TypeVar("Result")
 class DagRun:
     """One run of a DAG; the interval is None for a manual run without a logical date."""
 
-    run_id: str
+    dag_run_id: str
     state: str
     run_type: str
     data_interval_start: datetime | None
@@ -191,38 +191,38 @@ class AirflowApi:
 
         return list(self._pages(page))
 
-    def run(self, dag_id: str, run_id: str) -> DagRun:
-        return _dag_run(self._call(lambda: self._dag_runs.get_dag_run(dag_id, run_id)))
+    def run(self, dag_id: str, dag_run_id: str) -> DagRun:
+        return _dag_run(self._call(lambda: self._dag_runs.get_dag_run(dag_id, dag_run_id)))
 
-    def fail_run(self, dag_id: str, run_id: str) -> None:
+    def fail_run(self, dag_id: str, dag_run_id: str) -> None:
         """End a run, and the tasks that it still runs, as failed."""
         body = DAGRunPatchBody(state=DagRunMutableStates.FAILED)
-        self._call(lambda: self._dag_runs.patch_dag_run(dag_id, run_id, body))
+        self._call(lambda: self._dag_runs.patch_dag_run(dag_id, dag_run_id, body))
 
-    def clear(self, dag_id: str, run_id: str, *, only_failed: bool) -> None:
+    def clear(self, dag_id: str, dag_run_id: str, *, only_failed: bool) -> None:
         body = DAGRunClearBody(dry_run=False, only_failed=only_failed)
-        self._call(lambda: self._dag_runs.clear_dag_run(dag_id, run_id, body))
+        self._call(lambda: self._dag_runs.clear_dag_run(dag_id, dag_run_id, body))
 
-    def task_instances(self, dag_id: str, run_id: str) -> list[TaskInstance]:
+    def task_instances(self, dag_id: str, dag_run_id: str) -> list[TaskInstance]:
         """Return the task instances of a run, by task id, then by map index."""
 
         def page(offset: int) -> tuple[Sequence[TaskInstance], int]:
-            found = self._task_instances.get_task_instances(dag_id, run_id, limit=PAGE_SIZE, offset=offset)
+            found = self._task_instances.get_task_instances(dag_id, dag_run_id, limit=PAGE_SIZE, offset=offset)
             return [_task_instance(task) for task in found.task_instances], found.total_entries or 0
 
         return sorted(self._pages(page), key=lambda task: (task.task_id, task.map_index))
 
-    def extra_links(self, dag_id: str, run_id: str, task_id: str, *, map_index: int) -> dict[str, str]:
-        found = self._call(lambda: self._task_instances.get_extra_links(dag_id, run_id, task_id, map_index=map_index))
-        return found.extra_links
+    def extra_links(self, dag_id: str, dag_run_id: str, task_id: str, *, map_index: int) -> dict[str, str]:
+        links = partial(self._task_instances.get_extra_links, dag_id, dag_run_id, task_id, map_index=map_index)
+        return self._call(links).extra_links
 
-    def task_log(self, dag_id: str, run_id: str, task_id: str, *, map_index: int, try_number: int) -> str:
+    def task_log(self, dag_id: str, dag_run_id: str, task_id: str, *, map_index: int, try_number: int) -> str:
         """Return one line per event: time, level, message, then the fields."""
         log = self._call(
             lambda: _body_of(
                 self._task_instances.get_log_without_preload_content(
                     dag_id,
-                    run_id,
+                    dag_run_id,
                     task_id,
                     try_number,
                     full_content=True,
@@ -233,13 +233,13 @@ class AirflowApi:
         )
         return "\n".join(_log_line(event) for event in log["content"])
 
-    def xcom(self, dag_id: str, run_id: str, task_id: str, *, key: str, map_index: int) -> Any:
+    def xcom(self, dag_id: str, dag_run_id: str, task_id: str, *, key: str, map_index: int) -> Any:
         """Return the value as Python's plain types, or None where there is none."""
         found = self._found(
             lambda: self._xcoms.get_xcom_entry(
                 dag_id,
                 task_id,
-                run_id,
+                dag_run_id,
                 key,
                 map_index=map_index,
                 deserialize=True,
@@ -323,25 +323,25 @@ def connection_body(conn_id: str, fields: Mapping[str, Any]) -> WholeConnection:
     return WholeConnection.model_validate({"connection_id": conn_id, **fields, "extra": text})
 
 
-def wait_for_run(api: AirflowApi, dag_id: str, run_id: str, *, timeout_s: float) -> str:
+def wait_for_run(api: AirflowApi, dag_id: str, dag_run_id: str, *, timeout_s: float) -> str:
     """Return the final state of a run; StackError names the tasks that kept it from ending in time."""
     started = time.monotonic()
-    while (state := api.run(dag_id, run_id).state) not in FINISHED_STATES:
+    while (state := api.run(dag_id, dag_run_id).state) not in FINISHED_STATES:
         waited_s = time.monotonic() - started
         if waited_s > timeout_s:
             tasks = ", ".join(
                 f"{task.task_id}[{task.map_index}]={task.state}"
-                for task in api.task_instances(dag_id, run_id)
+                for task in api.task_instances(dag_id, dag_run_id)
                 if task.state != "success"
             )
-            raise StackError(f"Run {run_id} of {dag_id} is {state} after {timeout_s:g} s; not successful: {tasks}")
+            raise StackError(f"Run {dag_run_id} of {dag_id} is {state} after {timeout_s:g} s; not successful: {tasks}")
         time.sleep(min(1.0, max(0.1, waited_s / 20)))  # every question costs Airflow time of its own
     return state
 
 
 def _dag_run(run: DAGRunResponse) -> DagRun:
     return DagRun(
-        run_id=run.dag_run_id,
+        dag_run_id=run.dag_run_id,
         state=run.state.value,
         run_type=run.run_type.value,
         data_interval_start=_utc(run.data_interval_start),

@@ -239,25 +239,25 @@ class AirflowStack:
         """Create a manual run and return its id; without a logical date or an interval it has no data interval."""
         return self._api.trigger(dag_id, conf=conf or {}, logical_date=logical_date, interval=interval)
 
-    def wait_for_run(self, dag_id: str, run_id: str, timeout_s: float) -> str:
+    def wait_for_run(self, dag_id: str, dag_run_id: str, timeout_s: float) -> str:
         """Return the final state of a run; StackError names the tasks that kept it from ending in time."""
-        return wait_for_run(self._api, dag_id, run_id, timeout_s=timeout_s)
+        return wait_for_run(self._api, dag_id, dag_run_id, timeout_s=timeout_s)
 
     def runs(self, dag_id: str) -> list[DagRun]:
         """Return every run of a DAG, the earliest due first."""
         return self._api.runs(dag_id)
 
-    def task_instances(self, dag_id: str, run_id: str) -> list[TaskInstance]:
+    def task_instances(self, dag_id: str, dag_run_id: str) -> list[TaskInstance]:
         """Return the task instances of a run, by task id, then by map index."""
-        return self._api.task_instances(dag_id, run_id)
+        return self._api.task_instances(dag_id, dag_run_id)
 
-    def clear(self, dag_id: str, run_id: str, *, only_failed: bool = False) -> None:
+    def clear(self, dag_id: str, dag_run_id: str, *, only_failed: bool = False) -> None:
         """Let tasks of a run run again: all of them, or those that failed."""
-        self._api.clear(dag_id, run_id, only_failed=only_failed)
+        self._api.clear(dag_id, dag_run_id, only_failed=only_failed)
 
-    def fail_run(self, dag_id: str, run_id: str) -> None:
+    def fail_run(self, dag_id: str, dag_run_id: str) -> None:
         """End a run, and the tasks that it still runs, as failed."""
-        self._api.fail_run(dag_id, run_id)
+        self._api.fail_run(dag_id, dag_run_id)
 
     def backfill(
         self, dag_id: str, start: datetime, end: datetime, *, reprocess: str = "none", max_active_runs: int = 1
@@ -265,13 +265,13 @@ class AirflowStack:
         """Start Airflow's own backfill of a range; ``reprocess`` is ``none``, ``failed`` or ``completed``."""
         self._api.backfill(dag_id, start, end, reprocess=reprocess, max_active_runs=max_active_runs)
 
-    def extra_links(self, dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> dict[str, str]:
+    def extra_links(self, dag_id: str, dag_run_id: str, task_id: str, map_index: int = -1) -> dict[str, str]:
         """Return the addresses behind a task's buttons by their names."""
-        return self._api.extra_links(dag_id, run_id, task_id, map_index=map_index)
+        return self._api.extra_links(dag_id, dag_run_id, task_id, map_index=map_index)
 
-    def xcom(self, dag_id: str, run_id: str, task_id: str, key: str = "return_value", map_index: int = -1) -> Any:
+    def xcom(self, dag_id: str, dag_run_id: str, task_id: str, key: str = "return_value", map_index: int = -1) -> Any:
         """Return the value as Python's plain types, or None where there is none."""
-        return self._api.xcom(dag_id, run_id, task_id, key=key, map_index=map_index)
+        return self._api.xcom(dag_id, dag_run_id, task_id, key=key, map_index=map_index)
 
     def variable(self, name: str) -> str | None:
         """Return its text, or None. Airflow formats JSON again, and masks fields whose names sound secret."""
@@ -287,9 +287,9 @@ class AirflowStack:
     def set_pool(self, name: str, slots: int) -> None:
         self._api.set_pool(name, slots)
 
-    def task_log(self, dag_id: str, run_id: str, task_id: str, map_index: int = -1, try_number: int = 1) -> str:
+    def task_log(self, dag_id: str, dag_run_id: str, task_id: str, map_index: int = -1, try_number: int = 1) -> str:
         """Return one line per event: time, level, message, then the fields."""
-        return self._api.task_log(dag_id, run_id, task_id, map_index=map_index, try_number=try_number)
+        return self._api.task_log(dag_id, dag_run_id, task_id, map_index=map_index, try_number=try_number)
 
     def command(self, *arguments: str) -> None:
         """Run one command of Airflow's command line to its end; raise StackError when it fails."""

@@ -48,7 +48,7 @@ _INDEX_SCHEMA = pa.schema(
     ]
 )
 
-# How busy the floor is, by hour of the day on a working day; Saturdays have a fifth of it, Sundays next to nothing.
+# How busy the plant is, by hour of the day on a working day; Saturdays have a fifth of it, Sundays next to nothing.
 _BUSY = [0.25] * 6 + [1.0] * 8 + [0.7] * 8 + [0.25] * 2
 _BUSY_SATURDAY, _BUSY_SUNDAY = 0.2, 0.01
 

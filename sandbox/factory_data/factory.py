@@ -1,4 +1,4 @@
-"""A believable test floor from a seed: its master data, its history in bulk, and a station that works live."""
+"""A believable plant from a seed: its master data, its history in bulk, and a station that works live."""
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -15,7 +15,7 @@ from sandbox.factory_data.products import PROCESS_MAP
 from sandbox.factory_data.seeds import random_for
 from sandbox.factory_data.target_database import TargetDatabase
 
-# Which floors' master data each database has.
+# Which plants' master data each database has.
 _furnished: list[tuple[ReferenceType[TargetDatabase], int]] = []
 
 
@@ -23,8 +23,8 @@ def _utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-class Floor:
-    """A floor whose stations write naive local time of one IANA time zone; Timestamp marks the end of a test.
+class FactoryData:
+    """The data of a plant whose stations write naive local time of one IANA zone; Timestamp marks the end of a test.
 
     Equal seeds and equal calls give equal rows, GUIDs included, in every process. Master data is written with the
     first load or live station that a process makes for a database.
@@ -59,7 +59,7 @@ class Floor:
         """Write ``runs`` plain runs that end within [start, end), and the oddities asked for on top of them.
 
         ``steps`` makes every plain run exactly that long. Odd runs keep their own length; those about clocks and
-        lateness may lie outside of [start, end), whose end they take for now.
+        late arrivals may lie outside of [start, end), whose end they take for now.
         """
         if start.tzinfo is None or end.tzinfo is None or start >= end:
             raise ValueError(f"start and end must be aware and in this order, not {start!r} and {end!r}")
@@ -101,7 +101,7 @@ class Floor:
         return LiveStation(db, random, self._masters, self._zone, clock, every_s, child_delay_s, oddity_rate, names)
 
     def settings(self, **overrides: object) -> dict[str, Any]:
-        """Return the adapter settings that a site with this floor would write."""
+        """Return the adapter settings that a site with this plant would write."""
         return {
             "source_timezone": self.timezone,
             "timestamp_marks": "end",

@@ -1,4 +1,4 @@
-"""The master data of a floor: every product, test plan, station and user with its GUID."""
+"""The master data of a plant: every product, test plan, station and user with its GUID."""
 
 from dataclasses import dataclass, field
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""Everything a real floor does that a test database never shows, each by name.
+"""Everything a real plant does that a test database never shows, each by name.
 
 An oddity takes plain runs from the bench and changes one thing about them. Those that only swap values of a header
 are listed in one table; every other oddity is a function of its name.

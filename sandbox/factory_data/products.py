@@ -1,4 +1,4 @@
-"""What the floor builds and how it is tested: products, their parts, and test plans with revisions and variants."""
+"""What the plant builds and how it is tested: products, their parts, and test plans with revisions and variants."""
 
 import math
 from collections.abc import Callable
@@ -84,7 +84,7 @@ class Testplan:
 
 @dataclass(frozen=True)
 class Product:
-    """A product family: its parts (name → variant), the route of test plans, and its share of the floor."""
+    """A product family: its parts (name → variant), the route of test plans, and its share of the plant."""
 
     family: str
     serial_prefix: str

@@ -159,7 +159,7 @@ class Flow:
         return PASSED
 
     def _course(self, recipe: Recipe, result: int) -> tuple[int, int]:
-        """Return how many steps were run and which failed. A floor of fixed length runs all of them."""
+        """Return how many steps were run and which failed. A plant of fixed length runs all of them."""
         every = len(recipe.steps)
         failing = self.random.choice(recipe.can_fail) if result == FAILED else -1
         if self.steps is not None or result == PASSED:

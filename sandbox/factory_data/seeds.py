@@ -1,4 +1,4 @@
-"""Everything random on the floor comes from here, so that one seed gives one floor, on every machine."""
+"""Everything random on the plant comes from here, so that one seed gives one plant, on every machine."""
 
 from random import Random
 from uuid import UUID

@@ -1,4 +1,4 @@
-"""Where the floor writes to, as far as the floor has to know it."""
+"""Where the plant writes to, as far as the plant has to know it."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol

@@ -75,7 +75,7 @@ class Database(Store):
 
     def insert_rows(self, rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> int:
         """Append rows to several tables in one transaction, parents first, and return how many in all."""
-        return self._append([(name, self._arrow(name, each)) for name, each in rows.items() if each])
+        return self._append([(name, self._arrow(name, table_rows)) for name, table_rows in rows.items() if table_rows])
 
     def _append(self, tables: Sequence[tuple[str, pa.Table]]) -> int:
         cursor = self.cursor()

@@ -449,7 +449,7 @@ class ReportStore:
         return body
 
     def receive_counts(self) -> dict[str, int]:
-        """Return for each stored id how often it was received; its successor takes over a replaced report's count."""
+        """Return for each stored id how often it was received; its successor goes on with a replaced report's count."""
         return dict(self._all("SELECT uuid, receive_count FROM reports ORDER BY time_stamp"))
 
     def quarantined(self) -> list[Quarantined]:

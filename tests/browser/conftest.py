@@ -31,16 +31,16 @@ class Site:
         self.plant, self.airflow, self.started_at = plant, airflow, started_at
 
     def runs(self, state: str) -> list[str]:
-        return [run.run_id for run in self.airflow.runs(SYNC) if run.state == state]
+        return [run.dag_run_id for run in self.airflow.runs(SYNC) if run.state == state]
 
     def ended(self) -> dict[str, str]:
         """Return how every sync ended; nothing while one is queued or running."""
-        states = {run.run_id: run.state for run in self.airflow.runs(SYNC)}
+        states = {run.dag_run_id: run.state for run in self.airflow.runs(SYNC)}
         return {} if {"queued", "running"} & set(states.values()) else states
 
     def sync(self) -> None:
-        run_id = self.airflow.trigger(SYNC)
-        assert self.airflow.wait_for_run(SYNC, run_id, timeout_s=600) == "success"
+        dag_run_id = self.airflow.trigger(SYNC)
+        assert self.airflow.wait_for_run(SYNC, dag_run_id, timeout_s=600) == "success"
 
     def load(self, runs: int = 5, oddities: tuple[str, ...] = ()) -> set[str]:
         """Commit runs of the last minute at most, after all that was read, before the second that is not over yet."""
@@ -52,7 +52,7 @@ class Site:
         wait_until(lambda: self._settled_at() - read_until_at > timedelta(seconds=4), "a time that no sync has read")
         end = self._settled_at()
         start = max(read_until_at + timedelta(seconds=1), end - timedelta(minutes=1))
-        self.plant.floor.load(self.plant.db, start=start, end=end, runs=runs, steps=3, oddities=list(oddities))
+        self.plant.factory_data.load(self.plant.db, start=start, end=end, runs=runs, steps=3, oddities=list(oddities))
         return self.plant.source - before
 
     @staticmethod
@@ -85,8 +85,8 @@ def site(
     started_at = datetime.fromtimestamp(time.time() // 300 * 300, UTC) - INTERVALS * timedelta(minutes=5)
     plant = SandboxEnvironment()
     ended_at = started_at + INTERVALS * timedelta(minutes=5)  # what the clock goes on to has only what a test loads
-    plant.floor.load(plant.db, start=started_at, end=ended_at, runs=60, steps=3)
-    settings = plant.floor.settings(storage_path=f"file://{home}/storage", settle_delay_s=0, guard_band_s=0)
+    plant.factory_data.load(plant.db, start=started_at, end=ended_at, runs=60, steps=3)
+    settings = plant.factory_data.settings(storage_path=f"file://{home}/storage", settle_delay_s=0, guard_band_s=0)
     with (
         plant,
         AirflowStack(

@@ -87,12 +87,12 @@ def test_a_gap_that_an_outage_of_wats_leaves_closes_by_itself(site, framed):
 
 
 def test_a_cleared_run_counts_once_in_the_history(site):
-    run_id = site.runs("success")[0]
+    dag_run_id = site.runs("success")[0]
 
     def look(_: dict[str, str]) -> None:
         before = days_of(site)
-        site.airflow.clear(SYNC, run_id)
-        assert site.airflow.wait_for_run(SYNC, run_id, timeout_s=600) == "success"
+        site.airflow.clear(SYNC, dag_run_id)
+        assert site.airflow.wait_for_run(SYNC, dag_run_id, timeout_s=600) == "success"
         assert sum(outcomes.get(Outcome.UPLOADED, 0) for outcomes in before.values()) > 0
         assert days_of(site) == before
 
@@ -122,9 +122,9 @@ def test_the_numbers_move_by_themselves(site, page):
 
 def test_the_monitor_shows_versions_and_round_trips(site, page):
     expect(page.locator("#connections")).to_contain_text("not checked yet")
-    run_id = site.airflow.trigger(MONITOR)
+    dag_run_id = site.airflow.trigger(MONITOR)
     site.airflow.unpause(MONITOR)
-    assert site.airflow.wait_for_run(MONITOR, run_id, timeout_s=600) == "success"
+    assert site.airflow.wait_for_run(MONITOR, dag_run_id, timeout_s=600) == "success"
     expect(page.locator("#connections .badge.ok")).to_have_count(2)
     expect(page.locator("#connections")).to_contain_text("SQL Server")
     expect(page.locator("#connections")).not_to_contain_text("not checked yet")
@@ -132,9 +132,9 @@ def test_the_monitor_shows_versions_and_round_trips(site, page):
 
 
 def test_a_comparison_is_listed_with_its_state(site, page):
-    run_id = site.airflow.trigger(RECONCILE, conf={"days": 0})
+    dag_run_id = site.airflow.trigger(RECONCILE, conf={"days": 0})
     site.airflow.unpause(RECONCILE)
-    assert site.airflow.wait_for_run(RECONCILE, run_id, timeout_s=600) == "success"
+    assert site.airflow.wait_for_run(RECONCILE, dag_run_id, timeout_s=600) == "success"
     expect(page.locator("#comparisons .badge.success")).to_have_count(1)
 
 
@@ -441,7 +441,7 @@ def a_year_of_coverage(now_at: datetime) -> State:
 
 
 def a_year_of_history(now_at: datetime) -> History:
-    """Make up a year of a floor with two shifts, five days a week."""
+    """Make up a year of a plant with two shifts, five days a week."""
     chance = random.Random(7)
 
     def tally(runs: float) -> Tally:

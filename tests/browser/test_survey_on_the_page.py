@@ -31,9 +31,9 @@ def surveyed(site):
     for testplan in BURN_IN:
         del answers["process_map"][testplan]
     site.airflow.set_variable("vte_wats", json.dumps(answers))
-    run_id = site.airflow.trigger(SURVEY)
+    dag_run_id = site.airflow.trigger(SURVEY)
     site.airflow.unpause(SURVEY)
-    assert site.airflow.wait_for_run(SURVEY, run_id, timeout_s=600) == "success"
+    assert site.airflow.wait_for_run(SURVEY, dag_run_id, timeout_s=600) == "success"
     return site
 
 

@@ -37,7 +37,7 @@ class Kept:
             infos = {info["description"]: info.get("text") or "" for info in report["miscInfos"]}
             reports.setdefault(infos["source_id"].removeprefix("VTE:").lower(), []).append(report)
         overwritten = [found.old_id.lower() for found in plant.wats.store.overwrites(Cause.NATURAL_KEY)]
-        zone = ZoneInfo(plant.floor.timezone)
+        zone = ZoneInfo(plant.factory_data.timezone)
         return cls(Tables(plant.db.query), reports, dead_letters, overwritten, zone, processes)
 
 

@@ -75,7 +75,7 @@ class SimulatedSite:
     def __init__(self, story: Story, environment: SandboxEnvironment, clock: SimulatedTime, storage: Path) -> None:
         self.story, self.environment, self.clock, self.storage = story, environment, clock, storage
         self.db, self.wats = environment.db, environment.wats
-        self.zone = ZoneInfo(environment.floor.timezone)
+        self.zone = ZoneInfo(environment.factory_data.timezone)
         self.settings = environment.settings(storage_path=f"file://{storage}", **story.settings)
         self.every = story.every
         self.is_paused = False
@@ -92,7 +92,7 @@ class SimulatedSite:
     def work(self, from_at: datetime, to_at: datetime, runs: int) -> list[str]:
         """Let the stations commit runs that ended within a time; return their GUIDs."""
         before = self.environment.source
-        self.environment.floor.load(self.db, start=from_at, end=to_at, runs=runs, steps=3)
+        self.environment.factory_data.load(self.db, start=from_at, end=to_at, runs=runs, steps=3)
         return sorted(self.environment.source - before)
 
     def a_run(self, youngest: timedelta, oldest: timedelta) -> str:

@@ -43,7 +43,7 @@ with DAG("reads_wats", schedule=[Asset("vte_wats_reports")]):
 """
 
 
-class Floor:
+class Site:
     """A plant, a mail server and an Airflow between them."""
 
     def __init__(self, plant: SandboxEnvironment, mail: MailCatcher, airflow: AirflowStack, storage: Path) -> None:
@@ -52,13 +52,15 @@ class Floor:
     def check(self, times: int = 1) -> None:
         """Let the monitor look."""
         for _ in range(times):
-            run_id = self.airflow.trigger(MONITOR)
-            assert self.airflow.wait_for_run(MONITOR, run_id, timeout_s=600) == "success"
+            dag_run_id = self.airflow.trigger(MONITOR)
+            assert self.airflow.wait_for_run(MONITOR, dag_run_id, timeout_s=600) == "success"
 
     def load(self) -> None:
         """Commit runs that ended just now."""
         end = datetime.now(UTC) - timedelta(seconds=2)
-        self.plant.floor.load(self.plant.db, start=end - timedelta(seconds=30), end=end, runs=4, steps=4, oddities=[])
+        self.plant.factory_data.load(
+            self.plant.db, start=end - timedelta(seconds=30), end=end, runs=4, steps=4, oddities=[]
+        )
 
     def done(self) -> list[Any]:
         """The scheduled runs that succeeded, oldest first."""
@@ -88,7 +90,7 @@ class Floor:
 
 
 @pytest.fixture(scope="module")
-def floor(tmp_path_factory: pytest.TempPathFactory, repository: Path, empty_metadata: Path) -> Iterator[Floor]:
+def site(tmp_path_factory: pytest.TempPathFactory, repository: Path, empty_metadata: Path) -> Iterator[Site]:
     home = tmp_path_factory.mktemp("alerts")
     dags = home / "dags"
     shutil.copytree(repository / "dags", dags, ignore=shutil.ignore_patterns("__pycache__"))
@@ -96,7 +98,7 @@ def floor(tmp_path_factory: pytest.TempPathFactory, repository: Path, empty_meta
     began_at = datetime.fromtimestamp(time.time() // 60 * 60, UTC) - timedelta(minutes=OLD_INTERVALS)
     plant = SandboxEnvironment()
     alerts = {"recipients": ["ops@factory.example"], "failed_syncs_per_hour": 59, "min_free_mb": 1}
-    settings = plant.floor.settings(storage_path=f"file://{home}/storage", settle_delay_s=0, alerts=alerts)
+    settings = plant.factory_data.settings(storage_path=f"file://{home}/storage", settle_delay_s=0, alerts=alerts)
     with (
         plant,
         MailCatcher() as mail,
@@ -123,144 +125,144 @@ def floor(tmp_path_factory: pytest.TempPathFactory, repository: Path, empty_meta
         assert airflow.import_errors() == []
         for dag_id in (SYNC, MONITOR, "reads_wats"):
             airflow.unpause(dag_id)
-        yield Floor(plant, mail, airflow, home / "storage")
+        yield Site(plant, mail, airflow, home / "storage")
 
 
-def is_live(floor: Floor) -> bool:
+def is_live(site: Site) -> bool:
     """Tell whether the interval that ended last has been transferred."""
-    done = floor.done()
+    done = site.done()
     return bool(done) and done[-1].data_interval_end > datetime.now(UTC) - timedelta(seconds=75)
 
 
-def test_catching_up_old_intervals_tells_nobody(floor):
-    wait_until(lambda: is_live(floor) and len(floor.done()) >= OLD_INTERVALS, "the catch-up to end")
-    assert floor.query("SELECT count(*) FROM deadline WHERE missed") == [(0,)]
-    assert floor.mail.mails == []
+def test_catching_up_old_intervals_notifies_nobody(site):
+    wait_until(lambda: is_live(site) and len(site.done()) >= OLD_INTERVALS, "the catch-up to end")
+    assert site.query("SELECT count(*) FROM deadline WHERE missed") == [(0,)]
+    assert site.mail.mails == []
 
 
-def test_a_live_interval_has_a_deadline_and_a_backfill_of_old_ones_has_none(floor):
+def test_a_live_interval_has_a_deadline_and_a_backfill_of_old_ones_has_none(site):
     begin = datetime.now(UTC) - timedelta(hours=3)
-    floor.airflow.backfill(SYNC, begin, begin + timedelta(minutes=8))
+    site.airflow.backfill(SYNC, begin, begin + timedelta(minutes=8))
     with_deadline = "SELECT count(*) FROM deadline d JOIN dag_run r ON r.id = d.dagrun_id WHERE r.run_type = '%s'"
     wait_until(
-        lambda: floor.query("SELECT count(*) FROM dag_run WHERE run_type = 'backfill'")[0][0] >= 8,
+        lambda: site.query("SELECT count(*) FROM dag_run WHERE run_type = 'backfill'")[0][0] >= 8,
         "the backfill's runs",
     )
-    assert floor.query(with_deadline % "backfill") == [(0,)]
-    wait_until(lambda: floor.query(with_deadline % "scheduled")[0][0], "a deadline of a live run")
+    assert site.query(with_deadline % "backfill") == [(0,)]
+    wait_until(lambda: site.query(with_deadline % "scheduled")[0][0], "a deadline of a live run")
     done = "SELECT count(*) FROM dag_run WHERE run_type = 'backfill' AND state NOT IN ('success', 'failed')"
-    wait_until(lambda: floor.query(done) == [(0,)], "the backfill to end")
-    assert floor.query(with_deadline % "backfill") == [(0,)]
-    assert floor.mail.mails == []
+    wait_until(lambda: site.query(done) == [(0,)], "the backfill to end")
+    assert site.query(with_deadline % "backfill") == [(0,)]
+    assert site.mail.mails == []
 
 
 @pytest.mark.parametrize("outage", ["the first", "another"])
-def test_an_outage_is_one_mail_when_it_opens_one_when_it_is_late_and_one_when_it_is_over(floor, outage):
-    floor.check(2)
-    before = len(floor.mail.mails)
-    wait_until(lambda: is_live(floor), "a sync to end in time")
-    floor.load()
-    floor.plant.wats.stop()
-    floor.check(4)
-    wait_until(lambda: floor.subjects(before)["LATE"], "the mail about the deadline")
-    first = floor.stored("vte_wats_deadline")
-    wait_until(lambda: floor.stored("vte_wats_deadline")["until_at"] > first["until_at"], "another missed deadline")
-    floor.check(2)
-    assert floor.subjects(before) == {"PROBLEM": 1, "LATE": 1}
-    floor.plant.wats.start()
-    wait_until(lambda: is_live(floor), "a sync after the outage")
-    floor.check(4)
-    assert floor.subjects(before) == {"PROBLEM": 1, "LATE": 1, "SOLVED": 1}, floor.mail.subjects[before:]
-    by_kind = {str(mail["subject"]).removeprefix("[vte-wats] ").split()[0]: mail for mail in floor.mail.mails[before:]}
+def test_an_outage_is_one_mail_when_it_opens_one_when_it_is_late_and_one_when_it_is_over(site, outage):
+    site.check(2)
+    before = len(site.mail.mails)
+    wait_until(lambda: is_live(site), "a sync to end in time")
+    site.load()
+    site.plant.wats.stop()
+    site.check(4)
+    wait_until(lambda: site.subjects(before)["LATE"], "the mail about the deadline")
+    first = site.stored("vte_wats_deadline")
+    wait_until(lambda: site.stored("vte_wats_deadline")["until_at"] > first["until_at"], "another missed deadline")
+    site.check(2)
+    assert site.subjects(before) == {"PROBLEM": 1, "LATE": 1}
+    site.plant.wats.start()
+    wait_until(lambda: is_live(site), "a sync after the outage")
+    site.check(4)
+    assert site.subjects(before) == {"PROBLEM": 1, "LATE": 1, "SOLVED": 1}, site.mail.subjects[before:]
+    by_kind = {str(mail["subject"]).removeprefix("[vte-wats] ").split()[0]: mail for mail in site.mail.mails[before:]}
     for form in forms_of(by_kind["LATE:"]):
         assert "transfer.upload" in form
         assert "no connection" in form
-        assert f"{floor.airflow.url}/dags/{SYNC}/runs/" in form
+        assert f"{site.airflow.url}/dags/{SYNC}/runs/" in form
     assert "WATS does not answer" in by_kind["PROBLEM:"]["subject"]
     assert "Lasted" in forms_of(by_kind["SOLVED"])[0]
 
 
-def test_after_the_outages_coverage_is_whole_without_a_person(floor):
+def test_after_the_outages_coverage_is_whole_without_a_person(site):
     def is_whole() -> bool:
-        state = floor.stored("vte_wats_state")
-        return state["lastSync"] == state["coverage"][-1]["to"] and is_live(floor)
+        state = site.stored("vte_wats_state")
+        return state["lastSync"] == state["coverage"][-1]["to"] and is_live(site)
 
-    assert [known_run for known_run in floor.airflow.runs(SYNC) if known_run.state == "failed"]
+    assert [known_run for known_run in site.airflow.runs(SYNC) if known_run.state == "failed"]
     wait_until(is_whole, "coverage to be one interval from the start on")
-    assert floor.plant.source == floor.plant.receipts.keys()
+    assert site.plant.source == site.plant.receipts.keys()
 
 
-def test_a_dry_run_on_the_grid_of_the_schedule_does_not_stop_it(floor):
-    at, run_id = wait_until(lambda: triggered_on_the_grid(floor), "a run before the scheduler's own")
-    assert floor.airflow.wait_for_run(SYNC, run_id, timeout_s=600) in ("success", "failed")
+def test_a_dry_run_on_the_grid_of_the_schedule_does_not_stop_it(site):
+    at, dag_run_id = wait_until(lambda: triggered_on_the_grid(site), "a run before the scheduler's own")
+    assert site.airflow.wait_for_run(SYNC, dag_run_id, timeout_s=600) in ("success", "failed")
     wait_until(
-        lambda: floor.done() and floor.done()[-1].data_interval_end > at + timedelta(minutes=2), "the schedule to go on"
+        lambda: site.done() and site.done()[-1].data_interval_end > at + timedelta(minutes=2), "the schedule to go on"
     )
 
 
-def triggered_on_the_grid(floor: Floor) -> tuple[datetime, str] | None:
+def triggered_on_the_grid(site: Site) -> tuple[datetime, str] | None:
     """Take the logical date that the scheduler creates next, unless the minute ends meanwhile and it comes first."""
     at = datetime.fromtimestamp(time.time() // 60 * 60, UTC)
     try:
-        return at, floor.airflow.trigger(SYNC, logical_date=at, conf={"dry_run": True})
+        return at, site.airflow.trigger(SYNC, logical_date=at, conf={"dry_run": True})
     except AirflowApiError as error:
         if error.status_code != HTTPStatus.CONFLICT:
             raise
         return None
 
 
-def test_no_mail_holds_a_secret(floor):
-    secrets = (READER_PASSWORD, floor.plant.wats.token)
-    assert floor.mail.mails
+def test_no_mail_holds_a_secret(site):
+    secrets = (READER_PASSWORD, site.plant.wats.token)
+    assert site.mail.mails
     assert [
-        mail["subject"] for mail in floor.mail.mails for form in forms_of(mail) if any(s in form for s in secrets)
+        mail["subject"] for mail in site.mail.mails for form in forms_of(mail) if any(s in form for s in secrets)
     ] == []
 
 
-def test_dags_of_others_run_when_wats_holds_something_new_and_only_then(floor):
-    wait_until(lambda: is_live(floor), "a sync in time")
-    before = uploaded_by_events(floor)
-    floor.load()
-    run_id = floor.airflow.trigger(SYNC)
-    assert floor.airflow.wait_for_run(SYNC, run_id, timeout_s=600) == "success"
-    wait_until(lambda: uploaded_by_events(floor) >= before + 4, "the other DAG")
-    wait_until(lambda: asset_events(floor) == uploading(floor), "an event of each sync that uploaded, and of no other")
-    assert len(uploading(floor)) < len([run for run in floor.airflow.runs(SYNC) if run.state == "success"])
+def test_dags_of_others_run_when_wats_holds_something_new_and_only_then(site):
+    wait_until(lambda: is_live(site), "a sync in time")
+    before = uploaded_by_events(site)
+    site.load()
+    dag_run_id = site.airflow.trigger(SYNC)
+    assert site.airflow.wait_for_run(SYNC, dag_run_id, timeout_s=600) == "success"
+    wait_until(lambda: uploaded_by_events(site) >= before + 4, "the other DAG")
+    wait_until(lambda: asset_events(site) == uploading(site), "an event of each sync that uploaded, and of no other")
+    assert len(uploading(site)) < len([run for run in site.airflow.runs(SYNC) if run.state == "success"])
 
 
-def uploaded_by_events(floor: Floor) -> int:
+def uploaded_by_events(site: Site) -> int:
     """Add up what the other DAG was given to read."""
     return sum(
         extra["uploaded"]
-        for reader in floor.airflow.runs("reads_wats")
-        for extra in floor.airflow.xcom("reads_wats", reader.run_id, "look") or []
+        for reader in site.airflow.runs("reads_wats")
+        for extra in site.airflow.xcom("reads_wats", reader.dag_run_id, "look") or []
     )
 
 
-def asset_events(floor: Floor) -> set[str]:
-    return {run_id for (run_id,) in floor.query("SELECT source_run_id FROM asset_event")}
+def asset_events(site: Site) -> set[str]:
+    return {dag_run_id for (dag_run_id,) in site.query("SELECT source_run_id FROM asset_event")}
 
 
-def uploading(floor: Floor) -> set[str]:
+def uploading(site: Site) -> set[str]:
     """Return the syncs that uploaded something."""
     return {
-        run.run_id
-        for run in floor.airflow.runs(SYNC)
-        if run.state == "success" and (floor.airflow.xcom(SYNC, run.run_id, "settle") or {}).get("uploaded")
+        run.dag_run_id
+        for run in site.airflow.runs(SYNC)
+        if run.state == "success" and (site.airflow.xcom(SYNC, run.dag_run_id, "settle") or {}).get("uploaded")
     }
 
 
-def test_every_upload_has_a_button_that_leads_to_a_report_in_wats(floor):
+def test_every_upload_has_a_button_that_leads_to_a_report_in_wats(site):
     run = next(
         entry
-        for entry in floor.done()[::-1]
+        for entry in site.done()[::-1]
         if any(
             t.task_id == "transfer.upload" and t.map_index == 0 and t.state == "success"
-            for t in floor.airflow.task_instances(SYNC, entry.run_id)
+            for t in site.airflow.task_instances(SYNC, entry.dag_run_id)
         )
     )
-    links = floor.airflow.extra_links(SYNC, run.run_id, "transfer.upload", map_index=0)
+    links = site.airflow.extra_links(SYNC, run.dag_run_id, "transfer.upload", map_index=0)
     (address,) = links.values()
     guid = address.rpartition("/")[2]
-    assert address.startswith(floor.plant.wats.url)
-    assert guid in floor.plant.receipts
+    assert address.startswith(site.plant.wats.url)
+    assert guid in site.plant.receipts

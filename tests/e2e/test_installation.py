@@ -123,7 +123,7 @@ class Machine:
 def plant() -> Iterator[SandboxEnvironment]:
     plant = SandboxEnvironment()
     end = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=1)
-    plant.floor.load(plant.db, start=end - MINUTES, end=end, runs=20, steps=3)
+    plant.factory_data.load(plant.db, start=end - MINUTES, end=end, runs=20, steps=3)
     with plant:
         yield plant
 
@@ -153,7 +153,7 @@ def airflow(machine: Machine, plant: SandboxEnvironment) -> Iterator[AirflowApi]
         machine.install()
         machine.configure(postgres.url, port, (log_ports[0], log_ports[1]), datetime.now(UTC) - 2 * MINUTES)
         machine.airflow_command("db", "migrate")
-        settings = plant.floor.settings(storage_path=f"file://{machine.airflow}/storage", settle_delay_s=0)
+        settings = plant.factory_data.settings(storage_path=f"file://{machine.airflow}/storage", settle_delay_s=0)
         machine.airflow_command("variables", "set", "vte_wats", json.dumps(settings))
         machine.airflow_command("pools", "import", "include/pools.json")
         services = machine.services(guard)

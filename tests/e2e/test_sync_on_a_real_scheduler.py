@@ -30,15 +30,15 @@ class Site:
 
     def sync(self, expected: str = "success", **conf: bool) -> dict[str, int]:
         """Trigger a sync from the watermark to now; return the counts of its settle task."""
-        run_id = self.airflow.trigger(SYNC, conf=conf)
-        state = self.airflow.wait_for_run(SYNC, run_id, timeout_s=600)
-        assert state == expected, self.failure(run_id)
-        return self.airflow.xcom(SYNC, run_id, "settle") or {}
+        dag_run_id = self.airflow.trigger(SYNC, conf=conf)
+        state = self.airflow.wait_for_run(SYNC, dag_run_id, timeout_s=600)
+        assert state == expected, self.failure(dag_run_id)
+        return self.airflow.xcom(SYNC, dag_run_id, "settle") or {}
 
-    def failure(self, run_id: str) -> str:
+    def failure(self, dag_run_id: str) -> str:
         return "\n".join(
-            self.airflow.task_log(SYNC, run_id, instance.task_id, instance.map_index, instance.try_number)[-2000:]
-            for instance in self.airflow.task_instances(SYNC, run_id)
+            self.airflow.task_log(SYNC, dag_run_id, instance.task_id, instance.map_index, instance.try_number)[-2000:]
+            for instance in self.airflow.task_instances(SYNC, dag_run_id)
             if instance.state == "failed"
         )
 
@@ -54,7 +54,7 @@ class Site:
         """Commit runs of the minute that ended then, before the second that is not over yet; return their GUIDs."""
         before = self.plant.source
         end = datetime.now(UTC).replace(microsecond=0) - timedelta(seconds=1, minutes=minutes_ago)
-        self.plant.floor.load(
+        self.plant.factory_data.load(
             self.plant.db, start=end - timedelta(minutes=1), end=end, runs=runs, steps=6, oddities=list(oddities)
         )
         return self.plant.source - before
@@ -65,8 +65,8 @@ def site(tmp_path_factory: pytest.TempPathFactory, repository: Path, empty_metad
     home = tmp_path_factory.mktemp("site")
     began_at = datetime.fromtimestamp(time.time() // 300 * 300, UTC) - timedelta(minutes=15)
     plant = SandboxEnvironment()
-    plant.floor.load(plant.db, start=began_at, end=datetime.now(UTC), runs=RUNS, steps=6)
-    settings = plant.floor.settings(storage_path=f"file://{home}/storage", settle_delay_s=0)
+    plant.factory_data.load(plant.db, start=began_at, end=datetime.now(UTC), runs=RUNS, steps=6)
+    settings = plant.factory_data.settings(storage_path=f"file://{home}/storage", settle_delay_s=0)
     with (
         plant,
         AirflowStack(
@@ -99,7 +99,7 @@ def _three_intervals_since(began_at: datetime) -> str:
 
 def test_catchup_transfers_the_fresh_runs_of_every_interval(site):
     wait_until(lambda: len(done_intervals(site)) >= 3, "three intervals")
-    zone = ZoneInfo(site.plant.floor.timezone)
+    zone = ZoneInfo(site.plant.factory_data.timezone)
     until = datetime.fromisoformat(site.last_sync).astimezone(zone).replace(tzinfo=None)
     due = site.plant.db.query('SELECT "Index_GUID" FROM "IndexData" WHERE "Timestamp" < ?', [until])
     assert {str(guid).lower() for (guid,) in due} <= site.plant.receipts.keys()
@@ -109,31 +109,31 @@ def test_catchup_transfers_the_fresh_runs_of_every_interval(site):
 
 
 def done_intervals(site: Site) -> list[str]:
-    return [run.run_id for run in site.airflow.runs(SYNC) if run.state == "success" and run.run_type == "scheduled"]
+    return [run.dag_run_id for run in site.airflow.runs(SYNC) if run.state == "success" and run.run_type == "scheduled"]
 
 
 def test_a_second_sync_uploads_nothing(site):
     before = site.plant.receipts
-    run_id = done_intervals(site)[-1]
-    site.airflow.clear(SYNC, run_id)
-    assert site.airflow.wait_for_run(SYNC, run_id, timeout_s=600) == "success"
-    counts = site.airflow.xcom(SYNC, run_id, "settle")
+    dag_run_id = done_intervals(site)[-1]
+    site.airflow.clear(SYNC, dag_run_id)
+    assert site.airflow.wait_for_run(SYNC, dag_run_id, timeout_s=600) == "success"
+    counts = site.airflow.xcom(SYNC, dag_run_id, "settle")
     assert counts["unchanged"] > 0
     assert counts["uploaded"] == counts["replaced"] == 0
     assert site.plant.receipts == before
 
 
 def test_a_run_already_uploaded_is_skipped_with_one_line_that_names_it(site):
-    run_id = done_intervals(site)[-1]
-    log = site.airflow.task_log(SYNC, run_id, "transfer.upload", map_index=0, try_number=tries(site, run_id))
+    dag_run_id = done_intervals(site)[-1]
+    log = site.airflow.task_log(SYNC, dag_run_id, "transfer.upload", map_index=0, try_number=tries(site, dag_run_id))
     guid = next(guid for guid in site.plant.source if f"Run {guid}" in log)
     assert f"Run {guid} already uploaded, skipping" in log
 
 
-def tries(site: Site, run_id: str) -> int:
+def tries(site: Site, dag_run_id: str) -> int:
     return next(
         found_instance.try_number
-        for found_instance in site.airflow.task_instances(SYNC, run_id)
+        for found_instance in site.airflow.task_instances(SYNC, dag_run_id)
         if found_instance.task_id == "transfer.upload"
     )
 
@@ -199,9 +199,9 @@ def test_a_dry_run_posts_nothing_and_moves_nothing(site):
     site.sync()
     site.load(minutes_ago=0)
     before, watermark = site.plant.receipts, site.last_sync
-    run_id = site.airflow.trigger(SYNC, conf={"dry_run": True})
-    assert site.airflow.wait_for_run(SYNC, run_id, timeout_s=600) == "success"
-    assert site.airflow.xcom(SYNC, run_id, "settle")["uploaded"] == 5
+    dag_run_id = site.airflow.trigger(SYNC, conf={"dry_run": True})
+    assert site.airflow.wait_for_run(SYNC, dag_run_id, timeout_s=600) == "success"
+    assert site.airflow.xcom(SYNC, dag_run_id, "settle")["uploaded"] == 5
     assert site.plant.receipts == before
     assert site.last_sync == watermark
 
@@ -216,9 +216,9 @@ def test_force_posts_unchanged_reports_again(site):
 
 def test_a_run_older_than_every_window_is_found_by_the_daily_comparison(site):
     ancient = site.load(minutes_ago=60 * 24 * 365 * 20)
-    run_id = site.airflow.trigger("vte_wats_reconcile", conf={"days": 0})
+    dag_run_id = site.airflow.trigger("vte_wats_reconcile", conf={"days": 0})
     site.airflow.unpause("vte_wats_reconcile")
-    assert site.airflow.wait_for_run("vte_wats_reconcile", run_id, timeout_s=600) == "success"
+    assert site.airflow.wait_for_run("vte_wats_reconcile", dag_run_id, timeout_s=600) == "success"
     assert ancient <= site.plant.receipts.keys()
 
 
@@ -230,9 +230,9 @@ def test_a_dead_letter_goes_through_once_its_run_is_corrected_and_driven_again(s
     )
     unit = site.plant.db.query('SELECT "Uut_GUID" FROM "IndexData" WHERE "Index_GUID" = ?', [guid])[0][0]
     site.plant.db.query('UPDATE "UutData" SET "Serial" = ? WHERE "Uut_GUID" = ?', ["SN-CORRECTED", unit])
-    run_id = site.airflow.trigger("vte_wats_backfill", conf={"dead_letters": dead_letter["signature"]})
+    dag_run_id = site.airflow.trigger("vte_wats_backfill", conf={"dead_letters": dead_letter["signature"]})
     site.airflow.unpause("vte_wats_backfill")
-    assert site.airflow.wait_for_run("vte_wats_backfill", run_id, timeout_s=600) == "success"
+    assert site.airflow.wait_for_run("vte_wats_backfill", dag_run_id, timeout_s=600) == "success"
     assert guid not in site.dead_letters
     assert site.plant.wats.store.report(guid)["sn"] == "SN-CORRECTED"
 

@@ -40,44 +40,46 @@ class Site:
     def load(self, runs: int) -> None:
         """Commit runs of the last two minutes."""
         end = datetime.now(UTC) - timedelta(seconds=2)
-        self.plant.floor.load(self.plant.db, start=end - timedelta(minutes=2), end=end, runs=runs, steps=6)
+        self.plant.factory_data.load(self.plant.db, start=end - timedelta(minutes=2), end=end, runs=runs, steps=6)
 
     def start_sync(self) -> str:
         return self.airflow.trigger(SYNC)
 
-    def end_sync(self, run_id: str) -> str:
-        return self.airflow.wait_for_run(SYNC, run_id, timeout_s=480)
+    def end_sync(self, dag_run_id: str) -> str:
+        return self.airflow.wait_for_run(SYNC, dag_run_id, timeout_s=480)
 
     @property
     def dead_letters(self) -> list[Path]:
         return list(self.storage.glob("dead_letters/*"))
 
-    def done_by(self, worker: str, run_id: str, since: int = 0) -> set[str]:
+    def done_by(self, worker: str, dag_run_id: str, since: int = 0) -> set[str]:
         """Return which tasks of a run a worker was given, from its own log; ``since`` a length the log had before."""
         given = [line for line in self.log(worker)[since:].splitlines() if "Executing workload" in line]
-        return {found[1] for line in given if run_id in line and (found := re.search(r"task_id=.?'([\w.]+).?'", line))}
+        return {
+            found[1] for line in given if dag_run_id in line and (found := re.search(r"task_id=.?'([\w.]+).?'", line))
+        }
 
     def log(self, worker: str) -> str:
         return self.airflow.component_log(worker)
 
-    def uploads(self, run_id: str) -> list[TaskInstance]:
+    def uploads(self, dag_run_id: str) -> list[TaskInstance]:
         return [
             found_instance
-            for found_instance in self.airflow.task_instances(SYNC, run_id)
+            for found_instance in self.airflow.task_instances(SYNC, dag_run_id)
             if found_instance.task_id == "transfer.upload"
         ]
 
-    def everything_is_mapped(self, run_id: str) -> bool:
+    def everything_is_mapped(self, dag_run_id: str) -> bool:
         mapped = [
             instance.state
-            for instance in self.airflow.task_instances(SYNC, run_id)
+            for instance in self.airflow.task_instances(SYNC, dag_run_id)
             if instance.task_id == "transfer.map_runs"
         ]
         return bool(mapped) and set(mapped) == {"success"}
 
-    def upload_under_way(self, run_id: str) -> tuple[str, int] | None:
+    def upload_under_way(self, dag_run_id: str) -> tuple[str, int] | None:
         """Return the worker and the process of the upload of this run that Airflow holds for running, while both live."""
-        for known_upload in self.uploads(run_id):
+        for known_upload in self.uploads(dag_run_id):
             for worker in WORKERS:
                 if known_upload.state == "running" and known_upload.pid in session_members(self.airflow.pids[worker]):
                     return worker, known_upload.pid
@@ -89,7 +91,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, repository: Path, empty_metad
     home = tmp_path_factory.mktemp("cluster")
     began_at = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=15)
     plant = SandboxEnvironment()
-    settings = plant.floor.settings(storage_path=f"file://{home}/storage", settle_delay_s=0, batch_size=20)
+    settings = plant.factory_data.settings(storage_path=f"file://{home}/storage", settle_delay_s=0, batch_size=20)
     with (
         plant,
         AirflowStack(
@@ -121,7 +123,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, repository: Path, empty_metad
 class Stalled:
     """A sync whose upload hangs."""
 
-    run_id: str
+    dag_run_id: str
     at_work: str
     process: int
     idle: str
@@ -132,12 +134,12 @@ def stalled(site: Site) -> Stalled:
     """WATS stores what it gets and answers nothing."""
     site.load(30)
     number = site.plant.wats.faults.add(Fault("store_then_timeout", method="POST", path=POST, after=5))
-    run_id = site.start_sync()
+    dag_run_id = site.start_sync()
     wait_until(lambda: site.plant.wats.faults.fired(number), "the fault to strike")
-    wait_until(lambda: site.everything_is_mapped(run_id), "nothing but the upload to be under way")
-    at_work, process = wait_until(lambda: site.upload_under_way(run_id), "the upload under way")
+    wait_until(lambda: site.everything_is_mapped(dag_run_id), "nothing but the upload to be under way")
+    at_work, process = wait_until(lambda: site.upload_under_way(dag_run_id), "the upload under way")
     (idle,) = set(WORKERS) - {at_work}
-    return Stalled(run_id, at_work, process, idle)
+    return Stalled(dag_run_id, at_work, process, idle)
 
 
 def patient(plant: SandboxEnvironment) -> dict[str, dict[str, Any]]:
@@ -158,10 +160,10 @@ def shares_of_a_sync_by(site: Site, workers: tuple[str, ...], attempts: int = 6)
     """Sync fresh runs until every worker had a task of one sync: who takes a message from the queue is chance."""
     for _ in range(attempts):
         site.load(60)
-        run_id = site.start_sync()
-        assert site.end_sync(run_id) == "success"
+        dag_run_id = site.start_sync()
+        assert site.end_sync(dag_run_id) == "success"
         assert site.plant.receipts == dict.fromkeys(site.plant.source, 1)
-        shares = [site.done_by(worker, run_id) for worker in workers]
+        shares = [site.done_by(worker, dag_run_id) for worker in workers]
         if all(shares):
             return shares
     pytest.fail(f"in {attempts} syncs a worker of {workers} had no task; the last shares: {shares}")
@@ -178,9 +180,9 @@ def test_a_task_that_the_broker_hands_out_again_while_it_runs_is_left_alone(site
         lambda: any("already running elsewhere, ignoring" in site.log(worker) for worker in WORKERS),
         "a worker to refuse the task",
     )
-    assert site.upload_under_way(stalled.run_id) == (stalled.at_work, stalled.process)
+    assert site.upload_under_way(stalled.dag_run_id) == (stalled.at_work, stalled.process)
     assert set(site.plant.receipts.values()) == {1}
-    states = {found_upload.state for found_upload in site.uploads(stalled.run_id)}
+    states = {found_upload.state for found_upload in site.uploads(stalled.dag_run_id)}
     assert "running" in states
     assert states <= {None, "scheduled", "queued", "running", "success"}  # neither failed nor tried again
 
@@ -190,11 +192,11 @@ def test_a_worker_that_dies_in_an_upload_loses_nothing_and_the_other_one_finishe
     assert len(site.plant.receipts) < len(site.plant.source)
     site.airflow.kill_component(stalled.at_work)
     site.plant.wats.faults.clear()
-    assert site.end_sync(stalled.run_id) == "success"
+    assert site.end_sync(stalled.dag_run_id) == "success"
     assert site.plant.receipts == dict.fromkeys(site.plant.source, 1)
     assert site.dead_letters == []
-    assert "transfer.upload" in site.done_by(stalled.idle, stalled.run_id, since)
-    assert max(upload.try_number for upload in site.uploads(stalled.run_id)) == 2
+    assert "transfer.upload" in site.done_by(stalled.idle, stalled.dag_run_id, since)
+    assert max(upload.try_number for upload in site.uploads(stalled.dag_run_id)) == 2
     assert stalled.at_work not in site.airflow.pids
 
 

@@ -40,12 +40,12 @@ def until_fixed(break_it: Callable[[Site], object], *, runs: int = 6, again: int
     def play(site: Site, random: Random) -> Explained:
         guids = site.load(runs)
         break_it(site)
-        run_id = site.sync("failed")
+        dag_run_id = site.sync("failed")
         dead_letters = site.dead_letters
         site.fix()
         if dead_letters:
             site.violations.append(f"{len(dead_letters)} dead letters for a failure that is no property of the runs")
-        site.clear_failed(run_id)
+        site.clear_failed(dag_run_id)
         return Explained(again=dict.fromkeys(guids, again))
 
     return play

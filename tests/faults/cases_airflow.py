@@ -31,10 +31,10 @@ def _killed_while_vte_stalls(task_id: str, match: str, after_rows: int = 0) -> P
     def play(site: Site, random: Random) -> Explained:
         site.load(12)
         fault = site.break_vte("stall", match=match, after_rows=after_rows, seconds=3)
-        run_id = site.start_sync()
+        dag_run_id = site.start_sync()
         site.wait_for_vte_fault(fault)
-        site.kill_task(run_id, task_id)
-        site.end_sync(run_id, "success")
+        site.kill_task(dag_run_id, task_id)
+        site.end_sync(dag_run_id, "success")
         return Explained()
 
     return play
@@ -46,11 +46,11 @@ def _killed_while_wats_stalls(path: str, after: int = 0, *, stored: bool = False
     def play(site: Site, random: Random) -> Explained:
         guids = site.load(30)
         number = site.break_wats("store_then_timeout" if stored else "stall", path=path, after=after, store=stored)
-        run_id = site.start_sync()
+        dag_run_id = site.start_sync()
         site.wait_for_wats_fault(number)
-        site.kill_task(run_id, UPLOAD)
+        site.kill_task(dag_run_id, UPLOAD)
         site.fix()
-        site.end_sync(run_id, "success")
+        site.end_sync(dag_run_id, "success")
         return Explained(again=dict.fromkeys(guids, 2 if stored else 1))
 
     return play
@@ -59,21 +59,21 @@ def _killed_while_wats_stalls(path: str, after: int = 0, *, stored: bool = False
 def _killed_before_map_writes(site: Site, random: Random) -> Explained:
     """Kill map_runs as soon as it runs, while it still loads its code."""
     site.load(12)
-    run_id = site.start_sync()
-    site.wait_for_task(run_id, MAP, "running")
-    site.kill_task(run_id, MAP)
-    site.end_sync(run_id, "success")
+    dag_run_id = site.start_sync()
+    site.wait_for_task(dag_run_id, MAP, "running")
+    site.kill_task(dag_run_id, MAP)
+    site.end_sync(dag_run_id, "success")
     return Explained()
 
 
 def _killed_while_map_writes(site: Site, random: Random) -> Explained:
     """Kill map_runs in the middle of its loop: its result has a name of its own until it is complete."""
     site.load(150, steps=200)
-    run_id = site.start_sync()
-    folder = site.staging(run_id)
+    dag_run_id = site.start_sync()
+    folder = site.staging(dag_run_id)
     site.wait_until(lambda: any(folder.glob(f"{REPORTS}.*.part")), "map_runs to write")
-    site.kill_task(run_id, MAP)
-    site.end_sync(run_id, "success")
+    site.kill_task(dag_run_id, MAP)
+    site.end_sync(dag_run_id, "success")
     return Explained()
 
 
@@ -82,13 +82,13 @@ def _killed_before_its_work(task_id: str) -> Play:
 
     def play(site: Site, random: Random) -> Explained:
         site.load(12)
-        run_id = site.start_sync()
+        dag_run_id = site.start_sync()
         before = ORDER[ORDER.index(task_id) - 1] if task_id != "plan" else None
         if before is not None:
-            site.wait_for_task(run_id, before, "success")
+            site.wait_for_task(dag_run_id, before, "success")
         with site.locked("variable", "ACCESS EXCLUSIVE"):
-            site.kill_task(run_id, task_id)
-        site.end_sync(run_id, "success")
+            site.kill_task(dag_run_id, task_id)
+        site.end_sync(dag_run_id, "success")
         return Explained()
 
     return play
@@ -102,16 +102,16 @@ def _killed_while_it_reports(task_id: str) -> Play:
 
     def play(site: Site, random: Random) -> Explained:
         site.load(12)
-        run_id = site.start_sync()
+        dag_run_id = site.start_sync()
         if task_id != ORDER[0]:
-            site.wait_for_task(run_id, ORDER[ORDER.index(task_id) - 1], "success")
+            site.wait_for_task(dag_run_id, ORDER[ORDER.index(task_id) - 1], "success")
         with ExitStack() as held:
             with site.locked("variable", "ACCESS EXCLUSIVE"):
                 site.wait_for_lock("variable", f"{task_id} to read its settings")
                 held.enter_context(site.locked("xcom"))
             site.wait_for_lock("xcom", f"{task_id} to report")
-            site.kill_task(run_id, task_id)
-        site.end_sync(run_id, "success")
+            site.kill_task(dag_run_id, task_id)
+        site.end_sync(dag_run_id, "success")
         return Explained()
 
     return play
@@ -121,14 +121,14 @@ def _upload_killed_while_it_reports(site: Site, random: Random) -> Explained:
     """Kill the upload when everything is posted and it cannot say so."""
     site.load(12)
     number = site.break_wats("stall", path=POST, after=5, times=1, delay_s=2.0)
-    run_id = site.start_sync()
+    dag_run_id = site.start_sync()
     site.wait_for_wats_fault(number)
     with site.locked("xcom"):
         site.wait_for_lock("xcom", "upload to report")
         if len(site.plant.wats.store.receive_counts()) != 12:
             site.violations.append("upload had not posted everything")
-        site.kill_task(run_id, UPLOAD)
-    site.end_sync(run_id, "success")
+        site.kill_task(dag_run_id, UPLOAD)
+    site.end_sync(dag_run_id, "success")
     return Explained(again=dict.fromkeys(site.plant.source, 2))
 
 
@@ -139,17 +139,17 @@ def _killed_at_a_pipe(place: Callable[[Site, str, str], Path]) -> Play:
         site.load(12, oddities=("blank_serial",))
         (dead,) = site.loaded.guids_by_oddity["blank_serial"]
         number = site.break_wats("stall", path=POST, after=5, times=1, delay_s=2.0)
-        run_id = site.start_sync()
+        dag_run_id = site.start_sync()
         site.wait_for_wats_fault(number)
-        pipe = place(site, run_id, dead)
+        pipe = place(site, dag_run_id, dead)
         pipe.parent.mkdir(parents=True, exist_ok=True)
         pipe.unlink(missing_ok=True)
         os.mkfifo(pipe)
         site.wait_until(lambda: len(site.plant.wats.store.receive_counts()) == 12, "every report to be posted")
         time.sleep(2)
-        site.kill_task(run_id, UPLOAD)
+        site.kill_task(dag_run_id, UPLOAD)
         pipe.unlink()
-        site.end_sync(run_id, "success")
+        site.end_sync(dag_run_id, "success")
         return Explained(dead=frozenset({dead}))
 
     return play
@@ -160,10 +160,10 @@ def _killed_in_settle(site: Site, random: Random) -> Explained:
     site.sync()
     site.load(12)
     with site.locked_variable(STATE):
-        run_id = site.start_sync()
+        dag_run_id = site.start_sync()
         site.wait_for_lock("variable", "settle to write")
-        site.kill_task(run_id, "settle")
-    site.end_sync(run_id, "success")
+        site.kill_task(dag_run_id, "settle")
+    site.end_sync(dag_run_id, "success")
     return Explained()
 
 
@@ -174,15 +174,15 @@ def _killed_after_the_state(site: Site, random: Random) -> Explained:
     before, watermark = site.uploaded, site.last_sync
     with ExitStack() as held:
         with site.locked_variable(STATE):
-            run_id = site.start_sync()
+            dag_run_id = site.start_sync()
             site.wait_for_lock("variable", "settle to write")
             held.enter_context(site.locked("xcom"))
         site.wait_for_lock("xcom", "settle to report")
         if site.last_sync == watermark:
             site.violations.append("settle had not written the state")
-        site.kill_task(run_id, "settle")
+        site.kill_task(dag_run_id, "settle")
     site._watermark = watermark
-    site.end_sync(run_id, "success")
+    site.end_sync(dag_run_id, "success")
     if site.uploaded - before != 12:
         site.violations.append(f"the totals count {site.uploaded - before} uploads of 12")
     return Explained()
@@ -192,23 +192,23 @@ def _scheduler_killed(site: Site, random: Random) -> Explained:
     """Kill the scheduler and every task under it, in the middle of an upload, and start it again."""
     guids = site.load(40)
     number = site.break_wats("store_then_timeout", path=POST, after=10)
-    run_id = site.start_sync()
+    dag_run_id = site.start_sync()
     site.wait_for_wats_fault(number)
     site.airflow.kill_component("scheduler")
     site.fix()
     site.airflow.start_component("scheduler")
-    site.end_sync(run_id, "success")
+    site.end_sync(dag_run_id, "success")
     return Explained(again=dict.fromkeys(guids, 2))
 
 
 def _cleared_when_done(site: Site, random: Random) -> Explained:
     site.load(12)
-    run_id = site.sync()
+    dag_run_id = site.sync()
     site.story.states.append("all cleared")
-    site.airflow.clear(SYNC, run_id)
-    if site.airflow.wait_for_run(SYNC, run_id, timeout_s=600) != "success":
+    site.airflow.clear(SYNC, dag_run_id)
+    if site.airflow.wait_for_run(SYNC, dag_run_id, timeout_s=600) != "success":
         site.violations.append("the cleared sync failed")
-    counts = site.airflow.xcom(SYNC, run_id, "settle") or {}
+    counts = site.airflow.xcom(SYNC, dag_run_id, "settle") or {}
     if counts.get("uploaded") or counts.get("replaced"):
         site.violations.append(f"a cleared sync uploaded again: {counts}")
     return Explained()
@@ -218,12 +218,12 @@ def _cleared_while_running(site: Site, random: Random) -> Explained:
     """An operator clears everything in the middle of an upload."""
     guids = site.load(30)
     number = site.break_wats("store_then_timeout", path=POST, after=10, times=8)
-    run_id = site.start_sync()
+    dag_run_id = site.start_sync()
     site.wait_for_wats_fault(number)
     site.story.states.append("all cleared while running")
-    site.airflow.clear(SYNC, run_id)
+    site.airflow.clear(SYNC, dag_run_id)
     site.fix()
-    site.end_sync(run_id, "success")
+    site.end_sync(dag_run_id, "success")
     return Explained(again=dict.fromkeys(guids, 3))
 
 
@@ -231,19 +231,19 @@ def _marked_by_hand(site: Site, random: Random) -> Explained:
     """Somebody marks a failed upload success: settle names it and stays open, and nothing is lost once it is cleared."""
     site.load(12)
     site.break_wats("status", status=403, path=POST)
-    run_id = site.sync("failed")
+    dag_run_id = site.sync("failed")
     site.fix()
     with site.metadata() as cursor:
         cursor.execute(
-            "UPDATE task_instance SET state = 'success' WHERE run_id = %s AND task_id = %s", (run_id, UPLOAD)
+            "UPDATE task_instance SET state = 'success' WHERE run_id = %s AND task_id = %s", (dag_run_id, UPLOAD)
         )
     site.story.states.append("upload marked success")
-    site.clear_failed(run_id, "failed")
-    if "VW625" not in site.failure(run_id):
-        site.violations.append(f"settle did not say what was marked: {site.failure(run_id)}")
+    site.clear_failed(dag_run_id, "failed")
+    if "VW625" not in site.failure(dag_run_id):
+        site.violations.append(f"settle did not say what was marked: {site.failure(dag_run_id)}")
     site.story.states.append("all cleared")
-    site.airflow.clear(SYNC, run_id)
-    site.end_sync(run_id, "success")
+    site.airflow.clear(SYNC, dag_run_id)
+    site.end_sync(dag_run_id, "success")
     return Explained()
 
 
@@ -256,17 +256,17 @@ def _another_key(site: Site, random: Random) -> Explained:
     site._watermark = site.last_sync
     with site.metadata() as cursor:
         cursor.execute("UPDATE variable SET val = %s, is_encrypted = true WHERE key = %s", (hidden, STATE))
-    run_id = site.airflow.trigger(SYNC)
-    state = site.airflow.wait_for_run(SYNC, run_id, timeout_s=600)
+    dag_run_id = site.airflow.trigger(SYNC)
+    state = site.airflow.wait_for_run(SYNC, dag_run_id, timeout_s=600)
     site.story.states.append(state)
-    if state != "failed" or "VW627" not in site.failure(run_id):
-        site.violations.append(f"another key was not named: {state}: {site.failure(run_id)}")
+    if state != "failed" or "VW627" not in site.failure(dag_run_id):
+        site.violations.append(f"another key was not named: {state}: {site.failure(dag_run_id)}")
     with site.metadata() as cursor:
         cursor.execute("SELECT val FROM variable WHERE key = %s", (STATE,))
         if cursor.fetchone() != (hidden,):
             site.violations.append("a state that cannot be read was written over")
     site.airflow.set_variable(STATE, good)
-    site.clear_failed(run_id)
+    site.clear_failed(dag_run_id)
     return Explained()
 
 
@@ -288,7 +288,7 @@ def _metadata_away(site: Site, random: Random) -> Explained:
     """Airflow's own database answers nobody for some seconds, in the middle of an upload."""
     guids = site.load(30)
     number = site.break_wats("stall", path=POST, after=5, times=8, delay_s=2.0)
-    run_id = site.start_sync()
+    dag_run_id = site.start_sync()
     site.wait_for_wats_fault(number)
     postgres = psutil.Process(site.airflow.pids["postgres"])
     processes = [postgres, *postgres.children(recursive=True)]
@@ -299,7 +299,7 @@ def _metadata_away(site: Site, random: Random) -> Explained:
     finally:
         for process in processes:
             process.send_signal(signal.SIGCONT)
-    site.end_sync(run_id, "success")
+    site.end_sync(dag_run_id, "success")
     return Explained(again=dict.fromkeys(guids, 2))
 
 
@@ -307,13 +307,13 @@ def _metadata_gone(site: Site, random: Random) -> Explained:
     """Airflow's own database is stopped in the middle of an upload and started again; what it took along restarts."""
     guids = site.load(30)
     number = site.break_wats("stall", path=POST, after=5, times=8, delay_s=2.0)
-    run_id = site.start_sync()
+    dag_run_id = site.start_sync()
     site.wait_for_wats_fault(number)
     site.airflow._postgres.stop()
     time.sleep(4)
     site.airflow._postgres.start()
     site.restart_what_ended()
-    site.end_sync(run_id, "success")
+    site.end_sync(dag_run_id, "success")
     return Explained(again=dict.fromkeys(guids, 2))
 
 
@@ -321,11 +321,11 @@ def _api_server_killed(site: Site, random: Random) -> Explained:
     """The API server, which every running task reports to, is killed in the middle of an upload."""
     guids = site.load(30)
     number = site.break_wats("stall", path=POST, after=5, times=8, delay_s=2.0)
-    run_id = site.start_sync()
+    dag_run_id = site.start_sync()
     site.wait_for_wats_fault(number)
     site.airflow.kill_component("api-server")
     site.airflow.start_component("api-server")
-    site.end_sync(run_id, "success")
+    site.end_sync(dag_run_id, "success")
     return Explained(again=dict.fromkeys(guids, 2))
 
 
@@ -338,9 +338,9 @@ def _in_the_way(place: Callable[[Site], Path]) -> Play:
         path = place(site)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("not a folder")
-        run_id = site.sync("failed")
+        dag_run_id = site.sync("failed")
         path.unlink()
-        site.clear_failed(run_id)
+        site.clear_failed(dag_run_id)
         return Explained(dead=dead, again=dict.fromkeys(guids, 1))
 
     return play
@@ -355,8 +355,8 @@ def _read_only(folder: str) -> Play:
         path = site.storage / folder
         path.mkdir(parents=True, exist_ok=True)
         with read_only(path):
-            run_id = site.sync("failed")
-        site.clear_failed(run_id)
+            dag_run_id = site.sync("failed")
+        site.clear_failed(dag_run_id)
         return Explained(dead=dead, again=dict.fromkeys(guids, 1))
 
     return play
@@ -399,8 +399,8 @@ def _no_room(name: str) -> Play:
         folder = site.storage / name
         folder.mkdir(parents=True)
         with full_disk(folder):
-            run_id = site.sync("failed")
-        site.clear_failed(run_id)
+            dag_run_id = site.sync("failed")
+        site.clear_failed(dag_run_id)
         return Explained(dead=frozenset({dead}))
 
     return play
@@ -450,7 +450,7 @@ CASES = (
     Case(
         "airflow.kill-upload-noting",
         "SIGKILL of upload as it notes what it achieved",
-        _killed_at_a_pipe(lambda site, run_id, _: site.staging(run_id) / "outcomes.jsonl.gz"),
+        _killed_at_a_pipe(lambda site, dag_run_id, _: site.staging(dag_run_id) / "outcomes.jsonl.gz"),
     ),
     Case(
         "airflow.kill-upload-burying",

@@ -38,8 +38,8 @@ def _gap(site: Site, random: Random) -> Explained:
     for number, interval in enumerate(intervals):
         if number == 1:
             site.break_wats("status", status=403, method="POST", path=POST)
-        run_id = site.start_interval(*interval)
-        state = site.airflow.wait_for_run(SYNC, run_id, timeout_s=600)
+        dag_run_id = site.start_interval(*interval)
+        state = site.airflow.wait_for_run(SYNC, dag_run_id, timeout_s=600)
         site.story.states.append(state)
         site.fix()
         if state != ("failed" if number == 1 else "success"):
@@ -57,8 +57,8 @@ def _out_of_order(site: Site, random: Random) -> Explained:
     local = first_from.astimezone(site.zone).replace(tzinfo=None).isoformat()
     site.break_vte("deadlock", match=rf"{STEPS}[\s\S]*{local}", times=3)
     first, *others = [site.start_interval(*interval) for interval in intervals]
-    for run_id in reversed(others):
-        site.story.states.append(site.airflow.wait_for_run(SYNC, run_id, timeout_s=600))
+    for dag_run_id in reversed(others):
+        site.story.states.append(site.airflow.wait_for_run(SYNC, dag_run_id, timeout_s=600))
     before = site.last_sync
     site.story.states.append(site.airflow.wait_for_run(SYNC, first, timeout_s=600))
     if set(site.story.states[1:]) != {"success"}:
@@ -86,9 +86,9 @@ def _twins_side_by_side(site: Site, random: Random) -> Explained:
             [ended - timedelta(seconds=back_s), 20.0 - back_s, guid],
         )
     site.break_wats("stall", path="serialnumber in", delay_s=30.0, times=3)
-    run_id = site.sync()
+    dag_run_id = site.sync()
     uploads = [
-        instance for instance in site.airflow.task_instances(SYNC, run_id) if instance.task_id == "transfer.upload"
+        instance for instance in site.airflow.task_instances(SYNC, dag_run_id) if instance.task_id == "transfer.upload"
     ]
     moments = sorted((upload.start, upload.end) for upload in uploads if upload.start and upload.end)
     if not any(first[1] > second[0] for first, second in pairwise(moments)):
@@ -116,7 +116,7 @@ def _two_schedulers(site: Site, random: Random) -> Explained:
         runs = [site.start_interval(*interval) for interval in intervals]
         site.wait_for_wats_fault(number)
         site.airflow.kill_component("scheduler")
-        site.story.states += [site.airflow.wait_for_run(SYNC, run_id, timeout_s=600) for run_id in runs]
+        site.story.states += [site.airflow.wait_for_run(SYNC, dag_run_id, timeout_s=600) for dag_run_id in runs]
         site.airflow.start_component("scheduler")
     finally:
         second.stop(grace_s=60)
@@ -151,7 +151,7 @@ def _backfill(site: Site, random: Random) -> Explained:
     site.story.states.append(f"{len(runs) - len(again)} scheduled, {len(again)} by backfill")
     if not again:
         site.violations.append("the backfill ran nothing")
-    if failed := [run.run_id for run in runs if run.state != "success"]:
+    if failed := [run.dag_run_id for run in runs if run.state != "success"]:
         site.violations.append(f"not every sync succeeded: {failed}")
     return Explained(again=dict.fromkeys(site.plant.source, 4))
 

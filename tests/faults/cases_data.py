@@ -121,25 +121,25 @@ def _damaged_state(site: Site, random: Random) -> Explained:
     site.sync()
     site.load(6)
     good = site.airflow.variable(STATE) or "{}"
-    run_id = ""
+    dag_run_id = ""
     for damaged in ('{"since": "never", "coverage": 7}', "{}"):
         site.airflow.set_variable(STATE, damaged)
-        run_id = site.start_sync()
+        dag_run_id = site.start_sync()
         site._watermark = None
-        site.end_sync(run_id, "failed")
+        site.end_sync(dag_run_id, "failed")
         if json.loads(site.airflow.variable(STATE) or "null") != json.loads(damaged):
             site.violations.append("a damaged state was written over")
         site.airflow.set_variable(STATE, good)
     site._watermark = site.last_sync
-    site.clear_failed(run_id)
+    site.clear_failed(dag_run_id)
     return Explained()
 
 
 def _refused_then_accepted(site: Site, random: Random) -> Explained:
     site.load(12)
     site._watermark = site.last_sync
-    run_id = site.airflow.trigger(SYNC)
-    site.end_sync(run_id, "failed")
+    dag_run_id = site.airflow.trigger(SYNC)
+    site.end_sync(dag_run_id, "failed")
     site.story.states.append("accepted")
     site._watermark = None
     site.end_sync(site.airflow.trigger(SYNC, conf={"accept_identity": True}), "success")
@@ -175,14 +175,14 @@ def _foreign(change: Callable[[dict[str, Any]], None], words: str) -> Play:
         changed = json.loads(good)
         change(changed)
         site.airflow.set_variable(STATE, json.dumps(changed))
-        run_id = site.sync("failed")
-        if words not in site.failure(run_id):
-            site.violations.append(f"plan did not say {words!r}: {site.failure(run_id)}")
+        dag_run_id = site.sync("failed")
+        if words not in site.failure(dag_run_id):
+            site.violations.append(f"plan did not say {words!r}: {site.failure(dag_run_id)}")
         if json.loads(site.airflow.variable(STATE) or "{}") != changed or site.posts:
             site.violations.append("something was written although the state was refused")
         site.airflow.set_variable(STATE, good)
         site._watermark = site.last_sync
-        site.clear_failed(run_id)
+        site.clear_failed(dag_run_id)
         return Explained()
 
     return play
@@ -214,9 +214,9 @@ def _wrong_settings(site: Site, random: Random) -> Explained:
     """A setting is wrong: one clear stop, and on once it is fixed."""
     site.load(6)
     site.airflow.set_variable("vte_wats", json.dumps(site.settings | {"source_timezone": "Europe/Olso"}))
-    run_id = site.sync("failed")
+    dag_run_id = site.sync("failed")
     site.set()
-    site.clear_failed(run_id)
+    site.clear_failed(dag_run_id)
     return Explained()
 
 
@@ -266,7 +266,7 @@ def _draw(site: Site, random: Random, guids: list[str]) -> None:
 
 
 CASES = (
-    Case("data.every-oddity", "every oddity the floor knows, at once", _every_oddity, short=True),
+    Case("data.every-oddity", "every oddity the plant knows, at once", _every_oddity, short=True),
     Case("data.held", "held runs go through once a setting names them", _held_go_through),
     Case(
         "data.half-an-emoji", "half a surrogate pair in texts of one run and in the serial of another", _half_an_emoji

@@ -34,11 +34,11 @@ def _some(kind: str, *, times: int = 1, match: str | None = None, **how: Any) ->
 def _restart(site: Site, random: Random) -> Explained:
     site.load(20)
     fault = site.break_vte("stall", match=STEPS, seconds=TIMEOUT_S - 1)
-    run_id = site.start_sync()
+    dag_run_id = site.start_sync()
     site.wait_for_vte_fault(fault)
     site.plant.vte.stop()
     site.plant.vte.start()
-    site.end_sync(run_id, "success")
+    site.end_sync(dag_run_id, "success")
     return Explained()
 
 
@@ -48,10 +48,10 @@ def _during_the_read(match: str) -> Play:
     def play(site: Site, random: Random) -> Explained:
         site.load(30)
         fault = site.break_vte("stall", match=match, seconds=1.5)
-        run_id = site.start_sync()
+        dag_run_id = site.start_sync()
         site.wait_for_vte_fault(fault)
         site.load(30)
-        site.end_sync(run_id, "success")
+        site.end_sync(dag_run_id, "success")
         site.sync()
         return Explained()
 

@@ -68,9 +68,9 @@ def _failing_alone(site: Site, random: Random) -> Explained:
 def _away(site: Site, random: Random) -> Explained:
     site.load(6)
     site.plant.wats.stop()
-    run_id = site.sync("failed")
+    dag_run_id = site.sync("failed")
     site.plant.wats.start()
-    site.clear_failed(run_id)
+    site.clear_failed(dag_run_id)
     return Explained()
 
 
@@ -78,11 +78,11 @@ def _away_between_tries(site: Site, random: Random) -> Explained:
     """WATS restarts while reports are being posted: what it had is kept, the rest comes with the next try."""
     guids = site.load(40)
     number = site.break_wats("stall", method="POST", path=POST, after=10, times=1)
-    run_id = site.start_sync()
+    dag_run_id = site.start_sync()
     site.wait_for_wats_fault(number)
     site.plant.wats.stop()
     site.plant.wats.start()
-    site.end_sync(run_id, "success")
+    site.end_sync(dag_run_id, "success")
     return Explained(again=dict.fromkeys(guids, 2))
 
 
@@ -121,12 +121,12 @@ def _elsewhere(address: Callable[[Site], AbstractContextManager[str]]) -> Play:
         site.load(6)
         with address(site) as host:
             site.redirect_uploads(host)
-            run_id = site.running
-            site.end_sync(run_id, "failed")
+            dag_run_id = site.running
+            site.end_sync(dag_run_id, "failed")
         if site.posts or site.dead_letters:
             site.violations.append("something was posted or buried although WATS was never reached")
         site.connect()
-        site.clear_failed(run_id)
+        site.clear_failed(dag_run_id)
         return Explained()
 
     return play

@@ -334,11 +334,11 @@ def fuzz_apart(runs: int, number: int, home: Path) -> Verdict:
 
 
 def main() -> int:
-    """Fuzz, tell, and return 0 when nothing is wrong."""
+    """Fuzz, report, and return 0 when nothing is wrong."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults.fuzz", description=__doc__)
     parser.add_argument("--runs", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--json", action="store_true", help="tell it as JSON")
+    parser.add_argument("--json", action="store_true", help="report as JSON")
     arguments = parser.parse_args()
     logging.disable(logging.CRITICAL)
     verdict = fuzz(arguments.runs, arguments.seed)

@@ -58,7 +58,7 @@ MUTATIONS = (
     ),
     _core(
         "no guard band", "late rows are lost", "sync/plan.py",
-        "whole_second(from_at) - timedelta(seconds=guard_band_s), ", "whole_second(from_at), ",
+        "Interval(from_at - timedelta(seconds=guard_band_s), to_at)", "Interval(from_at, to_at)",
         "unit/sync/test_plan.py::test_guard_band_and_settle_delay_shift_the_window_by_their_seconds",
     ),
     _core(
@@ -152,12 +152,12 @@ MUTATIONS = (
     ),
     _core(
         "stale replaces new", "steps that came late are taken back", "sync/upload.py",
-        "_latest(still_open, stored, overtaken, partial(_staged_again, staging, read_again, add_keys))", "[still_open]",
+        "_latest(still_open, stored, outdated, partial(_staged_again, staging, read_again, add_keys))", "[still_open]",
         "unit/sync/test_upload.py::test_what_was_staged_long_ago_never_replaces_what_came_since",
     ),
     _core(
         "old slice takes a dead letter", "data that WATS refused is noted nowhere any more", "sync/upload.py",
-        "overtaken = _overtaken(staging, dead_letters)", "overtaken: frozenset[UUID] = frozenset()",
+        "outdated = _outdated(staging, dead_letters)", "outdated: frozenset[UUID] = frozenset()",
         "unit/sync/test_upload.py::test_a_dead_letter_goes_only_once_the_data_it_holds_is_in_wats",
     ),
     _core(
@@ -182,7 +182,7 @@ MUTATIONS = (
     ),
     _core(
         "natural key ignored", "one run overwrites another", "sync/upload.py",
-        "if equal or (near and traits.merges_within_second):", "if near and traits.merges_within_second:",
+        "if equal or (near and behaviour.merges_within_second):", "if near and behaviour.merges_within_second:",
         "unit/sync/test_upload.py::test_two_runs_of_one_natural_key_are_both_refused_and_neither_posted",
     ),
     _core(
@@ -309,7 +309,7 @@ MUTATIONS = (
     _core(
         "DAG run ids as file names", "a long or odd name of a DAG run stops it", "storage/staging.py",
         "/ file_name(dag_id) / file_name(dag_run_id)", "/ file_name(dag_id) / dag_run_id",
-        "unit/storage/test_staging.py::test_a_run_id_is_one_folder_whatever_it_holds",
+        "unit/storage/test_staging.py::test_a_dag_run_id_is_one_folder_whatever_it_holds",
     ),
     _core(
         "a protocol before the host", "a connection as Azure shows it is not understood", "vte/vte_connection.py",

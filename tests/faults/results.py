@@ -76,9 +76,9 @@ class Results:
         PATH.write_text(f'{{\n "played": {{\n{cases}\n }},\n{lines}\n}}\n', encoding="utf-8")
 
     def note(self, outcome: Outcome) -> None:
-        """Take over how a case went."""
+        """Note how a case went."""
         self.played[outcome.case.name] = Played(today(), outcome.happened, outcome.strikes, outcome.accounts)
 
     def note_bugs(self, verdicts: Sequence[Verdict]) -> None:
-        """Take over which deliberate bugs were caught; those that are no more are forgotten."""
+        """Note which deliberate bugs were caught; those that are no more are forgotten."""
         self.bugs = {verdict.mutation.name: (today(), verdict.caught) for verdict in verdicts}

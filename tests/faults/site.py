@@ -65,7 +65,7 @@ class Site:
     def __init__(self, plant: SandboxEnvironment, airflow: AirflowStack, mail: MailCatcher, home: Path) -> None:
         self.plant, self.airflow, self.mail, self.home = plant, airflow, mail, home
         self.storage = home / "storage"
-        self.zone = ZoneInfo(plant.floor.timezone)
+        self.zone = ZoneInfo(plant.factory_data.timezone)
         self.settings: dict[str, Any] = {}
         self.story = Story()
         self.violations: list[str] = []
@@ -93,14 +93,14 @@ class Site:
         self.set()
 
     def set(self, **settings: Any) -> None:
-        """Write the settings: those of the floor, and what a case wants otherwise."""
+        """Write the settings: those of the plant, and what a case wants otherwise."""
         usual = self.plant.settings(storage_path=f"file://{self.storage}", settle_delay_s=0)
         self.settings = usual | settings
         self.airflow.set_variable(SETTINGS, json.dumps(self.settings))
 
-    def know_wats(self, **traits: Any) -> None:
+    def know_wats(self, **behaviour: Any) -> None:
         """Write what an acceptance run has found out about WATS; nothing without arguments."""
-        self.airflow.set_variable(WATS_PROFILE, json.dumps({"host": self.plant.wats.host} | traits))
+        self.airflow.set_variable(WATS_PROFILE, json.dumps({"host": self.plant.wats.host} | behaviour))
 
     def load(self, runs: int = 6, *, steps: int | None = 6, oddities: Any = ()) -> list[str]:
         """Commit runs that ended within the last two minutes; return their GUIDs."""
@@ -113,7 +113,7 @@ class Site:
         """Commit runs that ended within an interval of time; return their GUIDs."""
         before = self.plant.source
         oddities = oddities if isinstance(oddities, bool) else list(oddities)
-        self.loaded = self.plant.floor.load(
+        self.loaded = self.plant.factory_data.load(
             self.plant.db, start=from_at, end=to_at, runs=runs, steps=steps, oddities=oddities
         )
         return sorted(self.plant.source - before)
@@ -142,11 +142,11 @@ class Site:
         self._watermark = self.last_sync
         return self.airflow.trigger(dag_id, conf=conf)
 
-    def end_sync(self, run_id: str, expected: str | None = None, dag_id: str = SYNC) -> str:
+    def end_sync(self, dag_run_id: str, expected: str | None = None, dag_id: str = SYNC) -> str:
         """Wait until a sync has ended, note what happened, and see that lastSync did what it must."""
-        state = self.airflow.wait_for_run(dag_id, run_id, timeout_s=PATIENCE_S)
+        state = self.airflow.wait_for_run(dag_id, dag_run_id, timeout_s=PATIENCE_S)
         self.story.states.append(state)
-        for found_instance in self.airflow.task_instances(dag_id, run_id):
+        for found_instance in self.airflow.task_instances(dag_id, dag_run_id):
             self.story.tries[found_instance.task_id] = max(
                 self.story.tries.get(found_instance.task_id, 0), found_instance.try_number
             )
@@ -156,20 +156,20 @@ class Site:
         if dag_id == SYNC and state == "success" and not (after or "") > (self._watermark or ""):
             self.violations.append(f"lastSync stayed at {after} after a success")
         if expected is not None and state != expected:
-            self.violations.append(f"the sync ended as {state}, not as {expected}: {self.failure(run_id, dag_id)}")
+            self.violations.append(f"the sync ended as {state}, not as {expected}: {self.failure(dag_run_id, dag_id)}")
         return state
 
     def sync(self, expected: str = "success", **conf: Any) -> str:
         """Sync from the watermark to now; return the run's id."""
-        run_id = self.start_sync(**conf)
-        self.end_sync(run_id, expected)
-        return run_id
+        dag_run_id = self.start_sync(**conf)
+        self.end_sync(dag_run_id, expected)
+        return dag_run_id
 
-    def clear_failed(self, run_id: str, expected: str = "success") -> None:
+    def clear_failed(self, dag_run_id: str, expected: str = "success") -> None:
         """Do what the operator does once the cause is fixed."""
         self.story.states.append("cleared")
-        self.airflow.clear(SYNC, run_id, only_failed=True)
-        self.end_sync(run_id, expected)
+        self.airflow.clear(SYNC, dag_run_id, only_failed=True)
+        self.end_sync(dag_run_id, expected)
 
     def start_interval(self, from_at: datetime, to_at: datetime) -> str:
         """Trigger the sync of one data interval; return the run's id."""
@@ -245,9 +245,9 @@ class Site:
 
     def compare_all(self) -> None:
         """Let the daily comparison go over the whole database."""
-        run_id = self.start_sync(RECONCILE, days=0)
+        dag_run_id = self.start_sync(RECONCILE, days=0)
         self.story.states.append("compared")
-        self.end_sync(run_id, "success", RECONCILE)
+        self.end_sync(dag_run_id, "success", RECONCILE)
 
     def give_up(self) -> None:
         """End whatever a case that went wrong left under way, so that the next one has Airflow for itself."""
@@ -256,14 +256,16 @@ class Site:
         for dag_id in (SYNC, RECONCILE):
             for run in self.airflow.runs(dag_id):
                 if run.state in ("queued", "running"):
-                    self.airflow.fail_run(dag_id, run.run_id)
+                    self.airflow.fail_run(dag_id, run.dag_run_id)
 
-    def failure(self, run_id: str, dag_id: str = SYNC) -> str:
+    def failure(self, dag_run_id: str, dag_id: str = SYNC) -> str:
         """Return why tasks failed, a line of its log each."""
         texts = []
-        for instance in self.airflow.task_instances(dag_id, run_id):
+        for instance in self.airflow.task_instances(dag_id, dag_run_id):
             if instance.state == "failed":
-                log = self.airflow.task_log(dag_id, run_id, instance.task_id, instance.map_index, instance.try_number)
+                log = self.airflow.task_log(
+                    dag_id, dag_run_id, instance.task_id, instance.map_index, instance.try_number
+                )
                 reported = re.findall(r"""'exc_value': ['"](.{0,300})""", log) or log.splitlines()[-1:]
                 texts.append(f"{instance.task_id}: {reported[0][:300]}")
         return " | ".join(texts)
@@ -354,16 +356,16 @@ class Site:
 
         self.wait_until(waited_for, what)
 
-    def wait_for_task(self, run_id: str, task_id: str, state: str) -> None:
+    def wait_for_task(self, dag_run_id: str, task_id: str, state: str) -> None:
         """Wait until an instance of a task is in a state."""
 
         def there() -> bool:
-            tasks = self.airflow.task_instances(SYNC, run_id)
+            tasks = self.airflow.task_instances(SYNC, dag_run_id)
             return any(found_task.task_id == task_id and found_task.state == state for found_task in tasks)
 
         self.wait_until(there, f"{task_id} to be {state}")
 
-    def kill_task(self, run_id: str, task_id: str) -> None:
+    def kill_task(self, dag_run_id: str, task_id: str) -> None:
         """SIGKILL the process that runs a task, wherever it is."""
         scheduler = self.airflow.pids["scheduler"]
 
@@ -371,7 +373,7 @@ class Site:
             with self.metadata() as cursor:
                 cursor.execute(
                     "SELECT id FROM task_instance WHERE run_id = %s AND task_id = %s AND state = 'running'",
-                    (run_id, task_id),
+                    (dag_run_id, task_id),
                 )
                 titles = {f"airflow worker -- {entry}" for (entry,) in cursor.fetchall()}
             for pid in session_members(scheduler):
@@ -404,15 +406,15 @@ class Site:
             "the fault of SQL Server to strike",
         )
 
-    def staging(self, run_id: str, slice_name: str = "s0001") -> Path:
+    def staging(self, dag_run_id: str, slice_name: str = "s0001") -> Path:
         """Make and return the staging folder of one slice."""
-        folder = self.storage / "staging" / SYNC / _escaped(run_id) / slice_name
+        folder = self.storage / "staging" / SYNC / _escaped(dag_run_id) / slice_name
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
 
-def _escaped(run_id: str) -> str:
-    return run_id.replace(":", "%3A").replace("+", "%2B").replace(".", "%2E")
+def _escaped(dag_run_id: str) -> str:
+    return dag_run_id.replace(":", "%3A").replace("+", "%2B").replace(".", "%2E")
 
 
 def _connections(plant: SandboxEnvironment) -> dict[str, dict[str, Any]]:
@@ -454,7 +456,7 @@ def open_site(home: Path, seed: int, *, template: Path, live: bool = False) -> I
             },
             pools={"wats_api": 1, "vte_wats_state": 1, "vte_read": 2},
             connections=_connections(plant) | {"smtp_default": mail.connection},
-            variables={SETTINGS: json.dumps(plant.floor.settings(settle_delay_s=0))},
+            variables={SETTINGS: json.dumps(plant.factory_data.settings(settle_delay_s=0))},
         ) as airflow,
     ):
         if errors := airflow.import_errors():

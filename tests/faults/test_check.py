@@ -29,22 +29,22 @@ def compared() -> tuple[Report, Callable[[Report], list[str]]]:
         for name, text in plant.environment_variables.items():
             patch.setenv(name, text)
         end = datetime(2026, 3, 2, 10, tzinfo=UTC)
-        plant.floor.load(plant.db, start=end - timedelta(minutes=9), end=end, runs=1, steps=40)
+        plant.factory_data.load(plant.db, start=end - timedelta(minutes=9), end=end, runs=1, steps=40)
         tables = Tables(plant.db.query)
         (guid,) = tables.runs
-        settings = parse_settings(json.dumps(plant.floor.settings()))
+        settings = parse_settings(json.dumps(plant.factory_data.settings()))
         with VteSource(settings) as source:
             (run,) = source.runs_by_guid([UUID(guid)])
         report = json.loads(map_run(run, settings).body)
 
         def compare(changed: Report) -> list[str]:
-            zone = ZoneInfo(plant.floor.timezone)
+            zone = ZoneInfo(plant.factory_data.timezone)
             return differences(
                 tables.runs[guid],
                 tables.steps[guid],
                 changed,
                 zone=zone,
-                processes=plant.floor.settings()["process_map"],
+                processes=plant.factory_data.settings()["process_map"],
             )
 
         return report, compare

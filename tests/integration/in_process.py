@@ -125,7 +125,7 @@ def site(bag: DagBag, wats_profile: WatsProfile, tmp_path: Path, monkeypatch: py
         session.query(DagRun).delete()
         session.query(Variable).delete()  # a test that moves the clock leaves times that are still to come
     plant = SandboxEnvironment(profile=wats_profile)
-    plant.floor.load(plant.db, start=BEGIN_AT, end=BEGIN_AT + timedelta(minutes=15), runs=9, steps=2)
+    plant.factory_data.load(plant.db, start=BEGIN_AT, end=BEGIN_AT + timedelta(minutes=15), runs=9, steps=2)
     with plant:
         for name, value in plant.environment_variables.items():
             monkeypatch.setenv(name, value)

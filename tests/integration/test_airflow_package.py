@@ -94,7 +94,7 @@ def test_the_tasks_of_each_pool_are_those_of_the_dags(bag):
 
 
 def test_whoever_reads_vte_waits_for_a_slot_of_its_pool(bag):
-    """An upload reads again in its slot of WATS, so as not to be overtaken; the monitor must not wait for anybody.
+    """An upload reads again in its slot of WATS, so that nothing newer is posted meanwhile; the monitor must not wait for anybody.
 
     Nor must a sync wait for the survey, which has a pool of its own.
     """
@@ -125,9 +125,11 @@ def names_in(task: Any, name: str) -> bool:
             codes += [constant for constant in code.co_consts if isinstance(constant, CodeType)]
             ours = [import_module(module) for module in code.co_names if module.startswith("vte_wats.orchestration.")]
             found = [
-                vars(module).get(each) for module in (inspect.getmodule(function), *ours) for each in code.co_names
+                vars(module).get(co_name)
+                for module in (inspect.getmodule(function), *ours)
+                for co_name in code.co_names
             ]
-            waiting += [each for each in found if inspect.isfunction(each) and "vte_wats" in each.__module__]
+            waiting += [member for member in found if inspect.isfunction(member) and "vte_wats" in member.__module__]
     return False
 
 

@@ -105,7 +105,7 @@ def load_hour(site: Any, hour: int) -> set[str]:
     """Let four runs start in an hour; return their GUIDs."""
     before = set(guids_of(site))
     start_at = BEGIN_AT + timedelta(hours=hour)
-    site.plant.floor.load(site.plant.db, start=start_at, end=start_at + timedelta(minutes=15), runs=4, steps=2)
+    site.plant.factory_data.load(site.plant.db, start=start_at, end=start_at + timedelta(minutes=15), runs=4, steps=2)
     return set(guids_of(site)) - before
 
 

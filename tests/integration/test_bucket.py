@@ -197,13 +197,13 @@ def plant(bag, place, monkeypatch) -> Iterator[SandboxEnvironment]:
     with SandboxEnvironment() as plant:
         for name, value in plant.environment_variables.items():
             monkeypatch.setenv(name, value)
-        monkeypatch.setenv("AIRFLOW_VAR_VTE_WATS", json.dumps(plant.floor.settings(storage_path=place)))
+        monkeypatch.setenv("AIRFLOW_VAR_VTE_WATS", json.dumps(plant.factory_data.settings(storage_path=place)))
         yield plant
 
 
 def load(plant: SandboxEnvironment, runs: int, oddities: tuple[str, ...] = ()) -> None:
     end = BEGIN_AT + timedelta(minutes=4)
-    plant.floor.load(plant.db, start=BEGIN_AT, end=end, runs=runs, steps=5, oddities=list(oddities))
+    plant.factory_data.load(plant.db, start=BEGIN_AT, end=end, runs=runs, steps=5, oddities=list(oddities))
 
 
 def in_vte(plant: SandboxEnvironment) -> set[UUID]:

@@ -27,7 +27,7 @@ def configure(monkeypatch, **settings: object) -> None:
 def load(site: Site, from_minute: int, to_minute: int, runs: int) -> None:
     """Commit runs of that time, evenly."""
     start, end = (BEGIN_AT + timedelta(minutes=minute) for minute in (from_minute, to_minute))
-    site.plant.floor.load(site.plant.db, start=start, end=end, runs=runs, steps=2, oddities=[])
+    site.plant.factory_data.load(site.plant.db, start=start, end=end, runs=runs, steps=2, oddities=[])
 
 
 def assert_whole(site: Site, from_minute: int, to_minute: int) -> None:
@@ -35,7 +35,7 @@ def assert_whole(site: Site, from_minute: int, to_minute: int) -> None:
     (covered,) = site.state["coverage"]
     to_at = BEGIN_AT + timedelta(minutes=to_minute - 1)  # settle_delay_s is a minute
     assert site.state["lastSync"] == covered["to"] == to_at.isoformat().replace("+00:00", "Z")
-    zone = ZoneInfo(site.plant.floor.timezone)
+    zone = ZoneInfo(site.plant.factory_data.timezone)
     from_local, to_local = (
         at.astimezone(zone).replace(tzinfo=None) for at in (BEGIN_AT + timedelta(minutes=from_minute), to_at)
     )
@@ -180,5 +180,5 @@ def _break_a_run(site: Site, monkeypatch) -> str:
         return read(source, ranges)
 
     monkeypatch.setattr(VteSource, "runs_between", runs_between)
-    at = bad.replace(tzinfo=ZoneInfo(site.plant.floor.timezone)).astimezone(BEGIN_AT.tzinfo)
+    at = bad.replace(tzinfo=ZoneInfo(site.plant.factory_data.timezone)).astimezone(BEGIN_AT.tzinfo)
     return at.isoformat().replace("+00:00", "Z")

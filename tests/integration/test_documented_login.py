@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from sandbox.environment import READER, READER_PASSWORD
-from sandbox.factory_data.factory import Floor
+from sandbox.factory_data.factory import FactoryData
 from sandbox.sqlserver.server import Login, SqlServer
 from sandbox.vte.database import NAME, open_database
 from tests.integration.conftest import hook_to
@@ -23,9 +23,9 @@ ALL_TIME = [LocalRange(FIRST, LAST)]
 
 @pytest.fixture(scope="module", params=["the granted columns", "the granted tables"])
 def limited(request):
-    """A floor on a server whose login sees the names of what it may select, or of those tables as a whole."""
+    """A plant on a server whose login sees the names of what it may select, or of those tables as a whole."""
     database, now = open_database(), datetime.now(UTC)
-    Floor(seed=7, timezone="Europe/Oslo").load(
+    FactoryData(seed=7, timezone="Europe/Oslo").load(
         database, start=now - timedelta(days=2), end=now, runs=120, oddities=True
     )
     database.run_script(f"REVOKE VIEW DEFINITION ON SCHEMA::[dbo] FROM [{READER}]")

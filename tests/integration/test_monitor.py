@@ -54,12 +54,12 @@ class Monitored:
 
     @property
     def zone(self) -> ZoneInfo:
-        return ZoneInfo(self.plant.floor.settings()["source_timezone"])
+        return ZoneInfo(self.plant.factory_data.settings()["source_timezone"])
 
     def set(self, text: str | None = None, **alerts: Any) -> None:
         """Write the settings: recipients and what a test wants beside them, or a whole text."""
         given = {"recipients": ["ops@factory.example"], "lag_limit_s": 10**9, "no_progress_s": 10**9} | alerts
-        settings = self.plant.floor.settings(storage_path=self.storage, alerts=given)
+        settings = self.plant.factory_data.settings(storage_path=self.storage, alerts=given)
         self._monkeypatch.setenv("AIRFLOW_VAR_VTE_WATS", json.dumps(settings) if text is None else text)
 
     def check(self, times: int = 1) -> list[str]:
@@ -139,7 +139,7 @@ def monitored(bag, tmp_path, monkeypatch) -> Iterator[Monitored]:
         session.query(DagRun).delete()
         session.query(Variable).delete()
     plant = SandboxEnvironment()
-    plant.floor.load(plant.db, start=BEGIN_AT, end=BEGIN_AT + timedelta(minutes=15), runs=9, steps=2)
+    plant.factory_data.load(plant.db, start=BEGIN_AT, end=BEGIN_AT + timedelta(minutes=15), runs=9, steps=2)
     with plant, MailCatcher() as mail:
         for name, value in plant.environment_variables.items():
             monkeypatch.setenv(name, value)
@@ -426,7 +426,7 @@ def test_without_recipients_it_says_so_and_does_not_fail(monitored, caplog):
 
 def test_the_summary_comes_once_a_day_with_the_counts_of_the_day_before(monitored, clock):
     yesterday = clock() - timedelta(days=1)
-    monitored.plant.floor.load(
+    monitored.plant.factory_data.load(
         monitored.plant.db, start=yesterday, end=yesterday + timedelta(seconds=1), runs=7, steps=2
     )
     monitored.set(summary_at="00:00")

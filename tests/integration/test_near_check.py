@@ -76,7 +76,9 @@ def test_what_changed_hours_after_its_transfer_reaches_wats_with_the_next_sync(s
     after = site.plant.receipts
     of_unit = f'SELECT "Index_GUID" FROM "IndexData" {OF_UNIT}'
     changed = {key for key in after if after[key] != before[key]}
-    assert guid in changed <= {str(each) for (each,) in site.plant.db.query(of_unit, [guid])}  # a unit is tested again
+    assert (
+        guid in changed <= {str(run_guid) for (run_guid,) in site.plant.db.query(of_unit, [guid])}
+    )  # a unit is tested again
     assert seen().get("behind_since") is None
     assert site.sync(210) == "success"
     assert site.plant.receipts == after
@@ -134,11 +136,11 @@ def test_a_dead_letter_whose_run_is_corrected_is_tried_again(site):
     site.plant.db.query(f'UPDATE "UutData" SET "Serial" = \'\' {OF_UNIT}', [guid])
     sync_all(site, 200)
     storage = UPath(json.loads(os.environ["AIRFLOW_VAR_VTE_WATS"])["storage_path"])
-    assert guid in {str(each) for each in DeadLetters(storage).guids()}
+    assert guid in {str(run_guid) for run_guid in DeadLetters(storage).guids()}
     site.plant.db.query(f'UPDATE "UutData" SET "Serial" = ? {OF_UNIT}', [serial, guid])
     assert site.sync(205) == "success"
     assert guid in site.plant.receipts
-    assert guid not in {str(each) for each in DeadLetters(storage).guids()}
+    assert guid not in {str(run_guid) for run_guid in DeadLetters(storage).guids()}
 
 
 def test_a_failing_near_check_is_skipped_and_said(site, monkeypatch):

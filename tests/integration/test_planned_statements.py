@@ -32,13 +32,13 @@ def planned() -> dict[str, str]:
         return {
             without_values(
                 statement(
-                    each.select.name,
+                    planned.select.name,
                     settings,
-                    as_they_are=vte._as_they_are(each.select),  # what the server said of its columns
-                    **each.conditions,
+                    as_they_are=vte._as_they_are(planned.select),  # what the server said of its columns
+                    **planned.conditions,
                 )
-            ): each.title
-            for each in statements_of_a_sync(ranges, settings)
+            ): planned.title
+            for planned in statements_of_a_sync(ranges, settings)
         }
 
 

@@ -29,7 +29,9 @@ def strict_site() -> Iterator[SandboxEnvironment]:
     with SandboxEnvironment(profile=PROFILES[ProfileName.STRICT]) as site, pytest.MonkeyPatch.context() as patch:
         for name, text in site.environment_variables.items():
             patch.setenv(name, text)
-        site.floor.load(site.db, start=END_AT - timedelta(minutes=9), end=END_AT, runs=40, steps=12, oddities=True)
+        site.factory_data.load(
+            site.db, start=END_AT - timedelta(minutes=9), end=END_AT, runs=40, steps=12, oddities=True
+        )
         yield site
 
 
@@ -40,7 +42,7 @@ def client_of(site: SandboxEnvironment) -> httpx.Client:
 
 @pytest.mark.parametrize("nesting", ["flat", "test_number"])
 def test_every_oddity_is_taken_by_the_strictest_wats(strict_site, nesting):
-    answers = strict_site.floor.settings(step_nesting=nesting)
+    answers = strict_site.factory_data.settings(step_nesting=nesting)
     settings = parse_settings(json.dumps(answers))
     tables = Tables(strict_site.db.query)
     refused, taken = [], 0

@@ -70,7 +70,7 @@ def factory() -> tuple[dict[str, Report | Refusal], dict[str, str]]:
     with SandboxEnvironment(seed=2026) as site, pytest.MonkeyPatch.context() as patch:
         for name, text in site.environment_variables.items():
             patch.setenv(name, text)
-        loaded = site.floor.load(site.db, start=START_AT, end=END_AT, runs=120, oddities=True)
+        loaded = site.factory_data.load(site.db, start=START_AT, end=END_AT, runs=120, oddities=True)
         settings = parse_settings(json.dumps(site.settings()))
         with VteSource(settings) as source:
             results = list(read_again(source, settings, [UUID(guid) for guid in site.source]))

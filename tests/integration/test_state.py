@@ -75,13 +75,13 @@ def test_another_server_stops_until_it_is_accepted(site, monkeypatch):
     assert site.sync(5) == "success"
     before = site.state
     moved = SandboxEnvironment()
-    moved.vte.server_name = "FLOOR-2"
+    moved.vte.server_name = "PLANT-2"
     with moved:
         monkeypatch.setenv("AIRFLOW_CONN_VTE_DEFAULT", json.dumps(moved.connections["vte_default"]))
-        assert refused(site, "another database than the one synced so far: VTE9_3 on FLOOR-2", minute=10)
+        assert refused(site, "another database than the one synced so far: VTE9_3 on PLANT-2", minute=10)
         assert refused(site, "another database", dag_id="vte_wats_reconcile")
         assert site.sync(10, accept_identity=True) == "success"
-        assert site.state["source"]["server"] == "FLOOR-2"
+        assert site.state["source"]["server"] == "PLANT-2"
         assert site.state["coverage"][0]["from"] == before["coverage"][0]["from"]
         assert site.sync(15) == "success"
 
@@ -165,7 +165,7 @@ def test_the_skew_of_the_clocks_is_in_the_state(site, clock, caplog):
 
 def test_late_runs_are_counted_by_their_age(site):
     assert site.sync(10) == "success"
-    zone = ZoneInfo(site.plant.floor.timezone)
+    zone = ZoneInfo(site.plant.factory_data.timezone)
     before = site.state["late_arrivals"]["late"]
     for age_s in (30, 200, 201):
         at = BEGIN_AT + timedelta(minutes=9, seconds=-age_s)  # settle_delay_s is a minute
@@ -181,7 +181,7 @@ def test_what_the_comparison_finds_too_late_is_counted_beyond_the_guard_band(sit
     with site.showing_after(delay_s=3_600):  # so that it finds none of the reports of the syncs either
         assert site.sync(5) == "success"
         assert site.sync(60) == "success"
-        zone = ZoneInfo(site.plant.floor.timezone)
+        zone = ZoneInfo(site.plant.factory_data.timezone)
         for minute in (2, 50, 55, 90):  # two are done, one is in the guard band of the last sync, one not done yet
             at_local = (BEGIN_AT + timedelta(minutes=minute - 2)).astimezone(zone).replace(tzinfo=None)
             site.plant.db.insert_rows({"IndexData": [{"Index_GUID": uuid4(), "Timestamp": at_local, "Result": 1}]})

@@ -426,11 +426,11 @@ def test_the_status_has_lag_waiting_runs_and_the_gap_with_its_dag_run(ask):
     )
     waiting = (PlanSnapshot(interval=Interval(ago(60), ago(40)), runs=4),)
     keep(state, History(settled_at=ago(1), interval_s=300, waiting=waiting, newest_at=ago(2), seen_until_at=ago(1)))
-    run_id = interval("failed", ago(60), ago(40))
+    dag_run_id = interval("failed", ago(60), ago(40))
     status = SiteStatus.model_validate(ask("api/status").json())
     assert (status.lag.last_sync, status.lag.runs_waiting, status.lag.newest_at) == (ago(60), 4, ago(2))
     gap = next(segment for segment in status.coverage.segments if segment.kind == "gap")
-    assert (gap.from_at, gap.to_at, gap.dag_run.dag_run_id) == (ago(60), ago(40), run_id)
+    assert (gap.interval.from_at, gap.interval.to_at, gap.dag_run.dag_run_id) == (ago(60), ago(40), dag_run_id)
 
 
 def test_open_conditions_are_shown_with_what_to_do(ask):
@@ -538,15 +538,15 @@ def interval(
     dag_id: str = "vte_wats_sync",
     conf: dict[str, object] | None = None,
 ) -> str:
-    run_id = f"scheduled__{to_at.isoformat()}"
+    dag_run_id = f"scheduled__{to_at.isoformat()}"
     with create_session() as session:
         session.add(
             DagRun(
-                dag_id=dag_id, run_id=run_id, run_type="scheduled", state=state, logical_date=from_at,
+                dag_id=dag_id, run_id=dag_run_id, run_type="scheduled", state=state, logical_date=from_at,
                 data_interval=(from_at, to_at), run_after=to_at, conf=conf,
             )
         )  # fmt: skip
-    return run_id
+    return dag_run_id
 
 
 def test_what_a_status_costs_does_not_depend_on_how_much_there_is(ask, airflow):

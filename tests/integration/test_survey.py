@@ -18,7 +18,7 @@ from airflow.models.variable import Variable
 from airflow.providers.microsoft.mssql.hooks.mssql import MsSqlHook
 
 from sandbox.environment import SandboxEnvironment
-from sandbox.factory_data.factory import Floor
+from sandbox.factory_data.factory import FactoryData
 from sandbox.factory_data.products import PROCESS_MAP
 from sandbox.factory_data.runs import ERROR, FAILED, PASSED, TERMINATED
 from sandbox.sqlserver.database import Database
@@ -27,7 +27,7 @@ from sandbox.sqlserver.server import Login, SqlServer
 from sandbox.vte.database import NAME, SCHEMA, open_database
 from sandbox.wats.report_store import DEFAULT_PROCESSES
 from tests.integration.conftest import hook_to
-from tests.integration.renamed_floor import Names, RenamedFloor
+from tests.integration.renamed_plant import Names, RenamedPlant
 from tests.unit.builders import a_settings
 from vte_wats.config.settings import parse_settings
 from vte_wats.domain.run import VteTestRun
@@ -86,8 +86,8 @@ REQUEST = SurveyRequest(days=30, sample_runs=5_000, kept_runs=100)
 def plant():
     plant = SandboxEnvironment()
     now = datetime.now(UTC)
-    plant.floor.load(plant.db, start=now - timedelta(days=10), end=now, runs=1_200, oddities=True)
-    plant.floor.load(plant.db, start=now - timedelta(hours=1), end=now, runs=120)
+    plant.factory_data.load(plant.db, start=now - timedelta(days=10), end=now, runs=1_200, oddities=True)
+    plant.factory_data.load(plant.db, start=now - timedelta(hours=1), end=now, runs=120)
     with plant:
         yield plant
 
@@ -125,7 +125,7 @@ def test_every_run_is_counted_once_and_each_kind_of_code_is_in_the_sample(plant,
         'SELECT count(*), count(DISTINCT "Result") FROM "IndexData" WHERE "Timestamp" >= '
         f"TIMESTAMP '{survey.counted_from_local}' AND \"Timestamp\" <= TIMESTAMP '{survey.newest_local}'"
     )
-    by_month = next(each for each in survey.distributions if each.of == "month").runs
+    by_month = next(distribution for distribution in survey.distributions if distribution.of == "month").runs
     assert survey.counted_runs == sum(sum(codes.values()) for codes in by_month.values())
     documented = sum(len(table.references) for table in documented_schema().values())
     assert [key.likeness for key in survey.foreign_keys].count(Likeness.SAME) == documented
@@ -141,7 +141,7 @@ def test_every_run_is_counted_once_and_each_kind_of_code_is_in_the_sample(plant,
 
 def test_the_yield_is_of_all_runs_whose_code_is_known(plant, first_day):
     survey, _ = first_day
-    by_station = next(each for each in survey.distributions if each.of == "station")
+    by_station = next(distribution for distribution in survey.distributions if distribution.of == "station")
     assert len(by_station.yields) > 1
     for station, share in by_station.yields.items():
         ((passed, known),) = plant.db.query(
@@ -154,7 +154,7 @@ def test_the_yield_is_of_all_runs_whose_code_is_known(plant, first_day):
 
 def test_the_first_pass_yield_is_of_the_first_run_of_each_unit_under_a_test_plan_within_a_month(plant, first_day):
     survey, _ = first_day
-    by_testplan = next(each for each in survey.distributions if each.of == "test plan")
+    by_testplan = next(distribution for distribution in survey.distributions if distribution.of == "test plan")
     first = plant.db.query(
         'WITH "First" AS (SELECT *, row_number() OVER (PARTITION BY "Uut_GUID", "Testplan_GUID", '
         'date_trunc(\'month\', "Timestamp") ORDER BY "Timestamp", "Index_GUID") AS attempt FROM "IndexData" '
@@ -186,7 +186,7 @@ def markers_in(db: Database) -> set[float]:
 def test_the_proposal_is_the_truth_as_far_as_data_shows_it(plant, first_day):
     survey, _ = first_day
     found = values(survey)
-    assert any(plant.floor.timezone in family for family in survey.clocks.zones)
+    assert any(plant.factory_data.timezone in family for family in survey.clocks.zones)
     assert found["source_timezone"] is None
     assert found["result_codes"] == found["step_result_codes"] == CODES
     assert found["process_map"] == {
@@ -200,7 +200,7 @@ def test_the_proposal_is_the_truth_as_far_as_data_shows_it(plant, first_day):
 
 def test_with_the_questions_answered_the_proposal_maps_as_the_true_settings_do(plant):
     answers = {
-        "source_timezone": plant.floor.timezone,
+        "source_timezone": plant.factory_data.timezone,
         "process_map": PROCESS_MAP,
         "result_codes": ASKED_CODES,
         "timestamp_marks": "end",
@@ -217,7 +217,7 @@ def test_with_the_questions_answered_the_proposal_maps_as_the_true_settings_do(p
 
 def test_a_factory_that_differs_from_every_default_gets_what_is_true_there():
     other, now = SandboxEnvironment(), datetime.now(UTC)
-    other.floor.load(other.db, start=now - timedelta(days=2), end=now, runs=3_000)
+    other.factory_data.load(other.db, start=now - timedelta(days=2), end=now, runs=3_000)
     other.db.run_script("UPDATE [dbo].[IndexData] SET [Result] = 1 - [Result] WHERE [Result] IN (0, 1)")
     for kind in ("Numeric", "Text", "Other"):
         table = f"[dbo].[TestData{kind}]"
@@ -232,7 +232,7 @@ def test_a_factory_that_differs_from_every_default_gets_what_is_true_there():
 
 def test_a_zone_that_is_set_wrongly_is_asked_about(plant):
     survey, _ = surveyed(plant, **plant.settings(source_timezone="America/New_York"))
-    (question,) = [each for each in survey.proposal.questions if each.setting == "source_timezone"]
+    (question,) = [question for question in survey.proposal.questions if question.setting == "source_timezone"]
     assert "America/New_York is set, but its clocks differ" in question.question
 
 
@@ -329,14 +329,14 @@ DAY = {"start": datetime(2026, 3, 2, tzinfo=UTC), "end": datetime(2026, 3, 4, tz
 
 @contextmanager
 def renamed(names: Names, additional: Mapping[str, str]) -> Iterator[tuple[SqlServer, MsSqlHook]]:
-    """A floor with other names, and values in what is not documented: one date, numbers of lots, degrees below zero."""
-    floor = RenamedFloor(names, additional)
-    floor.load(**DAY)
+    """A plant with other names, and values in what is not documented: one date, numbers of lots, degrees below zero."""
+    plant = RenamedPlant(names, additional)
+    plant.load(**DAY)
     if additional:
-        floor.db.run_script(
+        plant.db.run_script(
             "UPDATE [dbo].[IndexData] SET [Erfasst] = CAST('2026-03-02T00:00:00' AS datetime), [Los] = 4711, [Ofen] = -1.5"
         )
-    with SqlServer(floor.db, logins=[Login("reader", "read-alone")]) as server:
+    with SqlServer(plant.db, logins=[Login("reader", "read-alone")]) as server:
         fields = {"conn_type": "mssql", "host": server.host, "port": server.port, "schema": NAME}
         yield server, hook_to(fields | {"login": "reader", "password": "read-alone"})
 
@@ -354,7 +354,7 @@ def surveyed_through(hook: MsSqlHook, **settings: object) -> tuple[Survey, list[
 
 def offered(survey: Survey) -> dict[str, dict[str, object]]:
     """Return the ``column_overrides`` that a question of the survey offers."""
-    texts = [each.question for each in survey.proposal.questions if each.setting == "column_overrides"]
+    texts = [question.question for question in survey.proposal.questions if question.setting == "column_overrides"]
     (text,) = [text for text in texts if "set column_overrides to" in text]
     return json.loads(text.partition("set column_overrides to ")[2])
 
@@ -371,7 +371,7 @@ def test_columns_of_other_names_are_found_by_what_they_hold_and_a_sync_reads_eve
         survey, _ = surveyed_through(hook)
         overrides = offered(survey)
         assert overrides == {table: {"columns": names} for table, names in SHOWN_BY_CONTENT.items()}
-        assert [each for each in survey.comparison if each.candidates] == []
+        assert [line for line in survey.comparison if line.candidates] == []
         assert "% fit: a few codes" in render(survey, []).html
         looks = [entry.sql for entry in server.log if "[Sampled]" in entry.sql]
         assert looks
@@ -388,9 +388,15 @@ def test_of_two_columns_that_fit_neither_is_guessed_and_both_are_asked():
     with renamed(names, {}) as (_, hook):
         survey, _ = surveyed_through(hook)
     assert offered(survey) == {"IndexData": {"columns": {"TestTime": "Feld4", "Site": "c9"}}}
-    asked = {each.question.split()[3]: each.candidates for each in survey.proposal.questions if each.candidates}
-    assert [each.split(":")[0] for each in asked["IndexData.Result"]] == ["c8", "c7"]
-    assert all("600 rows read" in each and "% fit: a few codes" in each for each in asked["IndexData.Result"])
+    asked = {
+        question.question.split()[3]: question.candidates
+        for question in survey.proposal.questions
+        if question.candidates
+    }
+    assert [candidate.split(":")[0] for candidate in asked["IndexData.Result"]] == ["c8", "c7"]
+    assert all(
+        "600 rows read" in candidate and "% fit: a few codes" in candidate for candidate in asked["IndexData.Result"]
+    )
     assert asked["IndexData.ExitCode"] == ("c8", "c7")
     assert "IndexData.Result" in survey.stopped
 
@@ -399,7 +405,7 @@ def test_content_that_the_login_may_not_read_is_asked_as_before(caplog):
     with renamed({"IndexData": {"Result": "c7"}}, {}) as (server, hook):
         server.faults.add(Fault("error", number=230, match=r"\[Sampled\]"))
         survey, _ = surveyed_through(hook)
-    (question,) = [each for each in survey.proposal.questions if each.setting == "column_overrides"]
+    (question,) = [question for question in survey.proposal.questions if question.setting == "column_overrides"]
     assert question.candidates == ("c7: it cannot be read",)
     assert "VW210" in caplog.text
 
@@ -414,13 +420,13 @@ UNINDEXED = {
 
 @pytest.fixture(scope="module")
 def unindexed():
-    """A server of a small floor without two of its indexes, with a login that may see plans."""
+    """A server of a small plant without two of its indexes, with a login that may see plans."""
     schema = SCHEMA.read_text(encoding="utf-8")
     for statement in UNINDEXED.values():
         assert statement in schema
         schema = schema.replace(statement, "")
     database, now = open_database(schema=schema), datetime.now(UTC)
-    Floor(seed=7, timezone="UTC").load(database, start=now - timedelta(hours=2), end=now, runs=20)
+    FactoryData(seed=7, timezone="UTC").load(database, start=now - timedelta(hours=2), end=now, runs=20)
     logins = [Login("planner", "see-the-plans", may_showplan=True), Login("reader", "see-no-plans")]
     with SqlServer(database, logins=logins) as server:
         yield server
@@ -517,7 +523,7 @@ def without_foreign_keys():
         r"ALTER TABLE \[dbo\]\.\[TestData\w+\] ADD CONSTRAINT[^;]*;", "", SCHEMA.read_text(encoding="utf-8")
     )
     database, now = open_database(schema=schema), datetime.now(UTC)
-    Floor(seed=7, timezone="UTC").load(database, start=now - timedelta(hours=2), end=now, runs=20)
+    FactoryData(seed=7, timezone="UTC").load(database, start=now - timedelta(hours=2), end=now, runs=20)
     for n, kind in ((1, "Numeric"), (1, "Numeric"), (2, "Numeric"), (3, "Text")):
         values = f"(Index_GUID, TestStepNumber, TestResultType) VALUES ('{LOST.format(n)}', 1, 1)"
         database.run_script(f"INSERT INTO dbo.TestData{kind} {values}")

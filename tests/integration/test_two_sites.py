@@ -65,10 +65,10 @@ def sites(repository, metadata, tmp_path, monkeypatch) -> Iterator[Sites]:
     plants = {name: SandboxEnvironment(seed=number, timezone="Europe/Oslo") for number, name in enumerate(NAMES)}
     with plants["oslo"], plants["bergen"], stored_dags():
         for name, plant in plants.items():
-            plant.floor.load(plant.db, start=BEGIN_AT, end=BEGIN_AT + timedelta(minutes=4), runs=8, steps=2)
+            plant.factory_data.load(plant.db, start=BEGIN_AT, end=BEGIN_AT + timedelta(minutes=4), runs=8, steps=2)
             for conn_id, fields in plant.connections.items():
                 monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.replace('default', name).upper()}", json.dumps(fields))
-            settings = plant.floor.settings(storage_path=f"file://{tmp_path}/storage")
+            settings = plant.factory_data.settings(storage_path=f"file://{tmp_path}/storage")
             monkeypatch.setenv(f"AIRFLOW_VAR_VTE_WATS_{name.upper()}", json.dumps(settings))
         yield Sites(plants, bag, tmp_path / "storage")
 

@@ -220,8 +220,8 @@ def test_a_sync_that_comes_before_reports_show_sends_none_of_them_again(site, wa
 
 @every_wats()
 def test_wats_refuses_nothing_of_what_stations_write(site, tmp_path):
-    """Every oddity of a floor is a report that each WATS takes, or a dead letter for a reason of its own."""
-    site.plant.floor.load(
+    """Every oddity of a plant is a report that each WATS takes, or a dead letter for a reason of its own."""
+    site.plant.factory_data.load(
         site.plant.db, start=BEGIN_AT, end=BEGIN_AT + timedelta(minutes=15), runs=20, steps=None, oddities=True
     )
     assert site.sync(20) == "success"

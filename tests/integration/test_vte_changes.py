@@ -34,7 +34,10 @@ def site(**settings: Any) -> Settings:
 
 def look(hook: Any, **settings: Any) -> dict[str, tuple[int, str]]:
     with VteSource(site(**settings), hook) as source:
-        return {f"{each.minute_local:%H:%M}": (each.runs, each.fingerprint) for each in source.minute_contents([HOUR])}
+        return {
+            f"{content.minute_local:%H:%M}": (content.runs, content.fingerprint)
+            for content in source.minute_contents([HOUR])
+        }
 
 
 @pytest.fixture

@@ -53,8 +53,8 @@ def transferred(hook, tmp_path, **settings: Any) -> tuple[dict[UUID, str], dict[
     map_runs(staging, read_by)
     mapped = list(staged_mappings(staging))
     return (
-        {each.report_id: each.body for each in mapped if isinstance(each, Report)},
-        {each.index_guid: each.reason for each in mapped if isinstance(each, Refusal)},
+        {result.report_id: result.body for result in mapped if isinstance(result, Report)},
+        {result.index_guid: result.reason for result in mapped if isinstance(result, Refusal)},
     )
 
 
@@ -359,7 +359,7 @@ def test_what_stands_in_one_row_stops_nothing_that_reads_beside_the_runs():
             assert [guid for guid, _ in source.run_keys([HOUR], without_time=True)] == [UUID(good)]
             assert source.existing([UUID(good)]) == {UUID(good)}
             assert source.testsystems() == frozenset()
-            assert [each.runs for each in source.minute_contents([HOUR])] == [2]
+            assert [content.runs for content in source.minute_contents([HOUR])] == [2]
             assert list(source.station_times([HOUR])) == []
             assert [(group.result_code, group.runs) for group in source.run_groups([HOUR])] == [(None, 2)]
             assert source.time_bounds().newest_local == times[1]

@@ -394,7 +394,7 @@ def uploaded(wats, folder, name, reports, **answers):
     stage_mapped(staging, reports)
     with (
         opened(wats, settings.existence_check, attempts=3) as session,
-        InFlightKeys(storage, name, wats.now, session.traits().shown_after_s) as keys,
+        InFlightKeys(storage, name, wats.now, session.behaviour().shown_after_s) as keys,
     ):
         counts = upload(
             staging,
@@ -512,11 +512,11 @@ def test_a_wats_known_to_rename_is_not_posted_to_by_uuid(wats):
 
 def test_the_smaller_of_two_limits_of_a_body_counts(wats):
     with opened(wats, max_body_bytes=5_000) as session:
-        assert session.traits().max_body_bytes == 5_000
+        assert session.behaviour().max_body_bytes == 5_000
     with opened(wats, profile=WatsProfile(body_limit_bytes=2_000), max_body_bytes=5_000) as session:
-        assert session.traits().max_body_bytes == 2_000
+        assert session.behaviour().max_body_bytes == 2_000
     with opened(wats) as session:
-        assert session.traits().max_body_bytes == 30_000_000
+        assert session.behaviour().max_body_bytes == 30_000_000
 
 
 @pytest.mark.parametrize(("measured_s", "shown_after_s"), [(None, 120), (0, 60), (7.5, 60), (45, 90)])
@@ -524,22 +524,22 @@ def test_a_confirmed_report_counts_as_hidden_twice_as_long_as_measured_and_a_min
     wats, measured_s, shown_after_s
 ):
     with opened(wats, profile=WatsProfile(visibility_delay_s=measured_s)) as session:
-        assert session.traits().shown_after_s == shown_after_s
+        assert session.behaviour().shown_after_s == shown_after_s
 
 
 def test_a_delay_longer_than_was_waited_for_is_kept_for_later_sessions_of_this_wats(wats):
     learned, measured = KeptLearned(), WatsProfile(visibility_delay_s=2)
     for waited_s in (60, 120, 240, 480, 960, 1_920, 3_600, 3_600):
         with opened(wats, learned=learned, profile=measured) as session:
-            assert session.traits().shown_after_s == waited_s
+            assert session.behaviour().shown_after_s == waited_s
             session.showed_late()
     learned.learned = learned.learned.model_copy(update={"url": "https://other.example"})
     with opened(wats, learned=learned, profile=measured) as session:
-        assert session.traits().shown_after_s == 60
+        assert session.behaviour().shown_after_s == 60
 
 
 def test_of_a_measured_and_a_seen_delay_the_longer_one_counts(wats):
     learned = KeptLearned(LearnedServer(url=wats.url, longest_delay_s=100))
     for measured_s, waited_s in ((2, 200), (150, 300)):
         with opened(wats, learned=learned, profile=WatsProfile(visibility_delay_s=measured_s)) as session:
-            assert session.traits().shown_after_s == waited_s
+            assert session.behaviour().shown_after_s == waited_s

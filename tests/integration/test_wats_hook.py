@@ -284,10 +284,10 @@ def test_natural_keys_are_found_whatever_the_serial_holds(wats, by_start_only):
 
 @every_wats()
 def test_a_natural_key_is_equal_only_in_all_of_its_parts(wats):
-    standing = a_report("SN1")
-    wats.store.receive(standing.body.encode())
+    earlier = a_report("SN1")
+    wats.store.receive(earlier.body.encode())
     wats.show_all()
-    key = standing.natural_key
+    key = earlier.natural_key
     others = [
         NaturalKey("SN2", key.part_number, key.process_code, key.start_at),
         NaturalKey(key.serial, "other", key.process_code, key.start_at),
@@ -297,8 +297,8 @@ def test_a_natural_key_is_equal_only_in_all_of_its_parts(wats):
     with opened(wats) as session:
         found = session.find_natural_keys([*others, key])
     assert found == {
-        others[-1]: (KeyHit(standing.report_id, is_exact=False),),
-        key: (KeyHit(standing.report_id, is_exact=True),),
+        others[-1]: (KeyHit(earlier.report_id, is_exact=False),),
+        key: (KeyHit(earlier.report_id, is_exact=True),),
     }
 
 
@@ -819,7 +819,7 @@ def test_an_untrusted_certificate_is_fatal_and_ca_file_or_verify_tls_fix_it(tmp_
                 assert session.version() == "2025.3.9.824"
 
 
-@pytest.mark.parametrize("defects", [DEFECTS, *((each,) for each in DEFECTS), ()], ids=" and ".join)
+@pytest.mark.parametrize("defects", [DEFECTS, *((defect,) for defect in DEFECTS), ()], ids=" and ".join)
 def test_a_private_authority_is_taken_with_the_defects_that_newer_pythons_refuse(tmp_path, monkeypatch, defects):
     create = ssl.create_default_context
 

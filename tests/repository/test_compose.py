@@ -19,7 +19,7 @@ import yaml
 from airflow.configuration import conf
 
 from sandbox import seed_airflow, seed_sql_server
-from sandbox.factory_data.factory import Floor
+from sandbox.factory_data.factory import FactoryData
 from vte_wats.config.dag_options import OPTIONS
 from vte_wats.config.settings import KEY_COLUMNS, OPTIONAL_COLUMNS, parse_settings
 from vte_wats.config.sites import Site
@@ -36,7 +36,7 @@ DOCKERFILE = (REPOSITORY / "Dockerfile").read_text(encoding="utf-8")
 PRODUCTION = {
     "postgres", "redis", "airflow-init", "api-server", "scheduler", "dag-processor", "triggerer", "worker",
 }  # fmt: skip
-SANDBOX = {"sqlserver", "vte-floor", "wats", "mail", "sandbox-init"}
+SANDBOX = {"sqlserver", "vte-plant", "wats", "mail", "sandbox-init"}
 ONE_SHOT = {"airflow-init", "sandbox-init"}
 
 VARIABLE = re.compile(r"(?<!\$)\$\{(\w+)(?:(:[-?])([^}]*))?\}")
@@ -271,7 +271,7 @@ def test_a_secret_goes_to_the_services_that_use_it_alone():
     assert holders == USERS_OF
 
 
-@pytest.mark.parametrize("name", sorted(PRODUCTION | {"sandbox-init", "vte-floor", "wats", "mail"}))
+@pytest.mark.parametrize("name", sorted(PRODUCTION | {"sandbox-init", "vte-plant", "wats", "mail"}))
 def test_file_systems_are_read_only_and_rights_are_dropped(name):
     service = SERVICES[name]
     assert service["read_only"] is True
@@ -293,16 +293,16 @@ def test_nobody_can_make_production_connect_to_any_host():
 
 
 def test_sandbox_programs_accept_the_arguments_that_compose_gives():
-    *python, module = SERVICES["vte-floor"]["command"][:3]
+    *python, module = SERVICES["vte-plant"]["command"][:3]
     assert (python, module) == (["python", "-m"], seed_sql_server.__spec__.name)
-    options = seed_sql_server._parser().parse_args(SERVICES["vte-floor"]["command"][3:])
+    options = seed_sql_server._parser().parse_args(SERVICES["vte-plant"]["command"][3:])
     assert (options.host, options.runs, options.oddities, options.live) == ("sqlserver", 600, True, True)
-    assert str(options.ready_file) == SERVICES["vte-floor"]["healthcheck"]["test"][-1]
+    assert str(options.ready_file) == SERVICES["vte-plant"]["healthcheck"]["test"][-1]
     assert SERVICES["wats"]["command"][:3] == ["python", "-m", "sandbox.wats"]
 
 
-def test_sandbox_settings_are_those_of_the_floor_and_pass_validation():
-    assert Floor(1).settings(alerts=seed_airflow.SETTINGS["alerts"]) == seed_airflow.SETTINGS
+def test_sandbox_settings_are_those_of_the_plant_and_pass_validation():
+    assert FactoryData(1).settings(alerts=seed_airflow.SETTINGS["alerts"]) == seed_airflow.SETTINGS
     parse_settings(json.dumps(seed_airflow.SETTINGS))
     connections = seed_airflow.connections("vte-password", "wats-password")
     assert set(connections) == {"vte_default", "wats_default", "smtp_default"}

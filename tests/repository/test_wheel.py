@@ -256,7 +256,7 @@ def test_the_printed_command_imports_the_pools_of_the_package(repository, existi
 @pytest.mark.slow
 def test_the_preflight_of_an_airflow_that_has_nothing_but_the_wheel_reads_vte_and_asks_wats(existing_airflow):
     plant = SandboxEnvironment()
-    plant.floor.load(plant.db, start=START_AT, end=START_AT + timedelta(minutes=5), runs=5, steps=2)
+    plant.factory_data.load(plant.db, start=START_AT, end=START_AT + timedelta(minutes=5), runs=5, steps=2)
     with plant:
         said = existing_airflow.run("airflow dags test vte_wats_preflight 2>&1", **plant.environment_variables)
     assert "WRONG" not in said

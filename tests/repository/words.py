@@ -19,6 +19,7 @@ REPLACED: dict[str, str] = {
     r"lettered": "dead-lettered",
     r"stretch(?:es)?(?!;)": "interval",
     r"holes?": "gap",
+    r"lateness": "late arrivals",
     r"portions?": "interval, part",
     r"pieces? of time": "interval",
     r"lanes?": "priority, concurrent",
@@ -29,6 +30,9 @@ REPLACED: dict[str, str] = {
     r"told(?! to\b| at\")": "notified, says, reports",  # "told_at" is what 0.1.0 stored
     r"telling": "notifying, saying",
     r"claim(?:s|ed|ing)?": "in-flight keys",
+    r'(?<!math\.)(?<!exp\.)(?<!pc\.)(?<!")floors?': "plant",
+    r"overtak(?:e|es|en|ing)|overtook": "outdated, newer",
+    r"server traits": "known behaviour",
     r"server memory|memory store": "learned server, store",
     r"question of itself": "own window",
     r"(?<!ms )shipped": "documented, part of the package",
@@ -44,8 +48,8 @@ MODULES = {
 """Names of files and folders, without ``test_`` before them."""
 
 CLASSES = {
-    "Effort", "Glimpse", "Lane", "Memory", "Pace", "Plant", "Reach", "Situation", "Spent", "Standing", "Stretch",
-    "ServerMemory", "Surroundings", "Weight", "Word",
+    "Effort", "Floor", "Glimpse", "Lane", "Memory", "Pace", "Plant", "Reach", "Situation", "Spent", "Standing", "Stretch",
+    "ServerMemory", "ServerTraits", "Surroundings", "Weight", "Word",
 }  # fmt: skip
 
 _ANY = {words: re.compile(rf"\b(?:{words})\b", re.IGNORECASE) for words in (*REPLACED, *IN_PROSE)}

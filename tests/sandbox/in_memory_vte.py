@@ -31,7 +31,7 @@ def schema_tables(text: str) -> dict[str, dict[str, str]]:
 
 
 class InMemoryVte:
-    """Takes what the floor writes; primary keys refuse doubles as the real ones do."""
+    """Takes what the plant writes; primary keys refuse doubles as the real ones do."""
 
     def __init__(self) -> None:
         self.connection = duckdb.connect()

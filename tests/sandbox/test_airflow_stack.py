@@ -130,7 +130,7 @@ def test_catchup_runs_every_interval_since_the_start(stack):
 
 def test_a_mapped_task_shows_its_instances_values_and_log(stack):
     run = stack.runs("intervals")[0]
-    tasks = stack.task_instances("intervals", run.run_id)
+    tasks = stack.task_instances("intervals", run.dag_run_id)
 
     assert [(task.task_id, task.map_index, task.state) for task in tasks] == [
         ("plan", -1, "success"),
@@ -139,10 +139,10 @@ def test_a_mapped_task_shows_its_instances_values_and_log(stack):
         ("square", 1, "success"),
     ]
     assert [task.rendered_map_index for task in tasks if task.task_id == "square"] == ["number 1", "number 2"]
-    assert stack.xcom("intervals", run.run_id, "square", map_index=1) == 4
-    assert stack.xcom("intervals", run.run_id, "plan") == [1, 2]
-    assert stack.xcom("intervals", run.run_id, "plan", key="nothing") is None
-    assert "squaring 2" in stack.task_log("intervals", run.run_id, "square", map_index=1)
+    assert stack.xcom("intervals", run.dag_run_id, "square", map_index=1) == 4
+    assert stack.xcom("intervals", run.dag_run_id, "plan") == [1, 2]
+    assert stack.xcom("intervals", run.dag_run_id, "plan", key="nothing") is None
+    assert "squaring 2" in stack.task_log("intervals", run.dag_run_id, "square", map_index=1)
 
 
 def test_a_task_writes_a_variable_of_the_metadata_database(stack):
@@ -154,21 +154,21 @@ def test_a_task_writes_a_variable_of_the_metadata_database(stack):
 def test_a_manual_run_fails_and_succeeds_after_it_was_cleared(stack):
     stack.pause("intervals")
     stack.unpause("by_hand")
-    run_id = stack.trigger("by_hand", conf={"expected": "seven"})
-    assert stack.wait_for_run("by_hand", run_id, timeout_s=60) == "failed"
+    dag_run_id = stack.trigger("by_hand", conf={"expected": "seven"})
+    assert stack.wait_for_run("by_hand", dag_run_id, timeout_s=60) == "failed"
 
     stack.set_variable("answer", "seven")
-    stack.clear("by_hand", run_id, only_failed=True)
+    stack.clear("by_hand", dag_run_id, only_failed=True)
 
-    assert stack.wait_for_run("by_hand", run_id, timeout_s=60) == "success"
-    assert stack.xcom("by_hand", run_id, "ask") == {"expected": "seven"}
+    assert stack.wait_for_run("by_hand", dag_run_id, timeout_s=60) == "success"
+    assert stack.xcom("by_hand", dag_run_id, "ask") == {"expected": "seven"}
     assert stack.runs("by_hand")[0].data_interval_start is None
 
 
 def test_a_manual_run_with_a_logical_date_keeps_it(stack):
-    run_id = stack.trigger("by_hand", conf={"expected": "seven"}, logical_date=datetime(2026, 1, 2, 3, tzinfo=UTC))
+    dag_run_id = stack.trigger("by_hand", conf={"expected": "seven"}, logical_date=datetime(2026, 1, 2, 3, tzinfo=UTC))
 
-    assert stack.wait_for_run("by_hand", run_id, timeout_s=60) == "success"
+    assert stack.wait_for_run("by_hand", dag_run_id, timeout_s=60) == "success"
     assert [run.run_type for run in stack.runs("by_hand")] == ["manual", "manual"]
 
 
@@ -187,9 +187,9 @@ def test_an_unknown_dag_is_an_error_that_names_it(stack):
 
 def test_a_run_interrupted_by_a_killed_scheduler_is_finished_by_the_next(stack):
     stack.unpause("sleepy")
-    run_id = stack.trigger("sleepy")
+    dag_run_id = stack.trigger("sleepy")
     wait_until(
-        lambda: [task.state for task in stack.task_instances("sleepy", run_id)] == ["running"],
+        lambda: [task.state for task in stack.task_instances("sleepy", dag_run_id)] == ["running"],
         "the task to run",
         timeout_s=60,
     )
@@ -202,7 +202,7 @@ def test_a_run_interrupted_by_a_killed_scheduler_is_finished_by_the_next(stack):
     stack.start_component("scheduler")
 
     assert stack.pids["scheduler"] != killed
-    assert stack.wait_for_run("sleepy", run_id, timeout_s=90) == "success"
+    assert stack.wait_for_run("sleepy", dag_run_id, timeout_s=90) == "success"
 
 
 def test_a_component_that_cannot_start_shows_the_end_of_its_log(tmp_path):

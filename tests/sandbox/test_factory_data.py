@@ -1,4 +1,4 @@
-"""The floor is believable, consistent, and the same for the same seed."""
+"""The plant is believable, consistent, and the same for the same seed."""
 
 import hashlib
 import json
@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from sandbox.factory_data.factory import Floor
+from sandbox.factory_data.factory import FactoryData
 from tests.sandbox.in_memory_vte import InMemoryVte
 
 ROOT = Path(__file__).parents[2]
@@ -38,9 +38,9 @@ class _Digest:
 
 
 def digest(seed):
-    written, floor = _Digest(), Floor(seed)
-    names = [name for name in floor.oddities if name not in {"equal_timestamp_burst", "other_one_megabyte"}]
-    floor.load(written, start=START, end=END, runs=40, oddities=names)
+    written, factory_data = _Digest(), FactoryData(seed)
+    names = [name for name in factory_data.oddities if name not in {"equal_timestamp_burst", "other_one_megabyte"}]
+    factory_data.load(written, start=START, end=END, runs=40, oddities=names)
     return written.sha.hexdigest()
 
 
@@ -48,11 +48,11 @@ def digest(seed):
 def loaded():
     """A day of 4,000 runs without oddities."""
     store = InMemoryVte()
-    summary = Floor(seed=7).load(store, start=START, end=END, runs=4_000)
+    summary = FactoryData(seed=7).load(store, start=START, end=END, runs=4_000)
     return store, summary
 
 
-def test_one_seed_gives_one_floor_in_every_process():
+def test_one_seed_gives_one_plant_in_every_process():
     elsewhere = subprocess.run(
         [sys.executable, "-c", "from tests.sandbox.test_factory_data import digest; print(digest(3))"],
         cwd=ROOT,
@@ -65,12 +65,12 @@ def test_one_seed_gives_one_floor_in_every_process():
     assert digest(4) != digest(3)
 
 
-def test_a_second_load_of_one_floor_brings_other_runs():
-    store, floor = InMemoryVte(), Floor(seed=7)
+def test_a_second_load_of_one_plant_brings_other_runs():
+    store, factory_data = InMemoryVte(), FactoryData(seed=7)
     for _ in range(2):
-        floor.load(store, start=START, end=END, runs=50)
+        factory_data.load(store, start=START, end=END, runs=50)
     assert store.value('SELECT count(*) FROM "IndexData"') == 100
-    assert store.value('SELECT count(*) FROM "Products"') == len(floor.master_rows()["Products"])
+    assert store.value('SELECT count(*) FROM "Products"') == len(factory_data.master_rows()["Products"])
 
 
 def test_the_summary_counts_what_is_there(loaded):
@@ -239,7 +239,7 @@ def test_every_timestamp_is_one_that_sql_server_holds(loaded):
 @pytest.mark.parametrize("timezone", ["Europe/Oslo", "America/New_York", "Asia/Kathmandu"])
 def test_timestamps_are_the_wall_clock_of_the_zone_within_the_range(timezone):
     store = InMemoryVte()
-    Floor(seed=7, timezone=timezone).load(store, start=START, end=START + timedelta(hours=2), runs=100)
+    FactoryData(seed=7, timezone=timezone).load(store, start=START, end=START + timedelta(hours=2), runs=100)
     first, last = (at.astimezone(ZoneInfo(timezone)).replace(tzinfo=None) for at in (START, START + timedelta(hours=2)))
     found = store.rows('SELECT min("Timestamp") AS first, max("Timestamp") AS last FROM "IndexData"')[0]
     assert first <= found["first"] < found["last"] < last
@@ -249,7 +249,7 @@ def test_timestamps_are_the_wall_clock_of_the_zone_within_the_range(timezone):
 @pytest.mark.parametrize("steps", [0, 1, 7, 50, 301])
 def test_a_fixed_number_of_steps_is_kept_by_every_run(steps):
     store = InMemoryVte()
-    summary = Floor(seed=7).load(store, start=START, end=END, runs=200, steps=steps)
+    summary = FactoryData(seed=7).load(store, start=START, end=END, runs=200, steps=steps)
     assert summary.steps == 200 * steps
     counts = store.rows(
         f'SELECT count(*) AS n, count(DISTINCT "TestStepNumber") AS d FROM ({ALL_STEPS}) GROUP BY "Index_GUID"'
@@ -259,7 +259,9 @@ def test_a_fixed_number_of_steps_is_kept_by_every_run(steps):
 
 def test_quiet_days_have_few_runs():
     store = InMemoryVte()
-    Floor(seed=7).load(store, start=datetime(2026, 3, 9, tzinfo=UTC), end=datetime(2026, 3, 16, tzinfo=UTC), runs=3_000)
+    FactoryData(seed=7).load(
+        store, start=datetime(2026, 3, 9, tzinfo=UTC), end=datetime(2026, 3, 16, tzinfo=UTC), runs=3_000
+    )
     per_day = {
         row["day"]: row["n"]
         for row in store.rows('SELECT isodow("Timestamp") AS day, count(*) AS n FROM "IndexData" GROUP BY 1')
@@ -269,7 +271,7 @@ def test_quiet_days_have_few_runs():
 
 def test_the_settings_map_every_ordinary_test_plan(loaded):
     store, _ = loaded
-    settings = Floor(seed=7).settings(batch_size=50)
+    settings = FactoryData(seed=7).settings(batch_size=50)
     assert (settings["source_timezone"], settings["timestamp_marks"], settings["batch_size"]) == (
         "Europe/Oslo",
         "end",
@@ -290,7 +292,7 @@ def test_the_settings_map_every_ordinary_test_plan(loaded):
 )
 def test_a_range_that_makes_no_sense_is_refused(start, end):
     with pytest.raises(ValueError, match="aware and in this order"):
-        Floor(seed=7).load(InMemoryVte(), start=start, end=end)
+        FactoryData(seed=7).load(InMemoryVte(), start=start, end=end)
 
 
 def test_bulk_writes_whole_columns_and_says_how_fast(capsys):
@@ -306,11 +308,11 @@ def test_bulk_writes_whole_columns_and_says_how_fast(capsys):
 
     calls = Calls()
     began = time.perf_counter()
-    summary = Floor(seed=7).load(calls, start=START, end=END, runs=6_000, steps=50)
+    summary = FactoryData(seed=7).load(calls, start=START, end=END, runs=6_000, steps=50)
     took_s = time.perf_counter() - began
     with capsys.disabled():
         print(  # noqa: T201 - a number for people
-            f"\nfloor in bulk: {summary.steps / took_s:,.0f} steps/s, 100,000 runs of 50 steps in {took_s / 0.06:.0f} s"
+            f"\nplant in bulk: {summary.steps / took_s:,.0f} steps/s, 100,000 runs of 50 steps in {took_s / 0.06:.0f} s"
         )
     assert summary.steps == 300_000
     assert calls.inserts <= 3 * 5

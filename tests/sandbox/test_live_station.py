@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.factory_data.factory import Floor
+from sandbox.factory_data.factory import FactoryData
 from tests.sandbox.in_memory_vte import InMemoryVte
 from tests.waiting import wait_until
 
@@ -46,7 +46,7 @@ def test_a_live_station_commits_the_header_first_and_the_steps_in_a_transaction_
             super().insert_rows(rows)
 
     store = Waiting()
-    station = Floor(seed=5).live(store, every_s=60, child_delay_s=0.01, oddity_rate=0)
+    station = FactoryData(seed=5).live(store, every_s=60, child_delay_s=0.01, oddity_rate=0)
     with station:
         _until(lambda: station.committed)
         run = station.committed[0]
@@ -63,7 +63,7 @@ def test_a_live_station_commits_the_header_first_and_the_steps_in_a_transaction_
 
 def test_a_live_station_keeps_committing_runs_that_end_now():
     store, clock = InMemoryVte(), _Clock()
-    station = Floor(seed=5).live(store, every_s=0.02, clock=clock, child_delay_s=0.01, oddity_rate=0)
+    station = FactoryData(seed=5).live(store, every_s=0.02, clock=clock, child_delay_s=0.01, oddity_rate=0)
     with station:
         _until(lambda: len(station.committed) >= 10)
     assert station.refused == []
@@ -77,7 +77,7 @@ def test_a_live_station_keeps_committing_runs_that_end_now():
 
 def test_stopping_a_live_station_leaves_no_header_without_its_steps():
     store = InMemoryVte()
-    station = Floor(seed=5).live(store, every_s=0.02, child_delay_s=60, oddity_rate=0).start()
+    station = FactoryData(seed=5).live(store, every_s=0.02, child_delay_s=60, oddity_rate=0).start()
     try:
         _until(lambda: len(station.committed) >= 3)
         assert all(run.steps_at is None for run in station.committed)
@@ -89,7 +89,7 @@ def test_stopping_a_live_station_leaves_no_header_without_its_steps():
 
 def test_a_live_station_draws_the_oddities_it_is_given_and_says_which():
     store = InMemoryVte()
-    station = Floor(seed=5).live(
+    station = FactoryData(seed=5).live(
         store, every_s=0.02, child_delay_s=0.01, oddity_rate=1, oddities=["blank_serial", "no_steps"]
     )
     with station:
@@ -104,7 +104,7 @@ def test_a_live_station_draws_the_oddities_it_is_given_and_says_which():
 
 def test_slow_steps_come_long_after_the_others():
     store = InMemoryVte()
-    station = Floor(seed=5).live(
+    station = FactoryData(seed=5).live(
         store, every_s=60, child_delay_s=0.02, oddity_rate=1, oddities=["header_long_before_steps"]
     )
     with station:
@@ -114,16 +114,16 @@ def test_slow_steps_come_long_after_the_others():
 
 
 def test_wrong_clocks_are_drawn_only_when_named():
-    floor = Floor(seed=5)
-    drawn = floor.live(InMemoryVte()).oddities
-    assert set(floor.oddities) - set(drawn) == {
+    factory_data = FactoryData(seed=5)
+    drawn = factory_data.live(InMemoryVte()).oddities
+    assert set(factory_data.oddities) - set(drawn) == {
         "future_by_minutes",
         "future_by_years",
         "clock_reset_to_1970",
         "clock_reset_to_2000",
     }
     with pytest.raises(ValueError, match="no such oddity"):
-        floor.live(InMemoryVte(), oddities=["no such thing"])
+        factory_data.live(InMemoryVte(), oddities=["no such thing"])
 
 
 def test_a_live_station_works_on_when_the_store_refuses_once():
@@ -137,27 +137,27 @@ def test_a_live_station_works_on_when_the_store_refuses_once():
             super().insert_rows(rows)
 
     store = Refusing()
-    station = Floor(seed=5).live(store, every_s=0.02, child_delay_s=0.01, oddity_rate=0)
+    station = FactoryData(seed=5).live(store, every_s=0.02, child_delay_s=0.01, oddity_rate=0)
     with station:
         _until(lambda: len(station.committed) >= 3)
     assert [str(error) for error in station.refused] == ["database is restarting"]
     assert store.value('SELECT count(*) FROM "IndexData"') == len(station.committed)
 
 
-def test_live_runs_go_on_after_a_bulk_load_of_the_same_floor():
-    store, floor = InMemoryVte(), Floor(seed=5)
-    floor.load(store, start=NOON - timedelta(hours=1), end=NOON, runs=100, oddities=True)
+def test_live_runs_go_on_after_a_bulk_load_of_the_same_plant():
+    store, factory_data = InMemoryVte(), FactoryData(seed=5)
+    factory_data.load(store, start=NOON - timedelta(hours=1), end=NOON, runs=100, oddities=True)
     loaded = store.value('SELECT count(*) FROM "IndexData"')
-    with floor.live(store, every_s=0.02, child_delay_s=0.01) as station:
+    with factory_data.live(store, every_s=0.02, child_delay_s=0.01) as station:
         _until(lambda: len(station.committed) >= 5)
     assert store.value('SELECT count(*) FROM "IndexData"') == loaded + len(station.committed)
 
 
 def test_a_live_station_never_keeps_the_process_alive():
     code = (
-        "from sandbox.factory_data.factory import Floor\n"
+        "from sandbox.factory_data.factory import FactoryData\n"
         "from tests.sandbox.in_memory_vte import InMemoryVte\n"
-        "Floor(seed=5).live(InMemoryVte(), every_s=600).start()\n"
+        "FactoryData(seed=5).live(InMemoryVte(), every_s=600).start()\n"
     )
     finished = subprocess.run(
         [sys.executable, "-c", code],

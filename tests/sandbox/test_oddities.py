@@ -5,13 +5,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from sandbox.factory_data.factory import Floor
+from sandbox.factory_data.factory import FactoryData
 from tests.sandbox.in_memory_vte import InMemoryVte
 
 # The clocks go back in Oslo within this range; a plain number of runs keeps them company.
 START, END = datetime(2025, 10, 25, 12, tzinfo=UTC), datetime(2025, 10, 26, 12, tzinfo=UTC)
 END_LOCAL = datetime(2025, 10, 26, 13)
-NAMES = list(Floor(seed=1).oddities)
+NAMES = list(FactoryData(seed=1).oddities)
 NOT_ODD_ALONE = {"repeated_autumn_hour", "missing_spring_hour"}
 
 
@@ -47,7 +47,7 @@ class Odd:
 def load(names, **arguments):
     store = InMemoryVte()
     arguments = {"start": START, "end": END, "runs": 0, **arguments}
-    summary = Floor(seed=11).load(store, oddities=names, **arguments)
+    summary = FactoryData(seed=11).load(store, oddities=names, **arguments)
     return store, {name: Odd(store, guids) for name, guids in summary.guids_by_oddity.items()}
 
 
@@ -193,7 +193,7 @@ CHECKS = {
 
 def test_every_oddity_has_a_check_and_a_description():
     assert set(NAMES) == set(CHECKS)
-    assert all(len(description) > 10 for description in Floor(seed=1).oddities.values())
+    assert all(len(description) > 10 for description in FactoryData(seed=1).oddities.values())
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -229,7 +229,7 @@ def test_all_oddities_together_come_on_top_of_the_plain_runs(together):
     assert all(len(group.guids) <= 3 for name, group in odd.items() if name != "equal_timestamp_burst")
 
 
-def test_a_floor_has_no_oddities_unless_asked():
+def test_a_plant_has_no_oddities_unless_asked():
     store, odd = load(False, runs=200)
     assert odd == {}
     assert (

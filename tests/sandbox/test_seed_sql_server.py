@@ -12,7 +12,7 @@ import sqlglot
 from sqlglot import exp
 
 from sandbox import seed_sql_server
-from sandbox.factory_data.factory import Floor
+from sandbox.factory_data.factory import FactoryData
 from sandbox.seed_sql_server import SqlServerStore, batches, furnish, insert, literal, prepare
 from sandbox.sqlserver.database import Database
 from sandbox.sqlserver.server import Login, SqlServer
@@ -101,7 +101,7 @@ def test_rows_of_several_tables_are_one_transaction():
 
 
 def contents(server: SqlServer) -> dict[str, list[tuple[object, ...]]]:
-    """Read every table the floor fills, over the wire; rows in an order of their content."""
+    """Read every table the plant fills, over the wire; rows in an order of their content."""
     tables = ("Products", "UutData", "IndexData", "TestDataNumeric", "TestDataText", "TestDataOther")
     connection = seed_sql_server._connect(server.host, server.port, "sa", PASSWORD, "VTE9_3")
     with connection.cursor() as cursor:
@@ -112,14 +112,14 @@ def contents(server: SqlServer) -> dict[str, list[tuple[object, ...]]]:
     return found
 
 
-def test_what_is_sent_over_the_wire_is_what_the_floor_made(monkeypatch, tmp_path, capsys):
+def test_what_is_sent_over_the_wire_is_what_the_plant_made(monkeypatch, tmp_path, capsys):
     monkeypatch.setenv("MSSQL_SA_PASSWORD", PASSWORD)
     monkeypatch.setenv("VTE_ADAPTER_PASSWORD", "Aa1-it's")
     by_insert, directly = Database(name=NAME), open_database()
     ready, command = tmp_path / "ready", ["--runs", "10", "--oddities", "--ready-file", str(tmp_path / "ready")]
     with SqlServer(by_insert, [SA]) as seeded, SqlServer(directly, [SA]) as expected:
         seed_sql_server.main(["--host", seeded.host, "--port", str(seeded.port), *command], now_at=END)
-        Floor(1).load(directly, start=END - timedelta(hours=2), end=END, runs=10, oddities=True)
+        FactoryData(1).load(directly, start=END - timedelta(hours=2), end=END, runs=10, oddities=True)
         assert contents(seeded) == contents(expected)
         assert ready.exists()
         seed_sql_server.main(["--host", seeded.host, "--port", str(seeded.port), *command], now_at=END)

@@ -190,7 +190,9 @@ class Way:
         self._bag, self._page, self._chat, self._texts = bag, page, chat, texts
         self.folder, self.storage = folder, folder / "storage"
         self.plant, self.mail = SandboxEnvironment(), MailCatcher()
-        self.plant.floor.load(self.plant.db, start=BEGIN_AT, end=BEGIN_AT + timedelta(minutes=4), runs=4, steps=3)
+        self.plant.factory_data.load(
+            self.plant.db, start=BEGIN_AT, end=BEGIN_AT + timedelta(minutes=4), runs=4, steps=3
+        )
         self.rows = len(self.plant.source)
         for name in texts.keys() - set(SETTINGS):
             table, column = name.split(".")

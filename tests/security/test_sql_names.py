@@ -48,7 +48,7 @@ def test_a_bracket_in_a_name_closes_nothing(file, name):
 @pytest.mark.parametrize("name", CLOSING)
 def test_a_bracket_in_a_name_closes_nothing_in_what_an_administrator_is_asked_to_run(name):
     settings = a_settings(source_schema=name)
-    identity = SourceIdentity("FLOOR-1", name, datetime(2020, 1, 1), columns(settings))
+    identity = SourceIdentity("PLANT-1", name, datetime(2020, 1, 1), columns(settings))
     odd = type(GOOD)(
         **{field: getattr(GOOD, field) for field in GOOD.__slots__} | {"indexes": (), "reads_snapshot": False}
     )

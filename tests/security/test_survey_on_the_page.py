@@ -47,8 +47,8 @@ def a_survey(given: dict | None, measured_at: datetime = MEASURED_AT) -> tuple[S
 
     runs = [run(number + 1, code=int(number % 5 > 0)) for number in range(150)]
     tally = Tally(a_settings())
-    for each in runs:
-        tally.add(each)
+    for test_run in runs:
+        tally.add(test_run)
     findings = tally.findings()
     proposal = propose(Evidence(findings=findings, given=given, processes={100: HOSTILE}), "vte_wats")
     survey = Survey(
@@ -313,7 +313,7 @@ def test_what_is_not_proposed_is_not_taken_over(settings, take_over, chosen, bod
 
 def test_what_would_not_be_valid_is_refused_with_the_field_and_without_its_value(ask, surveyed, settings, take_over):
     survey = json.loads((surveyed / "survey.json").read_text())
-    (answer,) = [each for each in survey["proposal"]["answers"] if each["setting"] == "result_codes"]
+    (answer,) = [answer for answer in survey["proposal"]["answers"] if answer["setting"] == "result_codes"]
     answer["value"] = {"1": "hunter2"}
     (surveyed / "survey.json").write_text(json.dumps(survey))
     forget()

@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from vte_wats.domain.errors import RejectedError, RetriableError, VteWatsError
-from vte_wats.domain.report import KeyHit, ListedReport, NaturalKey, Report, ServerTraits, StoredReport, Submission
+from vte_wats.domain.report import KeyHit, KnownBehaviour, ListedReport, NaturalKey, Report, StoredReport, Submission
 from vte_wats.domain.run import VteTestRun
 from vte_wats.domain.source import RunTimes, SourceIdentity, StationTime
 from vte_wats.intervals.interval import Interval
@@ -30,7 +30,7 @@ class FakeSource:
 
     def identity(self) -> tuple[SourceIdentity, datetime]:
         self.statements.append("select_source_identity")
-        return SourceIdentity("FLOOR-1", "VTE9_3", datetime(2020, 1, 1), {}), self.now_at
+        return SourceIdentity("PLANT-1", "VTE9_3", datetime(2020, 1, 1), {}), self.now_at
 
     def identity_and_run_counts(self, ranges: Sequence[LocalRange]) -> tuple[SourceIdentity, RunTimes]:
         identity, times = self.identity()[0], self.run_times(ranges)
@@ -105,7 +105,7 @@ class FakeWats:
         self.swallow: set[UUID] = set()
         self.renamed: dict[UUID, UUID] = {}
         self.out_of_order: VteWatsError | None = None
-        self.known = ServerTraits(30_000_000, merges_within_second=None, shown_after_s=120.0, lists_misc_infos=True)
+        self.known = KnownBehaviour(30_000_000, merges_within_second=None, shown_after_s=120.0, lists_misc_infos=True)
         self.hides = False
         self.answers = True
         self.taken_at_s = 0.0
@@ -129,7 +129,7 @@ class FakeWats:
     def processes(self) -> dict[int, str]:
         return {code: f"Process {code}" for code in self.process_codes()}
 
-    def traits(self) -> ServerTraits:
+    def behaviour(self) -> KnownBehaviour:
         return self.known
 
     def find_reports(self, ids: Sequence[UUID], started: Interval | None = None) -> dict[UUID, StoredReport]:

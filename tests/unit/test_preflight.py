@@ -52,7 +52,7 @@ GOOD = SourceFacts(
 def found(facts=GOOD, skew_s=0.2, gone=(), kinds=None, **answers):
     settings = a_settings(**answers)
     seen = {name: kind for name, kind in (columns(settings) | (kinds or {})).items() if name not in gone}
-    identity = SourceIdentity("FLOOR-1", "VTE9_3", datetime(2020, 1, 1), seen)
+    identity = SourceIdentity("PLANT-1", "VTE9_3", datetime(2020, 1, 1), seen)
     return [finding for finding in examine(identity, facts, skew_s, settings) if finding.level is not Level.GOOD]
 
 

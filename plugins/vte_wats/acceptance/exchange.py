@@ -8,6 +8,8 @@ from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
+from vte_wats.intervals.interval import Interval
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -61,7 +63,7 @@ class WatsUnderTest(Protocol):
     def headers_by_id(self, form: str, ids: Sequence[UUID]) -> Answer:
         """Ask for headers with misc infos by report id, the ids written in this form."""
 
-    def headers_by_range(self, from_at: datetime, to_at: datetime) -> Answer:
+    def headers_by_range(self, started: Interval) -> Answer:
         """Ask for all headers with misc infos that start in an interval of whole seconds."""
 
     def headers_by_serial(self, serial: str, part_number: str, process_code: int, start_at: datetime) -> Answer:

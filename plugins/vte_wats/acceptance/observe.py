@@ -248,7 +248,7 @@ class _Run:
         return ask
 
     def _by_range(self, _: Sequence[UUID]) -> Iterator[Answer]:
-        yield self._noted("GET headers by range", self._wats.headers_by_range(self._plan.from_at, self._plan.to_at))
+        yield self._noted("GET headers by range", self._wats.headers_by_range(self._plan.interval))
 
     def _noted(self, what: str, answer: Answer) -> Answer:
         self.seen.answers.append((what, answer))

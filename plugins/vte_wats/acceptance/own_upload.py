@@ -47,7 +47,7 @@ def _run(plan: Plan) -> VteTestRun:
     """Return a run with equal step names, a long unit, steps without limits, a file, and no operator."""
     return VteTestRun(
         index_guid=plan.report_id("own upload"),
-        timestamp_local=plan.to_at.astimezone(UTC).replace(tzinfo=None),
+        timestamp_local=plan.interval.to_at.replace(tzinfo=None),
         result_code=1,
         test_time_s=12.5,
         serial=f"{plan.started_at.astimezone(UTC):%Y%m%d-%H%M%S} own upload",

@@ -12,6 +12,8 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID, uuid5
 
+from vte_wats.intervals.interval import Interval, whole_second
+
 PART_NUMBER = "VTE-WATS-ACCEPTANCE"
 """Everything an acceptance run posts stands under this part number, and nothing else may."""
 
@@ -102,14 +104,10 @@ class Plan:
     unknown_process_code: int
 
     @property
-    def from_at(self) -> datetime:
-        """The whole second before which no report of this run starts."""
-        return self.started_at.astimezone(UTC).replace(microsecond=0) - _BEFORE
-
-    @property
-    def to_at(self) -> datetime:
-        """The whole second before which all reports of this run start."""
-        return self.from_at + (len(Case) + 1) * _APART
+    def interval(self) -> Interval:
+        """When its reports start, in whole seconds."""
+        from_at = whole_second(self.started_at) - _BEFORE
+        return Interval(from_at, from_at + (len(Case) + 1) * _APART)
 
     def report_id(self, name: str) -> UUID:
         """Return the id of a report of this run."""
@@ -162,7 +160,7 @@ def probes(plan: Plan) -> Iterator[Probe]:
 def sized_probe(plan: Plan, size_bytes: int) -> Probe:
     """Return a report whose body has this many bytes: attachments fill it, each of them small enough by itself."""
     name = f"body of {size_bytes} bytes"
-    start_at = plan.to_at - _APART + _FRACTION
+    start_at = plan.interval.to_at - _APART + _FRACTION
     parts = [_attached(b"", f"Part {number}") for number in range(1, size_bytes // _PART_CHARACTERS + 2)]
     content = _content(plan, plan.report_id(name), name, start_at, [_number(), *parts])
     probe = Probe(Case.ATTACHMENT, plan.report_id(name), start_at, content)
@@ -226,7 +224,7 @@ def _without(probe: Probe, field: str) -> Probe:
 
 
 def _start_of(plan: Plan, case: Case) -> datetime:
-    return plan.from_at + list(Case).index(case) * _APART + _FRACTION
+    return plan.interval.from_at + list(Case).index(case) * _APART + _FRACTION
 
 
 def _content(

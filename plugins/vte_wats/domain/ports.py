@@ -9,11 +9,11 @@ from uuid import UUID
 
 from vte_wats.domain.report import (
     KeyHit,
+    KnownBehaviour,
     ListedReport,
     NaturalKey,
     Report,
     RequestStats,
-    ServerTraits,
     StoredReport,
     Submission,
 )
@@ -86,7 +86,7 @@ class Wats(Protocol):
         ``None`` if it does not answer, or something else does in its place.
         """
 
-    def traits(self) -> ServerTraits:
+    def behaviour(self) -> KnownBehaviour:
         """Return what is known of this WATS and decides about runs; nothing is sent."""
 
     def showed_late(self) -> None:

@@ -147,7 +147,7 @@ class KeyHit:
 
 
 @dataclass(frozen=True, slots=True)
-class ServerTraits:
+class KnownBehaviour:
     """What decides about runs and differs from WATS to WATS.
 
     ``merges_within_second`` is ``None`` while nobody knows whether two reports of one unit that start within one second

@@ -26,7 +26,7 @@ class RunTimes:
 
 @dataclass(frozen=True, slots=True)
 class MinuteContent:
-    """The runs of one wall-clock minute, as far as a cheap look tells; ``fingerprint`` changes when one of them does.
+    """The runs of one wall-clock minute, as far as a cheap look shows; ``fingerprint`` changes when one of them does.
 
     Two contents may have one fingerprint: it saves reading, it proves nothing.
     """

@@ -1,4 +1,4 @@
-"""Real time as half-open intervals: windows, coverage, gaps, and what a plan saw are all of this one type."""
+"""Real time as half-open intervals: windows, coverage, gaps, charts, what a plan saw: all are of this one type."""
 
 from __future__ import annotations
 

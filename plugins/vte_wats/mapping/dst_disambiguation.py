@@ -8,8 +8,7 @@ are read: the same rows give the same answer at every reading.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
-from typing import NamedTuple
+from datetime import UTC, timedelta
 from uuid import UUID
 
 from more_itertools import map_reduce
@@ -17,20 +16,11 @@ from more_itertools import map_reduce
 from vte_wats.config.settings import Settings, TimestampMarks
 from vte_wats.domain.source import StationTime
 from vte_wats.intervals.dst import Fold, utc_offsets
+from vte_wats.intervals.interval import Interval
 from vte_wats.mapping.start_time import is_duration
 
 # A site may write whole seconds, and TestTime is no stopwatch: runs that follow each other may seem to overlap so far.
 _SLACK = timedelta(seconds=2)
-
-
-class _Busy(NamedTuple):
-    """When a station was busy with a run: naive UTC."""
-
-    from_at: datetime
-    to_at: datetime
-
-    def overlaps(self, other: _Busy) -> bool:
-        return self.from_at + _SLACK < other.to_at and other.from_at + _SLACK < self.to_at
 
 
 def disambiguated_folds(times: Iterable[StationTime], settings: Settings) -> dict[UUID, Fold]:
@@ -43,8 +33,8 @@ def disambiguated_folds(times: Iterable[StationTime], settings: Settings) -> dic
 
 
 def _folds_of_station(runs: Iterable[StationTime], settings: Settings) -> dict[UUID, Fold]:
-    known: list[_Busy] = []
-    ambiguous: dict[UUID, dict[Fold, _Busy]] = {}
+    known: list[Interval] = []
+    ambiguous: dict[UUID, dict[Fold, Interval]] = {}
     for run in runs:
         first, second = utc_offsets(run.timestamp_local, settings.zone)
         if first == second:
@@ -61,28 +51,32 @@ def _folds_of_station(runs: Iterable[StationTime], settings: Settings) -> dict[U
     return {}
 
 
-def _possible(busy_in: dict[Fold, _Busy], known: list[_Busy]) -> list[Fold]:
-    return [fold for fold, busy in busy_in.items() if not any(busy.overlaps(other) for other in known)]
+def _possible(busy_in: dict[Fold, Interval], known: list[Interval]) -> list[Fold]:
+    return [fold for fold, busy in busy_in.items() if not any(_overlap(busy, other) for other in known)]
 
 
-def _side_by_side(known: list[_Busy]) -> bool:
+def _overlap(busy: Interval, other: Interval) -> bool:
+    return busy.from_at + _SLACK < other.to_at and other.from_at + _SLACK < busy.to_at
+
+
+def _side_by_side(known: list[Interval]) -> bool:
     known.sort()
     longest = known[0] if known else None
     for busy in known[1:]:
         assert longest is not None  # noqa: S101 -- there is a first
-        if busy.overlaps(longest):
+        if _overlap(busy, longest):
             return True
         longest = max(longest, busy, key=lambda other: other.to_at)
     return False
 
 
-def _busy(run: StationTime, offset: timedelta, settings: Settings) -> _Busy:
+def _busy(run: StationTime, offset: timedelta, settings: Settings) -> Interval:
     """Return when the station was busy; without a usable test time that is the moment of the Timestamp alone."""
-    at = run.timestamp_local - offset
+    at = (run.timestamp_local - offset).replace(tzinfo=UTC)
     if run.test_time_s is None or not is_duration(run.test_time_s):
-        return _Busy(at, at)
+        return Interval(at, at)
     try:
         took = timedelta(seconds=run.test_time_s)
-        return _Busy(at - took, at) if settings.timestamp_marks is TimestampMarks.END else _Busy(at, at + took)
+        return Interval(at - took, at) if settings.timestamp_marks is TimestampMarks.END else Interval(at, at + took)
     except OverflowError:
-        return _Busy(at, at)
+        return Interval(at, at)

@@ -257,13 +257,14 @@ def day_to_sum_up(local: datetime, summary_at: str, summed_up: date | None) -> d
 def _day(site: Site, day: Any, zone: ZoneInfo) -> tuple[dict[tuple[str, str], int], dict[str, int]]:
     """Return the day's runs in VTE by product and result, and how many dead letters there are of each kind."""
     from vte_wats.intervals.dst import local_ranges
+    from vte_wats.intervals.interval import Interval, in_utc
     from vte_wats.orchestration.resources import open_vte, read_settings, storage_of
     from vte_wats.storage.dead_letter_index import DeadLetterIndex
     from vte_wats.sync.plan import window_of
 
     settings = read_settings(site)
     starts_at = datetime(day.year, day.month, day.day, tzinfo=zone)
-    window = window_of(starts_at, starts_at + timedelta(days=1), 0, 0)
+    window = window_of(Interval(in_utc(starts_at), in_utc(starts_at + timedelta(days=1))), 0, 0)
     counts: Counter[tuple[str, str]] = Counter()
     with open_vte(site, settings) as vte:
         for (product, code), runs in vte.day_counts(local_ranges(window, zone)).items():

@@ -30,7 +30,7 @@ _ALTERED_AGAIN = 100  # reports known to be altered that one comparison opens ag
 @task
 def plan(site_name: str) -> list[str]:
     """List the keys of the runs in VTE, in batches."""
-    from vte_wats.intervals.interval import whole_second
+    from vte_wats.intervals.interval import Interval, whole_second
     from vte_wats.intervals.wall_clock import AHEAD, everything_until, wall_clock
     from vte_wats.orchestration.handover import Handover, Planned
     from vte_wats.orchestration.resources import open_vte, read_settings
@@ -56,7 +56,7 @@ def plan(site_name: str) -> list[str]:
     site = Site(site_name)
     settings = read_settings(site)
     now_at = datetime.now(UTC)
-    window = window_of(now_at - timedelta(days=days), now_at, 0, settings.settle_delay_s)
+    window = window_of(Interval(now_at - timedelta(days=days), now_at), 0, settings.settle_delay_s)
     proof = Variables(site).load(PROOF) or Proof()
     with open_vte(site, settings) as vte:
         state = verified_state(context, site, vte.identity(), settings)

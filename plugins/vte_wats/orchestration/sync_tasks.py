@@ -49,8 +49,8 @@ def plan(site_name: str) -> list[dict[str, Any]]:
     site = Site(site_name)
     settings = read_settings(site)
     beside = backlog_settings(site, settings)
-    from_at, to_at = interval_to_sync(context, site)
-    window = window_of(from_at, to_at, settings.guard_band_s, settings.settle_delay_s)
+    interval = interval_to_sync(context, site)
+    window = window_of(interval, settings.guard_band_s, settings.settle_delay_s)
     with open_vte(site, settings) as vte:
         identity, times = vte.identity_and_run_counts(ranges_to_read(window, settings))
         state = verified_state(context, site, (identity, times.server_now_at), settings)
@@ -65,7 +65,7 @@ def plan(site_name: str) -> list[dict[str, Any]]:
             near, near_slices = _planned_near(vte, site, beside, state, planned, gap=gap, is_alone=is_alone)
     late_arrivals = measured(state.late_arrivals, planned.window, planned.seconds, settings)
     state = state.model_copy(update={"late_arrivals": late_arrivals})
-    snapshot = plan_snapshot(planned, settings, from_at)
+    snapshot = plan_snapshot(planned, settings, interval.from_at)
     slices = planned.slices
     if state.settings_hash != settings.fingerprint:
         slices += plan_held(DeadLetterIndex(storage_of(site, settings), max_new=None).summaries(), planned, beside)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import get_current_context
@@ -12,6 +11,7 @@ from airflow.sdk.bases.xcom import BaseXCom
 from vte_wats.config.settings import Settings
 from vte_wats.config.sites import Site
 from vte_wats.domain.errors import FatalError
+from vte_wats.intervals.interval import Interval, in_utc
 from vte_wats.messages import VW625
 from vte_wats.orchestration.handover import UploadResult, pull_each
 from vte_wats.orchestration.resources import read_state, storage_of
@@ -30,16 +30,17 @@ def staging(site: Site, settings: Settings, slice_name: str) -> Staging:
     return staging_of(storage, context["dag"].dag_id, context["dag_run"].run_id, slice_name)
 
 
-def interval_to_sync(context: Any, site: Site) -> tuple[datetime, datetime]:
+def interval_to_sync(context: Any, site: Site) -> Interval:
     """Return the data interval; a manual run without one covers the time from the watermark to its trigger."""
     from_at, to_at = context.get("data_interval_start"), context.get("data_interval_end")
     since_at = context["dag"].start_date
     if from_at is None or to_at is None:
         until_at = context["dag_run"].run_after
         state = read_state(site, since_at)
-        return min(state.last_sync if state else since_at, until_at), until_at  # a state of the future is refused later
+        from_at, to_at = min(state.last_sync if state else since_at, until_at), until_at
+        return Interval(in_utc(from_at), in_utc(to_at))  # a state of the future is refused later
     is_first = since_at < from_at < since_at + (to_at - from_at)  # a start date need not lie on a tick of the schedule
-    return since_at if is_first else from_at, to_at
+    return Interval(in_utc(since_at if is_first else from_at), in_utc(to_at))
 
 
 def sync_key(context: Any, attempt: int) -> str:

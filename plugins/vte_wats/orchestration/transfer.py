@@ -150,7 +150,7 @@ def upload(site_name: str, mapped: dict[str, Any], *, shows_progress: bool) -> d
     with (
         _once_beside(a_slice.name),
         open_wats(site, settings) as wats,
-        InFlightKeys(storage, name, partial(datetime.now, UTC), wats.traits().shown_after_s) as keys,
+        InFlightKeys(storage, name, partial(datetime.now, UTC), wats.behaviour().shown_after_s) as keys,
     ):
         try:
             if not options.dry_run:

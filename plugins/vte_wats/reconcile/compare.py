@@ -79,7 +79,7 @@ def verify(staging: Staging, wats: Wats, left_out: Collection[UUID] = ()) -> Com
         reports = {guid: report for guid, report in reports.items() if guid not in left_out}
         kept = {guid: found.stored_as for guid, found in wats.find_reports(list(reports)).items()}
         stored = wats.fetch(list(kept.values()))
-        lists_misc_infos = wats.traits().lists_misc_infos
+        lists_misc_infos = wats.behaviour().lists_misc_infos
         for guid, report in reports.items():
             found = stored.get(kept[guid]) if guid in kept else None
             if found is None:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field, NaiveDatetime
 from vte_wats.alerting.monitor_state import ServerCheck
 from vte_wats.domain.outcome import Outcome
 from vte_wats.health import Assessment, ProbeStatus
-from vte_wats.intervals.interval import Instant
+from vte_wats.intervals.interval import Instant, Interval
 from vte_wats.state.proof import Cause, DayStatus, OddKind, OddRun, OpenRun
 from vte_wats.storage.dead_letter_index import DeadLetterGroups
 from vte_wats.survey.proposal import Question
@@ -63,8 +63,7 @@ class Segment(BaseModel):
     """One interval of the last fourteen days. A gap names the oldest DAG run that left it, and how many did."""
 
     kind: SegmentKind
-    from_at: Instant
-    to_at: Instant
+    interval: Interval
     dag_run: DagRunLink | None = None
     dag_runs: int = 0
 
@@ -72,8 +71,7 @@ class Segment(BaseModel):
 class CoverageChart(BaseModel):
     """The last fourteen days, from the start of the sync on: ascending segments that touch each other."""
 
-    from_at: Instant
-    to_at: Instant
+    interval: Interval
     segments: list[Segment]
 
 
@@ -103,8 +101,7 @@ class DagRunSummary(BaseModel):
     state: str = Field(description="Airflow's; healed: it failed, and other syncs have covered its time since.")
     started_at: Instant | None
     took_s: float | None
-    from_at: Instant | None
-    to_at: Instant | None
+    interval: Interval | None = Field(description="The time that it is about; none when it is about no interval.")
     counts: dict[Outcome, int]
     dry_run: bool = Field(description="Nothing was posted; counts are what the outcomes would be.")
 
@@ -185,10 +182,9 @@ class Span(StrEnum):
 
 
 class Point(BaseModel):
-    """What was settled between two times."""
+    """What was settled in one interval."""
 
-    from_at: Instant
-    to_at: Instant
+    interval: Interval
     read: int
     outcomes: dict[Outcome, int]
     requests: int

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from vte_wats.intervals.interval import Interval, in_utc
 from vte_wats.state.coverage import State
 from vte_wats.state.history import History, Tally, quantile_ms
 from vte_wats.status.api_models import CoverageChart, DagRunLink, HistoryChart, Point, Segment, SegmentKind, Span
@@ -20,8 +21,7 @@ class Unfinished:
     """A DAG run that has not succeeded, and the real time it is responsible for."""
 
     dag_run: DagRunLink
-    from_at: datetime
-    to_at: datetime
+    interval: Interval
     is_running: bool
 
 
@@ -31,66 +31,54 @@ def coverage_chart(state: State, unfinished: Iterable[Unfinished], now_at: datet
     What is not covered is a gap where a DAG run failed or where later time is complete, running where a DAG run is
     working on it, and waiting where none has started.
     """
-    from_at = max(now_at - SHOWN, state.since_at)
-    if state.coverage:
-        from_at = max(now_at - SHOWN, min(state.since_at, state.coverage[0].from_at))
-    runs = sorted(unfinished, key=lambda run: run.from_at)
-    segments: list[Segment] = []
+    now_at = in_utc(now_at)
+    from_at = max(now_at - SHOWN, min((state.since_at, *(covered.from_at for covered in state.coverage[:1]))))
+    shown = Interval(min(from_at, now_at), now_at)
+    runs = sorted(unfinished, key=lambda run: run.interval.from_at)
     covered_until = max((covered.to_at for covered in state.coverage), default=from_at)
-    at = min(from_at, now_at)
-    for covered in state.coverage:
-        if covered.to_at <= at or covered.from_at >= now_at:
-            continue
-        if covered.from_at > at:
-            segments += _open_segments(at, covered.from_at, runs, covered_until)
-        end = min(covered.to_at, now_at)
-        segments.append(Segment(kind=SegmentKind.COMPLETE, from_at=max(at, covered.from_at), to_at=end))
-        at = end
-    if at < now_at:
-        segments += _open_segments(at, now_at, runs, covered_until)
-    return CoverageChart(from_at=min(from_at, now_at), to_at=now_at, segments=segments)
+    complete = [done for covered in state.coverage if (done := covered.intersection(shown))]
+    segments = [Segment(kind=SegmentKind.COMPLETE, interval=done) for done in complete]
+    for gap in shown.minus(complete):
+        segments += _open_segments(gap, runs, covered_until)
+    return CoverageChart(interval=shown, segments=sorted(segments, key=lambda segment: segment.interval))
 
 
-def _open_segments(
-    from_at: datetime, to_at: datetime, runs: Sequence[Unfinished], covered_until: datetime
-) -> list[Segment]:
+def _open_segments(interval: Interval, runs: Sequence[Unfinished], covered_until: datetime) -> list[Segment]:
     """Split time that is not complete at the edges of the DAG runs in it; equal neighbours become one segment."""
     merged: list[Segment] = []
-    inside = [run for run in runs if run.from_at < to_at and run.to_at > from_at]
-    for segment in _split(from_at, to_at, inside, covered_until):
+    inside = [run for run in runs if run.interval.intersection(interval)]
+    for segment in _split(interval, inside, covered_until):
         last = merged[-1] if merged else None
         if last is not None and last.kind is segment.kind:
             first = last.dag_run or segment.dag_run
             both = last.dag_runs + segment.dag_runs
-            merged[-1] = last.model_copy(update={"to_at": segment.to_at, "dag_run": first, "dag_runs": both})
+            joined = Interval(last.interval.from_at, segment.interval.to_at)
+            merged[-1] = last.model_copy(update={"interval": joined, "dag_run": first, "dag_runs": both})
         else:
             merged.append(segment)
     return merged
 
 
-def _split(
-    from_at: datetime, to_at: datetime, runs: Sequence[Unfinished], covered_until: datetime
-) -> Iterator[Segment]:
-    at = from_at
+def _split(interval: Interval, runs: Sequence[Unfinished], covered_until: datetime) -> Iterator[Segment]:
+    at = interval.from_at
     for run in runs:
-        starts_at, ends_at = max(at, run.from_at), min(to_at, run.to_at)
-        if ends_at <= at:
+        left = run.interval.intersection(Interval(at, interval.to_at))
+        if left is None:
             continue
-        if starts_at > at:
-            yield from _without_dag_run(at, starts_at, covered_until)
+        yield from _without_dag_run(Interval(at, left.from_at), covered_until)
         kind = SegmentKind.RUNNING if run.is_running else SegmentKind.GAP
-        yield Segment(kind=kind, from_at=starts_at, to_at=ends_at, dag_run=run.dag_run, dag_runs=1)
-        at = ends_at
-    if at < to_at:
-        yield from _without_dag_run(at, to_at, covered_until)
+        yield Segment(kind=kind, interval=left, dag_run=run.dag_run, dag_runs=1)
+        at = left.to_at
+    yield from _without_dag_run(Interval(at, interval.to_at), covered_until)
 
 
-def _without_dag_run(from_at: datetime, to_at: datetime, covered_until: datetime) -> Iterator[Segment]:
+def _without_dag_run(interval: Interval, covered_until: datetime) -> Iterator[Segment]:
     """Yield what no DAG run is responsible for: a gap before the end of the coverage, waiting time after it."""
-    if from_at < covered_until:
-        yield Segment(kind=SegmentKind.GAP, from_at=from_at, to_at=min(to_at, covered_until))
-    if to_at > covered_until:
-        yield Segment(kind=SegmentKind.WAITING, from_at=max(from_at, covered_until), to_at=to_at)
+    border_at = min(max(covered_until, interval.from_at), interval.to_at)
+    before, after = Interval(interval.from_at, border_at), Interval(border_at, interval.to_at)
+    for kind, part in ((SegmentKind.GAP, before), (SegmentKind.WAITING, after)):
+        if not part.is_empty:
+            yield Segment(kind=kind, interval=part)
 
 
 def history_chart(history: History, span: Span, now_at: datetime) -> HistoryChart:
@@ -100,7 +88,7 @@ def history_chart(history: History, span: Span, now_at: datetime) -> HistoryChar
     else:
         tallies = dict(history.hours)
     width = _WIDTH[span]
-    return HistoryChart(span=span, points=[_point(at, at + width, tallies) for at in _starts(span, now_at)])
+    return HistoryChart(span=span, points=[_point(Interval(at, at + width), tallies) for at in _starts(span, now_at)])
 
 
 def _starts(span: Span, now_at: datetime) -> Iterator[datetime]:
@@ -112,11 +100,10 @@ def _starts(span: Span, now_at: datetime) -> Iterator[datetime]:
     return (last_at - width * n for n in reversed(range(_POINTS[span])))
 
 
-def _point(from_at: datetime, to_at: datetime, tallies: Mapping[datetime, Tally]) -> Point:
-    tally = sum((tally for at, tally in tallies.items() if from_at <= at < to_at), Tally())
+def _point(interval: Interval, tallies: Mapping[datetime, Tally]) -> Point:
+    tally = sum((tally for at, tally in tallies.items() if at in interval), Tally())
     return Point(
-        from_at=from_at,
-        to_at=to_at,
+        interval=interval,
         read=tally.read,
         outcomes=tally.outcomes,
         requests=tally.requests,

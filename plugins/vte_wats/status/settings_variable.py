@@ -29,7 +29,7 @@ class SettingsText:
 
     @property
     def digest(self) -> str:
-        """What stands for the text; it tells nobody what the text is."""
+        """What stands for the text and does not show it."""
         return hashlib.sha256((self.text or "").encode()).hexdigest()
 
 

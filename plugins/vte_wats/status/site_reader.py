@@ -22,6 +22,7 @@ from vte_wats.backfill.progress import Progress
 from vte_wats.config.sites import Site
 from vte_wats.domain.errors import FatalError
 from vte_wats.health import Stored
+from vte_wats.intervals.interval import Interval, in_utc
 from vte_wats.messages import VW516, VW627
 from vte_wats.orchestration.variables import (
     BACKFILL,
@@ -65,8 +66,7 @@ class DagRunSnapshot:
     dag_run_id: str
     state: str
     run_type: str
-    from_at: datetime | None
-    to_at: datetime | None
+    interval: Interval | None
     due_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
@@ -210,7 +210,15 @@ def _runs(session: Session, dag_ids: Sequence[str], *conditions: Any, limit: int
     found = session.execute(
         select(*columns).where(DagRun.dag_id.in_(dag_ids), *conditions).order_by(DagRun.run_after.desc()).limit(limit)
     )
-    return [DagRunSnapshot(*row) for row in found]
+    return [
+        DagRunSnapshot(dag_id, dag_run_id, state, run_type, _interval(from_at, to_at), *rest)
+        for dag_id, dag_run_id, state, run_type, from_at, to_at, *rest in found
+    ]
+
+
+def _interval(from_at: datetime | None, to_at: datetime | None) -> Interval | None:
+    """Return the data interval, none for one that ends before it starts: Airflow takes that from whoever triggers."""
+    return Interval(in_utc(from_at), in_utc(to_at)) if from_at and to_at and from_at <= to_at else None
 
 
 def _returned(session: Session, runs: Iterable[DagRunSnapshot]) -> dict[tuple[str, str], Mapping[str, Any]]:

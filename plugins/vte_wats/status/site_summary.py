@@ -177,14 +177,12 @@ def _unfinished(state: State, snapshot: SiteSnapshot) -> Iterator[Unfinished]:
     for run in snapshot.unfinished:
         if run.is_dry_run:
             continue
-        if run.from_at is None or run.to_at is None:
-            from_at, to_at = state.last_sync, run.due_at
-            if run.state not in _AT_WORK:
-                continue  # its time belongs to the next one without an interval
-        else:
-            from_at, to_at = run.from_at, run.to_at
+        if run.interval is None and run.state not in _AT_WORK:
+            continue  # its time belongs to the next one without an interval
+        due_at = in_utc(run.due_at)
+        interval = run.interval or Interval(min(state.last_sync, due_at), due_at)
         link = DagRunLink(dag_id=run.dag_id, dag_run_id=run.dag_run_id)
-        yield Unfinished(link, from_at, to_at, is_running=run.state in _AT_WORK)
+        yield Unfinished(link, interval, is_running=run.state in _AT_WORK)
 
 
 def _backfill(site: Site, progress: Progress | None) -> Backfill | None:
@@ -204,10 +202,10 @@ def _backfill(site: Site, progress: Progress | None) -> Backfill | None:
 
 def _is_healed(site: Site, run: DagRunSnapshot, stored: Stored) -> bool:
     """Return whether a sync failed and others have covered its time since."""
-    if run.state != "failed" or run.dag_id != site.dag_id("sync") or run.from_at is None or run.to_at is None:
+    if run.state != "failed" or run.dag_id != site.dag_id("sync") or run.interval is None:
         return False
     delay = timedelta(seconds=stored.history.settle_delay_s)
-    needed = Interval(in_utc(run.from_at), in_utc(run.to_at)).shifted(-delay)
+    needed = run.interval.shifted(-delay)
     return stored.state is not None and any(done.covers(needed) for done in stored.state.coverage)
 
 
@@ -219,8 +217,7 @@ def _dag_run_summary(site: Site, run: DagRunSnapshot, stored: Stored) -> DagRunS
         state=HEALED if _is_healed(site, run, stored) else run.state,
         started_at=started_at,
         took_s=(ended_at - started_at).total_seconds() if ended_at and started_at else None,
-        from_at=run.from_at,
-        to_at=run.to_at,
+        interval=run.interval,
         counts={outcome: int(run.settled[outcome]) for outcome in Outcome if run.settled.get(outcome)},
         dry_run=run.is_dry_run,
     )

@@ -1,4 +1,4 @@
-"""Which time zone the stations' clocks show, as far as data can tell: an offset and clock changes, never a country."""
+"""Which time zone the stations' clocks show, as far as data show: an offset and clock changes, never a country."""
 
 from __future__ import annotations
 

@@ -30,14 +30,14 @@ _HELD_SLICES = 24  # beside those of the window
 _FIRST_LOOK = timedelta(hours=1)
 
 
-def window_of(from_at: datetime, to_at: datetime, guard_band_s: int, settle_delay_s: int) -> Interval:
-    """Return the window of the data interval ``[from_at, to_at)``.
+def window_of(interval: Interval, guard_band_s: int, settle_delay_s: int) -> Interval:
+    """Return the window of a data interval.
 
     It starts ``guard_band_s`` earlier, for rows that appeared late, and lies ``settle_delay_s`` in the past, so that
     the steps of its runs have been written. Fractions of a second are cut from both edges alike.
     """
-    data_interval = Interval(whole_second(from_at) - timedelta(seconds=guard_band_s), whole_second(to_at))
-    return data_interval.shifted(-timedelta(seconds=settle_delay_s))
+    from_at, to_at = whole_second(interval.from_at), whole_second(interval.to_at)
+    return Interval(from_at - timedelta(seconds=guard_band_s), to_at).shifted(-timedelta(seconds=settle_delay_s))
 
 
 @dataclass(frozen=True, slots=True)

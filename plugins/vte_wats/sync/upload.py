@@ -20,10 +20,10 @@ from vte_wats.domain.outcome import LEFT_OUT, Outcome
 from vte_wats.domain.ports import Wats
 from vte_wats.domain.report import (
     SOURCE_HASH,
+    KnownBehaviour,
     NaturalKey,
     Refusal,
     Report,
-    ServerTraits,
     StoredReport,
     Submission,
     misc_info,
@@ -137,7 +137,7 @@ def upload(
     letter then. Dead letters are on disk before this returns.
     """
     progress = _Progress(done=_done_earlier(staging), failures=_failed_earlier(staging))
-    overtaken = _overtaken(staging, dead_letters)
+    outdated = _outdated(staging, dead_letters)
     confirmed, unseen, dropped = in_flight.confirmed(), in_flight.unseen.tries(), in_flight.dropped.tries()
     tried = partial(_tried, (unseen, dropped))
     add_keys = partial(in_flight.add, persist=not options.dry_run)
@@ -147,11 +147,11 @@ def upload(
         # All keys first: of two runs with one key, neither is posted because the other is in a later batch.
         add_keys(_reports(staged_mappings(staging)))
         for mapped in in_batches(staged_mappings(staging)):
-            still_open = [run for run in mapped if _guid(run) in overtaken or not progress.counts_as_done(run)]
+            still_open = [run for run in mapped if _guid(run) in outdated or not progress.counts_as_done(run)]
             stored = _stored(wats, confirmed, {_guid(run): run for run in still_open})
-            for latest in _latest(still_open, stored, overtaken, partial(_staged_again, staging, read_again, add_keys)):
+            for latest in _latest(still_open, stored, outdated, partial(_staged_again, staging, read_again, add_keys)):
                 held = [_or_held_back(run, stored, settings, options) for run in latest]
-                reports = list(_postable(held, codes, wats.traits().max_body_bytes, progress))
+                reports = list(_postable(held, codes, wats.behaviour().max_body_bytes, progress))
                 reports = list(_shown_or_worth_a_try(reports, stored, tried, settings.unseen_tries, progress))
                 to_post = _compared(
                     reports, stored, tried, wats=wats, options=options, progress=progress, in_flight=in_flight
@@ -214,8 +214,8 @@ def _guid(mapped: Report | Refusal) -> UUID:
     return mapped.report_id if isinstance(mapped, Report) else mapped.index_guid
 
 
-def _overtaken(staging: Staging, dead_letters: DeadLetters) -> frozenset[UUID]:
-    """Return the staged runs whose dead letter holds other data: another task has read them, maybe later."""
+def _outdated(staging: Staging, dead_letters: DeadLetters) -> frozenset[UUID]:
+    """Return the staged runs whose dead letter holds other data: another task has read them, and maybe later."""
     guids = dead_letters.guids()
     runs = staging.parsed(RUNS, VteTestRun.model_validate_json) if guids else ()
     known = ((run, dead_letters.get(run.index_guid)) for run in runs if run.index_guid in guids)
@@ -242,7 +242,7 @@ def _stored(
             document
             and not document.get("miscInfos")
             and isinstance(run, Report)
-            and not wats.traits().lists_misc_infos
+            and not wats.behaviour().lists_misc_infos
         ):
             source_hash = run.source_hash if _is_equal_otherwise(run, document) else None
         found[report.report_id] = replace(report, source_hash=source_hash)
@@ -302,7 +302,7 @@ def _postable(
 def _latest(
     mapped: Sequence[Report | Refusal],
     stored: Mapping[UUID, StoredReport],
-    overtaken: frozenset[UUID],
+    outdated: frozenset[UUID],
     read_again: ReadAgain,
 ) -> Iterator[Sequence[Report | Refusal]]:
     """Yield what was mapped, in batches; a run that WATS or a dead letter has with other content is read again first.
@@ -311,7 +311,7 @@ def _latest(
     follow one another, so what is read here is never older than what WATS has.
     """
     doubtful = {
-        guid: run for run in mapped if (guid := _guid(run)) in overtaken or (guid in stored and _differs(run, stored))
+        guid: run for run in mapped if (guid := _guid(run)) in outdated or (guid in stored and _differs(run, stored))
     }
     if not doubtful:
         yield mapped
@@ -517,15 +517,15 @@ def _collisions(
         known = stored.get(report.report_id)
         own = {report.report_id} if known is None else {report.report_id, known.stored_as}
         key = report.natural_key
-        refusal = _collision(report, guids_of[key.identity] - own, at_second[key.second] - own, wats.traits())
+        refusal = _collision(report, guids_of[key.identity] - own, at_second[key.second] - own, wats.behaviour())
         if refusal is not None:
             yield refusal
 
 
-def _collision(report: Report, equal: set[UUID], near: set[UUID], traits: ServerTraits) -> Refusal | None:
+def _collision(report: Report, equal: set[UUID], near: set[UUID], behaviour: KnownBehaviour) -> Refusal | None:
     key = report.natural_key
     unit = f"the same serial {key.serial!r}, part number {key.part_number!r}, process code {key.process_code}"
-    if equal or (near and traits.merges_within_second):
+    if equal or (near and behaviour.merges_within_second):
         start = f"start {key.start_at.isoformat()}" if equal else f"second of the start {key.start_at.isoformat()}"
         return Refusal.of(
             report.report_id,
@@ -536,7 +536,7 @@ def _collision(report: Report, equal: set[UUID], near: set[UUID], traits: Server
                 "another run has the same serial, part number, process and start",
             ),
         )
-    if near and traits.merges_within_second is None:
+    if near and behaviour.merges_within_second is None:
         log.warning(
             "%s Run %s starts in the same second as run %s and has %s. That keeps neither back; whether WATS keeps "
             "both is not known until an acceptance run has tried it",

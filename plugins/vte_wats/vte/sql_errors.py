@@ -73,7 +73,7 @@ SQL_ERRORS: tuple[SqlError, ...] = (
             "VW203",
             Follows.AGAIN,
             "SQL error 3958, 3960, 3961, 3966, 3967",
-            "the snapshot was overtaken by a change, or tempdb had no room for it",
+            "the snapshot was made invalid by a change, or tempdb had no room for it",
             "retried; nothing to do unless it persists: then give tempdb more room",
         ),
         (3958, 3960, 3961, 3966, 3967),

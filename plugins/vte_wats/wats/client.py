@@ -15,11 +15,11 @@ from vte_wats.config.settings import ExistenceCheck
 from vte_wats.domain.errors import FatalError, RejectedError, RetriableError
 from vte_wats.domain.report import (
     KeyHit,
+    KnownBehaviour,
     ListedReport,
     NaturalKey,
     Report,
     RequestStats,
-    ServerTraits,
     StoredReport,
     Submission,
 )
@@ -78,9 +78,9 @@ class WatsSession:
         """Close the connections, whatever state they are in, and save what was learned."""
         self._sender.__exit__()
 
-    def traits(self) -> ServerTraits:
+    def behaviour(self) -> KnownBehaviour:
         """Return what is known of this WATS and decides about runs; nothing is sent."""
-        return self._server.traits
+        return self._server.behaviour
 
     def showed_late(self) -> None:
         """Remember that a report took longer to show than was waited for; nothing is sent."""

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from vte_wats.domain.report import ServerTraits
+from vte_wats.domain.report import KnownBehaviour
 from vte_wats.wats import queries
 from vte_wats.wats.profile import WatsProfile
 from vte_wats.wats.wats_connection import GuidQuoting, WatsConnection
@@ -63,13 +63,13 @@ class KnownServer:
         self._worked_at_s: dict[str, float] = {}
 
     @property
-    def traits(self) -> ServerTraits:
+    def behaviour(self) -> KnownBehaviour:
         """What decides about runs."""
         self._load()
         measured_s = self._profile.visibility_delay_s
         delay_s = max(_UNKNOWN_DELAY_S if measured_s is None else measured_s, self._longest_delay_s)
         limits = (self._connection.max_body_bytes, self._profile.body_limit_bytes)
-        return ServerTraits(
+        return KnownBehaviour(
             max_body_bytes=min(limit for limit in limits if limit is not None),
             merges_within_second=self._profile.merges_within_second,
             shown_after_s=max(_SHORTEST_WAIT_S, _MARGIN * delay_s),
@@ -118,7 +118,7 @@ class KnownServer:
 
     def showed_late(self) -> None:
         """Remember that a report took longer to show than was waited for."""
-        self._longest_delay_s = max(self._longest_delay_s, min(self.traits.shown_after_s, _LONGEST_WAIT_S / _MARGIN))
+        self._longest_delay_s = max(self._longest_delay_s, min(self.behaviour.shown_after_s, _LONGEST_WAIT_S / _MARGIN))
 
     def worked(self, method: str) -> None:
         """Remember that WATS has just answered a request of this method as it should."""

@@ -128,7 +128,7 @@ class Lookup:
         return await self._sender.once(page)
 
     def _run_of(self, header: Header) -> UUID | None:
-        """Return the run that a report was made from, as this session tells it."""
+        """Return the run that a report was made from, as this session knows it."""
         if self._existence_check is ExistenceCheck.UUID:
             return _uuid(header)
         return _source_of(header)

@@ -80,9 +80,9 @@ class WatsObserver:
         """Ask for headers with misc infos by report id, the ids written in this form."""
         return self._headers(queries.headers_by_id(self._forms[form], ids))
 
-    def headers_by_range(self, from_at: datetime, to_at: datetime) -> Answer:
+    def headers_by_range(self, started: Interval) -> Answer:
         """Ask for all headers with misc infos that start in an interval of whole seconds."""
-        return self._headers(queries.headers_by_range(Interval(from_at=from_at, to_at=to_at)))
+        return self._headers(queries.headers_by_range(started))
 
     def headers_by_serial(self, serial: str, part_number: str, process_code: int, start_at: datetime) -> Answer:
         """Ask for the headers with this natural key, as a session looks for equal ones."""

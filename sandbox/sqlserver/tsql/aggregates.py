@@ -71,14 +71,17 @@ def _window(compiler: Compiler, node: exp.Expr) -> Value:
         raise not_emulated(f"{function.sql_name()} with OVER")
     parts: list[str] = []
     if node.args.get("partition_by"):
-        parts.append("PARTITION BY " + ", ".join(compared(compiler.value(each)) for each in node.args["partition_by"]))
+        parts.append(
+            "PARTITION BY "
+            + ", ".join(compared(compiler.value(expression)) for expression in node.args["partition_by"])
+        )
     if node.args.get("order") is not None:
         parts.append("ORDER BY " + ", ".join(sort_keys(compiler, node.args["order"])))
     return Value(f"{value.sql} OVER ({' '.join(parts)})", value.kind)
 
 
 def sort_keys(compiler: Compiler, order: exp.Expr) -> list[str]:
-    return [sort_key(compiler.value(each.this), descending=bool(each.args.get("desc"))) for each in order.expressions]
+    return [sort_key(compiler.value(term.this), descending=bool(term.args.get("desc"))) for term in order.expressions]
 
 
 def sort_key(value: Value, *, descending: bool) -> str:

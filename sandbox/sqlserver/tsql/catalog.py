@@ -160,7 +160,7 @@ class Catalog:
         return changed
 
     def add_foreign_key(self, table: Table, key: ForeignKey) -> Table:
-        if any(known.name.lower() == key.name.lower() for each in self.tables() for known in each.foreign_keys):
+        if any(known.name.lower() == key.name.lower() for other in self.tables() for known in other.foreign_keys):
             raise SqlServerError(2714, f"There is already an object named '{key.name}' in the database.", state=5)
         changed = replace(table, foreign_keys=(*table.foreign_keys, key))
         self.put(changed)
@@ -171,13 +171,13 @@ class Catalog:
         return json.dumps([asdict(table) for table in self.tables()])
 
     def load(self, text: str) -> None:
-        for each in json.loads(text):
+        for entry in json.loads(text):
             table = Table(
-                each["schema"],
-                each["name"],
-                tuple(Column(**{**column, "kind": SqlType(**column["kind"])}) for column in each["columns"]),
-                each["object_id"],
-                each["created_local"],
+                entry["schema"],
+                entry["name"],
+                tuple(Column(**{**column, "kind": SqlType(**column["kind"])}) for column in entry["columns"]),
+                entry["object_id"],
+                entry["created_local"],
                 tuple(
                     Index(
                         **{
@@ -186,11 +186,11 @@ class Catalog:
                             "included": tuple(index["included"]),
                         }
                     )
-                    for index in each["indexes"]
+                    for index in entry["indexes"]
                 ),
                 tuple(
                     ForeignKey(key["name"], tuple(key["columns"]), key["parent"], tuple(key["parent_columns"]))
-                    for key in each["foreign_keys"]
+                    for key in entry["foreign_keys"]
                 ),
             )
             self._tables[table.key] = table

@@ -109,10 +109,10 @@ def _update(node: exp.Update, queries: QueryCompiler) -> Change:
         raise statement_not_emulated("UPDATE with FROM")
     table = _target(node.this, queries)
     compiler = ExpressionCompiler(queries, _scope_of(table))
-    columns = [_own_column(table, each.this.name) for each in node.expressions]
+    columns = [_own_column(table, assignment.this.name) for assignment in node.expressions]
     settings = ", ".join(
-        f"{quoted(column.name)} = {assignable(compiler.value(each.expression), column)}"
-        for each, column in zip(node.expressions, columns, strict=True)
+        f"{quoted(column.name)} = {assignable(compiler.value(assignment.expression), column)}"
+        for assignment, column in zip(node.expressions, columns, strict=True)
     )
     target, where = f"{table.reference} AS {quoted(table.name)}", _where(node, compiler)
     names = tuple(column.name for column in columns)

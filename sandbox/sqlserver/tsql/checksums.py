@@ -23,12 +23,12 @@ _OF_NULL = str(2**31 - 1)
 
 
 def _binary_checksum(compiler: Compiler, node: exp.Expr) -> Value:
-    if any(isinstance(each, exp.Star) for each in node.expressions):
+    if any(isinstance(argument, exp.Star) for argument in node.expressions):
         raise not_emulated("BINARY_CHECKSUM(*)")
     last = len(node.expressions) - 1
     columns = [
-        f"checksum_part({_bits(compiler.value(each))}, {4 * (last - n) % _BITS})"
-        for n, each in enumerate(node.expressions)
+        f"checksum_part({_bits(compiler.value(argument))}, {4 * (last - n) % _BITS})"
+        for n, argument in enumerate(node.expressions)
     ]
     bits = reduce(lambda left, right: f"xor({left}, {right})", columns)
     return Value(f"CAST((CAST({bits} AS BIGINT) + {2**31}) % {2**32} - {2**31} AS INTEGER)", INT)

@@ -88,8 +88,8 @@ def _in(compiler: Compiler, node: exp.Expr) -> str:
         left, inner = meet(left, inner)
         return f'({compared(left)} IN (SELECT {compared(inner)} FROM ({query.sql}) AS "in_query"("c")))'
     terms: list[str] = []
-    for each in node.expressions:
-        here, right = meet(left, compiler.value(each))
+    for member in node.expressions:
+        here, right = meet(left, compiler.value(member))
         if here.sql != left.sql:
             return "(" + " OR ".join(compare("=", left, compiler.value(term)) for term in node.expressions) + ")"
         terms.append(compared(right))

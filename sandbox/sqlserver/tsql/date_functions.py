@@ -70,10 +70,10 @@ def _date_diff(compiler: Compiler, node: exp.Expr) -> Value:
     unit = _unit(node)
     kind = BIGINT if node.args.get("big_int") else INT
     first, last = (
-        f"CAST({each.sql} AS TIMESTAMP)" if (each.kind or DATE).name != "time" else each.sql for each in (start, end)
+        f"CAST({edge.sql} AS TIMESTAMP)" if (edge.kind or DATE).name != "time" else edge.sql for edge in (start, end)
     )
     if unit == "week":  # weeks of SQL Server start on Sunday, whatever DATEFIRST says
-        first, last = (f"({each} + INTERVAL 1 DAY)" for each in (first, last))
+        first, last = (f"({edge} + INTERVAL 1 DAY)" for edge in (first, last))
     return Value(f"CAST(date_diff('{unit}', {first}, {last}) AS {kind.storage})", kind)
 
 

@@ -48,8 +48,8 @@ class Definitions:
         elif isinstance(node, exp.Drop):
             self._drop(node)
         elif isinstance(node, exp.TruncateTable):
-            for each in node.expressions:
-                self._truncate(self._table(each))
+            for target in node.expressions:
+                self._truncate(self._table(target))
         else:
             raise statement_not_emulated(node.sql("tsql")[:40])
 
@@ -145,18 +145,18 @@ class Definitions:
             raise statement_not_emulated(f"DROP {node.args.get('kind')}")
         if node.args.get("exists"):
             raise syntax("IF")  # newer than SQL Server 2012
-        for each in node.args["tables"]:
-            table = self.catalog.find(each.name, each.text("db") or "dbo")
+        for target in node.args["tables"]:
+            table = self.catalog.find(target.name, target.text("db") or "dbo")
             if table is None:
                 raise SqlServerError(
                     3701,
-                    f"Cannot drop the table '{each.name}', because it does not exist or you do not have permission.",
+                    f"Cannot drop the table '{target.name}', because it does not exist or you do not have permission.",
                     11,
                     5,
                 )
             if self._is_referred_to(table):
                 raise SqlServerError(
-                    3726, f"Could not drop object '{each.name}' because it is referenced by a FOREIGN KEY constraint."
+                    3726, f"Could not drop object '{target.name}' because it is referenced by a FOREIGN KEY constraint."
                 )
             self.cursor.execute(f"DROP TABLE {table.reference}")
             self.catalog.drop(table)
@@ -280,7 +280,7 @@ def _foreign_key(name: str, table: str, columns: tuple[str, ...], reference: exp
 def _keys(node: exp.Expr) -> tuple[tuple[str, bool], ...]:
     inner = node.this
     listed = inner if isinstance(inner, list) else node.expressions or getattr(inner, "expressions", None) or []
-    return tuple((_key_name(each), bool(each.args.get("desc"))) for each in listed)
+    return tuple((_key_name(column), bool(column.args.get("desc"))) for column in listed)
 
 
 def _key_name(node: exp.Expr) -> str:
@@ -295,7 +295,7 @@ def new_index(node: exp.Create) -> Index:
     parameters = definition.args["params"]
     if parameters.args.get("where") is not None:
         raise not_emulated("a filtered index")
-    columns = tuple((_key_name(each), bool(each.args.get("desc"))) for each in parameters.args["columns"])
-    included = tuple(each.name for each in parameters.args.get("include") or [])
+    columns = tuple((_key_name(column), bool(column.args.get("desc"))) for column in parameters.args["columns"])
+    included = tuple(column.name for column in parameters.args.get("include") or [])
     clustered = str(node.args.get("kind")).upper().startswith("CLUSTERED")
     return Index(definition.name, columns, included, unique=bool(node.args.get("unique")), clustered=clustered)

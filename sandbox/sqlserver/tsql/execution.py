@@ -281,7 +281,7 @@ class Execution:
             known = self._base_table(table)
             if known is not None and known.key in locked and not passes_over(table):
                 return True
-        if any(each.whole_table for each in locked.values()):
+        if any(lock.whole_table for lock in locked.values()):
             return True
         with self._registered(locked) as names:
             doubling = self._compiler(parameters, compiler.facts.utc)
@@ -367,7 +367,7 @@ class Execution:
         return self.use(name)
 
     def use(self, name: str) -> DatabaseChanged:
-        known = {each.lower(): each for each in (self.store.name, "master")}
+        known = {database.lower(): database for database in (self.store.name, "master")}
         if name.lower() not in known:
             raise no_such_database(name)
         old, self.current_database = self.current_database, known[name.lower()]

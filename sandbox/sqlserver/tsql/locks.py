@@ -51,7 +51,7 @@ class Locks:
         """Return what others hold, by table."""
         found: dict[str, Locked] = {}
         with self._lock:
-            for tables in (held for each, held in self._held.items() if each is not owner):
+            for tables in (held for holder, held in self._held.items() if holder is not owner):
                 for table, locked in tables.items():
                     together = found.setdefault(table, Locked())
                     together.rows += locked.rows
@@ -85,7 +85,7 @@ class Reading:
 
 def hints(node: exp.Table) -> frozenset[str]:
     """Return the table hints in upper case."""
-    given = (hint for each in node.args.get("hints") or [] for hint in each.expressions)
+    given = (hint for clause in node.args.get("hints") or [] for hint in clause.expressions)
     return frozenset(hint.name.upper() for hint in given)
 
 
@@ -100,4 +100,4 @@ def reading_past(node: exp.Expr) -> Iterator[exp.Table]:
 
 def relations(locked: Mapping[str, Locked]) -> dict[str, tuple[str, Any]]:
     """Return the name of a relation for each table, and its rows."""
-    return {table: (f"locked_rows_{n}", pa.concat_tables(each.rows)) for n, (table, each) in enumerate(locked.items())}
+    return {table: (f"locked_rows_{n}", pa.concat_tables(lock.rows)) for n, (table, lock) in enumerate(locked.items())}

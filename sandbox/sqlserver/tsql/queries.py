@@ -170,8 +170,8 @@ class QueryCompiler:
             return Query(sql, columns)
         names = ", ".join(f'"c{index}"' for index in range(len(columns)))
         keys: list[str] = []
-        for each in order.expressions if order is not None else []:
-            index = self._output_index(each.this, columns)
+        for term in order.expressions if order is not None else []:
+            index = self._output_index(term.this, columns)
             if index is None:
                 raise SqlServerError(
                     104,
@@ -179,7 +179,7 @@ class QueryCompiler:
                     "EXCEPT operator, or SELECT DISTINCT is specified.",
                     15,
                 )
-            keys.append(sort_key(Value(f'"u"."c{index}"', columns[index][1]), descending=bool(each.args.get("desc"))))
+            keys.append(sort_key(Value(f'"u"."c{index}"', columns[index][1]), descending=bool(term.args.get("desc"))))
         tail = f" ORDER BY {', '.join(keys)}" if keys else ""
         return Query(f'SELECT * FROM ({sql}) AS "u"({names}){tail}{self._limited(node)}', columns)
 
@@ -230,7 +230,7 @@ class QueryCompiler:
         if group is not None:
             if any(value for part, value in group.args.items() if part != "expressions"):
                 raise not_emulated("GROUP BY with ROLLUP, CUBE or GROUPING SETS")
-            clauses += " GROUP BY " + ", ".join(compiler.value(each).sql for each in group.expressions)
+            clauses += " GROUP BY " + ", ".join(compiler.value(expression).sql for expression in group.expressions)
         if node.args.get("having") is not None:
             clauses += f" HAVING {compiler.predicate(node.args['having'].this)}"
         items = list(self._items(node, compiler))
@@ -250,12 +250,12 @@ class QueryCompiler:
         if node.args.get("order") is None:
             return node
         node = node.copy()
-        for each in node.args["order"].expressions:
-            if self._output_index(each.this, [(value.name or "", value.kind) for value in items]) is None:
-                sql = compiler.value(each.this).sql
+        for term in node.args["order"].expressions:
+            if self._output_index(term.this, [(value.name or "", value.kind) for value in items]) is None:
+                sql = compiler.value(term.this).sql
                 place = next((index for index, value in enumerate(items, 1) if value.sql == sql), None)
                 if place is not None:
-                    each.set("this", exp.Literal.number(place))
+                    term.set("this", exp.Literal.number(place))
         return node
 
     def _order_keys(
@@ -265,11 +265,11 @@ class QueryCompiler:
         columns: Sequence[tuple[str, SqlType | None]],
         compiler: ExpressionCompiler,
     ) -> Iterable[str]:
-        for each in order.expressions:
-            index = self._output_index(each.this, columns)
-            value = items[index] if index is not None else compiler.value(each.this)
+        for term in order.expressions:
+            index = self._output_index(term.this, columns)
+            value = items[index] if index is not None else compiler.value(term.this)
             if not value.constant:
-                yield sort_key(value, descending=bool(each.args.get("desc")))
+                yield sort_key(value, descending=bool(term.args.get("desc")))
             elif len(order.expressions) == 1:
                 yield "NULL"
 
@@ -278,7 +278,7 @@ class QueryCompiler:
             star = isinstance(item, exp.Star)
             if star or (isinstance(item, exp.Column) and isinstance(item.this, exp.Star)):
                 wanted = "" if star else item.text("table").lower()
-                sources = [each for each in compiler.scope.sources if wanted in {"", each.alias.lower()}]
+                sources = [source for source in compiler.scope.sources if wanted in {"", source.alias.lower()}]
                 if not sources:
                     raise SqlServerError(107, f"The column prefix '{wanted}' does not match with a table name.", 15)
                 for source in sources:

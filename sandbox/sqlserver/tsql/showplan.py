@@ -66,7 +66,7 @@ class _Operator:
 
     @property
     def cost(self) -> float:
-        return self.own_cost + sum(each.cost for each in self.inputs)
+        return self.own_cost + sum(operator.cost for operator in self.inputs)
 
 
 @dataclass
@@ -116,7 +116,7 @@ class Plan:
     def _query(self, node: exp.Expr) -> _Operator:
         if isinstance(node, exp.SetOperation):
             branches = [self._query(node.this), self._query(node.expression)]
-            found = _over(branches, "Concatenation", "Concatenation", "Concat", sum(each.rows for each in branches))
+            found = _over(branches, "Concatenation", "Concatenation", "Concat", sum(branch.rows for branch in branches))
         elif isinstance(node, exp.Subquery):
             found = self._query(node.this)
         else:
@@ -140,7 +140,7 @@ class Plan:
             here = self._source(source, compared, is_outer=found is None)
             found = here if found is None else _joined(found, here, _JOINS[side])
         assert found is not None
-        if node.args.get("group") is not None or any(each.find(exp.AggFunc) for each in node.expressions):
+        if node.args.get("group") is not None or any(expression.find(exp.AggFunc) for expression in node.expressions):
             rows = 1.0 if node.args.get("group") is None else math.sqrt(found.rows)
             found = _over([found], "Hash Match", "Aggregate", "Hash", rows)
         return found
@@ -152,13 +152,14 @@ class Plan:
         if table is None:  # a system view, or the name of a CTE
             return _Operator("Constant Scan", "Constant Scan", "ConstantScan", 1.0, 0.0)
         rows = float(self.rows_of(table))
-        index = next((each for each in table.indexes if each.columns[0][0].lower() in compared.every), None)
+        seekable = (known for known in table.indexes if known.columns[0][0].lower() in compared.every)
+        index = next(seekable, None)
         if index is None:
             if compared.every:
                 self._missing[table, compared] = None
-            heap = not any(each.clustered for each in table.indexes)
+            heap = not any(known.clustered for known in table.indexes)
             name = "Table Scan" if heap else "Clustered Index Scan"
-            whole = next((each for each in table.indexes if each.clustered), None)
+            whole = next((known for known in table.indexes if known.clustered), None)
             return _reading(name, "TableScan" if heap else "IndexScan", rows, self._object(table, whole, node))
         self._sought.add(id(node))
         one_each = not is_outer and index.unique and len(index.columns) == 1
@@ -194,15 +195,15 @@ class Plan:
         inside = ET.SubElement(element, operator.element)
         if operator.described is not None:
             ET.SubElement(inside, "Object", operator.described)
-        for each in operator.inputs:
-            self._add(inside, each, numbers)
+        for child in operator.inputs:
+            self._add(inside, child, numbers)
 
     def _add_missing(self, groups: ET.Element, table: Table, compared: _Compared) -> None:
         group = ET.SubElement(groups, "MissingIndexGroup", {"Impact": "90"})
         described = {"Database": f"[{self.database}]", "Schema": f"[{table.schema}]", "Table": f"[{table.name}]"}
         missing = ET.SubElement(group, "MissingIndex", described)
         for usage, names in (("EQUALITY", compared.equal), ("INEQUALITY", compared.within - compared.equal)):
-            columns = [(n, each.name) for n, each in enumerate(table.columns, 1) if each.name.lower() in names]
+            columns = [(n, column.name) for n, column in enumerate(table.columns, 1) if column.name.lower() in names]
             if columns:
                 listed = ET.SubElement(missing, "ColumnGroup", {"Usage": usage})
                 for number, name in columns:
@@ -228,7 +229,7 @@ def _columns(node: exp.Expr | None, alias: str, later: frozenset[str]) -> _Compa
 
 
 def _over(inputs: Sequence[_Operator], physical: str, logical: str, element: str, rows: float) -> _Operator:
-    handled = sum(each.rows for each in inputs)
+    handled = sum(operator.rows for operator in inputs)
     return _Operator(physical, logical, element, rows, handled * _COST_OF_A_ROW, inputs)
 
 

@@ -99,7 +99,7 @@ def test_a_connection_dropped_after_the_result_fails_the_next_statement_at_the_l
             assert cursor.fetchall() == [(20_000,)]
             cursor.execute("SELECT 1")
 
-        assert error_number(read_and_ask_again) in LOST  # a reset may overtake what the client has not read yet
+        assert error_number(read_and_ask_again) in LOST  # a reset drops what the client has not read yet
 
 
 @pytest.mark.parametrize("after_rows", [0, 5000])

@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 
 from vte_wats.acceptance.exchange import Answer
 from vte_wats.acceptance.probes import Plan
+from vte_wats.intervals.interval import Interval
 
 PLAN = Plan(datetime(2026, 3, 2, 12, 0, 0, 500_000, tzinfo=UTC), 100, 501)
 
@@ -82,10 +83,10 @@ class FakeWats:
             return Answer(self._status_of[form], text="The query is not valid.")
         return self._headers(lambda stored_id, _: stored_id in ids)
 
-    def headers_by_range(self, from_at: datetime, to_at: datetime) -> Answer:
+    def headers_by_range(self, started: Interval) -> Answer:
         if not self._lists_ranges:
             return Answer(400, text="Name the reports.")
-        return self._headers(lambda _, report: from_at <= datetime.fromisoformat(report["start"]) < to_at)
+        return self._headers(lambda _, report: datetime.fromisoformat(report["start"]) in started)
 
     def headers_by_serial(self, serial: str, part_number: str, process_code: int, start_at: datetime) -> Answer:
         return self._headers(lambda _, report: (report["sn"], report["pn"]) == (serial, part_number))

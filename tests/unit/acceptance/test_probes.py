@@ -25,7 +25,8 @@ def test_every_report_is_labelled_and_starts_within_the_interval_of_the_plan(cas
     assert probe.content["pn"] == PART_NUMBER
     assert is_own({"miscInfo": probe.content["miscInfos"]})
     assert source_id_of({"miscInfo": probe.content["miscInfos"]}) == source_id(probe.report_id)
-    assert PLAN.from_at <= datetime.fromisoformat(probe.content["start"]) < PLAN.to_at < PLAN.started_at
+    assert datetime.fromisoformat(probe.content["start"]) in PLAN.interval
+    assert PLAN.interval.to_at < PLAN.started_at
 
 
 def test_another_run_has_other_ids_and_serials():

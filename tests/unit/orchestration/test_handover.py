@@ -27,7 +27,7 @@ STATE = State(
     settled=("a",),
     syncs=3,
     started_at=START_AT,
-    source=SourceIdentity("FLOOR-1", "VTE9_3", datetime(2020, 1, 1), {"IndexData.Result": "int"}),
+    source=SourceIdentity("PLANT-1", "VTE9_3", datetime(2020, 1, 1), {"IndexData.Result": "int"}),
     target="wats.example",
     timezone="Europe/Oslo",
     late_arrivals=LateArrivals(until_at=START_AT, seen={60: 2, 600: 0}, late={60: 1}),

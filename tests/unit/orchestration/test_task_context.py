@@ -5,9 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
+import pendulum
 import pytest
 
 from vte_wats.config.sites import Site
+from vte_wats.intervals.interval import Interval
 from vte_wats.orchestration.task_context import interval_to_sync
 
 TICK = datetime(2026, 3, 2, 13, tzinfo=UTC)
@@ -28,4 +30,13 @@ HOUR = timedelta(hours=1)
 def test_the_first_interval_reaches_back_to_a_start_date_between_two_ticks(interval_at, started_at, starts_at):
     dag = SimpleNamespace(start_date=started_at)
     context = {"data_interval_start": interval_at, "data_interval_end": interval_at + HOUR, "dag": dag}
-    assert interval_to_sync(context, Site()) == (starts_at, interval_at + HOUR)
+    assert interval_to_sync(context, Site()) == Interval(starts_at, interval_at + HOUR)
+
+
+@pytest.mark.parametrize("zone_name", ["UTC", "Europe/Oslo"])
+def test_an_interval_to_sync_takes_the_datetimes_airflow_hands_out(zone_name):
+    starts_at = pendulum.datetime(2026, 3, 2, 14, tz=zone_name)
+    dag = SimpleNamespace(start_date=starts_at)
+    context = {"data_interval_start": starts_at, "data_interval_end": starts_at.add(hours=1), "dag": dag}
+    interval = interval_to_sync(context, Site())
+    assert (interval.from_at.tzinfo, interval.from_at, interval.to_at - interval.from_at) == (UTC, starts_at, HOUR)

@@ -82,8 +82,16 @@ def test_days_of_the_history_that_are_open_are_compared_again_by_the_next_compar
     ranges, next_day = ranges_to_compare(WEEK, state, Proof(days=days | others), a_settings(verify_cycle_days=30))
     part, *still_open, recent = ranges
     assert (part.from_local, recent.from_local) == (datetime(2025, 1, 1, 11), datetime(2026, 6, 9))
-    assert [each.from_local.day for each in still_open] == [16, 18, 20, 22, 24, 26, 28]  # compared longest ago
-    assert {each.to_local - each.from_local for each in still_open} == {timedelta(days=1)}
+    assert [local_range.from_local.day for local_range in still_open] == [
+        16,
+        18,
+        20,
+        22,
+        24,
+        26,
+        28,
+    ]  # compared longest ago
+    assert {local_range.to_local - local_range.from_local for local_range in still_open} == {timedelta(days=1)}
     assert next_day == part.to_local.date()
 
 
@@ -101,7 +109,7 @@ def test_nothing_is_compared_between_a_month_that_was_backfilled_and_the_start()
     open_day = DayProof(in_vte=2, proven=1, verified_at=NOW_AT)
     proof = Proof(days={date(2025, 1, 20): open_day, date(2025, 5, 1): open_day})
     ranges, _ = ranges_to_compare(WEEK, state, proof, a_settings(verify_cycle_days=1))
-    assert [(each.from_local.date(), each.to_local.date()) for each in ranges] == [
+    assert [(local_range.from_local.date(), local_range.to_local.date()) for local_range in ranges] == [
         (date(2025, 1, 1), date(2025, 2, 1)),
         (date(2026, 6, 6), date(2026, 6, 16)),
     ]

@@ -126,7 +126,7 @@ def test_totals_add_up_and_named_runs_leave_coverage_as_it_is():
     assert after.settings_hash == "5678"
 
 
-def test_the_newest_lateness_is_kept_whichever_sync_settles_last():
+def test_the_newest_late_arrivals_are_kept_whichever_sync_settles_last():
     older, newer = (
         covered((0, 5)).model_copy(
             update={"late_arrivals": LateArrivals(until_at=minute(n), seen={60: 1}, late={60: n})}

@@ -17,7 +17,9 @@ SETTINGS = a_settings(guard_band_s=600, settle_delay_s=0)
 def window(number: int) -> Interval:
     """Return the window of the five minutes that begin ``number`` intervals after noon."""
     begin_at = NOON_AT + number * timedelta(minutes=5)
-    return window_of(begin_at, begin_at + timedelta(minutes=5), SETTINGS.guard_band_s, SETTINGS.settle_delay_s)
+    return window_of(
+        Interval(begin_at, begin_at + timedelta(minutes=5)), SETTINGS.guard_band_s, SETTINGS.settle_delay_s
+    )
 
 
 def runs_at(*minutes: float) -> list[tuple[datetime, int]]:

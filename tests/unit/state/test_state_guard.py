@@ -19,7 +19,7 @@ NOW_AT = BEGIN_AT + timedelta(hours=1)
 HERE = SyncEnvironment(
     Site(),
     source=SourceIdentity(
-        "FLOOR-1", "VTE9_3", datetime(2020, 1, 1, 8), {"IndexData.Info1": "nvarchar", "IndexData.Result": "int"}
+        "PLANT-1", "VTE9_3", datetime(2020, 1, 1, 8), {"IndexData.Info1": "nvarchar", "IndexData.Result": "int"}
     ),
     target="acme.wats.com",
     server_now_at=NOW_AT,
@@ -57,7 +57,7 @@ def test_the_same_surroundings_go_on_and_change_nothing_but_the_clocks():
 @pytest.mark.parametrize(
     ("here", "expected"),
     [
-        pytest.param(found(server="FLOOR-2"), ["another database", "VTE9_3 on FLOOR-2", "vte_default"], id="server"),
+        pytest.param(found(server="PLANT-2"), ["another database", "VTE9_3 on PLANT-2", "vte_default"], id="server"),
         pytest.param(found(database="VTE9_3_TEST"), ["another database", "VTE9_3_TEST", "vte_default"], id="database"),
         pytest.param(
             found(created_local=datetime(2026, 6, 1)),
@@ -93,7 +93,7 @@ def test_another_time_zone_stops_until_it_is_accepted():
 
 
 def test_another_database_and_another_wats_are_named_together():
-    here = replace(found(server="FLOOR-2"), target="test.wats.com")
+    here = replace(found(server="PLANT-2"), target="test.wats.com")
     with pytest.raises(FatalError, match=r"another database.*another WATS"):
         verify_state(synced(), here, a_settings(), accepted=False)
 
@@ -194,7 +194,7 @@ def test_a_state_that_was_replaced_by_one_from_before_its_beginning_is_refused()
 
 def test_a_plan_from_before_an_acceptance_does_not_undo_it():
     planned = synced()
-    later = replace(found(server="FLOOR-2"), now_at=NOW_AT + timedelta(minutes=5))
+    later = replace(found(server="PLANT-2"), now_at=NOW_AT + timedelta(minutes=5))
     accepted = verify_state(planned, later, a_settings(), accepted=True)
     assert accepted.verified_as(planned) == accepted
     assert planned.verified_as(accepted) == accepted
@@ -211,9 +211,9 @@ def test_a_timestamp_that_cannot_be_read_stops_at_once_with_the_name_of_its_colu
 
 
 ELSEWHERE = {
-    "failover": {"server": "FLOOR-2"},
+    "failover": {"server": "PLANT-2"},
     "restored copy": {"created_local": datetime(2026, 6, 1, 3)},
-    "restored elsewhere": {"server": "FLOOR-2", "created_local": datetime(2026, 6, 1, 3)},
+    "restored elsewhere": {"server": "PLANT-2", "created_local": datetime(2026, 6, 1, 3)},
 }
 
 

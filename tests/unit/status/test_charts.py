@@ -27,14 +27,22 @@ def a_state(*covered: tuple[int, int], since: int = 0) -> State:
 
 
 def a_run(begin: int, end: int, *, is_running: bool = False) -> Unfinished:
-    return Unfinished(DagRunLink(dag_id="sync", dag_run_id=f"at {begin}"), minute(begin), minute(end), is_running)
+    return Unfinished(
+        DagRunLink(dag_id="sync", dag_run_id=f"at {begin}"), Interval(minute(begin), minute(end)), is_running
+    )
 
 
 def drawn(state: State, *runs: Unfinished) -> list[tuple]:
     segments = coverage_chart(state, runs, NOW_AT).segments
     offset = lambda at: 120 - int((NOW_AT - at).total_seconds() // 60)  # noqa: E731
     return [
-        (p.kind.value, offset(p.from_at), offset(p.to_at), p.dag_run.dag_run_id if p.dag_run else None, p.dag_runs)
+        (
+            p.kind.value,
+            offset(p.interval.from_at),
+            offset(p.interval.to_at),
+            p.dag_run.dag_run_id if p.dag_run else None,
+            p.dag_runs,
+        )
         for p in segments
     ]
 
@@ -76,7 +84,7 @@ def test_only_the_last_fourteen_days_are_shown():
     begin = NOW_AT - timedelta(days=400)
     state = State(since_at=begin, coverage=(Interval(from_at=begin, to_at=NOW_AT),))
     shown = coverage_chart(state, (), NOW_AT)
-    assert (shown.from_at, shown.to_at, len(shown.segments)) == (NOW_AT - SHOWN, NOW_AT, 1)
+    assert (shown.interval.from_at, shown.interval.to_at, len(shown.segments)) == (NOW_AT - SHOWN, NOW_AT, 1)
 
 
 edges = st.tuples(st.integers(-60, 130), st.integers(1, 40)).map(lambda edge: (edge[0], sum(edge)))
@@ -92,13 +100,18 @@ def test_the_segments_fill_the_time_and_complete_is_what_is_covered(intervals, r
             merged.append((begin, end))
     state = a_state(*merged, since=since)
     shown = coverage_chart(state, [a_run(*edge, is_running=running) for edge, running in runs], NOW_AT)
-    ends = [shown.from_at] + [segment.to_at for segment in shown.segments]
-    assert [segment.from_at for segment in shown.segments] == ends[:-1]
-    assert ends[-1] == shown.to_at
+    ends = [shown.interval.from_at] + [segment.interval.to_at for segment in shown.segments]
+    assert [segment.interval.from_at for segment in shown.segments] == ends[:-1]
+    assert ends[-1] == shown.interval.to_at
     assert all(left.kind is not right.kind for left, right in pairwise(shown.segments))
-    complete = sum((p.to_at - p.from_at for p in shown.segments if p.kind is SegmentKind.COMPLETE), timedelta())
+    complete = sum(
+        (p.interval.to_at - p.interval.from_at for p in shown.segments if p.kind is SegmentKind.COMPLETE), timedelta()
+    )
     covered = sum(
-        (max(timedelta(), min(s.to_at, shown.to_at) - max(s.from_at, shown.from_at)) for s in state.coverage),
+        (
+            max(timedelta(), min(s.to_at, shown.interval.to_at) - max(s.from_at, shown.interval.from_at))
+            for s in state.coverage
+        ),
         timedelta(),
     )
     assert complete == covered
@@ -111,9 +124,9 @@ def test_the_segments_fill_the_time_and_complete_is_what_is_covered(intervals, r
 def test_a_span_has_points_of_equal_length_up_to_now(span, points, hours):
     found = history_chart(History(), Span(span), NOW_AT).points
     assert len(found) == points
-    assert {point.to_at - point.from_at for point in found} == {timedelta(hours=hours)}
-    assert found[-1].from_at <= NOW_AT <= found[-1].to_at
-    assert all(left.to_at == right.from_at for left, right in pairwise(found))
+    assert {point.interval.to_at - point.interval.from_at for point in found} == {timedelta(hours=hours)}
+    assert found[-1].interval.from_at <= NOW_AT <= found[-1].interval.to_at
+    assert all(left.interval.to_at == right.interval.from_at for left, right in pairwise(found))
 
 
 @pytest.mark.parametrize("span", Span)
@@ -123,7 +136,7 @@ def test_every_kept_run_of_a_span_is_in_one_point(span):
         history = history.settled(f"sync/{hours}", NOW_AT - timedelta(hours=hours), Tally(outcomes={"uploaded": 1}))
     found = history_chart(history, span, NOW_AT).points
     kept = history.days if span is Span.YEAR else history.hours
-    begin_at = found[0].from_at
+    begin_at = found[0].interval.from_at
     expected = sum(
         tally.read for at, tally in kept.items()
         if (at >= begin_at.date() if span is Span.YEAR else at >= begin_at)

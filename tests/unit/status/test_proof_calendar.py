@@ -56,8 +56,8 @@ def test_days_are_those_of_the_stations_and_today_is_left_out():
 
 def test_what_differed_is_shown_by_cause_the_newest_first():
     assert [
-        (each.found_on.day, each.cause, each.reports, each.text)
-        for each in proof_calendar(stored(), NOW_AT).differences
+        (difference.found_on.day, difference.cause, difference.reports, difference.text)
+        for difference in proof_calendar(stored(), NOW_AT).differences
     ] == [
         (4, "mapping_changed", 7, "changed by mapping or settings"),
         (3, "vte_changed", 2, "changed in VTE"),

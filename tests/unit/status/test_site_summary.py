@@ -22,7 +22,9 @@ SITE = Site()
 
 def a_dag_run(state: str, kind: str = "sync", **fields: Any) -> DagRunSnapshot:
     from_at, to_at = NOW_AT - timedelta(minutes=60), NOW_AT - timedelta(minutes=55)
-    return DagRunSnapshot(SITE.dag_id(kind), "r", state, "scheduled", from_at, to_at, to_at, to_at, to_at, **fields)
+    return DagRunSnapshot(
+        SITE.dag_id(kind), "r", state, "scheduled", Interval(from_at, to_at), to_at, to_at, to_at, **fields
+    )
 
 
 def a_snapshot(state: State | None, run: DagRunSnapshot, settle_delay_s: int = 60) -> SiteSnapshot:

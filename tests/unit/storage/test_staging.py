@@ -20,7 +20,7 @@ from vte_wats.sync.slices import Slice
 from vte_wats.sync.staged_reports import stage_mapped, staged_mappings
 from vte_wats.sync.upload import refused_runs
 
-RUN_ID = "scheduled__2026-06-01T10:00:00+00:00"
+DAG_RUN_ID = "scheduled__2026-06-01T10:00:00+00:00"
 
 
 @pytest.fixture(params=["local", "memory", pytest.param("bucket", marks=pytest.mark.slow)])
@@ -92,9 +92,9 @@ def test_equal_lines_make_equal_files(tmp_path):
 
 def test_slices_and_dag_runs_do_not_share_files(storage):
     places = [
-        staging_of(storage, dag_id, run_id, part)
+        staging_of(storage, dag_id, dag_run_id, part)
         for dag_id in ("vte_wats_sync", "vte_wats_backfill")
-        for run_id in (RUN_ID, "manual__2026-06-01T10:00:00+00:00")
+        for dag_run_id in (DAG_RUN_ID, "manual__2026-06-01T10:00:00+00:00")
         for part in ("s0001", "s0002")
     ]
     for n, staging in enumerate(places):
@@ -103,33 +103,47 @@ def test_slices_and_dag_runs_do_not_share_files(storage):
 
 
 @pytest.mark.parametrize(
-    "run_id",
-    [RUN_ID, "a/b", "../../etc", "..", ".", "a%2Fb", "50% ?#&", "Ø", "", "x" * 227, "測" * 227, "\ud83d", "a:b+c\n"],
+    "dag_run_id",
+    [
+        DAG_RUN_ID,
+        "a/b",
+        "../../etc",
+        "..",
+        ".",
+        "a%2Fb",
+        "50% ?#&",
+        "Ø",
+        "",
+        "x" * 227,
+        "測" * 227,
+        "\ud83d",
+        "a:b+c\n",
+    ],
 )
-def test_a_run_id_is_one_folder_whatever_it_holds(tmp_path, run_id):
-    folder = Path(folder_of(UPath(tmp_path), "vte_wats_sync", run_id).path)
+def test_a_dag_run_id_is_one_folder_whatever_it_holds(tmp_path, dag_run_id):
+    folder = Path(folder_of(UPath(tmp_path), "vte_wats_sync", dag_run_id).path)
     assert folder.resolve().parent == tmp_path / "staging" / "vte_wats_sync"
     assert ":" not in folder.name
     assert "+" not in folder.name
 
 
-def test_different_run_ids_have_different_folders(tmp_path):
+def test_different_dag_run_ids_have_different_folders(tmp_path):
     ids = ["", ".", "..", "a/b", "a%2Fb", "a b", "a+b", "a.b", "a%2Eb", "x" * 227, "x" * 226 + "y", "=", "%3D"]
     ids.append(Path(folder_of(UPath(tmp_path), "d", "x" * 227).path).name)
-    assert len({folder_of(UPath(tmp_path), "d", run_id).path for run_id in ids}) == len(ids)
+    assert len({folder_of(UPath(tmp_path), "d", dag_run_id).path for dag_run_id in ids}) == len(ids)
 
 
 def test_discard_removes_one_dag_run_and_nothing_else(storage):
-    for run_id in (RUN_ID, "..", "another"):
-        staging_of(storage, "vte_wats_sync", run_id, "s0001").write("runs", ["1"])
+    for dag_run_id in (DAG_RUN_ID, "..", "another"):
+        staging_of(storage, "vte_wats_sync", dag_run_id, "s0001").write("runs", ["1"])
     discard(storage, "vte_wats_sync", "..")
-    discard(storage, "vte_wats_sync", RUN_ID)
-    assert not staging_of(storage, "vte_wats_sync", RUN_ID, "s0001").holds("runs")
+    discard(storage, "vte_wats_sync", DAG_RUN_ID)
+    assert not staging_of(storage, "vte_wats_sync", DAG_RUN_ID, "s0001").holds("runs")
     assert staging_of(storage, "vte_wats_sync", "another", "s0001").holds("runs")
 
 
 def test_discard_of_nothing_is_no_error(storage):
-    discard(storage, "vte_wats_sync", RUN_ID)
+    discard(storage, "vte_wats_sync", DAG_RUN_ID)
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ class Content:
 
     def column_values(self, table: str, column: DeployedColumn, beside: DeployedColumn | None) -> Sequence[Pair]:
         self.read.append(f"{table}.{column.name}")
-        self.asked += [f"{table}.{each.name}" for each in (column, beside) if each]
+        self.asked += [f"{table}.{shown.name}" for shown in (column, beside) if shown]
         others = self._of(table, beside.name) if beside else None
         return [(others[n] if others else None, value) for n, value in enumerate(self._of(table, column.name))]
 

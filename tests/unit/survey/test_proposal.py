@@ -57,7 +57,7 @@ def proposed(findings: Findings | None = None, **evidence: Any) -> Proposal:
 
 
 def answer(proposal: Proposal, setting: str) -> Answer:
-    (found,) = [each for each in proposal.answers if each.setting == setting]
+    (found,) = [answer for answer in proposal.answers if answer.setting == setting]
     return found
 
 
@@ -72,8 +72,8 @@ def clocks(*families: tuple[str, ...], **facts: Any) -> ClockFacts:
 
 def test_every_setting_has_an_answer_and_a_reason():
     found = proposed(given=COMPLETE)
-    assert [each.setting for each in found.answers] == list(Settings.model_fields)
-    assert all(each.reason for each in found.answers)
+    assert [answer.setting for answer in found.answers] == list(Settings.model_fields)
+    assert all(answer.reason for answer in found.answers)
 
 
 def test_stations_ahead_of_the_server_are_a_reason_to_ask_and_none_to_doubt_what_is_set():
@@ -139,7 +139,7 @@ def test_a_code_that_values_do_not_explain_is_asked_and_left_out():
     assert "Result 2" in question
     assert "ExitCode: -1" in question
     assert "It is read as Error until then; with the codes proposed its runs are held." in question
-    (candidates,) = [each.candidates for each in found.questions if each.setting == "result_codes"]
+    (candidates,) = [question.candidates for question in found.questions if question.setting == "result_codes"]
     assert set(candidates) == set(RunResult)
 
 
@@ -215,7 +215,7 @@ def test_markers_that_are_known_change_nothing():
 
 def test_the_zone_is_asked_with_the_places_that_fit():
     found = proposed(clocks=clocks(("Europe/Berlin", "Europe/Oslo"), ("Africa/Lagos",)))
-    (question,) = [each for each in found.questions if each.setting == "source_timezone"]
+    (question,) = [question for question in found.questions if question.setting == "source_timezone"]
     assert question.candidates == ("Europe/Berlin, Europe/Oslo", "Africa/Lagos")
     assert "source_timezone" not in json.loads(found.settings_text)
 
@@ -230,7 +230,7 @@ def test_a_zone_that_is_set_and_fits_is_kept_and_one_that_does_not_is_asked():
 def test_a_part_number_that_is_mostly_blank_is_asked_with_the_columns_that_are_filled():
     runs = [a_run(n + 1, product=VteProduct(), info1="PN-7") for n in range(50)]
     found = proposed(seen(*runs, passed=0, failed=0), given=COMPLETE)
-    (question,) = [each for each in found.questions if each.setting == "part_number"]
+    (question,) = [question for question in found.questions if question.setting == "part_number"]
     assert "info1" in question.candidates
     assert "info2" not in question.candidates
     assert asked(proposed(given=COMPLETE), "part_number") == []
@@ -411,6 +411,6 @@ def test_guessed_names_are_offered_with_those_that_are_set():
 
 def test_a_name_that_nothing_says_is_asked_with_the_columns_that_it_may_be():
     found = proposed(given=COMPLETE, possible_names={"UutData.Serial": ("SerialA", "SerialB")})
-    (question,) = [each for each in found.questions if each.setting == "column_overrides"]
+    (question,) = [question for question in found.questions if question.setting == "column_overrides"]
     assert question.question.startswith("Which column is UutData.Serial here?")
     assert question.candidates == ("SerialA", "SerialB")

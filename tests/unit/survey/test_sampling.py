@@ -28,7 +28,7 @@ def test_an_empty_database_has_no_months():
 def test_months_join_from_the_oldest_run_to_the_newest():
     oldest, newest = datetime(2026, 4, 29, 8, 30, 0, 3000), datetime(2026, 6, 15, 11, 59, 59, 997000)
     found = months(bounds(oldest, newest), 365)
-    assert [each.from_local for each in found] == [
+    assert [local_range.from_local for local_range in found] == [
         datetime(2026, 4, 29, 8, 30),
         datetime(2026, 5, 1),
         datetime(2026, 6, 1),
@@ -47,7 +47,7 @@ def test_sampled_hours_are_spread_and_hold_about_what_is_wanted():
     hours = [(NOON - timedelta(hours=n), 10) for n in reversed(range(1_000))]
     found = sampled_ranges(hours, [], 200)
     assert NOON in found[-1]
-    taken = sum((each.to_local - each.from_local) / timedelta(hours=1) for each in found)
+    taken = sum((local_range.to_local - local_range.from_local) / timedelta(hours=1) for local_range in found)
     assert taken == 20
     gaps = [later.from_local - earlier.to_local for earlier, later in pairwise(found)]
     assert max(gaps) < timedelta(hours=150)

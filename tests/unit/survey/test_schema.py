@@ -47,7 +47,7 @@ def with_keys(table: DeployedTable, *keys: tuple[tuple[str, ...], str]) -> Deplo
 
 
 def line(lines: list[Comparison], table: str, column: str | None = None) -> Comparison:
-    (found,) = [each for each in lines if (each.table, each.column) == (table, column)]
+    (found,) = [line for line in lines if (line.table, line.column) == (table, column)]
     return found
 
 
@@ -82,8 +82,8 @@ def test_everything_that_is_read_is_documented():
 
 def test_a_site_like_the_documentation_differs_in_nothing():
     lines = compare_schema(site(), a_settings())
-    assert {each.likeness for each in lines} == {Likeness.SAME}
-    assert not any(each.stops for each in lines)
+    assert {line.likeness for line in lines} == {Likeness.SAME}
+    assert not any(line.stops for line in lines)
     assert line(lines, "IndexData", "Result").is_read
     assert not line(lines, "Users", "Name").is_read
 
@@ -110,9 +110,9 @@ def test_names_and_null_of_column_overrides_are_no_differences():
     units = deployed("UutData", without=("Serial",), SerialNo="nvarchar").model_copy(update={"name": "Units"})
     tables = site(deployed("IndexData", without=("Info3",)), units, without=("UutData",))
     lines = compare_schema(tables, a_settings(column_overrides=overrides))
-    assert {each.likeness for each in lines} == {Likeness.SAME, Likeness.NAMED}
+    assert {line.likeness for line in lines} == {Likeness.SAME, Likeness.NAMED}
     assert line(lines, "UutData", "Serial").here == "SerialNo"
-    assert not any(each.stops for each in lines)
+    assert not any(line.stops for line in lines)
 
 
 def test_a_renamed_column_is_guessed_and_offered():
@@ -160,7 +160,7 @@ def test_a_column_of_another_name_is_guessed_by_the_table_that_it_points_to():
     )
     assert suggested_overrides(lines) == {"IndexData": {"columns": {"Uut_GUID": "Board"}}}
     assert possible_names(lines) == {}
-    assert not [each for each in lines if each.likeness is Likeness.ADDITIONAL]
+    assert not [line for line in lines if line.likeness is Likeness.ADDITIONAL]
     other_parent = site(renamed, without=("UutData",))
     other_parent.append(deployed("UutData").model_copy(update={"name": "Units"}))
     named = a_settings(column_overrides={"UutData": {"table": "Units"}})

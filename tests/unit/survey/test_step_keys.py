@@ -45,7 +45,7 @@ def sampled(source: Steps, *known: int, settings: Settings | None = None) -> Ste
 
 def test_missing_runs_are_counted_once_with_examples_and_what_happens_to_their_steps():
     found = sampled(Steps(*range(1, 10)), 1, 2, 4)
-    sample = next(each for each in found.samples if each.table == "TestDataText")
+    sample = next(sample for sample in found.samples if sample.table == "TestDataText")
     assert (sample.steps, sample.runs, sample.missing_runs) == (30, 6, 2)  # 1 and 2, 2 and 3, 3 and 4, 5 and 6
     (issue,) = found.issues()
     assert issue.what == (
@@ -58,7 +58,7 @@ def test_missing_runs_are_counted_once_with_examples_and_what_happens_to_their_s
 
 def test_without_such_steps_it_says_what_was_looked_at_and_there_is_no_issue():
     found = sampled(Steps(1, 2))
-    assert [(each.table, each.steps) for each in found.samples] == [
+    assert [(sample.table, sample.steps) for sample in found.samples] == [
         ("TestDataNumeric", 0), ("TestDataText", 10), ("TestDataOther", 0),
     ]  # fmt: skip
     assert list(found.issues()) == []
@@ -69,7 +69,7 @@ def test_a_run_that_one_look_cut_counts_with_the_steps_that_another_saw():
         def step_keys(self, after: UUID) -> Iterator[StepKey]:
             return iter([StepKey("text", str(guid_of(9)), 5 if after == guid_of(4) else 2, has_run=True)])
 
-    (sample,) = [each for each in sampled(Cut(), 4, 5).samples if each.table == "TestDataText"]
+    (sample,) = [sample for sample in sampled(Cut(), 4, 5).samples if sample.table == "TestDataText"]
     assert (sample.steps, sample.runs) == (5, 1)
 
 

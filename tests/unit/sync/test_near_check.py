@@ -45,7 +45,10 @@ def asked(
 def spans(found: Question) -> list[tuple[float, float]]:
     """Return the ranges as hours before noon."""
     hour = timedelta(hours=1)
-    return [((local(0) - each.from_local) / hour, (local(0) - each.to_local) / hour) for each in found.ranges]
+    return [
+        ((local(0) - local_range.from_local) / hour, (local(0) - local_range.to_local) / hour)
+        for local_range in found.ranges
+    ]
 
 
 @pytest.mark.parametrize("hours", [1, 24, 48])
@@ -147,7 +150,8 @@ def plan(
         sorted(
             key(n)
             for n in range(1_500)
-            if any(local(n) in each for each in part.ranges) and any(local(n) == c.minute_local for c in contents)
+            if any(local(n) in local_range for local_range in part.ranges)
+            and any(local(n) == c.minute_local for c in contents)
         )
         for part in slices
     ]

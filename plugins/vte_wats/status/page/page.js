@@ -129,8 +129,8 @@ function drawTiles(status) {
 function drawCoverage({ coverage, state_problem }) {
   const width = Math.max(260, $("coverage").clientWidth);
   const empty = state_problem ?? "Nothing has been synced yet.";
-  const shape = coverage ? { ...coverage, to_at: coverage.to_at.slice(0, 16), width,
-    segments: coverage.segments.map((segment) => ({ ...segment, to_at: segment.to_at.slice(0, 16) })) } : empty;
+  const toMinute = (timed) => ({ ...timed, interval: { ...timed.interval, to: timed.interval.to.slice(0, 16) } });
+  const shape = coverage ? { ...toMinute(coverage), width, segments: coverage.segments.map(toMinute) } : empty;
   draw("coverage", shape, () => (coverage ? coverageChart(coverage, width) : el("p", { class: "empty" }, empty)));
   const gaps = (coverage?.segments ?? []).filter((segment) => segment.kind === "gap").reverse();
   draw("gaps", gaps, () => (gaps.length ? gapList(gaps) : []));
@@ -138,18 +138,18 @@ function drawCoverage({ coverage, state_problem }) {
 
 function coverageChart(coverage, width) {
   const label = width < 480 ? 52 : 84, row = 17, bar = 12, top = 4, bottom = 20;
-  const days = daysUntil(new Date(coverage.to_at));
+  const days = daysUntil(new Date(coverage.interval.to));
   const height = top + days.length * row + bottom;
   const x = (day, at) => label + ((Math.min(Math.max(at, day.start), day.end) - day.start) / (day.end - day.start)) * (width - label);
   const gaps = coverage.segments.filter((segment) => segment.kind === "gap").length;
   const chart = svg("svg", { viewBox: `0 0 ${width} ${height}`, height, role: "group",
-    "aria-label": `Coverage since ${when(coverage.from_at)}: ${gaps ? count(gaps, "gap") : "no gaps"}` });
+    "aria-label": `Coverage since ${when(coverage.interval.from)}: ${gaps ? count(gaps, "gap") : "no gaps"}` });
   days.forEach((day, index) => {
     const y = top + index * row;
     chart.append(svg("text", { x: 0, y: y + bar - 2 }, dayName.format(day.start).slice(0, width < 480 ? 6 : 12)));
     chart.append(svg("rect", { class: "track", x: label, y, width: width - label, height: bar, rx: 3 }));
     const order = { complete: 0, waiting: 1, running: 2, gap: 3 };
-    const segments = coverage.segments.filter((segment) => new Date(segment.from_at) < day.end && new Date(segment.to_at) > day.start);
+    const segments = coverage.segments.filter((segment) => new Date(segment.interval.from) < day.end && new Date(segment.interval.to) > day.start);
     segments.sort((left, right) => order[left.kind] - order[right.kind]);
     chart.append(...segments.map((segment) => segmentShape(segment, day, x, y, bar)));
   });
@@ -161,14 +161,14 @@ function coverageChart(coverage, width) {
 }
 
 function segmentShape(segment, day, x, y, height) {
-  const left = x(day, new Date(segment.from_at)), natural = x(day, new Date(segment.to_at)) - left;
+  const left = x(day, new Date(segment.interval.from)), natural = x(day, new Date(segment.interval.to)) - left;
   const width = segment.kind === "complete" || segment.kind === "waiting" ? natural : Math.max(3, natural); // a gap is never too thin to see
-  const text = `${segment.kind} ${range(segment.from_at, segment.to_at)}`;
+  const text = `${segment.kind} ${range(segment.interval.from, segment.interval.to)}`;
   const shape = svg("rect", { class: segment.kind, x: left.toFixed(1), y, width: Math.max(0.5, width).toFixed(1), height, rx: 2 },
     svg("title", {}, text));
   if (!segment.dag_run || segment.kind !== "gap") return shape;
   return svg("a", { href: address(segment.dag_run), "aria-label": `${text}: open the DAG run that left it`, on: { click: follow },
-    "data-key": `${segment.from_at}/${day.start.getTime()}` }, shape);
+    "data-key": `${segment.interval.from}/${day.start.getTime()}` }, shape);
 }
 
 function daysUntil(end) {
@@ -182,8 +182,8 @@ function gapList(gaps) {
   const latest = gaps.slice(0, 8);
   const more = gaps.length - latest.length;
   return el("ul", { "aria-label": "Gaps" },
-    ...latest.map((gap) => el("li", {}, range(gap.from_at, gap.to_at), " · ", gap.dag_run
-      ? runLink(gap.dag_run, gap.dag_runs > 1 ? `the first of ${gap.dag_runs} DAG runs that left it` : "the DAG run that left it", `gap ${gap.from_at}`)
+    ...latest.map((gap) => el("li", {}, range(gap.interval.from, gap.interval.to), " · ", gap.dag_run
+      ? runLink(gap.dag_run, gap.dag_runs > 1 ? `the first of ${gap.dag_runs} DAG runs that left it` : "the DAG run that left it", `gap ${gap.interval.from}`)
       : "no DAG run of the last 14 days left it")),
     more ? el("li", { class: "quiet" }, `and ${count(more, "older gap")}`) : null);
 }
@@ -319,7 +319,7 @@ function historyChart(history, width) {
   });
   const labelEvery = Math.ceil(history.points.length / (width < 480 ? 4 : 8));
   history.points.forEach((point, index) => {
-    if (index % labelEvery === 0) chart.append(svg("text", { x: left + index * step, y: height - 6 }, axisText(history.span, new Date(point.from_at))));
+    if (index % labelEvery === 0) chart.append(svg("text", { x: left + index * step, y: height - 6 }, axisText(history.span, new Date(point.interval.from))));
   });
   return chart;
 }
@@ -332,7 +332,7 @@ const short = (value) => (value >= 1e6 ? `${value / 1e6} M` : value >= 1e4 ? `${
 const axisDay = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
 const axisText = (span, at) => (span === "day" ? time.format(at) : axisDay.format(at));
 const outcomeCounts = (counts) => OUTCOMES.filter((outcome) => counts[outcome]).map((outcome) => `${number.format(counts[outcome])} ${outcome}`);
-const pointText = (point) => [range(point.from_at, point.to_at),
+const pointText = (point) => [range(point.interval.from, point.interval.to),
   ...outcomeCounts(point.outcomes),
   point.p95_ms === null ? "" : `upload p50 ${milliseconds(point.p50_ms)}, p95 ${milliseconds(point.p95_ms)}`].filter(Boolean).join("\n");
 
@@ -341,7 +341,7 @@ function drawTable(history) {
   const rows = history.points.filter((point) => point.read).reverse();
   body.replaceChildren(el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Runs as a table" }, el("table", {},
     el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "Time"), ...["read", ...OUTCOMES, "p50", "p95"].map((heading) => el("th", { class: "number", scope: "col" }, heading)))),
-    el("tbody", {}, ...rows.map((point) => el("tr", {}, el("td", {}, range(point.from_at, point.to_at)), amount(point.read),
+    el("tbody", {}, ...rows.map((point) => el("tr", {}, el("td", {}, range(point.interval.from, point.interval.to)), amount(point.read),
       ...OUTCOMES.map((outcome) => amount(point.outcomes[outcome] ?? 0)),
       el("td", { class: "number" }, milliseconds(point.p50_ms)), el("td", { class: "number" }, milliseconds(point.p95_ms))))))));
 }
@@ -584,7 +584,7 @@ function drawRecent(recent) {
     el("tbody", {}, ...recent.map((run) => el("tr", {},
       el("td", {}, runLink(run.dag_run, run.started_at ? when(run.started_at) : "queued", run.dag_run.dag_run_id)),
       el("td", {}, run.dag),
-      el("td", {}, run.from_at && run.to_at && run.from_at !== run.to_at ? range(run.from_at, run.to_at) : "–"),
+      el("td", {}, run.interval && run.interval.from !== run.interval.to ? range(run.interval.from, run.interval.to) : "–"),
       el("td", {}, ...runBadges(run)),
       el("td", {}, run.took_s === null ? "–" : duration(run.took_s)),
       ...OUTCOMES.map((outcome) => amount(run.counts[outcome] ?? 0, run.dry_run ? "would be " : "")))))))

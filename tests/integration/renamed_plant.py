@@ -9,14 +9,14 @@ from typing import Any
 
 import pyarrow as pa
 
-from sandbox.factory_data.factory import Floor
+from sandbox.factory_data.factory import FactoryData
 from sandbox.sqlserver.database import Database
 from sandbox.vte.database import SCHEMA, open_database
 
 Names = Mapping[str, Mapping[str, str]]
 
 
-class RenamedFloor:
+class RenamedPlant:
     """A database in which columns have other names, by table; ``additional`` ones, as T-SQL declares them, are empty."""
 
     def __init__(self, names: Names, additional: Mapping[str, str]) -> None:
@@ -24,14 +24,17 @@ class RenamedFloor:
         self.db: Database = open_database(schema=_schema(names, additional))
 
     def load(self, *, start: datetime, end: datetime, runs: int, seed: int = 7) -> None:
-        Floor(seed=seed, timezone="UTC").load(self, start=start, end=end, runs=runs)
+        FactoryData(seed=seed, timezone="UTC").load(self, start=start, end=end, runs=runs)
 
     def insert_arrow(self, table: str, rows: pa.Table) -> None:
         self.db.insert_arrow(table, rows.rename_columns([self._here(table, name) for name in rows.column_names]))
 
     def insert_rows(self, rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
         self.db.insert_rows(
-            {t: [{self._here(t, name): v for name, v in row.items()} for row in each] for t, each in rows.items()}
+            {
+                t: [{self._here(t, name): v for name, v in row.items()} for row in of_table]
+                for t, of_table in rows.items()
+            }
         )
 
     def _here(self, table: str, column: str) -> str:
