@@ -78,7 +78,7 @@ class ReportHeader:
 class Report:
     """One run, ready to be posted. ``document`` is the WSJF, ``source_hash`` covers all of it but the hashes.
 
-    ``result`` is P, F, E or T. The document is bytes, for one letter beyond Latin would make a text twice as large in
+    ``result`` is P, F, E or T. The document is bytes, for one character beyond Latin-1 makes a text twice as large in
     memory, and an emoji four times.
     """
 

@@ -59,7 +59,7 @@ def test_map_makes_the_same_bytes_again(staging, tmp_path):
     assert (tmp_path / "reports.jsonl.gz").read_bytes() == first
 
 
-def test_a_large_run_is_mapped_in_four_times_its_size_whatever_letters_it_holds(staging):
+def test_a_large_run_is_mapped_in_four_times_its_size_whatever_characters_it_holds(staging):
     """The text of a run with an emoji takes four bytes a character, so texts of runs and reports are kept as bytes."""
     file = VteStepResult(kind="other", step_number=1, test_name="Picture 😀", bytes_value=b"\xff" * 3_000_000)
     staging.write(RUNS, [a_run(steps=(file, STEP)).as_json()])
