@@ -120,7 +120,7 @@ def deposit() -> float:
     settings = _settings()
     with VteSource(settings) as source:
         runs = source.runs_between(local_ranges(_day(), settings.zone))
-        bodies = (map_run(run, settings).body.encode() for run in runs)
+        bodies = (map_run(run, settings).document for run in runs)
         return sum(post_bytes(some) for some in chunked(bodies, 1_000))
 
 

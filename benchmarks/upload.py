@@ -333,7 +333,7 @@ def submitted(reports: int, concurrency: int) -> float:
 
 def raw_posts(reports: int) -> float:
     """Post bytes that lie ready, with the client that pyWATS uses, eight at a time, and look at the status alone."""
-    return post_bytes([report.body.encode() for report in _prepared["reports"][:reports]])
+    return post_bytes([report.document for report in _prepared["reports"][:reports]])
 
 
 def post_bytes(bodies: Iterable[bytes]) -> float:
@@ -384,7 +384,7 @@ def _loop(reports: int, throttle: Callable[[], object]) -> float:
     from pywats.models import UUTReport
 
     here = connection()
-    models = [UUTReport.model_validate_json(report.body) for report in _prepared["reports"][:reports]]
+    models = [UUTReport.model_validate_json(report.document) for report in _prepared["reports"][:reports]]
     throttle()  # the client takes up the limiter when it is made
     api = pyWATS(base_url=here.url, token=here.token.get_secret_value())  # type: ignore[call-arg]  # a stale stub
     try:

@@ -98,7 +98,7 @@ def a_report(number=1, start_at=START, *, report_id=None):
             {"description": "source_hash", "text": "aa11"},
         ],
     }
-    return Report(guid, "aa11", key, "P", json.dumps(body))
+    return Report(guid, "aa11", key, "P", json.dumps(body).encode())
 
 
 def posts(wats):

@@ -114,7 +114,7 @@ def a_report(serial=None, start_at=START, *, part="PSU-100", report_id=None, sen
             {"description": "source_hash", "text": source_hash},
         ],
     } | more
-    return Report(report_id, source_hash, NaturalKey(serial, part, 100, start_at), "P", json.dumps(body))
+    return Report(report_id, source_hash, NaturalKey(serial, part, 100, start_at), "P", json.dumps(body).encode())
 
 
 def posts(wats):

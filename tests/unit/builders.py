@@ -49,7 +49,7 @@ def a_natural_key(number: int = 1, process_code: int = 100) -> NaturalKey:
 def a_report(number: int = 1, *, source_hash: str = "aaaa", natural_key: NaturalKey | None = None) -> Report:
     """Return the report of run ``number``."""
     body = {"id": str(number), "miscInfos": [{"description": "source_hash", "text": source_hash}]}
-    return Report(guid_of(number), source_hash, natural_key or a_natural_key(number), "P", json.dumps(body))
+    return Report(guid_of(number), source_hash, natural_key or a_natural_key(number), "P", json.dumps(body).encode())
 
 
 _syncs = count(1)

@@ -89,7 +89,7 @@ def _most_frequent(found: Preview) -> Preview:
 
 def shortened_fields(report: Report) -> set[str]:
     """Return the names of the texts that are shortened in a report and in full in its remarks."""
-    return {match[1] for remark in _remarks(json.loads(report.body)) for match in _IN_FULL.finditer(remark)}
+    return {match[1] for remark in _remarks(json.loads(report.document)) for match in _IN_FULL.finditer(remark)}
 
 
 def _remarks(node: Any) -> Iterator[str]:

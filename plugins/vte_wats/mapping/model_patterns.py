@@ -18,16 +18,22 @@ def pattern(kind: type[ModelT], **fields: Any) -> ModelT:
     return kind(**fields)
 
 
+@lru_cache
+def _fields_of(kind: type[BaseModel]) -> set[str]:
+    return set(kind.model_fields)
+
+
 def with_values(model: ModelT, **values: Any) -> ModelT:
     """Return a copy with other values, which must be as validation would leave them.
 
-    It is :meth:`pydantic.BaseModel.model_copy` without extra and private fields, which models of pyWATS do not have.
-    That costs half a validation, this a fifth.
+    It is :meth:`pydantic.BaseModel.model_copy` without extra and private fields, which the models of reports and runs
+    do not have; that costs half a validation, this a fifth. All fields count as given, in one set for all copies:
+    which ones were decides nothing, and a set of its own would be a third of what a step holds.
     """
     kind = type(model)
     copied = kind.__new__(kind)
     object.__setattr__(copied, "__dict__", model.__dict__ | values)
-    object.__setattr__(copied, "__pydantic_fields_set__", model.__pydantic_fields_set__ | values.keys())
+    object.__setattr__(copied, "__pydantic_fields_set__", _fields_of(kind))
     object.__setattr__(copied, "__pydantic_extra__", None)
     object.__setattr__(copied, "__pydantic_private__", None)
     return copied

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from vte_wats.config.settings import Numbers, Settings
 from vte_wats.domain.run import VteStepResult
 from vte_wats.mapping.limits import limits_of
+from vte_wats.mapping.model_patterns import with_values
 
 _SINGLE = struct.Struct("f")
 _COLUMNS = ("numeric_value", "low_limit", "high_limit")
@@ -68,7 +69,7 @@ def _shortened_row(row: VteStepResult, columns: Sequence[str], settings: Setting
     }
     if not numbers:
         return row
-    written = row.model_copy(update=numbers)
+    written = with_values(row, **numbers)
     before, after = (_is_within_limits(version, settings) for version in (row, written))
     return written if before == after else row
 

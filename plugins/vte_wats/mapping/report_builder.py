@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pywats.domains.report.report_models.common_types import ReportStatus, SequenceCallInfo, StepStatus
 from pywats.domains.report.report_models.misc_info import MiscInfo
 from pywats.domains.report.report_models.uut.steps import SequenceCall
@@ -22,7 +21,7 @@ from vte_wats.intervals.dst import Fold
 from vte_wats.mapping.attachments import keep_long_text
 from vte_wats.mapping.identity import part_number_of, process_code_of, serial_of, station_of, testplan_of, text_of
 from vte_wats.mapping.numbers import seconds
-from vte_wats.mapping.run_hash import run_hash
+from vte_wats.mapping.run_hash import run_hash, short_hash
 from vte_wats.mapping.start_time import StartTime, is_duration, start_of
 from vte_wats.mapping.step_tree import arrange, mark_cause
 from vte_wats.mapping.steps import MappedStep, map_steps
@@ -36,7 +35,7 @@ _BLANK = "-"
 _STAND_IN = "-"
 _VERSION_LIMIT = 30
 _PATH_LIMIT = 500
-_MISC_INFOS = '"miscInfos":['
+_MISC_INFOS = b'"miscInfos":['
 _KNOWN_PLANS = 256  # more than the test plans, revisions and variants of one slice
 _KNOWN_INFOS = 4_096  # each run has two of its own; the others are those of its test plan
 
@@ -49,15 +48,19 @@ class _Report(UUTReport):
     start_utc: datetime | None = Field(default=None, serialization_alias="startUTC")
 
 
-def map_run(run: VteTestRun, settings: Settings, fold: Fold | None = None, as_json: str | None = None) -> Report:
+_REPORT = TypeAdapter(_Report)  # for model_dump_json makes a text
+
+
+def map_run(run: VteTestRun, settings: Settings, fold: Fold | None = None, hash_of_run: str | None = None) -> Report:
     """Return the report of a run: equal arguments give equal bytes, anywhere and at any time.
 
     ``fold`` says which of the two instants a Timestamp in a repeated hour stands for, when the station's other runs
-    showed it. ``as_json`` is the run's text, where it is at hand.
+    showed it. ``hash_of_run`` is its :func:`run_hash`, where it is at hand.
 
     Raises :class:`RejectedError` for a run WATS can never take as it is, and :class:`HeldError` for one that waits
     for a setting; both name the field, the rule, the value and what to do.
     """
+    hash_of_run = hash_of_run or run_hash(run)  # first: the text that it is over is as large as the report
     remarks = Remarks()
     serial = serial_of(run, settings, remarks)
     part_number = part_number_of(run, settings, remarks)
@@ -91,14 +94,15 @@ def map_run(run: VteTestRun, settings: Settings, fold: Fold | None = None, as_js
     # check warn process-wide and cut a leading "SUPPRESS:" off the value.
     report.sn = serial
     report.pn = part_number
-    unmarked = report.model_dump_json(by_alias=True, exclude_none=True)
-    source_hash = hashlib.sha256(unmarked.encode()).hexdigest()[:16]
+    unmarked = _REPORT.dump_json(report, by_alias=True, exclude_none=True)
+    del report, steps  # they are several times as large as the document
+    source_hash = short_hash(unmarked)
     return Report(
         report_id=run.index_guid,
         source_hash=source_hash,
         natural_key=NaturalKey(serial, part_number, process_code, start.at),
         result=verdict.value,
-        body=_marked(unmarked, source_hash=source_hash, run_hash=run_hash(run, as_json)),
+        document=_marked(unmarked, source_hash=source_hash, run_hash=hash_of_run),
     )
 
 
@@ -185,10 +189,10 @@ def _error(run: VteTestRun, verdict: ReportStatus, settings: Settings) -> tuple[
     return (None, None) if message is None else (code, message)
 
 
-def _marked(unmarked: str, **hashes: str) -> str:
+def _marked(unmarked: bytes, **hashes: str) -> bytes:
     """Put the hashes first among the misc infos; quotes inside texts are escaped, so the place is found exactly."""
-    marks = (f'{{"description":"{name}","text":"{value}"}},' for name, value in hashes.items())
-    return unmarked.replace(_MISC_INFOS, "".join((_MISC_INFOS, *marks)), 1)
+    marks = (f'{{"description":"{name}","text":"{value}"}},'.encode() for name, value in hashes.items())
+    return unmarked.replace(_MISC_INFOS, b"".join((_MISC_INFOS, *marks)), 1)
 
 
 def _rejected(exc: ValidationError) -> RejectedError:

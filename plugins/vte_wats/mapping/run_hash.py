@@ -11,16 +11,24 @@ from vte_wats.domain.run import VteTestRun
 _FORMAT = 1  # another one for another way to read or write a run: hashes of two formats say nothing of each other
 
 
-def run_hash(run: VteTestRun, as_json: str | None = None) -> str:
+def run_hash(run: VteTestRun, as_json: bytes | None = None) -> str:
     """Return the number of the format and the hash; runs of equal content have equal ones.
 
-    ``as_json`` is the run's text where it is at hand: writing it takes longer than the hash.
+    ``as_json`` is the run as it is staged where that is at hand: writing it takes longer than the hash.
     """
-    text = run.as_json() if as_json is None else as_json
-    if run.operator is not None:  # a setting decides what is read of it
-        # Quotes inside texts are escaped, so the place is found exactly.
-        text = text.replace(f',"operator":{to_json(run.operator).decode()}', "", 1)
-    return f"{_FORMAT}:{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+    staged = run.as_json() if as_json is None else as_json
+    # A setting decides what is read of the operator. Quotes inside texts are escaped, so the place is found exactly.
+    operator = b"" if run.operator is None else b',"operator":' + to_json(run.operator)
+    return f"{_FORMAT}:{short_hash(staged, without=operator)}"
+
+
+def short_hash(content: bytes, without: bytes = b"") -> str:
+    """Return the hash of bytes without the first place of others; no copy is made, for they may be a large run."""
+    found_at = content.find(without)
+    end = max(found_at, 0)
+    digest = hashlib.sha256(memoryview(content)[:end])
+    digest.update(memoryview(content)[end + len(without) if found_at >= 0 else 0 :])
+    return digest.hexdigest()[:16]
 
 
 def is_comparable(one: str | None, other: str | None) -> bool:

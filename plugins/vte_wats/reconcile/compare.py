@@ -86,7 +86,7 @@ def verify(staging: Staging, wats: Wats, left_out: Collection[UUID] = ()) -> Com
                 absent.append(guid)
                 continue
             shows_misc_infos = lists_misc_infos or bool(found.get("miscInfos"))
-            expected = json.loads(report.body) | {"id": str(kept[guid])}
+            expected = json.loads(report.document) | {"id": str(kept[guid])}
             if not shows_misc_infos:
                 del expected["miscInfos"]
             if shows_misc_infos and misc_info(found, SOURCE_HASH) != report.source_hash:

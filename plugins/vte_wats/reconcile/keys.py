@@ -50,9 +50,9 @@ class Key:
         return f"{self.guid} {local} {self.odd or _NONE}"
 
     @classmethod
-    def parse(cls, line: str) -> Self:
+    def parse(cls, line: bytes) -> Self:
         """Return what a line holds."""
-        guid, local, odd = line.split(" ")
+        guid, local, odd = line.decode().split(" ")
         return cls(
             UUID(guid),
             None if local == _NONE else datetime.fromisoformat(local),

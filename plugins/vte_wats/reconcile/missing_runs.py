@@ -243,18 +243,18 @@ def _odd_run(key: Key, part: DayProof) -> OddRuns:
     return OddRuns(numbers=part, examples=(OddRun(index_guid=str(key.guid), timestamp_local=key.timestamp_local),))
 
 
-def _parse_odd(line: str) -> tuple[OddKind, OddRuns]:
-    kind, _, runs = line.partition(" ")
+def _parse_odd(line: bytes) -> tuple[OddKind, OddRuns]:
+    kind, _, runs = line.decode().partition(" ")
     return OddKind(kind), OddRuns.model_validate_json(runs)
 
 
-def _parse_suspect(line: str) -> tuple[UUID, str]:
-    guid, _, listed = line.partition(" ")
+def _parse_suspect(line: bytes) -> tuple[UUID, str]:
+    guid, _, listed = line.decode().partition(" ")
     return UUID(guid), listed
 
 
-def _parse_day(line: str) -> tuple[date, DayProof]:
-    day, _, proof = line.partition(" ")
+def _parse_day(line: bytes) -> tuple[date, DayProof]:
+    day, _, proof = line.decode().partition(" ")
     return date.fromisoformat(day), DayProof.model_validate_json(proof)
 
 

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
 from functools import partial
-from io import BufferedReader, TextIOWrapper
+from io import BufferedReader
 from typing import IO, TypeVar, cast
 
 from upath import UPath
@@ -43,12 +43,12 @@ class StagedFileError(FatalError):
     """A file of staging is missing or damaged: the task that wrote it has to write it again."""
 
 
-def _next_line(lines: IO[bytes]) -> str | None:
-    """Return a line without its end; it may be a large report, so no copy of it stays behind."""
+def _next_line(lines: IO[bytes]) -> bytes | None:
+    """Return a line without its end."""
     line = lines.readline(_LONGEST_LINE)
     if len(line) == _LONGEST_LINE:
         raise DamagedFileError(f"a line is longer than {_LONGEST_LINE:,} bytes")
-    return str(memoryview(line)[: len(line) - line.endswith(b"\n")], "utf-8") if line else None
+    return line.removesuffix(b"\n") if line else None
 
 
 class Staging:
@@ -57,22 +57,30 @@ class Staging:
     def __init__(self, folder: UPath) -> None:
         self._folder = folder
 
-    def write(self, name: str, lines: Iterable[str]) -> int:
-        """Write ``name`` from single-line texts as they come; return how many there were."""
+    def write(self, name: str, lines: Iterable[str | bytes]) -> int:
+        """Write ``name`` from single lines of text or of its bytes as they come; return how many there were."""
         create_folder(self._folder)
         written = 0
         with (
             written_atomically(self._path(name)) as raw,
             gzip.GzipFile(fileobj=raw, mode="wb", compresslevel=_FAST, mtime=0) as packed,
-            TextIOWrapper(packed, encoding="utf-8", newline="\n") as text,
         ):
             for line in lines:
-                text.write(line)
-                text.write("\n")
+                packed.write(line.encode() if isinstance(line, str) else line)
+                packed.write(b"\n")
                 written += 1
+                del line  # or it would stand beside the next one
         return written
 
     def read(self, name: str) -> Iterator[str]:
+        """Yield the lines of ``name`` as text, as :meth:`lines` does."""
+        for number, line in enumerate(self.lines(name), start=1):
+            try:
+                yield line.decode()
+            except UnicodeDecodeError as exc:
+                raise self.damaged(name, f"line {number}", exc) from None
+
+    def lines(self, name: str) -> Iterator[bytes]:
         """Yield the lines of ``name`` one by one; raise StagedFileError when they are missing or damaged."""
         path = self._path(name)
         try:
@@ -90,14 +98,18 @@ class Staging:
         except (EOFError, ValueError, gzip.BadGzipFile, zlib.error) as exc:
             raise StagedFileError(VW620, f"{path} is damaged: {exc}; {_REMEDY}") from exc
 
-    def parsed(self, name: str, parse: Callable[[str], _T]) -> Iterator[_T]:
+    def parsed(self, name: str, parse: Callable[[bytes], _T]) -> Iterator[_T]:
         """Yield what ``parse`` makes of each line of ``name``; raise StagedFileError for a line it cannot read."""
-        for number, line in enumerate(self.read(name), start=1):
+        number = 0
+        for line in self.lines(name):
+            number += 1  # noqa: SIM113 -- enumerate holds each line until the next
             try:
                 found = parse(line)
             except UNREADABLE as exc:
                 raise self.damaged(name, f"line {number}", exc) from None  # its text repeats the run
+            del line  # the text of a run is as large as the run
             yield found
+            del found
 
     def damaged(self, name: str, where: str, exc: Exception) -> StagedFileError:
         """Return the error for what stands in ``name`` and cannot be read; it does not repeat it."""

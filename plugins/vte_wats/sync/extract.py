@@ -36,7 +36,7 @@ def extract(source: RunSource, staging: Staging, part: Slice, settings: Settings
         runs = source.runs_by_guid(part.guids) if part.guids else source.runs_between(part.ranges)
     hours: dict[UUID, LocalRange] = {}
 
-    def lines() -> Iterator[str]:
+    def lines() -> Iterator[bytes]:
         for run in runs:
             hour = repeated_hour(run.timestamp_local, settings.zone)
             if hour is not None:

@@ -10,9 +10,9 @@ from typing import Any
 _MOST_NAMED = 3
 
 
-def largest_parts(body: str) -> list[str]:
+def largest_parts(document: bytes) -> list[str]:
     """Return where the longest texts of a WSJF document are and how long they are, the longest first."""
-    largest = heapq.nlargest(_MOST_NAMED, _texts(json.loads(body), ""), key=lambda text: text[1])
+    largest = heapq.nlargest(_MOST_NAMED, _texts(json.loads(document), ""), key=lambda text: text[1])
     return [f"{where} {size_bytes:,} bytes" for where, size_bytes in largest]
 
 

@@ -13,6 +13,7 @@ from vte_wats.domain.report import Refusal, Report
 from vte_wats.domain.run import VteTestRun
 from vte_wats.intervals.dst import Fold
 from vte_wats.mapping.report_builder import map_run
+from vte_wats.mapping.run_hash import run_hash
 from vte_wats.storage.staging import Staging
 from vte_wats.sync.extract import RUNS, read_now, staged_folds
 from vte_wats.sync.staged_reports import stage_mapped
@@ -26,24 +27,32 @@ def map_runs(staging: Staging, settings: Settings) -> dict[str, int]:
     folds = staged_folds(staging)
 
     def mapped_now() -> Iterator[Report | Refusal]:
-        for run, line in staging.parsed(RUNS, lambda line: (VteTestRun.model_validate_json(line), line)):
-            mapped = _logged(report_or_refusal(run, settings, folds.get(run.index_guid), line))
+        for run, hash_of_run in staging.parsed(RUNS, _run_and_hash):
+            mapped = _logged(report_or_refusal(run, settings, folds.get(run.index_guid), hash_of_run))
+            del run  # or it would stand beside its report, and beside the next run
             counts["reports" if isinstance(mapped, Report) else mapped.kind] += 1
             yield mapped
+            del mapped
 
     stage_mapped(staging, mapped_now())
     log.info("%(reports)d reports, %(dead)d dead, %(held)d held", counts)
     return counts
 
 
+def _run_and_hash(line: bytes) -> tuple[VteTestRun, str]:
+    """Return a staged run, and its hash while its text is at hand."""
+    run = VteTestRun.model_validate_json(line)
+    return run, run_hash(run, line)
+
+
 def report_or_refusal(
-    run: VteTestRun, settings: Settings, fold: Fold | None, as_json: str | None = None
+    run: VteTestRun, settings: Settings, fold: Fold | None, hash_of_run: str | None = None
 ) -> Report | Refusal:
-    """Return the report of a run, or why it cannot have one; ``as_json`` is the run's text, where it is at hand."""
+    """Return the report of a run, or why it cannot have one; ``hash_of_run`` is at hand where its text was."""
     if run.defect is not None:
         return Refusal(run.index_guid, run.defect.kind, run.defect.reason, run.defect.signature)
     try:
-        return map_run(run, settings, fold, as_json)
+        return map_run(run, settings, fold, hash_of_run)
     except RejectedError as error:
         return Refusal.of(run.index_guid, error)
 

@@ -30,8 +30,8 @@ def with_runs(staging: Staging, part: Slice) -> Slice:
     if not part.names_runs:
         return part
 
-    def of_this_slice(line: str) -> tuple[UUID, ...]:
-        name, *guids = line.split()
+    def of_this_slice(line: bytes) -> tuple[UUID, ...]:
+        name, *guids = line.decode().split()
         return tuple(map(UUID, guids)) if name == part.name else ()
 
     guids = next(filter(None, staging.parsed(NAMED, of_this_slice)), ())

@@ -30,21 +30,21 @@ _LINE: TypeAdapter[_Header | Refusal] = TypeAdapter(_Header | Refusal)
 def stage_mapped(staging: Staging, mapped_runs: Iterable[Report | Refusal], name: str = REPORTS) -> None:
     """Stage what runs were mapped to: a line per refusal, two per report."""
 
-    def lines() -> Iterator[str]:
+    def lines() -> Iterator[bytes]:
         for mapped in mapped_runs:
             if isinstance(mapped, Report):
                 header = _Header(mapped.report_id, mapped.source_hash, mapped.natural_key, mapped.result)
-                yield _LINE.dump_json(header).decode()
-                yield mapped.body
+                yield _LINE.dump_json(header)
+                yield mapped.document
             else:
-                yield _LINE.dump_json(mapped).decode()
+                yield _LINE.dump_json(mapped)
 
     staging.write(name, lines())
 
 
 def staged_mappings(staging: Staging, name: str = REPORTS) -> Iterator[Report | Refusal]:
     """Yield what :func:`stage_mapped` staged."""
-    lines = staging.read(name)
+    lines = staging.lines(name)
     for line in lines:
         try:
             staged = _LINE.validate_json(line)
@@ -58,9 +58,9 @@ def staged_mappings(staging: Staging, name: str = REPORTS) -> Iterator[Report | 
         )
 
 
-def _body(staging: Staging, name: str, header: _Header, lines: Iterator[str]) -> str:
+def _body(staging: Staging, name: str, header: _Header, lines: Iterator[bytes]) -> bytes:
     """Return the document of a report; it may be large, so it is held by who gets it alone."""
-    body = next(lines, "")
-    if not (body.startswith("{") and body.endswith("}")):
+    body = next(lines, b"")
+    if not (body.startswith(b"{") and body.endswith(b"}")):
         raise staging.damaged(name, f"the report of run {header.report_id}", ValueError())
     return body

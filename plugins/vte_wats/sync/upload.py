@@ -56,7 +56,7 @@ Tried = Callable[[Report], int]
 ReadAgain = Callable[[Sequence[UUID]], Iterable[Report | Refusal]]
 _REFUSAL: TypeAdapter[Refusal] = TypeAdapter(Refusal)
 _AT_ONCE = 200  # reports held in memory: enough for five existence checks
-_CHARACTERS_AT_ONCE = 8_000_000  # of their documents, and the rest of the last one
+_BYTES_AT_ONCE = 8_000_000  # of their documents, and the rest of the last one
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,20 +194,20 @@ def in_batches(mapped: Iterable[Report | Refusal]) -> Iterator[tuple[Report | Re
     A batch ends with the report that fills it: none is held beside the batch, however large it is.
     """
     batch: list[Report | Refusal] = []
-    characters = 0
+    size_bytes = 0
     for run in mapped:
         batch.append(run)
-        characters += _characters(run)
-        if len(batch) == _AT_ONCE or characters >= _CHARACTERS_AT_ONCE:
+        size_bytes += _size_bytes(run)
+        if len(batch) == _AT_ONCE or size_bytes >= _BYTES_AT_ONCE:
             yield tuple(batch)
-            batch, characters = [], 0
+            batch, size_bytes = [], 0
         del run  # or it would stand beside the next one
     if batch:
         yield tuple(batch)
 
 
-def _characters(mapped: Report | Refusal) -> int:
-    return len(mapped.body) if isinstance(mapped, Report) else len(mapped.reason)
+def _size_bytes(mapped: Report | Refusal) -> int:
+    return len(mapped.document) if isinstance(mapped, Report) else len(mapped.reason)
 
 
 def _guid(mapped: Report | Refusal) -> UUID:
@@ -251,7 +251,7 @@ def _stored(
 
 def _is_equal_otherwise(report: Report, document: Mapping[str, Any]) -> bool:
     """Return whether a report in WATS says what would be posted, misc infos and its id there left out."""
-    posted = json.loads(report.body)
+    posted = json.loads(report.document)
     return not any(differences({**posted, "id": document.get("id"), "miscInfos": document.get("miscInfos")}, document))
 
 
@@ -289,10 +289,10 @@ def _postable(
             detail = f"WATS has no test operation with process code {code}; add it in WATS or correct process_map"
             held = HeldError(VW404, detail, f"process code {code} is not in WATS")
             progress.refuse(Refusal.of(run.report_id, held))
-        elif (size_bytes := len(run.body.encode())) > max_body_bytes:
+        elif (size_bytes := len(run.document)) > max_body_bytes:
             detail = (
                 f"the report has {size_bytes:,} bytes, the largest body is {max_body_bytes:,} (max_body_bytes of the "
-                f"connection). Its largest parts: {', '.join(largest_parts(run.body))}. {VW341.advice}"
+                f"connection). Its largest parts: {', '.join(largest_parts(run.document))}. {VW341.advice}"
             )
             progress.refuse(Refusal.of(run.report_id, RejectedError(VW341, detail, "the report is too large")))
         else:

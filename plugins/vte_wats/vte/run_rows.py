@@ -8,6 +8,7 @@ from operator import attrgetter
 from typing import Any
 from uuid import NAMESPACE_OID, UUID, uuid5
 
+from more_itertools import chunked
 from pydantic import TypeAdapter, ValidationError
 
 from vte_wats.domain.outcome import DeadLetterKind
@@ -19,7 +20,8 @@ from vte_wats.vte.rows import RunRow, StepRow
 MASTER_TEXT_UNITS = 4_000
 """Where select_runs ends the texts of the master tables."""
 
-_STEPS = TypeAdapter(list[VteStepResult])  # a run's steps are validated in one call: half the cost of a call for each
+_STEPS = TypeAdapter(list[VteStepResult])  # many in one call: half the cost of a call for each
+_STEPS_AT_ONCE = 1_000  # of a large run, so that its steps do not stand in memory twice
 _STEP_TABLES = {"numeric": "TestDataNumeric", "text": "TestDataText", "other": "TestDataOther"}
 _COLUMNS = {  # where a field of another type than text comes from
     "index_guid": "IndexData.Index_GUID",
@@ -59,13 +61,14 @@ def run_of(headers: Sequence[RunRow], steps: Iterable[StepRow]) -> VteTestRun:
         return _defective(fields, unreadable)
     if header.timestamp_local is None:
         return _defective(fields, _NO_TIMESTAMP)
-    plain = [_step(step) for step in steps]
+    validated: list[VteStepResult] = []
+    for plain in chunked(map(_step, steps), _STEPS_AT_ONCE):
+        try:
+            validated += _STEPS.validate_python(plain)
+        except ValidationError as exc:
+            return _defective(fields, _wrong_step(exc, plain))
     try:
-        in_order = _in_order(_STEPS.validate_python(plain))
-    except ValidationError as exc:
-        return _defective(fields, _wrong_step(exc, plain))
-    try:
-        return VteTestRun(**fields, steps=in_order)
+        return VteTestRun(**fields, steps=_in_order(validated))
     except ValidationError as exc:
         return _defective(fields, _wrong_field(exc))
 

@@ -184,7 +184,7 @@ class WatsSession:
         key = report.natural_key
         known = (str(report.report_id), key.serial, key.part_number)
         started_s = time.perf_counter()
-        answer = await self._sender.transport.post(Routes.Report.WSJF, report.body.encode(), known)
+        answer = await self._sender.transport.post(Routes.Report.WSJF, report.document, known)
         self._latency_ms[edge_of((time.perf_counter() - started_s) * 1000)] += 1
         if not isinstance(answer.data, dict | list):
             raise self._sender.unexpected("POST", Routes.Report.WSJF)
@@ -225,6 +225,6 @@ class WatsSession:
 
 def _with_size(exc: RejectedError, report: Report) -> RejectedError:
     """Add what a person needs to know about a report that is too large."""
-    parts = ", ".join(largest_parts(report.body))
-    detail = f"{exc.detail}. The report has {len(report.body.encode()):,} bytes, its largest parts: {parts}"
+    parts = ", ".join(largest_parts(report.document))
+    detail = f"{exc.detail}. The report has {len(report.document):,} bytes, its largest parts: {parts}"
     return RejectedError(exc.message, detail, exc.signature)

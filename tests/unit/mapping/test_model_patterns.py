@@ -31,7 +31,7 @@ def test_a_copy_is_what_pydantic_copies(kind: type[BaseModel]) -> None:
     values = {"name": "Offset"}
     ours, theirs = with_values(model, **values), model.model_copy(update=values)
     assert ours == theirs
-    assert ours.model_fields_set == theirs.model_fields_set
+    assert ours.model_fields_set == set(kind.model_fields)
     assert ours.__pydantic_extra__ == theirs.__pydantic_extra__
     assert ours.__pydantic_private__ == theirs.__pydantic_private__
     assert ours.model_dump_json() == theirs.model_dump_json()

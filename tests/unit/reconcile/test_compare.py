@@ -39,7 +39,7 @@ class Scene:
     def alter(self, guid: UUID, change) -> None:
         body = json.loads(self.wats.reports[guid].body)
         change(body)
-        self.wats.reports[guid] = replace(self.wats.reports[guid], body=json.dumps(body))
+        self.wats.reports[guid] = replace(self.wats.reports[guid], document=json.dumps(body).encode())
 
     def verify(self) -> Comparison:
         return verify(self.staging, self.wats)

@@ -155,7 +155,7 @@ def with_info(report: Report, description: str, text: str) -> Report:
     document = json.loads(report.body)
     document["miscInfos"] = [info for info in document["miscInfos"] if info["description"] != description]
     document["miscInfos"] += [{"description": description, "text": text}] if text else []
-    return replace(report, body=json.dumps(document))
+    return replace(report, document=json.dumps(document).encode())
 
 
 @pytest.mark.parametrize(

@@ -211,7 +211,7 @@ def test_whoever_reads_a_damaged_line_says_which_file_to_write_again(reader, lin
 
 def test_a_report_whose_document_is_cut_off_is_not_posted(tmp_path):
     staging = Staging(UPath(tmp_path))
-    stage_mapped(staging, [a_report(), replace(a_report(), body='{"half": ')])
+    stage_mapped(staging, [a_report(), replace(a_report(), document=b'{"half": ')])
     mapped = staged_mappings(staging)
     next(mapped)
     with pytest.raises(StagedFileError, match=r"VW620 .*the report of run"):

@@ -73,7 +73,7 @@ def test_what_does_not_show_is_planned_by_name_as_many_as_fit(storage, caplog):
 
 def test_a_report_with_other_content_than_was_confirmed_does_not_show(storage):
     confirm(storage, *reports(1))
-    other = Report(guid_of(1), "ffff", a_natural_key(1), "P", "{}")
+    other = Report(guid_of(1), "ffff", a_natural_key(1), "P", b"{}")
     check_confirmed(FakeWats(other), storage, LATER_AT)
     assert UnseenReports(storage).tries() == {guid_of(1): Tries(1, "aaaa")}
 
@@ -98,7 +98,7 @@ def test_a_run_that_changed_counts_from_the_beginning(storage):
 
 
 def test_of_a_report_that_was_replaced_meanwhile_the_last_confirmation_counts(storage):
-    later = [Report(guid_of(1), f"{n}fff", a_natural_key(1), "P", "{}") for n in range(3)]
+    later = [Report(guid_of(1), f"{n}fff", a_natural_key(1), "P", b"{}") for n in range(3)]
     for n, report in enumerate(later):
         confirm(storage, report, name=f"s{n:04}", at=NOW_AT + timedelta(minutes=2 * n))
     wats = FakeWats(later[-1])

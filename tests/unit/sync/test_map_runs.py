@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 from upath import UPath
 
@@ -55,6 +57,19 @@ def test_map_makes_the_same_bytes_again(staging, tmp_path):
     first = (tmp_path / "reports.jsonl.gz").read_bytes()
     map_runs(staging, a_settings())
     assert (tmp_path / "reports.jsonl.gz").read_bytes() == first
+
+
+def test_a_large_run_is_mapped_in_four_times_its_size_whatever_characters_it_holds(staging):
+    """The text of a run with an emoji takes four bytes a character, so texts of runs and reports are kept as bytes."""
+    file = VteStepResult(kind="other", step_number=1, test_name="Picture 😀", bytes_value=b"\xff" * 3_000_000)
+    staging.write(RUNS, [a_run(steps=(file, STEP)).as_json()])
+    map_runs(staging, a_settings())  # what is imported and kept from the first time on does not count
+    tracemalloc.start()
+    map_runs(staging, a_settings())
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    (report,) = staged_mappings(staging)
+    assert peak_bytes < 4 * len(report.document)
 
 
 def test_equal_reasons_share_a_signature(staging):

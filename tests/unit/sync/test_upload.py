@@ -232,7 +232,7 @@ def test_runs_that_are_much_larger_by_now_are_posted_in_batches_of_a_bounded_siz
 
 def _large(report: Report) -> Report:
     """Three fill a batch."""
-    return replace(report, body=json.dumps({"text": "x" * 3_000_000}))
+    return replace(report, document=json.dumps({"text": "x" * 3_000_000}).encode())
 
 
 def _counted(reports: list[Report], batches: list[int]) -> list[Report]:
@@ -244,7 +244,7 @@ def test_two_runs_that_have_one_natural_key_by_now_are_both_refused_whatever_bat
     scene.wats = FakeWats(*(a_report(n, source_hash="old") for n in range(1, 4)))
     scene.stage(*(a_report(n) for n in range(1, 4)))
     now = (a_report(n, source_hash="newest", natural_key=a_natural_key(min(n, 2))) for n in range(1, 4))
-    scene.by_now = [replace(report, body=json.dumps({"text": "x" * 5_000_000})) for report in now]
+    scene.by_now = [replace(report, document=json.dumps({"text": "x" * 5_000_000}).encode()) for report in now]
     assert scene.upload() == counts(3, replaced=1, dead=2)
     assert scene.wats.posted == [guid_of(1)]
 
@@ -660,7 +660,8 @@ def test_what_is_known_of_runs_within_one_second_decides(scene, caplog, merges):
 
 def test_a_report_larger_than_wats_takes_is_a_dead_letter_that_names_its_largest_parts(scene):
     text = {"name": "Waveform", "reportText": "x" * 5_000}
-    large = replace(a_report(1), body=json.dumps({"root": {"steps": [{"name": "Gain"}, text]}, "comment": "y" * 900}))
+    body = {"root": {"steps": [{"name": "Gain"}, text]}, "comment": "y" * 900}
+    large = replace(a_report(1), document=json.dumps(body).encode())
     scene.wats.known = replace(scene.wats.known, max_body_bytes=2_000)
     scene.stage(large, a_report(2), a_report(3))
     assert scene.upload() == counts(3, dead=1, uploaded=2)
@@ -820,10 +821,10 @@ def test_no_report_is_held_beside_the_batch_that_is_uploaded():
 
 
 def test_reports_are_held_in_batches_of_a_bounded_number_and_size():
-    large = replace(a_report(1), body="x" * 3_000_000)
+    large = replace(a_report(1), document=b"x" * 3_000_000)
     refused = Refusal(guid_of(2), DeadLetterKind.DEAD, "reason", "signature")
     assert [len(batch) for batch in in_batches([large, refused, large, large, large])] == [4, 1]
-    assert [len(batch) for batch in in_batches([replace(large, body="x" * 30_000_000), large])] == [1, 1]
+    assert [len(batch) for batch in in_batches([replace(large, document=b"x" * 30_000_000), large])] == [1, 1]
     assert [len(batch) for batch in in_batches([a_report(1)] * 450)] == [200, 200, 50]
 
 
@@ -844,7 +845,7 @@ def test_where_wats_lists_no_hash_it_is_read_in_the_report_so_that_nothing_is_re
 def test_a_report_that_has_no_misc_infos_is_compared_by_content_where_wats_never_listed_any(
     has_listed_some, replaced, scene
 ):
-    failed = replace(a_report(2), body=json.dumps(json.loads(a_report(2).body) | {"result": "F"}))
+    failed = replace(a_report(2), document=json.dumps(json.loads(a_report(2).body) | {"result": "F"}).encode())
     scene.wats = FakeWats(a_report(1), a_report(2))
     scene.wats.lists_misc_infos = scene.wats.keeps_misc_infos = False
     scene.wats.known = replace(scene.wats.known, lists_misc_infos=has_listed_some)
