@@ -12,29 +12,30 @@ import pytest
 PACKAGE = "plugins/vte_wats"
 VARIABLES = {
     "orchestration/variables.py": "the door",
-    "status/access.py": "a row of Airflow's database: may this user change it",
+    "status/access.py": "no value: which team owns it, for the question whether this user may change it",
     "status/settings_variable.py": "a row of Airflow's database: compare and write, in one statement",
     "status/site_reader.py": "rows of Airflow's database: all Variables with one statement; parsed by variables.py",
 }
 XCOM = {
     "orchestration/handover.py": "the door",
-    "orchestration/task_context.py": "the name of the key of what a task returned; handover.py pulls it",
-    "orchestration/transfer.py": "the address for the button Open in WATS, which no task reads",
-    "orchestration/wats_link.py": "the button: a worker asks it without a context",
-    "orchestration/backfill_tasks.py": "a summary for people, which no task reads",
-    "orchestration/verified_state.py": "what settle left in DAG runs before; Handover parses it",
+    "orchestration/wats_link.py": "the button, no state: Airflow asks it with a key and without a context to pull with",
     "status/site_reader.py": "rows of Airflow's database: what many DAG runs returned, with one statement",
 }
 
 
 def uses(source: str, of: str) -> bool:
-    """Return whether the source imports Airflow's ``of`` (``Variable``, ``XCom``), or calls a task's method for it."""
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("airflow"):
-            if any(of in name.name for name in node.names) or of.lower() in (node.module or "").split("."):
-                return True
-        elif isinstance(node, ast.Attribute) and node.attr.startswith(f"{of.lower()}_"):
-            return True
+    """Return whether the source imports Airflow's ``of`` (``Variable``, ``XCom``), or names a task's method for it."""
+    return any(_uses(node, of) for node in ast.walk(ast.parse(source)))
+
+
+def _uses(node: ast.AST, of: str) -> bool:
+    match node:
+        case ast.ImportFrom(module=str(module), names=names) if module.startswith("airflow"):
+            return any(of in name.name for name in names) or of.lower() in module.split(".")
+        case ast.Import(names=names):
+            return any(name.name.startswith("airflow.") and of.lower() in name.name.split(".") for name in names)
+        case ast.Attribute(attr=name) | ast.Constant(value=str(name)):
+            return name == of or name in (f"{of.lower()}_pull", f"{of.lower()}_push")
     return False
 
 
@@ -46,6 +47,9 @@ def uses(source: str, of: str) -> bool:
         ("def f():\n    from airflow.models.xcom import XComModel", "XCom"),
         ("context['ti'].xcom_pull(task_ids='plan')", "XCom"),
         ("ti.xcom_push(key='a', value=1)", "XCom"),
+        ("import airflow.models.xcom", "XCom"),
+        ("import airflow.sdk as sdk\nsdk.Variable.get('a')", "Variable"),
+        ("getattr(ti, 'xcom_pull')(task_ids='plan')", "XCom"),
     ],
 )
 def test_each_way_to_use_them_is_found(source, of):

@@ -133,7 +133,7 @@ def trigger_next_part(site_name: str, settled: dict[str, Any], slices: Any) -> l
     from vte_wats.backfill.backfill_plan import BackfillPlans
     from vte_wats.backfill.dry_run_report import lines, merge_previews
     from vte_wats.orchestration.backfill_progress import CONTINUED, change_progress, part_reference
-    from vte_wats.orchestration.handover import Handover, planned_slices, settled_outcomes
+    from vte_wats.orchestration.handover import Handover, planned_slices, push_shown, settled_outcomes
     from vte_wats.orchestration.resources import read_settings, storage_of
     from vte_wats.orchestration.transfer import UPLOAD_TASK
 
@@ -148,7 +148,7 @@ def trigger_next_part(site_name: str, settled: dict[str, Any], slices: Any) -> l
     log.info("%s", progress)
     if progress is not None:
         summary = progress.model_dump(mode="json", exclude={"slices", "settled"})
-        context["ti"].xcom_push(key=SUMMARY_KEY, value=summary)
+        push_shown(context, SUMMARY_KEY, summary)
     reference = part_reference(context)
     whole, _ = BackfillPlans(storage_of(site, read_settings(site))).load_part(reference)
     if reference.part == len(whole.parts):

@@ -1,6 +1,7 @@
 """What the tasks of a DAG run leave for each other, besides what they return: one model, one push, one pull.
 
-It is small and plain JSON in XCom: counts, times and ids, never runs.
+It is small and plain JSON in XCom: counts, times and ids, never runs. What a task shows to people goes through
+here, too.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from datetime import date, datetime
 from typing import Annotated, Any, Self
 from uuid import UUID
 
+from airflow.sdk.bases.xcom import BaseXCom
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from vte_wats.backfill.dry_run_report import Preview
@@ -129,8 +131,22 @@ class Handover(_Model):
     @classmethod
     def pull_mapped(cls, context: Any, task_id: str, instances: int) -> Sequence[Self]:
         """Return what the mapped instances of a task left, as far as they left something."""
-        found = (cls.of(plain) for plain in pull_each(context, task_id, KEY, range(instances)))
+        found = (cls.of(plain) for plain in _pull_each(context, task_id, KEY, range(instances)))
         return [handover for handover in found if handover is not None]
+
+    @classmethod
+    def pull_earlier(cls, context: Any, task_id: str) -> Sequence[Self]:
+        """Return what a task left in the DAG runs before, as Airflow finds them: two of them at most.
+
+        Airflow orders earlier runs by their logical date. PostgreSQL puts a manual run, which has none, before all
+        others, so the run that succeeded last is asked by its id, too.
+        """
+        ti = context["ti"]
+        wanted = {"task_ids": task_id, "key": KEY, "map_indexes": -1}
+        left = [ti.xcom_pull(**wanted, include_prior_dates=True)]
+        if (before := ti.get_previous_dagrun(state="success")) is not None:
+            left.append(ti.xcom_pull(**wanted, run_id=before.run_id))
+        return [handover for handover in map(cls.of, left) if handover is not None]
 
     @classmethod
     def of(cls, plain: Any) -> Self | None:
@@ -142,7 +158,17 @@ class Handover(_Model):
             return None
 
 
-def pull_each(context: Any, task_id: str, key: str, map_indexes: Sequence[int]) -> list[Any]:
+def push_shown(context: Any, key: str, value: Any) -> None:
+    """Leave a value that Airflow shows to people; no task reads it."""
+    context["ti"].xcom_push(key=key, value=value)
+
+
+def pull_returned(context: Any, task_id: str, map_indexes: Sequence[int]) -> list[Any]:
+    """Return what each of these mapped instances returned, ``None`` for nothing, in their order."""
+    return _pull_each(context, task_id, BaseXCom.XCOM_RETURN_KEY, map_indexes)
+
+
+def _pull_each(context: Any, task_id: str, key: str, map_indexes: Sequence[int]) -> list[Any]:
     """Return what each of these mapped instances left, ``None`` for nothing, in their order."""
     left = context["ti"].xcom_pull(task_ids=task_id, key=key, map_indexes=list(map_indexes)) if map_indexes else []
     if not isinstance(left, list) or len(left) != len(map_indexes):

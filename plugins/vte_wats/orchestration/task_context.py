@@ -6,14 +6,13 @@ import hashlib
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import get_current_context
-from airflow.sdk.bases.xcom import BaseXCom
 
 from vte_wats.config.settings import Settings
 from vte_wats.config.sites import Site
 from vte_wats.domain.errors import FatalError
 from vte_wats.intervals.interval import Interval, in_utc
 from vte_wats.messages import VW625
-from vte_wats.orchestration.handover import UploadResult, pull_each
+from vte_wats.orchestration.handover import UploadResult, pull_returned
 from vte_wats.orchestration.resources import read_state, storage_of
 from vte_wats.storage.staging import Staging, staging_of
 
@@ -71,7 +70,7 @@ def uploads_that_succeeded(context: Any, planned: range, task_id: str) -> dict[i
         dag_id=context["dag"].dag_id, run_ids=[dag_run_id], task_group_id=task_id.partition(".")[0]
     ).get(dag_run_id, {})
     succeeded = [index for index in planned if states.get(f"{task_id}_{index}") == "success"]
-    results = pull_each(context, task_id, BaseXCom.XCOM_RETURN_KEY, succeeded)
+    results = pull_returned(context, task_id, succeeded)
     marked = [
         f"{task_id}[{index}]"
         for index, result in zip(succeeded, results, strict=True)

@@ -127,7 +127,7 @@ def upload(site_name: str, mapped: dict[str, Any], *, shows_progress: bool) -> d
     """Compare the staged reports with WATS, post what is missing or changed, write dead letters."""
     from vte_wats.orchestration import metrics
     from vte_wats.orchestration.backfill_progress import save_slice
-    from vte_wats.orchestration.handover import StagedSlice
+    from vte_wats.orchestration.handover import StagedSlice, push_shown
     from vte_wats.orchestration.resources import open_wats, read_settings, storage_of, wats_connection
     from vte_wats.orchestration.task_context import staging
     from vte_wats.storage.dead_letters import DeadLetters
@@ -168,7 +168,7 @@ def upload(site_name: str, mapped: dict[str, Any], *, shows_progress: bool) -> d
         finally:
             metrics.sent(site, wats.request_stats())
     if (shown := first_achieved(staged)) is not None:
-        context["ti"].xcom_push(key=LINK_KEY, value=wats_connection(site).page_of(shown))
+        push_shown(context, LINK_KEY, wats_connection(site).page_of(shown))
     if not options.dry_run:
         metrics.transferred(site, counts)
     if shows_progress:
