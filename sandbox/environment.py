@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from sandbox.factory_data.factory import FactoryData
 from sandbox.sqlserver.server import Login, SqlServer
-from sandbox.vte.database import NAME, open_database
+from sandbox.vte.vte_database import NAME, open_database
 from sandbox.wats.profiles import DEFAULT, WatsProfile
 from sandbox.wats.report_fields import Wsjf
 from sandbox.wats.wats_server import WatsServer

@@ -22,7 +22,7 @@ from uuid import UUID
 import pyarrow as pa
 
 from sandbox.factory_data.factory import FactoryData
-from sandbox.vte.database import GRANT_READ_ONLY, NAME, SCHEMA, filled
+from sandbox.vte.vte_database import GRANT_READ_ONLY, NAME, SCHEMA, filled
 
 ROWS_AT_ONCE = 1_000  # SQL Server takes no more in one VALUES
 START_TIMEOUT_S = 120.0

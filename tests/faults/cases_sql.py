@@ -13,7 +13,7 @@ from uuid import UUID
 import pymssql
 
 from sandbox.environment import WRITER_PASSWORD
-from sandbox.vte.database import NAME
+from sandbox.vte.vte_database import NAME
 from tests.faults.accounts import Explained
 from tests.faults.case import Case, Play, passing, until_fixed
 from tests.faults.site import TIMEOUT_S, Site

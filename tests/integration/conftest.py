@@ -17,7 +17,7 @@ from airflow.utils.db import initdb
 from sandbox.environment import READER, READER_PASSWORD, WRITER_PASSWORD
 from sandbox.sqlserver.database import Database
 from sandbox.sqlserver.server import Login, SqlServer
-from sandbox.vte.database import NAME, open_database
+from sandbox.vte.vte_database import NAME, open_database
 from sandbox.wats.profiles import WatsProfile
 from sandbox.wats.wats_server import WatsServer
 from tests.integration.fernet_keys import encrypted  # noqa: F401 -- a fixture

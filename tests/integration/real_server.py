@@ -16,7 +16,7 @@ import pymssql
 import pytest
 
 from sandbox.seed_sql_server import SqlServerStore
-from sandbox.vte.database import SCHEMA
+from sandbox.vte.vte_database import SCHEMA
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from sandbox.factory_data.factory import FactoryData
 from sandbox.sqlserver.database import Database
-from sandbox.vte.database import SCHEMA, open_database
+from sandbox.vte.vte_database import SCHEMA, open_database
 
 Names = Mapping[str, Mapping[str, str]]
 

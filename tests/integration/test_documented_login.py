@@ -10,7 +10,7 @@ import pytest
 from sandbox.environment import READER, READER_PASSWORD
 from sandbox.factory_data.factory import FactoryData
 from sandbox.sqlserver.server import Login, SqlServer
-from sandbox.vte.database import NAME, open_database
+from sandbox.vte.vte_database import NAME, open_database
 from tests.integration.conftest import hook_to
 from tests.unit.builders import a_settings
 from vte_wats.domain.errors import FatalError

@@ -15,7 +15,7 @@ import pytest
 
 from sandbox.sqlserver.server import Login, SqlServer
 from sandbox.seed_sql_server import SqlServerStore
-from sandbox.vte.database import NAME, open_database
+from sandbox.vte.vte_database import NAME, open_database
 from tests.integration.conftest import *  # noqa: F403
 from tests.integration.conftest import _reaches_the_real_server  # noqa: F401
 from tests.integration.real_server import RealDatabase

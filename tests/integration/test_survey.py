@@ -24,7 +24,7 @@ from sandbox.factory_data.runs import ERROR, FAILED, PASSED, TERMINATED
 from sandbox.sqlserver.database import Database
 from sandbox.sqlserver.faults import Fault
 from sandbox.sqlserver.server import Login, SqlServer
-from sandbox.vte.database import NAME, SCHEMA, open_database
+from sandbox.vte.vte_database import NAME, SCHEMA, open_database
 from sandbox.wats.report_store import DEFAULT_PROCESSES
 from tests.integration.conftest import hook_to
 from tests.integration.renamed_plant import Names, RenamedPlant

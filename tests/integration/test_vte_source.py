@@ -13,7 +13,7 @@ from upath import UPath
 
 from sandbox.environment import READER, READER_PASSWORD
 from sandbox.sqlserver.server import Login, SqlServer
-from sandbox.vte.database import NAME, SCHEMA, open_database
+from sandbox.vte.vte_database import NAME, SCHEMA, open_database
 from tests.integration.conftest import hook_to
 from vte_wats.config.settings import Settings
 from vte_wats.domain.errors import FatalError

@@ -7,7 +7,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from sandbox.vte.database import SCHEMA
+from sandbox.vte.vte_database import SCHEMA
 
 _DUCKDB_TYPES = {
     "uniqueidentifier": "UUID",

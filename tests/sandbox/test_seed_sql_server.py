@@ -16,7 +16,7 @@ from sandbox.factory_data.factory import FactoryData
 from sandbox.seed_sql_server import SqlServerStore, batches, furnish, insert, literal, prepare
 from sandbox.sqlserver.database import Database
 from sandbox.sqlserver.server import Login, SqlServer
-from sandbox.vte.database import NAME, SCHEMA, open_database
+from sandbox.vte.vte_database import NAME, SCHEMA, open_database
 
 END = datetime(2026, 3, 2, 12, tzinfo=UTC)
 

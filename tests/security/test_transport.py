@@ -12,7 +12,7 @@ import pytest
 
 from sandbox.environment import READER, READER_PASSWORD
 from sandbox.sqlserver.server import Login, SqlServer
-from sandbox.vte.database import NAME, open_database
+from sandbox.vte.vte_database import NAME, open_database
 from tests.certificates import self_signed
 from tests.integration.conftest import hook_to
 from vte_wats.config.settings import Settings
