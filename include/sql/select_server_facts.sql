@@ -1,11 +1,10 @@
 -- What the preflight reports about server, database and login. Reads no table of VTE.
--- Result: one row; compatibility_level tinyint; snapshot_state tinyint (1 is allowed); read_committed_snapshot bit;
---   isolation_level smallint of this very session (2 READ COMMITTED, 5 SNAPSHOT); product_version and edition nvarchar;
---   is_sysadmin, is_owner and is_writer int, 1 where the login is a member.
+-- Result: one row; compatibility_level tinyint; read_committed_snapshot bit; isolation_level smallint of this very session
+--   (2 READ COMMITTED, 5 SNAPSHOT); product_version and edition nvarchar; is_sysadmin, is_owner and is_writer int, 1 where
+--   the login is a member.
 -- Binds: none.
 SELECT
     [Databases].[compatibility_level] AS [compatibility_level],
-    [Databases].[snapshot_isolation_state] AS [snapshot_state],
     [Databases].[is_read_committed_snapshot_on] AS [read_committed_snapshot],
     [Sessions].[transaction_isolation_level] AS [isolation_level],
     CONVERT(nvarchar(128), SERVERPROPERTY('ProductVersion')) AS [product_version],

@@ -30,7 +30,6 @@ GOOD = SourceFacts(
     version="15.0.4153.1",
     edition="Standard Edition (64-bit)",
     compatibility_level=110,
-    allows_snapshot=True,
     read_committed_snapshot=False,
     reads_snapshot=True,
     may_write=False,

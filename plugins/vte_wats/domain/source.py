@@ -140,7 +140,6 @@ class SourceFacts:
     version: str
     edition: str
     compatibility_level: int
-    allows_snapshot: bool
     read_committed_snapshot: bool
     reads_snapshot: bool
     may_write: bool

@@ -211,8 +211,18 @@ def _runs(session: Session, dag_ids: Sequence[str], *conditions: Any, limit: int
         select(*columns).where(DagRun.dag_id.in_(dag_ids), *conditions).order_by(DagRun.run_after.desc()).limit(limit)
     )
     return [
-        DagRunSnapshot(dag_id, dag_run_id, state, run_type, _interval(from_at, to_at), *rest)
-        for dag_id, dag_run_id, state, run_type, from_at, to_at, *rest in found
+        DagRunSnapshot(
+            row.dag_id,
+            row.run_id,
+            row.state,
+            row.run_type,
+            _interval(row.data_interval_start, row.data_interval_end),
+            due_at=row.run_after,
+            started_at=row.start_date,
+            ended_at=row.end_date,
+            conf=row.conf,
+        )
+        for row in found
     ]
 
 

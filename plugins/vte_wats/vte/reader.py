@@ -111,10 +111,10 @@ class VteSource:
 
     def _set_up(self, connection: pymssql.Connection) -> None:
         connection.autocommit(True)  # noqa: FBT003 -- a transaction left open would keep its locks
-        with connection.cursor() as cursor:
+        with connection.cursor(as_dict=True) as cursor:
             options = statement("session_options", self._settings)
             cursor.execute(options, {"lock_timeout_ms": self._settings.lock_timeout_ms})
-            self.takes_locks = cursor.fetchall() == [(1,)]
+            self.takes_locks = any(row["takes_locks"] == 1 for row in cursor.fetchall())
 
     def _is_known_to_the_server(self) -> bool:
         """Return whether the login may enter the server, though not this database.

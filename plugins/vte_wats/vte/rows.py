@@ -159,7 +159,6 @@ class ServerFactsRow(NamedTuple):
     """The server, the database and the login."""
 
     compatibility_level: int
-    snapshot_state: int
     read_committed_snapshot: bool
     isolation_level: int
     product_version: str

@@ -12,7 +12,6 @@ from vte_wats.vte.rows import DOUBLED_UNITS, INDEXES, NULLS, SERVER_FACTS, Row, 
 from vte_wats.vte.statements import Binds
 
 _SNAPSHOT = 5
-_ALLOWED = 1
 
 
 class Rows(Protocol):
@@ -43,7 +42,6 @@ def read_facts(
         version=server.product_version,
         edition=server.edition,
         compatibility_level=server.compatibility_level,
-        allows_snapshot=server.snapshot_state == _ALLOWED,
         read_committed_snapshot=bool(server.read_committed_snapshot),
         reads_snapshot=server.isolation_level == _SNAPSHOT,
         may_write=1 in (server.is_sysadmin, server.is_owner, server.is_writer),
