@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 from typing import Any
 
@@ -11,7 +12,6 @@ from airflow.sdk.configuration import conf
 
 from vte_wats.config.dag_options import SECTION, DagOptions, parse_dag_options, parse_health_details, parse_sites
 from vte_wats.config.sites import Site
-from vte_wats.orchestration.failure_callback import save_failure
 from vte_wats.orchestration.retry import SyncRetryPolicy
 
 _LONGEST_RETRY_DELAY = timedelta(minutes=10)
@@ -51,7 +51,7 @@ def dag_arguments(site: Site, options: DagOptions, docstring: str | None) -> dic
 
 def task_arguments(site: Site, options: DagOptions, priority: Priority) -> dict[str, Any]:
     """Return the ``default_args`` of a DAG: its priority, its further tries, and the callback that saves a failure."""
-    failed = save_failure(site)
+    failed = _save_failure(site)
     return {
         "retries": options.retries,
         "retry_delay": options.retry_delay,
@@ -77,6 +77,33 @@ def transfer_params(dry_run: str, *, section: str | None = None) -> dict[str, Pa
             description="Post reports that are unchanged, too.",
         ),
     }
+
+
+def _save_failure(site: Site) -> Callable[[Any], None]:
+    """Return the callback of every failed try: it saves the reason of the site's last failure, where the mails find it.
+
+    It imports when it runs, not at parsing.
+    """
+
+    def failed(context: Any) -> None:
+        from vte_wats.alerting.task_failure import TaskFailure, one_line, replaces
+        from vte_wats.orchestration.variables import LAST_FAILURE, Variables
+
+        ti = context["ti"]
+        failure = TaskFailure(
+            dag_id=ti.dag_id,
+            dag_run_id=ti.run_id,
+            task_id=ti.task_id,
+            map_index=ti.map_index if ti.map_index is not None else -1,
+            try_number=ti.try_number,
+            at=datetime.now(UTC),
+            reason=one_line(str(context.get("exception") or "the task's process ended without a message")),
+        )
+        variables = Variables(site)
+        if replaces(failure, variables.load(LAST_FAILURE)):
+            variables.save(LAST_FAILURE, failure)
+
+    return failed
 
 
 def _text_of(option: str, default: str) -> str:
