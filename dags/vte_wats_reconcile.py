@@ -46,9 +46,9 @@ from vte_wats.orchestration.reconcile_tasks import (
     plan_missing,
     read_expected,
     read_sample,
+    remove_old_files,
     verify,
 )
-from vte_wats.orchestration.retention_tasks import remove_old_files
 from vte_wats.orchestration.timetable import SyncTimetable
 from vte_wats.orchestration.transfer import Settling, transfer_and_settle
 

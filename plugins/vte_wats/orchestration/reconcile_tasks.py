@@ -1,7 +1,11 @@
-"""The tasks of ``vte_wats_reconcile`` that no other DAG has: list, compare, plan what is missing, verify a sample."""
+"""The tasks of ``vte_wats_reconcile`` that no other DAG has.
+
+They list, compare, plan what is missing, verify a sample, and remove files that are older than they may be.
+"""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -309,3 +313,25 @@ def _planned(context: Any) -> Handover:
     if left is None:
         raise FatalError(VW501, "the sample that plan drew is lost, so nothing was compared; the log of plan says why")
     return left
+
+
+@task(multiple_outputs=False)
+def remove_old_files(site_name: str) -> dict[str, int]:
+    """Remove dead letters and what failures left in staging, as the settings say; return how many."""
+    from vte_wats.orchestration import metrics
+    from vte_wats.orchestration.resources import read_settings, storage_of
+    from vte_wats.orchestration.variables import BACKFILL, Variables
+    from vte_wats.storage.retention import Retention, remove_old
+
+    site = Site(site_name)
+    settings = read_settings(site)
+    backfill = Variables(site).load(BACKFILL)
+    days = settings.dead_letter_retention_days
+    retention = Retention(
+        dead_letters=None if days is None else timedelta(days=days),
+        staging=timedelta(days=settings.staging_retention_days),
+        plan=None if backfill is None or backfill.ended_at is not None else backfill.reference,
+    )
+    removed = remove_old(storage_of(site, settings), retention, datetime.now(UTC))
+    metrics.removed(site, removed)
+    return asdict(removed)
