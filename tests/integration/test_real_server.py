@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
@@ -69,11 +70,14 @@ def test_writes_to_the_real_one_and_reads_the_emulated_one(real, emulated):
 
 @pytest.fixture(scope="module")
 def outcomes(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> dict[str, dict[str, str]]:
-    """Run both files in a pytest of its own; return the worst outcome of each test, by file."""
-    folder = tmp_path_factory.mktemp("marked")
+    """Run the tests above and this folder's in a pytest of its own; return the worst outcome of each test, by file."""
+    folder = tmp_path_factory.mktemp("marked") / "integration"
+    folder.mkdir()
+    (folder.parent / "data").symlink_to(repository / "tests/data")
     (folder / "conftest.py").write_text(STAND_IN, encoding="utf-8")
     (folder / "test_marked.py").write_text(TESTS, encoding="utf-8")
-    shutil.copy(repository / "tests/integration/test_vte_source.py", folder)
+    for file in (repository / "tests/integration").glob("test_*.py"):
+        shutil.copy(file, folder)
     command = [sys.executable, "-m", "pytest", "-q", "-rA", "-p", "no:cacheprovider", "-m", "mssql"]
     done = subprocess.run(
         [*command, "-c", str(repository / "pyproject.toml"), "--rootdir", str(repository), str(folder)],
@@ -81,7 +85,7 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> dict
     )  # fmt: skip
     found = re.findall(r"^(PASSED|FAILED|ERROR) \S*?(\w+)\.py::(test_.*?)(?: - .*)?$", done.stdout, re.MULTILINE)
     assert found, done.stdout + done.stderr
-    worst: dict[str, dict[str, str]] = {"test_marked": {}, "test_vte_source": {}}
+    worst: dict[str, dict[str, str]] = defaultdict(dict)
     for outcome, file, test in found:
         if worst[file].get(test, "PASSED") == "PASSED":
             worst[file][test] = outcome
@@ -101,9 +105,11 @@ def test_a_test_marked_mssql_that_never_connects_to_the_real_server_fails(outcom
 
 @pytest.mark.timeout(900)
 def test_every_test_of_the_real_server_passes_on_the_stand_in(outcomes):
-    found = outcomes["test_vte_source"]
+    by_file = {file: tests for file, tests in outcomes.items() if file != "test_marked"}
+    assert by_file.keys() == {"test_vte_source", "test_vte_changes", "test_survey"}
+    found = {test: outcome for tests in by_file.values() for test, outcome in tests.items()}
     assert set(found.values()) == {"PASSED"}, found
-    assert len(found) >= 23
+    assert len(found) >= 38
     assert all("[real" in test for test in found)
 
 

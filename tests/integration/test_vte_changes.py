@@ -17,14 +17,16 @@ VOLTAGE = {
     "TestStepNumber": 1, "TestName": "Voltage", "TestResult": 5.01, "LowLimit": 4.9, "HighLimit": 5.1,
     "TestUnits": "V", "TestResultType": 1,
 }  # fmt: skip
+UNIT_OF_RUN = "[Uut_GUID] = (SELECT [Uut_GUID] FROM [dbo].[IndexData] WHERE [Index_GUID] = '{guid}')"
 CHANGES = {
-    "Result": 'UPDATE "IndexData" SET "Result" = 0 WHERE "Index_GUID" = ?',
-    "serial": 'UPDATE "UutData" SET "Serial" = \'SN9\' WHERE "Uut_GUID" = (SELECT "Uut_GUID" FROM "IndexData" WHERE "Index_GUID" = ?)',
-    "part": 'UPDATE "IndexData" SET "ProductName" = \'psu-100\' WHERE "Index_GUID" = ?',
-    "limit": 'UPDATE "TestDataNumeric" SET "LowLimit" = 4.95 WHERE "Index_GUID" = ?',
-    "end of a long text": 'UPDATE "TestDataText" SET "TestResult" = "TestResult" || \'!\' WHERE "Index_GUID" = ?',
-    "late step": 'INSERT INTO "TestDataNumeric" ("Index_GUID", "TestStepNumber", "TestName") VALUES (?, 9, \'late\')',
-    "deleted step": 'DELETE FROM "TestDataNumeric" WHERE "Index_GUID" = ?',
+    "Result": "UPDATE [dbo].[IndexData] SET [Result] = 0 WHERE [Index_GUID] = '{guid}'",
+    "serial": f"UPDATE [dbo].[UutData] SET [Serial] = 'SN9' WHERE {UNIT_OF_RUN}",
+    "part": "UPDATE [dbo].[IndexData] SET [ProductName] = 'psu-100' WHERE [Index_GUID] = '{guid}'",
+    "limit": "UPDATE [dbo].[TestDataNumeric] SET [LowLimit] = 4.95 WHERE [Index_GUID] = '{guid}'",
+    "end of a long text": "UPDATE [dbo].[TestDataText] SET [TestResult] = [TestResult] + '!' WHERE [Index_GUID] = '{guid}'",
+    "late step": "INSERT INTO [dbo].[TestDataNumeric] ([Index_GUID], [TestStepNumber], [TestName]) "
+    "VALUES ('{guid}', 9, 'late')",
+    "deleted step": "DELETE FROM [dbo].[TestDataNumeric] WHERE [Index_GUID] = '{guid}'",
 }
 
 
@@ -55,7 +57,7 @@ def test_only_the_minute_of_a_changed_run_looks_otherwise(hook, served, guid, ch
     before = look(hook)
     assert [(minute, runs) for minute, (runs, _) in before.items()] == [("12:00", 1), ("12:05", 1), ("12:59", 1)]
     assert look(hook) == before
-    served.store.query(change, [guid])
+    served.store.run_script(change.format(guid=guid))
     after = look(hook)
     assert {minute for minute in before if before[minute] != after[minute]} == {"12:05"}
 
@@ -64,8 +66,8 @@ def test_two_runs_of_a_minute_that_exchange_their_serials_are_noticed(hook, serv
     guids = [add_run(NOON + timedelta(seconds=n), f"SN{n}") for n in range(2)]
     before = look(hook)
     for guid, serial in zip(guids, ["SN1", "SN0"], strict=True):
-        sql = 'UPDATE "UutData" SET "Serial" = ? WHERE "Uut_GUID" = (SELECT "Uut_GUID" FROM "IndexData" WHERE "Index_GUID" = ?)'
-        served.store.query(sql, [serial, guid])
+        unit = UNIT_OF_RUN.format(guid=guid)
+        served.store.run_script(f"UPDATE [dbo].[UutData] SET [Serial] = '{serial}' WHERE {unit}")
     assert look(hook) != before
 
 
@@ -76,5 +78,5 @@ def test_a_site_without_optional_columns_is_looked_at_as_well(hook, served, guid
     }
     before = look(hook, column_overrides=absent)
     assert len(before) == 3
-    served.store.query(CHANGES["limit"], [guid])
+    served.store.run_script(CHANGES["limit"].format(guid=guid))
     assert look(hook, column_overrides=absent) == before
