@@ -42,6 +42,8 @@ from vte_wats.survey.schema import (
     KeyComparison,
     compare_foreign_keys,
     compare_schema,
+    key_not_seen,
+    not_seen,
     possible_names,
     suggested_overrides,
 )
@@ -84,6 +86,7 @@ class Survey(Closed):
     advice: tuple[str, ...] = ()
     indexes: tuple[str, ...] = ()
     plans: Plans | None = None
+    sees_every_name: bool = True
     tables: tuple[DeployedTable, ...]
     comparison: tuple[Comparison, ...]
     foreign_keys: tuple[KeyComparison, ...] = ()
@@ -118,6 +121,9 @@ class SurveySource(ContentSource, Protocol):
 
     def schema(self) -> list[DeployedTable]:
         """Return the tables that the login can see."""
+
+    def sees_every_name(self) -> bool:
+        """Return whether it sees all names, or those alone of what it may select."""
 
     def estimated_plans(self, ranges: Sequence[LocalRange]) -> Iterator[tuple[str, str]]:
         """Yield the statements that a sync sends for such ranges, by name, with their plans; see ``PlanSource``."""
@@ -174,8 +180,11 @@ def take_survey(source: SurveySource, request: SurveyRequest, known: SurveyConte
     """Survey a database; return the result, and the runs that were chosen, in the order of the trial."""
     settings = known.settings()
     identity, server_now_at = source.identity()
-    tables = source.schema()
+    tables, sees_every_name = source.schema(), source.sees_every_name()
     comparison = compare_schema(tables, settings, look_at_content(source, tables, settings))
+    foreign_keys = compare_foreign_keys(tables, settings)
+    if not sees_every_name:
+        comparison, foreign_keys = [*map(not_seen, comparison)], [*map(key_not_seen, foreign_keys)]
     log.info("%s: %d tables seen, %d lines compared", identity, len(tables), len(comparison))
     evidence = Evidence(
         given=known.given(),
@@ -194,7 +203,8 @@ def take_survey(source: SurveySource, request: SurveyRequest, known: SurveyConte
         request=request,
         tables=tuple(tables),
         comparison=tuple(comparison),
-        foreign_keys=tuple(compare_foreign_keys(tables, settings)),
+        sees_every_name=sees_every_name,
+        foreign_keys=tuple(foreign_keys),
     )
     stopping = [line for line in comparison if line.stops]
     if stopping:

@@ -45,6 +45,7 @@ from vte_wats.vte.rows import (
     RUN_KEYS,
     RUN_SIZES,
     RUN_TIMES,
+    SCHEMA_RIGHTS,
     SOURCE_IDENTITY,
     STATION_TIMES,
     STEP_KEYS,
@@ -200,6 +201,11 @@ class VteSource:
     def values_in(self, table: str, column: DeployedColumn, values: Sequence[Any]) -> int:
         """Return how many of the values a column has, in one statement."""
         return count_values_in(self.rows, self._settings, table, column, values)
+
+    def sees_every_name(self) -> bool:
+        """Return whether the login sees all names of the schema, or those of what it may select alone."""
+        (row,) = self.rows(SCHEMA_RIGHTS, {"schema_name": self._settings.source_schema})
+        return row.sees_every_name == 1
 
     def time_bounds(self) -> TimeBounds:
         """Return between which Timestamps the runs lie, with the server's clocks, in one statement."""
