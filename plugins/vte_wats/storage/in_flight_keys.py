@@ -16,14 +16,14 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Self
+from typing import Annotated, Self
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict
 from upath import UPath
 
 from vte_wats.domain.report import Report, StoredReport
-from vte_wats.intervals.interval import Interval
+from vte_wats.intervals.interval import Interval, in_utc
 from vte_wats.messages import VW621
 from vte_wats.storage.object_storage import create_folder, file_name, read_file, write_atomically
 from vte_wats.storage.storage_errors import storage_errors
@@ -40,6 +40,11 @@ _LARGEST_BYTES = 64_000_000
 Identity = tuple[str, str, int, str]
 
 
+def _an_instant(text: str) -> str:
+    in_utc(datetime.fromisoformat(text))
+    return text
+
+
 class _InFlightKey(BaseModel):
     """A natural key as it is compared, and the runs that have it."""
 
@@ -48,7 +53,7 @@ class _InFlightKey(BaseModel):
     serial: str
     part_number: str
     process_code: int
-    start_at: str
+    start_at: Annotated[str, AfterValidator(_an_instant)]
     index_guids: tuple[UUID, ...]
 
     @property
@@ -116,7 +121,7 @@ def confirmed_uploads(storage: UPath) -> list[ConfirmedUpload]:
 
 
 def _started(keys: Iterable[_InFlightKey]) -> Interval | None:
-    starts = [datetime.fromisoformat(key.start_at) for key in keys]
+    starts = [in_utc(datetime.fromisoformat(key.start_at)) for key in keys]
     return Interval(min(starts), max(starts) + timedelta(seconds=1)) if starts else None
 
 
