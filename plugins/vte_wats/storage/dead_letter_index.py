@@ -259,7 +259,7 @@ class DeadLetterIndex:
         except FileNotFoundError:  # its run reached WATS meanwhile
             return
         except ValueError:
-            log.warning(UNREADABLE, VW923, self._folder / name)
+            log.warning("%s %s %s", VW923, self._folder / name, UNREADABLE)
         self._seen[name] = _Seen(name=name, version=version, summary=summary)
 
 

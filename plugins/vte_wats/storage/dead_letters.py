@@ -24,7 +24,7 @@ from vte_wats.storage.storage_errors import storage_errors
 log = logging.getLogger(__name__)
 
 FOLDER = "dead_letters"
-UNREADABLE = "%s %s is no dead letter and counts as none; look at it, then remove it"
+UNREADABLE = "is no dead letter and counts as none; look at it, then remove it"
 
 _LARGEST_BYTES = 256_000_000  # a larger file is no dead letter, and would fill the memory of who reads it
 _HEADER_BYTES = 4_096  # what stands before the steps; they are most of a dead letter
@@ -146,7 +146,7 @@ class DeadLetters:
                 self._log_unreadable(guid)
 
     def _log_unreadable(self, guid: UUID) -> None:
-        log.warning(UNREADABLE, VW923, self._path(guid))
+        log.warning("%s %s %s", VW923, self._path(guid), UNREADABLE)
 
     def _path(self, guid: UUID) -> UPath:
         return self._folder / f"{guid}.json"
