@@ -45,6 +45,10 @@ STORAGE_PROBLEMS: tuple[StorageProblem, ...] = (
         "the account of Airflow must be able to read and write the folder: change its owner, or set storage_path",
     ),
     StorageProblem(
+        lambda exc: _number(exc) in {errno.ENAMETOOLONG, errno.ELOOP},
+        "the path is too long, or its links lead in a circle: correct storage_path",
+    ),
+    StorageProblem(
         lambda exc: isinstance(exc, NotADirectoryError | IsADirectoryError | FileExistsError),
         "a file stands where a folder must be, or a folder where a file must be: remove it, or set storage_path",
     ),

@@ -24,6 +24,8 @@ BUCKET = UPath("memory://vte-wats")
         (PermissionError(errno.EACCES, "Permission denied"), FatalError, "VW631 .*change its owner"),
         (PermissionError("Forbidden"), FatalError, "VW631 .*login, password and extra of the Airflow connection"),
         (NoCredentialsError(), FatalError, "VW631 .*login, password and extra of the Airflow connection"),
+        (OSError(errno.ENAMETOOLONG, "File name too long"), FatalError, "VW631 .*correct storage_path"),
+        (OSError(errno.ELOOP, "Too many levels of symbolic links"), FatalError, "VW631 .*links lead in a circle"),
         (NotADirectoryError(errno.ENOTDIR, "Not a directory"), FatalError, "VW631 .*remove it, or set storage_path"),
         (FileNotFoundError("The specified bucket does not exist"), FatalError, "VW631 .*create it, or correct"),
         (EndpointConnectionError(endpoint_url="http://127.0.0.1:9"), RetriableError, "VW632 .*endpoint_url"),
