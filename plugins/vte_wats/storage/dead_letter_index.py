@@ -157,7 +157,7 @@ class DeadLetterIndex:
             self._kept.write(uuid4().hex, (kept.model_dump_json() for kept in seen))
 
     def groups(self) -> DeadLetterGroups:
-        """Return the groups, the largest first. Failures of the file system leave as OSError."""
+        """Return the groups, the largest first."""
         listed = self._look()
         known = self._known()
         kinds = Counter(summary.kind for summary in known)
@@ -241,8 +241,9 @@ class DeadLetterIndex:
         fs = self._folder.fs
         fs.invalidate_cache()
         try:
-            files = fs.ls(self._folder.path, detail=True)
-        except FileNotFoundError:
+            with storage_errors(self._folder):
+                files = fs.ls(self._folder.path, detail=True)
+        except (FileNotFoundError, NotADirectoryError):  # in a bucket the folder goes with its last file
             return
         for file in files:
             if file["name"].endswith(".json"):

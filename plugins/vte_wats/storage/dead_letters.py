@@ -18,7 +18,7 @@ from vte_wats.domain.outcome import DeadLetterKind
 from vte_wats.domain.run import VteTestRun
 from vte_wats.intervals.interval import Instant
 from vte_wats.messages import VW923
-from vte_wats.storage.object_storage import create_folder, read_beginning, read_file, write_atomically
+from vte_wats.storage.object_storage import create_folder, read_beginning, read_file, remove_file, write_atomically
 from vte_wats.storage.storage_errors import storage_errors
 
 log = logging.getLogger(__name__)
@@ -116,8 +116,7 @@ class DeadLetters:
 
     def remove(self, guid: UUID) -> None:
         """Remove the dead letter of a run that reached WATS after all; another worker may have done so already."""
-        with suppress(FileNotFoundError), storage_errors(self._folder):
-            self._path(guid).unlink()
+        remove_file(self._path(guid))
 
     def guids(self) -> frozenset[UUID]:
         """Return which runs have a dead letter, from the names of the files alone; other files are left out."""

@@ -6,6 +6,7 @@ import errno
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from gzip import BadGzipFile
 
 from upath import UPath
 
@@ -86,6 +87,8 @@ def storage_errors(path: UPath, *, may_be_absent: bool = True) -> Iterator[None]
 
 def is_of_storage(exc: BaseException) -> bool:
     """Return whether an error comes from a disk or from the client of a bucket."""
+    if isinstance(exc, BadGzipFile):  # an OSError that is about what a file holds
+        return False
     return isinstance(exc, OSError) or type(exc).__module__.partition(".")[0] in _CLIENTS
 
 
