@@ -14,34 +14,41 @@ from vte_wats.storage.in_flight_keys import InFlightKeys
 from vte_wats.storage.object_storage import create_folder, read_file, remove_file, write_atomically
 from vte_wats.storage.retention import Retention, remove_old
 from vte_wats.storage.staging import StagedFileError, Staging, discard, staging_of
-from vte_wats.storage.storage_errors import storage_errors
+from vte_wats.storage.storage_errors import STORAGE_PROBLEMS, storage_error, storage_errors
 
 BUCKET = UPath("memory://vte-wats")
 
 
-@pytest.mark.parametrize(
-    ("raised", "error", "words"),
-    [
-        (OSError(errno.ENOSPC, "No space left on device"), RetriableError, "VW632 .*make room"),
-        (OSError(errno.EDQUOT, "Disk quota exceeded"), RetriableError, "VW632 .*make room"),
-        (OSError(errno.EROFS, "Read-only file system"), FatalError, "VW631 .*change its owner, or set storage_path"),
-        (PermissionError(errno.EACCES, "Permission denied"), FatalError, "VW631 .*change its owner"),
-        (PermissionError("Forbidden"), FatalError, "VW631 .*login, password and extra of the Airflow connection"),
-        (NoCredentialsError(), FatalError, "VW631 .*login, password and extra of the Airflow connection"),
-        (OSError(errno.ENAMETOOLONG, "File name too long"), FatalError, "VW631 .*correct storage_path"),
-        (OSError(errno.ELOOP, "Too many levels of symbolic links"), FatalError, "VW631 .*links lead in a circle"),
-        (NotADirectoryError(errno.ENOTDIR, "Not a directory"), FatalError, "VW631 .*remove it, or set storage_path"),
-        (FileNotFoundError("The specified bucket does not exist"), FatalError, "VW631 .*create it, or correct"),
-        (EndpointConnectionError(endpoint_url="http://127.0.0.1:9"), RetriableError, "VW632 .*endpoint_url"),
-        (TimeoutError(), RetriableError, "VW632 .*check the mount, the network"),
-        (OSError(errno.EIO, "Input/output error"), RetriableError, "VW632 .*check the mount, the network"),
-    ],
-    ids=repr,
-)
+CASES = [
+    (OSError(errno.ENOSPC, "No space left on device"), RetriableError, "VW632 .*make room"),
+    (OSError(errno.EDQUOT, "Disk quota exceeded"), RetriableError, "VW632 .*make room"),
+    (OSError(errno.EROFS, "Read-only file system"), FatalError, "VW631 .*change its owner, or set storage_path"),
+    (PermissionError(errno.EACCES, "Permission denied"), FatalError, "VW631 .*change its owner"),
+    (PermissionError("Forbidden"), FatalError, "VW631 .*login, password and extra of the Airflow connection"),
+    (NoCredentialsError(), FatalError, "VW631 .*login, password and extra of the Airflow connection"),
+    (OSError(errno.ENAMETOOLONG, "File name too long"), FatalError, "VW631 .*correct storage_path"),
+    (OSError(errno.ELOOP, "Too many levels of symbolic links"), FatalError, "VW631 .*links lead in a circle"),
+    (NotADirectoryError(errno.ENOTDIR, "Not a directory"), FatalError, "VW631 .*remove it, or set storage_path"),
+    (FileNotFoundError("The specified bucket does not exist"), FatalError, "VW631 .*create it, or correct"),
+    (EndpointConnectionError(endpoint_url="http://127.0.0.1:9"), RetriableError, "VW632 .*endpoint_url"),
+    (TimeoutError(), RetriableError, "VW632 .*check the mount, the network"),
+    (OSError(errno.EIO, "Input/output error"), RetriableError, "VW632 .*check the mount, the network"),
+]
+
+
+@pytest.mark.parametrize(("raised", "error", "words"), CASES, ids=repr)
 def test_whatever_the_storage_raises_says_where_and_what_to_change(raised, error, words):
     with pytest.raises(error, match=words) as caught, storage_errors(BUCKET):
         raise raised
     assert f"storage {BUCKET}: {type(raised).__name__}" in str(caught.value)
+
+
+def test_every_row_of_the_table_is_shown_by_a_case_and_the_last_one_is_for_everything():
+    lines = [str(storage_error(raised, BUCKET)) for raised, _, _ in CASES]
+    rules = [row.rule for row in STORAGE_PROBLEMS]
+    assert [rule for rule in rules if not any(line.endswith(rule) for line in lines)] == []
+    assert len(set(rules)) == len(STORAGE_PROBLEMS)
+    assert str(storage_error(ZeroDivisionError(), BUCKET)).endswith(rules[-1])
 
 
 def test_a_folder_of_dead_letters_that_is_absent_holds_none(tmp_path):
