@@ -146,7 +146,7 @@ def test_a_file_that_is_no_dead_letter_is_counted_and_stops_nothing(storage, she
 
 
 @pytest.mark.parametrize("field", ["first_at", "last_at"])
-def test_a_dead_letter_whose_time_has_no_zone_counts_as_none_and_is_told(storage, shelf, caplog, field):
+def test_a_dead_letter_whose_time_has_no_zone_counts_as_none_and_is_named(storage, shelf, caplog, field):
     for number in (1, 2):
         shelf.put(number)
     path = storage / "dead_letters" / f"{guid_of(2)}.json"
