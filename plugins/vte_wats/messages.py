@@ -560,6 +560,13 @@ VW544 = Message(
     "it is likely how this WATS writes that field in its headers; the days are not held open for it",
     "nothing when no VW922 follows: up to 100 of them are compared value by value, as those of the sample are",
 )
+VW545 = Message(
+    "VW545",
+    Follows.STOPS,
+    "the test button: VTE or WATS cannot be asked",
+    "the product does not know the error, whose kind is named",
+    "test again; if it stays, the log of the API server has its text and place under this code: report it with them",
+)
 VW546 = Message(
     "VW546",
     Follows.WARNS,
@@ -567,6 +574,13 @@ VW546 = Message(
     "they may be in quarantine there, or WATS shows them later than was measured",
     "nothing: the next sync posts them again; a report that was posted unseen_tries times becomes a dead letter with "
     "VW540",
+)
+VW549 = Message(
+    "VW549",
+    Follows.STOPS,
+    "a part of the monitor's check failed",
+    "what the message names; the other parts of the check were done, and the task fails for it at its end",
+    "do what the reason says; if it names nothing to change, report it with the log of the monitor",
 )
 VW550 = Message(
     "VW550",

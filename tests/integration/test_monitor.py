@@ -24,6 +24,7 @@ from sandbox.environment import READER_PASSWORD, SandboxEnvironment
 from sandbox.mail import MailCatcher, forms_of
 from tests.bucket import AWAY
 from tests.converge.simulated_time import SimulatedTime
+from tests.integration.fernet_keys import hide
 from tests.unit.builders import a_run
 from vte_wats.alerting.missed_deadline import MissedDeadline
 from vte_wats.alerting.monitor_state import MonitorState
@@ -258,6 +259,86 @@ def test_settings_that_are_wrong_are_reported_to_the_recipients_in_them(monitore
     monitored.set(json.dumps({"source_timezone": "Oslo", "alerts": {"recipients": ["ops@factory.example"]}}))
     (opened,) = monitored.check(2)
     assert opened.startswith("PROBLEM: nothing can run: VW103 2 setting(s) are wrong")
+
+
+BROKEN = {
+    "a trailing comma": ("VW102", '{"alerts": {"recipients": ["ops@factory.example"]},}'),
+    "deleted": ("VW101", None),
+    "a list": ("VW103", "[]"),
+    "a wrong recipient": ("VW103", '{"alerts": {"recipients": ["nobody"]}}'),
+}
+
+
+def broken_checks(monitored: Monitored, checks: int) -> list[str]:
+    """Let the monitor look, which fails for it; return the subjects that came meanwhile."""
+    before = len(monitored.mail.subjects)
+    for _ in range(checks):
+        assert str(monitored._bag.dags["vte_wats_monitor"].test().state) == "failed"
+    return [subject.removeprefix("[vte-wats] ") for subject in monitored.mail.subjects[before:]]
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_settings_that_cannot_be_read_are_reported_to_whom_they_named_last(monitored, monkeypatch, name):
+    code, text = BROKEN[name]
+    assert monitored.check() == []
+    if text is None:
+        monkeypatch.delenv("AIRFLOW_VAR_VTE_WATS")
+    else:
+        monitored.set(text)
+    (opened,) = broken_checks(monitored, 3)
+    assert opened.startswith(f"PROBLEM: nothing can run: {code} ")
+    monitored.set()
+    (closed,) = monitored.check(2)
+    assert closed.startswith("SOLVED")
+
+
+@pytest.mark.usefixtures("encrypted")
+def test_settings_under_another_fernet_key_are_reported_to_whom_they_named_last(monitored, monkeypatch):
+    assert monitored.check() == []
+    monkeypatch.delenv("AIRFLOW_VAR_VTE_WATS")
+    Variable.set("vte_wats", "{}")
+    hide("vte_wats", "{}")
+    (opened,) = broken_checks(monitored, 2)
+    assert opened.startswith("PROBLEM: nothing can run: VW627 ")
+
+
+def test_without_settings_that_could_ever_be_read_it_says_that_nobody_can_be_notified(monitored, caplog):
+    monitored.set("[]")
+    assert broken_checks(monitored, 2) == []
+    assert "Nobody can be notified of it" in caplog.text
+    assert monitored.monitor_state.conditions["setup"].is_open
+    monitored.set()
+    assert monitored.check(2) != []
+
+
+@pytest.mark.parametrize(
+    "part",
+    ["monitor_tasks.measure", "alert_context.alert_context", "sync_deadline.notify_missed_deadline"],
+)
+def test_a_part_of_the_check_that_fails_is_reported_and_fails_the_task_at_its_end(monitored, monkeypatch, part):
+    assert monitored.check() == []
+
+    def fails(*_: Any, **__: Any) -> None:
+        raise TypeError("can't compare offset-naive and offset-aware datetimes")
+
+    monkeypatch.setattr(f"vte_wats.orchestration.{part}", fails)
+    opened = broken_checks(monitored, 3)
+    assert monitored.monitor_state.conditions["check"].is_open
+    assert [subject.split(": VW")[0] for subject in opened] == ["PROBLEM: the monitor cannot check everything"]
+    assert "VW549" in opened[0]
+
+
+def test_a_state_that_cannot_be_saved_fails_the_task_after_the_rest_was_reported(monitored, monkeypatch, caplog):
+    monitored.plant.wats.stop()
+    monitored.check()
+
+    def refuses(*_: Any, **__: Any) -> None:
+        raise RuntimeError("no room")
+
+    monkeypatch.setattr(SdkVariable, "set", refuses)
+    (opened,) = broken_checks(monitored, 1)
+    assert opened.startswith("PROBLEM: WATS does not answer")
+    assert "VW549 notifying of what is open: RuntimeError: no room" in caplog.text
 
 
 def test_a_bucket_that_is_away_is_reported(monitored, monkeypatch):

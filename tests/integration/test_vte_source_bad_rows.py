@@ -365,3 +365,81 @@ def test_what_stands_in_one_row_stops_nothing_that_reads_beside_the_runs():
             assert source.time_bounds().newest_local == times[1]
             assert source.facts().null_times == 0
             assert len(list(source.runs_between([HOUR]))) == 2
+
+
+class _Wrapped:
+    """An object of the driver of which some methods are replaced."""
+
+    def __init__(self, wrapped: Any, **methods: Any) -> None:
+        self._wrapped = wrapped
+        self.__dict__ |= methods
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._wrapped, name)
+
+    def __enter__(self) -> Any:
+        self._wrapped.__enter__()
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self._wrapped.__exit__(*failure)
+
+
+UNLISTED = [
+    TypeError("an integer is required"),
+    LookupError("unknown encoding"),
+    OSError(5, "Input/output error"),
+    MemoryError(),
+    RuntimeError("driver"),
+]
+
+
+@pytest.mark.parametrize("raised", UNLISTED, ids=repr)
+def test_whatever_the_driver_raises_as_it_opens_a_connection_is_of_the_last_row(hook, monkeypatch, raised):
+    def fails() -> None:
+        raise raised
+
+    monkeypatch.setattr(hook, "get_conn", fails)
+    with (
+        pytest.raises(RetriableError, match=f"VW299 VTE: .* while connecting .*{type(raised).__name__}"),
+        VteSource(site(), hook),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("raised", UNLISTED, ids=repr)
+def test_whatever_the_driver_raises_for_one_row_costs_its_run_alone(hook, add_run, monkeypatch, tmp_path, raised):
+    for n in range(19):
+        add_run(NOON + timedelta(seconds=n))
+    guid = add_run(NOON, Info1="broken")
+    connect, broken = hook.get_conn, "broken".encode("utf-16-le")  # as the reader asks for texts
+
+    def cursor_of(connection: Any) -> Any:
+        cursor = connection.cursor()
+
+        def fetchmany(size: int) -> Any:
+            rows = cursor.fetchmany(size)
+            if any(isinstance(value, bytes) and broken in value for row in rows for value in row):
+                raise raised
+            return rows
+
+        return _Wrapped(cursor, fetchmany=fetchmany)
+
+    def connected() -> Any:
+        connection = connect()
+        return _Wrapped(connection, cursor=lambda: cursor_of(connection))
+
+    monkeypatch.setattr(hook, "get_conn", connected)
+    reports, dead = transferred(hook, tmp_path)
+    assert (len(reports), list(dead)) == (19, [guid])
+    assert "VW232" in dead[guid]
+    assert type(raised).__name__ in dead[guid]
+
+
+def test_who_ends_the_process_is_not_taken_for_a_failure_of_vte(hook, monkeypatch):
+    def ends() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(hook, "get_conn", ends)
+    with pytest.raises(KeyboardInterrupt), VteSource(site(), hook):
+        pass

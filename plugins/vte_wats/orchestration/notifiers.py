@@ -124,21 +124,21 @@ def sender(alerts: AlertSettings) -> Callable[[Notification], None]:
     """Return what sends a message to every channel; it raises RetriableError when all of them failed."""
 
     def send(message: Notification) -> None:
-        notifiers: list[SmtpNotifier | AppriseNotifier] = []
+        ways: list[tuple[type[MailNotifier | TargetNotifier], Any]] = []
         if alerts.recipients:
-            notifiers.append(MailNotifier(message, alerts.recipients))
+            ways.append((MailNotifier, alerts.recipients))
         if alerts.apprise_connection:
-            notifiers.append(TargetNotifier(message, alerts.apprise_connection))
+            ways.append((TargetNotifier, alerts.apprise_connection))
         problems = []
-        for notifier in notifiers:
+        for notifier, to in ways:
             try:
-                notifier.notify({})
+                notifier(message, to).notify({})
             except Exception as exc:  # noqa: BLE001 -- whatever keeps a message from going; SMTP alone has dozens
-                is_mail = isinstance(notifier, MailNotifier)
+                is_mail = notifier is MailNotifier
                 what = smtp_problem(exc, MAIL_CONNECTION) if is_mail else f"{type(exc).__name__}: {redact(str(exc))}"
-                problems.append(f"{type(notifier).__name__}: {what}")
+                problems.append(f"{notifier.__name__}: {what}")
                 log.error("%s one channel failed: %s", VW909, problems[-1])  # noqa: TRY400 -- the text says it, a stack adds nothing
-        if len(problems) == len(notifiers):
+        if len(problems) == len(ways):
             raise RetriableError(VW601, "; ".join(problems))
 
     return send

@@ -14,11 +14,12 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from more_itertools import chunked
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, NaiveDatetime
 
 from vte_wats.config.settings import OddTimestamps, RunResult, Settings
 from vte_wats.domain.run import VteTestRun
 from vte_wats.domain.source import RunGroup, RunSteps, SourceFacts, SourceIdentity, StepKey, TimeBounds
+from vte_wats.intervals.interval import Instant
 from vte_wats.intervals.wall_clock import AHEAD, FIRST, LAST, OLDEST_CLOCK, LocalRange
 from vte_wats.preflight import Level, examine, examine_indexes
 from vte_wats.survey.clocks import ClockFacts, read_clocks
@@ -78,7 +79,7 @@ class Survey(Closed):
     """
 
     database: str
-    measured_at: datetime
+    measured_at: Instant
     package_version: str
     operator: str
     request: SurveyRequest
@@ -90,9 +91,9 @@ class Survey(Closed):
     tables: tuple[DeployedTable, ...]
     comparison: tuple[Comparison, ...]
     foreign_keys: tuple[KeyComparison, ...] = ()
-    oldest_local: datetime | None = None
-    newest_local: datetime | None = None
-    counted_from_local: datetime | None = None
+    oldest_local: NaiveDatetime | None = None
+    newest_local: NaiveDatetime | None = None
+    counted_from_local: NaiveDatetime | None = None
     counted_runs: int = 0
     distributions: tuple[Distribution, ...] = ()
     growth: tuple[MonthGrowth, ...] = ()

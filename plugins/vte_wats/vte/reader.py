@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any, Self
 from uuid import UUID
@@ -74,7 +74,7 @@ _UNNAMED = Site()
 class VteSource:
     """One connection to VTE for the length of a ``with`` block; implements :class:`vte_wats.domain.ports.RunSource`.
 
-    Every failure of the driver leaves as RetriableError or FatalError.
+    Every failure leaves as RetriableError or FatalError; who ends the process (KeyboardInterrupt) is no failure.
     """
 
     def __init__(
@@ -159,9 +159,10 @@ class VteSource:
         self._close()
 
     def _close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(Exception):  # nothing more is asked of it, and an error would hide the one before
+                connection.close()
 
     def identity(self) -> tuple[SourceIdentity, datetime]:
         """Return which database this is, in one statement, with the server's own clock."""
@@ -382,8 +383,13 @@ class VteSource:
     def _translation(self, doing: str) -> Iterator[None]:
         try:
             yield
-        except (pymssql.Error, ValueError, ArithmeticError) as exc:  # of a value that Python cannot hold, the last two
+        except VteWatsError:
+            raise
+        except pymssql.Error as exc:
             raise translate_error(exc, doing, self._site) from exc
+        except Exception as exc:  # of a value that Python cannot hold; MemoryError too, for smaller parts need less
+            named = Exception(f"{type(exc).__name__}: {exc}")
+            raise translate_error(named, doing, self._site) from exc
 
 
 def _run_times(rows: Sequence[RunTimesRow] | Sequence[IdentityAndRunCountsRow]) -> RunTimes:

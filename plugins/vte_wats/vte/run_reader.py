@@ -35,6 +35,7 @@ _Failure = RetriableError | FatalError
 _BY_CONTENT = frozenset(
     {VW207, VW214, VW299}
 )  # what the content of a row may cause: the driver may lose the connection
+_OF_A_VALUE = (ValueError, ArithmeticError, TypeError, LookupError)  # what Python says of what it cannot hold
 _TIMES_ALONE = 3  # how often a run must fail alone, be it the only one from the start
 _MOST_BEFORE_ONE_IS_READ = 3  # runs that fail alone; then it is the server or the network
 _BYTES_AT_ONCE = 20_000_000  # of texts and values, as SQL Server counts them; one larger run is read alone
@@ -180,7 +181,7 @@ class _Reading:
 
 def _is_of_a_value(error: _Failure) -> bool:
     """Return whether a value in a row is the cause, as SQL Server says or Python, which cannot hold what arrived."""
-    return error.message is VW214 or isinstance(error.__cause__, (ValueError, ArithmeticError))
+    return error.message is VW214 or isinstance(error.__cause__, _OF_A_VALUE)
 
 
 def _halves(guids: list[UUID]) -> list[list[UUID]]:
