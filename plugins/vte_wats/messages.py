@@ -188,7 +188,8 @@ VW234 = Message(
     Follows.DEAD,
     "a row of IndexData has no Index_GUID",
     "nothing says which steps are its own, nor which report it is",
-    "give the row its GUID in VTE, then remove the dead letter; the run is read once the daily comparison finds it",
+    "give the row its GUID in VTE: the next daily comparison (vte_wats_reconcile) reads the run under it, and removes "
+    "this dead letter",
 )
 VW235 = Message(
     "VW235",
