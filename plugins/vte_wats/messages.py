@@ -661,6 +661,13 @@ VW567 = Message(
     "the connection names another WATS than the acceptance run measured, or the profile is from before hosts were kept",
     "run the acceptance at this WATS, or delete the Variable; without a profile nothing is assumed of WATS",
 )
+VW568 = Message(
+    "VW568",
+    Follows.AGAIN,
+    "the chat does not take a message",
+    "a target in the Apprise connection is wrong, cannot be reached, or refuses",
+    "correct the field that the message names; the next check sends the message",
+)
 VW569 = Message(
     "VW569",
     Follows.WARNS,

@@ -125,6 +125,8 @@ class VteSource:
     def _is_known_to_the_server(self) -> bool:
         """Return whether the login may enter the server, though not this database.
 
+        A contained user may enter its own database alone, and such a refusal says the same as a wrong password.
+
         :raises VteWatsError: the server is away by now, or refuses for another reason than the login
         """
         details = self._hook.connection
