@@ -69,6 +69,7 @@ def transferred(hook, tmp_path, **settings: Any) -> tuple[dict[UUID, str], dict[
     )
 
 
+@pytest.mark.report("P1")
 def test_a_text_that_ends_in_half_a_surrogate_pair_costs_nobody_anything(hook, add_run, tmp_path):
     for n in range(19):
         add_run(NOON + timedelta(seconds=n), text=[{"TestStepNumber": 1, "TestName": "Log", "TestResult": "fine 😀"}])
@@ -79,6 +80,7 @@ def test_a_text_that_ends_in_half_a_surrogate_pair_costs_nobody_anything(hook, a
     assert "characters that WATS cannot carry are shown as symbols" in reports[guid]
 
 
+@pytest.mark.report("P2")
 @pytest.mark.parametrize("text", [f"AB12{HIGH}", f"AB{HIGH}12", f"{LOW} low", "AB?12"])
 @pytest.mark.parametrize(
     "column",
@@ -91,6 +93,7 @@ def test_no_text_is_altered_without_a_remark(hook, add_run, tmp_path, column, te
     assert ("shown as symbols" in reports[guid]) == ("?" not in text)
 
 
+@pytest.mark.report("P1")
 @pytest.mark.parametrize("text", [f"cut {HIGH}", f"{LOW}{HIGH} turned round", f"in {HIGH}{HIGH} between", LOW])
 @pytest.mark.parametrize("column", ["TestName", "TestDescription", "TestNumber", "TestUnits"])
 @pytest.mark.parametrize("table", ["numeric", "text", "other"])
@@ -104,6 +107,7 @@ def test_no_text_of_a_step_costs_a_neighbour_anything(hook, add_run, tmp_path, t
     assert "shown as symbols" in reports[guid]
 
 
+@pytest.mark.report("P2")
 @pytest.mark.parametrize("serial", [f"AB12{HIGH}", f"AB{HIGH}12", f"{LOW}AB12", HIGH])
 def test_a_serial_is_never_altered_its_run_is_a_dead_letter(hook, add_run, tmp_path, serial):
     neighbour = add_run(NOON, "AB12")
@@ -152,6 +156,7 @@ def add(database, guid: UUID | None, at: datetime = NOON, serial: str = "SN1", *
     database.insert_rows({"UutData": [{"Uut_GUID": unit, "Serial": serial}], "IndexData": [run]} | rows)
 
 
+@pytest.mark.report("P3")
 @pytest.mark.parametrize(
     ("column", "good", "bad", "expected"),
     [
@@ -235,6 +240,7 @@ def without_keys(key_type: str, *rows: tuple[object, datetime | None]) -> Iterat
         yield hook_to(fields | {"login": READER, "password": READER_PASSWORD}), database
 
 
+@pytest.mark.report("P3")
 @pytest.mark.parametrize(
     ("key_type", "bad"), [("uniqueidentifier", None), ("nvarchar(50)", None), ("nvarchar(50)", "no GUID")]
 )
@@ -250,6 +256,7 @@ def test_a_row_without_a_key_is_a_dead_letter_and_its_neighbours_go_through(tmp_
     assert all("the next daily comparison" in why and "redrive" not in why for why in dead.values())
 
 
+@pytest.mark.report("P3")
 @pytest.mark.parametrize(
     ("key_type", "bad"), [("uniqueidentifier", None), ("nvarchar(50)", None), ("nvarchar(50)", "no GUID")]
 )

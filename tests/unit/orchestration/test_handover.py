@@ -152,6 +152,7 @@ def test_a_list_that_is_none_leaves_nothing():
     assert Handover.pull_mapped(context, "transfer.upload", 2) == []
 
 
+@pytest.mark.report("P9")
 @pytest.mark.parametrize(
     ("left", "address"),
     [

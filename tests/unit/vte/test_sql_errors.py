@@ -55,6 +55,7 @@ FATAL = [
 ]
 
 
+@pytest.mark.report("P6")
 @pytest.mark.parametrize("number", RETRIABLE)
 def test_a_failure_that_may_pass_is_retried(number):
     error = translate_error(pymssql.OperationalError((number, b"said the server")), "running select_runs", Site())
