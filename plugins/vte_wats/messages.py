@@ -188,7 +188,8 @@ VW234 = Message(
     Follows.DEAD,
     "a row of IndexData has no Index_GUID",
     "nothing says which steps are its own, nor which report it is",
-    "give the row its GUID in VTE, then remove the dead letter; the run is read once the daily comparison finds it",
+    "give the row its GUID in VTE: the next daily comparison (vte_wats_reconcile) reads the run under it, and removes "
+    "this dead letter",
 )
 VW235 = Message(
     "VW235",
@@ -673,6 +674,13 @@ VW567 = Message(
     "the profile of WATS was measured at another host and is not used",
     "the connection names another WATS than the acceptance run measured, or the profile is from before hosts were kept",
     "run the acceptance at this WATS, or delete the Variable; without a profile nothing is assumed of WATS",
+)
+VW568 = Message(
+    "VW568",
+    Follows.AGAIN,
+    "the chat does not take a message",
+    "a target in the Apprise connection is wrong, cannot be reached, or refuses",
+    "correct the field that the message names; the next check sends the message",
 )
 VW569 = Message(
     "VW569",

@@ -20,9 +20,7 @@ XCOM = {
     "orchestration/handover.py": "the door",
     "orchestration/task_context.py": "the name of the key of what a task returned; handover.py pulls it",
     "orchestration/transfer.py": "the address for the button Open in WATS, which no task reads",
-    "orchestration/wats_link.py": "the button: a worker asks it without a context",
     "orchestration/backfill_tasks.py": "a summary for people, which no task reads",
-    "orchestration/verified_state.py": "what settle left in DAG runs before; Handover parses it",
     "status/site_reader.py": "rows of Airflow's database: what many DAG runs returned, with one statement",
 }
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from vte_wats.config.settings import Settings
 from vte_wats.config.sites import Site
 from vte_wats.domain.source import SourceIdentity
-from vte_wats.orchestration.handover import KEY, Handover, Planned
+from vte_wats.orchestration.handover import Handover, Planned
 from vte_wats.orchestration.resources import change_state, read_state, wats_host
 from vte_wats.state.coverage import State
 from vte_wats.state.state_guard import SyncEnvironment, refuse_lost_state, restarted_if_older, verify_state
@@ -75,12 +75,9 @@ def last_receipt(context: Any) -> Mapping[str, Any] | None:
     Airflow orders earlier runs by their logical date. PostgreSQL puts a manual run, which has none, before all others,
     so the run that succeeded last is asked by its id, too.
     """
-    ti = context["ti"]
-    wanted = {"task_ids": "settle", "key": KEY, "map_indexes": -1}
-    left = [ti.xcom_pull(**wanted, include_prior_dates=True)]
-    if (before := ti.get_previous_dagrun(state="success")) is not None:
-        left.append(ti.xcom_pull(**wanted, run_id=before.run_id))
-    receipts = [handover.receipt for handover in map(Handover.of, left) if handover is not None and handover.receipt]
+    before = context["ti"].get_previous_dagrun(state="success")
+    left = Handover.pull_earlier(context, "settle", None if before is None else before.run_id)
+    receipts = [handover.receipt for handover in left if handover.receipt]
     return max(
         receipts,
         key=lambda receipt: (datetime.fromisoformat(receipt["started"]), receipt["syncs"]),

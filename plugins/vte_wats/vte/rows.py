@@ -70,9 +70,9 @@ class RunHourRow(NamedTuple):
 
 
 class RunKeyRow(NamedTuple):
-    """A run's key and time."""
+    """A run's key, which may have any type, and its time."""
 
-    index_guid: UUID
+    index_guid: Any
     timestamp_local: datetime | None
 
 

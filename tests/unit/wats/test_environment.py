@@ -29,6 +29,7 @@ def ask():
         session.version()
 
 
+@pytest.mark.report("P5")
 @pytest.mark.parametrize(
     ("name", "value"),
     [
