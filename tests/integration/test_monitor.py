@@ -34,6 +34,7 @@ from vte_wats.orchestration.notifiers import sender as real_sender
 from vte_wats.orchestration.sync_deadline import deadline_missed
 from vte_wats.state.coverage import State
 from vte_wats.state.proof import DayProof, OddKind, OddRuns, Proof
+from vte_wats.status.evidence import gather
 from vte_wats.storage.dead_letters import DeadLetters
 from vte_wats.wats.profile import WatsProfile
 
@@ -326,6 +327,18 @@ def test_preflight_advises_on_a_profile_of_another_wats(monitored, monkeypatch, 
     with caplog.at_level("WARNING", logger="vte_wats.orchestration.preflight_tasks"):
         assert monitored.preflight()["wats"] == "success"
     assert [line for line in caplog.messages if line.startswith("ADVICE") and "VW567" in line]
+
+
+def test_the_handover_says_what_came_of_what_ran(monitored, tmp_path):
+    assert monitored.sync(5) == "success"
+    monitored.preflight()
+    with create_session() as session:
+        found = gather(session, SITE, tmp_path, datetime.now(UTC))
+    assert {"runs/sync.json", "runs/preflight.json", "status.json", "settings.json"} <= found.keys()
+    assert "runs/reconcile.json" not in found
+    assert found["runs/sync.json"].result.startswith("success at ")
+    assert "4 uploaded" in found["runs/sync.json"].result
+    assert "lastSync 2026-03-02 00:0" in found["status.json"].result
 
 
 @pytest.fixture
