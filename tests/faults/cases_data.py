@@ -101,7 +101,7 @@ def _redrive_in_two_parts(site: Site, signature: str) -> None:
     site.start_sync(BACKFILL, dead_letters=signature, batch_size=1)
     site.wait_until(lambda: len(site.airflow.runs(BACKFILL)) == 2, "the DAG run of the second part")
     for part in site.airflow.runs(BACKFILL):
-        site.end_sync(part.run_id, "success", BACKFILL)
+        site.end_sync(part.dag_run_id, "success", BACKFILL)
 
 
 def _large(site: Site, random: Random) -> Explained:
