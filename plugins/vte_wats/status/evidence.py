@@ -33,6 +33,7 @@ from vte_wats.backfill.progress import Progress
 from vte_wats.config.settings import parse_settings
 from vte_wats.config.sites import Site
 from vte_wats.domain.redaction import redact
+from vte_wats.messages import VW631
 from vte_wats.orchestration.resources import storage_of
 from vte_wats.status.site_reader import read_site
 from vte_wats.status.site_summary import site_status
@@ -102,7 +103,7 @@ def gather(session: Session, site: Site, folder: Path, at: datetime) -> dict[str
     try:
         found |= _in_storage(storage_of(site, settings_to_survey_with(text, site.settings_variable)))
     except Exception as exc:  # noqa: BLE001 -- whatever keeps the storage from being read: the rest is collected
-        log.warning("The storage cannot be read: %s", redact(str(exc)))
+        log.warning("%s The storage cannot be read: %s", VW631, redact(str(exc)))
     return found | _handed(folder)
 
 

@@ -344,7 +344,7 @@ def test_a_settle_delay_is_asked_where_too_few_runs_or_seconds_were_looked_at(gr
 
 def test_a_settle_delay_that_is_set_is_kept_and_asked_about_where_older_runs_got_steps():
     found = proposed(settling=looked({60: 2, 120: 1}, BUSY), given=COMPLETE | {"settle_delay_s": 90})
-    (question,) = [each for each in found.questions if each.setting == "settle_delay_s"]
+    (question,) = [question for question in found.questions if question.setting == "settle_delay_s"]
     assert question.question.startswith("90 is set. 1 runs that were 90 s old or more had more steps 600 s later")
     assert question.candidates == ("180",)
     assert answer(found, "settle_delay_s").value == 90
