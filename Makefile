@@ -89,8 +89,8 @@ acceptance: $(READY) ## Measure a WATS test environment: WATS=https://… and WA
 survey: $(READY) ## Survey a VTE database into dist/survey: a sandbox's, or with VTE=env that of AIRFLOW_CONN_VTE_DEFAULT (OPTIONS=…)
 	@AIRFLOW_HOME=$(CURDIR)/$(VENV)/airflow $(BIN)/python -m $(if $(VTE),vte_wats.orchestration.survey_cli,sandbox.survey) $(OPTIONS)
 
-handover: $(READY) ## Collect the evidence that exists into dist/handover.zip
-	@$(BIN)/python -m vte_wats.orchestration.evidence
+handover: ## Collect what ran at a site into dist/handover.zip (PYTHON=/opt/venv/bin/python: that of its Airflow)
+	@$(PYTHON) -m vte_wats.status.evidence --folder dist --archive dist/handover.zip
 
 bench: $(READY) ## Measure everything side by side; writes docs/benchmarks.md (ONLY="upload mapping": some; BACKLOG=100000: that)
 	@PYTHONPATH=plugins $(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(BACKLOG),--backlog $(BACKLOG))

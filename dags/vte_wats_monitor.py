@@ -6,7 +6,8 @@ and one mail when it closes. What it found is in the Variable `vte_wats_alerts`.
 
 | you see | it means | do |
 |---|---|---|
-| watch is red: *setting(s) are wrong* | the group `alerts` of the Variable `vte_wats` has mistakes, so nobody can be notified | correct each named field |
+| watch is red: *setting(s) are wrong* | the settings or their group `alerts` cannot be read; those that could be read last count | correct what the message names |
+| watch is red: *VW549* | a part of the check failed; the others were done | do what the message says |
 | watch warns: *nobody is notified* | no recipients are set | set `alerts.recipients`, and the connection `smtp_default` |
 | watch logs: *not sent, tried again* | the mail server or the target refused | fix `smtp_default`; the next check sends what is due |
 | a mail came | the subject says what; the mail says what to do | do it; a mail follows by itself when it is solved |

@@ -10,12 +10,16 @@ it as data, `yields.csv`, `issues.csv`, `runs.csv` and `steps.csv` with 100 runs
 | VW661 in the log | tables or columns that are read are not there | the report lists them with what to do |
 | VW660 in the log | WATS was not reached | set up its connection, or fill in `process_map` by hand |
 | *to be answered* in the log | the data does not show what a setting must be | answer it in Variable `vte_wats` |
+| the DAG run ended after two hours, survey was *scheduled* | its pool `vte_survey` gives no slot (VW630) | create the pool; the preflight names it |
+| the DAG run ended after two hours, survey was *running* | the database is too slow for that many days and runs | trigger it with fewer |
 | survey failed with VW103 | a setting is wrong already | correct what the message names |
 
 Nothing is changed by itself: take over what you agree with on the status page. Then make a dry run with `vte_wats_backfill`.
 """
 
 from __future__ import annotations
+
+from datetime import timedelta
 
 from airflow.sdk import DAG
 
@@ -30,6 +34,7 @@ for site in options.sites:
         **dag_arguments(site, options, __doc__),
         schedule=None,
         max_active_runs=1,
+        dagrun_timeout=timedelta(hours=2),
         default_args=task_arguments(site, options, Priority.BACKFILL),
         params=SURVEY_FORM,
     ):

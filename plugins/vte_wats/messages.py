@@ -188,7 +188,8 @@ VW234 = Message(
     Follows.DEAD,
     "a row of IndexData has no Index_GUID",
     "nothing says which steps are its own, nor which report it is",
-    "give the row its GUID in VTE, then remove the dead letter; the run is read once the daily comparison finds it",
+    "give the row its GUID in VTE: the next daily comparison (vte_wats_reconcile) reads the run under it, and removes "
+    "this dead letter",
 )
 VW235 = Message(
     "VW235",
@@ -560,6 +561,13 @@ VW544 = Message(
     "it is likely how this WATS writes that field in its headers; the days are not held open for it",
     "nothing when no VW922 follows: up to 100 of them are compared value by value, as those of the sample are",
 )
+VW545 = Message(
+    "VW545",
+    Follows.STOPS,
+    "the test button: VTE or WATS cannot be asked",
+    "the product does not know the error, whose kind is named",
+    "test again; if it stays, the log of the API server has its text and place under this code: report it with them",
+)
 VW546 = Message(
     "VW546",
     Follows.WARNS,
@@ -567,6 +575,13 @@ VW546 = Message(
     "they may be in quarantine there, or WATS shows them later than was measured",
     "nothing: the next sync posts them again; a report that was posted unseen_tries times becomes a dead letter with "
     "VW540",
+)
+VW549 = Message(
+    "VW549",
+    Follows.STOPS,
+    "a part of the monitor's check failed",
+    "what the message names; the other parts of the check were done, and the task fails for it at its end",
+    "do what the reason says; if it names nothing to change, report it with the log of the monitor",
 )
 VW550 = Message(
     "VW550",
@@ -659,6 +674,13 @@ VW567 = Message(
     "the profile of WATS was measured at another host and is not used",
     "the connection names another WATS than the acceptance run measured, or the profile is from before hosts were kept",
     "run the acceptance at this WATS, or delete the Variable; without a profile nothing is assumed of WATS",
+)
+VW568 = Message(
+    "VW568",
+    Follows.AGAIN,
+    "the chat does not take a message",
+    "a target in the Apprise connection is wrong, cannot be reached, or refuses",
+    "correct the field that the message names; the next check sends the message",
 )
 VW569 = Message(
     "VW569",

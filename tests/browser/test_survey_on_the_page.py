@@ -54,6 +54,10 @@ def test_the_report_opens_from_inside_airflow_with_its_plots_and_no_script(frame
     expect(report.get_by_role("heading", level=1)).to_contain_text("Survey of")
     expect(report.locator("figure svg").first).to_be_visible()
     expect(report.locator("body")).to_have_css("margin-top", "0px")  # its own style is let in
+    closed = report.locator("details:not([open]) > :not(summary)").first
+    expect(closed).not_to_be_visible()
+    report.emulate_media(media="print")
+    expect(closed).to_be_visible()
     answer = report.request.get(report.url)
     assert "sandbox" in answer.headers["content-security-policy"]
     report.close()

@@ -89,6 +89,11 @@ class Machine:
         printed += f"[logging]\nworker_log_server_port = {worker_port}\ntrigger_log_server_port = {trigger_port}\n"
         (self.airflow / "airflow.cfg").write_text(printed, encoding="utf-8")
 
+    def printed(self, begins: str) -> list[str]:
+        """Return the arguments of the one printed command that begins so."""
+        (command,) = re.findall(rf"^airflow ({begins}.*)$", self.page, re.MULTILINE)
+        return shlex.split(command)
+
     def airflow_command(self, *arguments: str) -> str:
         """Run Airflow's command line to its end, in the folder of the package."""
         return self._run([str(self.python), "-m", "airflow", *arguments])
@@ -152,10 +157,10 @@ def airflow(machine: Machine, plant: SandboxEnvironment) -> Iterator[AirflowApi]
         machine.fetch_packages()
         machine.install()
         machine.configure(postgres.url, port, (log_ports[0], log_ports[1]), datetime.now(UTC) - 2 * MINUTES)
-        machine.airflow_command("db", "migrate")
+        machine.airflow_command(*machine.printed("db migrate"))
         settings = plant.factory_data.settings(storage_path=f"file://{machine.airflow}/storage", settle_delay_s=0)
         machine.airflow_command("variables", "set", "vte_wats", json.dumps(settings))
-        machine.airflow_command("pools", "import", "include/pools.json")
+        machine.airflow_command(*machine.printed("pools import include/"))
         services = machine.services(guard)
         for service in services:
             ends.callback(service.stop, grace_s=10)

@@ -12,7 +12,7 @@ from tests.faults.accounts import Explained
 from tests.faults.case import Case, Play
 from tests.faults.cases_sql import HEADERS, STEPS
 from tests.faults.cases_wats import POST, QUERY
-from tests.faults.site import STATE, SYNC, Site
+from tests.faults.site import BACKFILL, STATE, SYNC, Site
 
 DEAD = (
     *("null_serial", "empty_serial", "blank_serial", "overlong_serial", "unknown_product", "overlong_product_name"),
@@ -88,8 +88,20 @@ def _template_names(site: Site, random: Random) -> Explained:
     if set(site.dead_letters) != set(guids):
         site.violations.append(f"held are {len(site.dead_letters)} of {len(guids)}")
     site.set(process_map=site.settings["process_map"] | dict.fromkeys(names, 100))
+    _redrive_in_two_parts(site, f"unmapped test plan {names[0]!r}")
+    if len(site.dead_letters) != 9:
+        site.violations.append(f"held are {len(site.dead_letters)} after the redrive of three")
     site.sync()
     return Explained()
+
+
+def _redrive_in_two_parts(site: Site, signature: str) -> None:
+    """Redrive a group of three, a run per slice and two slices per DAG run: the second part gets its name from the first."""
+    site.airflow.unpause(BACKFILL)
+    site.start_sync(BACKFILL, dead_letters=signature, batch_size=1)
+    site.wait_until(lambda: len(site.airflow.runs(BACKFILL)) == 2, "the DAG run of the second part")
+    for part in site.airflow.runs(BACKFILL):
+        site.end_sync(part.dag_run_id, "success", BACKFILL)
 
 
 def _large(site: Site, random: Random) -> Explained:

@@ -359,7 +359,7 @@ MUTATIONS = (
     ),
     _core(
         "in-flight keys stay", "a run that was corrected stays out of WATS", "storage/in_flight_keys.py",
-        "self._path.unlink()", "self._path",
+        "remove_file(self._path)", "self._path",
         "unit/storage/test_in_flight_keys.py::test_the_keys_go_when_their_upload_ends",
     ),
     _core(

@@ -37,6 +37,7 @@ from vte_wats.storage.unseen_reports import UnseenReports
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SYNC, RECONCILE, MONITOR = "vte_wats_sync", "vte_wats_reconcile", "vte_wats_monitor"
+BACKFILL = "vte_wats_backfill"
 STATE, SETTINGS, WATS_PROFILE, LEARNED = "vte_wats_state", "vte_wats", "vte_wats_profile", "vte_wats_learned"
 PATIENCE_S = 600.0
 MOST_SYNCS = 12
@@ -451,6 +452,7 @@ def open_site(home: Path, seed: int, *, template: Path, live: bool = False) -> I
                 "AIRFLOW__VTE_WATS__RECONCILE_SCHEDULE": "0 0 1 1 *",
                 "AIRFLOW__VTE_WATS__MONITOR_SCHEDULE": "0 0 1 1 *",
                 "PYTHONPATH": str(REPOSITORY / "plugins"),
+                "AIRFLOW__VTE_WATS__BACKFILL_SLICES": "2",
                 "AIRFLOW__VTE_WATS__RETRIES": "3",
                 "AIRFLOW__VTE_WATS__RETRY_DELAY_S": "1",
             },

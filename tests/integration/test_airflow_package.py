@@ -72,7 +72,13 @@ def test_every_named_site_has_dags_pools_and_connections_of_its_own(repository):
         for site in ("oslo", "bergen")
         for kind, pools in (
             ("monitor", ["default_pool"]),
-            ("preflight", ["default_pool", f"vte_read_{site}", f"vte_wats_state_{site}", f"wats_api_{site}"]),
+            (
+                "preflight",
+                [
+                    "default_pool",
+                    *(f"{pool}_{site}" for pool in ("vte_read", "vte_survey", "vte_wats_state", "wats_api")),
+                ],
+            ),
             ("acceptance", [f"wats_api_{site}"]),
             ("survey", [f"vte_survey_{site}", f"wats_api_{site}"]),
         )
@@ -91,6 +97,11 @@ def test_the_tasks_of_each_pool_are_those_of_the_dags(bag):
         pool: {kind: sorted(ids) for kind, ids in kinds.items()} for pool, kinds in known.items()
     }
     assert set(found) == set(json.loads((package_folder("include") / "pools.json").read_text(encoding="utf-8")))
+
+
+def test_a_check_or_a_survey_whose_pool_is_missing_does_not_wait_for_ever(bag):
+    assert bag.dags["vte_wats_preflight"].dagrun_timeout == timedelta(minutes=15)
+    assert bag.dags["vte_wats_survey"].dagrun_timeout == timedelta(hours=2)
 
 
 def test_whoever_reads_vte_waits_for_a_slot_of_its_pool(bag):

@@ -172,6 +172,7 @@ def test_time_in_which_no_runs_were_planned_is_no_failure(site):
     assert backfill(site, **time_range(60, 120), batch_size=5) == "success"
 
 
+@pytest.mark.report("P4")
 @pytest.mark.usefixtures("small_parts")
 @pytest.mark.parametrize("template", ["{{ conn.wats_default.password }}", "{{ 7 * 7 }}", "{% raw %}", "plan.sql"])
 def test_dead_letters_of_a_test_plan_that_is_a_template_are_redriven_in_every_part(site, monkeypatch, template):

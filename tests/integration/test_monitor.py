@@ -24,6 +24,7 @@ from sandbox.environment import READER_PASSWORD, SandboxEnvironment
 from sandbox.mail import MailCatcher, forms_of
 from tests.bucket import AWAY
 from tests.converge.simulated_time import SimulatedTime
+from tests.integration.fernet_keys import hide
 from tests.unit.builders import a_run
 from vte_wats.alerting.missed_deadline import MissedDeadline
 from vte_wats.alerting.monitor_state import MonitorState
@@ -34,11 +35,13 @@ from vte_wats.orchestration.notifiers import sender as real_sender
 from vte_wats.orchestration.sync_deadline import deadline_missed
 from vte_wats.state.coverage import State
 from vte_wats.state.proof import DayProof, OddKind, OddRuns, Proof
+from vte_wats.status.evidence import gather
 from vte_wats.storage.dead_letters import DeadLetters
 from vte_wats.wats.profile import WatsProfile
 
 SITE = Site()
 BEGIN_AT = datetime(2026, 3, 2, tzinfo=UTC)  # the start date of the tests
+POOL_OF_PREFLIGHT = {"state": "vte_wats_state", "survey_pool": "vte_survey", "vte": "vte_read", "wats": "wats_api"}
 
 
 class Monitored:
@@ -98,6 +101,12 @@ class Monitored:
         """Check before go-live; return what became of each task."""
         done = self._bag.dags["vte_wats_preflight"].test()
         return {instance.task_id: str(instance.state) for instance in done.get_task_instances()}
+
+    def examine_pools(self) -> str:
+        """Run this task of the preflight alone, beside what a scheduler has left of the others."""
+        alone = self._bag.dags["vte_wats_preflight"].partial_subset("pools")
+        (instance,) = alone.test().get_task_instances()
+        return str(instance.state)
 
     def miss(self, minute: int) -> str:
         """Do what the triggerer does when an interval's deadline has passed, inside a task; return what came of it."""
@@ -260,6 +269,86 @@ def test_settings_that_are_wrong_are_reported_to_the_recipients_in_them(monitore
     assert opened.startswith("PROBLEM: nothing can run: VW103 2 setting(s) are wrong")
 
 
+BROKEN = {
+    "a trailing comma": ("VW102", '{"alerts": {"recipients": ["ops@factory.example"]},}'),
+    "deleted": ("VW101", None),
+    "a list": ("VW103", "[]"),
+    "a wrong recipient": ("VW103", '{"alerts": {"recipients": ["nobody"]}}'),
+}
+
+
+def broken_checks(monitored: Monitored, checks: int) -> list[str]:
+    """Let the monitor look, which fails for it; return the subjects that came meanwhile."""
+    before = len(monitored.mail.subjects)
+    for _ in range(checks):
+        assert str(monitored._bag.dags["vte_wats_monitor"].test().state) == "failed"
+    return [subject.removeprefix("[vte-wats] ") for subject in monitored.mail.subjects[before:]]
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_settings_that_cannot_be_read_are_reported_to_whom_they_named_last(monitored, monkeypatch, name):
+    code, text = BROKEN[name]
+    assert monitored.check() == []
+    if text is None:
+        monkeypatch.delenv("AIRFLOW_VAR_VTE_WATS")
+    else:
+        monitored.set(text)
+    (opened,) = broken_checks(monitored, 3)
+    assert opened.startswith(f"PROBLEM: nothing can run: {code} ")
+    monitored.set()
+    (closed,) = monitored.check(2)
+    assert closed.startswith("SOLVED")
+
+
+@pytest.mark.usefixtures("encrypted")
+def test_settings_under_another_fernet_key_are_reported_to_whom_they_named_last(monitored, monkeypatch):
+    assert monitored.check() == []
+    monkeypatch.delenv("AIRFLOW_VAR_VTE_WATS")
+    Variable.set("vte_wats", "{}")
+    hide("vte_wats", "{}")
+    (opened,) = broken_checks(monitored, 2)
+    assert opened.startswith("PROBLEM: nothing can run: VW627 ")
+
+
+def test_without_settings_that_could_ever_be_read_it_says_that_nobody_can_be_notified(monitored, caplog):
+    monitored.set("[]")
+    assert broken_checks(monitored, 2) == []
+    assert "Nobody can be notified of it" in caplog.text
+    assert monitored.monitor_state.conditions["setup"].is_open
+    monitored.set()
+    assert monitored.check(2) != []
+
+
+@pytest.mark.parametrize(
+    "part",
+    ["monitor_tasks.measure", "alert_context.alert_context", "sync_deadline.notify_missed_deadline"],
+)
+def test_a_part_of_the_check_that_fails_is_reported_and_fails_the_task_at_its_end(monitored, monkeypatch, part):
+    assert monitored.check() == []
+
+    def fails(*_: Any, **__: Any) -> None:
+        raise TypeError("can't compare offset-naive and offset-aware datetimes")
+
+    monkeypatch.setattr(f"vte_wats.orchestration.{part}", fails)
+    opened = broken_checks(monitored, 3)
+    assert monitored.monitor_state.conditions["check"].is_open
+    assert [subject.split(": VW")[0] for subject in opened] == ["PROBLEM: the monitor cannot check everything"]
+    assert "VW549" in opened[0]
+
+
+def test_a_state_that_cannot_be_saved_fails_the_task_after_the_rest_was_reported(monitored, monkeypatch, caplog):
+    monitored.plant.wats.stop()
+    monitored.check()
+
+    def refuses(*_: Any, **__: Any) -> None:
+        raise RuntimeError("no room")
+
+    monkeypatch.setattr(SdkVariable, "set", refuses)
+    (opened,) = broken_checks(monitored, 1)
+    assert opened.startswith("PROBLEM: WATS does not answer")
+    assert "VW549 notifying of what is open: RuntimeError: no room" in caplog.text
+
+
 def test_a_bucket_that_is_away_is_reported(monitored, monkeypatch):
     monkeypatch.setenv("AIRFLOW_CONN_BUCKET", json.dumps(AWAY))
     monitored.storage = "s3://bucket@vte-wats/x"
@@ -279,10 +368,10 @@ def test_a_scheduler_that_creates_no_dag_runs_is_reported(monitored):
     assert monitored.check(2)[0].startswith("SOLVED after ")
 
 
-def leave(task_id: str, state: str, *, is_paused: bool = False) -> None:
+def leave(task_id: str, state: str, *, kind: str = "sync", is_paused: bool = False) -> None:
     """Leave the instances of a task in one state, as a scheduler does that finds no slot for them."""
     with create_session() as session:
-        session.query(DagModel).filter(DagModel.dag_id == "vte_wats_sync").update({"is_paused": is_paused})
+        session.query(DagModel).filter(DagModel.dag_id == SITE.dag_id(kind)).update({"is_paused": is_paused})
         session.query(TaskInstance).filter(TaskInstance.task_id == task_id).update({"state": state})
 
 
@@ -321,12 +410,48 @@ def test_preflight_advises_on_a_profile_of_another_wats(monitored, monkeypatch, 
     assert [line for line in caplog.messages if line.startswith("ADVICE") and "VW567" in line]
 
 
-def test_preflight_names_a_pool_that_gives_no_slot(monitored, monkeypatch):
-    monkeypatch.setattr("vte_wats.orchestration.preflight_tasks._PATIENCE_S", 0.0)
+def test_the_handover_says_what_came_of_what_ran(monitored, tmp_path):
     assert monitored.sync(5) == "success"
-    assert monitored.preflight() == {"pools": "success", "state": "success", "vte": "success", "wats": "success"}
+    monitored.preflight()
+    with create_session() as session:
+        found = gather(session, SITE, tmp_path, datetime.now(UTC))
+    assert {"runs/sync.json", "runs/preflight.json", "status.json", "settings.json"} <= found.keys()
+    assert "runs/reconcile.json" not in found
+    assert found["runs/sync.json"].result.startswith("success at ")
+    assert "4 uploaded" in found["runs/sync.json"].result
+    assert "lastSync 2026-03-02 00:0" in found["status.json"].result
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    monkeypatch.setattr("vte_wats.orchestration.preflight_tasks._PATIENCE_S", 0.0)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_preflight_names_a_pool_that_gives_no_slot(monitored):
+    assert monitored.sync(5) == monitored.examine_pools() == "success"
     leave("settle", "scheduled")
-    assert monitored.preflight()["pools"] == "failed"
+    assert monitored.examine_pools() == "failed"
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize(("task_id", "pool"), POOL_OF_PREFLIGHT.items())
+def test_preflight_names_the_one_pool_that_is_missing_while_its_other_tasks_are_at_work(monitored, task_id, pool):
+    """A scheduler starts all its tasks at once, and leaves the one whose pool does not exist as *scheduled*."""
+    assert monitored.preflight().keys() == {"pools", *POOL_OF_PREFLIGHT}
+    for other in POOL_OF_PREFLIGHT:
+        leave(other, "scheduled" if other == task_id else "running", kind="preflight")
+    assert monitored.examine_pools() == "failed"
+    assert f"VW630 {pool}: " in Variable.get(SITE.failure_variable)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_preflight_does_not_name_a_pool_whose_slots_are_taken(monitored):
+    monitored.preflight()
+    assert monitored.sync(5) == "success"
+    leave("vte", "scheduled", kind="preflight")
+    leave("transfer.extract", "running")
+    assert monitored.examine_pools() == "success"
 
 
 def test_a_go_live_that_catches_up_disturbs_nobody(monitored):

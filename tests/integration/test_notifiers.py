@@ -145,6 +145,23 @@ def test_a_mail_connection_without_a_sender_says_what_to_set(mail, monkeypatch):
         sender(MAIL)(MESSAGE)
 
 
+@pytest.mark.parametrize(
+    ("connection", "words"),
+    [
+        (None, "Check the connection of apprise_hook: does not exist"),
+        ({"conn_type": "apprise", "extra": {"config": {"path": "nothing://", "tag": "a"}}}, "names no target"),
+        ({"conn_type": "apprise", "extra": {"config": {"path": "json://127.0.0.1:9/x", "tag": "a"}}}, "be reached"),
+        ({"conn_type": "apprise", "extra": {}}, "Check config in extra of apprise_hook"),
+    ],
+    ids=["no connection", "no target", "nobody listens", "no config"],
+)
+def test_a_chat_that_takes_no_message_is_a_failure_that_names_the_field(monkeypatch, connection, words):
+    if connection is not None:
+        monkeypatch.setenv("AIRFLOW_CONN_APPRISE_HOOK", json.dumps(connection))
+    with pytest.raises(RetriableError, match=f"VW601 TargetNotifier: VW568 .*{words}"):
+        sender(AlertSettings(apprise_connection="apprise_hook"))(MESSAGE)
+
+
 def test_the_channels_name_no_address():
     both = AlertSettings(recipients=("a@x.example",), apprise_connection="apprise_hook")
     assert channels(both) == ("mail to 1 recipient", "connection apprise_hook")

@@ -361,6 +361,7 @@ def test_a_damaged_state_is_named_and_nothing_breaks(ask):
     assert ask("health", None).status_code == 503
 
 
+@pytest.mark.report("P11")
 @pytest.mark.usefixtures("encrypted")
 @pytest.mark.parametrize("name", ["state", "history", "proof", "alerts", "seen"])
 def test_a_variable_under_another_fernet_key_is_not_called_absent(ask, name):

@@ -12,13 +12,18 @@ from airflow.models.taskinstance import TaskInstance
 from airflow.models.variable import Variable
 from airflow.models.xcom import XComModel
 from airflow.utils.session import create_session
+from upath import UPath
 
 from sandbox.wats.profiles import MiscInfos, SkippedSteps, Verdict
 from tests.integration.in_process import BEGIN_AT, Site
+from tests.unit.builders import a_run, guid_of
 from tests.wats_profiles import every_wats
 from vte_wats.config.sites import Site as OneSite
+from vte_wats.domain.outcome import DeadLetterKind
+from vte_wats.domain.run import WITHOUT_KEY
 from vte_wats.orchestration.variables import PROOF
 from vte_wats.state.proof import Cause, OddKind, Proof
+from vte_wats.storage.dead_letters import DeadLetters
 
 RECONCILE = "vte_wats_reconcile"
 
@@ -93,6 +98,19 @@ def test_reports_are_equal_and_sent_once_wherever_wats_shows_misc_infos(site, mi
     site.plant.wats.show_all()
     assert compare(site) == "failed"
     assert proof().altered == 1
+
+
+def test_the_comparison_removes_the_dead_letter_of_a_row_that_has_its_guid_by_now_unless_it_is_a_dry_run(
+    site, tmp_path
+):
+    assert site.sync(15) == "success"
+    dead_letters = DeadLetters(UPath(tmp_path))
+    dead_letters.put(a_run(1), DeadLetterKind.DEAD, "VW234 no GUID", WITHOUT_KEY, BEGIN_AT)
+    dead_letters.put(a_run(2), DeadLetterKind.DEAD, "serial is blank", "serial is blank", BEGIN_AT)
+    assert compare(site, dry_run=True) == "success"
+    assert dead_letters.guids() == {guid_of(1), guid_of(2)}
+    assert compare(site) == "success"
+    assert dead_letters.guids() == {guid_of(2)}
 
 
 def test_a_report_that_was_altered_in_wats_fails_the_comparison_by_name(site, reasons):

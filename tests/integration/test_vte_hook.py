@@ -7,6 +7,7 @@ from airflow.models.connection import Connection
 from airflow.utils.strings import get_random_string
 
 from sandbox.sqlserver.faults import Fault
+from vte_wats.messages import VW545
 from vte_wats.vte.vte_hook import VteHook
 
 
@@ -70,9 +71,12 @@ def test_a_server_that_drops_the_connection_is_no_wrong_password(tested, vte):
     assert (ok, text[:5]) == (False, "VW207"), text
 
 
-def test_the_button_answers_whatever_goes_wrong(tested, monkeypatch):
+def test_the_button_answers_whatever_goes_wrong(tested, monkeypatch, caplog):
     def broken(self):
         raise LookupError("a text with not-the-password")
 
     monkeypatch.setattr(VteHook, "get_conn", broken)
-    assert tested() == (False, "VTE cannot be asked: LookupError; the log of the API server has more")
+    monkeypatch.setattr("vte_wats.vte.reader.VteSource._connect", broken)  # past its table
+    assert tested(password="not-the-password") == (False, f"VW545 VTE cannot be asked: LookupError; {VW545.advice}")
+    assert "VW545 VTE cannot be asked: LookupError: a text with ***" in caplog.text
+    assert "not-the-password" not in caplog.text

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
+from zoneinfo import ZoneInfo
 
 import pytest
 from upath import UPath
@@ -15,12 +18,20 @@ from sandbox.sqlserver.faults import Fault
 from sandbox.sqlserver.server import Login, SqlServer
 from sandbox.vte.vte_database import NAME, SCHEMA, open_database
 from tests.integration.conftest import hook_to
-from vte_wats.config.settings import Settings
+from tests.unit.fakes import FakeWats
+from vte_wats.config.settings import OddTimestamps, Settings
 from vte_wats.domain.errors import RetriableError
+from vte_wats.domain.outcome import DeadLetterKind
 from vte_wats.domain.report import Refusal, Report
 from vte_wats.domain.run import VteTestRun
 from vte_wats.intervals.wall_clock import LocalRange
 from vte_wats.preflight import Level, examine
+from vte_wats.reconcile.expected import stage_expected
+from vte_wats.reconcile.gone_runs import remove_without_row
+from vte_wats.reconcile.keys import OutsideWindows, stage_keys
+from vte_wats.reconcile.missing_runs import compare, runs_to_transfer
+from vte_wats.storage.dead_letter_index import DeadLetterSummary
+from vte_wats.storage.dead_letters import DeadLetters
 from vte_wats.storage.staging import Staging
 from vte_wats.sync.extract import extract
 from vte_wats.sync.map_runs import map_runs
@@ -58,6 +69,7 @@ def transferred(hook, tmp_path, **settings: Any) -> tuple[dict[UUID, str], dict[
     )
 
 
+@pytest.mark.report("P1")
 def test_a_text_that_ends_in_half_a_surrogate_pair_costs_nobody_anything(hook, add_run, tmp_path):
     for n in range(19):
         add_run(NOON + timedelta(seconds=n), text=[{"TestStepNumber": 1, "TestName": "Log", "TestResult": "fine 😀"}])
@@ -68,6 +80,7 @@ def test_a_text_that_ends_in_half_a_surrogate_pair_costs_nobody_anything(hook, a
     assert "characters that WATS cannot carry are shown as symbols" in reports[guid]
 
 
+@pytest.mark.report("P2")
 @pytest.mark.parametrize("text", [f"AB12{HIGH}", f"AB{HIGH}12", f"{LOW} low", "AB?12"])
 @pytest.mark.parametrize(
     "column",
@@ -80,6 +93,7 @@ def test_no_text_is_altered_without_a_remark(hook, add_run, tmp_path, column, te
     assert ("shown as symbols" in reports[guid]) == ("?" not in text)
 
 
+@pytest.mark.report("P1")
 @pytest.mark.parametrize("text", [f"cut {HIGH}", f"{LOW}{HIGH} turned round", f"in {HIGH}{HIGH} between", LOW])
 @pytest.mark.parametrize("column", ["TestName", "TestDescription", "TestNumber", "TestUnits"])
 @pytest.mark.parametrize("table", ["numeric", "text", "other"])
@@ -93,6 +107,7 @@ def test_no_text_of_a_step_costs_a_neighbour_anything(hook, add_run, tmp_path, t
     assert "shown as symbols" in reports[guid]
 
 
+@pytest.mark.report("P2")
 @pytest.mark.parametrize("serial", [f"AB12{HIGH}", f"AB{HIGH}12", f"{LOW}AB12", HIGH])
 def test_a_serial_is_never_altered_its_run_is_a_dead_letter(hook, add_run, tmp_path, serial):
     neighbour = add_run(NOON, "AB12")
@@ -141,6 +156,7 @@ def add(database, guid: UUID | None, at: datetime = NOON, serial: str = "SN1", *
     database.insert_rows({"UutData": [{"Uut_GUID": unit, "Serial": serial}], "IndexData": [run]} | rows)
 
 
+@pytest.mark.report("P3")
 @pytest.mark.parametrize(
     ("column", "good", "bad", "expected"),
     [
@@ -207,26 +223,67 @@ def test_a_value_that_sql_server_cannot_convert_is_narrowed_down_to_its_run(tmp_
     assert statements < 80
 
 
-def test_a_row_without_a_key_is_a_dead_letter_and_its_neighbours_go_through(tmp_path):
+@contextmanager
+def without_keys(key_type: str, *rows: tuple[object, datetime | None]) -> Iterator[tuple[Any, Any]]:
+    """Serve rows of IndexData whose Index_GUID may be anything; yield a hook and the database."""
     schema = FOREIGN_KEY.sub("", SCHEMA.read_text(encoding="utf-8"))
     start = schema.index("CREATE TABLE [dbo].[IndexData]")
-    key = next(line for line in schema[start:].splitlines() if "[Index_GUID]" in line)
-    no_key = schema[start:].replace(key, "    [Index_GUID] uniqueidentifier NULL,", 1)
-    database = open_database(schema=schema[:start] + no_key)
-    good = uuid4()
-    add(database, None)
-    add(database, None)
-    add(database, good)
+    lines = schema[start:].splitlines()
+    for column, here in {"[Index_GUID]": key_type, "[Timestamp]": "datetime"}.items():
+        written = next(line for line in lines if line.strip().startswith(column))
+        schema = schema[:start] + schema[start:].replace(written, f"    {column} {here} NULL,", 1)
+    database = open_database(schema=schema)
+    for key, at in rows:
+        add(database, key, at)
     with SqlServer(database, logins=[Login(READER, READER_PASSWORD)], timezone="Europe/Oslo") as server:
         fields = {"conn_type": "mssql", "host": server.host, "port": server.port, "schema": NAME}
-        hook = hook_to(fields | {"login": READER, "password": READER_PASSWORD})
+        yield hook_to(fields | {"login": READER, "password": READER_PASSWORD}), database
+
+
+@pytest.mark.report("P3")
+@pytest.mark.parametrize(
+    ("key_type", "bad"), [("uniqueidentifier", None), ("nvarchar(50)", None), ("nvarchar(50)", "no GUID")]
+)
+def test_a_row_without_a_key_is_a_dead_letter_and_its_neighbours_go_through(tmp_path, key_type, bad):
+    good = uuid4()
+    key = good if key_type == "uniqueidentifier" else str(good)
+    with without_keys(key_type, (bad, NOON), (bad, NOON), (key, NOON)) as (hook, _):
         reports, dead = transferred(hook, tmp_path)
-        with VteSource(site(), hook) as source:
-            keys = list(source.run_keys([HOUR]))
     assert reports.keys() == {good}
     assert len(dead) == 2
-    assert all(why.startswith("VW234 IndexData.Index_GUID must be a GUID, given 'NULL'") for why in dead.values())
-    assert keys == [(good, NOON)]
+    given = f"given {bad or 'NULL'!r}"
+    assert all(why.startswith(f"VW234 IndexData.Index_GUID must be a GUID, {given}") for why in dead.values())
+    assert all("the next daily comparison" in why and "redrive" not in why for why in dead.values())
+
+
+@pytest.mark.report("P3")
+@pytest.mark.parametrize(
+    ("key_type", "bad"), [("uniqueidentifier", None), ("nvarchar(50)", None), ("nvarchar(50)", "no GUID")]
+)
+def test_the_comparison_finds_a_row_without_a_key_under_the_id_that_the_sync_gives_it(tmp_path, key_type, bad):
+    dead_letters, now_at = DeadLetters(UPath(tmp_path / "dead_letters")), datetime(2026, 3, 3, tzinfo=UTC)
+    rows = [(bad, NOON), (bad, NOON), (bad, NOON + timedelta(minutes=5)), (bad, None)]
+    with without_keys(key_type, *rows) as (hook, database), VteSource(site(), hook) as source:
+        synced = {run.index_guid: run for run in source.runs_between([HOUR])}
+        staged = Staging(UPath(tmp_path / "compared"))
+        stage_keys(source, lambda _: staged, [HOUR], OutsideWindows(NOON + timedelta(days=2)))
+        stage_expected(source, staged, dead_letters, site())
+        compare(FakeWats(), staged, {}, ZoneInfo("Europe/Oslo"), now_at)
+        missing = runs_to_transfer([staged], {}, OddTimestamps.TRANSFER).runs
+        again = {run.index_guid: run for run in source.runs_by_guid(missing)}
+        assert len(missing) == len(again) == 4
+        assert synced.items() <= again.items()
+        assert all(run.defect.reason.startswith("VW234 ") for run in again.values())
+        for run in again.values():
+            dead_letters.put(run, DeadLetterKind.DEAD, run.defect.reason, run.defect.signature, now_at)
+        compare(FakeWats(), staged, dict.fromkeys(missing, DeadLetterKind.DEAD), ZoneInfo("Europe/Oslo"), now_at)
+        assert (
+            runs_to_transfer([staged], dict.fromkeys(missing, DeadLetterKind.DEAD), OddTimestamps.TRANSFER).runs == []
+        )
+        database.query('UPDATE "IndexData" SET "Index_GUID" = ? WHERE "Timestamp" > ?', [str(uuid4()), NOON])
+        assert remove_without_row(source, dead_letters, map(DeadLetterSummary.of, dead_letters)) == 1
+        assert len(dead_letters.guids()) == 3
+        assert dead_letters.guids() == {run.index_guid for run in source.runs_by_guid(missing)}
 
 
 def test_the_preflight_counts_the_units_with_several_serials_where_no_index_rules_them_out(tmp_path):
@@ -356,7 +413,9 @@ def test_what_stands_in_one_row_stops_nothing_that_reads_beside_the_runs():
             assert source.waiting_runs([HOUR]).runs == 2
             assert source.day_counts([HOUR]) == {("PSU \ufffd", None): 2}
             assert [runs for _, runs in source.run_hours([HOUR])] == [2]
-            assert [guid for guid, _ in source.run_keys([HOUR], without_time=True)] == [UUID(good)]
+            first, second = (guid for guid, _ in source.run_keys([HOUR], without_time=True))
+            assert first == UUID(good)
+            assert [run.index_guid for run in source.runs_by_guid([second])] == [second]
             assert source.existing([UUID(good)]) == {UUID(good)}
             assert source.testsystems() == frozenset()
             assert [content.runs for content in source.minute_contents([HOUR])] == [2]
@@ -365,3 +424,81 @@ def test_what_stands_in_one_row_stops_nothing_that_reads_beside_the_runs():
             assert source.time_bounds().newest_local == times[1]
             assert source.facts().null_times == 0
             assert len(list(source.runs_between([HOUR]))) == 2
+
+
+class _Wrapped:
+    """An object of the driver of which some methods are replaced."""
+
+    def __init__(self, wrapped: Any, **methods: Any) -> None:
+        self._wrapped = wrapped
+        self.__dict__ |= methods
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._wrapped, name)
+
+    def __enter__(self) -> Any:
+        self._wrapped.__enter__()
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self._wrapped.__exit__(*failure)
+
+
+UNLISTED = [
+    TypeError("an integer is required"),
+    LookupError("unknown encoding"),
+    OSError(5, "Input/output error"),
+    MemoryError(),
+    RuntimeError("driver"),
+]
+
+
+@pytest.mark.parametrize("raised", UNLISTED, ids=repr)
+def test_whatever_the_driver_raises_as_it_opens_a_connection_is_of_the_last_row(hook, monkeypatch, raised):
+    def fails() -> None:
+        raise raised
+
+    monkeypatch.setattr(hook, "get_conn", fails)
+    with (
+        pytest.raises(RetriableError, match=f"VW299 VTE: .* while connecting .*{type(raised).__name__}"),
+        VteSource(site(), hook),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("raised", UNLISTED, ids=repr)
+def test_whatever_the_driver_raises_for_one_row_costs_its_run_alone(hook, add_run, monkeypatch, tmp_path, raised):
+    for n in range(19):
+        add_run(NOON + timedelta(seconds=n))
+    guid = add_run(NOON, Info1="broken")
+    connect, broken = hook.get_conn, "broken".encode("utf-16-le")  # as the reader asks for texts
+
+    def cursor_of(connection: Any) -> Any:
+        cursor = connection.cursor()
+
+        def fetchmany(size: int) -> Any:
+            rows = cursor.fetchmany(size)
+            if any(isinstance(value, bytes) and broken in value for row in rows for value in row):
+                raise raised
+            return rows
+
+        return _Wrapped(cursor, fetchmany=fetchmany)
+
+    def connected() -> Any:
+        connection = connect()
+        return _Wrapped(connection, cursor=lambda: cursor_of(connection))
+
+    monkeypatch.setattr(hook, "get_conn", connected)
+    reports, dead = transferred(hook, tmp_path)
+    assert (len(reports), list(dead)) == (19, [guid])
+    assert "VW232" in dead[guid]
+    assert type(raised).__name__ in dead[guid]
+
+
+def test_who_ends_the_process_is_not_taken_for_a_failure_of_vte(hook, monkeypatch):
+    def ends() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(hook, "get_conn", ends)
+    with pytest.raises(KeyboardInterrupt), VteSource(site(), hook):
+        pass

@@ -106,6 +106,7 @@ def test_each_failed_connection_gives_its_own_reason_whatever_failed_before_it_i
             pass
 
 
+@pytest.mark.report("P7")
 @pytest.mark.parametrize("fault", [Fault(kind="login_failed", number=4060), None], ids=["recovers", "elsewhere"])
 def test_a_database_that_is_not_open_is_tried_again_and_both_causes_are_named(connection, vte, fault):
     """The server says 4060 and 18456; the driver passes on 18456, which alone would be a wrong password."""
@@ -124,6 +125,7 @@ def test_a_database_that_is_not_open_is_tried_again_and_both_causes_are_named(co
 RECOVERS = Fault(kind="login_failed", number=4060)
 
 
+@pytest.mark.report("P7")
 @pytest.mark.parametrize("name", ["NoSuch]Db", "it's", "Prüfung", "x" * 128, "{schema} %s"])
 def test_a_database_that_is_not_open_is_named_whatever_its_name(connection, vte, name):
     with pytest.raises(RetriableError) as caught, VteSource(site(), hook_to(connection | {"schema": name})):
@@ -131,6 +133,7 @@ def test_a_database_that_is_not_open_is_named_whatever_its_name(connection, vte,
     assert f"database {name} is not open" in caught.value.detail
 
 
+@pytest.mark.report("P7")
 @pytest.mark.parametrize("number", [17187, 17142, 10928], ids=str)
 def test_a_server_that_starts_again_meanwhile_is_tried_again_and_no_wrong_password(connection, vte, number):
     """A look into master tells a database that is not open from a wrong password; that look can fail, too."""

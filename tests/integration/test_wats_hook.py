@@ -34,6 +34,7 @@ from vte_wats.config.settings import ExistenceCheck
 from vte_wats.domain.errors import FatalError, RejectedError, RetriableError
 from vte_wats.domain.report import KeyHit, NaturalKey, Report
 from vte_wats.intervals.interval import Interval
+from vte_wats.messages import VW545
 from vte_wats.wats import response_errors
 from vte_wats.wats.client import WatsSession
 from vte_wats.wats.hook import WatsHook
@@ -819,7 +820,8 @@ def test_an_untrusted_certificate_is_fatal_and_ca_file_or_verify_tls_fix_it(tmp_
                 assert session.version() == "2025.3.9.824"
 
 
-@pytest.mark.parametrize("defects", [DEFECTS, *((defect,) for defect in DEFECTS), ()], ids=" and ".join)
+@pytest.mark.report("P8")
+@pytest.mark.parametrize("defects", [DEFECTS, DEFECTS[:1], DEFECTS[1:2], DEFECTS[2:], ()], ids=" and ".join)
 def test_a_private_authority_is_taken_with_the_defects_that_newer_pythons_refuse(tmp_path, monkeypatch, defects):
     create = ssl.create_default_context
 
@@ -1090,15 +1092,16 @@ def test_a_variable_that_keeps_wats_from_being_asked_is_named(tested, monkeypatc
     assert f"check {name} " in text
 
 
-def test_the_button_answers_whatever_happens_and_shows_no_secret(tested, monkeypatch):
+def test_the_button_answers_whatever_happens_and_shows_no_secret(tested, wats, monkeypatch, caplog):
     def fail(_: WatsSession) -> str:
-        raise RuntimeError("token=dnRlOmNhbmFyeQ")
+        raise RuntimeError(f"the header was {wats.token}, token=dnRlOmNhbmFyeQ")
 
     monkeypatch.setattr(WatsSession, "version", fail)
     ok, text = tested()
     assert not ok
-    assert "RuntimeError" in text
-    assert "dnRlOmNhbmFyeQ" not in text
+    assert text == f"VW545 WATS cannot be asked: RuntimeError; {VW545.advice}"
+    assert "VW545 WATS cannot be asked: RuntimeError: the header was ***" in caplog.text
+    assert not any(secret in caplog.text for secret in (wats.token, "dnRlOmNhbmFyeQ"))
 
 
 def test_a_connection_is_tested_again_each_time(tested, wats):

@@ -26,6 +26,7 @@ def marked_by_hand(site: Site, task_id: str) -> str:
     return str(dag.test(logical_date=site.at(5), run_conf=DEFAULTS, mark_success_pattern=task_id).state)
 
 
+@pytest.mark.report("P10")
 def test_uploads_marked_success_by_hand_are_named_and_the_interval_stays_open(site):
     assert marked_by_hand(site, "transfer.upload") == "failed"
     assert "VW625 transfer.upload[0]" in site.refusal
@@ -35,18 +36,21 @@ def test_uploads_marked_success_by_hand_are_named_and_the_interval_stays_open(si
     assert len(site.state["coverage"]) == 1
 
 
+@pytest.mark.report("P10")
 @pytest.mark.parametrize("task_id", ["transfer.extract", "transfer.map_runs"])
 def test_what_comes_before_an_upload_and_was_marked_success_is_named_too(site, task_id):
     assert marked_by_hand(site, task_id) == "failed"
     assert Variable.get(STATE, default_var=None) is None
 
 
+@pytest.mark.report("P10")
 def test_a_plan_marked_success_by_hand_settles_nothing(site):
     assert marked_by_hand(site, "plan") == "failed"
     assert "VW501" in site.refusal
     assert Variable.get(STATE, default_var=None) is None
 
 
+@pytest.mark.report("P11")
 @pytest.mark.usefixtures("encrypted")
 def test_a_state_under_another_fernet_key_is_not_called_lost(site):
     assert site.sync(5) == "success"
@@ -58,6 +62,7 @@ def test_a_state_under_another_fernet_key_is_not_called_lost(site):
     assert site.sync(10) == "success"
 
 
+@pytest.mark.report("P11")
 @pytest.mark.usefixtures("encrypted")
 def test_a_history_under_another_fernet_key_starts_over(site, caplog):
     assert site.sync(5) == "success"
@@ -81,6 +86,7 @@ def hidden_connection(request, site, monkeypatch) -> Iterator[str]:
         session.query(Connection).filter(Connection.conn_id == request.param).delete()
 
 
+@pytest.mark.report("P11")
 @pytest.mark.usefixtures("encrypted")
 def test_a_connection_under_another_fernet_key_is_not_only_called_absent(site, hidden_connection):
     assert site.sync(5) == "failed"
@@ -104,6 +110,7 @@ def test_the_sync_goes_on_after_airflow_db_clean(site):
     assert site.state["syncs"] == 2
 
 
+@pytest.mark.report("P9")
 @pytest.mark.parametrize(
     "left", ["s3://xcom/lost.json", {"receipt": 1}, {"receipt": {"started": "x", "syncs": 1}}, [1]]
 )

@@ -13,12 +13,13 @@ PACKAGE = "plugins/vte_wats"
 VARIABLES = {
     "orchestration/variables.py": "the door",
     "status/access.py": "no value: which team owns it, for the question whether this user may change it",
+    "status/evidence.py": "the settings as a row of Airflow's database: a program beside it, without a task",
     "status/settings_variable.py": "a row of Airflow's database: compare and write, in one statement",
     "status/site_reader.py": "rows of Airflow's database: all Variables with one statement; parsed by variables.py",
 }
 XCOM = {
     "orchestration/handover.py": "the door",
-    "orchestration/wats_link.py": "the button, no state: Airflow asks it with a key and without a context to pull with",
+    "status/evidence.py": "rows of Airflow's database: what the tasks of a DAG run returned, with one statement",
     "status/site_reader.py": "rows of Airflow's database: what many DAG runs returned, with one statement",
 }
 
@@ -35,7 +36,8 @@ def _uses(node: ast.AST, of: str) -> bool:
         case ast.Import(names=names):
             return any(name.name.startswith("airflow.") and of.lower() in name.name.split(".") for name in names)
         case ast.Attribute(attr=name) | ast.Constant(value=str(name)):
-            return name == of or name in (f"{of.lower()}_pull", f"{of.lower()}_push")
+            is_attribute = isinstance(node, ast.Attribute)
+            return (is_attribute and name == of) or name in (f"{of.lower()}_pull", f"{of.lower()}_push")
     return False
 
 

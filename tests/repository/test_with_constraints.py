@@ -1,4 +1,4 @@
-"""The wheel counts as not tested only where a version does not exist; whatever else keeps pip from it is a failure."""
+"""A wheel that could not be tested is a failure, unless the index is known to lack versions, and lacks one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from zipfile import ZipFile
 
 import pytest
 
-from tests.with_constraints import Environment, not_installed
+from tests.with_constraints import LACKS_VERSIONS, Environment, not_installed
 
 
 class ThisPython(Environment):
@@ -41,13 +41,24 @@ def said(tmp_path, monkeypatch):
     return refused
 
 
-def test_a_version_that_does_not_exist_keeps_any_wheel_from_being_tested(said, capsys):
+@pytest.fixture
+def lacks_versions(monkeypatch):
+    monkeypatch.setenv(LACKS_VERSIONS, "1")
+
+
+def test_a_version_that_does_not_exist_is_a_failure(said, monkeypatch, capsys):
+    monkeypatch.delenv(LACKS_VERSIONS, raising=False)
+    assert not_installed("made-up", said("made-up==3.0")) == 1
+    assert capsys.readouterr().out.startswith("NOT TESTED with Airflow's constraints: made-up ")
+
+
+def test_a_version_that_an_index_is_known_to_lack_is_none(said, lacks_versions, capsys):
     assert not_installed("made-up", said("made-up==3.0")) == 0
     assert capsys.readouterr().out.startswith("NOT TESTED with Airflow's constraints: made-up ")
 
 
 @pytest.mark.parametrize("package", ["made-up", "another-made-up"])
-def test_no_network_is_a_failure(said, monkeypatch, capsys, package):
+def test_no_network_is_a_failure(said, lacks_versions, monkeypatch, capsys, package):
     monkeypatch.delenv("PIP_NO_INDEX")
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
     monkeypatch.setenv("PIP_RETRIES", "1")
@@ -55,11 +66,11 @@ def test_no_network_is_a_failure(said, monkeypatch, capsys, package):
     assert not capsys.readouterr().out
 
 
-def test_versions_that_exclude_each_other_are_a_failure(said):
+def test_versions_that_exclude_each_other_are_a_failure(said, lacks_versions):
     assert not_installed("made-up", said("made-up==1.0", constraints="made-up==2.0")) == 1
 
 
-def test_a_broken_wheel_is_a_failure(said, tmp_path):
+def test_a_broken_wheel_is_a_failure(said, lacks_versions, tmp_path):
     wheel = tmp_path / "broken-1.0-py3-none-any.whl"
     wheel.write_text("no archive")
     assert not_installed("broken", said(str(wheel))) == 1

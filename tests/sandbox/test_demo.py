@@ -16,6 +16,7 @@ pytestmark = pytest.mark.e2e
 FROM_MAKE = {"MAKEFLAGS", "MAKELEVEL", "MFLAGS"}  # `make test` hands them on to the make that a test starts
 
 
+@pytest.mark.report("P14")
 @pytest.mark.parametrize("left_behind", [None, "of a process that ended", "not a number", ""])
 def test_make_down_ends_where_no_demo_runs_whatever_its_file_says(tmp_path, repository, left_behind):
     pid_file = tmp_path / "demo.pid"
@@ -33,6 +34,7 @@ def test_make_down_ends_where_no_demo_runs_whatever_its_file_says(tmp_path, repo
     assert not pid_file.exists()
 
 
+@pytest.mark.report("P14")
 def test_make_down_ends_a_demo_that_a_script_started_in_the_background(tmp_path, repository):
     log, pid_file = tmp_path / "log", tmp_path / "demo.pid"
     log.touch()

@@ -54,6 +54,7 @@ def test_the_printed_lines_lead_to_both_servers_and_ctrl_c_ends_them(printed):
     assert process.wait(timeout=120) == 0
 
 
+@pytest.mark.report("P14")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_both_servers_end_when_a_script_started_them_in_the_background(repository, number):
     """A shell without job control ignores SIGINT for what it starts in the background."""

@@ -39,6 +39,7 @@ from hypothesis import strategies as st
 
 from sandbox.environment import SandboxEnvironment
 from sandbox.mail import MailCatcher, forms_of
+from sandbox.sqlserver.faults import Fault
 from tests.integration.in_process import stored_dags
 from vte_wats.config.settings import Settings, parse_settings
 from vte_wats.config.sites import Site
@@ -118,6 +119,7 @@ PAYLOADS = (
     "\x1b[6n", "\x1b]0;owned\x07", "\x9b31m", "\u202eevil", "\x00",
     "@channel", "<!channel>", "<@U123>", "@everyone", "[x](http://evil.example)", "<http://evil.example|x>",
 )  # fmt: skip
+REFUSAL = "Conversion failed when converting the nvarchar value '{{ 7919 * 6131 }}\x1b[6n\x9b31m https://u:hunter2@wats' to int."
 fragments = st.sampled_from(PAYLOADS) | st.text(st.characters(exclude_categories=["Cs"]), max_size=6)
 hostile = st.lists(fragments, min_size=1, max_size=4).map("".join).filter(str.strip).map(lambda text: text[:90])
 everywhere = st.fixed_dictionaries(
@@ -228,6 +230,8 @@ class Way:
             "AIRFLOW_CONN_APPRISE_HOOK": json.dumps({"conn_type": "apprise", "extra": {"config": config}}),
         }
         self.configure(f"{self._texts['test plan']} of nobody")
+        self.plant.vte.faults.add(Fault(kind="error", number=245, message=REFUSAL, match="COUNT_BIG"))
+        assert self.run("sync", BEGIN_AT + timedelta(minutes=4)) == "failed"
         assert self.run("sync", BEGIN_AT + timedelta(minutes=5)) == "success"
         assert self.run("monitor") == "success"
         groups = self.look()["groups"]
@@ -312,10 +316,15 @@ def test_text_of_the_plant_stays_text_wherever_it_goes(bag, page, chat, capfd, t
 
 
 def _nothing_was_executed(way: Way, found: list[tuple[str, str]]) -> None:
-    assert {where for where, _ in found} >= {"page", "mail", "chat", "XCom", "Variable", "DAG run", "file", "log"}
+    assert {where for where, text in found if text != "None"} >= {
+        "page", "mail", "chat", "XCom", "Variable", "DAG run", "task", "rendered fields", "file", "log"
+    }  # fmt: skip
+    assert any("Conversion failed" in text for where, text in found if where == "mail")
     for where, text in found:
         assert PRODUCT not in text, f"{where}: a template was rendered"
         assert not way.secrets & {secret for secret in way.secrets if secret in text}, f"{where}: a secret"
+        if where in {"page", "mail", "chat", "Variable"}:
+            assert "hunter2" not in text, f"{where}: a password that SQL Server quotes"
         if where in {"mail", "log", "chat"}:
             for sequence in ("\x1b[6n", "\x1b]0;", "\x9b31m", "\x00"):
                 assert sequence not in text, f"{where}: a terminal would obey"

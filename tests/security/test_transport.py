@@ -86,6 +86,7 @@ def test_a_wats_with_a_foreign_certificate_never_sees_the_token(tmp_path):
         recorder.close()
 
 
+@pytest.mark.report("P8")
 def test_the_authority_of_a_company_is_accepted_where_python_asks_for_more_than_it_has(tmp_path, monkeypatch):
     """Python 3.13 sets this flag for every context; its authorities lack what RFC 5280 asks for."""
     create = ssl.create_default_context

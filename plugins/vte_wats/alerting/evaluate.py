@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -16,7 +16,7 @@ from vte_wats.config.alert_settings import AlertSettings
 from vte_wats.config.sites import Site
 from vte_wats.domain.outcome import LEFT_OUT, DeadLetterKind
 from vte_wats.domain.wording import count, duration
-from vte_wats.messages import VW508, VW630
+from vte_wats.messages import VW508, VW549, VW630
 from vte_wats.state.coverage import FailedGap, State
 from vte_wats.state.proof import Proof
 from vte_wats.storage.dead_letters import DeadLetterHeader
@@ -81,7 +81,7 @@ def with_measures(monitor_state: MonitorState, measures: Measures) -> MonitorSta
 
 
 def evaluate(site: Site, measures: Measures, monitor_state: MonitorState, limits: AlertSettings) -> list[Observation]:
-    """Return one observation per condition; ``monitor_state`` is that of :func:`with_measures`."""
+    """Return one observation per condition but ``check``; ``monitor_state`` is that of :func:`with_measures`."""
     return [
         _setup(measures),
         _server_check(
@@ -107,6 +107,13 @@ def evaluate(site: Site, measures: Measures, monitor_state: MonitorState, limits
         _disk(measures, limits),
         *_held(measures, monitor_state),
     ]
+
+
+def check_observation(problems: Sequence[str]) -> Observation:
+    """Return the observation of the check itself, of which these parts failed."""
+    if not problems:
+        return Observation(Kind.CHECK, Verdict.GOOD)
+    return Observation(Kind.CHECK, Verdict.BAD, "the monitor cannot check everything", VW549.advice, problems[0])
 
 
 def _setup(measures: Measures) -> Observation:

@@ -10,10 +10,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
-from typing import Self
+from typing import Any, Self
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    field_validator,
+)
 
+from vte_wats.config.alert_settings import AlertSettings
 from vte_wats.intervals.interval import Instant
 
 _MARK_KEPT = timedelta(minutes=30)
@@ -24,6 +33,7 @@ class Kind(StrEnum):
     """What can be wrong. A held group's condition is ``held:`` and its signature."""
 
     SETUP = "setup"
+    CHECK = "check"
     VTE = "vte"
     WATS = "wats"
     NO_DAG_RUNS = "no_dag_runs"
@@ -207,9 +217,22 @@ class MonitorState(BaseModel):
         default=True, description="Whether near_check_h was not 0 when the settings were read last."
     )
     channels: tuple[str, ...] = Field((), description="Who is notified, without addresses; empty: only the log.")
+    alerts: AlertSettings | None = Field(
+        None, description="The settings for alerts when they could be read last; they count while they cannot be read."
+    )
+    zone: str = Field("UTC", description="The source_timezone that their clock times are of.")
     conditions: dict[str, Condition] = Field(default_factory=dict, description="What is open or on its way there.")
     summary_day: date | None = Field(None, description="The day that the last summary was about.")
     summary_totals: dict[str, int] = Field(default_factory=dict, description="The totals at the last summary.")
+
+    @field_validator("alerts", mode="wrap")
+    @classmethod
+    def _of_this_version(cls, given: Any, parse: ValidatorFunctionWrapHandler) -> Any:
+        """Take the settings of a version with other rules for none: the rest of the state counts."""
+        try:
+            return parse(given)
+        except ValidationError:
+            return None
 
     def with_conditions(self, conditions: dict[str, Condition]) -> MonitorState:
         """Return the state with these conditions, without blank ones and without kinds that no longer exist."""

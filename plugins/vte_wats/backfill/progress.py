@@ -10,6 +10,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, computed_field
 
 from vte_wats.backfill.dry_run_report import Preview, merge_previews
 from vte_wats.domain.outcome import Outcome
+from vte_wats.intervals.interval import Instant
 
 
 class Progress(BaseModel):
@@ -33,9 +34,9 @@ class Progress(BaseModel):
     slices: dict[str, int] = Field(default_factory=dict, description="Runs of each finished slice of this part.")
     preview: Preview = Field(default_factory=dict)
     estimate_s: int = Field(description="Seconds the budget of WATS makes it take, as planned.")
-    started_at: datetime
-    updated_at: datetime
-    ended_at: datetime | None = None
+    started_at: Instant
+    updated_at: Instant
+    ended_at: Instant | None = None
 
     @computed_field  # type: ignore[prop-decorator]
     @property

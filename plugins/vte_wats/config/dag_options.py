@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 from vte_wats.config.sites import Site
 from vte_wats.domain.errors import FatalError
+from vte_wats.domain.redaction import shown
 from vte_wats.messages import VW104, VW105, VW106, VW107
 
 SECTION = "vte_wats"
@@ -41,7 +42,7 @@ class Option:
         low, high = self.at_least or 0, self.at_most
         if not text.isdecimal() or len(text) > _DIGITS or int(text) < low or (high is not None and int(text) > high):
             until = "" if high is None else f" to {high:,}"
-            raise FatalError(VW107, f"[{SECTION}] {self.name}: a whole number from {low}{until}, given {text[:40]!r}")
+            raise FatalError(VW107, f"[{SECTION}] {self.name}: a whole number from {low}{until}, given {shown(text)}")
         return int(text)
 
 

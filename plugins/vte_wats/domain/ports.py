@@ -49,7 +49,7 @@ class RunSource(Protocol):
     ) -> Iterator[tuple[UUID, datetime | None]]:
         """Stream GUID and Timestamp of the runs whose Timestamp lies in the ranges, in one statement, oldest first.
 
-        ``without_time``: those without a Timestamp, too.
+        ``without_time``: those without a Timestamp, too. Rows without a GUID have the stand-ins of their dead letters.
         """
 
     def existing(self, guids: Sequence[UUID]) -> frozenset[UUID]:
@@ -68,7 +68,10 @@ class RunSource(Protocol):
         """Stream the runs whose Timestamp lies in the ranges, complete with steps or with a defect."""
 
     def runs_by_guid(self, guids: Sequence[UUID]) -> Iterator[VteTestRun]:
-        """Stream the named runs, complete with steps or with a defect. Absent GUIDs yield nothing."""
+        """Stream the named runs, complete with steps or with a defect. Absent GUIDs yield nothing.
+
+        A stand-in yields the row without a GUID that it stands for.
+        """
 
 
 class Wats(Protocol):

@@ -1,7 +1,8 @@
 """What a text may say before it is logged, stored, sent or shown: no credentials, whoever wrote them into it.
 
 Every error of the product passes here when it is made, every text from elsewhere where it comes in. Redact first, then
-cut: half a password is one too. All of it takes time linear in the text's length.
+cut: half a password is one too. Characters that a terminal obeys, or that turn what stands beside them round, are
+written out; line ends and tabs stay. All of it takes time linear in the text's length.
 """
 
 from __future__ import annotations
@@ -22,15 +23,22 @@ _ASSIGNED = re.compile(rf"(?i)(?<![a-z])({_NAMES}(?:[\"']?\s?=\s?|[\"']\s?:\s?))
 _AUTHORIZATION = re.compile(r"(?i)\b(basic|bearer) [a-z0-9+/_.~-]{16,}=*")
 _LOGIN = re.compile(r"(?i)\b(user|login) '[^']*'")
 _WORD = re.compile(r"\S+")
+_OBEYED = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]|\r(?!\n)"
+)  # line ends and tabs stay
 
 
 def redact(text: str, *secrets: str) -> str:
-    """Return a text without passwords, tokens, login names and the user part of addresses.
+    """Return a text without passwords, tokens, login names, the user part of addresses and control characters.
 
     ``secrets`` are those that the caller knows; they go wherever they stand.
     """
     for secret in sorted(filter(None, secrets), key=len, reverse=True):
         text = text.replace(secret, HIDDEN)
+    return _without_credentials(_OBEYED.sub(lambda found: found[0].encode("unicode_escape").decode(), text))
+
+
+def _without_credentials(text: str) -> str:
     text = _WORD.sub(lambda found: _without_user(found[0]), text)
     text = _ASSIGNED.sub(rf"\1{HIDDEN}", text)
     text = _AUTHORIZATION.sub(rf"\1 {HIDDEN}", text)
@@ -41,7 +49,7 @@ def shown(value: object) -> str:
     """Return the value that broke a rule as a message names it; of a group only what kind of value it is."""
     match value:
         case str():
-            text = redact(value)
+            text = _without_credentials(value)  # repr() writes control characters out
             return repr(text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 1] + "…")
         case None | bool() | float():
             return json.dumps(value)

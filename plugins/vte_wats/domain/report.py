@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import Any, Self
 from uuid import UUID
+
+from pydantic import AwareDatetime, NaiveDatetime
 
 from vte_wats.domain.errors import HeldError, RejectedError, RetriableError
 from vte_wats.domain.outcome import DeadLetterKind
@@ -28,7 +30,7 @@ class NaturalKey:
     serial: str
     part_number: str
     process_code: int
-    start_at: datetime
+    start_at: AwareDatetime
 
     @property
     def second(self) -> tuple[str, str, int, str]:
@@ -137,7 +139,7 @@ class ListedReport:
 
     run: UUID
     testsystem_guid: UUID
-    timestamp_local: datetime
+    timestamp_local: NaiveDatetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,6 +78,10 @@ class VteTestplan(Frozen):
     revision: str | None = None
 
 
+WITHOUT_KEY = "Index_GUID is no GUID"
+"""The signature of runs whose row has no key."""
+
+
 class Defect(Frozen):
     """Why a run cannot be transferred as it was read: reason, signature and kind of its dead letter."""
 

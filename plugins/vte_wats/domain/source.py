@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from pydantic import NaiveDatetime
+
 TEXT_TYPES = frozenset({"nvarchar", "nchar", "varchar", "char", "ntext", "text"})
 """The SQL types of text, as INFORMATION_SCHEMA names them."""
 
@@ -56,7 +58,7 @@ class SourceIdentity:
 
     server: str
     database: str
-    created_local: datetime
+    created_local: NaiveDatetime
     columns: dict[str, str]
 
     def __str__(self) -> str:

@@ -36,10 +36,10 @@ def links_for(site: Site, failure: TaskFailure | None = None, dag_run_id: str | 
         page,
         ("Airflow: the sync", dag)
         if dag_run_id is None
-        else ("Airflow: this DAG run", f"{dag}/runs/{quote(dag_run_id)}"),
+        else ("Airflow: this DAG run", f"{dag}/runs/{quote(dag_run_id, safe='')}"),
     ]
     if failure is not None:
-        dag_run = f"{base}/dags/{failure.dag_id}/runs/{quote(failure.dag_run_id)}"
+        dag_run = f"{base}/dags/{failure.dag_id}/runs/{quote(failure.dag_run_id, safe='')}"
         mapped = f"/mapped/{failure.map_index}" if failure.map_index >= 0 else ""
         log = f"{dag_run}/tasks/{failure.task_id}{mapped}?try_number={failure.try_number}"
         links.append(("Log of the failed task", log))

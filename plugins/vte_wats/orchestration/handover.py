@@ -7,6 +7,7 @@ here, too.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Annotated, Any, Self
@@ -29,6 +30,7 @@ from vte_wats.sync.slices import Slice
 log = logging.getLogger(__name__)
 
 KEY = "handover"
+_ADDRESS = re.compile(r"https?://[^\s\x00-\x1f\x7f-\x9f\"'<>]+")
 
 
 def _receipt(plain: dict[str, Any]) -> dict[str, Any]:
@@ -135,17 +137,12 @@ class Handover(_Model):
         return [handover for handover in found if handover is not None]
 
     @classmethod
-    def pull_earlier(cls, context: Any, task_id: str) -> Sequence[Self]:
-        """Return what a task left in the DAG runs before, as Airflow finds them: two of them at most.
-
-        Airflow orders earlier runs by their logical date. PostgreSQL puts a manual run, which has none, before all
-        others, so the run that succeeded last is asked by its id, too.
-        """
-        ti = context["ti"]
-        wanted = {"task_ids": task_id, "key": KEY, "map_indexes": -1}
-        left = [ti.xcom_pull(**wanted, include_prior_dates=True)]
-        if (before := ti.get_previous_dagrun(state="success")) is not None:
-            left.append(ti.xcom_pull(**wanted, run_id=before.run_id))
+    def pull_earlier(cls, context: Any, task_id: str, dag_run_id: str | None) -> Sequence[Self]:
+        """Return what a task left in the DAG run before, as Airflow orders them, and in a named one."""
+        pull, wanted = context["ti"].xcom_pull, {"task_ids": task_id, "key": KEY, "map_indexes": -1}
+        left = [pull(**wanted, include_prior_dates=True)]
+        if dag_run_id is not None:
+            left.append(pull(**wanted, run_id=dag_run_id))
         return [handover for handover in map(cls.of, left) if handover is not None]
 
     @classmethod
@@ -175,6 +172,17 @@ def _pull_each(context: Any, task_id: str, key: str, map_indexes: Sequence[int])
         report_shape(f"what the instances of {task_id} left: {type(left).__name__}")
         return [None] * len(map_indexes)
     return left
+
+
+def pull_address(ti_key: Any, key: str) -> str:
+    """Return the address of a page that a task instance left, nothing for a value of another shape."""
+    from airflow.sdk.execution_time.xcom import XCom
+
+    left = XCom.get_value(ti_key=ti_key, key=key)
+    if left is None or (isinstance(left, str) and _ADDRESS.fullmatch(left)):
+        return left or ""
+    report_shape(f"the page of a report: {type(left).__name__}")
+    return ""
 
 
 def planned_slices(plain: Any) -> list[Slice]:

@@ -1,4 +1,7 @@
-"""The monitor's task: measure, evaluate, notify, save. It reports what is down and does not fail for it."""
+"""The monitor's task: measure, evaluate, notify, save. It reports what is down and does not fail for it.
+
+It fails at its end, after it has reported all else, where its own settings or a part of the check were not to be had.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,8 @@ import logging
 import shutil
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -15,15 +20,16 @@ from airflow.sdk import task
 from croniter import croniter
 
 from vte_wats.config.sites import Site
-from vte_wats.domain.errors import VteWatsError
+from vte_wats.domain.errors import FatalError, VteWatsError
 from vte_wats.domain.redaction import redact
-from vte_wats.messages import VW901, VW902, VW903, VW927, VW928
+from vte_wats.messages import VW549, VW901, VW902, VW903, VW927, VW928
 from vte_wats.orchestration.dag_defaults import read_dag_options
 
 if TYPE_CHECKING:
     from vte_wats.alerting.evaluate import Measures
     from vte_wats.alerting.mails import AlertContext
     from vte_wats.alerting.monitor_state import MonitorState, ServerCheck
+    from vte_wats.config.alert_settings import AlertSettings
     from vte_wats.config.settings import Settings
     from vte_wats.intervals.interval import Interval
     from vte_wats.state.coverage import State
@@ -34,47 +40,102 @@ _RECENT = timedelta(hours=1)
 _FEWEST_INTERVALS, _MOST_INTERVALS = 3, 61
 
 
+class _Net:
+    """Lets the rest of a check go on after a part that failed; the task fails for the first of them at its end."""
+
+    def __init__(self) -> None:
+        self.caught: list[VteWatsError] = []
+
+    @contextmanager
+    def __call__(self, part: str) -> Iterator[None]:
+        try:
+            yield
+        except Exception as exc:
+            text = str(exc) if isinstance(exc, VteWatsError) else f"{type(exc).__name__}: {_one_line(exc)}"
+            self.caught.append(FatalError(VW549, f"{part}: {text}"))
+            log.exception("%s", self.caught[-1])
+
+    @property
+    def problems(self) -> list[str]:
+        """What was caught, a line each."""
+        return [str(error).partition("\n")[0] for error in self.caught]
+
+
 @task(retries=0, multiple_outputs=False)
 def watch(site_name: str, sync_schedule: str) -> dict[str, Any]:
-    """Check everything once, and notify people of what changed."""
-    from vte_wats.alerting.evaluate import evaluate, with_measures
+    """Check everything once, and notify people of what changed. A part that fails stops no other."""
+    from vte_wats.alerting.mails import AlertContext
     from vte_wats.alerting.monitor_state import MonitorState
-    from vte_wats.alerting.notify import notify_due, with_observations
-    from vte_wats.config.settings import parse_alerts
+    from vte_wats.orchestration.alert_channels import alerts_of
+    from vte_wats.orchestration.variables import MONITOR_STATE, Variables
+
+    site, net, monitor_state = Site(site_name), _Net(), MonitorState()
+    with net("the state of the monitor"):
+        monitor_state = Variables(site).load(MONITOR_STATE) or monitor_state
+    alerts, zone, mistake = alerts_of(site, monitor_state)
+    if mistake is None:
+        readable = {"alerts": alerts, "zone": zone.key, "comparison_limit_h": alerts.comparison_limit_h}
+        monitor_state = monitor_state.model_copy(update=readable)
+    context = AlertContext(site, datetime.now(UTC), zone, monitor_state)
+    context = _checked(context, sync_schedule, alerts, net)
+    monitor_state = _notified(context, alerts, net)
+    for name, check in (("VTE", monitor_state.vte), ("WATS", monitor_state.wats)):
+        if check is not None:
+            result = f"{check.version}, {check.round_trip_ms:.0f} ms" if check.ok else check.problem
+            log.info("%s: %s", name, result)
+    for error in filter(None, [mistake, *net.caught]):
+        raise error
+    return {"open": sorted(key for key, condition in monitor_state.conditions.items() if condition.is_open)}
+
+
+def _checked(context: AlertContext, sync_schedule: str, alerts: AlertSettings, net: _Net) -> AlertContext:
+    """Return what is known of the site now, every condition but that of the check itself one check further."""
+    from vte_wats.alerting.evaluate import evaluate, with_measures
+    from vte_wats.alerting.notify import with_observations
     from vte_wats.orchestration.alert_context import alert_context
+
+    site, zone, monitor_state, state = context.site, context.zone, context.monitor_state, None
+    with net("measuring and judging"):
+        measures = measure(site, sync_schedule, read_dag_options().start_date)
+        state, monitor_state = measures.state, with_measures(monitor_state, measures)
+        observations = evaluate(site, measures, monitor_state, alerts)
+        monitor_state = with_observations(monitor_state, observations, alerts, measures.now_at)
+    with net("what mails say"):
+        context = alert_context(site, zone, monitor_state, state)
+    return replace(context, monitor_state=monitor_state, state=state)
+
+
+def _notified(context: AlertContext, alerts: AlertSettings, net: _Net) -> MonitorState:
+    """Send and save what is due; return the state after it. What failed of the check is due, too, so it comes last."""
+    from vte_wats.alerting.evaluate import check_observation
+    from vte_wats.alerting.notify import notify_due, with_observations
     from vte_wats.orchestration.notifiers import channels, sender
     from vte_wats.orchestration.sync_deadline import notify_missed_deadline
     from vte_wats.orchestration.variables import MONITOR_STATE, Variables
 
-    site = Site(site_name)
-    variables = Variables(site)
-    alerts, zone = parse_alerts(variables.settings_text(), site.settings_variable)
-    measures = measure(site, sync_schedule, read_dag_options().start_date)
-    monitor_state = with_measures(variables.load(MONITOR_STATE) or MonitorState(), measures)
-    monitor_state = monitor_state.model_copy(update={"comparison_limit_h": alerts.comparison_limit_h})
-    observations = evaluate(site, measures, monitor_state, alerts)
-    monitor_state = with_observations(monitor_state, observations, alerts, measures.now_at)
-    context = alert_context(site, zone, monitor_state, measures.state)
+    site, monitor_state = context.site, context.monitor_state
     names, send = channels(alerts), sender(alerts)
 
-    def save(monitor_state: MonitorState) -> None:
-        variables.save(MONITOR_STATE, monitor_state)
+    def save(after: MonitorState) -> None:
+        nonlocal monitor_state
+        monitor_state = after
+        Variables(site).save(MONITOR_STATE, after)
 
-    monitor_state = notify_due(alerts, context, names, send, save)
-    save(monitor_state)
-    notify_missed_deadline(alerts, context, left_behind=True)
+    with net("notifying of a missed deadline"):
+        notify_missed_deadline(alerts, context, left_behind=True)
     if alerts.summary_at is not None and names:
-        monitor_state = summarise(site, alerts.summary_at, replace(context, monitor_state=monitor_state), send)
+        with net("the summary"):
+            save(summarise(site, alerts.summary_at, context, send))
+    monitor_state = with_observations(monitor_state, [check_observation(net.problems)], alerts, context.now_at)
+    with net("notifying of what is open"):
+        monitor_state = notify_due(alerts, replace(context, monitor_state=monitor_state), names, send, save)
+    with net("saving the state of the monitor"):
         save(monitor_state)
     if not names:
         log.warning(
             "%s nobody is notified of anything: set alerts.recipients in Variable %s", VW901, site.settings_variable
         )
-    for name, check in (("VTE", monitor_state.vte), ("WATS", monitor_state.wats)):
-        if check is not None:
-            result = f"{check.version}, {check.round_trip_ms:.0f} ms" if check.ok else check.problem
-            log.info("%s: %s", name, result)
-    return {"open": sorted(key for key, condition in monitor_state.conditions.items() if condition.is_open)}
+    return monitor_state
 
 
 def measure(site: Site, sync_schedule: str, since_at: datetime) -> Measures:
@@ -275,7 +336,11 @@ def _day(site: Site, day: Any, zone: ZoneInfo) -> tuple[dict[tuple[str, str], in
     return dict(counts), dict(dead_letters)
 
 
+def _one_line(exc: Exception) -> str:
+    return redact(str(exc)).partition("\n")[0]
+
+
 def _first_line(exc: Exception) -> str:
     """Return the first line of an error of ours; of any other its kind as well, for its text alone says little."""
-    text = redact(str(exc)).partition("\n")[0]
+    text = _one_line(exc)
     return text if isinstance(exc, VteWatsError) else f"{VW928} {type(exc).__name__}: {text}"

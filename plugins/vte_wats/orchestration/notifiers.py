@@ -18,6 +18,7 @@ import apprise
 from airflow.providers.apprise.notifications.apprise import AppriseNotifier
 from airflow.providers.smtp.hooks.smtp import SmtpHook
 from airflow.providers.smtp.notifications.smtp import SmtpNotifier
+from airflow.sdk.exceptions import AirflowNotFoundException
 
 from vte_wats.alerting.chat import body_for, title_for
 from vte_wats.alerting.mails import Notification
@@ -25,7 +26,7 @@ from vte_wats.config.alert_settings import AlertSettings
 from vte_wats.domain.errors import RetriableError
 from vte_wats.domain.redaction import redact
 from vte_wats.domain.wording import count
-from vte_wats.messages import VW601, VW909
+from vte_wats.messages import NO_CONNECTION, VW568, VW601, VW909
 from vte_wats.orchestration.smtp_errors import smtp_problem
 
 log = logging.getLogger(__name__)
@@ -114,6 +115,17 @@ class TargetNotifier(AppriseNotifier):
         )
 
 
+def _apprise_problem(exc: Exception, alerts: AlertSettings) -> str:
+    """Return what kept a message from the chat, and the field to change: few causes, most of them in one field."""
+    text = redact(str(exc)).partition("\n")[0]
+    if isinstance(exc, AirflowNotFoundException):
+        field, rule = "the connection", NO_CONNECTION
+    else:
+        field = "config in extra"
+        rule = "each path there must be the address of a target as Apprise writes it, and Airflow must reach it"
+    return f"{VW568} {type(exc).__name__}: {text}. Check {field} of {alerts.apprise_connection}: {rule}"
+
+
 def channels(alerts: AlertSettings) -> tuple[str, ...]:
     """Return who is notified, without addresses."""
     mail = (f"mail to {count(len(alerts.recipients), 'recipient')}",) if alerts.recipients else ()
@@ -124,21 +136,21 @@ def sender(alerts: AlertSettings) -> Callable[[Notification], None]:
     """Return what sends a message to every channel; it raises RetriableError when all of them failed."""
 
     def send(message: Notification) -> None:
-        notifiers: list[SmtpNotifier | AppriseNotifier] = []
+        ways: list[tuple[type[MailNotifier | TargetNotifier], Any]] = []
         if alerts.recipients:
-            notifiers.append(MailNotifier(message, alerts.recipients))
+            ways.append((MailNotifier, alerts.recipients))
         if alerts.apprise_connection:
-            notifiers.append(TargetNotifier(message, alerts.apprise_connection))
+            ways.append((TargetNotifier, alerts.apprise_connection))
         problems = []
-        for notifier in notifiers:
+        for notifier, to in ways:
             try:
-                notifier.notify({})
+                notifier(message, to).notify({})
             except Exception as exc:  # noqa: BLE001 -- whatever keeps a message from going; SMTP alone has dozens
-                is_mail = isinstance(notifier, MailNotifier)
-                what = smtp_problem(exc, MAIL_CONNECTION) if is_mail else f"{type(exc).__name__}: {redact(str(exc))}"
-                problems.append(f"{type(notifier).__name__}: {what}")
+                is_mail = notifier is MailNotifier
+                what = smtp_problem(exc, MAIL_CONNECTION) if is_mail else _apprise_problem(exc, alerts)
+                problems.append(f"{notifier.__name__}: {what}")
                 log.error("%s one channel failed: %s", VW909, problems[-1])  # noqa: TRY400 -- the text says it, a stack adds nothing
-        if len(problems) == len(notifiers):
+        if len(problems) == len(ways):
             raise RetriableError(VW601, "; ".join(problems))
 
     return send

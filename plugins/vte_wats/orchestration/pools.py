@@ -23,7 +23,7 @@ def tasks_by_pool(site: Site) -> dict[str, dict[str, list[str]]]:
     uploading = {kind: ["transfer.upload"] for kind in _TRANSFERRING}
     return {
         site.vte_pool: reading | {"preflight": ["vte"]},
-        site.survey_pool: {"survey": ["survey"]},
+        site.survey_pool: {"survey": ["survey"], "preflight": ["survey_pool"]},
         site.wats_pool: uploading
         | {
             "reconcile": ["compare", "list_reports", "transfer.upload", "verify"],
@@ -47,11 +47,26 @@ def pools_without_slots(site: Site) -> tuple[str, ...]:
 
 
 def pools_that_give_no_slot(site: Site, patience_s: float) -> tuple[str, ...]:
-    """Return the pools that give no slot within ``patience_s``; those that do are found at once."""
+    """Return the pools that give no slot within ``patience_s``; when each gives one, at once.
+
+    What is at work elsewhere says nothing of a pool: within that time each that exists gives a slot.
+    """
     ends_at = time.monotonic() + patience_s
-    while (pools := pools_without_slots(site)) and time.monotonic() < ends_at:
+    pools = _waited_for(site)
+    while pools and time.monotonic() < ends_at:
         time.sleep(_POLL_S)
+        still = _waited_for(site)
+        pools = tuple(pool for pool in pools if pool in still)
     return pools
+
+
+def _waited_for(site: Site) -> tuple[str, ...]:
+    """Return the pools whose tasks wait while none of that pool is at work."""
+    return tuple(
+        pool
+        for pool, tasks in tasks_by_pool(site).items()
+        if _is_any(site, tasks, _WAITING) and not _is_any(site, tasks, _AT_WORK)
+    )
 
 
 def _is_any(site: Site, tasks: Mapping[str, Sequence[str]], states: list[str]) -> bool:

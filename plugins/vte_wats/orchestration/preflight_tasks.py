@@ -1,4 +1,4 @@
-"""The tasks of ``vte_wats_preflight``: one examines VTE, one WATS, one the state, and one the pools of these three."""
+"""The tasks of ``vte_wats_preflight``: they examine VTE, WATS, the state, and the pools of these and of the survey."""
 
 from __future__ import annotations
 
@@ -23,7 +23,12 @@ def examine_pools(site_name: str) -> None:
     from vte_wats.orchestration.pools import pools_that_give_no_slot
 
     if pools := pools_that_give_no_slot(Site(site_name), _PATIENCE_S):
-        raise FatalError(VW630, f"{', '.join(pools)}: tasks wait, and nothing is at work. {VW630.advice}")
+        raise FatalError(VW630, f"{', '.join(pools)}: tasks wait, and none in it is at work. {VW630.advice}")
+
+
+@task(task_id="survey_pool", retries=0)
+def take_survey_slot() -> None:
+    """Do nothing, in the pool of the survey: only a task that waits for its slot shows that a pool does not exist."""
 
 
 @task(task_id="state", multiple_outputs=False)

@@ -16,7 +16,7 @@ from vte_wats.domain.errors import FatalError
 from vte_wats.messages import VW501
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from uuid import UUID
 
     from upath import UPath
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from vte_wats.config.settings import Settings
     from vte_wats.orchestration.handover import Handover
     from vte_wats.reconcile.missing_runs import Kinds
+    from vte_wats.storage.dead_letter_index import DeadLetterSummary
     from vte_wats.storage.staging import Staging
 
 LATE_FROM = "plan_missing"
@@ -37,11 +38,12 @@ def plan(site_name: str) -> list[str]:
     from vte_wats.intervals.interval import Interval, whole_second
     from vte_wats.intervals.wall_clock import AHEAD, everything_until, wall_clock
     from vte_wats.orchestration.handover import Handover, Planned
-    from vte_wats.orchestration.resources import open_vte, read_settings
+    from vte_wats.orchestration.resources import open_vte, read_settings, storage_of
     from vte_wats.orchestration.task_context import staging
     from vte_wats.orchestration.variables import PROOF, Variables
     from vte_wats.orchestration.verified_state import verified_state
     from vte_wats.reconcile.compare import sample_of
+    from vte_wats.reconcile.gone_runs import remove_without_row
     from vte_wats.reconcile.keys import (
         OutsideWindows,
         compared_days,
@@ -53,6 +55,7 @@ def plan(site_name: str) -> list[str]:
         within_days,
     )
     from vte_wats.state.proof import Proof
+    from vte_wats.storage.dead_letters import DeadLetters
     from vte_wats.sync.plan import window_of
 
     context = get_current_context()
@@ -73,6 +76,9 @@ def plan(site_name: str) -> list[str]:
         ahead_local = wall_clock(whole_second(now_at) + AHEAD, settings.zone)
         outside = OutsideWindows(ahead_local, within_days(never_synced, grown))
         batches = stage_keys(vte, lambda name: staging(site, settings, name), ranges, outside)
+        if not context["params"]["dry_run"]:
+            storage = storage_of(site, settings)
+            remove_without_row(vte, DeadLetters(storage), _summaries(storage))
     if not context["params"]["dry_run"]:
         Variables(site).change(PROOF, lambda proof: (proof or Proof()).with_history(history))
     guids = (key.guid for name in batches for key in staged_keys(staging(site, settings, name)))
@@ -292,9 +298,13 @@ def verify(site_name: str) -> dict[str, int]:
 
 def _kinds(storage: UPath) -> Kinds:
     """Return of which kind each dead letter is; what another task has read of them is not read again."""
+    return {summary.index_guid: summary.kind for summary in _summaries(storage)}
+
+
+def _summaries(storage: UPath) -> Iterable[DeadLetterSummary]:
     from vte_wats.storage.dead_letter_index import DeadLetterIndex
 
-    return {summary.index_guid: summary.kind for summary in DeadLetterIndex(storage, max_new=None).summaries()}
+    return DeadLetterIndex(storage, max_new=None).summaries()
 
 
 def _suspects(context: Any) -> Mapping[UUID, str]:

@@ -86,9 +86,9 @@ def _save_and_notify(site: Site, since_at: datetime, context: Mapping[str, Any])
     """Save the missed deadline first: what cannot be sent now is sent by the monitor."""
     from vte_wats.alerting.missed_deadline import MissedDeadline, is_transferred, outage_of
     from vte_wats.alerting.monitor_state import MonitorState
-    from vte_wats.config.settings import parse_alerts
     from vte_wats.domain.errors import VteWatsError
     from vte_wats.intervals.interval import Interval, in_utc
+    from vte_wats.orchestration.alert_channels import alerts_of
     from vte_wats.orchestration.alert_context import alert_context
     from vte_wats.orchestration.resources import read_settings, read_state
     from vte_wats.orchestration.variables import MISSED_DEADLINE, MONITOR_STATE, Variables
@@ -115,8 +115,8 @@ def _save_and_notify(site: Site, since_at: datetime, context: Mapping[str, Any])
     variables.save(MISSED_DEADLINE, outage)
     if outage.notified_at is not None:
         return f"the same outage as {outage.dag_run_id}, people are notified already"
-    alerts, zone = parse_alerts(variables.settings_text(), site.settings_variable)
     monitor_state = variables.load(MONITOR_STATE) or MonitorState()
+    alerts, zone, _ = alerts_of(site, monitor_state)
     return notify_missed_deadline(alerts, alert_context(site, zone, monitor_state, state))
 
 

@@ -70,8 +70,14 @@ def write_settled(
 
 
 def last_receipt(context: Any) -> Mapping[str, Any] | None:
-    """Return the greatest receipt that settle left in the DAG runs before, as far as Airflow finds them."""
-    receipts = [handover.receipt for handover in Handover.pull_earlier(context, "settle") if handover.receipt]
+    """Return the greatest receipt that settle left in the DAG runs before, as far as Airflow finds them.
+
+    Airflow orders earlier runs by their logical date. PostgreSQL puts a manual run, which has none, before all others,
+    so the run that succeeded last is asked by its id, too.
+    """
+    before = context["ti"].get_previous_dagrun(state="success")
+    left = Handover.pull_earlier(context, "settle", None if before is None else before.run_id)
+    receipts = [handover.receipt for handover in left if handover.receipt]
     return max(
         receipts,
         key=lambda receipt: (datetime.fromisoformat(receipt["started"]), receipt["syncs"]),

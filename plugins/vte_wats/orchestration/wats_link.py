@@ -8,7 +8,6 @@ from typing import Any
 from airflow.providers.standard.decorators.python import _PythonDecoratedOperator
 from airflow.sdk import BaseOperator, BaseOperatorLink
 from airflow.sdk.bases.decorator import TaskDecorator, task_decorator_factory
-from airflow.sdk.execution_time.xcom import XCom
 
 LINK_KEY = "report_page"
 
@@ -20,8 +19,10 @@ class OpenInWats(BaseOperatorLink):
 
     def get_link(self, operator: BaseOperator, *, ti_key: Any) -> str:
         """Return the address; without one the button stays grey."""
+        from vte_wats.orchestration.handover import pull_address
+
         del operator
-        return XCom.get_value(ti_key=ti_key, key=LINK_KEY) or ""
+        return pull_address(ti_key, LINK_KEY)
 
 
 class _LinkedOperator(_PythonDecoratedOperator):

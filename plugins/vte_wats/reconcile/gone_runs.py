@@ -1,4 +1,7 @@
-"""Gone: reports in WATS of runs that VTE no longer has. They are counted and named; nothing is ever deleted in WATS."""
+"""Gone: reports in WATS of runs that VTE no longer has. They are counted and named; nothing is ever deleted in WATS.
+
+And dead letters of rows without a GUID that are gone: such a row has its GUID by now, and is another run.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +17,12 @@ from pydantic import TypeAdapter
 
 from vte_wats.domain.ports import RunSource, Wats
 from vte_wats.domain.report import ListedReport
+from vte_wats.domain.run import WITHOUT_KEY
 from vte_wats.intervals.interval import Interval
 from vte_wats.messages import VW554, VW555
 from vte_wats.state.proof import GoneRuns
+from vte_wats.storage.dead_letter_index import DeadLetterSummary
+from vte_wats.storage.dead_letters import DeadLetters
 from vte_wats.storage.staging import Staging
 
 log = logging.getLogger(__name__)
@@ -72,6 +78,18 @@ def find_gone(source: RunSource, staging: Staging, ranges: Sequence[tuple[date, 
     if gone:
         log.warning("%s %d runs are in WATS and no longer in VTE", VW554, sum(map(len, gone.values())))
     return _numbers(gone)
+
+
+def remove_without_row(source: RunSource, dead_letters: DeadLetters, summaries: Iterable[DeadLetterSummary]) -> int:
+    """Remove the dead letters of rows without a GUID that are there no more; return how many were removed."""
+    stand_ins = [summary.index_guid for summary in summaries if summary.signature == WITHOUT_KEY]
+    removed = 0
+    for part in chunked(stand_ins, _AT_ONCE):
+        for guid in set(part) - {run.index_guid for run in source.runs_by_guid(part)}:
+            dead_letters.remove(guid)
+            removed += 1
+            log.info("Run %s: its row has a GUID by now, or is gone; the dead letter is removed", guid)
+    return removed
 
 
 def _day(report: ListedReport) -> date:

@@ -12,7 +12,7 @@ from enum import StrEnum
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, NaiveDatetime
 
 from vte_wats.domain.wording import duration
 from vte_wats.intervals.interval import Instant
@@ -74,7 +74,7 @@ class OddRun(_Lean):
     """A run that no window holds."""
 
     index_guid: str
-    timestamp_local: datetime | None
+    timestamp_local: NaiveDatetime | None
 
 
 class DayProof(_Lean):

@@ -202,7 +202,10 @@ def _proposal(found: SurveySnapshot, *, may_change: bool) -> SurveyProposal | No
 
 def _asked(question: Question) -> Question:
     candidates = tuple(_text(candidate) for candidate in question.candidates)
-    return Question(setting=question.setting, question=_text(question.question), candidates=candidates)
+    to_fill_in = tuple(_text(line) for line in question.to_fill_in)
+    return Question(
+        setting=question.setting, question=_text(question.question), to_fill_in=to_fill_in, candidates=candidates
+    )
 
 
 def _text(text: str) -> str:

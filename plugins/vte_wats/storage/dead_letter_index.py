@@ -21,8 +21,9 @@ from upath import UPath
 from vte_wats.domain.errors import FatalError, VteWatsError
 from vte_wats.domain.outcome import DeadLetterKind
 from vte_wats.domain.redaction import redact
-from vte_wats.messages import VW569, VW634
-from vte_wats.storage.dead_letters import DeadLetter, DeadLetterHeader, read_header
+from vte_wats.intervals.interval import Instant
+from vte_wats.messages import VW569, VW634, VW923
+from vte_wats.storage.dead_letters import UNREADABLE, DeadLetter, DeadLetterHeader, read_header
 from vte_wats.storage.staging import StagedFileError, Staging
 from vte_wats.storage.storage_errors import storage_errors
 
@@ -75,7 +76,7 @@ class DeadLetterExample(BaseModel):
     serial: str | None
     product: str | None
     reason: str
-    first_at: datetime
+    first_at: Instant
     attempts: int
 
     @classmethod
@@ -98,8 +99,8 @@ class DeadLetterGroup(BaseModel):
     kind: DeadLetterKind
     code: str = Field(description="The code of the latest reason, VW and three digits.")
     dead_letters: int
-    first_at: datetime
-    last_at: datetime
+    first_at: Instant
+    last_at: Instant
     examples: list[DeadLetterExample] = Field(description="The latest of them.")
 
 
@@ -156,7 +157,7 @@ class DeadLetterIndex:
             self._kept.write(uuid4().hex, (kept.model_dump_json() for kept in seen))
 
     def groups(self) -> DeadLetterGroups:
-        """Return the groups, the largest first. Failures of the file system leave as OSError."""
+        """Return the groups, the largest first."""
         listed = self._look()
         known = self._known()
         kinds = Counter(summary.kind for summary in known)
@@ -240,8 +241,9 @@ class DeadLetterIndex:
         fs = self._folder.fs
         fs.invalidate_cache()
         try:
-            files = fs.ls(self._folder.path, detail=True)
-        except FileNotFoundError:
+            with storage_errors(self._folder):
+                files = fs.ls(self._folder.path, detail=True)
+        except (FileNotFoundError, NotADirectoryError):  # in a bucket the folder goes with its last file
             return
         for file in files:
             if file["name"].endswith(".json"):
@@ -253,10 +255,12 @@ class DeadLetterIndex:
         summary = None
         try:
             if is_regular:
-                with suppress(ValueError, FatalError):  # no dead letter, or none for us
+                with suppress(FatalError):  # none for us
                     summary = read_header(self._folder / name, DeadLetterSummary)
         except FileNotFoundError:  # its run reached WATS meanwhile
             return
+        except ValueError:
+            log.warning("%s %s %s", VW923, self._folder / name, UNREADABLE)
         self._seen[name] = _Seen(name=name, version=version, summary=summary)
 
 

@@ -16,13 +16,15 @@ from upath import UPath
 
 from vte_wats.domain.outcome import DeadLetterKind
 from vte_wats.domain.run import VteTestRun
+from vte_wats.intervals.interval import Instant
 from vte_wats.messages import VW923
-from vte_wats.storage.object_storage import create_folder, read_beginning, read_file, write_atomically
+from vte_wats.storage.object_storage import create_folder, read_beginning, read_file, remove_file, write_atomically
 from vte_wats.storage.storage_errors import storage_errors
 
 log = logging.getLogger(__name__)
 
 FOLDER = "dead_letters"
+UNREADABLE = "is no dead letter and counts as none; look at it, then remove it"
 
 _LARGEST_BYTES = 256_000_000  # a larger file is no dead letter, and would fill the memory of who reads it
 _HEADER_BYTES = 4_096  # what stands before the steps; they are most of a dead letter
@@ -43,8 +45,8 @@ class DeadLetterHeader(BaseModel):
     kind: DeadLetterKind
     reason: str
     signature: str
-    first_at: datetime
-    last_at: datetime
+    first_at: Instant
+    last_at: Instant
     attempts: int
     dag_id: str | None = None
     dag_run_id: str | None = Field(None, validation_alias=AliasChoices("dag_run_id", "run_id"))  # its earlier name
@@ -114,8 +116,7 @@ class DeadLetters:
 
     def remove(self, guid: UUID) -> None:
         """Remove the dead letter of a run that reached WATS after all; another worker may have done so already."""
-        with suppress(FileNotFoundError), storage_errors(self._folder):
-            self._path(guid).unlink()
+        remove_file(self._path(guid))
 
     def guids(self) -> frozenset[UUID]:
         """Return which runs have a dead letter, from the names of the files alone; other files are left out."""
@@ -144,7 +145,7 @@ class DeadLetters:
                 self._log_unreadable(guid)
 
     def _log_unreadable(self, guid: UUID) -> None:
-        log.warning("%s %s is no dead letter and counts as none; look at it, then remove it", VW923, self._path(guid))
+        log.warning("%s %s %s", VW923, self._path(guid), UNREADABLE)
 
     def _path(self, guid: UUID) -> UPath:
         return self._folder / f"{guid}.json"

@@ -13,19 +13,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Self
+from typing import Annotated, Self
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict
 from upath import UPath
 
+from vte_wats.domain.errors import VteWatsError
 from vte_wats.domain.report import Report, StoredReport
-from vte_wats.intervals.interval import Interval
+from vte_wats.intervals.interval import Interval, in_utc
 from vte_wats.messages import VW621
-from vte_wats.storage.object_storage import create_folder, file_name, read_file, write_atomically
+from vte_wats.storage.object_storage import create_folder, file_name, read_file, remove_file, write_atomically
 from vte_wats.storage.storage_errors import storage_errors
 from vte_wats.storage.unseen_reports import DROPPED, FAILING, UnseenReports
 
@@ -40,6 +40,11 @@ _LARGEST_BYTES = 64_000_000
 Identity = tuple[str, str, int, str]
 
 
+def _an_instant(text: str) -> str:
+    in_utc(datetime.fromisoformat(text))
+    return text
+
+
 class _InFlightKey(BaseModel):
     """A natural key as it is compared, and the runs that have it."""
 
@@ -48,7 +53,7 @@ class _InFlightKey(BaseModel):
     serial: str
     part_number: str
     process_code: int
-    start_at: str
+    start_at: Annotated[str, AfterValidator(_an_instant)]
     index_guids: tuple[UUID, ...]
 
     @property
@@ -101,8 +106,7 @@ class ConfirmedUpload:
 
     def remove(self) -> None:
         """Forget it: WATS was asked."""
-        with suppress(FileNotFoundError):
-            self.path.unlink()
+        remove_file(self.path)
 
 
 def confirmed_uploads(storage: UPath) -> list[ConfirmedUpload]:
@@ -116,7 +120,7 @@ def confirmed_uploads(storage: UPath) -> list[ConfirmedUpload]:
 
 
 def _started(keys: Iterable[_InFlightKey]) -> Interval | None:
-    starts = [datetime.fromisoformat(key.start_at) for key in keys]
+    starts = [in_utc(datetime.fromisoformat(key.start_at)) for key in keys]
     return Interval(min(starts), max(starts) + timedelta(seconds=1)) if starts else None
 
 
@@ -151,11 +155,21 @@ class InFlightKeys:
             self._own = {key.identity: set(key.index_guids) & self._confirmed.keys() for key in earlier.keys}
         return self
 
-    def __exit__(self, *_: object) -> None:
-        """Remove every key of this upload but those of reports that WATS has confirmed."""
+    def __exit__(self, failure: type[BaseException] | None, *_: object) -> None:
+        """Remove every key of this upload but those of reports that WATS has confirmed.
+
+        An upload that failed fails for its own reason, also where the storage refuses then.
+        """
+        try:
+            self._keep_confirmed()
+        except VteWatsError as exc:
+            if failure is None:
+                raise
+            log.warning("%s", exc)
+
+    def _keep_confirmed(self) -> None:
         if not self._confirmed:
-            with suppress(FileNotFoundError):
-                self._path.unlink()
+            remove_file(self._path)
             return
         kept = {identity: guids & self._confirmed.keys() for identity, guids in self._own.items()}
         self._write({identity: guids for identity, guids in kept.items() if guids}, self._clock() + self._shown_after)
@@ -205,8 +219,7 @@ class InFlightKeys:
             if self._clock() < content.counts_until_at:
                 yield content
             elif not content.confirmed:
-                with suppress(FileNotFoundError):
-                    path.unlink()
+                remove_file(path)
 
 
 def _files(folder: UPath) -> list[UPath]:

@@ -7,7 +7,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, cast
 from urllib.parse import quote
@@ -115,6 +115,12 @@ def write_atomically(path: UPath, content: bytes) -> None:
         file.write(content)
 
 
+def remove_file(path: UPath) -> None:
+    """Remove a file; another worker may have done so already."""
+    with suppress(FileNotFoundError), storage_errors(path):
+        path.unlink()
+
+
 def open_to_read(path: UPath) -> IO[bytes]:
     """Open a regular file. Raises DamagedFileError for anything else; a pipe would make the reader wait for ever."""
     with storage_errors(path):
@@ -139,7 +145,7 @@ def read_beginning(path: UPath, size_bytes: int) -> bytes:
     if not is_local(path):
         with storage_errors(path):
             return cast("bytes", path.fs.cat_file(path.path, start=0, end=size_bytes))
-    with open_to_read(path) as file:
+    with storage_errors(path), open_to_read(path) as file:
         return file.read(size_bytes)
 
 

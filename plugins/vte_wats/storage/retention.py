@@ -45,7 +45,7 @@ class Removed:
 
 
 def remove_old(storage: UPath, retention: Retention, now_at: datetime) -> Removed:
-    """Remove what is older than it may be, and say what it was. Failures of the file system leave as OSError."""
+    """Remove what is older than it may be, and say what it was."""
     removed = Removed(
         dead_letters=_dead_letters(storage, retention.dead_letters, now_at),
         staging=_staging(storage, now_at - retention.staging),
@@ -88,8 +88,8 @@ def _staging(storage: UPath, before_at: datetime) -> int:
     fs, removed = storage.fs, 0
     for dag in _listed(storage / STAGING):
         for dag_run in _listed(storage / STAGING / _name(dag)):
-            with suppress(FileNotFoundError):  # its DAG run has just settled
-                path = dag_run["name"]
+            path = dag_run["name"]
+            with suppress(FileNotFoundError), storage_errors(storage):  # its DAG run has just settled
                 written = [fs.modified(file) for file in fs.find(path) or [path]]
                 if max(written) < before_at:
                     fs.rm(path, recursive=True)
@@ -101,7 +101,7 @@ def _files(folder: UPath, before_at: datetime, *, suffix: str, keep: str = "") -
     fs, removed = folder.fs, 0
     for file in _listed(folder):
         name = _name(file)
-        with suppress(FileNotFoundError):  # whose it is has just removed it
+        with suppress(FileNotFoundError), storage_errors(folder):  # whose it is has just removed it
             if name.endswith(suffix) and name != keep and fs.modified(file["name"]) < before_at:
                 fs.rm_file(file["name"])
                 removed += 1

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from contextlib import suppress
 
 from pydantic import BaseModel, ConfigDict
 from upath import UPath
@@ -16,7 +15,7 @@ from upath import UPath
 from vte_wats.intervals.interval import Instant
 from vte_wats.messages import VW524, VW621
 from vte_wats.state.coverage import SettledSync, State
-from vte_wats.storage.object_storage import create_folder, file_name, read_file, write_atomically
+from vte_wats.storage.object_storage import create_folder, file_name, read_file, remove_file, write_atomically
 from vte_wats.storage.storage_errors import storage_errors
 
 log = logging.getLogger(__name__)
@@ -56,8 +55,7 @@ class SettledSyncs:
             if path.name in named or (content := _read(path)) is None:
                 continue
             if content.started_at != state.started_at or state.may_have_forgotten(content.after_syncs):
-                with suppress(FileNotFoundError):
-                    path.unlink()
+                remove_file(path)
                 continue
             log.warning("%s another task had written over what a sync settled; it is added again", VW524)
             self.note([content.sync], state)

@@ -52,7 +52,7 @@ def _next_line(lines: IO[bytes]) -> bytes | None:
 
 
 class Staging:
-    """The files of one slice. Failures of the file system leave as OSError: the task fails and is tried again."""
+    """The files of one slice."""
 
     def __init__(self, folder: UPath) -> None:
         self._folder = folder
@@ -85,6 +85,7 @@ class Staging:
         path = self._path(name)
         try:
             with (
+                storage_errors(path),
                 open_to_read(path) as raw,
                 gzip.GzipFile(fileobj=raw, mode="rb") as packed,
                 BufferedReader(packed, _BUFFER_BYTES) as lines,

@@ -6,6 +6,7 @@ import errno
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from gzip import BadGzipFile
 
 from upath import UPath
 
@@ -45,6 +46,10 @@ STORAGE_PROBLEMS: tuple[StorageProblem, ...] = (
         "the account of Airflow must be able to read and write the folder: change its owner, or set storage_path",
     ),
     StorageProblem(
+        lambda exc: _number(exc) in {errno.ENAMETOOLONG, errno.ELOOP},
+        "the path is too long, or its links lead in a circle: correct storage_path",
+    ),
+    StorageProblem(
         lambda exc: isinstance(exc, NotADirectoryError | IsADirectoryError | FileExistsError),
         "a file stands where a folder must be, or a folder where a file must be: remove it, or set storage_path",
     ),
@@ -82,6 +87,8 @@ def storage_errors(path: UPath, *, may_be_absent: bool = True) -> Iterator[None]
 
 def is_of_storage(exc: BaseException) -> bool:
     """Return whether an error comes from a disk or from the client of a bucket."""
+    if isinstance(exc, BadGzipFile):  # an OSError that is about what a file holds
+        return False
     return isinstance(exc, OSError) or type(exc).__module__.partition(".")[0] in _CLIENTS
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from uuid import UUID
@@ -18,7 +17,7 @@ from pydantic import BaseModel, ConfigDict
 from upath import UPath
 
 from vte_wats.messages import VW621
-from vte_wats.storage.object_storage import create_folder, read_file, write_atomically
+from vte_wats.storage.object_storage import create_folder, read_file, remove_file, write_atomically
 from vte_wats.storage.storage_errors import storage_errors
 
 log = logging.getLogger(__name__)
@@ -97,8 +96,7 @@ class UnseenReports:
             if path.name == but_in:
                 continue
             if not left:
-                with suppress(FileNotFoundError):
-                    path.unlink()
+                remove_file(path)
             elif len(left) < len(tries):
                 self._write(path.name, left)
 

@@ -31,6 +31,7 @@ _SLICE_S = 25.0  # a slice keeps a slot of the pool for VTE no longer, as it kee
 _FAR_CHECK_S = 3_600.0  # of a day, for reading the part of the history that is compared on it
 _FIRST_READ_S = 300  # after the settle delay: a sync reads what came within its data interval
 _LONGEST_S = {"guard_band_s": 86_400, "near_check_h": 172_800}
+_TO_FILL_IN = "0,"  # no process has this code
 _UNANSWERED = {"source_timezone": "UTC", "process_map": {"(no test plan yet)": 1}}
 _COLUMN_OF = {
     TextField.PRODUCT_NAME: "IndexData.ProductName",
@@ -67,10 +68,14 @@ class Answer(Closed):
 
 
 class Question(Closed):
-    """What a person must answer, with what the data says about it."""
+    """What a person must answer, with what the data says about it.
+
+    ``to_fill_in`` are lines of JSON whose values a person completes, the most frequent first.
+    """
 
     setting: str
     question: str
+    to_fill_in: tuple[str, ...] = ()
     candidates: tuple[str, ...] = ()
 
 
@@ -269,11 +274,11 @@ def _process_map(evidence: Evidence, findings: Findings) -> _Found:
     unknown = [name for name in unmapped if name not in matched]
     questions: tuple[Question, ...] = ()
     if unknown:
-        ask = "Which WATS process is each of these test plans? Until the map has it, its runs are held: " + ", ".join(
-            f"{name} ({findings.testplans[name]} of the sample)" for name in unknown
-        )
+        ask = "Which WATS process is each of these test plans? Until the map has it, its runs are held."
+        by_runs = sorted(unknown, key=lambda name: -findings.testplans[name])
+        lines = tuple(f"{json.dumps(name, ensure_ascii=False)}: {_TO_FILL_IN}" for name in by_runs)
         candidates = tuple(f"{code} {name}" for code, name in sorted(names.items()))
-        questions = (Question(setting="process_map", question=ask, candidates=candidates),)
+        questions = (Question(setting="process_map", question=ask, to_fill_in=lines, candidates=candidates),)
     if matched:
         reason = "By name: " + ", ".join(f"{name} is {names[code]} ({code})" for name, code in matched.items()) + "."
         return _Found(reason, {**given, **matched}, questions)

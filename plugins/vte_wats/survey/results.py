@@ -14,11 +14,12 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from more_itertools import chunked
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, NaiveDatetime
 
 from vte_wats.config.settings import OddTimestamps, RunResult, Settings
 from vte_wats.domain.run import VteTestRun
 from vte_wats.domain.source import RunGroup, RunSteps, SourceFacts, SourceIdentity, StepKey, TimeBounds
+from vte_wats.intervals.interval import Instant
 from vte_wats.intervals.wall_clock import AHEAD, FIRST, LAST, OLDEST_CLOCK, LocalRange
 from vte_wats.preflight import Level, examine, examine_indexes
 from vte_wats.survey.clocks import ClockFacts, read_clocks
@@ -42,6 +43,8 @@ from vte_wats.survey.schema import (
     KeyComparison,
     compare_foreign_keys,
     compare_schema,
+    key_not_seen,
+    not_seen,
     possible_names,
     suggested_overrides,
 )
@@ -76,7 +79,7 @@ class Survey(Closed):
     """
 
     database: str
-    measured_at: datetime
+    measured_at: Instant
     package_version: str
     operator: str
     request: SurveyRequest
@@ -84,12 +87,13 @@ class Survey(Closed):
     advice: tuple[str, ...] = ()
     indexes: tuple[str, ...] = ()
     plans: Plans | None = None
+    sees_every_name: bool = True
     tables: tuple[DeployedTable, ...]
     comparison: tuple[Comparison, ...]
     foreign_keys: tuple[KeyComparison, ...] = ()
-    oldest_local: datetime | None = None
-    newest_local: datetime | None = None
-    counted_from_local: datetime | None = None
+    oldest_local: NaiveDatetime | None = None
+    newest_local: NaiveDatetime | None = None
+    counted_from_local: NaiveDatetime | None = None
     counted_runs: int = 0
     distributions: tuple[Distribution, ...] = ()
     growth: tuple[MonthGrowth, ...] = ()
@@ -118,6 +122,9 @@ class SurveySource(ContentSource, Protocol):
 
     def schema(self) -> list[DeployedTable]:
         """Return the tables that the login can see."""
+
+    def sees_every_name(self) -> bool:
+        """Return whether it sees all names, or those alone of what it may select."""
 
     def estimated_plans(self, ranges: Sequence[LocalRange]) -> Iterator[tuple[str, str]]:
         """Yield the statements that a sync sends for such ranges, by name, with their plans; see ``PlanSource``."""
@@ -174,8 +181,11 @@ def take_survey(source: SurveySource, request: SurveyRequest, known: SurveyConte
     """Survey a database; return the result, and the runs that were chosen, in the order of the trial."""
     settings = known.settings()
     identity, server_now_at = source.identity()
-    tables = source.schema()
+    tables, sees_every_name = source.schema(), source.sees_every_name()
     comparison = compare_schema(tables, settings, look_at_content(source, tables, settings))
+    foreign_keys = compare_foreign_keys(tables, settings)
+    if not sees_every_name:
+        comparison, foreign_keys = [*map(not_seen, comparison)], [*map(key_not_seen, foreign_keys)]
     log.info("%s: %d tables seen, %d lines compared", identity, len(tables), len(comparison))
     evidence = Evidence(
         given=known.given(),
@@ -194,7 +204,8 @@ def take_survey(source: SurveySource, request: SurveyRequest, known: SurveyConte
         request=request,
         tables=tuple(tables),
         comparison=tuple(comparison),
-        foreign_keys=tuple(compare_foreign_keys(tables, settings)),
+        sees_every_name=sees_every_name,
+        foreign_keys=tuple(foreign_keys),
     )
     stopping = [line for line in comparison if line.stops]
     if stopping:

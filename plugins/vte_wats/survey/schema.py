@@ -28,7 +28,7 @@ _ALIKE_TYPES = {
     **dict.fromkeys(BINARY_TYPES, "varbinary"),
 }
 _ALIKE = 0.6  # of difflib: Serial and SerialNumber are at 0.67
-_NOT_READ = "It is not read, so nothing follows. The login sees only what it may read."
+_NOT_READ = "It is not read, so nothing follows."
 _MAY_READ = "the login may read it (include/sql/grant_read_only.sql)"
 _COMMON_COLUMNS = 0.6  # of a documented table, in a table of another name
 
@@ -112,6 +112,7 @@ class Likeness(StrEnum):
     OTHER_TYPE = "other type"
     OTHER_KEY = "other key"
     MISSING = "missing"
+    NOT_SEEN = "not seen by this login"
     ADDITIONAL = "additional"
 
 
@@ -202,9 +203,22 @@ def compare_foreign_keys(deployed: Sequence[DeployedTable], settings: Settings) 
     ]
 
 
+def not_seen(line: Comparison) -> Comparison:
+    """Return the line as it is for a login that sees the names alone of what it may select."""
+    return line.model_copy(update={"likeness": Likeness.NOT_SEEN}) if line.likeness is Likeness.MISSING else line
+
+
+def key_not_seen(line: KeyComparison) -> KeyComparison:
+    """Return the line as it is for a login that sees the keys alone between columns that it may select."""
+    if line.likeness is not Likeness.MISSING:
+        return line
+    return line.model_copy(update={"likeness": Likeness.NOT_SEEN, "consequence": _OF_KEYS[Likeness.NOT_SEEN]})
+
+
 _OF_KEYS = {
     Likeness.SAME: "The server keeps rows from pointing to nothing.",
     Likeness.MISSING: "Rows may point to nothing: a run is read without what is missing there.",
+    Likeness.NOT_SEEN: "Whether the server keeps rows from pointing to nothing is not known.",
     Likeness.ADDITIONAL: "It is not documented, and makes no difference.",
 }
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, NaiveDatetime, ValidationError
 from upath import UPath
 
 from vte_wats.storage.object_storage import DamagedFileError, create_folder, read_file, write_atomically
@@ -76,7 +76,7 @@ class StoredSurvey(_Open):
     package_version: str
     stopped: str
     counted_runs: int
-    counted_from_local: datetime | None = None
+    counted_from_local: NaiveDatetime | None = None
     findings: SampleFacts | None = None
     trial: TrialFacts | None = Field(None, description="None where no run could be read.")
     proposal: Proposal

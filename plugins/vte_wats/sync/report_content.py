@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
+from vte_wats.domain.redaction import redact
+
 _INSTANTS = frozenset({"start", "startUTC"})
 _DROPPED = frozenset({"numericMeas", "stringMeas", "booleanMeas", "chart", "attachment"})
 """What WATS may leave out of a skipped step; its report text says it, too."""
@@ -51,5 +53,5 @@ def _same(name: str, expected: Any, stored: Any) -> bool:
 
 
 def _shown(value: Any) -> str:
-    text = "nothing" if value is None else json.dumps(value, ensure_ascii=False)
+    text = "nothing" if value is None else redact(json.dumps(value, ensure_ascii=False))
     return text if len(text) <= 60 else text[:59] + "…"

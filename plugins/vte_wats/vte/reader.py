@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any, Self
 from uuid import UUID
@@ -45,6 +45,7 @@ from vte_wats.vte.rows import (
     RUN_KEYS,
     RUN_SIZES,
     RUN_TIMES,
+    SCHEMA_RIGHTS,
     SOURCE_IDENTITY,
     STATION_TIMES,
     STEP_KEYS,
@@ -59,10 +60,21 @@ from vte_wats.vte.rows import (
     guid_of,
 )
 from vte_wats.vte.run_reader import read_runs
+from vte_wats.vte.run_rows import is_stand_in, no_key, with_keys
 from vte_wats.vte.schema_reader import read_schema
 from vte_wats.vte.server_facts import read_facts
 from vte_wats.vte.sql_errors import VW208, VW209, translate_error
-from vte_wats.vte.statements import Binds, among_guids, in_ranges, names_runs, or_without_time, statement, text_columns
+from vte_wats.vte.statements import (
+    EVERY_RUN,
+    WITHOUT_GUID,
+    Binds,
+    among_guids,
+    in_ranges,
+    names_runs,
+    or_without_time,
+    statement,
+    text_columns,
+)
 from vte_wats.vte.vte_connection import check_connection, driver_verifies_servers
 
 _ROWS_AT_ONCE = 1_000
@@ -73,7 +85,7 @@ _UNNAMED = Site()
 class VteSource:
     """One connection to VTE for the length of a ``with`` block; implements :class:`vte_wats.domain.ports.RunSource`.
 
-    Every failure of the driver leaves as RetriableError or FatalError.
+    Every failure leaves as RetriableError or FatalError; who ends the process (KeyboardInterrupt) is no failure.
     """
 
     def __init__(
@@ -119,6 +131,8 @@ class VteSource:
     def _is_known_to_the_server(self) -> bool:
         """Return whether the login may enter the server, though not this database.
 
+        A contained user may enter its own database alone, and such a refusal says the same as a wrong password.
+
         :raises VteWatsError: the server is away by now, or refuses for another reason than the login
         """
         details = self._hook.connection
@@ -158,9 +172,10 @@ class VteSource:
         self._close()
 
     def _close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(Exception):  # nothing more is asked of it, and an error would hide the one before
+                connection.close()
 
     def identity(self) -> tuple[SourceIdentity, datetime]:
         """Return which database this is, in one statement, with the server's own clock."""
@@ -200,6 +215,11 @@ class VteSource:
     def values_in(self, table: str, column: DeployedColumn, values: Sequence[Any]) -> int:
         """Return how many of the values a column has, in one statement."""
         return count_values_in(self.rows, self._settings, table, column, values)
+
+    def sees_every_name(self) -> bool:
+        """Return whether the login sees all names of the schema, or those of what it may select alone."""
+        (row,) = self.rows(SCHEMA_RIGHTS, {"schema_name": self._settings.source_schema})
+        return row.sees_every_name == 1
 
     def time_bounds(self) -> TimeBounds:
         """Return between which Timestamps the runs lie, with the server's clocks, in one statement."""
@@ -266,12 +286,15 @@ class VteSource:
     def run_keys(
         self, ranges: Sequence[LocalRange], *, without_time: bool = False
     ) -> Iterator[tuple[UUID, datetime | None]]:
-        """Stream GUID and Timestamp of the runs whose Timestamp lies in the ranges, in one statement."""
+        """Stream GUID and Timestamp of the runs whose Timestamp lies in the ranges, in one statement.
+
+        A run without a GUID comes under the stand-in that its dead letter has.
+        """
         condition, binds = in_ranges(ranges)
         if without_time:
             condition = or_without_time(condition)
-        keys = ((guid_of(row.index_guid), row.timestamp_local) for row in self.rows(RUN_KEYS, binds, ranges=condition))
-        return ((guid, timestamp_local) for guid, timestamp_local in keys if guid is not None)
+        rows = self.rows(RUN_KEYS, binds, ranges=condition)
+        return ((guid, row.timestamp_local) for guid, row in with_keys(rows))
 
     def existing(self, guids: Sequence[UUID]) -> frozenset[UUID]:
         """Return which of these runs there are, in one statement; at most 1,000 are asked for."""
@@ -308,8 +331,17 @@ class VteSource:
         return read_runs(self, *in_ranges(ranges), self._settings, self._operators)
 
     def runs_by_guid(self, guids: Sequence[UUID]) -> Iterator[VteTestRun]:
-        """Stream the named runs, complete with steps or with a defect. Absent GUIDs yield nothing."""
-        return read_runs(self, *among_guids(guids), self._settings, self._operators)
+        """Stream the named runs, complete with steps or with a defect. Absent GUIDs yield nothing.
+
+        Runs without a GUID are found under their stand-ins, in a further statement.
+        """
+        yield from read_runs(self, *among_guids(guids), self._settings, self._operators)
+        if stand_ins := {guid for guid in guids if is_stand_in(guid)}:
+            key = self._settings.name_here("IndexData", "Index_GUID")
+            holds_guids = self._column_types().get(key or "") == "uniqueidentifier"
+            for guid, row in with_keys(self.rows(RUN_KEYS, {}, ranges=WITHOUT_GUID if holds_guids else EVERY_RUN)):
+                if guid in stand_ins and guid_of(row.index_guid) is None:
+                    yield no_key(guid, row)
 
     def estimated_plans(self, ranges: Sequence[LocalRange]) -> Iterator[tuple[str, str]]:
         """Yield the name of each statement that a sync sends for such ranges, and the server's plan as XML.
@@ -376,8 +408,13 @@ class VteSource:
     def _translation(self, doing: str) -> Iterator[None]:
         try:
             yield
-        except (pymssql.Error, ValueError, ArithmeticError) as exc:  # of a value that Python cannot hold, the last two
+        except VteWatsError:
+            raise
+        except pymssql.Error as exc:
             raise translate_error(exc, doing, self._site) from exc
+        except Exception as exc:  # of a value that Python cannot hold; MemoryError too, for smaller parts need less
+            named = Exception(f"{type(exc).__name__}: {exc}")
+            raise translate_error(named, doing, self._site) from exc
 
 
 def _run_times(rows: Sequence[RunTimesRow] | Sequence[IdentityAndRunCountsRow]) -> RunTimes:

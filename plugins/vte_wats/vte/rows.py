@@ -70,9 +70,9 @@ class RunHourRow(NamedTuple):
 
 
 class RunKeyRow(NamedTuple):
-    """A run's key and time."""
+    """A run's key, which may have any type, and its time."""
 
-    index_guid: UUID
+    index_guid: Any
     timestamp_local: datetime | None
 
 
@@ -215,6 +215,12 @@ class ValuesInRow(NamedTuple):
     found: int
 
 
+class SchemaRightsRow(NamedTuple):
+    """What the login sees of the schema."""
+
+    sees_every_name: int
+
+
 class ForeignKeyRow(NamedTuple):
     """A column of a foreign key."""
 
@@ -330,6 +336,7 @@ SERVER_FACTS = Select("select_server_facts", ServerFactsRow)
 INDEXES = Select("select_indexes", IndexRow)
 NULLS = Select("select_nulls", NullsRow)
 DOUBLED_UNITS = Select("select_doubled_units", DoubledUnitsRow)
+SCHEMA_RIGHTS = Select("select_schema_rights", SchemaRightsRow)
 SCHEMA_COLUMNS = Select("select_schema_columns", SchemaColumnRow)
 COLUMN_VALUES = Select("select_column_values", ColumnValueRow)
 VALUES_IN = Select("select_values_in", ValuesInRow)

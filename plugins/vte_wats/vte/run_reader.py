@@ -25,7 +25,7 @@ from vte_wats.domain.run import Defect, VteTestRun
 from vte_wats.mapping.operators import Operators
 from vte_wats.messages import VW232, VW299
 from vte_wats.vte.rows import RUN_SIZES, RUNS, STEPS, Row, RunRow, RunSizeRow, Select, guid_of
-from vte_wats.vte.run_rows import doubled_key, no_key, run_of, too_large, unread
+from vte_wats.vte.run_rows import doubled_key, no_key, run_of, too_large, unread, with_keys
 from vte_wats.vte.sql_errors import VW207, VW214
 from vte_wats.vte.statements import Binds, among_guids, except_guids
 
@@ -35,6 +35,7 @@ _Failure = RetriableError | FatalError
 _BY_CONTENT = frozenset(
     {VW207, VW214, VW299}
 )  # what the content of a row may cause: the driver may lose the connection
+_OF_A_VALUE = (ValueError, ArithmeticError, TypeError, LookupError)  # what Python says of what it cannot hold
 _TIMES_ALONE = 3  # how often a run must fail alone, be it the only one from the start
 _MOST_BEFORE_ONE_IS_READ = 3  # runs that fail alone; then it is the server or the network
 _BYTES_AT_ONCE = 20_000_000  # of texts and values, as SQL Server counts them; one larger run is read alone
@@ -88,13 +89,10 @@ def _groups(sizes: Sequence[RunSizeRow]) -> Iterator[dict[UUID, Any]]:
 def _not_to_read(sizes: Sequence[RunSizeRow], settings: Settings) -> Iterator[VteTestRun]:
     """Yield the runs that have no key of their own, or are too large."""
     rows_of = Counter(guid_of(row.index_guid) for row in sizes)
-    without_key = Counter[Any]()
     seen: set[UUID] = set()
-    for row in sizes:
-        guid = guid_of(row.index_guid)
-        if guid is None:
-            without_key[row.timestamp_local] += 1
-            yield no_key(row.index_guid, row.timestamp_local, without_key[row.timestamp_local])
+    for guid, row in with_keys(sizes):
+        if guid_of(row.index_guid) is None:
+            yield no_key(guid, row)
         elif rows_of[guid] > 1:
             if guid not in seen:
                 yield unread(guid, row.timestamp_local, doubled_key(guid, rows_of[guid]))
@@ -180,7 +178,7 @@ class _Reading:
 
 def _is_of_a_value(error: _Failure) -> bool:
     """Return whether a value in a row is the cause, as SQL Server says or Python, which cannot hold what arrived."""
-    return error.message is VW214 or isinstance(error.__cause__, (ValueError, ArithmeticError))
+    return error.message is VW214 or isinstance(error.__cause__, _OF_A_VALUE)
 
 
 def _halves(guids: list[UUID]) -> list[list[UUID]]:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime, time
 from operator import attrgetter
-from typing import Any
+from typing import Any, TypeVar
 from uuid import NAMESPACE_OID, UUID, uuid5
 
 from more_itertools import chunked
 from pydantic import TypeAdapter, ValidationError
 
 from vte_wats.domain.outcome import DeadLetterKind
-from vte_wats.domain.run import Defect, VteStepResult, VteTestRun
+from vte_wats.domain.run import WITHOUT_KEY, Defect, VteStepResult, VteTestRun
 from vte_wats.mapping.texts import REPLACEMENT, quoted, width
 from vte_wats.messages import VW230, VW231, VW233, VW234, VW550, Message
-from vte_wats.vte.rows import RunRow, StepRow
+from vte_wats.vte.rows import RunKeyRow, RunRow, RunSizeRow, StepRow, guid_of
 
 MASTER_TEXT_UNITS = 4_000
 """Where select_runs ends the texts of the master tables."""
@@ -42,6 +43,7 @@ _STEP_COLUMNS = {
     "high_limit": "HighLimit",
     "result_code": "TestResultType",
 }
+_KeyedRow = TypeVar("_KeyedRow", RunKeyRow, RunSizeRow)
 _NO_TIME = datetime(1900, 1, 1)  # noqa: DTZ001 -- SQL Server's own zero, for a run whose Timestamp cannot be read
 _CORRECT = "Correct the run in the VTE database, then redrive it"
 _NO_TIMESTAMP = Defect(
@@ -88,11 +90,31 @@ def too_large(steps: int, size_bytes: int, most_steps: int, most_bytes: int) -> 
     return None
 
 
-def no_key(given: object, timestamp_local: datetime | None, number: int) -> VteTestRun:
-    """Return the run of a row without a key, under an id made of its time and its number among those of that time."""
-    stand_in = uuid5(NAMESPACE_OID, f"VTE run without Index_GUID {timestamp_local} {number}")
-    what = f"IndexData.Index_GUID must be a GUID, given {quoted(_shown(given))} in the row of {timestamp_local}"
-    return unread(stand_in, timestamp_local, _defect(VW234, f"{what}. {_CORRECT}", "Index_GUID is no GUID"))
+def with_keys(rows: Iterable[_KeyedRow]) -> Iterator[tuple[UUID, _KeyedRow]]:
+    """Yield each row with its key, or else with a stand-in made of its time and its number among those of that time.
+
+    Whoever reads all rows of a time finds each under the same stand-in.
+    """
+    without_key = Counter[Any]()
+    for row in rows:
+        guid = guid_of(row.index_guid)
+        if guid is None:
+            without_key[row.timestamp_local] += 1
+            number = without_key[row.timestamp_local]
+            guid = uuid5(NAMESPACE_OID, f"VTE run without Index_GUID {row.timestamp_local} {number}")
+        yield guid, row
+
+
+def is_stand_in(guid: UUID) -> bool:
+    """Return whether a key may be a stand-in; the GUIDs that VTE gives are of another version."""
+    return guid.version == uuid5(NAMESPACE_OID, "").version
+
+
+def no_key(stand_in: UUID, row: RunKeyRow | RunSizeRow) -> VteTestRun:
+    """Return the run of a row without a key, under its stand-in."""
+    what = f"IndexData.Index_GUID must be a GUID, given {quoted(_shown(row.index_guid))}"
+    reason = f"{what} in the row of {row.timestamp_local}; {VW234.advice}"
+    return unread(stand_in, row.timestamp_local, _defect(VW234, reason, WITHOUT_KEY))
 
 
 def doubled_key(guid: UUID, rows: int) -> Defect:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from vte_wats.config.sites import Site
 from vte_wats.domain.errors import FatalError, RetriableError, VteWatsError
+from vte_wats.domain.redaction import redact
 from vte_wats.messages import VW299, Follows, Message
 
 
@@ -42,7 +43,8 @@ VW209 = Message(
     Follows.STOPS,
     "SQL error 18456, 18452, 18470, 18486, 18487, 18488",
     "the login was refused",
-    "check login and password of connection {connection}",
+    "check login and password of connection {connection}. A contained user, who exists in one database alone, is "
+    "refused just so while that database is not open: the next sync catches up",
 )
 VW214 = Message(
     "VW214",
@@ -265,4 +267,4 @@ def _number_and_text(exc: Exception) -> tuple[int | None, str]:
     first_line = next((line for line in lines if line and not line.startswith(_HEADING)), "no message")
     if number is None and first_line.startswith(_LOST_WITHOUT_NUMBER):
         number = _LOST
-    return number, first_line[:300]
+    return number, redact(first_line)[:300]

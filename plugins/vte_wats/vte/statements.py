@@ -30,6 +30,9 @@ _UTF16_UNITS = re.compile(
 _HEADERS = "[dbo].[IndexData] AS [IndexData]"
 _TIMESTAMP = "[IndexData].[Timestamp]"
 
+WITHOUT_GUID = "[IndexData].[Index_GUID] IS NULL"
+EVERY_RUN = "1 = 1"
+
 Binds = dict[str, str | int]
 
 _NAMED = "guid_"

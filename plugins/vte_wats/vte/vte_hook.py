@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from airflow.providers.microsoft.mssql.hooks.mssql import MsSqlHook
 
-from vte_wats.config.connection_fields import page_in_airflow
+from vte_wats.config.connection_fields import cannot_be_asked, page_in_airflow
 from vte_wats.domain.errors import VteWatsError
 
 
@@ -34,4 +36,9 @@ class VteHook(MsSqlHook):
             text = str(exc).replace(f": {page_in_airflow(unnamed.source_connection)}", " in this connection")
             return False, text.replace(f"connection {unnamed.source_connection}", "this connection")
         except Exception as exc:  # noqa: BLE001 -- the button answers, whatever keeps VTE from being asked
-            return False, f"VTE cannot be asked: {type(exc).__name__}; the log of the API server has more"
+            return False, cannot_be_asked("VTE", exc, self._password())
+
+    def _password(self) -> str:
+        with suppress(Exception):  # the connection may be what cannot be read
+            return self.connection.password or ""
+        return ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowNotFoundException
 from airflow.sdk.log import mask_secret
 
-from vte_wats.config.connection_fields import page_in_airflow
+from vte_wats.config.connection_fields import cannot_be_asked, page_in_airflow
 from vte_wats.config.settings import ExistenceCheck
 from vte_wats.domain.errors import FatalError, VteWatsError
 from vte_wats.messages import NO_CONNECTION, VW114
@@ -94,11 +94,16 @@ class WatsHook(BaseHook):
         except VteWatsError as exc:
             return False, str(exc).replace(f": {page_in_airflow(self.wats_conn_id)}", " in this connection")
         except Exception as exc:  # noqa: BLE001 -- the button answers, whatever keeps WATS from being asked
-            return False, f"WATS cannot be asked: {type(exc).__name__}; the log of the API server has more"
+            return False, cannot_be_asked("WATS", exc, *self._secrets())
         return (
             True,
             f"WATS {found.version} at {url}: {found.operations} test operations, {found.took_ms:.0f} ms per request",
         )
+
+    def _secrets(self) -> Iterator[str]:
+        with suppress(Exception):  # the connection may be what cannot be read
+            yield self.get_connection(self.wats_conn_id).password or ""
+            yield self.read_connection().token.get_secret_value()
 
     def probe(self) -> WatsProbe:
         """Ask WATS once for its version and once for its test operations: no retries, no waiting for the budget."""

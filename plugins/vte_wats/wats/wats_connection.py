@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 import re
 from enum import StrEnum
 from ipaddress import ip_address
@@ -31,7 +32,11 @@ class GuidQuoting(StrEnum):
 
 
 def _existing_file(path: str) -> str:
-    if not Path(path).is_file():
+    try:
+        is_readable = Path(path).is_file() and os.access(path, os.R_OK)
+    except OSError:  # a name that is too long, a folder that may not be entered
+        is_readable = False
+    if not is_readable:
         msg = "must be a readable file on every machine that runs tasks"
         raise ValueError(msg)
     return path

@@ -349,7 +349,7 @@ class Execution:
         return Quiet()
 
     def _security(self, statement: Statement) -> Outcome:
-        """Carry out rights to select and see names; accept the rest without effect: logins are given to the server."""
+        """Apply rights to select and see names; accept the rest without effect: logins are given to the server."""
         words = statement.words
         if apply_right(statement.text, self.store.granted):
             return Quiet()

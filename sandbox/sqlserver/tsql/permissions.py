@@ -59,7 +59,7 @@ class Rights:
 
 
 def apply_right(text: str, granted: dict[str, Granted]) -> bool:
-    """Carry out GRANT or REVOKE of SELECT on a table or of VIEW DEFINITION on a schema; return whether it is one.
+    """Apply GRANT or REVOKE of SELECT on a table or of VIEW DEFINITION on a schema; return whether it is one.
 
     REVOKE of SELECT on the whole table takes the rights on its columns with it.
     """

@@ -109,9 +109,10 @@ def _database_property(compiler: Compiler, node: exp.Expr) -> Value:
 def _has_perms(compiler: Compiler, node: exp.Expr) -> Value:
     permission = _constant_text(compiler, node.expressions[2], "HAS_PERMS_BY_NAME").upper()
     rights = compiler.queries.rights
-    sees_all = permission == "VIEW DEFINITION" and rights is not None and rights.granted.view_definition
-    allowed = compiler.facts.can_write or sees_all or permission in {"SELECT", "CONNECT"}
-    return Value(str(int(allowed)), INT)
+    granted = {"CONNECT"} | ({"SELECT"} if rights is None else set())
+    if rights is not None and rights.granted.view_definition:
+        granted.add("VIEW DEFINITION")
+    return Value(str(int(compiler.facts.can_write or permission in granted)), INT)
 
 
 def _is_member(compiler: Compiler, node: exp.Expr) -> Value:

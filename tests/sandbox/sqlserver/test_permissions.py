@@ -90,6 +90,7 @@ def test_with_view_definition_every_name_is_seen_and_no_more_is_read(server):
     assert rows(server, may_see, login=LIMITED) == [(0,)]
     server.database.run_script("GRANT VIEW DEFINITION ON SCHEMA::[dbo] TO [limited]")
     assert rows(server, may_see, login=LIMITED) == [(1,)]
+    assert rows(server, "SELECT HAS_PERMS_BY_NAME('dbo', 'SCHEMA', 'SELECT')", login=LIMITED) == [(0,)]
     assert {table for table, _ in rows(server, COLUMNS, login=LIMITED)} == {"Runs", "Steps"}
     assert number_of(server, "SELECT [Product] FROM [dbo].[Runs]") == 230
     assert number_of(server, "SELECT [Reading] FROM [dbo].[Steps]") == 229

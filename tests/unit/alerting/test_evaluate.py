@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from vte_wats.alerting.evaluate import Measures, evaluate, with_measures
+from vte_wats.alerting.evaluate import Measures, check_observation, evaluate, with_measures
 from vte_wats.alerting.monitor_state import (
     CatchUp,
     Condition,
@@ -89,7 +89,18 @@ def verdict(key: str, monitor_state: MonitorState | None = None, **found) -> Ver
 def test_when_all_is_well_every_condition_is_good():
     fine = replace(FINE, state=covered(NOW))
     assert {observation.verdict for observation in seen(fine).values()} == {Verdict.GOOD}
-    assert set(seen(FINE)) == set(Kind) - {Kind.HELD}
+    assert set(seen(FINE)) == set(Kind) - {Kind.HELD, Kind.CHECK}
+    assert check_observation([]).verdict is Verdict.GOOD
+
+
+def test_a_part_of_the_check_that_failed_is_a_condition_with_its_reason():
+    found = check_observation(["VW549 the summary: TypeError", "VW549 another"])
+    assert (found.kind, found.verdict, found.reason) == (Kind.CHECK, Verdict.BAD, "VW549 the summary: TypeError")
+
+
+def test_settings_for_alerts_of_another_version_count_as_none_and_cost_nothing_else():
+    kept = MonitorState.model_validate({"alerts": {"a_later_setting": 1}, "free_mb": 7, "zone": "Europe/Oslo"})
+    assert (kept.alerts, kept.free_mb) == (None, 7)
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,21 @@ def test_a_text_loses_its_credentials_and_keeps_the_rest(text, redacted):
     assert redact(text) == redacted
 
 
+@pytest.mark.parametrize(
+    ("text", "shown_as"),
+    [
+        ("\x1b[31mred\x1b[0m", r"\x1b[31mred\x1b[0m"),
+        ("\x9b6n and \x00 and \x7f", r"\x9b6n and \x00 and \x7f"),
+        ("\u202eevil\u2066x\u2069", r"\u202eevil\u2066x\u2069"),
+        ("over\rwritten", r"over\rwritten"),
+        ("token=abc\x1fdef", "token=***"),
+        ("two\r\nlines\tand 'ø' 😀 of text\n", "two\r\nlines\tand 'ø' 😀 of text\n"),
+    ],
+)
+def test_what_a_terminal_obeys_is_written_out_and_other_text_stays(text, shown_as):
+    assert redact(text) == shown_as
+
+
 @given(st.text())
 def test_what_is_redacted_stays_as_it_is(text):
     assert redact(redact(text)) == redact(text)

@@ -9,12 +9,14 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from airflow.sdk.execution_time.xcom import XCom
 
 from tests.unit.builders import a_settings
 from vte_wats.domain.outcome import Outcome
 from vte_wats.domain.source import SourceIdentity
 from vte_wats.intervals.interval import Interval
 from vte_wats.orchestration.handover import KEY, Handover, Planned
+from vte_wats.orchestration.wats_link import OpenInWats
 from vte_wats.state.coverage import LateArrivals, State
 from vte_wats.state.history import PlanSnapshot
 
@@ -148,3 +150,25 @@ def test_values_of_another_shape_are_left_out_of_those_of_mapped_tasks(tasks, ca
 def test_a_list_that_is_none_leaves_nothing():
     context = {"ti": SimpleNamespace(xcom_pull=lambda **_: "/xcom/lost.json")}
     assert Handover.pull_mapped(context, "transfer.upload", 2) == []
+
+
+@pytest.mark.report("P9")
+@pytest.mark.parametrize(
+    ("left", "address"),
+    [
+        ("https://wats.example/report/1?a=b", "https://wats.example/report/1?a=b"),
+        ("http://127.0.0.1:8080/reports/1", "http://127.0.0.1:8080/reports/1"),
+        (None, ""),
+        ({"__uri__": "/xcom/lost.json"}, ""),
+        (7, ""),
+        (["https://wats.example"], ""),
+        ("/xcom/lost.json", ""),
+        ("javascript:alert(1)", ""),
+        ("https://wats.example/\x1b[6n", ""),
+        ("https://wats.example/ x", ""),
+    ],
+)
+def test_the_button_leads_to_an_address_or_nowhere(monkeypatch, caplog, left, address):
+    monkeypatch.setattr(XCom, "get_value", lambda *, ti_key, key: left)
+    assert OpenInWats().get_link(None, ti_key=None) == address
+    assert ("VW626" in caplog.text) == (left is not None and not address)

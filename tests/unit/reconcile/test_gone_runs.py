@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -11,11 +11,14 @@ from upath import UPath
 
 from tests.unit.builders import a_run, a_settings, guid_of
 from tests.unit.fakes import FakeSource, FakeWats
+from vte_wats.domain.outcome import DeadLetterKind
 from vte_wats.domain.report import Report
-from vte_wats.domain.run import VteTestRun
+from vte_wats.domain.run import WITHOUT_KEY, VteTestRun
 from vte_wats.mapping.report_builder import map_run
-from vte_wats.reconcile.gone_runs import find_gone, stage_listed, whole_days
+from vte_wats.reconcile.gone_runs import find_gone, remove_without_row, stage_listed, whole_days
 from vte_wats.state.proof import GoneRuns
+from vte_wats.storage.dead_letter_index import DeadLetterSummary
+from vte_wats.storage.dead_letters import DeadLetters
 from vte_wats.storage.staging import Staging
 
 OSLO = ZoneInfo("Europe/Oslo")
@@ -96,3 +99,12 @@ def test_a_wats_that_lists_nothing_says_nothing(gone_in, caplog):
 
 def test_the_days_are_whole_and_their_end_is_left_out():
     assert whole_days([(FIRST, END), (END, END)]) == [FIRST, date(2026, 6, 16)]
+
+
+def test_the_dead_letter_of_a_row_that_has_its_guid_by_now_is_removed_and_no_other(tmp_path):
+    dead_letters, now_at = DeadLetters(UPath(tmp_path)), datetime(2026, 6, 18, tzinfo=UTC)
+    for n, signature in {1: WITHOUT_KEY, 2: WITHOUT_KEY, 3: "serial is blank"}.items():
+        dead_letters.put(run_at(n, MIDNIGHT), DeadLetterKind.DEAD, f"VW234 {signature}", signature, now_at)
+    source = FakeSource(run_at(2, MIDNIGHT))
+    assert remove_without_row(source, dead_letters, map(DeadLetterSummary.of, dead_letters)) == 1
+    assert dead_letters.guids() == {guid_of(2), guid_of(3)}

@@ -145,6 +145,18 @@ def test_a_file_that_is_no_dead_letter_is_counted_and_stops_nothing(storage, she
     assert (found.listed, found.read, found.unreadable, found.groups[0].dead_letters) == (2, 2, 1, 1)
 
 
+@pytest.mark.parametrize("field", ["first_at", "last_at"])
+def test_a_dead_letter_whose_time_has_no_zone_counts_as_none_and_is_named(storage, shelf, caplog, field):
+    for number in (1, 2):
+        shelf.put(number)
+    path = storage / "dead_letters" / f"{guid_of(2)}.json"
+    path.write_text(path.read_text().replace(f'"{field}": "2026-06-15T12:00:00Z"', f'"{field}": "2026-06-15T12:00:00"'))
+    found = shelf.index.groups()
+    assert (found.unreadable, found.groups[0].dead_letters) == (1, 1)
+    assert [summary.index_guid for summary in DeadLetterIndex(storage).summaries()] == [guid_of(1)]
+    assert f"VW923 {path} is no dead letter" in caplog.text
+
+
 def many_held(storage: UPath, runs: int) -> None:
     """Write dead letters that differ in their run alone."""
     dead_letters = DeadLetters(storage)

@@ -12,7 +12,7 @@ from upath import UPath
 
 from tests.unit.builders import a_natural_key, a_report, guid_of
 from vte_wats.domain.report import StoredReport
-from vte_wats.storage.in_flight_keys import InFlightKeys
+from vte_wats.storage.in_flight_keys import InFlightKeys, confirmed_uploads
 
 NOW_AT = datetime(2026, 6, 15, 11, tzinfo=UTC)
 KEY = a_natural_key(1)
@@ -111,6 +111,20 @@ def test_the_file_of_an_upload_names_each_part_of_a_key(storage):
     serial, part_number, process_code, start_at = KEY.identity
     key = {"serial": serial, "part_number": part_number, "process_code": process_code, "start_at": start_at}
     assert content == {"started_at": "2026-06-15T11:00:00Z", "keys": [key | {"index_guids": [str(guid_of(1))]}]}
+
+
+@pytest.mark.parametrize("start_at", ["noon", "2026-06-15T12:00:00"])
+def test_a_file_with_a_start_that_is_no_instant_is_left_out(storage, caplog, start_at):
+    with keys_of(storage, "s1") as first:
+        in_flight(first, 1)
+        (path,) = (storage / "uploading").iterdir()
+        content = json.loads(path.read_text())
+        content["keys"][0]["start_at"] = start_at
+        stored = {"report_id": str(guid_of(1)), "stored_as": str(guid_of(1)), "source_hash": None}
+        content |= {"confirmed": [stored], "hidden_until_at": "2026-06-15T12:00:00Z"}
+        (storage / "uploading" / "other.json").write_text(json.dumps(content))
+        assert confirmed_uploads(storage) == []
+    assert "VW621" in caplog.text
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"started_at": "x", "keys": []}', "\xff"])

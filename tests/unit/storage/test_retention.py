@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
@@ -60,6 +61,18 @@ def test_dead_letters_stay_for_ever_unless_the_setting_says_otherwise(storage):
     put(storage, 1, after(-400))
     assert remove_old(storage, FORTNIGHT, NOW_AT) == NOTHING
     assert DeadLetters(storage).guids() == {guid_of(1)}
+
+
+def test_a_dead_letter_whose_time_has_no_zone_stays_and_stops_nothing(storage, caplog):
+    put(storage, 1, after(-31))
+    put(storage, 2, after(-31))
+    path = storage / "dead_letters" / f"{guid_of(2)}.json"
+    plain = json.loads(path.read_text()) | {"first_at": "2020-01-01T00:00:00"}
+    path.write_text(json.dumps(plain))
+    month = Retention(dead_letters=timedelta(days=30), staging=timedelta(days=14))
+    assert remove_old(storage, month, NOW_AT).dead_letters == 1
+    assert DeadLetters(storage).guids() == {guid_of(2)}
+    assert "VW923" in caplog.text
 
 
 def test_dead_letters_go_so_many_days_after_their_first_failure(storage, caplog):

@@ -102,6 +102,7 @@ def test_slices_and_dag_runs_do_not_share_files(storage):
     assert [next(staging.read("runs")) for staging in places] == [str(n) for n in range(8)]
 
 
+@pytest.mark.report("P12")
 @pytest.mark.parametrize(
     "dag_run_id",
     [

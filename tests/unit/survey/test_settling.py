@@ -26,7 +26,7 @@ class Runs:
             raise RetriableError(VW207, "the connection was lost")
         for key, (age_s, steps) in self.runs.items():
             at = NOON - timedelta(seconds=age_s)
-            if any(each.from_local <= at < each.to_local for each in ranges):
+            if any(time_range.from_local <= at < time_range.to_local for time_range in ranges):
                 yield RunSteps(key, at, steps)
 
 

@@ -55,7 +55,7 @@ def test_a_name_is_never_more_than_a_name(name):
     for text in server.texts:
         (tree,) = sqlglot.parse(text.replace("IN ()", "IN (1)"), dialect="tsql")
         assert {(table.db, table.name) for table in tree.find_all(exp.Table) if table.name} == {("plant", name)}
-        named = {each.name for each in tree.find_all(exp.Column) if each.table == "Sampled"}
+        named = {column.name for column in tree.find_all(exp.Column) if column.table == "Sampled"}
         assert named == {name}
 
 

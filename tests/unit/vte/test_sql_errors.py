@@ -55,6 +55,7 @@ FATAL = [
 ]
 
 
+@pytest.mark.report("P6")
 @pytest.mark.parametrize("number", RETRIABLE)
 def test_a_failure_that_may_pass_is_retried(number):
     error = translate_error(pymssql.OperationalError((number, b"said the server")), "running select_runs", Site())
@@ -111,6 +112,18 @@ NOT_REACHED = (
             FatalError,
             "(SQL error 18456: Login failed for user '***'.)",
             id="login-refused-nested",
+        ),
+        pytest.param(
+            pymssql.OperationalError(245, b"value '" + b"x" * 270 + b" https://u:hunter2@wats' is no number"),
+            FatalError,
+            f"(SQL error 245: value '{'x' * 270} https://***@wats' is n)",
+            id="password-at-the-cut",
+        ),
+        pytest.param(
+            pymssql.OperationalError(245, b"Conversion failed: '\x1b[31m'"),
+            FatalError,
+            r"(SQL error 245: Conversion failed: '\x1b[31m')",
+            id="value-that-a-terminal-obeys",
         ),
         pytest.param(
             pymssql.OperationalError((4060, REFUSED_BEHIND_A_LOST_ONE)),

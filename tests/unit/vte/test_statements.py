@@ -58,7 +58,9 @@ TOO_NEW = (
 
 def conditions_of(name: str) -> dict[str, str]:
     ranges = in_ranges([AN_HOUR])[0]
-    return {each: NAMED.get(each, ranges) for each in re.findall(r"\{(\w+)\}", statement_text(name))}
+    return {
+        placeholder: NAMED.get(placeholder, ranges) for placeholder in re.findall(r"\{(\w+)\}", statement_text(name))
+    }
 
 
 def filled(name: str, **answers) -> str:

@@ -47,6 +47,7 @@ def test_what_the_driver_takes_is_kept_and_text_from_the_environment_is_converte
     assert "tds_version" not in extra
 
 
+@pytest.mark.report("P13")
 @pytest.mark.parametrize(
     ("host", "port"),
     [

@@ -1,10 +1,13 @@
 """A variable of the environment that the HTTP client cannot use is named, and nothing of its value is shown."""
 
+import ssl
+
+import httpx
 import pytest
 
 from vte_wats.domain.errors import FatalError
 from vte_wats.wats.client import WatsSession
-from vte_wats.wats.environment import usable_environment
+from vte_wats.wats.environment import ENVIRONMENT_ERRORS, usable_environment
 from vte_wats.wats.wats_connection import WatsConnection
 
 TOKEN = "dnRlOmNhbmFyeQ=="
@@ -26,6 +29,7 @@ def ask():
         session.version()
 
 
+@pytest.mark.report("P5")
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -55,6 +59,33 @@ def test_a_file_that_holds_no_certificate_is_named(monkeypatch, tmp_path):
         ask()
 
 
-def test_whatever_else_opening_raises_is_of_the_last_row():
-    with pytest.raises(FatalError, match=r"opened \(RuntimeError\): check NO_PROXY"), usable_environment():
-        raise RuntimeError("canary")
+CASES = [
+    (ImportError("Using SOCKS proxy, but the 'socksio' package is not installed"), "ALL_PROXY"),
+    (FileNotFoundError(2, "No such file"), "SSL_CERT_FILE"),
+    (ssl.SSLError("no certificate found"), "SSL_CERT_DIR"),
+    (httpx.InvalidURL("invalid port"), "HTTPS_PROXY"),
+    (ValueError("invalid IPv6"), "NO_PROXY"),
+    (RuntimeError("canary"), "NO_PROXY"),
+]
+
+
+def problem_of(raised: Exception) -> str:
+    with pytest.raises(FatalError) as caught, usable_environment():
+        raise raised
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(("raised", "variable"), CASES, ids=repr)
+def test_whatever_opening_a_client_raises_names_the_variables_that_may_cause_it(raised, variable):
+    line = problem_of(raised)
+    assert line.startswith(f"VW115 the client to WATS cannot be opened ({type(raised).__name__}): check ")
+    assert variable in line.partition(" in the environment")[0]
+    assert str(raised) not in line
+
+
+def test_every_row_of_the_table_is_shown_by_a_case_and_the_last_one_is_for_everything():
+    lines = [problem_of(raised) for raised, _ in CASES]
+    rules = [row.rule for row in ENVIRONMENT_ERRORS]
+    assert [rule for rule in rules if not any(line.endswith(rule) for line in lines)] == []
+    assert len(set(rules)) == len(ENVIRONMENT_ERRORS)
+    assert problem_of(ZeroDivisionError("x")).endswith(rules[-1])

@@ -2,6 +2,7 @@
 
 import base64
 import json
+from pathlib import Path
 
 import pytest
 
@@ -119,6 +120,24 @@ def test_every_mistake_is_reported_at_once_with_field_rule_value_and_place(tmp_p
     ):
         assert part in text
     assert "violet" not in text
+
+
+def test_a_ca_file_whose_name_is_too_long_is_refused_like_one_that_is_absent():
+    with pytest.raises(FatalError, match=r"VW108 [^-]*- ca_file: must be a readable file on every machine") as raised:
+        parse(extra=json.dumps({"ca_file": f"/etc/{'x' * 300}.pem"}))
+    assert "given '/etc/xxx" in str(raised.value)
+
+
+@pytest.mark.parametrize("raised", [PermissionError(13, "Permission denied"), OSError(5, "Input/output error")])
+def test_a_ca_file_in_a_folder_that_may_not_be_entered_is_refused_like_one_that_is_absent(
+    tmp_path, monkeypatch, raised
+):
+    def fails(_: Path) -> bool:
+        raise raised
+
+    monkeypatch.setattr(Path, "is_file", fails)  # root, as which tests may run, enters every folder
+    with pytest.raises(FatalError, match=r"VW108 [^-]*- ca_file: must be a readable file on every machine"):
+        parse(extra=json.dumps({"ca_file": str(tmp_path / "ca.pem")}))
 
 
 @pytest.mark.parametrize("extra", ["{", "[]", "7"])

@@ -459,6 +459,7 @@ function proposal({ changes, questions, may_change, in_database }) {
           : in_database ? null : el("span", { class: "quiet" }, "The settings are not in Airflow's database but in the environment or a secrets backend: change them there."))] : [],
     questions.length ? [el("h3", {}, "What the data cannot answer"), el("ul", { class: "examples" }, ...questions.map((question, index) => el("li", {},
       el("div", {}, el("strong", {}, question.setting), ` ${question.question}`),
+      question.to_fill_in.length ? el("pre", {}, question.to_fill_in.join("\n")) : null,
       question.candidates.length ? el("details", { class: "quiet-details", "data-key": `candidates ${index}` }, el("summary", { "data-key": `choose ${index}` }, "to choose from"),
         el("ul", {}, ...question.candidates.map((candidate) => el("li", {}, candidate)))) : null)))] : [],
   ].flat();
