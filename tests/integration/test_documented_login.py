@@ -71,7 +71,7 @@ def test_whatever_is_asked_of_vte_the_login_may_ask(source):
         "run_steps": list(source.run_steps(ALL_TIME)),
         "step_keys": list(source.step_keys(UUID(int=0))),
         "column_values": source.column_values("UutData", SERIAL, UUT_GUID),
-        "values_in": source.values_in("UutData", UUT_GUID, [value for _, value in uuts]),
+        "values_in": source.values_in("UutData", UUT_GUID, [guid for guid, _ in uuts]),
         "runs_between": [run for run in source.runs_between(ALL_TIME) if run.steps],
         "runs_by_guid": [run for run in source.runs_by_guid(guids[:20]) if run.steps],
     }
