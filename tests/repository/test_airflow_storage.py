@@ -13,6 +13,7 @@ PACKAGE = "plugins/vte_wats"
 VARIABLES = {
     "orchestration/variables.py": "the door",
     "status/access.py": "a row of Airflow's database: may this user change it",
+    "status/evidence.py": "a row of Airflow's database: the settings for a hand-over, outside Airflow's processes",
     "status/settings_variable.py": "a row of Airflow's database: compare and write, in one statement",
     "status/site_reader.py": "rows of Airflow's database: all Variables with one statement; parsed by variables.py",
 }
@@ -21,6 +22,7 @@ XCOM = {
     "orchestration/task_context.py": "the name of the key of what a task returned; handover.py pulls it",
     "orchestration/transfer.py": "the address for the button Open in WATS, which no task reads",
     "orchestration/backfill_tasks.py": "a summary for people, which no task reads",
+    "status/evidence.py": "rows of Airflow's database: what the tasks of a DAG run returned, for a hand-over",
     "status/site_reader.py": "rows of Airflow's database: what many DAG runs returned, with one statement",
 }
 
