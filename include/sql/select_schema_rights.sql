@@ -6,4 +6,7 @@ SELECT
         WHEN HAS_PERMS_BY_NAME(%(schema_name)s, 'SCHEMA', 'VIEW DEFINITION') = 1 THEN 1
         WHEN HAS_PERMS_BY_NAME(%(schema_name)s, 'SCHEMA', 'SELECT') = 1 THEN 1
         ELSE 0
-    END AS [sees_every_name];
+    END AS [sees_every_name]
+FROM [sys].[databases] AS [Databases]
+WHERE [Databases].[name] = DB_NAME()
+ORDER BY [Databases].[name];

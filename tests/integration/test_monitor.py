@@ -211,7 +211,9 @@ def test_a_driver_that_fails_in_its_own_words_is_reported_with_the_kind_of_its_e
     monkeypatch.setattr("pymssql.connect", fail)
     monitored.set(confirm_checks=1)
     assert any("VTE" in subject for subject in monitored.check())
-    assert monitored.monitor_state.vte.problem == "VW928 MemoryError: out of handles"
+    problem = monitored.monitor_state.vte.problem
+    assert problem.startswith("VW299 VTE: unexpected error while connecting")
+    assert "MemoryError: out of handles" in problem
 
 
 def test_when_all_is_well_it_saves_what_it_found_and_notifies_nobody(monitored):

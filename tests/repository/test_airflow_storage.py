@@ -13,13 +13,13 @@ PACKAGE = "plugins/vte_wats"
 VARIABLES = {
     "orchestration/variables.py": "the door",
     "status/access.py": "no value: which team owns it, for the question whether this user may change it",
-    "status/evidence.py": "the settings as a row of Airflow's database: a program beside it, without a task",
+    "status/evidence.py": "a row of Airflow's database: the settings for a hand-over, outside Airflow's processes",
     "status/settings_variable.py": "a row of Airflow's database: compare and write, in one statement",
     "status/site_reader.py": "rows of Airflow's database: all Variables with one statement; parsed by variables.py",
 }
 XCOM = {
     "orchestration/handover.py": "the door",
-    "status/evidence.py": "rows of Airflow's database: what the tasks of a DAG run returned, with one statement",
+    "status/evidence.py": "rows of Airflow's database: what the tasks of a DAG run returned, for a hand-over",
     "status/site_reader.py": "rows of Airflow's database: what many DAG runs returned, with one statement",
 }
 

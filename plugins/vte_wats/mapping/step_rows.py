@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from vte_wats.domain.run import StepKind, VteStepResult
-from vte_wats.mapping.attachments import text_in
+from vte_wats.mapping.content_types import text_in
 from vte_wats.mapping.step_names import numbered
 from vte_wats.mapping.texts import WHOLE, Remarks, printable, shortened
 

@@ -26,7 +26,8 @@ from pywats.shared.enums import CompOp
 
 from vte_wats.config.settings import Settings
 from vte_wats.domain.run import StepKind, VteStepResult
-from vte_wats.mapping.attachments import attach, file_type, keep_long_text
+from vte_wats.mapping.attachments import attach, keep_long_text
+from vte_wats.mapping.content_types import file_type
 from vte_wats.mapping.limits import limits_of, scpi_sentinel, written_limits
 from vte_wats.mapping.model_patterns import pattern, with_values
 from vte_wats.mapping.numbers import as_written

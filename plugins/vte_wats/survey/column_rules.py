@@ -12,7 +12,7 @@ from typing import Any
 
 from vte_wats.config.settings import KEY_COLUMNS, Settings
 from vte_wats.intervals.wall_clock import OLDEST_CLOCK
-from vte_wats.mapping.attachments import file_type, text_in
+from vte_wats.mapping.content_types import file_type, text_in
 
 Pair = tuple[Any, Any]
 """A value of the column that a rule looks at beside, and one of the column itself."""

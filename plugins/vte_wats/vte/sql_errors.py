@@ -240,12 +240,13 @@ def translate_error(exc: Exception, doing: str, site: Site) -> VteWatsError:
     when they are used up.
     """
     number, text = _number_and_text(exc)
+    said = f"{'no SQL error number' if number is None else f'SQL error {number}'}: {text}"
     for row in SQL_ERRORS:
         if number in row.numbers:
             error = RetriableError if row.message.follows is Follows.AGAIN else FatalError
-            summary = f"VTE: {row.message.meaning} while {doing} (SQL error {number}: {text})"
+            summary = f"VTE: {row.message.meaning} while {doing} ({said})"
             return error(row.message, f"{summary}; {row.advice_for(site)}")
-    return RetriableError(VW299, f"VTE: unexpected error while {doing} (SQL error {number}: {text})")
+    return RetriableError(VW299, f"VTE: unexpected error while {doing} ({said})")
 
 
 def _number_and_text(exc: Exception) -> tuple[int | None, str]:

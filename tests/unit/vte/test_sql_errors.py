@@ -155,7 +155,7 @@ NOT_REACHED = (
         pytest.param(
             pymssql.InterfaceError("Connection is closed."),
             RetriableError,
-            "SQL error None: Connection is closed.",
+            "no SQL error number: Connection is closed.",
             id="text",
         ),
         pytest.param(
@@ -170,7 +170,7 @@ NOT_REACHED = (
             "Not connected to any MS SQL server",
             id="lost-between-two-calls",
         ),
-        pytest.param(pymssql.Error(), RetriableError, "SQL error None: no message", id="no-arguments"),
+        pytest.param(pymssql.Error(), RetriableError, "no SQL error number: no message", id="no-arguments"),
         pytest.param(pymssql.OperationalError(20006, b""), RetriableError, "no message", id="empty-text"),
     ],
 )

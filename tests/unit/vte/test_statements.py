@@ -36,7 +36,7 @@ SYSTEM_SCHEMAS = {"sys", "INFORMATION_SCHEMA"}
 DERIVED = {"Clock", "Seconds", "Runs", "Doubled", "Found", "Steps", "Sizes", "Contents"}
 SYSTEM_ONLY = {
     "select_source_identity", "select_server_facts", "select_indexes", "select_schema_columns", "select_foreign_keys",
-    "select_row_counts", "select_table_sizes",
+    "select_row_counts", "select_table_sizes", "select_schema_rights",
 }  # fmt: skip
 # What the survey fills in, for columns that no setting names.
 NAMED = {

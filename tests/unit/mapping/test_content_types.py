@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vte_wats.mapping.attachments import text_in
+from vte_wats.mapping.content_types import text_in
 from vte_wats.mapping.texts import printable
 
 
