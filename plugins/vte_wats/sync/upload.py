@@ -149,7 +149,11 @@ def upload(
         for mapped in in_batches(staged_mappings(staging)):
             still_open = [run for run in mapped if _guid(run) in outdated or not progress.counts_as_done(run)]
             stored = _stored(wats, confirmed, {_guid(run): run for run in still_open})
-            for latest in _latest(still_open, stored, outdated, partial(_staged_again, staging, read_again, add_keys)):
+            batches = _latest(
+                staging, still_open, stored, outdated, partial(_staged_again, staging, read_again, add_keys)
+            )
+            del mapped, still_open  # or they would stand beside what is read again
+            for latest in batches:
                 held = [_or_held_back(run, stored, settings, options) for run in latest]
                 reports = list(_postable(held, codes, wats.behaviour().max_body_bytes, progress))
                 reports = list(_shown_or_worth_a_try(reports, stored, tried, settings.unseen_tries, progress))
@@ -161,6 +165,8 @@ def upload(
                 else:
                     for submission in wats.submit(report for report in reports if report.report_id in to_post):
                         _judge(submission, to_post, limit, progress, in_flight)
+                        del submission
+                del latest, held, reports  # or they would stand beside the next ones
         _give_up_on_failing(progress, settings.failing_report_tries, dead_letters, wats, in_flight)
     finally:
         if not options.dry_run:
@@ -191,19 +197,27 @@ def refused_runs(staging: Staging) -> Iterator[Refusal]:
 def in_batches(mapped: Iterable[Report | Refusal]) -> Iterator[tuple[Report | Refusal, ...]]:
     """Yield what was mapped in batches of a bounded number and size, so that memory does not grow with the runs.
 
-    A batch ends with the report that fills it: none is held beside the batch, however large it is.
+    A batch ends with the report that fills it: none is held beside the batch, however large it is. Who gets a batch
+    holds it alone.
     """
     batch: list[Report | Refusal] = []
     size_bytes = 0
     for run in mapped:
         batch.append(run)
         size_bytes += _size_bytes(run)
-        if len(batch) == _AT_ONCE or size_bytes >= _BYTES_AT_ONCE:
-            yield tuple(batch)
-            batch, size_bytes = [], 0
         del run  # or it would stand beside the next one
+        if len(batch) == _AT_ONCE or size_bytes >= _BYTES_AT_ONCE:
+            yield _emptied(batch)
+            size_bytes = 0
     if batch:
-        yield tuple(batch)
+        yield _emptied(batch)
+
+
+def _emptied(batch: list[Report | Refusal]) -> tuple[Report | Refusal, ...]:
+    """Return what is in a batch, which holds none of it any more."""
+    taken = tuple(batch)
+    batch.clear()
+    return taken
 
 
 def _size_bytes(mapped: Report | Refusal) -> int:
@@ -300,6 +314,7 @@ def _postable(
 
 
 def _latest(
+    staging: Staging,
     mapped: Sequence[Report | Refusal],
     stored: Mapping[UUID, StoredReport],
     outdated: frozenset[UUID],
@@ -311,19 +326,22 @@ def _latest(
     follow one another, so what is read here is never older than what WATS has.
     """
     doubtful = {
-        guid: run for run in mapped if (guid := _guid(run)) in outdated or (guid in stored and _differs(run, stored))
+        guid for run in mapped if (guid := _guid(run)) in outdated or (guid in stored and _differs(run, stored))
     }
     if not doubtful:
         yield mapped
         return
     log.info("%d runs are in WATS or a dead letter with other content and are read again", len(doubtful))
+    mapped = [run for run in mapped if _guid(run) not in doubtful]  # the others would stand beside what they are by now
     again = read_again(list(doubtful))
-    yield [run for run in mapped if _guid(run) not in doubtful]
+    yield mapped
+    del mapped
     for batch in in_batches(again):
+        doubtful.difference_update(map(_guid, batch))
         yield batch
-        for run in batch:
-            del doubtful[_guid(run)]
-    yield list(doubtful.values())  # they are not in VTE any more
+        del batch
+    if doubtful:  # they are not in VTE any more
+        yield from in_batches(run for run in staged_mappings(staging) if _guid(run) in doubtful)
 
 
 def _staged_again(

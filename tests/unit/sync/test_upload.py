@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterator
+import tracemalloc
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -16,12 +17,14 @@ from tests.unit.fakes import FakeWats
 from vte_wats.domain.errors import FatalError, HeldError, RejectedError, RetriableError
 from vte_wats.domain.outcome import LEFT_OUT, DeadLetterKind
 from vte_wats.domain.report import Refusal, Report
+from vte_wats.domain.run import VteStepResult
 from vte_wats.messages import VW299, VW342, VW392, VW404, VW417
 from vte_wats.storage.dead_letters import DeadLetters
 from vte_wats.storage.in_flight_keys import InFlightKeys
 from vte_wats.storage.staging import Staging
 from vte_wats.storage.unseen_reports import DROPPED, FAILING, Tries, UnseenReports
 from vte_wats.sync.extract import RUNS
+from vte_wats.sync.map_runs import report_or_refusal
 from vte_wats.sync.staged_reports import stage_mapped
 from vte_wats.sync.upload import UploadOptions, in_batches, upload
 
@@ -58,8 +61,11 @@ class Scene:
                 options,
                 read=self.read,
                 in_flight=in_flight,
-                read_again=lambda guids: [run for run in self.by_now if _guid_of(run) in guids],
+                read_again=self.read_again,
             )
+
+    def read_again(self, guids: Sequence[UUID]) -> Iterable[Report | Refusal]:
+        return [run for run in self.by_now if _guid_of(run) in guids]
 
     def put_dead_letter(self, number: int, kind: DeadLetterKind = DeadLetterKind.DEAD) -> None:
         self.dead_letters.put(a_run(number), kind, "earlier reason", "earlier", NOW_AT)
@@ -228,6 +234,23 @@ def test_runs_that_are_much_larger_by_now_are_posted_in_batches_of_a_bounded_siz
     scene.wats.submit = lambda reports: submit(_counted(list(reports), batches))
     assert scene.upload() == counts(4, replaced=4)
     assert [size for size in batches if size] == [3, 1]
+
+
+def test_a_large_run_is_read_again_in_three_times_its_size(scene):
+    """What was staged of it goes first: it would stand beside what the run is by now."""
+
+    def mapped_now(_: object = None) -> Iterator[Report | Refusal]:
+        picture = VteStepResult(kind="other", step_number=1, test_name="Picture", bytes_value=b"\xff" * 3_000_000)
+        yield report_or_refusal(a_run(1, steps=(picture,)), a_settings(), None)
+
+    scene.wats = FakeWats(a_report(1, source_hash="old"))
+    scene.stage(*mapped_now())
+    scene.read_again = mapped_now
+    tracemalloc.start()
+    assert scene.upload() == counts(1, replaced=1)
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak_bytes < 3 * len(scene.wats.reports[guid_of(1)].document)
 
 
 def _large(report: Report) -> Report:
