@@ -8,14 +8,17 @@ import os
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from airflow.dag_processing.dagbag import DagBag
 from airflow.models.variable import Variable
 from airflow.providers.microsoft.mssql.hooks.mssql import MsSqlHook
+from upath import UPath
 
 from sandbox.environment import SandboxEnvironment
 from sandbox.factory_data.factory import FactoryData
@@ -29,14 +32,21 @@ from sandbox.wats.report_store import DEFAULT_PROCESSES
 from tests.integration.conftest import hook_to
 from tests.integration.renamed_plant import Names, RenamedPlant
 from tests.unit.builders import a_settings
-from vte_wats.config.settings import parse_settings
+from vte_wats.config.settings import Settings, parse_settings
+from vte_wats.domain.outcome import DeadLetterKind
+from vte_wats.domain.report import Refusal, Report
 from vte_wats.domain.run import VteTestRun
+from vte_wats.intervals.interval import Interval
 from vte_wats.intervals.wall_clock import LocalRange
+from vte_wats.storage.staging import Staging
 from vte_wats.survey.results import Survey, SurveyContext, SurveyRequest, odd_times, take_survey
 from vte_wats.survey.schema import Likeness, compare_schema, documented_schema
 from vte_wats.survey.settling import Looks
 from vte_wats.survey.survey_documents import render
-from vte_wats.sync.map_runs import report_or_refusal
+from vte_wats.sync.extract import extract
+from vte_wats.sync.map_runs import map_runs, report_or_refusal
+from vte_wats.sync.plan import plan
+from vte_wats.sync.staged_reports import staged_mappings
 from vte_wats.vte.reader import VteSource
 
 # A login of a real server sees the tables alone that it may read.
@@ -198,7 +208,7 @@ def test_the_proposal_is_the_truth_as_far_as_data_shows_it(plant, first_day):
     assert {"source_timezone", "process_map", "result_codes", "timestamp_marks"} <= asked
 
 
-def test_with_the_questions_answered_the_proposal_maps_as_the_true_settings_do(plant):
+def test_with_the_questions_answered_the_proposal_syncs_as_the_true_settings_do(plant, tmp_path):
     answers = {
         "source_timezone": plant.factory_data.timezone,
         "process_map": PROCESS_MAP,
@@ -213,6 +223,22 @@ def test_with_the_questions_answered_the_proposal_maps_as_the_true_settings_do(p
     for run in runs:
         assert report_or_refusal(run, proposed, None) == report_or_refusal(run, true, None)
     assert {line.outcome for line in survey.trial.lines} == {"report", "dead", "held"}
+    by_proposed, by_true = (list(mapped(plant, settings, tmp_path)) for settings in (proposed, true))
+    assert by_proposed == by_true
+    assert Counter(type(found).__name__ for found in by_true)["Report"] > 1_000
+    assert {found.kind for found in by_true if isinstance(found, Refusal)} == set(DeadLetterKind)
+
+
+def mapped(plant: SandboxEnvironment, settings: Settings, folder: Path) -> Iterator[Report | Refusal]:
+    """Yield the report or the dead letter of every run of the plant, as plan, extract and map_runs of a sync make it."""
+    now = datetime.now(UTC).replace(microsecond=0)
+    everything = Interval(now - timedelta(days=11), now - timedelta(minutes=5))
+    with VteSource(settings, hook_to(plant.connections["vte_default"])) as source:
+        for part in plan(source, settings, everything).slices:
+            staging = Staging(UPath(folder) / part.name)
+            extract(source, staging, part, settings)
+            map_runs(staging, settings)
+            yield from staged_mappings(staging)
 
 
 def test_a_factory_that_differs_from_every_default_gets_what_is_true_there():
