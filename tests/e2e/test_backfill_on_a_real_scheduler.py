@@ -95,7 +95,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, repository: Path, empty_metad
                 "AIRFLOW__VTE_WATS__RETRY_DELAY_S": "1",
                 "AIRFLOW__VTE_WATS__BACKFILL_SLICES": str(SLICES),
             },
-            pools={"wats_api": 1, "vte_wats_state": 1, "vte_read": 2},
+            pools={"wats_api": 1, "vte_wats_state": 1, "vte_read": 2, "vte_survey": 1},
             connections=plant.connections,
             variables={"vte_wats": json.dumps(settings)},
         ) as airflow,
