@@ -93,7 +93,8 @@ def test_a_survey_says_what_this_login_does_not_see_and_takes_nothing_for_missin
         variable="vte_wats", settings_text=None, measured_at=datetime.now(UTC), package_version="0", processes=None
     )
     survey, runs = take_survey(source, SurveyRequest(sample_runs=100), known)
-    assert (survey.stopped, survey.sees_every_name, len(runs)) == ("", False, 100)
+    assert (survey.stopped, survey.sees_every_name) == ("", False)
+    assert runs
     likenesses = Counter(line.likeness for line in survey.comparison if line.column is None)
     assert likenesses == {Likeness.SAME: 8, Likeness.NOT_SEEN: 13}
     assert {line.likeness for line in survey.comparison if line.is_read} == {Likeness.SAME}
@@ -108,4 +109,4 @@ def test_a_survey_says_what_this_login_does_not_see_and_takes_nothing_for_missin
     assert everything.sees_every_name
     likenesses = {line.likeness for line in (*everything.comparison, *everything.foreign_keys)}
     assert likenesses == {Likeness.SAME, Likeness.ADDITIONAL}  # of the columns whose names are not published
-    assert everything.proposal.settings_text == survey.proposal.settings_text
+    assert everything.counted_runs == survey.counted_runs > 0
