@@ -223,16 +223,18 @@ def test_with_the_questions_answered_the_proposal_syncs_as_the_true_settings_do(
     for run in runs:
         assert report_or_refusal(run, proposed, None) == report_or_refusal(run, true, None)
     assert {line.outcome for line in survey.trial.lines} == {"report", "dead", "held"}
-    by_proposed, by_true = (list(mapped(plant, settings, tmp_path)) for settings in (proposed, true))
+    now = datetime.now(UTC).replace(microsecond=0)
+    everything = Interval(now - timedelta(days=11), now - timedelta(minutes=5))
+    by_proposed, by_true = (list(mapped(plant, settings, everything, tmp_path)) for settings in (proposed, true))
     assert by_proposed == by_true
     assert Counter(type(found).__name__ for found in by_true)["Report"] > 1_000
     assert {found.kind for found in by_true if isinstance(found, Refusal)} == set(DeadLetterKind)
 
 
-def mapped(plant: SandboxEnvironment, settings: Settings, folder: Path) -> Iterator[Report | Refusal]:
+def mapped(
+    plant: SandboxEnvironment, settings: Settings, everything: Interval, folder: Path
+) -> Iterator[Report | Refusal]:
     """Yield the report or the dead letter of every run of the plant, as plan, extract and map_runs of a sync make it."""
-    now = datetime.now(UTC).replace(microsecond=0)
-    everything = Interval(now - timedelta(days=11), now - timedelta(minutes=5))
     with VteSource(settings, hook_to(plant.connections["vte_default"])) as source:
         for part in plan(source, settings, everything).slices:
             staging = Staging(UPath(folder) / part.name)
