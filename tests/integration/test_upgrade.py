@@ -50,7 +50,7 @@ READ_BY = {
     variable.name_of(NAMES): variable
     for variable in (STATE, HISTORY, MONITOR_STATE, BUDGET_USAGE, BACKFILL, MISSED_DEADLINE, LAST_FAILURE)
 }
-RENAMED = {"dag_run_id": "dag_run_id", "told_at": "notified_at"}
+RENAMED = {"run_id": "dag_run_id", "told_at": "notified_at"}
 # Known from the next check on, or said by what stands beside them.
 DROPPED = {"vte_wats_alerts": {"ways"}, "vte_wats_budget": {"reserved", "resume_at_s"}}
 
