@@ -202,7 +202,7 @@ def test_a_dead_letter_names_the_dag_run_that_wrote_it(storage):
 def test_a_dead_letter_that_names_its_dag_run_by_the_earlier_field_is_read(storage, dead_letters):
     put(dead_letters)
     path = storage / "dead_letters" / f"{guid_of(1)}.json"
-    path.write_text(path.read_text(encoding="utf-8").replace('"dag_run_id": null', '"dag_run_id": "manual__1"'))
+    path.write_text(path.read_text(encoding="utf-8").replace('"dag_run_id": null', '"run_id": "manual__1"'))
     assert dead_letters.get(guid_of(1)).dag_run_id == "manual__1"
     assert [header.dag_run_id for header in dead_letters.headers()] == ["manual__1"]
 
