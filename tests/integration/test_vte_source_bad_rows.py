@@ -473,8 +473,8 @@ def test_whatever_the_driver_raises_for_one_row_costs_its_run_alone(hook, add_ru
     guid = add_run(NOON, Info1="broken")
     connect, broken = hook.get_conn, "broken".encode("utf-16-le")  # as the reader asks for texts
 
-    def cursor_of(connection: Any) -> Any:
-        cursor = connection.cursor()
+    def cursor_of(connection: Any, **options: bool) -> Any:
+        cursor = connection.cursor(**options)
 
         def fetchmany(size: int) -> Any:
             rows = cursor.fetchmany(size)
@@ -486,7 +486,7 @@ def test_whatever_the_driver_raises_for_one_row_costs_its_run_alone(hook, add_ru
 
     def connected() -> Any:
         connection = connect()
-        return _Wrapped(connection, cursor=lambda: cursor_of(connection))
+        return _Wrapped(connection, cursor=lambda **options: cursor_of(connection, **options))
 
     monkeypatch.setattr(hook, "get_conn", connected)
     reports, dead = transferred(hook, tmp_path)
