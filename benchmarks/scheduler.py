@@ -208,8 +208,12 @@ def _cost_of_a_task(result: dict[str, Any]) -> str:
 
 
 def _cpu_of_a_task_and_a_run(peaks: list[dict[str, Any]]) -> tuple[float, float]:
-    """Lay a line through CPU seconds over task instances: its slope is a task's, the rest is the runs'."""
-    slope, rest = statistics.linear_regression([peak["tasks"] for peak in peaks], [peak["cpu_s"] for peak in peaks])
+    """Lay a line through CPU seconds over task instances: its slope is a task's, the rest is the runs'.
+
+    Where all peaks took as many tasks, as small ones do, nothing tells the two apart: all of it is the tasks'.
+    """
+    tasks, cpu_s = [peak["tasks"] for peak in peaks], [peak["cpu_s"] for peak in peaks]
+    slope, rest = statistics.linear_regression(tasks, cpu_s, proportional=len(set(tasks)) == 1)
     return slope, rest / peaks[0]["runs"]
 
 
