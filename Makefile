@@ -84,10 +84,10 @@ sandbox: $(READY) ## Both emulated servers alone, for an Airflow of your own
 
 acceptance: $(READY) ## Measure a WATS test environment: WATS=https://… and WATS_TOKEN, or WATS=<connection id> (OPTIONS=…)
 	@test -n "$(WATS)" || { echo "Name it: make acceptance WATS=https://test.wats.com, with its API token in WATS_TOKEN"; exit 2; }
-	@AIRFLOW_HOME=$(CURDIR)/$(VENV)/airflow $(BIN)/python -m vte_wats.orchestration.acceptance_cli "$(WATS)" $(OPTIONS)
+	@AIRFLOW_HOME=$(CURDIR)/$(VENV)/airflow $(BIN)/python -m vte_wats.orchestration.acceptance_run "$(WATS)" $(OPTIONS)
 
 survey: $(READY) ## Survey a VTE database into dist/survey: a sandbox's, or with VTE=env that of AIRFLOW_CONN_VTE_DEFAULT (OPTIONS=…)
-	@AIRFLOW_HOME=$(CURDIR)/$(VENV)/airflow $(BIN)/python -m $(if $(VTE),vte_wats.orchestration.survey_cli,sandbox.survey) $(OPTIONS)
+	@AIRFLOW_HOME=$(CURDIR)/$(VENV)/airflow $(BIN)/python -m $(if $(VTE),vte_wats.orchestration.survey_run,sandbox.survey) $(OPTIONS)
 
 handover: ## Collect what ran at a site into dist/handover.zip (PYTHON=/opt/venv/bin/python: that of its Airflow)
 	@$(PYTHON) -m vte_wats.status.evidence --folder dist --archive dist/handover.zip

@@ -77,8 +77,7 @@ def _read_all(index: Callable[..., Any]) -> int:
 
 def _hold(storage: Any, runs: int) -> None:
     """Write dead letters that differ in their run alone, and note what they say as the uploads of slices do."""
-    from vte_wats.domain.outcome import DeadLetterKind
-    from vte_wats.domain.run import VteTestRun
+    from vte_wats.domain.run import DeadLetterKind, VteTestRun
     from vte_wats.storage.dead_letter_index import DeadLetterIndex, DeadLetterSummary
     from vte_wats.storage.dead_letters import FOLDER, DeadLetters
 

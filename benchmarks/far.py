@@ -113,7 +113,7 @@ def _staging(folder: str, name: str) -> Any:
 
 def deposit() -> float:
     """Post the report of every run, mapped as the sync does; no connection stays open while runs are read."""
-    from vte_wats.intervals.dst import local_ranges
+    from vte_wats.intervals.wall_clock import local_ranges
     from vte_wats.mapping.report_builder import map_run
     from vte_wats.vte.reader import VteSource
 
@@ -134,9 +134,8 @@ def compare_day(folder: str) -> dict[str, Any]:
     """Compare the day as the tasks of the daily comparison do; return what was found, seconds and CPU seconds."""
     from upath import UPath
 
-    from vte_wats.intervals.dst import local_ranges
-    from vte_wats.intervals.wall_clock import LAST
-    from vte_wats.reconcile.expected import stage_expected
+    from vte_wats.intervals.wall_clock import LAST, local_ranges
+    from vte_wats.reconcile.compare import stage_expected
     from vte_wats.reconcile.keys import OutsideWindows, stage_keys
     from vte_wats.reconcile.missing_runs import compare
     from vte_wats.storage.dead_letters import DeadLetters

@@ -119,8 +119,8 @@ def prepare(environment: dict[str, str], runs: int) -> None:
 
 def ours() -> float:
     """Map every run."""
+    from vte_wats.domain.run import run_hash
     from vte_wats.mapping.report_builder import map_run
-    from vte_wats.mapping.run_hash import run_hash
 
     settings = _prepared["settings"]
     runs = _prepared["runs"]

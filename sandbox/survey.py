@@ -23,7 +23,7 @@ def main(arguments: list[str]) -> int:
     with plant:
         known = plant.environment_variables
         del known["AIRFLOW_VAR_VTE_WATS"]
-        command = [sys.executable, "-m", "vte_wats.orchestration.survey_cli", *arguments]
+        command = [sys.executable, "-m", "vte_wats.orchestration.survey_run", *arguments]
         return subprocess.run(command, env={**os.environ, **known}, check=False).returncode  # noqa: S603 -- its own
 
 

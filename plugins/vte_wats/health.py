@@ -13,11 +13,11 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from vte_wats.domain.wording import count, duration
 from vte_wats.intervals.interval import Instant
 from vte_wats.state.coverage import State
 from vte_wats.state.history import History
 from vte_wats.state.proof import Proof
+from vte_wats.wording import count, duration
 
 _INTERVAL_S = 300  # until the first scheduled interval is known
 _MAX_IDLE = timedelta(hours=1)  # without anything settled: something is wrong whatever the interval

@@ -14,7 +14,7 @@ from playwright.sync_api import FrameLocator, Page, Route, expect
 
 from tests.browser.conftest import BACKFILL, IMAGES, INTERVALS, MONITOR, RECONCILE, SYNC
 from tests.waiting import undisturbed, wait_until
-from vte_wats.domain.outcome import Outcome
+from vte_wats.domain.run import Outcome
 from vte_wats.intervals.interval import Interval
 from vte_wats.state.coverage import State
 from vte_wats.state.history import History, Tally

@@ -15,7 +15,6 @@ import pytest
 import vte_wats.orchestration.sync_tasks
 import vte_wats.orchestration.verified_state
 import vte_wats.reconcile.compare
-import vte_wats.reconcile.expected
 import vte_wats.reconcile.gone_runs
 import vte_wats.reconcile.keys
 import vte_wats.reconcile.missing_runs
@@ -73,7 +72,7 @@ def _no_rotation(patch: Patch) -> None:
 
 
 def _no_changed_dead_letter(patch: Patch) -> None:
-    patch.setattr(vte_wats.reconcile.expected, "_is_changed", lambda *_: False)
+    patch.setattr(vte_wats.reconcile.compare, "_is_changed", lambda *_: False)
 
 
 def _nothing_outside_the_windows(patch: Patch) -> None:

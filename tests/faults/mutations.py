@@ -62,14 +62,14 @@ MUTATIONS = (
         "unit/sync/test_plan.py::test_guard_band_and_settle_delay_shift_the_window_by_their_seconds",
     ),
     _core(
-        "naive windows", "the autumn hour is read once", "intervals/dst.py",
+        "naive windows", "the autumn hour is read once", "intervals/wall_clock.py",
         "pairwise([interval.from_at, *changes, interval.to_at])", "pairwise([interval.from_at, interval.to_at])",
-        "unit/intervals/test_dst.py::test_every_second_of_a_known_clock_change_is_in_the_window_and_no_other",
+        "unit/intervals/test_wall_clock.py::test_every_second_of_a_known_clock_change_is_in_the_window_and_no_other",
     ),
     _core(
-        "the spring hour forgotten", "stations that do not adjust lose an hour of runs", "intervals/dst.py",
+        "the spring hour forgotten", "stations that do not adjust lose an hour of runs", "intervals/wall_clock.py",
         "merge_ranges(shown + list(_skipped_values(interval, zone)))", "merge_ranges(shown)",
-        "unit/intervals/test_dst.py::test_the_skipped_spring_hour_is_read_when_an_unadjusted_clock_shows_it",
+        "unit/intervals/test_wall_clock.py::test_the_skipped_spring_hour_is_read_when_an_unadjusted_clock_shows_it",
     ),
     _core(
         "a slice splits a second", "runs of one second fall between two slices", "sync/slices.py",
@@ -104,12 +104,12 @@ MUTATIONS = (
         "test_a_listed_code_decides_the_step_and_its_measurement_says_passed_failed_or_skipped",
     ),
     _core(
-        "no cause marked", "nobody sees which step failed the unit", "mapping/step_tree.py",
+        "no cause marked", "nobody sees which step failed the unit", "mapping/steps.py",
         "step.caused_uut_failure = True", "step.caused_uut_failure = None",
         "unit/mapping/test_report_builder.py::test_the_step_that_failed_the_unit_is_marked_and_named_by_its_id",
     ),
     _core(
-        "a number takes another step's name", "two steps are counted as one", "mapping/step_names.py",
+        "a number takes another step's name", "two steps are counted as one", "mapping/step_rows.py",
         "free in taken or (free != name and free in own)", "free in taken",
         "unit/mapping/test_steps.py::test_a_number_never_makes_a_name_that_another_step_has_by_itself",
     ),
@@ -124,7 +124,7 @@ MUTATIONS = (
         "integration/test_vte_source.py::test_an_operators_name_leaves_the_reader_only_as_the_site_wants",
     ),
     _core(
-        "strict limits", "a value on its limit fails", "mapping/limits.py",
+        "strict limits", "a value on its limit fails", "mapping/numbers.py",
         "value >= self.low", "value > self.low",
         "unit/mapping/test_steps.py::test_without_a_code_a_number_is_judged_by_its_limits",
     ),
@@ -172,7 +172,7 @@ MUTATIONS = (
     ),
     _core(
         "comparison passes for sync", "a probe hears that all is well while the sync is dead",
-        "orchestration/history_writer.py", "if not is_live:", "if not dag_run:",
+        "orchestration/metrics.py", "if not is_live:", "if not dag_run:",
         "integration/test_history_in_airflow.py::test_neither_a_comparison_nor_a_backfill_passes_for_a_sync",
     ),
     _core(
@@ -302,9 +302,9 @@ MUTATIONS = (
         "::test_a_receipt_that_an_xcom_backend_lost_or_another_version_wrote_counts_as_none",
     ),
     _core(
-        "opening the client is outside", "a wrong NO_PROXY ends in an error that names nothing", "wats/environment.py",
+        "opening the client is outside", "a wrong NO_PROXY ends in an error that names nothing", "wats/transport.py",
         "    except Exception as exc:\n        row", "    except ZeroDivisionError as exc:\n        row",
-        "unit/wats/test_environment.py::test_a_variable_that_cannot_be_used_stops_with_its_name",
+        "unit/wats/test_transport.py::test_a_variable_that_cannot_be_used_stops_with_its_name",
     ),
     _core(
         "DAG run ids as file names", "a long or odd name of a DAG run stops it", "storage/staging.py",
@@ -327,9 +327,9 @@ MUTATIONS = (
         "unit/mapping/test_start_time.py::test_a_known_fold_goes_before_the_setting_and_says_so",
     ),
     _core(
-        "folds shown by a station that tests side by side", "runs of the autumn hour are an hour off", "mapping/dst_disambiguation.py",
+        "folds shown by a station that tests side by side", "runs of the autumn hour are an hour off", "mapping/start_time.py",
         "while not _side_by_side(known):", "while True:",
-        "unit/mapping/test_dst_disambiguation.py::test_where_both_folds_are_possible_neither_is_known",
+        "unit/mapping/test_start_time.py::test_where_both_folds_are_possible_neither_is_known",
     ),
     _core(
         "neighbours of the slice alone", "one run has another start at each reading", "sync/extract.py",

@@ -312,7 +312,7 @@ def test_the_dag_posts_nothing_without_the_host(dag, site):
 
 
 def run_cli(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "vte_wats.orchestration.acceptance_cli", *arguments]
+    command = [sys.executable, "-m", "vte_wats.orchestration.acceptance_run", *arguments]
     clean = {name: value for name, value in os.environ.items() if name != "WATS_TOKEN"}
     return subprocess.run(command, env=clean | environment, capture_output=True, text=True, check=False)
 

@@ -25,8 +25,7 @@ from tests.integration.in_process import BEGIN_AT, STATE
 from tests.unit.builders import a_run, a_settings, guid_of
 from vte_wats.config.sites import Site
 from vte_wats.domain.errors import FatalError
-from vte_wats.domain.outcome import DeadLetterKind
-from vte_wats.domain.run import VteStepResult
+from vte_wats.domain.run import DeadLetterKind, VteStepResult
 from vte_wats.orchestration.resources import storage_of
 from vte_wats.storage.dead_letters import DeadLetters
 from vte_wats.storage.staging import Staging, discard, staging_of

@@ -26,10 +26,10 @@ from tests.bucket import AWAY
 from tests.converge.simulated_time import SimulatedTime
 from tests.integration.fernet_keys import hide
 from tests.unit.builders import a_run
-from vte_wats.alerting.missed_deadline import MissedDeadline
+from vte_wats.alerting.incidents import MissedDeadline
 from vte_wats.alerting.monitor_state import MonitorState
 from vte_wats.config.sites import Site
-from vte_wats.domain.outcome import DeadLetterKind
+from vte_wats.domain.run import DeadLetterKind
 from vte_wats.intervals.interval import Interval
 from vte_wats.orchestration.notifiers import sender as real_sender
 from vte_wats.orchestration.sync_deadline import deadline_missed

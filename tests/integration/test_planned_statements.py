@@ -11,7 +11,7 @@ from tests.integration.test_backfill import backfill, guids_of
 from vte_wats.config.sites import Site as OneSite
 from vte_wats.intervals.wall_clock import LocalRange
 from vte_wats.orchestration.resources import open_vte, read_settings
-from vte_wats.vte.plan_reader import statements_of_a_sync
+from vte_wats.vte.schema_reader import statements_of_a_sync
 from vte_wats.vte.statements import statement
 
 _VALUE = re.compile(r"N?'(?:[^']|'')*'|%\(\w+\)s|(?<![\w\]])-?\d+(?:\.\d+)?(?!\w)")

@@ -29,8 +29,7 @@ from tests.integration.fernet_keys import hide
 from tests.unit.builders import a_run
 from vte_wats.alerting.monitor_state import Condition, MonitorState, ServerCheck, Waiting
 from vte_wats.backfill.progress import Progress
-from vte_wats.domain.outcome import DeadLetterKind, Outcome
-from vte_wats.domain.run import VteProduct
+from vte_wats.domain.run import DeadLetterKind, Outcome, VteProduct
 from vte_wats.intervals.interval import Interval
 from vte_wats.messages import VW411, VW627
 from vte_wats.state.coverage import State

@@ -33,9 +33,8 @@ from tests.integration.conftest import hook_to
 from tests.integration.renamed_plant import Names, RenamedPlant
 from tests.unit.builders import a_settings
 from vte_wats.config.settings import Settings, parse_settings
-from vte_wats.domain.outcome import DeadLetterKind
 from vte_wats.domain.report import Refusal, Report
-from vte_wats.domain.run import VteTestRun
+from vte_wats.domain.run import DeadLetterKind, VteTestRun
 from vte_wats.intervals.interval import Interval
 from vte_wats.intervals.wall_clock import LocalRange
 from vte_wats.storage.staging import Staging
@@ -658,7 +657,7 @@ def test_the_dag_goes_on_without_wats_and_without_settings(dag, airflow_site, tm
 
 def test_the_command_surveys_without_a_scheduler(plant, tmp_path):
     known = {name: value for name, value in plant.environment_variables.items() if name.startswith("AIRFLOW_CONN_")}
-    command = [sys.executable, "-m", "vte_wats.orchestration.survey_cli", "--folder", str(tmp_path / "out")]
+    command = [sys.executable, "-m", "vte_wats.orchestration.survey_run", "--folder", str(tmp_path / "out")]
     command += ["--days", "30", "--sample-runs", "100", "--kept-runs", "10"]
     done = subprocess.run(command, env=os.environ | known, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -667,7 +666,7 @@ def test_the_command_surveys_without_a_scheduler(plant, tmp_path):
 
 
 def test_the_command_says_what_is_wrong(tmp_path):
-    command = [sys.executable, "-m", "vte_wats.orchestration.survey_cli", "--folder", str(tmp_path), "--days", "0"]
+    command = [sys.executable, "-m", "vte_wats.orchestration.survey_run", "--folder", str(tmp_path), "--days", "0"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "days" in done.stderr

@@ -19,8 +19,7 @@ from tests.integration.in_process import BEGIN_AT, Site
 from tests.unit.builders import a_run, guid_of
 from tests.wats_profiles import every_wats
 from vte_wats.config.sites import Site as OneSite
-from vte_wats.domain.outcome import DeadLetterKind
-from vte_wats.domain.run import WITHOUT_KEY
+from vte_wats.domain.run import WITHOUT_KEY, DeadLetterKind
 from vte_wats.orchestration.variables import PROOF
 from vte_wats.state.proof import Cause, OddKind, Proof
 from vte_wats.storage.dead_letters import DeadLetters

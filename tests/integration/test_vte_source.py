@@ -20,7 +20,7 @@ from vte_wats.domain.errors import FatalError
 from vte_wats.domain.run import StepKind
 from vte_wats.domain.source import StationTime
 from vte_wats.intervals.wall_clock import LocalRange
-from vte_wats.mapping.operators import Operators
+from vte_wats.mapping.identity import Operators
 from vte_wats.storage.staging import Staging
 from vte_wats.sync.extract import extract, staged_folds
 from vte_wats.sync.slices import Slice

@@ -21,12 +21,11 @@ from tests.integration.conftest import hook_to
 from tests.unit.fakes import FakeWats
 from vte_wats.config.settings import OddTimestamps, Settings
 from vte_wats.domain.errors import RetriableError
-from vte_wats.domain.outcome import DeadLetterKind
 from vte_wats.domain.report import Refusal, Report
-from vte_wats.domain.run import VteTestRun
+from vte_wats.domain.run import DeadLetterKind, VteTestRun
 from vte_wats.intervals.wall_clock import LocalRange
 from vte_wats.preflight import Level, examine
-from vte_wats.reconcile.expected import stage_expected
+from vte_wats.reconcile.compare import stage_expected
 from vte_wats.reconcile.gone_runs import remove_without_row
 from vte_wats.reconcile.keys import OutsideWindows, stage_keys
 from vte_wats.reconcile.missing_runs import compare, runs_to_transfer

@@ -24,11 +24,11 @@ from vte_wats.storage.staging import Staging
 from vte_wats.sync.extract import RUNS
 from vte_wats.sync.staged_reports import stage_mapped
 from vte_wats.sync.upload import UploadOptions, upload
-from vte_wats.wats.bounded_answers import MOST_ANSWER_BYTES
 from vte_wats.wats.client import WatsSession
 from vte_wats.wats.learned_server import LearnedServer
 from vte_wats.wats.profile import WatsProfile
 from vte_wats.wats.queries import LISTING
+from vte_wats.wats.responses import MOST_ANSWER_BYTES
 from vte_wats.wats.wats_connection import GuidQuoting, WatsConnection
 
 START = datetime(2026, 3, 2, 6, 0, 0, 123_000, tzinfo=UTC)
@@ -205,7 +205,7 @@ def test_a_404_for_everything_is_not_about_the_report(wats):
 
 
 @pytest.mark.parametrize("kind", [FaultKind.HTML, FaultKind.TRUNCATED_JSON, FaultKind.EMPTY_200])
-def test_answers_that_are_no_json_do_not_make_a_wats_that_answers_look_down(wats, kind):
+def test_responses_that_are_no_json_do_not_make_a_wats_that_answers_look_down(wats, kind):
     wats.faults.add(Fault(kind, path=POST, times=20))
     with opened(wats, concurrency=4) as session:
         errors = errors_of(session, *map(a_report, range(1, 41)))

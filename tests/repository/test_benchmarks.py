@@ -12,7 +12,7 @@ from benchmarks import memory, page
 from benchmarks.fifty_sites import AS_INSTALLED, PAGE, REMEDIED, Fleet, Line, Measured, lines, written
 from tests.unit.builders import NOON_LOCAL, a_settings, guid_of
 from vte_wats.config.settings import Settings
-from vte_wats.mapping.operators import Operators
+from vte_wats.mapping.identity import Operators
 from vte_wats.vte.rows import RUN_SIZES, RunSizeRow
 from vte_wats.vte.run_reader import read_runs
 from vte_wats.wats.queries import id_forms

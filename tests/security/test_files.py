@@ -11,7 +11,7 @@ import pytest
 from upath import UPath
 
 from tests.unit.builders import a_report, a_run, guid_of
-from vte_wats.domain.outcome import DeadLetterKind
+from vte_wats.domain.run import DeadLetterKind
 from vte_wats.storage import dead_letters as dead_letters_module
 from vte_wats.storage import staging as staging_module
 from vte_wats.storage.dead_letters import DeadLetters

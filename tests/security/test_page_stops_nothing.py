@@ -14,7 +14,7 @@ from upath import UPath
 
 from tests.unit.builders import a_run, guid_of
 from tests.waiting import wait_until
-from vte_wats.domain.outcome import DeadLetterKind
+from vte_wats.domain.run import DeadLetterKind
 from vte_wats.status.dead_letter_groups import LISTED
 from vte_wats.storage.dead_letters import DeadLetters
 

@@ -12,7 +12,7 @@ from upath import UPath
 from tests.security.conftest import configure
 from tests.unit.builders import a_run
 from vte_wats.alerting.monitor_state import Condition, MonitorState, ServerCheck
-from vte_wats.domain.outcome import DeadLetterKind
+from vte_wats.domain.run import DeadLetterKind
 from vte_wats.state.coverage import State
 from vte_wats.state.proof import DayProof, OpenRun, Proof
 from vte_wats.storage.dead_letters import DeadLetters

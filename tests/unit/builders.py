@@ -9,9 +9,8 @@ from typing import Any
 from uuid import UUID
 
 from vte_wats.config.settings import Settings
-from vte_wats.domain.outcome import Outcome
 from vte_wats.domain.report import NaturalKey, Report
-from vte_wats.domain.run import VteProduct, VteTestplan, VteTestRun
+from vte_wats.domain.run import Outcome, VteProduct, VteTestplan, VteTestRun
 from vte_wats.intervals.interval import Interval
 from vte_wats.state.coverage import SettledSync
 

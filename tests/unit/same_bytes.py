@@ -19,7 +19,7 @@ from tests.unit.mapping_builders import a_number, a_run, a_text, an_other
 from vte_wats.config.settings import Settings
 from vte_wats.domain.errors import RejectedError
 from vte_wats.domain.run import VteProduct, VteTestplan, VteTestRun
-from vte_wats.intervals.dst import Fold
+from vte_wats.intervals.wall_clock import Fold
 from vte_wats.mapping.report_builder import map_run
 
 TEXTS = (

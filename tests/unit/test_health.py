@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from vte_wats.domain.outcome import Outcome
+from vte_wats.domain.run import Outcome
 from vte_wats.health import Health, HealthStatus, ProbeStatus, Stored, assess, health
 from vte_wats.intervals.interval import Interval
 from vte_wats.state.coverage import State

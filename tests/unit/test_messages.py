@@ -68,7 +68,7 @@ def test_an_error_begins_with_its_code_and_survives_pickling(error: VteWatsError
 
 # First values of warnings that are no name of a message
 BEGIN_WITH_THEIR_CODE = {
-    "orchestration/alert_channels.py: mistake": "an error of the product",
+    "orchestration/alert_context.py: mistake": "an error of the product",
     "orchestration/monitor_tasks.py: self.caught[-1]": "an error of the product",
     "storage/in_flight_keys.py: exc": "an error of the product",
     "orchestration/variables.py: self.damaged": "the message that the definition of the Variable names",

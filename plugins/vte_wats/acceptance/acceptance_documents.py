@@ -14,7 +14,7 @@ from jinja2 import Environment
 
 from vte_wats.acceptance.findings import Finding, FindingStatus
 from vte_wats.acceptance.probes import PART_NUMBER
-from vte_wats.document_templates import document_templates, one_line
+from vte_wats.wording import document_templates, one_line
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~&])")
 _STATUSES = {

@@ -11,11 +11,10 @@ from itertools import islice
 from typing import Any
 
 from vte_wats.acceptance.behaviour import Behaviour, finds_plain, is_taken, median_delay_s
-from vte_wats.acceptance.exchange import Answer
-from vte_wats.acceptance.observe import Observations, Posted
+from vte_wats.acceptance.observe import Answer, Observations, Posted
 from vte_wats.acceptance.own_upload import OwnUpload
 from vte_wats.acceptance.probes import ATTACHMENT, ATTACHMENT_LIMIT_BYTES, UNIT_LIMIT, Case, source_id_of
-from vte_wats.domain.wording import count
+from vte_wats.wording import count
 
 _MOST_DIFFERENCES = 5
 _NUMERIC = "numericMeas"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC
 
-from vte_wats.acceptance.exchange import Clock
+from vte_wats.acceptance.observe import Clock
 from vte_wats.acceptance.probes import LABEL, PART_NUMBER, STATION, Plan
 from vte_wats.config.settings import Settings
 from vte_wats.domain.ports import Wats

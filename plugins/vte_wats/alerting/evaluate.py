@@ -14,12 +14,12 @@ from datetime import datetime, timedelta
 from vte_wats.alerting.monitor_state import CatchUp, Kind, MonitorState, Observation, ServerCheck, Verdict, Waiting
 from vte_wats.config.alert_settings import AlertSettings
 from vte_wats.config.sites import Site
-from vte_wats.domain.outcome import LEFT_OUT, DeadLetterKind
-from vte_wats.domain.wording import count, duration
+from vte_wats.domain.run import LEFT_OUT, DeadLetterKind
 from vte_wats.messages import VW508, VW549, VW630
 from vte_wats.state.coverage import FailedGap, State
 from vte_wats.state.proof import Proof
 from vte_wats.storage.dead_letters import DeadLetterHeader
+from vte_wats.wording import count, duration
 
 # A condition with a limit closes below this share of it, so that a value near the limit does not open and close it.
 _CLOSES_BELOW = 0.8

@@ -1,11 +1,15 @@
-"""Which mails there are, what each of them says, and its two forms. Pure: what is known goes in, a message comes out.
+"""Which notifications there are, what each of them says, and its forms: plain text, HTML, chat. Pure.
 
 Every mail has a subject that says it all and fits one screen, in plain text and in HTML. The two templates lay out what
-they are given; texts from outside reach them as values, and the HTML one escapes every value.
+they are given; texts from outside reach them as values, and the HTML one escapes every value. In chat they mention
+nobody and link nowhere: names of products and texts of servers may hold ``@here``, ``<!channel>``, ``<at>…</at>``,
+``[x](http://…)`` or an address alone, and every chat makes something of some of them. A character without width breaks
+what makes a mention or a link, in any chat; where a chat takes every text for Markdown, its marks are escaped, too.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
@@ -15,17 +19,15 @@ from zoneinfo import ZoneInfo
 
 from jinja2 import Environment
 
-from vte_wats.alerting.missed_deadline import MissedDeadline
+from vte_wats.alerting.incidents import MissedDeadline, TaskFailure
 from vte_wats.alerting.monitor_state import Condition, MonitorState, NoticeKind
-from vte_wats.alerting.task_failure import TaskFailure
 from vte_wats.config.sites import Site
-from vte_wats.document_templates import document_templates, one_line
-from vte_wats.domain.outcome import Outcome
 from vte_wats.domain.redaction import redact
-from vte_wats.domain.wording import count, duration
+from vte_wats.domain.run import Outcome
 from vte_wats.intervals.wall_clock import wall_clock
 from vte_wats.state.coverage import State
 from vte_wats.state.proof import Proof
+from vte_wats.wording import count, document_templates, duration, one_line
 
 _MAX_ROWS = 15
 _DAYS_SHOWN = 7  # that the daily comparison looks at
@@ -309,3 +311,36 @@ def _aligned(table: Table) -> list[str]:
     rows = [[_cut(cell, _CELL_LENGTH) for cell in row] for row in (table.heads, *table.rows)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+_BREAK = "\u200b"
+# After an @ or < nothing is a mention; after these dots, colons and brackets nothing is an address.
+_MARKS = re.compile(r"[@<]|://|\](?=\()|(?<=\w)\.(?=[^\W\d])|(?<=[a-z]):(?=[^\s\d/])", re.IGNORECASE)
+_MARKDOWN = re.compile(r"[\\`*_~\[\]()#|>]")
+
+# By Apprise's names for the targets.
+_TAKES_TEXT_FOR_MARKDOWN = frozenset({"discord", "mmost", "mmosts"})
+_FOR_PROGRAMS = frozenset({"json", "jsons", "xml", "xmls", "form", "forms"})
+
+
+def title_for(kind: str, message: Notification) -> str:
+    """Return the subject for one kind of target."""
+    return _harmless(kind, message.subject)
+
+
+def body_for(kind: str, message: Notification) -> str:
+    """Return the text for one kind of target; a program gets it as it is."""
+    own_links = {f"{label}: {url}" for label, url in message.links}
+    return "\n".join(line if line in own_links else _harmless(kind, line) for line in message.text.split("\n"))
+
+
+def _harmless(kind: str, line: str) -> str:
+    if kind in _FOR_PROGRAMS:
+        return line
+    if kind in _TAKES_TEXT_FOR_MARKDOWN:
+        line = _MARKDOWN.sub(r"\\\g<0>", line)
+    return _MARKS.sub(lambda found: _broken(found[0]), line)
+
+
+def _broken(mark: str) -> str:
+    return f":{_BREAK}//" if mark == "://" else f"{mark}{_BREAK}"

@@ -8,10 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from vte_wats.config.settings import Settings
-from vte_wats.domain.outcome import DeadLetterKind
 from vte_wats.domain.report import Report
-from vte_wats.domain.run import VteTestRun
-from vte_wats.mapping.taken_values import tried_rules
+from vte_wats.domain.run import DeadLetterKind, VteTestRun
+from vte_wats.mapping.identity import tried_rules
 from vte_wats.mapping.texts import shortened
 from vte_wats.storage.staging import Staging
 from vte_wats.sync.extract import RUNS

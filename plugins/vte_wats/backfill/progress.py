@@ -9,7 +9,7 @@ from typing import Self
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, computed_field
 
 from vte_wats.backfill.dry_run_report import Preview, merge_previews
-from vte_wats.domain.outcome import Outcome
+from vte_wats.domain.run import Outcome
 from vte_wats.intervals.interval import Instant
 
 

@@ -36,7 +36,7 @@ from vte_wats.config.sites import Site
 from vte_wats.config.text_rules import TextPattern, parse_pattern
 from vte_wats.domain.errors import FatalError
 from vte_wats.domain.redaction import shown
-from vte_wats.intervals.dst import Fold
+from vte_wats.intervals.wall_clock import Fold
 from vte_wats.messages import VW101, VW102, VW103
 
 _NEVER_SHOWN = frozenset({"recipients", "apprise_connection"})  # people's addresses, and where an address has a token

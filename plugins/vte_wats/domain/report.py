@@ -11,7 +11,7 @@ from uuid import UUID
 from pydantic import AwareDatetime, NaiveDatetime
 
 from vte_wats.domain.errors import HeldError, RejectedError, RetriableError
-from vte_wats.domain.outcome import DeadLetterKind
+from vte_wats.domain.run import DeadLetterKind
 
 SOURCE_HASH, RUN_HASH = "source_hash", "run_hash"
 """The misc infos with the hash of the report, and with that of the run it was made from."""

@@ -1,15 +1,38 @@
-"""A VTE test run as the source holds it: frozen, unconverted, wall-clock times naive as the station wrote them."""
+"""A VTE test run as the source holds it, its hash, and what can become of it.
+
+A run is frozen and unconverted: wall-clock times are naive, as the station wrote them.
+"""
 
 from __future__ import annotations
 
+import hashlib
 from enum import StrEnum
 from typing import Annotated, Any
 from uuid import UUID
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, GetCoreSchemaHandler, NaiveDatetime, TypeAdapter
-from pydantic_core import CoreSchema, core_schema
+from pydantic_core import CoreSchema, core_schema, to_json
 
-from vte_wats.domain.outcome import DeadLetterKind
+
+class Outcome(StrEnum):
+    """What became of one run."""
+
+    UPLOADED = "uploaded"
+    UNCHANGED = "unchanged"
+    REPLACED = "replaced"
+    DEAD = "dead"
+    HELD = "held"
+
+
+LEFT_OUT = "left out on purpose"
+"""The signature of the dead letters of runs that a person left out: nothing waits for anybody."""
+
+
+class DeadLetterKind(StrEnum):
+    """Whether the run itself is bad, or waits for a person to extend a setting."""
+
+    DEAD = "dead"
+    HELD = "held"
 
 
 class StepKind(StrEnum):
@@ -142,3 +165,31 @@ class VteTestRun(Frozen):
 
 
 _RUN = TypeAdapter(VteTestRun)  # for model_dump_json makes a text, which may be four times as large in memory
+
+
+_FORMAT = 1  # another one for another way to read or write a run: hashes of two formats say nothing of each other
+
+
+def run_hash(run: VteTestRun, as_json: bytes | None = None) -> str:
+    """Return the number of the format and the hash; runs of equal content have equal ones.
+
+    ``as_json`` is the run as it is staged where that is at hand: writing it takes longer than the hash.
+    """
+    staged = run.as_json() if as_json is None else as_json
+    # A setting decides what is read of the operator. Quotes inside texts are escaped, so the place is found exactly.
+    operator = b"" if run.operator is None else b',"operator":' + to_json(run.operator)
+    return f"{_FORMAT}:{short_hash(staged, without=operator)}"
+
+
+def short_hash(content: bytes, without: bytes = b"") -> str:
+    """Return the hash of bytes without the first place of others; no copy is made, for they may be a large run."""
+    found_at = content.find(without)
+    end = max(found_at, 0)
+    digest = hashlib.sha256(memoryview(content)[:end])
+    digest.update(memoryview(content)[end + len(without) if found_at >= 0 else 0 :])
+    return digest.hexdigest()[:16]
+
+
+def is_comparable(one: str | None, other: str | None) -> bool:
+    """Return whether two hashes are there and of one format."""
+    return one is not None and other is not None and one.partition(":")[0] == other.partition(":")[0]

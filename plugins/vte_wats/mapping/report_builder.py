@@ -16,16 +16,23 @@ from pywats.models import UUTReport
 from vte_wats.config.settings import Settings
 from vte_wats.domain.errors import RejectedError
 from vte_wats.domain.report import NaturalKey, Report
-from vte_wats.domain.run import VteTestRun
-from vte_wats.intervals.dst import Fold
+from vte_wats.domain.run import VteTestRun, run_hash, short_hash
+from vte_wats.intervals.wall_clock import Fold
 from vte_wats.mapping.attachments import keep_long_text
-from vte_wats.mapping.identity import part_number_of, process_code_of, serial_of, station_of, testplan_of, text_of
+from vte_wats.mapping.identity import (
+    misc_infos_in,
+    part_number_of,
+    process_code_of,
+    serial_of,
+    socket_of,
+    station_of,
+    taken_values,
+    testplan_of,
+    text_of,
+)
 from vte_wats.mapping.numbers import seconds
-from vte_wats.mapping.run_hash import run_hash, short_hash
 from vte_wats.mapping.start_time import StartTime, is_duration, start_of
-from vte_wats.mapping.step_tree import arrange, mark_cause
-from vte_wats.mapping.steps import MappedStep, map_steps
-from vte_wats.mapping.taken_values import misc_infos_in, socket_of, taken_values
+from vte_wats.mapping.steps import MappedStep, arrange, map_steps, mark_cause
 from vte_wats.mapping.texts import Remarks, quoted
 from vte_wats.mapping.verdicts import run_verdict
 from vte_wats.messages import VW417

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from itertools import count
 from typing import NamedTuple
 
 from vte_wats.domain.run import StepKind, VteStepResult
 from vte_wats.mapping.content_types import text_in
-from vte_wats.mapping.step_names import numbered
-from vte_wats.mapping.texts import WHOLE, Remarks, printable, shortened
+from vte_wats.mapping.texts import TEXT_LIMIT, WHOLE, Remarks, printable, shortened
 
 _KNOWN_TESTS = 4_096  # more than the test plans of one slice hold
 
@@ -116,3 +116,27 @@ def joined_remarks(parts: Sequence[Measured]) -> str:
 def file_name(row: VteStepResult, extension: str) -> str:
     """Return the name of the file that is attached to a row's step."""
     return f"step.{extension}" if row.step_number is None else f"step_{row.step_number}.{extension}"
+
+
+def numbered(names: Sequence[str]) -> Sequence[str]:
+    """Return the names, each that stood before with a number: ``Gain``, ``Gain (2)``, ``Gain (3)``.
+
+    A name that is there by itself is never given to another. What comes later changes nothing, so that a run that
+    ended early has the names of the runs that did not.
+    """
+    own = set(names)
+    if len(own) == len(names):
+        return names
+    taken: set[str] = set()
+    numbers: dict[str, count[int]] = {}
+    return [_free(name, own, taken, numbers.setdefault(name, count(2))) for name in names]
+
+
+def _free(name: str, own: set[str], taken: set[str], numbers: count[int]) -> str:
+    """Return the name or its first number that is free, and take it."""
+    free = name
+    while free in taken or (free != name and free in own):
+        suffix = f" ({next(numbers)})"
+        free = shortened(name, TEXT_LIMIT - len(suffix)) + suffix
+    taken.add(free)
+    return free

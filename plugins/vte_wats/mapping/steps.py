@@ -1,17 +1,19 @@
-"""From the rows of a run to the steps of its report."""
+"""From the rows of a run to the steps of its report, in a row or nested, each with a name of its own."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, TypeVar
 
 from pydantic import ConfigDict, field_serializer
 from pywats.domains.report.report_models import Attachment
-from pywats.domains.report.report_models.common_types import StepStatus
+from pywats.domains.report.report_models.common_types import ReportStatus, SequenceCallInfo, StepStatus
 from pywats.domains.report.report_models.uut.steps import (
     ActionStep,
     MultiNumericStep,
     NumericStep,
+    SequenceCall,
     StringValueStep,
 )
 from pywats.domains.report.report_models.uut.steps.measurement import (
@@ -24,24 +26,24 @@ from pywats.domains.report.report_models.uut.steps.sequence_call import StepType
 from pywats.domains.report.report_models.uut.steps.string_step import MultiStringStep
 from pywats.shared.enums import CompOp
 
-from vte_wats.config.settings import Settings
+from vte_wats.config.settings import EqualStepNames, Settings, StepNesting
 from vte_wats.domain.run import StepKind, VteStepResult
 from vte_wats.mapping.attachments import attach, keep_long_text
 from vte_wats.mapping.content_types import file_type
-from vte_wats.mapping.limits import limits_of, scpi_sentinel, written_limits
 from vte_wats.mapping.model_patterns import pattern, with_values
-from vte_wats.mapping.numbers import as_written
+from vte_wats.mapping.numbers import as_written, limits_of, scpi_sentinel, written_limits
 from vte_wats.mapping.step_rows import (
     file_name,
     joined_remarks,
     name_and_remarks,
+    numbered,
     rows_together,
     shared_name,
     value_of,
     with_unique_names,
 )
 from vte_wats.mapping.texts import TEXT_LIMIT, WHOLE, Remarks, printable, shortened
-from vte_wats.mapping.verdicts import judged, logged, measurement_status, step_verdict, worst
+from vte_wats.mapping.verdicts import failing_status, judged, logged, measurement_status, step_verdict, worst
 
 UNIT_LIMIT = 20
 """Characters WATS keeps of a unit."""
@@ -244,3 +246,62 @@ def _string(
         remarks.add(f"Value: {written}")
     string = pattern(kind, name=name, comp_op=_LOG, status=measurement_status(status))
     return status, with_values(string, value=written)
+
+
+# Ten levels are more than a test plan has; a longer text is no test number.
+_NESTED_NUMBER = re.compile(r"\d{1,9}(?:\.\d{1,9}){1,9}", re.ASCII)
+
+
+def arrange(
+    steps: Iterable[MappedStep], settings: Settings, sequence_of: Callable[[str], SequenceCallInfo]
+) -> list[StepType]:
+    """Return the steps that stand directly under the root; ``sequence_of`` names the sequence that a step is called in.
+
+    A sequence stands where its first step does, and has the status of its worst step.
+    """
+    top: list[StepType] = []
+    calls: dict[str, SequenceCall] = {}
+    is_nested = settings.step_nesting is StepNesting.TEST_NUMBER
+    for step, test_number in steps:
+        siblings = top
+        for number in _above(test_number) if is_nested else ():
+            if number not in calls:
+                calls[number] = SequenceCall(name=number, sequence=sequence_of(number))
+                siblings.append(calls[number])
+            siblings = calls[number].steps
+        siblings.append(step)
+    for call in reversed(calls.values()):  # those inside come after those around them
+        call.status = worst(step.status for step in call.steps)
+    if settings.equal_step_names is EqualStepNames.NUMBER:
+        for siblings in (top, *(call.steps for call in calls.values())):
+            _number_equal_names(siblings)
+    return top
+
+
+def mark_cause(steps: Sequence[MappedStep], result: ReportStatus) -> int | None:
+    """Mark the step that failed the unit, and return its id if it has one.
+
+    That is the first step with the status that the result has, else the first that did not pass; VTE does not say more.
+    """
+    for status in failing_status(result):
+        for step, _ in steps:
+            if step.status == status:
+                step.caused_uut_failure = True
+                return step.id if isinstance(step.id, int) else None
+    return None
+
+
+def _above(test_number: str | None) -> Sequence[str]:
+    """Return the sequences that the step with a test number stands in, the outermost first: 1 and 1.2 for 1.2.3."""
+    number = (test_number or "").strip()
+    if not _NESTED_NUMBER.fullmatch(number):
+        return ()
+    parts = number.split(".")
+    return [".".join(parts[:length]) for length in range(1, len(parts))]
+
+
+def _number_equal_names(siblings: Sequence[StepType]) -> None:
+    names = [step.name for step in siblings]
+    for step, name in zip(siblings, numbered(names), strict=True):
+        if name != step.name:
+            step.name = name

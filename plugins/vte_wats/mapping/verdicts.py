@@ -9,7 +9,7 @@ from pywats.domains.report.report_models.common_types import ReportStatus, StepS
 from vte_wats.config.settings import LoggedResult, RunResult, Settings, StepResult
 from vte_wats.domain.errors import HeldError
 from vte_wats.domain.run import VteStepResult, VteTestRun
-from vte_wats.mapping.limits import Limits, ScpiSentinel, scpi_sentinel
+from vte_wats.mapping.numbers import Limits, ScpiSentinel, scpi_sentinel
 from vte_wats.mapping.texts import quoted
 from vte_wats.messages import VW402, VW403
 

@@ -1,14 +1,21 @@
-"""An acceptance run from a connection to its documents; a task of Airflow and ``make acceptance`` both run it."""
+"""An acceptance run from a connection to its documents: for a task of Airflow, and for ``make acceptance WATS=…``.
+
+The latter needs no scheduler, and takes the token from the environment.
+"""
 
 from __future__ import annotations
 
+import argparse
 import json
 import logging
+import os
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -16,19 +23,19 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from vte_wats.acceptance.acceptance_documents import Documents, Subject, render
 from vte_wats.acceptance.behaviour import behaviour_of
-from vte_wats.acceptance.exchange import Clock
 from vte_wats.acceptance.findings import Finding, FindingStatus, findings_of, own_finding
-from vte_wats.acceptance.observe import observe
+from vte_wats.acceptance.observe import Clock, observe
 from vte_wats.acceptance.own_upload import upload_own
 from vte_wats.acceptance.probes import PART_NUMBER, Plan
 from vte_wats.config.settings import ExistenceCheck
-from vte_wats.domain.errors import FatalError
+from vte_wats.domain.errors import FatalError, VteWatsError
 from vte_wats.messages import VW954, VW955
 from vte_wats.wats.profile import WatsProfile
+from vte_wats.wats.wats_connection import WatsConnection
 
 if TYPE_CHECKING:
     from vte_wats.wats.rate_limiter import BudgetStore
-    from vte_wats.wats.wats_connection import WatsConnection
+
 
 log = logging.getLogger(__name__)
 
@@ -147,3 +154,69 @@ def _process_code(request: AcceptanceRequest, codes: frozenset[int]) -> int:
         known = ", ".join(map(str, sorted(codes)[:20]))
         raise FatalError(VW955, f"process_code: must be a test operation of WATS ({known}), given {code}")
     return code
+
+
+TOKEN_VARIABLE = "WATS_TOKEN"  # noqa: S105 -- the name of a variable
+_CONNECTION = "the address given"
+
+
+def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Run it; return what the process ends with: 0, or 1 with the reason on standard error."""
+    given = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    try:
+        connection = _connection(given.wats, environment)
+        request = AcceptanceRequest(
+            host=str(urlsplit(connection.url).hostname),
+            process_code=given.process_code,
+            longest_delay_s=given.longest_delay_s,
+            largest_body_mb=given.largest_body_mb,
+        )
+        acceptance = run_acceptance(connection, request)
+    except (VteWatsError, ValueError) as exc:
+        sys.stderr.write(f"{exc}\n")
+        return 1
+    folder = Path(given.folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    profile = folder / "vte_wats_profile.json"
+    profile.write_text(profile_text(acceptance.profile), encoding="utf-8")
+    (folder / "acceptance.html").write_text(acceptance.documents.html, encoding="utf-8")
+    (folder / "acceptance.md").write_text(acceptance.documents.markdown, encoding="utf-8")
+    logging.getLogger(__name__).info(
+        "%s/acceptance.html and acceptance.md are written. For the package to read the profile: "
+        'airflow variables set vte_wats_profile "$(cat %s)"',
+        folder,
+        profile,
+    )
+    return 0
+
+
+def _connection(wats: str, environment: Mapping[str, str]) -> WatsConnection:
+    """Return a connection for an address, or the one of this id that Airflow finds in the environment."""
+    if "://" in wats:
+        token = environment.get(TOKEN_VARIABLE)
+        if not token:
+            raise ValueError(f"{TOKEN_VARIABLE}: required beside an address, the API token of WATS")
+        return WatsConnection.parse(_CONNECTION, host=wats, port=None, login=None, password=token, extra=None)
+    from vte_wats.wats.hook import WatsHook
+
+    return WatsHook(wats).read_connection()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="make acceptance",
+        description=f"Measure a WATS test environment. The API token comes from the environment: {TOKEN_VARIABLE} for "
+        "an address, AIRFLOW_CONN_<ID> for a connection.",
+    )
+    parser.add_argument("wats", help="address such as https://test.wats.com, or the id of a connection")
+    parser.add_argument("--folder", default="dist/acceptance", help="where the report and the profile are written")
+    parser.add_argument("--process-code", type=int, help="test operation of the reports; the lowest one otherwise")
+    parser.add_argument("--longest-delay-s", type=float, default=300, help="how long to wait until a report shows")
+    parser.add_argument("--largest-body-mb", type=int, default=0, help="largest body to try, in millions of bytes")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:], os.environ))

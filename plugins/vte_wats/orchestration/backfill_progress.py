@@ -9,9 +9,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from vte_wats.backfill.backfill_plan import PartReference
 from vte_wats.backfill.dry_run_report import preview
 from vte_wats.backfill.progress import Progress
+from vte_wats.backfill.request import PartReference
 from vte_wats.config.sites import Site
 from vte_wats.domain.errors import FatalError
 from vte_wats.messages import VW623

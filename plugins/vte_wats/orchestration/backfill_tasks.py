@@ -19,9 +19,8 @@ from vte_wats.orchestration.dag_defaults import transfer_params
 if TYPE_CHECKING:
     from upath import UPath
 
-    from vte_wats.backfill.backfill_plan import BackfillPlan, PartReference
     from vte_wats.backfill.progress import Progress
-    from vte_wats.backfill.request import Request
+    from vte_wats.backfill.request import BackfillPlan, PartReference, Request
     from vte_wats.config.settings import Settings
     from vte_wats.domain.ports import RunSource
 
@@ -86,17 +85,16 @@ class TriggerNextPart(TriggerDagRunOperator):
 @task
 def plan(site_name: str, slices_per_part: int) -> list[dict[str, Any]]:
     """Plan the whole backfill when it starts, and the part of this DAG run; refuse a wrong form first."""
-    from vte_wats.backfill.backfill_plan import BackfillPlans
-    from vte_wats.backfill.request import read_request
+    from vte_wats.backfill.request import BackfillPlans, read_request
     from vte_wats.orchestration.backfill_progress import change_progress, first_part, part_reference, read_progress
     from vte_wats.orchestration.handover import Handover, Planned
     from vte_wats.orchestration.resources import backlog_settings, open_vte, read_settings, storage_of
     from vte_wats.orchestration.task_context import staging
     from vte_wats.orchestration.variables import BACKFILL, Variables
     from vte_wats.orchestration.verified_state import verified_state
-    from vte_wats.sync.named_runs import PLAN, hand_over
     from vte_wats.sync.plan import plan as plan_window
     from vte_wats.sync.plan import plan_named
+    from vte_wats.sync.slices import PLAN, hand_over
 
     context, site = get_current_context(), Site(site_name)
     settings = backlog_settings(site, read_settings(site))
@@ -130,8 +128,8 @@ def plan(site_name: str, slices_per_part: int) -> list[dict[str, Any]]:
 @task
 def trigger_next_part(site_name: str, settled: dict[str, Any], slices: Any) -> list[dict[str, Any]]:
     """Log what the part came to; return what the next DAG run is triggered with, nothing after the last part."""
-    from vte_wats.backfill.backfill_plan import BackfillPlans
     from vte_wats.backfill.dry_run_report import lines, merge_previews
+    from vte_wats.backfill.request import BackfillPlans
     from vte_wats.orchestration.backfill_progress import CONTINUED, change_progress, part_reference
     from vte_wats.orchestration.handover import Handover, planned_slices, push_shown, settled_outcomes
     from vte_wats.orchestration.resources import read_settings, storage_of
@@ -198,7 +196,7 @@ def check_part(site_name: str, settled: dict[str, Any], slices: Any) -> dict[str
 
 
 def _refuse_emptied_part(context: Any, site: Site) -> None:
-    from vte_wats.backfill.backfill_plan import BackfillPlans
+    from vte_wats.backfill.request import BackfillPlans
     from vte_wats.orchestration.backfill_progress import part_reference
     from vte_wats.orchestration.resources import read_settings, storage_of
 
@@ -226,9 +224,8 @@ def dag_run_id_of(first_dag_run_id: str, part: int) -> str:
 def _plan(
     dag_run_id: str, request: Request, vte: RunSource, storage: UPath, settings: Settings, *, runs_per_part: int
 ) -> BackfillPlan:
-    from vte_wats.backfill.backfill_plan import BackfillPlan
-    from vte_wats.backfill.request import named_runs, parts_of_guids, parts_of_time
-    from vte_wats.intervals.dst import local_ranges
+    from vte_wats.backfill.request import BackfillPlan, named_runs, parts_of_guids, parts_of_time
+    from vte_wats.intervals.wall_clock import local_ranges
     from vte_wats.storage.dead_letter_index import DeadLetterIndex
 
     runs = None

@@ -86,7 +86,7 @@ def _save_failure(site: Site) -> Callable[[Any], None]:
     """
 
     def failed(context: Any) -> None:
-        from vte_wats.alerting.task_failure import TaskFailure, one_line, replaces
+        from vte_wats.alerting.incidents import TaskFailure, one_line, replaces
         from vte_wats.orchestration.variables import LAST_FAILURE, Variables
 
         ti = context["ti"]

@@ -19,7 +19,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from vte_wats.backfill.dry_run_report import Preview
 from vte_wats.config.settings import Settings
 from vte_wats.domain.errors import FatalError
-from vte_wats.domain.outcome import Outcome
+from vte_wats.domain.run import Outcome
 from vte_wats.intervals.interval import Interval
 from vte_wats.messages import VW626, VW628
 from vte_wats.state.coverage import State

@@ -66,7 +66,7 @@ def watch(site_name: str, sync_schedule: str) -> dict[str, Any]:
     """Check everything once, and notify people of what changed. A part that fails stops no other."""
     from vte_wats.alerting.mails import AlertContext
     from vte_wats.alerting.monitor_state import MonitorState
-    from vte_wats.orchestration.alert_channels import alerts_of
+    from vte_wats.orchestration.alert_context import alerts_of
     from vte_wats.orchestration.variables import MONITOR_STATE, Variables
 
     site, net, monitor_state = Site(site_name), _Net(), MonitorState()
@@ -162,7 +162,7 @@ def measure(site: Site, sync_schedule: str, since_at: datetime) -> Measures:
 def _measured_with(measures: Measures, site: Site, settings: Settings) -> Measures:
     from vte_wats.orchestration.resources import storage_of
     from vte_wats.storage.dead_letter_index import DeadLetterIndex
-    from vte_wats.storage.storage_errors import is_of_storage, storage_error
+    from vte_wats.storage.object_storage import is_of_storage, storage_error
 
     measures = replace(
         measures, clock_skew_limit_s=settings.clock_skew_limit_s, looks_for_changes=settings.near_check_h > 0
@@ -183,8 +183,7 @@ def _measured_with(measures: Measures, site: Site, settings: Settings) -> Measur
 
 def _vte(measures: Measures, site: Site, settings: Settings, since_at: datetime) -> Measures:
     from vte_wats.alerting.monitor_state import ServerCheck, Waiting
-    from vte_wats.intervals.dst import local_ranges
-    from vte_wats.intervals.wall_clock import merge_ranges
+    from vte_wats.intervals.wall_clock import local_ranges, merge_ranges
     from vte_wats.orchestration.resources import open_vte
     from vte_wats.state.coverage import State
 
@@ -281,7 +280,7 @@ def _last_intervals(sync_schedule: str, now_at: datetime) -> list[Interval]:
 def summarise(site: Site, summary_at: str, context: AlertContext, send: Any) -> MonitorState:
     """Send the mail about yesterday when its time has come; one that cannot be sent is tried at the next check."""
     from vte_wats.alerting.mails import summary
-    from vte_wats.domain.outcome import Outcome
+    from vte_wats.domain.run import Outcome
     from vte_wats.orchestration.variables import PROOF, Variables
     from vte_wats.state.proof import Proof
 
@@ -317,8 +316,8 @@ def day_to_sum_up(local: datetime, summary_at: str, summed_up: date | None) -> d
 
 def _day(site: Site, day: Any, zone: ZoneInfo) -> tuple[dict[tuple[str, str], int], dict[str, int]]:
     """Return the day's runs in VTE by product and result, and how many dead letters there are of each kind."""
-    from vte_wats.intervals.dst import local_ranges
     from vte_wats.intervals.interval import Interval, in_utc
+    from vte_wats.intervals.wall_clock import local_ranges
     from vte_wats.orchestration.resources import open_vte, read_settings, storage_of
     from vte_wats.storage.dead_letter_index import DeadLetterIndex
     from vte_wats.sync.plan import window_of

@@ -102,7 +102,7 @@ def read_expected(site_name: str, batch: str) -> dict[str, Any]:
     """Read the runs of one batch, and map them to know what WATS should hold."""
     from vte_wats.orchestration.resources import open_vte, read_settings, storage_of
     from vte_wats.orchestration.task_context import staging
-    from vte_wats.reconcile.expected import stage_expected
+    from vte_wats.reconcile.compare import stage_expected
     from vte_wats.storage.dead_letters import DeadLetters
 
     get_current_context()["batch_label"] = batch  # type: ignore[typeddict-unknown-key]
@@ -157,8 +157,8 @@ def plan_missing(site_name: str, batches: Any) -> list[dict[str, Any]]:
     from vte_wats.state.proof import Proof, days_without_runs
     from vte_wats.storage.in_flight_keys import confirmed_uploads
     from vte_wats.storage.unseen_reports import DROPPED, UnseenReports
-    from vte_wats.sync.named_runs import PLAN, hand_over
     from vte_wats.sync.plan import plan_named
+    from vte_wats.sync.slices import PLAN, hand_over
 
     context = get_current_context()
     site = Site(site_name)

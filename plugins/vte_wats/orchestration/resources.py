@@ -22,7 +22,7 @@ from vte_wats.messages import NO_CONNECTION, VW110, VW111, VW567
 from vte_wats.orchestration.variables import HISTORY, STATE, WATS_PROFILE, BudgetVariable, LearnedVariable, Variables
 from vte_wats.state.coverage import State
 from vte_wats.state.history import History
-from vte_wats.storage.storage_errors import is_of_storage, storage_error
+from vte_wats.storage.object_storage import is_of_storage, storage_error
 from vte_wats.sync.slices import sized_for_backlog
 from vte_wats.wats.profile import WatsProfile
 
@@ -44,7 +44,7 @@ def open_vte(site: Site, settings: Settings) -> VteSource:
 
     Raises FatalError when operators are to have pseudonyms and the secret for them is missing.
     """
-    from vte_wats.mapping.operators import Operators
+    from vte_wats.mapping.identity import Operators
     from vte_wats.vte.reader import VteSource
 
     secret = Variables(site).operator_secret() if settings.operator is OperatorNames.PSEUDONYM else None

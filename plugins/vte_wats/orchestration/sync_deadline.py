@@ -84,12 +84,11 @@ async def deadline_missed(site_name: str, since: str, context: Mapping[str, Any]
 
 def _save_and_notify(site: Site, since_at: datetime, context: Mapping[str, Any]) -> str:
     """Save the missed deadline first: what cannot be sent now is sent by the monitor."""
-    from vte_wats.alerting.missed_deadline import MissedDeadline, is_transferred, outage_of
+    from vte_wats.alerting.incidents import MissedDeadline, is_transferred, outage_of
     from vte_wats.alerting.monitor_state import MonitorState
     from vte_wats.domain.errors import VteWatsError
     from vte_wats.intervals.interval import Interval, in_utc
-    from vte_wats.orchestration.alert_channels import alerts_of
-    from vte_wats.orchestration.alert_context import alert_context
+    from vte_wats.orchestration.alert_context import alert_context, alerts_of
     from vte_wats.orchestration.resources import read_settings, read_state
     from vte_wats.orchestration.variables import MISSED_DEADLINE, MONITOR_STATE, Variables
 

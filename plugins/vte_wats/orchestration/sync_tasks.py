@@ -41,9 +41,8 @@ def plan(site_name: str) -> list[dict[str, Any]]:
     from vte_wats.state.late_arrivals import measured
     from vte_wats.storage.dead_letter_index import DeadLetterIndex
     from vte_wats.sync.confirmed_check import plan_unseen
-    from vte_wats.sync.named_runs import PLAN, hand_over
     from vte_wats.sync.plan import plan_held, plan_seen, plan_snapshot, ranges_to_read, window_of
-    from vte_wats.sync.slices import SLICE_LIMIT
+    from vte_wats.sync.slices import PLAN, SLICE_LIMIT, hand_over
 
     context = get_current_context()
     site = Site(site_name)

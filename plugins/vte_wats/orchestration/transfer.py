@@ -89,8 +89,7 @@ def extract(site_name: str, part: dict[str, Any]) -> dict[str, Any]:
     from vte_wats.storage.unseen_reports import UnseenReports
     from vte_wats.sync.extract import absent_runs
     from vte_wats.sync.extract import extract as extract_slice
-    from vte_wats.sync.named_runs import PLAN, with_runs
-    from vte_wats.sync.slices import AGAIN
+    from vte_wats.sync.slices import AGAIN, PLAN, with_runs
 
     site = Site(site_name)
     settings = read_settings(site)
@@ -191,9 +190,9 @@ def _reader(site: Site, settings: Settings) -> ReadAgain:
 @task(trigger_rule=TriggerRule.ALL_DONE, multiple_outputs=False)
 def settle(site_name: str, slices: Any, settling: dict[str, Any]) -> dict[str, Any]:
     """Balance the accounts of all slices; only a complete window extends coverage and moves ``lastSync``."""
-    from vte_wats.domain.outcome import Outcome
+    from vte_wats.domain.run import Outcome
     from vte_wats.orchestration.handover import Handover, planned_slices
-    from vte_wats.orchestration.history_writer import settled_history, write_history
+    from vte_wats.orchestration.metrics import settled_history, write_history
     from vte_wats.orchestration.resources import read_history, read_settings, storage_of
     from vte_wats.storage.settled_syncs import SettledSyncs
     from vte_wats.storage.staging import discard

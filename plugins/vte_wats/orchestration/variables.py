@@ -14,9 +14,8 @@ from typing import Generic, TypeVar
 from airflow.sdk import Variable
 from pydantic import TypeAdapter, ValidationError
 
-from vte_wats.alerting.missed_deadline import MissedDeadline
+from vte_wats.alerting.incidents import MissedDeadline, TaskFailure
 from vte_wats.alerting.monitor_state import MonitorState
-from vte_wats.alerting.task_failure import TaskFailure
 from vte_wats.backfill.progress import Progress
 from vte_wats.config.sites import Site
 from vte_wats.domain.errors import FatalError, RetriableError

@@ -15,7 +15,6 @@ from more_itertools import flatten
 
 from vte_wats.config.settings import Settings
 from vte_wats.domain.ports import RunSource
-from vte_wats.intervals.dst import local_ranges
 from vte_wats.intervals.interval import Interval, whole_second
 from vte_wats.intervals.wall_clock import (
     FIRST,
@@ -24,6 +23,7 @@ from vte_wats.intervals.wall_clock import (
     LocalRange,
     common_ranges,
     is_within,
+    local_ranges,
     merge_ranges,
     wall_clock,
 )

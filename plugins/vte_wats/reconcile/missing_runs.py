@@ -18,16 +18,13 @@ from zoneinfo import ZoneInfo
 from more_itertools import chunked, flatten
 
 from vte_wats.config.settings import OddTimestamps
-from vte_wats.domain.outcome import DeadLetterKind
 from vte_wats.domain.ports import Wats
 from vte_wats.domain.report import StoredReport
-from vte_wats.intervals.dst import utc_offsets
+from vte_wats.domain.run import DeadLetterKind, is_comparable
 from vte_wats.intervals.interval import Interval
-from vte_wats.intervals.wall_clock import FIRST
-from vte_wats.mapping.run_hash import is_comparable
+from vte_wats.intervals.wall_clock import FIRST, utc_offsets
 from vte_wats.messages import VW541, VW543, VW544, VW553
-from vte_wats.reconcile.compare import sample_of
-from vte_wats.reconcile.expected import Expected, staged_expected
+from vte_wats.reconcile.compare import Expected, sample_of, staged_expected
 from vte_wats.reconcile.keys import Key, staged_keys
 from vte_wats.state.proof import Cause, DayProof, OddKind, OddRun, OddRuns, OpenRun, joined_days
 from vte_wats.storage.staging import Staging

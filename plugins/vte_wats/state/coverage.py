@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, computed_field
 
-from vte_wats.domain.outcome import Outcome
+from vte_wats.domain.run import Outcome
 from vte_wats.domain.source import SourceIdentity
 from vte_wats.intervals.interval import Instant, Interval, in_utc, merge_intervals, whole_second
 

@@ -15,9 +15,8 @@ from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 from vte_wats.config.settings import Settings
-from vte_wats.intervals.dst import local_ranges
 from vte_wats.intervals.interval import Interval
-from vte_wats.intervals.wall_clock import is_within
+from vte_wats.intervals.wall_clock import is_within, local_ranges
 from vte_wats.messages import VW916, VW917
 from vte_wats.state.coverage import LateArrivals, State
 

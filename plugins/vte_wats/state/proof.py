@@ -14,10 +14,10 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, NaiveDatetime
 
-from vte_wats.domain.wording import duration
 from vte_wats.intervals.interval import Instant
 from vte_wats.intervals.wall_clock import wall_clock
 from vte_wats.state.coverage import State
+from vte_wats.wording import duration
 
 _DAYS_KEPT = 4_000
 _MOST_EXAMPLES = 20  # of each day

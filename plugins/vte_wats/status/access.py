@@ -1,7 +1,8 @@
-"""Who may see and do what: Airflow's login and Airflow's permissions, nothing of our own."""
+"""Who may see and do what, by Airflow's login and permissions, and the row that each button leaves in its audit log."""
 
 from __future__ import annotations
 
+import json
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -16,8 +17,10 @@ from airflow.api_fastapi.auth.managers.models.resource_details import (
 from airflow.api_fastapi.core_api.security import GetUserDep
 from airflow.configuration import conf
 from airflow.models.dag import DagModel
+from airflow.models.log import Log
 from airflow.models.variable import Variable
 from fastapi import Depends, HTTPException, Query, Request, status
+from sqlalchemy.orm import Session
 
 from vte_wats.config.sites import Site
 from vte_wats.domain.errors import FatalError
@@ -128,3 +131,12 @@ def _may_with_settings(method: ResourceMethod, site: Site, user: BaseUser) -> bo
     key = site.settings_variable
     details = VariableDetails(key=key, team_name=Variable.get_team_name(key))
     return get_auth_manager().is_authorized_variable(method=method, details=details, user=user)
+
+
+def audit(session: Session, user: BaseUser, event: str, dag_id: str, **what: str) -> None:
+    """Note who asked for what, of which DAG, also when it is then refused; it stays whatever happens afterwards."""
+    name = user.get_name()
+    session.add(
+        Log(event=event, task_instance=None, owner=name, owner_display_name=name, dag_id=dag_id, extra=json.dumps(what))
+    )
+    session.commit()

@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import BaseModel, Field, NaiveDatetime
 
 from vte_wats.alerting.monitor_state import ServerCheck
-from vte_wats.domain.outcome import Outcome
+from vte_wats.domain.run import Outcome
 from vte_wats.health import Assessment, ProbeStatus
 from vte_wats.intervals.interval import Instant, Interval
 from vte_wats.state.proof import Cause, DayStatus, OddKind, OddRun, OpenRun

@@ -41,8 +41,8 @@ from vte_wats.status.api_models import (
     SurveyStatus,
     TakeOverRequest,
 )
+from vte_wats.status.charts import as_csv, for_page
 from vte_wats.status.dead_letter_groups import dead_letter_list, note_redrive, redrive, refuse_unknown_group
-from vte_wats.status.proof_calendar import as_csv, for_page
 from vte_wats.status.site_answers import (
     deployment_health,
     every_site_summary,

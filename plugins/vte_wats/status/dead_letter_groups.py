@@ -20,9 +20,8 @@ from vte_wats.domain.errors import VteWatsError
 from vte_wats.domain.redaction import redact
 from vte_wats.messages import MESSAGES, VW830, VW831
 from vte_wats.orchestration.resources import storage_of
-from vte_wats.status.access import may_redrive, redrive_dag
+from vte_wats.status.access import audit, may_redrive, redrive_dag
 from vte_wats.status.api_models import DagRunLink, DeadLetterList, MessageText, StartedRedrive
-from vte_wats.status.audit import audit
 from vte_wats.status.settings_variable import read_settings_text
 from vte_wats.status.shared_reads import Answer, NoAnswerYet, SharedReads
 from vte_wats.storage.dead_letter_index import DeadLetterGroups, DeadLetterIndex

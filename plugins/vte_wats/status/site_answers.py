@@ -20,8 +20,7 @@ from vte_wats.health import Health, ProbeStatus, health
 from vte_wats.messages import VW831, VW832, VW924
 from vte_wats.orchestration.dag_defaults import read_sites
 from vte_wats.status.api_models import HistoryChart, ProofCalendar, SiteStatus, SiteSummary, Span
-from vte_wats.status.charts import history_chart
-from vte_wats.status.proof_calendar import proof_calendar
+from vte_wats.status.charts import history_chart, proof_calendar
 from vte_wats.status.shared_reads import Answer, NoAnswerYet, SharedReads
 from vte_wats.status.site_reader import read_site, read_stored
 from vte_wats.status.site_summary import site_status, site_summary

@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 from vte_wats.alerting.monitor_state import Condition, ServerCheck
 from vte_wats.backfill.progress import Progress
 from vte_wats.config.sites import Site
-from vte_wats.domain.outcome import Outcome
 from vte_wats.domain.redaction import redact
+from vte_wats.domain.run import Outcome
 from vte_wats.health import Stored, assess
 from vte_wats.intervals.interval import Interval, in_utc
 from vte_wats.state.coverage import State

@@ -17,9 +17,8 @@ from vte_wats.domain.errors import VteWatsError
 from vte_wats.domain.redaction import redact
 from vte_wats.messages import VW103, VW560, VW561, VW831
 from vte_wats.orchestration.resources import storage_of
-from vte_wats.status.access import may_change_settings, may_read_settings, may_read_survey
+from vte_wats.status.access import audit, may_change_settings, may_read_settings, may_read_survey
 from vte_wats.status.api_models import SurveyFigures, SurveyFileLink, SurveyProposal, SurveyStatus, TakeOverRequest
-from vte_wats.status.audit import audit
 from vte_wats.status.settings_variable import SettingsText, change_settings, read_settings_text
 from vte_wats.status.shared_reads import NoAnswerYet, SharedReads
 from vte_wats.storage.object_storage import DamagedFileError

@@ -19,13 +19,13 @@ from pydantic import BaseModel, ConfigDict, Field, NaiveDatetime, field_validato
 from upath import UPath
 
 from vte_wats.domain.errors import FatalError, VteWatsError
-from vte_wats.domain.outcome import DeadLetterKind
 from vte_wats.domain.redaction import redact
+from vte_wats.domain.run import DeadLetterKind
 from vte_wats.intervals.interval import Instant
 from vte_wats.messages import VW569, VW634, VW923
 from vte_wats.storage.dead_letters import UNREADABLE, DeadLetter, DeadLetterHeader, read_header
+from vte_wats.storage.object_storage import storage_errors
 from vte_wats.storage.staging import StagedFileError, Staging
-from vte_wats.storage.storage_errors import storage_errors
 
 log = logging.getLogger(__name__)
 

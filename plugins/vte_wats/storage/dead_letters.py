@@ -14,12 +14,17 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 from pydantic_core import from_json
 from upath import UPath
 
-from vte_wats.domain.outcome import DeadLetterKind
-from vte_wats.domain.run import VteTestRun
+from vte_wats.domain.run import DeadLetterKind, VteTestRun
 from vte_wats.intervals.interval import Instant
 from vte_wats.messages import VW923
-from vte_wats.storage.object_storage import create_folder, read_beginning, read_file, remove_file, write_atomically
-from vte_wats.storage.storage_errors import storage_errors
+from vte_wats.storage.object_storage import (
+    create_folder,
+    read_beginning,
+    read_file,
+    remove_file,
+    storage_errors,
+    write_atomically,
+)
 
 log = logging.getLogger(__name__)
 

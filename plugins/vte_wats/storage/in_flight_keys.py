@@ -25,8 +25,14 @@ from vte_wats.domain.errors import VteWatsError
 from vte_wats.domain.report import Report, StoredReport
 from vte_wats.intervals.interval import Interval, in_utc
 from vte_wats.messages import VW621
-from vte_wats.storage.object_storage import create_folder, file_name, read_file, remove_file, write_atomically
-from vte_wats.storage.storage_errors import storage_errors
+from vte_wats.storage.object_storage import (
+    create_folder,
+    file_name,
+    read_file,
+    remove_file,
+    storage_errors,
+    write_atomically,
+)
 from vte_wats.storage.unseen_reports import DROPPED, FAILING, UnseenReports
 
 log = logging.getLogger(__name__)

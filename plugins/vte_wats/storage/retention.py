@@ -13,10 +13,9 @@ from upath import UPath
 from vte_wats.storage.dead_letters import FOLDER as DEAD_LETTERS
 from vte_wats.storage.dead_letters import DeadLetters
 from vte_wats.storage.in_flight_keys import FOLDER as UPLOADING
-from vte_wats.storage.object_storage import UNFINISHED
+from vte_wats.storage.object_storage import UNFINISHED, storage_errors
 from vte_wats.storage.settled_syncs import FOLDER as SETTLED
 from vte_wats.storage.staging import STAGING
-from vte_wats.storage.storage_errors import storage_errors
 from vte_wats.storage.unseen_reports import DROPPED, FAILING, UNSEEN
 
 log = logging.getLogger(__name__)

@@ -15,8 +15,14 @@ from upath import UPath
 from vte_wats.intervals.interval import Instant
 from vte_wats.messages import VW524, VW621
 from vte_wats.state.coverage import SettledSync, State
-from vte_wats.storage.object_storage import create_folder, file_name, read_file, remove_file, write_atomically
-from vte_wats.storage.storage_errors import storage_errors
+from vte_wats.storage.object_storage import (
+    create_folder,
+    file_name,
+    read_file,
+    remove_file,
+    storage_errors,
+    write_atomically,
+)
 
 log = logging.getLogger(__name__)
 

@@ -23,9 +23,9 @@ from vte_wats.storage.object_storage import (
     create_folder,
     file_name,
     open_to_read,
+    storage_errors,
     written_atomically,
 )
-from vte_wats.storage.storage_errors import storage_errors
 
 _SUFFIX = ".jsonl.gz"
 _LONGEST_LINE = 128_000_000  # bytes; four times what WATS takes as one report

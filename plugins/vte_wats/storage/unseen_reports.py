@@ -17,8 +17,7 @@ from pydantic import BaseModel, ConfigDict
 from upath import UPath
 
 from vte_wats.messages import VW621
-from vte_wats.storage.object_storage import create_folder, read_file, remove_file, write_atomically
-from vte_wats.storage.storage_errors import storage_errors
+from vte_wats.storage.object_storage import create_folder, read_file, remove_file, storage_errors, write_atomically
 
 log = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""A survey from its first statement to its result: schema, counts, sampled runs, proposal, trial."""
+"""A survey from its first statement to its result: schema, counts, growth, sampled runs, proposal, trial."""
 
 from __future__ import annotations
 
@@ -24,7 +24,6 @@ from vte_wats.intervals.wall_clock import AHEAD, FIRST, LAST, OLDEST_CLOCK, Loca
 from vte_wats.preflight import Level, examine, examine_indexes
 from vte_wats.survey.clocks import ClockFacts, read_clocks
 from vte_wats.survey.content import ContentSource, look_at_content
-from vte_wats.survey.growth import MonthGrowth, growth_of, stored_runs_of
 from vte_wats.survey.plans import Plans, ask_for_plans, index_advice
 from vte_wats.survey.proposal import (
     Evidence,
@@ -34,7 +33,6 @@ from vte_wats.survey.proposal import (
     settings_for_trial,
     settings_to_survey_with,
 )
-from vte_wats.survey.refusals import Refusals
 from vte_wats.survey.sample_findings import BusyHour, Closed, Distribution, Findings, Issue
 from vte_wats.survey.sampling import Chooser, months, newest_interval, sampled_ranges
 from vte_wats.survey.schema import (
@@ -44,6 +42,7 @@ from vte_wats.survey.schema import (
     compare_foreign_keys,
     compare_schema,
     key_not_seen,
+    name_at_site,
     not_seen,
     possible_names,
     suggested_overrides,
@@ -51,7 +50,47 @@ from vte_wats.survey.schema import (
 from vte_wats.survey.settling import Looks, Settling
 from vte_wats.survey.step_keys import StepKeys, sample_step_keys
 from vte_wats.survey.tally import Tally
-from vte_wats.survey.trial import Trial, try_mapping
+from vte_wats.survey.trial import Refusals, Trial, try_mapping
+
+_GROWING = ("IndexData", "TestDataNumeric", "TestDataText", "TestDataOther")
+
+
+class MonthGrowth(Closed):
+    """What the runs of one month take: rows and bytes are the shares of these runs in what the tables hold now."""
+
+    month: str
+    runs: int
+    rows: int
+    size_bytes: int | None
+
+
+def stored_runs_of(tables: Sequence[DeployedTable], settings: Settings) -> int | None:
+    """Return how many runs there are by the server's own count, ``None`` where that is not visible."""
+    name = name_at_site("IndexData", settings).casefold()
+    return next((table.rows for table in tables if table.name.casefold() == name), None)
+
+
+def growth_of(tables: Sequence[DeployedTable], month_runs: Mapping[str, int], settings: Settings) -> list[MonthGrowth]:
+    """Return the growth of each month by the tables of runs and steps; nothing where one of them has no count."""
+    by_name = {table.name.casefold(): table for table in tables}
+    growing = [by_name.get(name_at_site(name, settings).casefold()) for name in _GROWING]
+    counts = [table.rows if table else None for table in growing]
+    runs_now = counts[0]
+    if not runs_now or None in counts:
+        return []
+    sizes = [table.size_bytes if table else None for table in growing]
+    rows_now = sum(count for count in counts if count is not None)
+    size_now = None if None in sizes else sum(size for size in sizes if size is not None)
+    return [
+        MonthGrowth(
+            month=month,
+            runs=runs,
+            rows=round(rows_now * runs / runs_now),
+            size_bytes=None if size_now is None else round(size_now * runs / runs_now),
+        )
+        for month, runs in month_runs.items()
+    ]
+
 
 log = logging.getLogger(__name__)
 

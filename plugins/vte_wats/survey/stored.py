@@ -11,8 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, NaiveDatetime, ValidationError
 from upath import UPath
 
-from vte_wats.storage.object_storage import DamagedFileError, create_folder, read_file, write_atomically
-from vte_wats.storage.storage_errors import storage_errors
+from vte_wats.storage.object_storage import DamagedFileError, create_folder, read_file, storage_errors, write_atomically
 from vte_wats.survey.proposal import Proposal
 
 FOLDER = "survey"

@@ -16,7 +16,7 @@ from vte_wats.config.settings import Settings
 from vte_wats.domain.run import StepKind, VteStepResult, VteTestRun
 from vte_wats.mapping.content_types import file_type, text_in
 from vte_wats.mapping.identity import testplan_of
-from vte_wats.mapping.limits import limits_of, scpi_sentinel
+from vte_wats.mapping.numbers import limits_of, scpi_sentinel
 from vte_wats.mapping.texts import printable
 from vte_wats.survey.sample_findings import (
     CodeFacts,

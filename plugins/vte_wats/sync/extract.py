@@ -12,9 +12,8 @@ from pydantic import TypeAdapter
 from vte_wats.config.settings import Settings
 from vte_wats.domain.ports import RunSource
 from vte_wats.domain.run import VteTestRun
-from vte_wats.intervals.dst import Fold, neighbourhood, repeated_hour
-from vte_wats.intervals.wall_clock import LocalRange, merge_ranges
-from vte_wats.mapping.dst_disambiguation import disambiguated_folds
+from vte_wats.intervals.wall_clock import Fold, LocalRange, merge_ranges, neighbourhood, repeated_hour
+from vte_wats.mapping.start_time import disambiguated_folds
 from vte_wats.storage.staging import Staging
 from vte_wats.sync.slices import Slice
 

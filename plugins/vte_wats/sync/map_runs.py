@@ -10,10 +10,9 @@ from vte_wats.config.settings import Settings
 from vte_wats.domain.errors import RejectedError
 from vte_wats.domain.ports import RunSource
 from vte_wats.domain.report import Refusal, Report
-from vte_wats.domain.run import VteTestRun
-from vte_wats.intervals.dst import Fold
+from vte_wats.domain.run import VteTestRun, run_hash
+from vte_wats.intervals.wall_clock import Fold
 from vte_wats.mapping.report_builder import map_run
-from vte_wats.mapping.run_hash import run_hash
 from vte_wats.storage.staging import Staging
 from vte_wats.sync.extract import RUNS, read_now, staged_folds
 from vte_wats.sync.staged_reports import stage_mapped

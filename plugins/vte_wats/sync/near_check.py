@@ -14,9 +14,8 @@ from itertools import accumulate
 
 from vte_wats.config.settings import Settings
 from vte_wats.domain.source import MinuteContent
-from vte_wats.intervals.dst import local_ranges
 from vte_wats.intervals.interval import Interval, merge_intervals
-from vte_wats.intervals.wall_clock import LocalRange, merge_ranges
+from vte_wats.intervals.wall_clock import LocalRange, local_ranges, merge_ranges
 from vte_wats.state.seen_content import Look, NearPlan, SeenContent, minute_key
 from vte_wats.sync.slices import NEAR, Slice, slices_of
 

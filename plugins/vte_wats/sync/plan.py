@@ -12,12 +12,11 @@ from more_itertools import chunked
 
 from vte_wats.config.settings import Settings
 from vte_wats.domain.errors import RetriableError
-from vte_wats.domain.outcome import DeadLetterKind
 from vte_wats.domain.ports import RunSource
+from vte_wats.domain.run import DeadLetterKind
 from vte_wats.domain.source import RunTimes
-from vte_wats.intervals.dst import hours_to_disambiguate, local_ranges
 from vte_wats.intervals.interval import Interval, whole_second
-from vte_wats.intervals.wall_clock import LocalRange, is_within, merge_ranges
+from vte_wats.intervals.wall_clock import LocalRange, hours_to_disambiguate, is_within, local_ranges, merge_ranges
 from vte_wats.messages import VW507, VW911, VW912
 from vte_wats.state.coverage import Gap
 from vte_wats.state.history import PlanSnapshot

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from vte_wats.domain.errors import FatalError
-from vte_wats.domain.outcome import Outcome
+from vte_wats.domain.run import Outcome
 from vte_wats.intervals.interval import Interval
 from vte_wats.messages import VW502, VW503, VW523, VW532
 from vte_wats.state.coverage import SettledSync, State

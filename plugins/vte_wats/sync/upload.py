@@ -16,7 +16,6 @@ from pydantic import TypeAdapter
 
 from vte_wats.config.settings import OddTimestamps, Settings
 from vte_wats.domain.errors import FatalError, HeldError, RejectedError, RetriableError
-from vte_wats.domain.outcome import LEFT_OUT, Outcome
 from vte_wats.domain.ports import Wats
 from vte_wats.domain.report import (
     SOURCE_HASH,
@@ -28,7 +27,7 @@ from vte_wats.domain.report import (
     Submission,
     misc_info,
 )
-from vte_wats.domain.run import VteTestRun
+from vte_wats.domain.run import LEFT_OUT, Outcome, VteTestRun
 from vte_wats.intervals.wall_clock import AHEAD, OLDEST_CLOCK
 from vte_wats.messages import VW340, VW341, VW344, VW404, VW418, VW504, VW505, VW506, VW540, VW551, VW552, VW622
 from vte_wats.storage.dead_letter_index import DeadLetterIndex, DeadLetterSummary
@@ -37,8 +36,7 @@ from vte_wats.storage.in_flight_keys import InFlightKeys
 from vte_wats.storage.staging import StagedFileError, Staging
 from vte_wats.storage.unseen_reports import NO_TRIES, Tries
 from vte_wats.sync.extract import RUNS
-from vte_wats.sync.largest_parts import largest_parts
-from vte_wats.sync.report_content import differences
+from vte_wats.sync.report_content import differences, largest_parts
 from vte_wats.sync.staged_reports import stage_mapped, staged_mappings
 
 log = logging.getLogger(__name__)

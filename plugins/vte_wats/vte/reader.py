@@ -31,11 +31,9 @@ from vte_wats.domain.source import (
     WaitingRuns,
 )
 from vte_wats.intervals.wall_clock import LocalRange
-from vte_wats.mapping.operators import Operators
+from vte_wats.mapping.identity import Operators
 from vte_wats.survey.plans import LARGEST_PLAN
 from vte_wats.survey.schema import DeployedColumn, DeployedTable
-from vte_wats.vte.column_reader import count_values_in, read_column_values
-from vte_wats.vte.plan_reader import plan_text, statements_of_a_sync
 from vte_wats.vte.rows import (
     CHANGES,
     DAY_COUNTS,
@@ -61,8 +59,14 @@ from vte_wats.vte.rows import (
 )
 from vte_wats.vte.run_reader import read_runs
 from vte_wats.vte.run_rows import is_stand_in, no_key, with_keys
-from vte_wats.vte.schema_reader import read_schema
-from vte_wats.vte.server_facts import read_facts
+from vte_wats.vte.schema_reader import (
+    count_values_in,
+    plan_text,
+    read_column_values,
+    read_facts,
+    read_schema,
+    statements_of_a_sync,
+)
 from vte_wats.vte.sql_errors import VW208, VW209, translate_error
 from vte_wats.vte.statements import (
     EVERY_RUN,

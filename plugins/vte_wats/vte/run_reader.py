@@ -22,7 +22,7 @@ from more_itertools import constrained_batches
 from vte_wats.config.settings import Settings
 from vte_wats.domain.errors import FatalError, RetriableError
 from vte_wats.domain.run import Defect, VteTestRun
-from vte_wats.mapping.operators import Operators
+from vte_wats.mapping.identity import Operators
 from vte_wats.messages import VW232, VW299
 from vte_wats.vte.rows import RUN_SIZES, RUNS, STEPS, Row, RunRow, RunSizeRow, Select, guid_of
 from vte_wats.vte.run_rows import doubled_key, no_key, run_of, too_large, unread, with_keys

@@ -12,8 +12,7 @@ from uuid import NAMESPACE_OID, UUID, uuid5
 from more_itertools import chunked
 from pydantic import TypeAdapter, ValidationError
 
-from vte_wats.domain.outcome import DeadLetterKind
-from vte_wats.domain.run import WITHOUT_KEY, Defect, VteStepResult, VteTestRun
+from vte_wats.domain.run import WITHOUT_KEY, DeadLetterKind, Defect, VteStepResult, VteTestRun
 from vte_wats.mapping.texts import REPLACEMENT, quoted, width
 from vte_wats.messages import VW230, VW231, VW233, VW234, VW550, Message
 from vte_wats.vte.rows import RunKeyRow, RunRow, RunSizeRow, StepRow, guid_of

@@ -26,13 +26,13 @@ from vte_wats.domain.report import (
 from vte_wats.intervals.interval import Interval
 from vte_wats.messages import VW346, VW392, VW918
 from vte_wats.state.history import edge_of
-from vte_wats.sync.largest_parts import largest_parts
-from vte_wats.wats.insert_result import InsertResult
+from vte_wats.sync.report_content import largest_parts
 from vte_wats.wats.learned_server import KnownServer, LearnedStore
 from vte_wats.wats.lookup import Lookup
 from vte_wats.wats.profile import WatsProfile
 from vte_wats.wats.rate_limiter import BudgetStore
 from vte_wats.wats.response_errors import FAILED_FOR_REPORT, UNEXPECTED_CONTENT, WRONG_ID, as_error
+from vte_wats.wats.responses import InsertResult
 from vte_wats.wats.sender import Sender
 from vte_wats.wats.wats_connection import WatsConnection
 

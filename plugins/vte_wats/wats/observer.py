@@ -16,14 +16,14 @@ from uuid import UUID
 from pywats.core.client import Response
 from pywats.core.routes import Routes
 
-from vte_wats.acceptance.exchange import Answer
+from vte_wats.acceptance.observe import Answer
 from vte_wats.domain.errors import RetriableError
 from vte_wats.domain.report import NaturalKey
 from vte_wats.intervals.interval import Interval
 from vte_wats.wats import queries
-from vte_wats.wats.insert_result import InsertResult
 from vte_wats.wats.rate_limiter import BudgetStore, RateLimiter
 from vte_wats.wats.response_errors import RESPONSE_ERRORS, as_error, retry_after_s, server_message
+from vte_wats.wats.responses import InsertResult
 from vte_wats.wats.transport import Transport
 from vte_wats.wats.wats_connection import GuidQuoting, WatsConnection
 
@@ -37,7 +37,7 @@ _CREDENTIALS = next(failure for failure in RESPONSE_ERRORS if _UNAUTHORISED in f
 
 
 class WatsObserver:
-    """One WATS for the length of a ``with`` block; implements ``vte_wats.acceptance.exchange.WatsUnderTest``."""
+    """One WATS for the length of a ``with`` block; implements ``vte_wats.acceptance.observe.WatsUnderTest``."""
 
     def __init__(self, connection: WatsConnection, budget_store: BudgetStore | None = None) -> None:
         self._connection = connection

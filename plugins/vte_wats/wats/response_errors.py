@@ -18,7 +18,7 @@ import httpx
 from vte_wats.domain.errors import FatalError, RejectedError, RetriableError
 from vte_wats.domain.redaction import redact
 from vte_wats.messages import VW342, Follows, Message
-from vte_wats.wats.bounded_answers import AnswerTooLargeError
+from vte_wats.wats.responses import AnswerTooLargeError
 
 
 class FailureClass(StrEnum):

@@ -1,13 +1,18 @@
-"""One request to WATS over pyWATS's low-level client, which here only moves bytes and the token."""
+"""One request to WATS over pyWATS's low-level client, which here only moves bytes and the token.
+
+The HTTP client obeys variables of the environment; what is wrong with one it cannot use is said by name.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import base64
 import logging
+import os
 import ssl
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cached_property
 
 import httpx
@@ -18,9 +23,7 @@ from pywats.core.retry import RetryConfig
 from vte_wats.config.connection_fields import page_in_airflow
 from vte_wats.domain.errors import FatalError
 from vte_wats.domain.redaction import redact
-from vte_wats.messages import VW109
-from vte_wats.wats.bounded_answers import ENCODING, bound
-from vte_wats.wats.environment import usable_environment
+from vte_wats.messages import VW109, VW115
 from vte_wats.wats.response_errors import (
     as_error,
     failure_of_exception,
@@ -28,7 +31,71 @@ from vte_wats.wats.response_errors import (
     retry_after_s,
     server_message,
 )
+from vte_wats.wats.responses import ENCODING, bound
 from vte_wats.wats.wats_connection import WatsConnection
+
+_PROXIES = ("ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY")
+
+
+@dataclass(frozen=True, slots=True)
+class ClientError:
+    """One row of the table: what opening the client raised, which variables cause it, and their rule."""
+
+    exceptions: tuple[type[Exception], ...]
+    variables: tuple[str, ...]
+    rule: str
+
+
+# The first row that applies wins; the last one applies to everything.
+ENVIRONMENT_ERRORS: tuple[ClientError, ...] = (
+    ClientError(
+        (ImportError,),
+        _PROXIES,
+        "a proxy of this kind needs a package that is not installed (SOCKS: socksio); name an http:// proxy, or "
+        "install it",
+    ),
+    ClientError(
+        (OSError,),  # ssl.SSLError is one
+        ("SSL_CERT_FILE", "SSL_CERT_DIR"),
+        "must name certificates in PEM form that exist on every machine that runs tasks",
+    ),
+    ClientError(
+        (httpx.InvalidURL, ValueError),
+        ("NO_PROXY", *_PROXIES),
+        "a proxy must be an address such as http://proxy.example:3128; NO_PROXY holds host names and addresses "
+        "separated by commas, no networks of IPv6 and no brackets",
+    ),
+    ClientError(
+        (Exception,),
+        ("NO_PROXY", *_PROXIES, "SSL_CERT_FILE", "SSL_CERT_DIR"),
+        "the client to WATS does not understand it",
+    ),
+)
+
+
+@contextmanager
+def usable_environment() -> Iterator[None]:
+    """Raise :class:`FatalError` for whatever opening a client raises; it names the variable, never its value."""
+    try:
+        yield
+    except FatalError:
+        raise
+    except Exception as exc:
+        row = next(row for row in ENVIRONMENT_ERRORS if isinstance(exc, row.exceptions))
+        names = suspects(row.variables, os.environ) or row.variables
+        raise FatalError(
+            VW115,
+            f"the client to WATS cannot be opened ({type(exc).__name__}): check {' and '.join(names)} in the "
+            f"environment of Airflow's tasks: {row.rule}",
+        ) from exc
+
+
+def suspects(variables: tuple[str, ...], environment: Mapping[str, str]) -> tuple[str, ...]:
+    """Return which of the variables are set, as they are spelled there: lower case counts, too."""
+    return tuple(
+        name for variable in variables for name in (variable, variable.lower()) if environment.get(name, "").strip()
+    )
+
 
 _CONNECT_TIMEOUT_S = 10.0
 _TOO_MANY_REQUESTS = 429

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from vte_wats.acceptance.exchange import Answer
+from vte_wats.acceptance.observe import Answer
 from vte_wats.acceptance.probes import Plan
 from vte_wats.intervals.interval import Interval
 

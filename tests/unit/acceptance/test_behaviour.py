@@ -8,8 +8,7 @@ import pytest
 
 from tests.unit.acceptance.fake_wats import PLAN, FakeClock, FakeWats
 from vte_wats.acceptance.behaviour import Behaviour, behaviour_of, delays, median_delay_s
-from vte_wats.acceptance.exchange import Answer
-from vte_wats.acceptance.observe import MAY_STAY_AWAY, Observations, observe
+from vte_wats.acceptance.observe import MAY_STAY_AWAY, Answer, Observations, observe
 from vte_wats.acceptance.probes import Case
 from vte_wats.wats.profile import WatsProfile
 

@@ -6,9 +6,8 @@ import pytest
 
 from tests.unit.acceptance.fake_wats import PLAN, FakeClock, FakeWats
 from vte_wats.acceptance.behaviour import behaviour_of
-from vte_wats.acceptance.exchange import Answer
 from vte_wats.acceptance.findings import Finding, FindingStatus, findings_of, own_finding
-from vte_wats.acceptance.observe import Observations, observe
+from vte_wats.acceptance.observe import Answer, Observations, observe
 from vte_wats.acceptance.own_upload import OwnUpload
 from vte_wats.acceptance.probes import Case
 

@@ -21,7 +21,7 @@ from vte_wats.alerting.monitor_state import (
 )
 from vte_wats.config.alert_settings import AlertSettings
 from vte_wats.config.sites import Site
-from vte_wats.domain.outcome import LEFT_OUT, DeadLetterKind
+from vte_wats.domain.run import LEFT_OUT, DeadLetterKind
 from vte_wats.intervals.interval import Interval
 from vte_wats.state.coverage import State
 from vte_wats.state.proof import DayProof, OddKind, OddRuns, Proof

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from vte_wats.backfill.progress import Progress
-from vte_wats.domain.outcome import Outcome
+from vte_wats.domain.run import Outcome
 
 NOW_AT = datetime(2026, 6, 16, 12, 0, 0, 500_000, tzinfo=UTC)
 

@@ -24,9 +24,8 @@ from tests.unit.mapping_builders import GUID, SYSTEM_GUID, a_number, a_run, a_te
 from vte_wats.config.settings import PartRevision, Settings
 from vte_wats.domain.errors import HeldError, RejectedError
 from vte_wats.domain.report import NaturalKey, Report
-from vte_wats.domain.run import StepKind, VteProduct, VteStepResult, VteTestplan, VteTestRun
+from vte_wats.domain.run import StepKind, VteProduct, VteStepResult, VteTestplan, VteTestRun, run_hash
 from vte_wats.mapping.report_builder import map_run
-from vte_wats.mapping.run_hash import run_hash
 from vte_wats.mapping.texts import width
 
 PROJECT = Path(__file__).parents[3]

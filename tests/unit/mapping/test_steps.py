@@ -12,7 +12,7 @@ from tests.unit.builders import a_settings
 from tests.unit.mapping_builders import a_number, a_run, a_text, an_other, body_of, steps_of
 from vte_wats.domain.errors import HeldError, RejectedError
 from vte_wats.mapping.report_builder import map_run
-from vte_wats.mapping.step_names import numbered
+from vte_wats.mapping.step_rows import numbered
 
 NO_CODE = {"result_code": None}
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from vte_wats.alerting.task_failure import TaskFailure
+from vte_wats.alerting.incidents import TaskFailure
 from vte_wats.config.sites import Site
 from vte_wats.orchestration.alert_context import links_for
 

@@ -12,7 +12,7 @@ import pytest
 from airflow.sdk.execution_time.xcom import XCom
 
 from tests.unit.builders import a_settings
-from vte_wats.domain.outcome import Outcome
+from vte_wats.domain.run import Outcome
 from vte_wats.domain.source import SourceIdentity
 from vte_wats.intervals.interval import Interval
 from vte_wats.orchestration.handover import KEY, Handover, Planned

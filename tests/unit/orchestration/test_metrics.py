@@ -13,8 +13,8 @@ from airflow.sdk.observability import stats
 from airflow.sdk.observability.metrics import stats_utils
 
 from vte_wats.config.sites import Site
-from vte_wats.domain.outcome import Outcome
 from vte_wats.domain.report import RequestStats
+from vte_wats.domain.run import Outcome
 from vte_wats.orchestration import metrics
 from vte_wats.state.coverage import State
 from vte_wats.state.history import History, Tally

@@ -6,13 +6,12 @@ from datetime import UTC, datetime
 
 import pytest
 
-from vte_wats.alerting.missed_deadline import MissedDeadline
+from vte_wats.alerting.incidents import MissedDeadline, TaskFailure
 from vte_wats.alerting.monitor_state import Condition, MonitorState
-from vte_wats.alerting.task_failure import TaskFailure
 from vte_wats.backfill.progress import Progress
 from vte_wats.config.sites import Site
 from vte_wats.domain.errors import FatalError, RetriableError
-from vte_wats.domain.outcome import Outcome
+from vte_wats.domain.run import Outcome
 from vte_wats.intervals.interval import Interval
 from vte_wats.orchestration import variables as variables_module
 from vte_wats.orchestration.variables import (

@@ -13,7 +13,7 @@ import pytest
 from upath import UPath
 
 from vte_wats.config.sites import Site
-from vte_wats.domain.outcome import Outcome
+from vte_wats.domain.run import Outcome
 from vte_wats.intervals.interval import Interval
 from vte_wats.orchestration import variables as variables_module
 from vte_wats.orchestration.handover import Planned

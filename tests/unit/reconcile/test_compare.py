@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
@@ -9,18 +10,59 @@ from hypothesis import given
 from hypothesis import strategies as st
 from upath import UPath
 
-from tests.unit.builders import a_settings
+from tests.unit.builders import NOON_LOCAL, a_run, a_settings, guid_of
 from tests.unit.fakes import FakeSource, FakeWats
-from tests.unit.mapping_builders import a_number, a_run, a_text
+from tests.unit.mapping_builders import a_number, a_text
 from vte_wats.domain.errors import FatalError, RejectedError
-from vte_wats.domain.report import Report
+from vte_wats.domain.report import Report, ReportHeader
+from vte_wats.domain.run import DeadLetterKind, run_hash
+from vte_wats.intervals.wall_clock import LAST, LocalRange
+from vte_wats.mapping.report_builder import map_run
 from vte_wats.messages import VW417
-from vte_wats.reconcile.compare import Comparison, refuse_altered, repair, sample_of, verify
-from vte_wats.storage.staging import Staging
+from vte_wats.reconcile.compare import (
+    Comparison,
+    Expected,
+    refuse_altered,
+    repair,
+    sample_of,
+    stage_expected,
+    staged_expected,
+    verify,
+)
+from vte_wats.reconcile.keys import OutsideWindows, stage_keys
+from vte_wats.storage.dead_letters import DeadLetters
+from vte_wats.storage.staging import Staging, staging_of
 from vte_wats.sync.extract import extract
 from vte_wats.sync.map_runs import map_runs
 from vte_wats.sync.slices import Slice
 from vte_wats.sync.staged_reports import staged_mappings
+
+WRITTEN_AT = datetime(2026, 6, 16, tzinfo=UTC)
+
+
+def expected(number: int, *, is_changed: bool = False) -> Expected:
+    report = map_run(a_run(number), a_settings(), None)
+    header = ReportHeader(
+        f"sn-{number}", "pn-1", 100, {1: "2026-06-15T09:59:48", 3: "2026-06-15T09:59:50"}[number], "P"
+    )
+    return Expected(report.source_hash, run_hash(a_run(number)), header, is_changed)
+
+
+def test_each_run_has_the_hash_of_its_report_or_none_and_a_run_that_is_gone_is_absent(tmp_path):
+    source = FakeSource(a_run(1), a_run(2, serial=""), a_run(3), a_run(4, serial=""))
+    dead_letters = DeadLetters(UPath(tmp_path))
+    dead_letters.put(a_run(2, serial=""), DeadLetterKind.DEAD, "serial is blank", "serial is blank", WRITTEN_AT)
+    dead_letters.put(a_run(3, serial=""), DeadLetterKind.DEAD, "serial is blank", "serial is blank", WRITTEN_AT)
+    staged = staging_of(UPath(tmp_path), "reconcile", "run", "k0001")
+    stage_keys(source, lambda _: staged, [LocalRange(NOON_LOCAL, NOON_LOCAL + timedelta(days=1))], OutsideWindows(LAST))
+    source.runs = source.runs[:3]
+    assert stage_expected(source, staged, dead_letters, a_settings(batch_size=2)) == 3
+    assert staged_expected(staged) == {
+        guid_of(1): expected(1),
+        guid_of(2): Expected(None, run_hash(a_run(2, serial="")), is_changed=False),
+        guid_of(3): expected(3, is_changed=True),
+    }
+
 
 GUIDS = [UUID(int=n) for n in range(1, 5)]
 STEPS = (a_number(1.5, low_limit=1.0, high_limit=2.0, units="V"), a_text("1.0.3", step_number=2))
@@ -78,7 +120,7 @@ def set_result(body):
 
 
 def move_start(body):
-    body["start"] = body["start"].replace("14:", "15:")
+    body["start"] = body["start"].replace("T11:", "T10:")
 
 
 def drop_step(body):
@@ -96,7 +138,7 @@ def drop_info(body):
         pytest.param(set_limit, "root.steps[0].numericMeas[0].lowLimit: 1.0 in VTE, 0.9 in WATS", id="limit"),
         pytest.param(set_status, 'root.steps[1].status: "P" in VTE, "F" in WATS', id="status"),
         pytest.param(set_result, 'result: "P" in VTE, "F" in WATS', id="result"),
-        pytest.param(move_start, 'start: "2026-06-15T14:', id="start"),
+        pytest.param(move_start, 'start: "2026-06-15T11:', id="start"),
         pytest.param(drop_step, "root.steps: 2 in VTE, 1 in WATS", id="step"),
         pytest.param(drop_info, "miscInfos: ", id="misc-info"),
     ],

@@ -11,9 +11,8 @@ from upath import UPath
 
 from tests.unit.builders import a_run, a_settings, guid_of
 from tests.unit.fakes import FakeSource, FakeWats
-from vte_wats.domain.outcome import DeadLetterKind
 from vte_wats.domain.report import Report
-from vte_wats.domain.run import WITHOUT_KEY, VteTestRun
+from vte_wats.domain.run import WITHOUT_KEY, DeadLetterKind, VteTestRun
 from vte_wats.mapping.report_builder import map_run
 from vte_wats.reconcile.gone_runs import find_gone, remove_without_row, stage_listed, whole_days
 from vte_wats.state.proof import GoneRuns

@@ -15,12 +15,11 @@ from upath import UPath
 from tests.unit.builders import NOON_LOCAL, a_report, a_run, a_settings, guid_of
 from tests.unit.fakes import FakeSource, FakeWats
 from vte_wats.config.settings import OddTimestamps
-from vte_wats.domain.outcome import DeadLetterKind
 from vte_wats.domain.report import Report
-from vte_wats.domain.run import Defect, VteTestRun
+from vte_wats.domain.run import DeadLetterKind, Defect, VteTestRun
 from vte_wats.intervals.wall_clock import FIRST, LocalRange, everything_until
 from vte_wats.mapping.report_builder import map_run
-from vte_wats.reconcile.expected import stage_expected
+from vte_wats.reconcile.compare import stage_expected
 from vte_wats.reconcile.keys import OutsideWindows, stage_keys
 from vte_wats.reconcile.missing_runs import (
     RunsToTransfer,

@@ -7,7 +7,7 @@ import pytest
 
 from vte_wats.alerting.monitor_state import MonitorState
 from vte_wats.config.sites import Site
-from vte_wats.domain.outcome import Outcome
+from vte_wats.domain.run import Outcome
 from vte_wats.health import Stored
 from vte_wats.intervals.interval import Interval
 from vte_wats.state.coverage import State

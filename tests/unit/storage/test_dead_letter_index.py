@@ -7,8 +7,7 @@ import pytest
 from upath import UPath
 
 from tests.unit.builders import a_run, guid_of
-from vte_wats.domain.outcome import DeadLetterKind
-from vte_wats.domain.run import StepKind, VteProduct, VteStepResult
+from vte_wats.domain.run import DeadLetterKind, StepKind, VteProduct, VteStepResult
 from vte_wats.storage.dead_letter_index import EXAMPLES, INDEX, DeadLetterIndex, DeadLetterSummary
 from vte_wats.storage.dead_letters import DeadLetters, read_header
 from vte_wats.storage.object_storage import read_file

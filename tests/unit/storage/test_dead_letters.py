@@ -10,8 +10,7 @@ import pytest
 from upath import UPath
 
 from tests.unit.builders import a_run, guid_of
-from vte_wats.domain.outcome import DeadLetterKind
-from vte_wats.domain.run import VteStepResult
+from vte_wats.domain.run import DeadLetterKind, VteStepResult
 from vte_wats.storage.dead_letters import DeadLetter, DeadLetters
 from vte_wats.storage.object_storage import written_atomically
 

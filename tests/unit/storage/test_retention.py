@@ -11,7 +11,7 @@ import pytest
 from upath import UPath
 
 from tests.unit.builders import a_report, a_run, guid_of
-from vte_wats.domain.outcome import DeadLetterKind
+from vte_wats.domain.run import DeadLetterKind
 from vte_wats.storage.dead_letters import DeadLetters
 from vte_wats.storage.in_flight_keys import InFlightKeys
 from vte_wats.storage.object_storage import create_folder, write_atomically

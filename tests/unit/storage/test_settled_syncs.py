@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from upath import UPath
 
-from vte_wats.domain.outcome import Outcome
+from vte_wats.domain.run import Outcome
 from vte_wats.intervals.interval import Interval
 from vte_wats.messages import VW524, VW621
 from vte_wats.state.coverage import SettledSync, State

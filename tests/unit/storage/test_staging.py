@@ -10,7 +10,7 @@ from upath import UPath
 
 from tests.unit.builders import a_report, a_run, a_settings, guid_of
 from vte_wats.domain.run import VteStepResult, VteTestRun
-from vte_wats.reconcile.expected import staged_expected
+from vte_wats.reconcile.compare import staged_expected
 from vte_wats.reconcile.keys import staged_keys
 from vte_wats.reconcile.missing_runs import days_of
 from vte_wats.storage.staging import StagedFileError, Staging, discard, folder_of, staging_of

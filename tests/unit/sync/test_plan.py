@@ -13,7 +13,7 @@ from upath import UPath
 from tests.unit.builders import NOON_LOCAL, a_run, a_settings, guid_of
 from tests.unit.fakes import FakeSource
 from vte_wats.domain.errors import RetriableError
-from vte_wats.domain.outcome import DeadLetterKind
+from vte_wats.domain.run import DeadLetterKind
 from vte_wats.intervals.interval import Interval
 from vte_wats.intervals.wall_clock import LocalRange
 from vte_wats.state.coverage import Gap

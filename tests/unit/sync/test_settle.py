@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from vte_wats.domain.errors import FatalError
-from vte_wats.domain.outcome import Outcome
+from vte_wats.domain.run import Outcome
 from vte_wats.intervals.interval import Interval
 from vte_wats.state.coverage import LateArrivals, SettledSync, State
 from vte_wats.sync import settle as verb

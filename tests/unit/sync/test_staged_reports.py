@@ -13,7 +13,7 @@ import pytest
         pytest.param("vte_wats.orchestration.handover, vte_wats.orchestration.resources", id="every task"),
         pytest.param("vte_wats.vte.reader, vte_wats.sync.extract", id="extract"),
         pytest.param("vte_wats.sync.plan, vte_wats.sync.near_check", id="plan"),
-        pytest.param("vte_wats.sync.settle, vte_wats.orchestration.history_writer", id="settle"),
+        pytest.param("vte_wats.sync.settle, vte_wats.orchestration.metrics", id="settle"),
     ],
 )
 def test_a_task_that_neither_maps_nor_talks_to_wats_does_not_load_pywats(modules):

@@ -15,9 +15,8 @@ from upath import UPath
 from tests.unit.builders import a_natural_key, a_report, a_run, a_settings, guid_of
 from tests.unit.fakes import FakeWats
 from vte_wats.domain.errors import FatalError, HeldError, RejectedError, RetriableError
-from vte_wats.domain.outcome import LEFT_OUT, DeadLetterKind
 from vte_wats.domain.report import Refusal, Report
-from vte_wats.domain.run import VteStepResult
+from vte_wats.domain.run import LEFT_OUT, DeadLetterKind, VteStepResult
 from vte_wats.messages import VW299, VW342, VW392, VW404, VW417
 from vte_wats.storage.dead_letters import DeadLetters
 from vte_wats.storage.in_flight_keys import InFlightKeys
@@ -783,7 +782,7 @@ def test_a_wats_that_takes_nothing_at_all_makes_no_dead_letter_however_long(scen
 
 
 def test_an_outage_of_wats_counts_against_no_report_in_any_sync(scene):
-    scene.wats.answers = False
+    scene.wats.responses = False
     for _ in range(5):
         assert _in_the_next_sync(scene, a_report(1)) is None
     assert (scene.dead_letters.guids(), _failing(scene)) == (frozenset(), {})
@@ -794,7 +793,7 @@ def test_an_outage_after_others_went_through_counts_against_no_report(scene):
     scene.stage(a_report(1), a_report(2))
     with pytest.raises(RetriableError):
         scene.upload()
-    scene.wats.answers = False
+    scene.wats.responses = False
     for _ in range(5):
         with pytest.raises(RetriableError):
             scene.upload()

@@ -13,8 +13,8 @@ import pytest
 from tests.unit.builders import NOON_LOCAL, a_settings, guid_of
 from vte_wats.config.sites import Site
 from vte_wats.domain.errors import FatalError, RetriableError, VteWatsError
-from vte_wats.domain.outcome import DeadLetterKind
-from vte_wats.mapping.operators import Operators
+from vte_wats.domain.run import DeadLetterKind
+from vte_wats.mapping.identity import Operators
 from vte_wats.messages import VW299
 from vte_wats.vte.rows import RUN_SIZES, RUNS, RunRow, RunSizeRow
 from vte_wats.vte.run_reader import read_runs

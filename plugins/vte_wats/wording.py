@@ -1,9 +1,10 @@
-"""How documents for people are laid out: Jinja templates of a package, and the filters that all of them have."""
+"""How texts, times and numbers read in what people see, and the Jinja templates that lay it out."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from humanize import intcomma, precisedelta
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 _CELL_LENGTH = 400
@@ -37,3 +38,17 @@ def minute(time: datetime | None) -> str:
     if time is None:
         return "none"
     return f"{time:%Y-%m-%d %H:%M}" + (" UTC" if time.tzinfo else "")
+
+
+_MINUTE, _DAY = timedelta(minutes=1), timedelta(days=1)
+
+
+def count(number: int, noun: str) -> str:
+    """Return ``1 gap`` or ``1,200 gaps``; the noun must take a plain *s*."""
+    return f"{intcomma(number)} {noun}{'' if number == 1 else 's'}"
+
+
+def duration(length: timedelta) -> str:
+    """Return a length of time, rounded down, without what is too small to matter beside it: ``1 day and 3 hours``."""
+    smallest = "hours" if length >= _DAY else "minutes" if length >= _MINUTE else "seconds"
+    return precisedelta(max(length, timedelta()), minimum_unit=smallest, suppress=("months", "years"), format="%d")

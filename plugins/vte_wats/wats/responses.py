@@ -1,12 +1,14 @@
-"""Answers of bounded size, also those that arrive compressed."""
+"""Answers of WATS: of bounded size, also those that arrive compressed, and what it says of a posted report."""
 
 from __future__ import annotations
 
 import zlib
 from collections.abc import AsyncIterable, AsyncIterator
-from typing import cast
+from typing import Any, Self, cast
+from uuid import UUID
 
 import httpx
+from pydantic import BaseModel, ConfigDict, Field
 
 MOST_ANSWER_BYTES = 64 * 2**20
 """The largest answer that is read: the largest report IIS takes, with room, or a listing of many headers."""
@@ -62,3 +64,27 @@ async def _inflated(sent: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
         raise httpx.DecodingError(str(exc)) from exc
     if not decoder.eof:
         raise httpx.DecodingError("the compressed answer is cut off")
+
+
+class InsertResult(BaseModel):
+    """The id of the report as it was posted, and the id WATS keeps it under: a server that renames changes ``uuid``."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    source_id: UUID = Field(validation_alias="ID")
+    uuid: UUID | None = None
+
+    @property
+    def stored_id(self) -> UUID:
+        """The id WATS keeps the report under."""
+        return self.source_id if self.uuid is None else self.uuid
+
+    @classmethod
+    def read(cls, answer: Any) -> Self:
+        """Read parsed JSON: the object of the API description, or an array with that one object, as servers send it.
+
+        Raises ValueError for anything else; the report may be stored all the same.
+        """
+        if isinstance(answer, list) and len(answer) == 1:
+            (answer,) = answer
+        return cls.model_validate(answer)

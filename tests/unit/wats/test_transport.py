@@ -1,5 +1,7 @@
 """A variable of the environment that the HTTP client cannot use is named, and nothing of its value is shown."""
 
+from __future__ import annotations
+
 import ssl
 
 import httpx
@@ -7,7 +9,7 @@ import pytest
 
 from vte_wats.domain.errors import FatalError
 from vte_wats.wats.client import WatsSession
-from vte_wats.wats.environment import ENVIRONMENT_ERRORS, usable_environment
+from vte_wats.wats.transport import ENVIRONMENT_ERRORS, usable_environment
 from vte_wats.wats.wats_connection import WatsConnection
 
 TOKEN = "dnRlOmNhbmFyeQ=="

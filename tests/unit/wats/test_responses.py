@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from vte_wats.wats.insert_result import InsertResult
+from vte_wats.wats.responses import InsertResult
 
 SOURCE, STORED = UUID(int=1), UUID(int=2)
 

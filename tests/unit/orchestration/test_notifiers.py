@@ -7,7 +7,7 @@ import ssl
 import pytest
 from airflow.sdk.exceptions import AirflowNotFoundException
 
-from vte_wats.orchestration.smtp_errors import SMTP_PROBLEMS, smtp_problem
+from vte_wats.orchestration.notifiers import SMTP_PROBLEMS, smtp_problem
 
 CASES = [
     (AirflowNotFoundException("not defined"), "the connection of smtp_default: does not exist, or was encrypted"),

@@ -7,7 +7,7 @@ import pytest
 from tests.unit.builders import a_settings
 from vte_wats.config.sites import Site
 from vte_wats.domain.errors import FatalError
-from vte_wats.mapping.operators import Operators
+from vte_wats.mapping.identity import Operators
 
 SECRET = "a random text that nobody else knows"
 PSEUDONYM = a_settings(operator="pseudonym")

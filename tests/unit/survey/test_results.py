@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.unit.builders import a_settings
-from vte_wats.survey.growth import MonthGrowth, growth_of, stored_runs_of
+from vte_wats.survey.results import MonthGrowth, growth_of, stored_runs_of
 from vte_wats.survey.schema import DeployedTable
 
 MONTHS = {"2026-01": 100, "2026-02": 300}
