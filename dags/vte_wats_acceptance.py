@@ -9,7 +9,7 @@ profile that the package reads, Variable `vte_wats_profile`, and a report for th
 |---|---|---|
 | accept failed: *must be that of the connection* | nothing was posted | write the host that the message names, if that is a test environment |
 | accept failed: *are not from an acceptance run* | somebody else uses that part number; nothing was posted | choose another WATS |
-| accept failed: *does not take a plain report* | the token lacks a right, mostly | do what the message says, trigger it again |
+| accept failed: *does not accept a plain report* | the token lacks a right, mostly | do what the message says, trigger it again |
 | accept failed: *does not show in any query* | the report is in quarantine, or shows later | look in WATS, or wait longer |
 | ACT in the log | something has to be set before the first sync | the report says what |
 

@@ -32,7 +32,7 @@ from vte_wats.orchestration.backfill_tasks import (
     trigger_next_part,
 )
 from vte_wats.orchestration.dag_defaults import Priority, dag_arguments, read_dag_options, task_arguments
-from vte_wats.orchestration.transfer import Settling, transfer_and_settle
+from vte_wats.orchestration.transfer import SettleOptions, transfer_and_settle
 
 options = read_dag_options()
 _AT_A_TIME = 4  # tasks that run side by side: reading ahead of WATS costs VTE and disk, and gains nothing
@@ -48,7 +48,7 @@ for site in options.sites:
         params=BACKFILL_FORM,
     ) as dag:
         slices = plan.override(pool=site.vte_pool)(site.name, options.backfill_slices)
-        settled = transfer_and_settle(site, slices, Settling(retries_held=False), shows_progress=True)
+        settled = transfer_and_settle(site, slices, SettleOptions(retries_held=False), shows_progress=True)
         following = trigger_next_part(site.name, settled, slices)
         TriggerNextPart.partial(
             task_id="next_part", trigger_dag_id=dag.dag_id, logical_date=None, skip_when_already_exists=True

@@ -50,7 +50,7 @@ from vte_wats.orchestration.reconcile_tasks import (
     verify,
 )
 from vte_wats.orchestration.timetable import SyncTimetable
-from vte_wats.orchestration.transfer import Settling, transfer_and_settle
+from vte_wats.orchestration.transfer import SettleOptions, transfer_and_settle
 
 options = read_dag_options()
 
@@ -81,7 +81,7 @@ for site in options.sites:
         compare.override(pool=site.wats_pool).partial(site_name=site.name).expand(read=read) >> slices
         listed = list_reports.override(pool=site.wats_pool)(site.name)
         slices >> listed >> find_gone.override(pool=site.vte_pool)(site.name)
-        settled = transfer_and_settle(site, slices, Settling(late_from=LATE_FROM))
+        settled = transfer_and_settle(site, slices, SettleOptions(late_from=LATE_FROM))
         sample = read_sample.override(pool=site.vte_pool)(site.name)
         settled >> sample >> verify.override(pool=site.wats_pool)(site.name)
         remove_old_files(site.name)

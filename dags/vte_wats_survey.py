@@ -10,7 +10,7 @@ it as data, `yields.csv`, `issues.csv`, `runs.csv` and `steps.csv` with 100 runs
 | VW661 in the log | tables or columns that are read are not there | the report lists them with what to do |
 | VW660 in the log | WATS was not reached | set up its connection, or fill in `process_map` by hand |
 | *to be answered* in the log | the data does not show what a setting must be | answer it in Variable `vte_wats` |
-| the DAG run ended after two hours, survey was *scheduled* | its pool `vte_survey` gives no slot (VW630) | create the pool; the preflight names it |
+| the DAG run ended after two hours, survey was *scheduled* | its pool `vte_survey` has no open slot (VW630) | create the pool; the preflight names it |
 | the DAG run ended after two hours, survey was *running* | the database is too slow for that many days and runs | trigger it with fewer |
 | survey failed with VW103 | a setting is wrong already | correct what the message names |
 

@@ -33,7 +33,7 @@ from vte_wats.orchestration.dag_defaults import (
 from vte_wats.orchestration.sync_deadline import sync_deadline
 from vte_wats.orchestration.sync_tasks import plan
 from vte_wats.orchestration.timetable import SyncTimetable
-from vte_wats.orchestration.transfer import Settling, transfer_and_settle
+from vte_wats.orchestration.transfer import SettleOptions, transfer_and_settle
 
 options = read_dag_options()
 
@@ -56,4 +56,4 @@ for site in options.sites:
             ),
         },
     ):
-        transfer_and_settle(site, plan.override(pool=site.vte_pool)(site.name), Settling(is_live=True))
+        transfer_and_settle(site, plan.override(pool=site.vte_pool)(site.name), SettleOptions(is_current=True))

@@ -23,7 +23,7 @@ from sqlglot import exp
 from vte_wats.alerting.monitor_state import Condition, MonitorState, ServerCheck, Waiting
 from vte_wats.config.alert_settings import AlertSettings, QuietHours
 from vte_wats.config.dag_options import OPTIONS
-from vte_wats.config.settings import LeftOut, PartRevision, Settings, TableOverride, TextRule
+from vte_wats.config.settings import ExcludedRuns, PartRevision, Settings, TableOverride, TextRule
 from vte_wats.config.sites import Site
 from vte_wats.messages import (
     MESSAGES,
@@ -37,7 +37,7 @@ from vte_wats.messages import (
     VW515,
     VW914,
     VW916,
-    Follows,
+    Consequence,
 )
 from vte_wats.vte.sql_errors import SQL_ERRORS
 from vte_wats.wats.response_errors import RESPONSE_ERRORS, FailureClass
@@ -82,7 +82,7 @@ EXAMPLES: dict[str, Any] = {
     "guard_band_s": 900,
     "settle_delay_s": 60,
     "batch_size": 200,
-    "left_out": {"0fc72977-3b68-47c7-874a-ed0513848d8c": {"by": "quality engineer", "reason": "deleted in WATS"}},
+    "excluded_runs": {"0fc72977-3b68-47c7-874a-ed0513848d8c": {"by": "quality engineer", "reason": "deleted in WATS"}},
     "lock_timeout_ms": 2000,
     "existence_check": "uuid",
     "rejection_limit": 20,
@@ -100,7 +100,7 @@ EXAMPLES: dict[str, Any] = {
 NESTED: dict[str, type[BaseModel]] = {
     "part_revision": PartRevision,
     "text_rules.<rule>": TextRule,
-    "left_out.<Index_GUID>": LeftOut,
+    "excluded_runs.<Index_GUID>": ExcludedRuns,
     "column_overrides.<table>": TableOverride,
     "alerts": AlertSettings,
     "alerts.quiet_hours": QuietHours,
@@ -227,11 +227,11 @@ SEARCHES = (
 
 
 CONSEQUENCES = {
-    Follows.AGAIN: "Airflow retries with growing waits, or after the wait that the other side asked for",
-    Follows.STOPS: "the task fails at once, because only a person can help; no dead letters are written for it",
-    Follows.DEAD: "this run cannot be uploaded as it is; the other runs continue",
-    Follows.HELD: "this run waits for a setting; the other runs continue",
-    Follows.WARNS: "a warning; the task continues",
+    Consequence.RETRIED: "Airflow retries with growing waits, or after the wait that the other side asked for",
+    Consequence.STOPS: "the task fails at once, because only a person can help; no dead letters are written for it",
+    Consequence.DEAD: "this run cannot be uploaded as it is; the other runs continue",
+    Consequence.HELD: "this run waits for a setting; the other runs continue",
+    Consequence.WARNS: "a warning; the task continues",
 }
 
 SYMPTOMS = (
@@ -257,7 +257,7 @@ SYMPTOMS = (
         "correct the connection; or, if it is intended, trigger `vte_wats_sync` with **accept_identity**",
     ),
     (
-        f"`{VW511}`, `{VW514}`, `plan` fails: the state is lost, of an earlier start, or from the future",
+        f"`{VW511}`, `{VW514}`, `plan` fails: the state is lost, of an earlier start, or covers time in the future",
         "the Variable `vte_wats_state` was deleted, restored or copied",
         "restore it, or do as the message says",
     ),
@@ -752,8 +752,8 @@ def _entity(text: str, table: exp.Create) -> str:
     for column in table.find_all(exp.ColumnDef):
         marks = ["PK"] if column.find(exp.PrimaryKeyColumnConstraint) else []
         marks += ["FK"] if (name, column.name) in foreign else []
-        kind, is_stand_in = _written(text, name, column.name)
-        note = ' "reconstructed"' if is_stand_in else ""
+        kind, is_placeholder = _written(text, name, column.name)
+        note = ' "reconstructed"' if is_placeholder else ""
         lines.append(f"        {kind} {column.name} {', '.join(marks)}".rstrip() + note)
     title = f'{name}["{name} (reconstructed)"]' if is_reconstructed else name
     return f"    {title} {{\n" + "\n".join(lines) + "\n    }"
@@ -797,10 +797,10 @@ def _tables_read() -> set[str]:
 # Troubleshooting ------------------------------------------------------------------------------------------------------
 
 _NEXT = {
-    FailureClass.TRANSIENT: Follows.AGAIN.value,
-    FailureClass.AMBIGUOUS: f"{Follows.AGAIN.value}: the report may be stored already, under the same id",
-    FailureClass.REJECTED: Follows.DEAD.value,
-    FailureClass.FATAL: Follows.STOPS.value,
+    FailureClass.TRANSIENT: Consequence.RETRIED.value,
+    FailureClass.AMBIGUOUS: f"{Consequence.RETRIED.value}: the report may be stored already, under the same id",
+    FailureClass.REJECTED: Consequence.DEAD.value,
+    FailureClass.FATAL: Consequence.STOPS.value,
 }
 
 

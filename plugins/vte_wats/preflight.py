@@ -86,7 +86,7 @@ def examine(identity: SourceIdentity, facts: SourceFacts, clock_skew_s: float, s
         _isolation(identity, facts),
         _null_times(facts),
         *_null_keys(facts),
-        *_doubled_units(facts),
+        *_duplicate_units(facts),
         _rights(facts),
         _encryption(facts),
         _clock(clock_skew_s, settings),
@@ -253,11 +253,11 @@ def _null_keys(facts: SourceFacts) -> Iterator[Finding]:
         )
 
 
-def _doubled_units(facts: SourceFacts) -> Iterator[Finding]:
-    if facts.doubled_units:
+def _duplicate_units(facts: SourceFacts) -> Iterator[Finding]:
+    if facts.duplicate_units:
         yield Finding(
             Level.WRONG,
-            f"{facts.doubled_units} values of UutData.Uut_GUID, such as {facts.doubled_unit}, have several serials: "
+            f"{facts.duplicate_units} values of UutData.Uut_GUID, such as {facts.doubled_unit}, have several serials: "
             "each run of theirs becomes a dead letter; correct them in VTE",
         )
 

@@ -336,7 +336,7 @@ def look_at_the_calendar(site, page: Page) -> None:
     through = f"proven through {said(yesterday - timedelta(days=41))}"
     expect(page.locator("#proven-through")).to_have_text(through)
     expect(page.locator("dl.tile").filter(has_text="Behind VTE by")).to_contain_text(through)
-    legend = ["proven: 361 days", "proven but for dead letters: 1 day", "open: 2 days", "not yet proven: 1 day"]
+    legend = ["proven: 361 days", "proven except for dead letters: 1 day", "open: 2 days", "not yet proven: 1 day"]
     expect(page.locator("#proof-legend li")).to_have_text(legend)
     page.locator(f"#calendar [data-key='{yesterday}']").click()
     expect(page.locator("#day")).to_contain_text("3 runs in VTE, 1 proven, 0 dead letters, 0 held, 2 open")

@@ -128,14 +128,14 @@ def site(tmp_path_factory: pytest.TempPathFactory, repository: Path, empty_metad
         yield Site(plant, mail, airflow, home / "storage")
 
 
-def is_live(site: Site) -> bool:
+def is_current(site: Site) -> bool:
     """Tell whether the interval that ended last has been transferred."""
     done = site.done()
     return bool(done) and done[-1].data_interval_end > datetime.now(UTC) - timedelta(seconds=75)
 
 
 def test_catching_up_old_intervals_notifies_nobody(site):
-    wait_until(lambda: is_live(site) and len(site.done()) >= OLD_INTERVALS, "the catch-up to end")
+    wait_until(lambda: is_current(site) and len(site.done()) >= OLD_INTERVALS, "the catch-up to end")
     assert site.query("SELECT count(*) FROM deadline WHERE missed") == [(0,)]
     assert site.mail.mails == []
 
@@ -160,7 +160,7 @@ def test_a_live_interval_has_a_deadline_and_a_backfill_of_old_ones_has_none(site
 def test_an_outage_is_one_mail_when_it_opens_one_when_it_is_late_and_one_when_it_is_over(site, outage):
     site.check(2)
     before = len(site.mail.mails)
-    wait_until(lambda: is_live(site), "a sync to end in time")
+    wait_until(lambda: is_current(site), "a sync to end in time")
     site.load()
     site.plant.wats.stop()
     site.check(4)
@@ -170,7 +170,7 @@ def test_an_outage_is_one_mail_when_it_opens_one_when_it_is_late_and_one_when_it
     site.check(2)
     assert site.subjects(before) == {"PROBLEM": 1, "LATE": 1}
     site.plant.wats.start()
-    wait_until(lambda: is_live(site), "a sync after the outage")
+    wait_until(lambda: is_current(site), "a sync after the outage")
     site.check(4)
     assert site.subjects(before) == {"PROBLEM": 1, "LATE": 1, "SOLVED": 1}, site.mail.subjects[before:]
     by_kind = {str(mail["subject"]).removeprefix("[vte-wats] ").split()[0]: mail for mail in site.mail.mails[before:]}
@@ -185,7 +185,7 @@ def test_an_outage_is_one_mail_when_it_opens_one_when_it_is_late_and_one_when_it
 def test_after_the_outages_coverage_is_whole_without_a_person(site):
     def is_whole() -> bool:
         state = site.stored("vte_wats_state")
-        return state["lastSync"] == state["coverage"][-1]["to"] and is_live(site)
+        return state["lastSync"] == state["coverage"][-1]["to"] and is_current(site)
 
     assert [known_run for known_run in site.airflow.runs(SYNC) if known_run.state == "failed"]
     wait_until(is_whole, "coverage to be one interval from the start on")
@@ -220,7 +220,7 @@ def test_no_mail_holds_a_secret(site):
 
 
 def test_dags_of_others_run_when_wats_holds_something_new_and_only_then(site):
-    wait_until(lambda: is_live(site), "a sync in time")
+    wait_until(lambda: is_current(site), "a sync in time")
     before = uploaded_by_events(site)
     site.load()
     dag_run_id = site.airflow.trigger(SYNC)

@@ -13,7 +13,7 @@ from tests.faults.cases_sql import STEPS
 from tests.faults.cases_wats import POST
 from tests.faults.site import SYNC, Site
 
-PIECE = timedelta(seconds=4)
+INTERVAL = timedelta(seconds=4)
 
 
 def _three_intervals(site: Site) -> list[tuple[datetime, datetime]]:
@@ -21,10 +21,10 @@ def _three_intervals(site: Site) -> list[tuple[datetime, datetime]]:
     site.set(guard_band_s=0)  # so that no interval looks into the one before
     site.sync()
     begin_at = datetime.fromisoformat(site.last_sync or "")
-    end_at = begin_at + 3 * PIECE
+    end_at = begin_at + 3 * INTERVAL
     time.sleep(max(0.0, (end_at - datetime.now(UTC)).total_seconds() + 1))
     site.load_between(begin_at, end_at, runs=30)
-    return [(begin_at + n * PIECE, begin_at + (n + 1) * PIECE) for n in range(3)]
+    return [(begin_at + n * INTERVAL, begin_at + (n + 1) * INTERVAL) for n in range(3)]
 
 
 def _instant(at: datetime) -> str:

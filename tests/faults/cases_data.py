@@ -289,7 +289,9 @@ CASES = (
     Case("state.damaged", "the state is damaged twice, and restored", _damaged_state, short=True),
     Case("state.deleted", "the state is deleted", _lost_state, short=True),
     Case("state.older", "an older state is restored", _older_state),
-    Case("state.future", "the state is from the future", _foreign(_from_the_future, "from the future"), short=True),
+    Case(
+        "state.future", "the state covers time in the future", _foreign(_from_the_future, "from the future"), short=True
+    ),
     Case(
         "state.foreign-server",
         "the state is that of a database on another server",

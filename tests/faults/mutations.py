@@ -172,7 +172,7 @@ MUTATIONS = (
     ),
     _core(
         "comparison passes for sync", "a probe hears that all is well while the sync is dead",
-        "orchestration/metrics.py", "if not is_live:", "if not dag_run:",
+        "orchestration/metrics.py", "if not is_current:", "if not dag_run:",
         "integration/test_history_in_airflow.py::test_neither_a_comparison_nor_a_backfill_passes_for_a_sync",
     ),
     _core(
@@ -224,7 +224,7 @@ MUTATIONS = (
     ),
     _core(
         "a deadlock is fatal", "the reader gives up where it should give way", "vte/sql_errors.py",
-        '"VW201", Follows.AGAIN', '"VW201", Follows.STOPS',
+        '"VW201", Consequence.RETRIED', '"VW201", Consequence.STOPS',
         "unit/vte/test_sql_errors.py::test_a_failure_that_may_pass_is_retried",
     ),
     Mutation(

@@ -99,10 +99,10 @@ def _play(cases: Sequence[Case], home: Path, seed: int, jobs: int) -> tuple[list
     waiting = deque(case for case in cases if not case.live)
     live = deque(case for case in cases if case.live)
 
-    def work(name: str, queue: deque[Case], *, is_live: bool) -> None:
+    def work(name: str, queue: deque[Case], *, is_current: bool) -> None:
         if not queue:
             return
-        with open_site(home / name, seed, template=home / "empty-metadata", live=is_live) as site:
+        with open_site(home / name, seed, template=home / "empty-metadata", live=is_current) as site:
             while True:
                 try:
                     case = queue.popleft()
@@ -114,9 +114,9 @@ def _play(cases: Sequence[Case], home: Path, seed: int, jobs: int) -> tuple[list
             leaked.extend(leaks(site))
 
     def job(number: int) -> None:
-        work(f"site-{number}", waiting, is_live=False)
+        work(f"site-{number}", waiting, is_current=False)
         if number == 0:
-            work("live", live, is_live=True)
+            work("live", live, is_current=True)
 
     with ThreadPoolExecutor(jobs) as pool:
         list(pool.map(job, range(jobs)))

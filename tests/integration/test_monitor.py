@@ -390,7 +390,7 @@ def test_a_pool_that_does_not_exist_is_reported_with_its_name(monitored, task_id
     assert monitored.sync(5) == "success"
     leave(task_id, "scheduled")
     (opened,) = monitored.check(2)
-    assert opened == f"PROBLEM: tasks wait for a pool that gives no slot: {pool}"
+    assert opened == f"PROBLEM: tasks wait for a pool that has no open slot: {pool}"
     assert "airflow pools import include/pools.json" in monitored.monitor_state.conditions["pools"].advice
     leave(task_id, "success")
     assert monitored.check(2)[0].startswith("SOLVED after ")

@@ -127,7 +127,7 @@ def test_after_an_older_state_was_restored_the_syncs_transfer_what_is_not_in_it_
 def test_a_state_of_the_future_stops(site):
     assert site.sync(5) == "success"
     site.state = site.state | {"coverage": [{"from": "2026-03-01T00:00:00Z", "to": "2099-01-01T00:00:00Z"}]}
-    assert refused(site, "vte_wats_state is from the future")
+    assert refused(site, "vte_wats_state covers time in the future")
 
 
 def test_a_damaged_state_stops(site):

@@ -39,8 +39,8 @@ from vte_wats.state.seen_content import SeenContent
 from vte_wats.status.access import CSRF_HEADER
 from vte_wats.status.api_models import SiteStatus
 from vte_wats.status.app import create_app, without_login
+from vte_wats.status.cached_status import CALENDARS, HEALTH, HISTORIES, STATUSES, SUMMARIES
 from vte_wats.status.dead_letter_groups import LISTED
-from vte_wats.status.site_answers import CALENDARS, HEALTH, HISTORIES, STATUSES, SUMMARIES
 from vte_wats.storage.dead_letters import DeadLetters
 from vte_wats.wats.profile import WatsProfile
 from vte_wats.wats.response_errors import RESPONSE_ERRORS

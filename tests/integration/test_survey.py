@@ -40,7 +40,7 @@ from vte_wats.intervals.wall_clock import LocalRange
 from vte_wats.storage.staging import Staging
 from vte_wats.survey.results import Survey, SurveyContext, SurveyRequest, odd_times, take_survey
 from vte_wats.survey.schema import Likeness, compare_schema, documented_schema
-from vte_wats.survey.settling import Looks
+from vte_wats.survey.settling import StepDelayProbe
 from vte_wats.survey.survey_documents import render
 from vte_wats.sync.extract import extract
 from vte_wats.sync.map_runs import map_runs, report_or_refusal
@@ -529,7 +529,7 @@ def test_runs_that_get_steps_while_a_survey_looks_are_found(served, hook, add_ru
         for age_s in (100, 200)
     )
     with VteSource(a_settings(), hook) as source:
-        looks = Looks(source, now_local)
+        looks = StepDelayProbe(source, now_local)
         late = {"Index_GUID": slow, "TestStepNumber": 2, "TestResult": 1.0}
         served.store.insert_rows({"TestDataNumeric": [late]})
         add_run(now_local - timedelta(seconds=300))

@@ -158,7 +158,7 @@ def test_an_altered_report_of_a_run_that_is_left_out_stays_as_it_is_and_counts_a
     site.plant.wats.show_all()
     before = site.plant.receipts
     who = {report["id"]: {"by": "quality engineer", "reason": "judged again, ticket 7"}}
-    answers = json.loads(os.environ["AIRFLOW_VAR_VTE_WATS"]) | {"repair_altered": True, "left_out": who}
+    answers = json.loads(os.environ["AIRFLOW_VAR_VTE_WATS"]) | {"repair_altered": True, "excluded_runs": who}
     monkeypatch.setenv("AIRFLOW_VAR_VTE_WATS", json.dumps(answers))
     assert compare(site) == "success"
     site.plant.wats.show_all()
@@ -419,24 +419,26 @@ def test_a_run_that_is_left_out_is_posted_by_no_dag_and_counts_as_held(site, mon
     assert site.sync(15) == "success"
     site.plant.wats.show_all()
     others = set(map(str, site.plant.receipts))
-    left_out = str(copy_of(site, UUID(min(others)), datetime(2026, 3, 2, 0, 7)))
+    excluded_runs = str(copy_of(site, UUID(min(others)), datetime(2026, 3, 2, 0, 7)))
     settings = json.loads(os.environ["AIRFLOW_VAR_VTE_WATS"])
     answers = settings | {
-        "left_out": {left_out.upper(): {"by": "quality engineer", "reason": "deleted in WATS, ticket 7"}}
+        "excluded_runs": {excluded_runs.upper(): {"by": "quality engineer", "reason": "deleted in WATS, ticket 7"}}
     }
     monkeypatch.setenv("AIRFLOW_VAR_VTE_WATS", json.dumps(answers))
-    form = {"from": None, "to": None, "guids": [left_out], "batch_size": None, "dead_letters": None, "force": True}
+    form = {"from": None, "to": None, "guids": [excluded_runs], "batch_size": None, "dead_letters": None, "force": True}
     assert site.sync(dag_id="vte_wats_backfill", **form) == "success"
     assert site.sync(15) == "success"
     assert compare(site, sample=0) == "success"
     site.plant.wats.show_all()
     assert runs_in_wats(site) == others
-    kept = json.loads((tmp_path / "dead_letters" / f"{left_out}.json").read_text())
-    assert kept["reason"] == "VW552 quality engineer left the run out (setting left_out): deleted in WATS, ticket 7"
+    kept = json.loads((tmp_path / "dead_letters" / f"{excluded_runs}.json").read_text())
+    assert (
+        kept["reason"] == "VW552 quality engineer left the run out (setting excluded_runs): deleted in WATS, ticket 7"
+    )
     assert compare(site, sample=0) == "success"
     (day,) = (day for day in proof().days.values() if day.in_vte)
     assert (day.proven, day.held, day.open) == (len(others), 1, 0)
     monkeypatch.setenv("AIRFLOW_VAR_VTE_WATS", json.dumps(settings))
     assert compare(site, sample=0) == "success"
     site.plant.wats.show_all()
-    assert runs_in_wats(site) == others | {left_out}
+    assert runs_in_wats(site) == others | {excluded_runs}

@@ -299,14 +299,14 @@ def test_the_preflight_counts_the_units_with_several_serials_where_no_index_rule
         with VteSource(site(), hook()) as source:
             facts = source.facts()
     different = {unit for unit, guid in runs.items() if dead.get(guid, "").startswith("VW233")}
-    assert facts.doubled_units == len(different) == 2
+    assert facts.duplicate_units == len(different) == 2
     assert UUID(facts.doubled_unit) in different
 
 
 def test_no_unit_is_looked_for_where_an_index_rules_doubles_out(hook, vte):
     with VteSource(site(), hook) as source:
-        assert source.facts().doubled_units == 0
-    assert not any("doubled_units" in entry.sql for entry in vte.log)
+        assert source.facts().duplicate_units == 0
+    assert not any("duplicate_units" in entry.sql for entry in vte.log)
 
 
 @pytest.mark.parametrize("serial", ["[Serial] varbinary(max) NULL", "[Uut_Serial] nvarchar(255) NULL"])

@@ -115,13 +115,13 @@ def test_the_test_that_shows_a_switch_plays_each_of_its_values(repository, tmp_p
     )
     assert done.returncode == 0, done.stdout
     played = json.loads(notes.read_text())
-    left_out = {}
+    excluded_runs = {}
     for name, test in shown_by.items():
         kind, values = WatsProfile.model_fields[name].annotation, played.get(test, {}).get(name, [])
         missing = set(kind) - set(values) if issubclass(kind, Enum) else range(2 - len(values))
         if missing:
-            left_out[name] = (values, test)
-    assert left_out == {}
+            excluded_runs[name] = (values, test)
+    assert excluded_runs == {}
 
 
 def test_every_value_of_a_switch_is_in_a_named_set_or_shown_here():

@@ -16,7 +16,7 @@ from airflow.models.variable import Variable
 from airflow.utils.db import initdb
 from fastapi.testclient import TestClient
 
-from vte_wats.status import dead_letter_groups, site_answers, survey_page
+from vte_wats.status import cached_status, dead_letter_groups, survey_page
 
 PASSWORDS = {"admin": "adminpw", "vic": "viewerpw", "guest": "guestpw"}
 STORED = tuple(f"vte_wats_{name}" for name in ("state", "history", "budget", "alerts", "backfill", "proof"))
@@ -79,8 +79,8 @@ def nothing_read() -> None:
 
 def forget() -> None:
     for reads in (
-        site_answers.HEALTH, site_answers.SUMMARIES, site_answers.STATUSES, site_answers.HISTORIES,
-        site_answers.CALENDARS,
+        cached_status.HEALTH, cached_status.SUMMARIES, cached_status.STATUSES, cached_status.HISTORIES,
+        cached_status.CALENDARS,
         dead_letter_groups.LISTED, survey_page.SURVEYS,
     ):  # fmt: skip
         reads.forget()

@@ -44,8 +44,8 @@ from tests.integration.in_process import stored_dags
 from vte_wats.config.settings import Settings, parse_settings
 from vte_wats.config.sites import Site
 from vte_wats.domain.errors import FatalError
+from vte_wats.status.cached_status import HEALTH, HISTORIES, STATUSES, SUMMARIES
 from vte_wats.status.dead_letter_groups import LISTED
-from vte_wats.status.site_answers import HEALTH, HISTORIES, STATUSES, SUMMARIES
 
 BEGIN_AT = datetime(2026, 3, 2, tzinfo=UTC)  # the start date of the tests
 WATS_TEXT = 100  # characters, at most, of a text that ends in a report
@@ -218,7 +218,7 @@ class Way:
         )  # fmt: skip
         codes = tuple(map(str, (*range(-3, 4), 12, 30, 42)))
         for place in FREE:
-            keys = (min(self.plant.source),) if place.startswith("left_out.") else codes
+            keys = (min(self.plant.source),) if place.startswith("excluded_runs.") else codes
             answers = put(answers, place, self._texts[place], keys)
         os.environ["AIRFLOW_VAR_VTE_WATS"] = json.dumps(answers)
 
@@ -353,12 +353,12 @@ def test_every_text_of_the_settings_is_hostile_in_the_test_above_or_refuses_any_
         "source_timezone": "UTC",
         "process_map": {"A": 100},
         "text_rules": [{"source": "info1", "pattern": "{batch}"}],
-        "left_out": {guid: {"by": "me", "reason": "why"}},
+        "excluded_runs": {guid: {"by": "me", "reason": "why"}},
     }
 
     def keys(place: str) -> tuple[str]:
         """Return the key that the values at a place may have."""
-        names = {"left_out": guid, "column_overrides": "IndexData"}
+        names = {"excluded_runs": guid, "column_overrides": "IndexData"}
         return (names.get(place.partition(".")[0], "1"),)
 
     refusing = {
@@ -368,7 +368,7 @@ def test_every_text_of_the_settings_is_hostile_in_the_test_above_or_refuses_any_
     }
     assert refusing | {*FREE, *BY_HAND} | NAMES == PLACES.keys()
     assert not refusing & {*FREE}
-    assert {"purpose", "error_messages.<value>", "left_out.<value>.reason"} <= {*FREE}
+    assert {"purpose", "error_messages.<value>", "excluded_runs.<value>.reason"} <= {*FREE}
 
 
 def _accepts(place: str, answers: dict[str, Any]) -> bool:

@@ -43,7 +43,7 @@ GOOD = SourceFacts(
     ),
     null_times=0,
     null_keys=0,
-    doubled_units=0,
+    duplicate_units=0,
     doubled_unit=None,
 )
 
@@ -66,7 +66,7 @@ def test_a_database_as_it_should_be_gives_good_news_alone():
         ({"null_times": 3}, Level.ADVICE, "3 runs have no Timestamp"),
         ({"null_keys": 2}, Level.WRONG, "2 rows of IndexData have no Index_GUID"),
         (
-            {"doubled_units": 4, "doubled_unit": "6F9619FF-8B86-D011-B42D-00C04FC964FF"},
+            {"duplicate_units": 4, "doubled_unit": "6F9619FF-8B86-D011-B42D-00C04FC964FF"},
             Level.WRONG,
             "4 values of UutData.Uut_GUID, such as 6F9619FF-8B86-D011-B42D-00C04FC964FF, have several serials: each run",
         ),

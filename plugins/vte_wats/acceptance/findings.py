@@ -11,7 +11,7 @@ from itertools import islice
 from typing import Any
 
 from vte_wats.acceptance.behaviour import Behaviour, finds_plain, is_taken, median_delay_s
-from vte_wats.acceptance.observe import Answer, Observations, Posted
+from vte_wats.acceptance.observe import Observations, Posted, WatsResponse
 from vte_wats.acceptance.own_upload import OwnUpload
 from vte_wats.acceptance.probes import ATTACHMENT, ATTACHMENT_LIMIT_BYTES, UNIT_LIMIT, Case, source_id_of
 from vte_wats.wording import count
@@ -48,7 +48,7 @@ class Finding:
 
 
 def findings_of(seen: Observations, behaviour: Behaviour) -> list[Finding]:
-    """Answer every question, in the order in which a reader asks."""
+    """WatsResponse every question, in the order in which a reader asks."""
     return [question(seen, behaviour) for question in _QUESTIONS]
 
 
@@ -523,7 +523,7 @@ def _said(verdict: bool | None, if_true: str, if_false: str) -> str:  # noqa: FB
     return "unknown" if verdict is None else if_true if verdict else if_false
 
 
-def _headers(answer: Answer) -> str:
+def _headers(answer: WatsResponse) -> str:
     """Say how many headers were found; whose they are concerns nobody who reads the evidence."""
     return f"{answer.status}, {count(len(answer.objects), 'header')}" if answer.is_success else str(answer)
 
@@ -542,7 +542,7 @@ def _shows(seen: Observations, case: Case) -> str:
 
 def _differences(posted: Posted) -> Iterator[str]:
     """Yield the values of a posted report that came back otherwise, each with its path."""
-    stored: Answer | None = posted.stored
+    stored: WatsResponse | None = posted.stored
     if stored is not None and stored.is_success:
         sent = {name: value for name, value in posted.probe.content.items() if name not in {"id", "start", "startUTC"}}
         yield from _different("", sent, stored.content)

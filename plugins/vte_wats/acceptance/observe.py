@@ -30,7 +30,7 @@ from vte_wats.messages import VW950, VW951, VW952, VW953
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class WatsResponse:
     """One answer, judged by nobody. ``status`` is ``None`` when none came; ``text`` then says why.
 
     ``content`` is the parsed JSON, ``text`` its beginning or what the server says about a failure, without secrets.
@@ -72,28 +72,28 @@ class WatsUnderTest(Protocol):
     def id_forms(self) -> Sequence[str]:
         """The forms in which report ids can be written in a query, in the order in which the package tries them."""
 
-    def post(self, body: bytes) -> Answer:
+    def post(self, body: bytes) -> WatsResponse:
         """Post a document as a report."""
 
-    def ids_of(self, answer: Answer) -> tuple[UUID, UUID] | None:
+    def ids_of(self, answer: WatsResponse) -> tuple[UUID, UUID] | None:
         """Return the id of the report and the id it is kept under, as the answer to a post says, or ``None``."""
 
-    def headers_by_id(self, form: str, ids: Sequence[UUID]) -> Answer:
+    def headers_by_id(self, form: str, ids: Sequence[UUID]) -> WatsResponse:
         """Ask for headers with misc infos by report id, the ids written in this form."""
 
-    def headers_by_range(self, started: Interval) -> Answer:
+    def headers_by_range(self, started: Interval) -> WatsResponse:
         """Ask for all headers with misc infos that start in an interval of whole seconds."""
 
-    def headers_by_serial(self, serial: str, part_number: str, process_code: int, start_at: datetime) -> Answer:
+    def headers_by_serial(self, serial: str, part_number: str, process_code: int, start_at: datetime) -> WatsResponse:
         """Ask for the headers with this natural key, as the package looks for equal ones."""
 
-    def headers_by_source_id(self, source_id: str) -> Answer:
+    def headers_by_source_id(self, source_id: str) -> WatsResponse:
         """Ask for the headers with this text in the misc info ``source_id``."""
 
-    def headers_of_part(self, part_number: str, *, with_limit: bool, skip: int = 0) -> Answer:
+    def headers_of_part(self, part_number: str, *, with_limit: bool, skip: int = 0) -> WatsResponse:
         """Ask for headers with misc infos of a part number; without a limit WATS returns the first few."""
 
-    def report(self, report_id: UUID) -> Answer:
+    def report(self, report_id: UUID) -> WatsResponse:
         """Ask for one whole report."""
 
 
@@ -116,7 +116,7 @@ _FIRST_BODY_BYTES = 1_000_000
 _BODY_RESOLUTION = 0.02
 _SHORTEST_WAIT_S, _LONGEST_WAIT_S = 0.25, 5.0
 _RANGE = "range"
-_NOT_ASKED = Answer(None)
+_NOT_ASKED = WatsResponse(None)
 
 _Header = Mapping[str, Any]
 
@@ -130,12 +130,12 @@ class Posted:
     """
 
     probe: Probe
-    answer: Answer
+    answer: WatsResponse
     stored_id: UUID | None
     at_s: float
     seen_after_s: float | None = None
     header: _Header | None = None
-    stored: Answer | None = None
+    stored: WatsResponse | None = None
 
     def is_shown_by(self, header: _Header) -> bool:
         """Return whether a header is of this report: by its misc info, or by its id where WATS lists none."""
@@ -151,12 +151,12 @@ class Observations:
 
     plan: Plan
     posted: dict[Case, Posted] = field(default_factory=dict)
-    ids: dict[str, Answer] = field(default_factory=dict)
-    listing: Answer = _NOT_ASKED
-    natural_key: Answer = _NOT_ASKED
-    by_source_id: Answer = _NOT_ASKED
-    bodies: list[tuple[int, Answer]] = field(default_factory=list)
-    answers: list[tuple[str, Answer]] = field(default_factory=list)
+    ids: dict[str, WatsResponse] = field(default_factory=dict)
+    listing: WatsResponse = _NOT_ASKED
+    natural_key: WatsResponse = _NOT_ASKED
+    by_source_id: WatsResponse = _NOT_ASKED
+    bodies: list[tuple[int, WatsResponse]] = field(default_factory=list)
+    answers: list[tuple[str, WatsResponse]] = field(default_factory=list)
 
 
 def observe(
@@ -180,7 +180,7 @@ class _Run:
     def __init__(self, wats: WatsUnderTest, clock: Clock, plan: Plan, longest_delay_s: float) -> None:
         self._wats, self._clock, self._plan = wats, clock, plan
         self._longest_delay_s = longest_delay_s
-        self._ways: dict[str, Callable[[Sequence[UUID]], Iterator[Answer]]] = {
+        self._ways: dict[str, Callable[[Sequence[UUID]], Iterator[WatsResponse]]] = {
             form: self._way_by_id(form) for form in wats.id_forms
         } | {_RANGE: self._by_range}
         self.seen = Observations(plan)
@@ -220,7 +220,7 @@ class _Run:
         if not plain.answer.is_success:
             raise FatalError(
                 VW952,
-                f"WATS does not take a plain report: {plain.answer}. Nothing else was posted. Give the user of the "
+                f"WATS does not accept a plain report: {plain.answer}. Nothing else was posted. Give the user of the "
                 "token the right to submit reports, or ask the administrator of WATS what is missing",
             )
         self._wait_until_seen()
@@ -323,16 +323,16 @@ class _Run:
                 self._ways = {name: way}
                 return
 
-    def _way_by_id(self, form: str) -> Callable[[Sequence[UUID]], Iterator[Answer]]:
-        def ask(ids: Sequence[UUID]) -> Iterator[Answer]:
+    def _way_by_id(self, form: str) -> Callable[[Sequence[UUID]], Iterator[WatsResponse]]:
+        def ask(ids: Sequence[UUID]) -> Iterator[WatsResponse]:
             for batch in chunked(ids, _IDS):
                 yield self._noted(f"GET headers by id, {form}", self._wats.headers_by_id(form, batch))
 
         return ask
 
-    def _by_range(self, _: Sequence[UUID]) -> Iterator[Answer]:
+    def _by_range(self, _: Sequence[UUID]) -> Iterator[WatsResponse]:
         yield self._noted("GET headers by range", self._wats.headers_by_range(self._plan.interval))
 
-    def _noted(self, what: str, answer: Answer) -> Answer:
+    def _noted(self, what: str, answer: WatsResponse) -> WatsResponse:
         self.seen.answers.append((what, answer))
         return answer

@@ -11,10 +11,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from vte_wats.alerting.monitor_state import CatchUp, Kind, MonitorState, Observation, ServerCheck, Verdict, Waiting
+from vte_wats.alerting.monitor_state import CatchUp, CheckResult, Kind, MonitorState, Observation, ServerCheck, Waiting
 from vte_wats.config.alert_settings import AlertSettings
 from vte_wats.config.sites import Site
-from vte_wats.domain.run import LEFT_OUT, DeadLetterKind
+from vte_wats.domain.run import EXCLUDED, DeadLetterKind
 from vte_wats.messages import VW508, VW549, VW630
 from vte_wats.state.coverage import FailedGap, State
 from vte_wats.state.proof import Proof
@@ -112,36 +112,36 @@ def evaluate(site: Site, measures: Measures, monitor_state: MonitorState, limits
 def check_observation(problems: Sequence[str]) -> Observation:
     """Return the observation of the check itself, of which these parts failed."""
     if not problems:
-        return Observation(Kind.CHECK, Verdict.GOOD)
-    return Observation(Kind.CHECK, Verdict.BAD, "the monitor cannot check everything", VW549.advice, problems[0])
+        return Observation(Kind.CHECK, CheckResult.GOOD)
+    return Observation(Kind.CHECK, CheckResult.BAD, "the monitor cannot check everything", VW549.advice, problems[0])
 
 
 def _setup(measures: Measures) -> Observation:
     if not measures.setup_problem:
-        return Observation(Kind.SETUP, Verdict.GOOD)
+        return Observation(Kind.SETUP, CheckResult.GOOD)
     return Observation(
-        Kind.SETUP, Verdict.BAD, "nothing can run", "correct what the reason names", measures.setup_problem
+        Kind.SETUP, CheckResult.BAD, "nothing can run", "correct what the reason names", measures.setup_problem
     )
 
 
 def _server_check(kind: Kind, name: str, check: ServerCheck | None, advice: str) -> Observation:
     if check is None:
-        return Observation(kind, Verdict.UNKNOWN)
+        return Observation(kind, CheckResult.UNKNOWN)
     if check.ok:
-        return Observation(kind, Verdict.GOOD)
+        return Observation(kind, CheckResult.GOOD)
     reason = re.sub(rf"^(VW\d+ )?{name}: ", r"\1", check.problem or "")  # the summary names the server already
-    return Observation(kind, Verdict.BAD, f"{name} does not answer", advice, reason)
+    return Observation(kind, CheckResult.BAD, f"{name} does not answer", advice, reason)
 
 
 def _no_progress(measures: Measures, monitor_state: MonitorState, limits: AlertSettings) -> Observation:
     if _is_away(measures) or measures.waiting is None or monitor_state.progress_at is None or measures.dag_runs == 0:
-        return Observation(Kind.NO_PROGRESS, Verdict.UNKNOWN)
+        return Observation(Kind.NO_PROGRESS, CheckResult.UNKNOWN)
     still = measures.now_at - monitor_state.progress_at
     if not measures.waiting.runs or still < timedelta(seconds=limits.no_progress_s):
-        return Observation(Kind.NO_PROGRESS, Verdict.GOOD)
+        return Observation(Kind.NO_PROGRESS, CheckResult.GOOD)
     return Observation(
         Kind.NO_PROGRESS,
-        Verdict.BAD,
+        CheckResult.BAD,
         f"no sync has finished for {duration(still)}, and {_are_waiting(measures.waiting.runs)} in VTE",
         "open the last DAG run of the sync: the first red task says why",
     )
@@ -149,12 +149,12 @@ def _no_progress(measures: Measures, monitor_state: MonitorState, limits: AlertS
 
 def _no_dag_runs(measures: Measures) -> Observation:
     if measures.dag_runs is None or measures.state is None or not measures.state.syncs:
-        return Observation(Kind.NO_DAG_RUNS, Verdict.UNKNOWN)
+        return Observation(Kind.NO_DAG_RUNS, CheckResult.UNKNOWN)
     if measures.dag_runs:
-        return Observation(Kind.NO_DAG_RUNS, Verdict.GOOD)
+        return Observation(Kind.NO_DAG_RUNS, CheckResult.GOOD)
     return Observation(
         Kind.NO_DAG_RUNS,
-        Verdict.BAD,
+        CheckResult.BAD,
         "Airflow creates no DAG runs of the sync: its last intervals have none",
         "see whether the sync DAG is paused, has an import error or starts in the future, and whether the scheduler "
         "runs",
@@ -163,23 +163,25 @@ def _no_dag_runs(measures: Measures) -> Observation:
 
 def _pools(measures: Measures) -> Observation:
     if measures.pools_without_slots is None:
-        return Observation(Kind.POOLS, Verdict.UNKNOWN)
+        return Observation(Kind.POOLS, CheckResult.UNKNOWN)
     if not measures.pools_without_slots:
-        return Observation(Kind.POOLS, Verdict.GOOD)
+        return Observation(Kind.POOLS, CheckResult.GOOD)
     names = ", ".join(measures.pools_without_slots)
-    return Observation(Kind.POOLS, Verdict.BAD, f"tasks wait for a pool that gives no slot: {names}", VW630.advice)
+    return Observation(
+        Kind.POOLS, CheckResult.BAD, f"tasks wait for a pool that has no open slot: {names}", VW630.advice
+    )
 
 
 def _lag(measures: Measures, monitor_state: MonitorState, limits: AlertSettings) -> Observation:
     """Judge a lag that nobody catches up: the time that is left does not shrink, or a gap is stuck."""
     if _is_away(measures) or measures.waiting is None or measures.dag_runs == 0:
-        return Observation(Kind.LAG, Verdict.UNKNOWN)
+        return Observation(Kind.LAG, CheckResult.UNKNOWN)
     waiting, stuck = measures.waiting, _stuck(measures)
     lag = duration(timedelta(seconds=waiting.lag_s))
     summary = f"lastSync is {lag} behind; {_are_waiting(waiting.runs)} in VTE"
     if stuck is not None:
         advice = "fix what the reason says; the next syncs then transfer this time by themselves"
-        return Observation(Kind.LAG, Verdict.BAD, summary, advice, f"{stuck}: {stuck.reason}")
+        return Observation(Kind.LAG, CheckResult.BAD, summary, advice, f"{stuck}: {stuck.reason}")
     is_calm = not waiting.runs or (monitor_state.catch_up is not None and monitor_state.catch_up.is_shrinking)
     advice = "more runs come than are transferred, or the syncs fail: open the last DAG runs of the sync"
     return _against(Kind.LAG, 0.0 if is_calm else waiting.lag_s, limits.lag_limit_s, summary, advice)
@@ -192,7 +194,7 @@ def _stuck(measures: Measures) -> FailedGap | None:
 
 def _failed_syncs(measures: Measures, limits: AlertSettings) -> Observation:
     if _is_away(measures) or measures.failed_syncs is None:
-        return Observation(Kind.FAILED_SYNCS, Verdict.UNKNOWN)
+        return Observation(Kind.FAILED_SYNCS, CheckResult.UNKNOWN)
     return _against(
         Kind.FAILED_SYNCS,
         measures.failed_syncs,
@@ -204,7 +206,7 @@ def _failed_syncs(measures: Measures, limits: AlertSettings) -> Observation:
 
 def _dead_letters(measures: Measures, limits: AlertSettings) -> Observation:
     if measures.dead_letters is None:
-        return Observation(Kind.DEAD_LETTERS, Verdict.UNKNOWN)
+        return Observation(Kind.DEAD_LETTERS, CheckResult.UNKNOWN)
     since_at = measures.now_at - timedelta(hours=1)
     new = [head for head in measures.dead_letters if head.kind is DeadLetterKind.DEAD and head.first_at >= since_at]
     return _against(
@@ -219,15 +221,15 @@ def _dead_letters(measures: Measures, limits: AlertSettings) -> Observation:
 
 def _dead_letter_age(measures: Measures, limits: AlertSettings) -> Observation:
     if measures.dead_letters is None:
-        return Observation(Kind.DEAD_LETTER_AGE, Verdict.UNKNOWN)
+        return Observation(Kind.DEAD_LETTER_AGE, CheckResult.UNKNOWN)
     days = limits.dead_letter_days
     before_at = measures.now_at - timedelta(days=days)
     old = [head for head in measures.dead_letters if head.kind is DeadLetterKind.DEAD and head.first_at < before_at]
     if not old:
-        return Observation(Kind.DEAD_LETTER_AGE, Verdict.GOOD)
+        return Observation(Kind.DEAD_LETTER_AGE, CheckResult.GOOD)
     return Observation(
         Kind.DEAD_LETTER_AGE,
-        Verdict.BAD,
+        CheckResult.BAD,
         f"{count(len(old), 'dead letter')} older than {count(days, 'day')}",
         "correct the runs in VTE and redrive them, or remove their files if the runs may stay out of WATS",
         f"most often: {_most_often(old)}",
@@ -236,7 +238,7 @@ def _dead_letter_age(measures: Measures, limits: AlertSettings) -> Observation:
 
 def _clock_skew(measures: Measures) -> Observation:
     if measures.clock_skew_s is None:
-        return Observation(Kind.CLOCK_SKEW, Verdict.UNKNOWN)
+        return Observation(Kind.CLOCK_SKEW, CheckResult.UNKNOWN)
     return _against(
         Kind.CLOCK_SKEW,
         abs(measures.clock_skew_s),
@@ -248,24 +250,24 @@ def _clock_skew(measures: Measures) -> Observation:
 
 def _comparison(site: Site, measures: Measures, limits: AlertSettings) -> Observation:
     if _is_away(measures) or measures.state is None:
-        return Observation(Kind.COMPARISON, Verdict.UNKNOWN)
+        return Observation(Kind.COMPARISON, CheckResult.UNKNOWN)
     overdue = measures.proof.overdue(measures.state, measures.now_at, limits.comparison_limit_h)
     if overdue is None:
-        return Observation(Kind.COMPARISON, Verdict.GOOD)
+        return Observation(Kind.COMPARISON, CheckResult.GOOD)
     dag_id = site.dag_id("reconcile")
     advice = f"see whether {dag_id} is paused; else open its last DAG run: the first red task says why"
-    return Observation(Kind.COMPARISON, Verdict.BAD, overdue, advice)
+    return Observation(Kind.COMPARISON, CheckResult.BAD, overdue, advice)
 
 
 def _altered(site: Site, measures: Measures) -> Observation:
     """Judge the reports that are known to be altered in WATS, until a comparison finds none of them so."""
     if measures.state is None:
-        return Observation(Kind.ALTERED, Verdict.UNKNOWN)
+        return Observation(Kind.ALTERED, CheckResult.UNKNOWN)
     if not measures.proof.altered:
-        return Observation(Kind.ALTERED, Verdict.GOOD)
+        return Observation(Kind.ALTERED, CheckResult.GOOD)
     return Observation(
         Kind.ALTERED,
-        Verdict.BAD,
+        CheckResult.BAD,
         f"{count(measures.proof.altered, 'report')} altered in WATS, as comparisons found",
         f"open the last DAG run of {site.dag_id('reconcile')}: verify names them. {VW508.advice}",
     )
@@ -274,14 +276,14 @@ def _altered(site: Site, measures: Measures) -> Observation:
 def _odd_timestamps(measures: Measures) -> Observation:
     """Judge the runs that no window holds, until they are in WATS, a dead letter, or gone from VTE."""
     if measures.state is None:
-        return Observation(Kind.ODD_TIMESTAMPS, Verdict.UNKNOWN)
+        return Observation(Kind.ODD_TIMESTAMPS, CheckResult.UNKNOWN)
     still_open = measures.proof.odd_open
     runs = sum(still_open.values())
     if not runs:
-        return Observation(Kind.ODD_TIMESTAMPS, Verdict.GOOD)
+        return Observation(Kind.ODD_TIMESTAMPS, CheckResult.GOOD)
     return Observation(
         Kind.ODD_TIMESTAMPS,
-        Verdict.BAD,
+        CheckResult.BAD,
         f"{count(runs, 'run')} in VTE {_is_are(runs)} outside every window and not in WATS yet",
         "set the clocks of their stations: the status page has examples. The comparison transfers or holds them, and "
         "the next one closes this; with odd_timestamps = hold, correct those before the start in VTE or backfill them",
@@ -291,12 +293,12 @@ def _odd_timestamps(measures: Measures) -> Observation:
 
 def _disk(measures: Measures, limits: AlertSettings) -> Observation:
     if measures.free_mb is None:
-        return Observation(Kind.DISK, Verdict.UNKNOWN)
+        return Observation(Kind.DISK, CheckResult.UNKNOWN)
     if measures.free_mb >= limits.min_free_mb / _CLOSES_BELOW:
-        return Observation(Kind.DISK, Verdict.GOOD)
+        return Observation(Kind.DISK, CheckResult.GOOD)
     return Observation(
         Kind.DISK,
-        Verdict.BAD if measures.free_mb < limits.min_free_mb else Verdict.UNKNOWN,
+        CheckResult.BAD if measures.free_mb < limits.min_free_mb else CheckResult.UNKNOWN,
         f"{measures.free_mb} MB are free where staging lies, less than {limits.min_free_mb}",
         "make room: staging of failed DAG runs is kept until they are cleared and succeed",
     )
@@ -310,24 +312,24 @@ def _held(measures: Measures, monitor_state: MonitorState) -> Iterator[Observati
     groups = Counter(
         head.signature
         for head in measures.dead_letters
-        if head.kind is DeadLetterKind.HELD and head.signature != LEFT_OUT
+        if head.kind is DeadLetterKind.HELD and head.signature != EXCLUDED
     )
     for signature, runs in sorted(groups.items()):
         yield Observation(
             f"{Kind.HELD}:{signature}",
-            Verdict.BAD,
+            CheckResult.BAD,
             f"{count(runs, 'run')} {'waits' if runs == 1 else 'wait'} for a setting",
             "extend the setting or WATS, or correct the runs in VTE; they are then uploaded without further action",
             signature,
         )
     for key in sorted(known - {f"{Kind.HELD}:{signature}" for signature in groups}):
-        yield Observation(key, Verdict.GOOD)
+        yield Observation(key, CheckResult.GOOD)
 
 
 def _against(kind: Kind, value: float, limit: float, summary: str, advice: str, *, reason: str = "") -> Observation:
     if value >= limit:
-        return Observation(kind, Verdict.BAD, summary, advice, reason)
-    return Observation(kind, Verdict.GOOD if value < limit * _CLOSES_BELOW else Verdict.UNKNOWN)
+        return Observation(kind, CheckResult.BAD, summary, advice, reason)
+    return Observation(kind, CheckResult.GOOD if value < limit * _CLOSES_BELOW else CheckResult.UNKNOWN)
 
 
 def _is_away(measures: Measures) -> bool:

@@ -51,7 +51,7 @@ class Kind(StrEnum):
     HELD = "held"
 
 
-class Verdict(StrEnum):
+class CheckResult(StrEnum):
     """The result of one check. ``UNKNOWN``: it could not be measured, or lies between the two limits."""
 
     BAD = "bad"
@@ -76,7 +76,7 @@ class Observation:
     """
 
     key: str
-    verdict: Verdict
+    verdict: CheckResult
     summary: str = ""
     advice: str = ""
     reason: str = ""
@@ -129,9 +129,9 @@ class Condition(BaseModel):
 
         What opens again before people were notified of its end is the same episode: nothing is sent twice.
         """
-        if observation.verdict is Verdict.UNKNOWN:
+        if observation.verdict is CheckResult.UNKNOWN:
             return self
-        is_bad = observation.verdict is Verdict.BAD
+        is_bad = observation.verdict is CheckResult.BAD
         texts = {name: getattr(observation, name) for name in ("summary", "advice", "reason")} if is_bad else {}
         if is_bad is self.is_open:
             return self.model_copy(update={"streak": 0, "turned_at": None} | texts)

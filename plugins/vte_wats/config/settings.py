@@ -267,7 +267,7 @@ class TextRule(_Closed):
         return parse_pattern(self.pattern)
 
 
-class LeftOut(_Closed):
+class ExcludedRuns(_Closed):
     """Who decided that a run is not transferred, and why."""
 
     by: WatsText = Field(description="Who decided it. Required.")
@@ -436,7 +436,7 @@ class Settings(_Closed):
         "corrected in VTE, the report is replaced. hold: the first wait as held runs, the others are counted. A run "
         "without a Timestamp, or dated more than a day ahead, is held anyway: WATS cannot have it, or quarantines it.",
     )
-    left_out: dict[UUID, LeftOut] = Field(
+    excluded_runs: dict[UUID, ExcludedRuns] = Field(
         default_factory=dict,
         max_length=1_000,
         description="Index_GUID → who left this run out, and why: it is never posted again, for instance because its "

@@ -49,7 +49,8 @@ class RunSource(Protocol):
     ) -> Iterator[tuple[UUID, datetime | None]]:
         """Stream GUID and Timestamp of the runs whose Timestamp lies in the ranges, in one statement, oldest first.
 
-        ``without_time``: those without a Timestamp, too. Rows without a GUID have the stand-ins of their dead letters.
+        ``without_time``: those without a Timestamp, too. Rows without a GUID have the placeholders of their dead
+        letters.
         """
 
     def existing(self, guids: Sequence[UUID]) -> frozenset[UUID]:
@@ -70,7 +71,7 @@ class RunSource(Protocol):
     def runs_by_guid(self, guids: Sequence[UUID]) -> Iterator[VteTestRun]:
         """Stream the named runs, complete with steps or with a defect. Absent GUIDs yield nothing.
 
-        A stand-in yields the row without a GUID that it stands for.
+        A placeholder yields the row without a GUID that it stands for.
         """
 
 

@@ -24,7 +24,7 @@ class Outcome(StrEnum):
     HELD = "held"
 
 
-LEFT_OUT = "left out on purpose"
+EXCLUDED = "excluded on purpose"
 """The signature of the dead letters of runs that a person left out: nothing waits for anybody."""
 
 

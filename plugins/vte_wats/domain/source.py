@@ -134,7 +134,7 @@ class SourceFacts:
     """What the preflight looks at: the server, how this connection reads, and what may slow it down.
 
     ``version`` is SQL Server's, such as 15.0.4153.1. ``null_times`` counts runs without Timestamp, ``null_keys`` those
-    without Index_GUID, ``doubled_units`` the units with several serials, of which ``doubled_unit`` is one.
+    without Index_GUID, ``duplicate_units`` the units with several serials, of which ``doubled_unit`` is one.
     ``encrypted`` says whether the connection insists on TLS, ``verifies_server`` whether the driver also checks who the
     server is.
     """
@@ -150,5 +150,5 @@ class SourceFacts:
     indexes: tuple[Index, ...]
     null_times: int
     null_keys: int
-    doubled_units: int
+    duplicate_units: int
     doubled_unit: str | None

@@ -39,7 +39,7 @@ from vte_wats.messages import VW417
 
 _ROOT = "MainSequence Callback"  # as every test system calls it; WATS leaves it out of the paths of steps
 _BLANK = "-"
-_STAND_IN = "-"
+_PLACEHOLDER_NAME = "-"
 _VERSION_LIMIT = 30
 _PATH_LIMIT = 500
 _MISC_INFOS = b'"miscInfos":['
@@ -80,8 +80,8 @@ def map_run(run: VteTestRun, settings: Settings, fold: Fold | None = None, hash_
         cause = mark_cause(steps, verdict)
         report = _Report(
             id=run.index_guid,
-            pn=_STAND_IN,
-            sn=_STAND_IN,
+            pn=_PLACEHOLDER_NAME,
+            sn=_PLACEHOLDER_NAME,
             rev=_part_revision(run, settings, values, remarks),
             process_code=process_code,
             result=verdict,

@@ -210,7 +210,7 @@ class StagedSlice(BaseModel):
     read: int
 
     @classmethod
-    def left_by(cls, task_id: str, plain: Any) -> Self:
+    def from_xcom(cls, task_id: str, plain: Any) -> Self:
         """Return what a task left. Raises FatalError for a value of another shape."""
         try:
             return cls.model_validate(plain)

@@ -91,18 +91,18 @@ def settled_history(
     after: State,
     results: Sequence[Mapping[str, Any]],
     *,
-    is_live: bool,
+    is_current: bool,
 ) -> History:
     """Return the history with what the uploads of this DAG run transferred, counted once.
 
-    ``is_live`` says that it is a sync: a comparison or a backfill is no sign that the sync is alive.
+    ``is_current`` says that it is a sync: a comparison or a backfill is no sign that the sync is alive.
     """
     dag_run, now_at = context["dag_run"], datetime.now(UTC)
     budget = max((result.get("budget_per_minute", 0) for result in results), default=0)
     history = history.settled(
         f"{context['dag'].dag_id}/{dag_run.run_id}", now_at, Tally.of(results), budget_per_minute=budget or None
     ).seen(None, after.coverage)
-    if not is_live:
+    if not is_current:
         return history
     from_at, to_at = dag_run.data_interval_start, dag_run.data_interval_end
     interval_s = int((to_at - from_at).total_seconds()) if dag_run.run_type == "scheduled" and from_at else None

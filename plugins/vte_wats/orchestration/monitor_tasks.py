@@ -40,7 +40,7 @@ _RECENT = timedelta(hours=1)
 _FEWEST_INTERVALS, _MOST_INTERVALS = 3, 61
 
 
-class _Net:
+class _ErrorCollector:
     """Lets the rest of a check go on after a part that failed; the task fails for the first of them at its end."""
 
     def __init__(self) -> None:
@@ -69,7 +69,7 @@ def watch(site_name: str, sync_schedule: str) -> dict[str, Any]:
     from vte_wats.orchestration.alert_context import alerts_of
     from vte_wats.orchestration.variables import MONITOR_STATE, Variables
 
-    site, net, monitor_state = Site(site_name), _Net(), MonitorState()
+    site, net, monitor_state = Site(site_name), _ErrorCollector(), MonitorState()
     with net("the state of the monitor"):
         monitor_state = Variables(site).load(MONITOR_STATE) or monitor_state
     alerts, zone, mistake = alerts_of(site, monitor_state)
@@ -88,7 +88,7 @@ def watch(site_name: str, sync_schedule: str) -> dict[str, Any]:
     return {"open": sorted(key for key, condition in monitor_state.conditions.items() if condition.is_open)}
 
 
-def _checked(context: AlertContext, sync_schedule: str, alerts: AlertSettings, net: _Net) -> AlertContext:
+def _checked(context: AlertContext, sync_schedule: str, alerts: AlertSettings, net: _ErrorCollector) -> AlertContext:
     """Return what is known of the site now, every condition but that of the check itself one check further."""
     from vte_wats.alerting.evaluate import evaluate, with_measures
     from vte_wats.alerting.notify import with_observations
@@ -105,7 +105,7 @@ def _checked(context: AlertContext, sync_schedule: str, alerts: AlertSettings, n
     return replace(context, monitor_state=monitor_state, state=state)
 
 
-def _notified(context: AlertContext, alerts: AlertSettings, net: _Net) -> MonitorState:
+def _notified(context: AlertContext, alerts: AlertSettings, net: _ErrorCollector) -> MonitorState:
     """Send and save what is due; return the state after it. What failed of the check is due, too, so it comes last."""
     from vte_wats.alerting.evaluate import check_observation
     from vte_wats.alerting.notify import notify_due, with_observations
@@ -242,7 +242,7 @@ def _dag_runs(site: Site, sync_schedule: str, now_at: datetime) -> int | None:
 
 
 def _pools(site: Site) -> tuple[str, ...] | None:
-    """Return the pools that give no slot; ``None`` when Airflow does not say."""
+    """Return the pools that have no open slot; ``None`` when Airflow does not say."""
     from vte_wats.orchestration.pools import pools_without_slots
 
     try:

@@ -206,21 +206,21 @@ def sender(alerts: AlertSettings) -> Callable[[Notification], None]:
     """Return what sends a message to every channel; it raises RetriableError when all of them failed."""
 
     def send(message: Notification) -> None:
-        ways: list[tuple[type[MailNotifier | TargetNotifier], Any]] = []
+        targets: list[tuple[type[MailNotifier | TargetNotifier], Any]] = []
         if alerts.recipients:
-            ways.append((MailNotifier, alerts.recipients))
+            targets.append((MailNotifier, alerts.recipients))
         if alerts.apprise_connection:
-            ways.append((TargetNotifier, alerts.apprise_connection))
+            targets.append((TargetNotifier, alerts.apprise_connection))
         problems = []
-        for notifier, to in ways:
+        for notifier, target in targets:
             try:
-                notifier(message, to).notify({})
+                notifier(message, target).notify({})
             except Exception as exc:  # noqa: BLE001 -- whatever keeps a message from going; SMTP alone has dozens
                 is_mail = notifier is MailNotifier
                 what = smtp_problem(exc, MAIL_CONNECTION) if is_mail else _apprise_problem(exc, alerts)
                 problems.append(f"{notifier.__name__}: {what}")
                 log.error("%s one channel failed: %s", VW909, problems[-1])  # noqa: TRY400 -- the text says it, a stack adds nothing
-        if len(problems) == len(ways):
+        if len(problems) == len(targets):
             raise RetriableError(VW601, "; ".join(problems))
 
     return send

@@ -47,7 +47,7 @@ def pools_without_slots(site: Site) -> tuple[str, ...]:
 
 
 def pools_that_give_no_slot(site: Site, patience_s: float) -> tuple[str, ...]:
-    """Return the pools that give no slot within ``patience_s``; when each gives one, at once.
+    """Return the pools that have no open slot within ``patience_s``; when each gives one, at once.
 
     What is at work elsewhere says nothing of a pool: within that time each that exists gives a slot.
     """

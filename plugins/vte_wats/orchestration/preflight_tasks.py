@@ -19,7 +19,7 @@ _PATIENCE_S = 60.0
 
 @task(task_id="pools", retries=0)
 def examine_pools(site_name: str) -> None:
-    """Fail when the pool of another task gives no slot. Its own pool is Airflow's default, which always exists."""
+    """Fail when the pool of another task has no open slot. Its own pool is Airflow's default, which always exists."""
     from vte_wats.orchestration.pools import pools_that_give_no_slot
 
     if pools := pools_that_give_no_slot(Site(site_name), _PATIENCE_S):

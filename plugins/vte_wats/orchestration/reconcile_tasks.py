@@ -139,7 +139,7 @@ def compare(site_name: str, read: Any) -> dict[str, int]:
             settings.zone,
             datetime.now(UTC),
             awaited=awaited,
-            left_out=settings.left_out,
+            excluded_runs=settings.excluded_runs,
             altered=frozenset(proof.altered_runs),
             equal_as_listed=frozenset(proof.equal_as_listed),
         )
@@ -276,7 +276,7 @@ def verify(site_name: str) -> dict[str, int]:
     if looked_into:
         sample = staging(site, settings, _SAMPLE)
         with open_wats(site, settings) as wats:
-            found = left_over = verify_sample(sample, wats, settings.left_out)
+            found = left_over = verify_sample(sample, wats, settings.excluded_runs)
             if found.altered and settings.repair_altered and not context["params"]["dry_run"]:
                 left_over = repair(sample, wats, found)
     now_at, altered, cycle_day = datetime.now(UTC), len(found.altered), left.cycle_day

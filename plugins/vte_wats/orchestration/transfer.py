@@ -39,19 +39,19 @@ UPLOAD_TASK = "transfer.upload"
 
 
 @dataclass(frozen=True, slots=True)
-class Settling:
+class SettleOptions:
     """What the DAGs let their settle task do. Each field is one difference between them.
 
-    ``is_live``: the DAG run is a sign that the sync is alive. ``retries_held``: held runs were tried by the settings of
-    the plan. ``late_from``: the task that counted runs which came too late for every sync.
+    ``is_current``: the DAG run is a sign that the sync is alive. ``retries_held``: held runs were tried by the settings
+    of the plan. ``late_from``: the task that counted runs which came too late for every sync.
     """
 
-    is_live: bool = False
+    is_current: bool = False
     retries_held: bool = True
     late_from: str | None = None
 
 
-def transfer_and_settle(site: Site, slices: Any, settling: Settling, *, shows_progress: bool = False) -> Any:
+def transfer_and_settle(site: Site, slices: Any, settling: SettleOptions, *, shows_progress: bool = False) -> Any:
     """Transfer every slice of a plan, each by mapped tasks of its own, then settle; return what that came to."""
     settled = settle.override(pool=site.state_pool, outlets=[AssetAlias(site.asset)])(
         site.name, slices, asdict(settling)
@@ -116,7 +116,7 @@ def map_runs(site_name: str, extracted: dict[str, Any]) -> dict[str, Any]:
 
     site = Site(site_name)
     settings = read_settings(site)
-    a_slice = StagedSlice.left_by("transfer.extract", extracted)
+    a_slice = StagedSlice.from_xcom("transfer.extract", extracted)
     get_current_context()["slice_label"] = a_slice.label  # type: ignore[typeddict-unknown-key]
     return extracted | map_slice(staging(site, settings, a_slice.name), settings)
 
@@ -138,7 +138,7 @@ def upload(site_name: str, mapped: dict[str, Any], *, shows_progress: bool) -> d
     site = Site(site_name)
     settings = read_settings(site)
     context = get_current_context()
-    a_slice = StagedSlice.left_by("transfer.map_runs", mapped)
+    a_slice = StagedSlice.from_xcom("transfer.map_runs", mapped)
     context["slice_label"] = a_slice.label  # type: ignore[typeddict-unknown-key]
     params = context["params"]
     options = UploadOptions(datetime.now(UTC), force=params["force"], dry_run=params["dry_run"])
@@ -202,7 +202,7 @@ def settle(site_name: str, slices: Any, settling: dict[str, Any]) -> dict[str, A
     left = Handover.pull(context, "plan")
     if slices is None or left is None or left.planned is None:
         raise FatalError(VW501, "nothing was planned, so nothing was transferred; the log of the failed task says why")
-    site, rules = Site(site_name), Settling(**settling)
+    site, rules = Site(site_name), SettleOptions(**settling)
     settings = read_settings(site)
     noted = SettledSyncs(storage_of(site, settings))
     settled = _settled(context, site, left.planned, len(planned_slices(slices)), rules, noted=noted)
@@ -212,7 +212,7 @@ def settle(site_name: str, slices: Any, settling: dict[str, Any]) -> dict[str, A
         write_history(context, site, settings, after, history)
         raise settled.failure
     discard(storage_of(site, settings), context["dag"].dag_id, context["dag_run"].run_id)
-    history = settled_history(context, settings, history, after, results, is_live=rules.is_live)
+    history = settled_history(context, settings, history, after, results, is_current=rules.is_current)
     write_history(context, site, settings, after, history)
     outcomes = {name: sum(result[name] for result in results) for name in (*Outcome, REDRIVEN)}
     if not context["params"]["dry_run"]:
@@ -221,7 +221,7 @@ def settle(site_name: str, slices: Any, settling: dict[str, Any]) -> dict[str, A
 
 
 def _settled(
-    context: Any, site: Site, planned: Planned, slices: int, rules: Settling, *, noted: SettledSyncs
+    context: Any, site: Site, planned: Planned, slices: int, rules: SettleOptions, *, noted: SettledSyncs
 ) -> Settled:
     """Settle the slices of this DAG run and write the state, unless it is a dry run."""
     from vte_wats.orchestration.handover import Handover

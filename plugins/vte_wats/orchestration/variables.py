@@ -33,7 +33,7 @@ from vte_wats.messages import (
     VW910,
     VW925,
     VW926,
-    Follows,
+    Consequence,
     Message,
 )
 from vte_wats.state.coverage import State
@@ -69,7 +69,7 @@ class StoredVariable(Generic[T]):
             return self.adapter.validate_json(text)
         except ValidationError as exc:
             problem = f"the Variable {self.name_of(site)} is damaged: {exc.errors()[0]['msg']}. {self.advice(site)}"
-            if self.damaged.follows is Follows.STOPS:
+            if self.damaged.follows is Consequence.STOPS:
                 raise FatalError(self.damaged, problem) from None  # pydantic's own text holds whole values
             log.warning("%s %s", self.damaged, problem)
             return None
@@ -165,7 +165,7 @@ class Variables:
         try:
             text = self._text(variable.name_of(self._site))
         except FatalError as exc:
-            if variable.damaged.follows is Follows.STOPS:
+            if variable.damaged.follows is Consequence.STOPS:
                 raise
             log.warning("%s. %s", exc, variable.advice(self._site))
             return None, None
@@ -220,7 +220,7 @@ class Variables:
         try:
             return self._text(variable.name_of(self._site))
         except FatalError:
-            if variable.damaged.follows is Follows.STOPS:
+            if variable.damaged.follows is Consequence.STOPS:
                 raise
             return None
 

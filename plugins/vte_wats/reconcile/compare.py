@@ -127,7 +127,7 @@ def sample_of(guids: Iterable[UUID], size: int, seed: str) -> list[UUID]:
     return heapq.nsmallest(size, guids, key=lambda guid: hashlib.sha256(f"{seed} {guid}".encode()).digest())
 
 
-def verify(staging: Staging, wats: Wats, left_out: Collection[UUID] = ()) -> Comparison:
+def verify(staging: Staging, wats: Wats, excluded_runs: Collection[UUID] = ()) -> Comparison:
     """Compare every staged report with the one in WATS. Runs that are refused now have none to compare.
 
     Whatever WATS has of runs that are left out is as somebody wants it: they are not compared. Where WATS shows no misc
@@ -139,7 +139,7 @@ def verify(staging: Staging, wats: Wats, left_out: Collection[UUID] = ()) -> Com
     altered: dict[UUID, tuple[str, ...]] = {}
     for batch in in_batches(staged_mappings(staging)):
         reports = {report.report_id: report for report in batch if isinstance(report, Report)}
-        reports = {guid: report for guid, report in reports.items() if guid not in left_out}
+        reports = {guid: report for guid, report in reports.items() if guid not in excluded_runs}
         kept = {guid: found.stored_as for guid, found in wats.find_reports(list(reports)).items()}
         stored = wats.fetch(list(kept.values()))
         lists_misc_infos = wats.behaviour().lists_misc_infos

@@ -74,7 +74,7 @@ def compare(
     now_at: datetime,
     *,
     awaited: Collection[UUID] = (),
-    left_out: Collection[UUID] = (),
+    excluded_runs: Collection[UUID] = (),
     altered: Collection[UUID] = (),
     equal_as_listed: Collection[str] = (),
 ) -> dict[str, int]:
@@ -84,7 +84,7 @@ def compare(
     that an earlier comparison missed. A run that VTE no longer has is skipped. A report with the right hash that WATS
     lists otherwise is a suspect: it is transferred by nobody, and to be compared value by value, unless
     ``equal_as_listed`` says that it was and is equal. Its day is open, as is that of ``altered`` reports; but the run
-    is held if it is ``left_out``.
+    is held if it is ``excluded_runs``.
     """
     expected = staged_expected(staging)
     counts: Counter[str] = Counter()
@@ -103,7 +103,7 @@ def compare(
             known = stored.get(key.guid)
             found = _judged(known, expected[key.guid], kinds.get(key.guid), lists_hashes=lists_hashes)
             if found == _PROVEN and key.guid in doubtful:
-                found = DeadLetterKind.HELD.value if key.guid in left_out else doubtful[key.guid]
+                found = DeadLetterKind.HELD.value if key.guid in excluded_runs else doubtful[key.guid]
             counts.update(("compared", found))
             part = _part_of_a_day(key, found, now_at)
             if key.odd is not None:

@@ -27,13 +27,13 @@ WAITING_KEPT = 500
 LARGEST_BYTES = 500_000  # with six digits in every count; 150,000 in a usual year
 
 # Upper edges of the latency buckets. A p95 read off them is at most half too high, which is what a person can see.
-LATENCY_EDGES_MS = (5, 10, 15, 20, 30, 50, 70, 100, 150, 200, 300, 500, 700, 1_000, 1_500, 2_000, 3_000, 5_000, 7_000,
+LATENCY_BOUNDS_MS = (5, 10, 15, 20, 30, 50, 70, 100, 150, 200, 300, 500, 700, 1_000, 1_500, 2_000, 3_000, 5_000, 7_000,
                     10_000, 15_000, 20_000, 30_000, 60_000, 600_000)  # fmt: skip
 
 
-def edge_of(latency_ms: float) -> int:
+def bucket_of(latency_ms: float) -> int:
     """Return the upper edge of the bucket that a latency belongs to; the last one takes all that is longer."""
-    return LATENCY_EDGES_MS[min(bisect_left(LATENCY_EDGES_MS, latency_ms), len(LATENCY_EDGES_MS) - 1)]
+    return LATENCY_BOUNDS_MS[min(bisect_left(LATENCY_BOUNDS_MS, latency_ms), len(LATENCY_BOUNDS_MS) - 1)]
 
 
 def quantile_ms(latency_ms: Mapping[int, int], share: float) -> float | None:
@@ -42,18 +42,18 @@ def quantile_ms(latency_ms: Mapping[int, int], share: float) -> float | None:
     below = 0
     for edge in sorted(latency_ms):
         if below + latency_ms[edge] >= rank > below:
-            at = bisect_left(LATENCY_EDGES_MS, edge)
-            low = LATENCY_EDGES_MS[at - 1] if at else 0
+            at = bisect_left(LATENCY_BOUNDS_MS, edge)
+            low = LATENCY_BOUNDS_MS[at - 1] if at else 0
             return low + (edge - low) * (rank - below) / latency_ms[edge]
         below += latency_ms[edge]
     return None
 
 
-class _Lean(BaseModel):
+class _SparseModel(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
 
 
-class Tally(_Lean):
+class Tally(_SparseModel):
     """What became of runs, and what it cost: requests to WATS, and posts by the upper edge of their latency."""
 
     outcomes: dict[Outcome, int] = {}
@@ -85,7 +85,7 @@ class Tally(_Lean):
         )
 
 
-class PlanSnapshot(_Lean):
+class PlanSnapshot(_SparseModel):
     """What a plan saw of VTE: the newest run, and how many runs its interval held, without the guard band."""
 
     interval: Interval
@@ -104,7 +104,7 @@ def _whole_hour(at: datetime) -> datetime:
 Hour = Annotated[Instant, AfterValidator(_whole_hour)]
 
 
-class History(_Lean):
+class History(_SparseModel):
     """What the Variable ``vte_wats_history`` holds. Hours and days are of UTC; empty ones are left out."""
 
     hours: dict[Hour, Tally] = {}

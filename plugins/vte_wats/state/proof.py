@@ -28,7 +28,7 @@ _MOST_ALTERED = 1_000
 _MOST_AS_LISTED = 3_000
 
 
-class _Lean(BaseModel):
+class _SparseModel(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
 
 
@@ -41,7 +41,7 @@ class DayStatus(StrEnum):
     NOT_COMPARED = "not_compared"
 
 
-class OpenRun(_Lean):
+class OpenRun(_SparseModel):
     """A run that is neither proven nor a dead letter, and why."""
 
     index_guid: str
@@ -70,14 +70,14 @@ _ODD_WORDS = {
 }
 
 
-class OddRun(_Lean):
+class OddRun(_SparseModel):
     """A run that no window holds."""
 
     index_guid: str
     timestamp_local: NaiveDatetime | None
 
 
-class DayProof(_Lean):
+class DayProof(_SparseModel):
     """The numbers of one day, as of ``verified_at``: runs in VTE = proven + dead letters + held + open.
 
     ``open_runs`` are examples; what a comparison transfers is open until the next one finds it, or its sample does.
@@ -120,7 +120,7 @@ class DayProof(_Lean):
         )
 
 
-class OddRuns(_Lean):
+class OddRuns(_SparseModel):
     """The runs of one kind that no window holds: their numbers, and the first of them.
 
     ``known`` are runs that were there before, on the days where others are new; they may stay out of WATS.
@@ -148,7 +148,7 @@ class OddRuns(_Lean):
         )
 
 
-class GoneRuns(_Lean):
+class GoneRuns(_SparseModel):
     """Reports in WATS of runs that VTE no longer has, with the first of them.
 
     ``is_listed`` is false where WATS does not list them: it is then by how much the number of runs in VTE fell.
@@ -201,7 +201,7 @@ _CAUSE_WORDS = {
 }
 
 
-class Proof(_Lean):
+class Proof(_SparseModel):
     """What all comparisons so far have proven."""
 
     days: dict[date, DayProof] = {}

@@ -25,7 +25,7 @@ def minute_key(minute_local: datetime) -> str:
     return minute_local.strftime(_FORMAT)
 
 
-class Look(BaseModel):
+class NearCheckStats(BaseModel):
     """How one near check went: what it cost and how far it came."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -34,7 +34,7 @@ class Look(BaseModel):
     took_s: float = Field(description="Seconds that the statement took.")
     base_s: float = Field(description="Seconds that a statement takes which asks for as little as any.")
     asked_min: int = Field(description="Minutes that it was asked for.")
-    goes_on_at: Instant | None = Field(None, description="Where the next check goes on, backwards; None: at the end.")
+    resume_at: Instant | None = Field(None, description="Where the next check goes on, backwards; None: at the end.")
 
 
 class NearPlan(BaseModel):
@@ -48,7 +48,7 @@ class NearPlan(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    look: Look | None = None
+    look: NearCheckStats | None = None
     live: dict[str, str] = Field(default_factory=dict)
     gap: dict[str, str] = Field(default_factory=dict)
     slices: tuple[dict[str, str], ...] = ()
@@ -73,7 +73,7 @@ class SeenContent(BaseModel):
     took_s: float = 0
     base_s: float = 0
     asked_min: int = 0
-    goes_on_at: Instant | None = None
+    resume_at: Instant | None = None
 
     def after(
         self,
@@ -111,13 +111,13 @@ class SeenContent(BaseModel):
         )
 
 
-def _of_look(look: Look) -> dict[str, object]:
+def _of_look(look: NearCheckStats) -> dict[str, object]:
     return {
         "looked_at": look.ended_at,
         "took_s": look.took_s,
         "base_s": look.base_s,
         "asked_min": look.asked_min,
-        "goes_on_at": look.goes_on_at,
+        "resume_at": look.resume_at,
     }
 
 

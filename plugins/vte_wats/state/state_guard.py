@@ -123,7 +123,7 @@ def _refuse_future(state: State, here: SyncEnvironment, settings: Settings) -> N
     if (until_at - here.server_now_at).total_seconds() > settings.guard_band_s:
         raise FatalError(
             VW514,
-            f"the Variable {here.site.state_variable} is from the future: covered until {until_at}, and SQL "
+            f"the Variable {here.site.state_variable} covers time in the future, until {until_at}, and SQL "
             f"Server's clock shows {here.server_now_at}. The clock was set back: correct it and clear this run. The "
             f"state is another system's: restore the right one and clear this run, or {here.site.start_over}",
         )

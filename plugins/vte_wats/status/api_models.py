@@ -60,7 +60,7 @@ class SegmentKind(StrEnum):
 
 
 class Segment(BaseModel):
-    """One interval of the last fourteen days. A gap names the oldest DAG run that left it, and how many did."""
+    """One interval of the last fourteen days. A gap names the oldest DAG run that caused it, and how many did."""
 
     kind: SegmentKind
     interval: Interval

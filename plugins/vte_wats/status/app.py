@@ -1,7 +1,7 @@
 """The FastAPI application below ``/vte-wats``: the status page, the JSON under it, and ``/health``.
 
 Routes of an Airflow plugin are open by default. Everything but ``/health`` is on one router, which asks for the login.
-What is read comes from :mod:`vte_wats.status.site_answers`; no route reads on the threads of Airflow's API.
+What is read comes from :mod:`vte_wats.status.cached_status`; no route reads on the threads of Airflow's API.
 """
 
 from __future__ import annotations
@@ -41,15 +41,15 @@ from vte_wats.status.api_models import (
     SurveyStatus,
     TakeOverRequest,
 )
-from vte_wats.status.charts import as_csv, for_page
-from vte_wats.status.dead_letter_groups import dead_letter_list, note_redrive, redrive, refuse_unknown_group
-from vte_wats.status.site_answers import (
+from vte_wats.status.cached_status import (
     deployment_health,
     every_site_summary,
     site_calendar,
     site_history,
     whole_site_status,
 )
+from vte_wats.status.charts import as_csv, for_page
+from vte_wats.status.dead_letter_groups import dead_letter_list, note_redrive, redrive, refuse_unknown_group
 from vte_wats.status.site_summary import for_user
 from vte_wats.status.survey_page import known_proposal, note_take_over, survey_file, survey_status, take_over
 

@@ -23,7 +23,7 @@ from vte_wats.orchestration.resources import storage_of
 from vte_wats.status.access import audit, may_redrive, redrive_dag
 from vte_wats.status.api_models import DagRunLink, DeadLetterList, MessageText, StartedRedrive
 from vte_wats.status.settings_variable import read_settings_text
-from vte_wats.status.shared_reads import Answer, NoAnswerYet, SharedReads
+from vte_wats.status.shared_reads import CachedRead, NoAnswerYet, SharedReads
 from vte_wats.storage.dead_letter_index import DeadLetterGroups, DeadLetterIndex
 from vte_wats.vte.sql_errors import SQL_ERRORS
 from vte_wats.wats.response_errors import RESPONSE_ERRORS
@@ -54,7 +54,7 @@ async def dead_letter_list(site: Site, *, may_read_logs: bool) -> DeadLetterList
 
 
 async def refuse_unknown_group(site: Site, signature: str) -> None:
-    """Answer 404 to a signature that no dead letter has now."""
+    """CachedRead 404 to a signature that no dead letter has now."""
     groups = (await _groups(site, fresh=True)).content
     if any(group.signature == signature for group in groups.groups):
         return
@@ -100,7 +100,7 @@ def note_redrive(site: Site, signature: str, user: BaseUser) -> None:
         audit(session, user, REDRIVE_EVENT, redrive_dag(site), site=site.name, signature=signature)
 
 
-async def _groups(site: Site, *, fresh: bool = False) -> Answer[DeadLetterGroups]:
+async def _groups(site: Site, *, fresh: bool = False) -> CachedRead[DeadLetterGroups]:
     """Return the groups. Answers 503 when settings or storage cannot be read, without any value of theirs."""
     try:
         return await LISTED.get(site, lambda: _read(site), fresh=fresh)

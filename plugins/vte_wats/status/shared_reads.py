@@ -23,7 +23,7 @@ class NoAnswerYet(Exception):  # noqa: N818 -- not an error of the read, which m
 
 
 @dataclass(frozen=True, slots=True)
-class Answer(Generic[T]):
+class CachedRead(Generic[T]):
     """What was read, and when."""
 
     content: T
@@ -42,7 +42,7 @@ class _Read(Generic[T]):
 class _Shared(Generic[T]):
     """What is known under one key: the last read that ended, well or not, and the one under way."""
 
-    last: Answer[T] | Exception | None = None
+    last: CachedRead[T] | Exception | None = None
     ended_s: float = 0.0
     under_way: _Read[T] | None = None
 
@@ -63,7 +63,7 @@ class SharedReads(Generic[T]):
         self._shared: dict[Hashable, _Shared[T]] = {}
         self._lock = Lock()
 
-    async def get(self, key: Hashable, read: Callable[[], T], *, fresh: bool = False) -> Answer[T]:
+    async def get(self, key: Hashable, read: Callable[[], T], *, fresh: bool = False) -> CachedRead[T]:
         """Return the answer of a key, the last one when the next takes too long; what ``read`` raises leaves here.
 
         With ``fresh`` no answer that was there before is good enough, while a read is in time.
@@ -95,11 +95,11 @@ class SharedReads(Generic[T]):
             self._shared = {}
 
     def _read(self, key: Hashable, shared: _Shared[T], read: _Read[T], function: Callable[[], T]) -> None:
-        ended: Answer[T] | Exception
+        ended: CachedRead[T] | Exception
         with self._turns:
             read_at = datetime.now(UTC)
             try:
-                ended = Answer(function(), read_at)
+                ended = CachedRead(function(), read_at)
             except Exception as exc:  # noqa: BLE001 -- it belongs to those who asked
                 ended = exc
         with self._lock:

@@ -124,13 +124,13 @@ def _are_different(pairs: Sequence[Pair]) -> float:
     return _different(pairs) / len(pairs)
 
 
-def _are_moments(pairs: Sequence[Pair]) -> float | None:
+def _are_datetimes(pairs: Sequence[Pair]) -> float | None:
     if _are_different(pairs) < _VARIES:
         return 0.0
-    return _part(pairs, _is_moment)
+    return _part(pairs, _is_datetime)
 
 
-def _is_moment(value: Any) -> bool:
+def _is_datetime(value: Any) -> bool:
     return isinstance(value, datetime) and value >= OLDEST_CLOCK and value.time() != datetime.min.time()
 
 
@@ -231,7 +231,7 @@ _HEADERS = {
     ("IndexData", "Testplan_GUID"): _key_of("Testplans", "Testplan_GUID"),
     ("IndexData", "TestplanRevision_GUID"): _key_of("TestplanRevisions", "TestplanRevision_GUID"),
     ("IndexData", "Testsystem_GUID"): _key_of("TestSystems", "Testsystem_GUID"),
-    ("IndexData", "Timestamp"): Rule("mostly different dates with a time, since 2002", _TYPES, _are_moments),
+    ("IndexData", "Timestamp"): Rule("mostly different dates with a time, since 2002", _TYPES, _are_datetimes),
     ("IndexData", "TestTime"): Rule("seconds of a test, none of them negative", _TYPES, _are_durations, least=0.99),
     ("IndexData", "ProductName"): _copy_of("Products", "Name"),
     ("IndexData", "TestplanName"): _copy_of("Testplans", "Name"),

@@ -55,7 +55,7 @@ class MissingIndex(Closed):
         )
 
 
-class StatementPlan(Closed):
+class ExecutionPlan(Closed):
     """What the server would do for one statement of ``include/sql``; with ``unreadable`` nothing else is known.
 
     ``cost`` has the server's own unit. ``scanned`` are tables of which every row would be read.
@@ -75,7 +75,7 @@ class StatementPlan(Closed):
 class Plans(Closed):
     """The plans that the server showed; ``unavailable`` says why there are not more."""
 
-    statements: tuple[StatementPlan, ...] = ()
+    statements: tuple[ExecutionPlan, ...] = ()
     unavailable: str = ""
 
 
@@ -88,7 +88,7 @@ class PlanSource(Protocol):
 
 def ask_for_plans(source: PlanSource, ranges: Sequence[LocalRange]) -> Plans:
     """Return what the server shows. That it shows none stops no survey."""
-    found: list[StatementPlan] = []
+    found: list[ExecutionPlan] = []
     try:
         for statement, text in source.estimated_plans(ranges):
             found.append(read_plan(statement, text))
@@ -98,19 +98,19 @@ def ask_for_plans(source: PlanSource, ranges: Sequence[LocalRange]) -> Plans:
     return Plans(statements=tuple(found))
 
 
-def read_plan(statement: str, text: str) -> StatementPlan:
+def read_plan(statement: str, text: str) -> ExecutionPlan:
     """Read a plan; one that cannot be read says so."""
     try:
         root = _parsed(text)
     except ValueError as error:
         log.warning("%s %s: %s", VW566, statement, error)
-        return StatementPlan(statement=statement, unreadable=f"{VW566} {error}")
+        return ExecutionPlan(statement=statement, unreadable=f"{VW566} {error}")
     operators = list(root.iter(f"{_PLAN}RelOp"))
     named = [(operator, thing) for operator in operators for thing in operator.findall(f"*/{_PLAN}Object")]
     tables = [(operator, thing) for operator, thing in named if _name(thing, "Schema").casefold() != "sys"]
     counts = Counter(_short(operator.get("PhysicalOp", "")) for operator in operators)
     simple = root.find(f".//{_PLAN}StmtSimple")
-    return StatementPlan(
+    return ExecutionPlan(
         statement=statement,
         cost=None if simple is None else _number(simple.get("StatementSubTreeCost")),
         rows=None if simple is None else _number(simple.get("StatementEstRows")),

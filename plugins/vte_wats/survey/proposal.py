@@ -17,7 +17,7 @@ from vte_wats.config.settings import RunResult, Settings, StepResult, TextField,
 from vte_wats.domain.errors import FatalError
 from vte_wats.survey.clocks import ClockFacts
 from vte_wats.survey.sample_findings import Closed, CodeFacts, ColumnFacts, Findings
-from vte_wats.survey.settling import CLASS_S, Settling
+from vte_wats.survey.settling import CLASS_S, StepDelay
 
 _ENOUGH = 20  # runs, steps or neighbours that say something together
 _NONE = 0.01  # of them: stations with oddities, nothing to conclude from
@@ -56,7 +56,7 @@ class Origin(StrEnum):
     ASKED = "to be answered"
 
 
-class Answer(Closed):
+class ProposedSetting(Closed):
     """One setting: what is proposed, why, and what is set now; ``differs`` says that it would change something."""
 
     setting: str
@@ -86,7 +86,7 @@ class Proposal(Closed):
     """
 
     settings_text: str
-    answers: tuple[Answer, ...]
+    answers: tuple[ProposedSetting, ...]
     questions: tuple[Question, ...]
     mistakes: str
 
@@ -109,7 +109,7 @@ class Evidence:
 
     clocks: ClockFacts | None = None
     findings: Findings | None = None
-    settling: Settling | None = None
+    settling: StepDelay | None = None
     given: Mapping[str, Any] | None = None
     processes: Mapping[int, str] | None = None
     overrides: Mapping[str, Any] = field(default_factory=dict)
@@ -131,7 +131,7 @@ class _Found:
 
 def propose(evidence: Evidence, variable: str) -> Proposal:
     """Return a proposal; it is validated by the very rules that settings are read with."""
-    answers: list[Answer] = []
+    answers: list[ProposedSetting] = []
     questions: list[Question] = []
     for name in Settings.model_fields:
         found = _looked_up(name, evidence)
@@ -175,11 +175,11 @@ def _with_the_required(text: str | None) -> str:
     return json.dumps(_UNANSWERED | given) if isinstance(given, dict) else str(text)
 
 
-def _answer(name: str, found: _Found, given: Mapping[str, Any]) -> Answer:
+def _answer(name: str, found: _Found, given: Mapping[str, Any]) -> ProposedSetting:
     default = default_of(name)
     now = given.get(name, default)
     if name == "alerts":
-        return Answer(
+        return ProposedSetting(
             setting=name,
             origin=Origin.SET if name in given else Origin.DEFAULT,
             reason="Kept as it is and not repeated here, for it holds people's addresses. No data speaks about it.",
@@ -193,7 +193,7 @@ def _answer(name: str, found: _Found, given: Mapping[str, Any]) -> Answer:
         asked = bool(found.questions)
         origin, value = (Origin.ASKED, None) if asked else (Origin.DEFAULT, default)
     differs = value is not None and value != now
-    return Answer(setting=name, value=value, origin=origin, reason=found.reason, now=now, differs=differs)
+    return ProposedSetting(setting=name, value=value, origin=origin, reason=found.reason, now=now, differs=differs)
 
 
 def default_of(name: str) -> JsonValue:

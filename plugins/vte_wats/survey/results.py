@@ -34,7 +34,7 @@ from vte_wats.survey.proposal import (
     settings_to_survey_with,
 )
 from vte_wats.survey.sample_findings import BusyHour, Closed, Distribution, Findings, Issue
-from vte_wats.survey.sampling import Chooser, months, newest_interval, sampled_ranges
+from vte_wats.survey.sampling import Sampler, months, newest_interval, sampled_ranges
 from vte_wats.survey.schema import (
     Comparison,
     DeployedTable,
@@ -47,7 +47,7 @@ from vte_wats.survey.schema import (
     possible_names,
     suggested_overrides,
 )
-from vte_wats.survey.settling import Looks, Settling
+from vte_wats.survey.settling import StepDelay, StepDelayProbe
 from vte_wats.survey.step_keys import StepKeys, sample_step_keys
 from vte_wats.survey.tally import Tally
 from vte_wats.survey.trial import Refusals, Trial, try_mapping
@@ -139,7 +139,7 @@ class Survey(Closed):
     hours_of_week: tuple[BusyHour, ...] = ()
     clocks: ClockFacts | None = None
     findings: Findings | None = None
-    settling: Settling | None = None
+    settling: StepDelay | None = None
     step_keys: StepKeys | None = None
     trial: Trial | None = None
     proposal: Proposal
@@ -255,7 +255,7 @@ def take_survey(source: SurveySource, request: SurveyRequest, known: SurveyConte
     facts = source.facts()
     advice = [finding for finding in examine(identity, facts, skew_s, settings) if finding.level is not Level.GOOD]
     bounds = source.time_bounds()
-    looks = Looks(source, bounds.server_local)
+    looks = StepDelayProbe(source, bounds.server_local)
     counts = _Counts(source, request, bounds)
     plans = ask_for_plans(source, [newest_interval(counts.bounds)])
     refusals = Refusals(settings)
@@ -382,7 +382,7 @@ def _read_sample(
     source: SurveySource, request: SurveyRequest, tally: Tally, refusals: Refusals, counts: _Counts
 ) -> tuple[Findings, list[UUID], float]:
     """Return what the sample shows, the GUIDs of runs to keep, and in how many seconds its runs arrived."""
-    chooser, read_s = Chooser(request.kept_runs), 0.0
+    chooser, read_s = Sampler(request.kept_runs), 0.0
     for ranges in chunked(sampled_ranges(counts.hours, counts.groups, request.sample_runs), _RANGES_AT_ONCE):
         asked_at = time.monotonic()
         for run in source.runs_between(ranges):

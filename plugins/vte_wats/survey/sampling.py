@@ -77,7 +77,7 @@ def _end(bounds: TimeBounds, newest_local: datetime) -> datetime:
     return min(newest_local, bounds.server_local + timedelta(days=1)).replace(microsecond=0) + _SECOND
 
 
-class Chooser:
+class Sampler:
     """Chooses runs of every kind out of a stream of any length; it keeps GUIDs alone."""
 
     def __init__(self, wanted: int) -> None:

@@ -20,7 +20,7 @@ CLASS_S = 60
 _SPAN = timedelta(minutes=15)
 
 
-class Settling(Closed):
+class StepDelay(Closed):
     """The runs that were a quarter of an hour old or newer at the first look, by their age then.
 
     The keys are the lower edges of classes of ``CLASS_S``. ``growing`` had more steps at the second look, ``apart_s``
@@ -40,7 +40,7 @@ class RecentSource(Protocol):
         """Yield how many steps each run of the ranges has by now."""
 
 
-class Looks:
+class StepDelayProbe:
     """The first look is taken at once; ``server_local`` is what the server's clock shows then."""
 
     def __init__(
@@ -54,13 +54,13 @@ class Looks:
         self._first = self._look()
         self._first_s = clock()
 
-    def compared(self) -> Settling | None:
+    def compared(self) -> StepDelay | None:
         """Look again, and compare; ``None`` where a look failed, as by a lock of a station."""
         second = self._look()
         if self._first is None or second is None:
             return None
         before = self._first
-        return Settling(
+        return StepDelay(
             apart_s=int(self._clock() - self._first_s),
             runs=self._by_age(run for key, run in second.items() if key in before),
             growing=self._by_age(run for key, run in second.items() if key in before and run.steps > before[key].steps),

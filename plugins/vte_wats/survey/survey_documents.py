@@ -18,7 +18,7 @@ from jinja2 import Environment
 
 from vte_wats.domain.run import VteStepResult, VteTestRun
 from vte_wats.survey.plots import distribution_svg, relations_svg, steps_svg, week_svg
-from vte_wats.survey.proposal import Answer, Origin, known_results
+from vte_wats.survey.proposal import Origin, ProposedSetting, known_results
 from vte_wats.survey.results import Survey
 from vte_wats.survey.sample_findings import Distribution, Issue
 from vte_wats.survey.schema import Comparison, DeployedTable, Likeness, documented_schema
@@ -194,7 +194,7 @@ def _in_order(survey: Survey) -> Iterator[Distribution]:
         )
 
 
-def _says_something(answer: Answer) -> bool:
+def _says_something(answer: ProposedSetting) -> bool:
     return answer.origin in {Origin.DATA, Origin.ASKED} or answer.differs or answer.setting in {
         "source_timezone", "process_map",
     }  # fmt: skip

@@ -12,7 +12,7 @@ from pydantic import JsonValue
 from vte_wats.config.settings import parse_settings
 from vte_wats.domain.errors import FatalError
 from vte_wats.messages import VW564
-from vte_wats.survey.proposal import Answer, Origin, Proposal, default_of
+from vte_wats.survey.proposal import Origin, Proposal, ProposedSetting, default_of
 from vte_wats.survey.sample_findings import Closed
 
 
@@ -79,7 +79,7 @@ def _changes(proposal: Proposal, given: Mapping[str, Any]) -> Iterator[ProposedC
         )
 
 
-def _state(answer: Answer, now: JsonValue) -> ChangeState:
+def _state(answer: ProposedSetting, now: JsonValue) -> ChangeState:
     if now == answer.value:
         return ChangeState.TAKEN
     return ChangeState.OPEN if now == answer.now else ChangeState.OUTDATED

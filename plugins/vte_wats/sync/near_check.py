@@ -16,7 +16,7 @@ from vte_wats.config.settings import Settings
 from vte_wats.domain.source import MinuteContent
 from vte_wats.intervals.interval import Interval, merge_intervals
 from vte_wats.intervals.wall_clock import LocalRange, local_ranges, merge_ranges
-from vte_wats.state.seen_content import Look, NearPlan, SeenContent, minute_key
+from vte_wats.state.seen_content import NearCheckStats, NearPlan, SeenContent, minute_key
 from vte_wats.sync.slices import NEAR, Slice, slices_of
 
 _MINUTE = timedelta(minutes=1)
@@ -28,7 +28,7 @@ _PAUSE = 100  # times the statement's own length: never more than a hundredth of
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class NearCheckQuery:
     """The wall-clock time that one near check asks for, in whole minutes, and where the next one goes on.
 
     ``minutes`` is how long that is, time included that is not covered; ``is_least``: no check asks for less.
@@ -37,17 +37,19 @@ class Question:
     ranges: tuple[LocalRange, ...]
     minutes: int
     is_least: bool
-    goes_on_at: datetime | None
+    resume_at: datetime | None
 
     def holds(self, minute_local: datetime) -> bool:
         """Return whether it asks for a minute."""
         return _holds(self.ranges, minute_local)
 
-    def look(self, seen: SeenContent, ended_at: datetime, took_s: float) -> Look:
+    def look(self, seen: SeenContent, ended_at: datetime, took_s: float) -> NearCheckStats:
         """Return how it went, after what was ``seen`` before."""
         took_s = round(took_s, 3)
         base_s = took_s if self.is_least or not seen.asked_min else min(seen.base_s, took_s)
-        return Look(ended_at=ended_at, took_s=took_s, base_s=base_s, asked_min=self.minutes, goes_on_at=self.goes_on_at)
+        return NearCheckStats(
+            ended_at=ended_at, took_s=took_s, base_s=base_s, asked_min=self.minutes, resume_at=self.resume_at
+        )
 
 
 def is_due(seen: SeenContent, now_at: datetime) -> bool:
@@ -57,7 +59,7 @@ def is_due(seen: SeenContent, now_at: datetime) -> bool:
 
 def question(
     seen: SeenContent, window: Interval, covered: Iterable[Interval], settings: Settings, gap: Interval | None = None
-) -> Question:
+) -> NearCheckQuery:
     """Return what to ask for: of the last ``near_check_h`` hours what is covered or read now, live or in a ``gap``.
 
     As far as the last statement was fast enough. What is read now and the hour before the live window are always asked
@@ -67,7 +69,7 @@ def question(
     newest = Interval(max(oldest_at, window.from_at - _NEWEST), window.to_at)
     rest = Interval(oldest_at, newest.from_at)
     room = max(timedelta(minutes=_affordable_min(seen)) - (newest.to_at - newest.from_at), _LEAST_OF_THE_REST)
-    to_at = seen.goes_on_at if seen.goes_on_at is not None and rest.from_at < seen.goes_on_at else rest.to_at
+    to_at = seen.resume_at if seen.resume_at is not None and rest.from_at < seen.resume_at else rest.to_at
     to_at = rest.to_at if room >= rest.to_at - rest.from_at else min(to_at, rest.to_at)
     from_at = max(rest.from_at, to_at - room)
     gaps = () if gap is None else (gap,)
@@ -79,11 +81,11 @@ def question(
     parts = [part for span in asked for interval in read if (part := span.intersection(interval))]
     minutes = sum((span.to_at - span.from_at) // _MINUTE for span in asked)
     is_least = room == _LEAST_OF_THE_REST and not filled
-    goes_on_at = from_at if from_at > rest.from_at else None
-    return Question(_whole_minutes(parts, settings), minutes, is_least, goes_on_at)
+    resume_at = from_at if from_at > rest.from_at else None
+    return NearCheckQuery(_whole_minutes(parts, settings), minutes, is_least, resume_at)
 
 
-def question_of_own_window(seen: SeenContent, window: Interval, settings: Settings) -> Question:
+def question_of_own_window(seen: SeenContent, window: Interval, settings: Settings) -> NearCheckQuery:
     """Return what a sync asks for that looks for no changes: only what it reads itself, so that it is known later.
 
     A long window, as after an outage, is asked for as far as the statement stays fast.
@@ -91,7 +93,7 @@ def question_of_own_window(seen: SeenContent, window: Interval, settings: Settin
     most = max(timedelta(minutes=_affordable_min(seen)), _NEWEST)
     own = Interval(max(window.from_at, window.to_at - most), window.to_at)
     minutes = (own.to_at - own.from_at) // _MINUTE
-    return Question(_whole_minutes([own], settings), minutes, is_least=False, goes_on_at=seen.goes_on_at)
+    return NearCheckQuery(_whole_minutes([own], settings), minutes, is_least=False, resume_at=seen.resume_at)
 
 
 def _affordable_min(seen: SeenContent) -> int:
@@ -119,7 +121,7 @@ def _holds(ranges: Iterable[LocalRange], minute_local: datetime) -> bool:
 
 def plan_near(
     seen: SeenContent,
-    asked: Question,
+    asked: NearCheckQuery,
     contents: Sequence[MinuteContent],
     window: Interval,
     settings: Settings,

@@ -27,7 +27,7 @@ from vte_wats.domain.report import (
     Submission,
     misc_info,
 )
-from vte_wats.domain.run import LEFT_OUT, Outcome, VteTestRun
+from vte_wats.domain.run import EXCLUDED, Outcome, VteTestRun
 from vte_wats.intervals.wall_clock import AHEAD, OLDEST_CLOCK
 from vte_wats.messages import VW340, VW341, VW344, VW404, VW418, VW504, VW505, VW506, VW540, VW551, VW552, VW622
 from vte_wats.storage.dead_letter_index import DeadLetterIndex, DeadLetterSummary
@@ -274,9 +274,9 @@ def _or_held_back(
     guid = _guid(mapped)
     if guid in stored and not _differs(mapped, stored) and not options.force:
         return mapped
-    if (left_out := settings.left_out.get(guid)) is not None:
-        why = f"{left_out.by} left the run out (setting left_out): {left_out.reason}"
-        return Refusal.of(guid, HeldError(VW552, why, LEFT_OUT))
+    if (excluded_runs := settings.excluded_runs.get(guid)) is not None:
+        why = f"{excluded_runs.by} left the run out (setting excluded_runs): {excluded_runs.reason}"
+        return Refusal.of(guid, HeldError(VW552, why, EXCLUDED))
     if isinstance(mapped, Refusal):
         return mapped
     start_at = mapped.natural_key.start_at

@@ -58,7 +58,7 @@ from vte_wats.vte.rows import (
     guid_of,
 )
 from vte_wats.vte.run_reader import read_runs
-from vte_wats.vte.run_rows import is_stand_in, no_key, with_keys
+from vte_wats.vte.run_rows import is_placeholder, no_key, with_keys
 from vte_wats.vte.schema_reader import (
     count_values_in,
     plan_text,
@@ -292,7 +292,7 @@ class VteSource:
     ) -> Iterator[tuple[UUID, datetime | None]]:
         """Stream GUID and Timestamp of the runs whose Timestamp lies in the ranges, in one statement.
 
-        A run without a GUID comes under the stand-in that its dead letter has.
+        A run without a GUID comes under the placeholder GUID that its dead letter has.
         """
         condition, binds = in_ranges(ranges)
         if without_time:
@@ -337,10 +337,10 @@ class VteSource:
     def runs_by_guid(self, guids: Sequence[UUID]) -> Iterator[VteTestRun]:
         """Stream the named runs, complete with steps or with a defect. Absent GUIDs yield nothing.
 
-        Runs without a GUID are found under their stand-ins, in a further statement.
+        Runs without a GUID are found under their placeholder GUIDs, in a further statement.
         """
         yield from read_runs(self, *among_guids(guids), self._settings, self._operators)
-        if stand_ins := {guid for guid in guids if is_stand_in(guid)}:
+        if stand_ins := {guid for guid in guids if is_placeholder(guid)}:
             key = self._settings.name_here("IndexData", "Index_GUID")
             holds_guids = self._column_types().get(key or "") == "uniqueidentifier"
             for guid, row in with_keys(self.rows(RUN_KEYS, {}, ranges=WITHOUT_GUID if holds_guids else EVERY_RUN)):

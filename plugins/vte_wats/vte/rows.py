@@ -185,10 +185,10 @@ class NullsRow(NamedTuple):
     null_keys: int
 
 
-class DoubledUnitsRow(NamedTuple):
+class DuplicateUnitsRow(NamedTuple):
     """How many units have several serials, and one of them."""
 
-    doubled_units: int
+    duplicate_units: int
     example_guid: str | None
 
 
@@ -335,7 +335,7 @@ STEPS = Select("select_steps", StepRow)
 SERVER_FACTS = Select("select_server_facts", ServerFactsRow)
 INDEXES = Select("select_indexes", IndexRow)
 NULLS = Select("select_nulls", NullsRow)
-DOUBLED_UNITS = Select("select_doubled_units", DoubledUnitsRow)
+DUPLICATE_UNITS = Select("select_duplicate_units", DuplicateUnitsRow)
 SCHEMA_RIGHTS = Select("select_schema_rights", SchemaRightsRow)
 SCHEMA_COLUMNS = Select("select_schema_columns", SchemaColumnRow)
 COLUMN_VALUES = Select("select_column_values", ColumnValueRow)

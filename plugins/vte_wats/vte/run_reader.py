@@ -25,7 +25,7 @@ from vte_wats.domain.run import Defect, VteTestRun
 from vte_wats.mapping.identity import Operators
 from vte_wats.messages import VW232, VW299
 from vte_wats.vte.rows import RUN_SIZES, RUNS, STEPS, Row, RunRow, RunSizeRow, Select, guid_of
-from vte_wats.vte.run_rows import doubled_key, no_key, run_of, too_large, unread, with_keys
+from vte_wats.vte.run_rows import duplicate_key, no_key, run_of, too_large, unread, with_keys
 from vte_wats.vte.sql_errors import VW207, VW214
 from vte_wats.vte.statements import Binds, among_guids, except_guids
 
@@ -65,11 +65,11 @@ def read_runs(
     would leave a run without some of its steps.
     """
     sizes = list(server.rows(RUN_SIZES, binds, selection=selection))
-    left_out = {run.index_guid: run for run in _not_to_read(sizes, settings)}
-    yield from left_out.values()
-    to_read = [row for row in sizes if (guid := guid_of(row.index_guid)) not in left_out and guid]
+    excluded_runs = {run.index_guid: run for run in _not_to_read(sizes, settings)}
+    yield from excluded_runs.values()
+    to_read = [row for row in sizes if (guid := guid_of(row.index_guid)) not in excluded_runs and guid]
     groups = list(_groups(to_read))
-    named, more_binds = except_guids(list(left_out.keys() & {guid_of(row.index_guid) for row in sizes}))
+    named, more_binds = except_guids(list(excluded_runs.keys() & {guid_of(row.index_guid) for row in sizes}))
     whole = (f"{selection}{named}", binds | more_binds)
     reading = _Reading(server, operators, settings.rejections_that_stop(len(sizes)))
     for group in groups:
@@ -95,7 +95,7 @@ def _not_to_read(sizes: Sequence[RunSizeRow], settings: Settings) -> Iterator[Vt
             yield no_key(guid, row)
         elif rows_of[guid] > 1:
             if guid not in seen:
-                yield unread(guid, row.timestamp_local, doubled_key(guid, rows_of[guid]))
+                yield unread(guid, row.timestamp_local, duplicate_key(guid, rows_of[guid]))
             seen.add(guid)
         elif why := too_large(row.steps, row.size_bytes, settings.max_steps_per_run, settings.max_run_bytes):
             yield unread(guid, row.timestamp_local, why)

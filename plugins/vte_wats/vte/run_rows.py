@@ -94,9 +94,9 @@ def too_large(steps: int, size_bytes: int, most_steps: int, most_bytes: int) -> 
 
 
 def with_keys(rows: Iterable[_KeyedRow]) -> Iterator[tuple[UUID, _KeyedRow]]:
-    """Yield each row with its key, or else with a stand-in made of its time and its number among those of that time.
+    """Yield each row with its key, or else with a placeholder.
 
-    Whoever reads all rows of a time finds each under the same stand-in.
+    It is a GUID made of the row's time and its number among those of that time. Whoever reads all rows of a time finds each under the same placeholder.
     """
     without_key = Counter[Any]()
     for row in rows:
@@ -108,19 +108,19 @@ def with_keys(rows: Iterable[_KeyedRow]) -> Iterator[tuple[UUID, _KeyedRow]]:
         yield guid, row
 
 
-def is_stand_in(guid: UUID) -> bool:
-    """Return whether a key may be a stand-in; the GUIDs that VTE gives are of another version."""
+def is_placeholder(guid: UUID) -> bool:
+    """Return whether a key may be a placeholder; the GUIDs that VTE gives are of another version."""
     return guid.version == uuid5(NAMESPACE_OID, "").version
 
 
-def no_key(stand_in: UUID, row: RunKeyRow | RunSizeRow) -> VteTestRun:
-    """Return the run of a row without a key, under its stand-in."""
+def no_key(placeholder: UUID, row: RunKeyRow | RunSizeRow) -> VteTestRun:
+    """Return the run of a row without a key, under its placeholder."""
     what = f"IndexData.Index_GUID must be a GUID, given {quoted(_shown(row.index_guid))}"
     reason = f"{what} in the row of {row.timestamp_local}; {VW234.advice}"
-    return unread(stand_in, row.timestamp_local, _defect(VW234, reason, WITHOUT_KEY))
+    return unread(placeholder, row.timestamp_local, _defect(VW234, reason, WITHOUT_KEY))
 
 
-def doubled_key(guid: UUID, rows: int) -> Defect:
+def duplicate_key(guid: UUID, rows: int) -> Defect:
     """Return why a run with several rows in IndexData cannot be read: its steps cannot be distinguished."""
     reason = f"IndexData.Index_GUID must be unique, but {guid} has {rows} rows. {_CORRECT}"
     return _defect(VW233, reason, "Index_GUID is not unique")

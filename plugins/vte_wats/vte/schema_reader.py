@@ -22,7 +22,7 @@ from vte_wats.survey.schema import BINARY_TYPES, DeployedColumn, DeployedIndex, 
 from vte_wats.vte.rows import (
     CHANGES,
     COLUMN_VALUES,
-    DOUBLED_UNITS,
+    DUPLICATE_UNITS,
     FOREIGN_KEYS,
     IDENTITY_AND_RUN_COUNTS,
     INDEXES,
@@ -71,7 +71,7 @@ def read_facts(
             unique.add((row.table_name, row.index_name))
     (nulls,) = rows(NULLS, {})
     ruled_out = any(_is_key_of_units(index[0], keys[index], settings) for index in unique)
-    doubled = None if ruled_out or not _can_compare_serials(types, settings) else next(rows(DOUBLED_UNITS, {}))
+    doubled = None if ruled_out or not _can_compare_serials(types, settings) else next(rows(DUPLICATE_UNITS, {}))
     return SourceFacts(
         version=server.product_version,
         edition=server.edition,
@@ -84,7 +84,7 @@ def read_facts(
         indexes=tuple(Index(table, name, tuple(columns)) for (table, name), columns in keys.items()),
         null_times=int(nulls.null_times),
         null_keys=int(nulls.null_keys),
-        doubled_units=int(doubled.doubled_units) if doubled else 0,
+        duplicate_units=int(doubled.duplicate_units) if doubled else 0,
         doubled_unit=doubled.example_guid if doubled else None,
     )
 
@@ -226,7 +226,7 @@ _GUIDS = tuple(UUID(int=n) for n in range(1, 101))  # of no run; what is read is
 
 
 @dataclass(frozen=True, slots=True)
-class PlannedStatement:
+class ExplainedStatement:
     """A statement as a sync would send it; ``title`` names it and what it selects by."""
 
     title: str
@@ -235,15 +235,15 @@ class PlannedStatement:
     conditions: dict[str, str]
 
 
-def statements_of_a_sync(ranges: Sequence[LocalRange], settings: Settings) -> Iterator[PlannedStatement]:
+def statements_of_a_sync(ranges: Sequence[LocalRange], settings: Settings) -> Iterator[ExplainedStatement]:
     """Yield every statement of a sync in the order in which it sends them, those of a slice by time and by GUID."""
     condition, binds = in_ranges(ranges)
     binds["schema_name"] = settings.source_schema  # a bind that a statement does not name is left out
     for select in _BY_TIME:
-        yield PlannedStatement(select.name, select, binds, {"ranges": condition})
+        yield ExplainedStatement(select.name, select, binds, {"ranges": condition})
     for by, (selection, its_binds) in {"time": (condition, binds), "GUID": among_guids(_GUIDS)}.items():
         for select in _OF_A_SLICE:
-            yield PlannedStatement(f"{select.name} by {by}", select, its_binds, {"selection": selection})
+            yield ExplainedStatement(f"{select.name} by {by}", select, its_binds, {"selection": selection})
 
 
 def plan_text(rows: Sequence[Sequence[Any]]) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from vte_wats.config.sites import Site
 from vte_wats.domain.errors import FatalError, RetriableError, VteWatsError
 from vte_wats.domain.redaction import redact
-from vte_wats.messages import VW299, Follows, Message
+from vte_wats.messages import VW299, Consequence, Message
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class SqlError:
 
 VW207 = Message(
     "VW207",
-    Follows.AGAIN,
+    Consequence.RETRIED,
     "SQL error 64, 121, 233, 10053, 10054, 10060, 10061, 20002, 20004, 20006, 20009, 20017, 20047",
     "the connection failed or was lost",
     "retried; if it persists, check host, port, firewall and SQL Server, and its certificate where freetds.conf has a "
@@ -33,14 +33,14 @@ VW207 = Message(
 )
 VW208 = Message(
     "VW208",
-    Follows.AGAIN,
+    Consequence.RETRIED,
     "SQL error 924, 927, 942, 945, 952, 976, 978, 979, 983, 988, 4060, 4221",
     "the database cannot be opened",
     "retried; check the database (field Schema) of connection {connection} if it persists",
 )
 VW209 = Message(
     "VW209",
-    Follows.STOPS,
+    Consequence.STOPS,
     "SQL error 18456, 18452, 18470, 18486, 18487, 18488",
     "the login was refused",
     "check login and password of connection {connection}. A contained user, who exists in one database alone, is "
@@ -48,7 +48,7 @@ VW209 = Message(
 )
 VW214 = Message(
     "VW214",
-    Follows.STOPS,
+    Consequence.STOPS,
     "SQL error 220, 232, 241, 242, 244, 245, 248, 517, 535, 536, 537, 2628, 8114, 8115, 8134, 8152, 8169, 9420",
     "a value cannot be converted or computed with, or a column holds another type than documented",
     "look at the value in VTE, and check column_overrides",
@@ -57,13 +57,13 @@ VW214 = Message(
 # SQL Server numbers, then DB-Library's own (20002 …) and the socket's (10053 …).
 SQL_ERRORS: tuple[SqlError, ...] = (
     SqlError(
-        Message("VW201", Follows.AGAIN, "SQL error 1205", "the reader lost a deadlock", "retried; nothing to do"),
+        Message("VW201", Consequence.RETRIED, "SQL error 1205", "the reader lost a deadlock", "retried; nothing to do"),
         (1205,),
     ),
     SqlError(
         Message(
             "VW202",
-            Follows.AGAIN,
+            Consequence.RETRIED,
             "SQL error 1222",
             "a lock was held longer than lock_timeout_ms",
             "retried; nothing to do",
@@ -73,7 +73,7 @@ SQL_ERRORS: tuple[SqlError, ...] = (
     SqlError(
         Message(
             "VW203",
-            Follows.AGAIN,
+            Consequence.RETRIED,
             "SQL error 3958, 3960, 3961, 3966, 3967",
             "the snapshot was made invalid by a change, or tempdb had no room for it",
             "retried; nothing to do unless it persists: then give tempdb more room",
@@ -83,7 +83,7 @@ SQL_ERRORS: tuple[SqlError, ...] = (
     SqlError(
         Message(
             "VW215",
-            Follows.AGAIN,
+            Consequence.RETRIED,
             "SQL error 3952",
             "the database no longer allows snapshots",
             "retried without; nothing to do",
@@ -93,7 +93,7 @@ SQL_ERRORS: tuple[SqlError, ...] = (
     SqlError(
         Message(
             "VW204",
-            Follows.AGAIN,
+            Consequence.RETRIED,
             "SQL error -2, 20003",
             "the query timed out",
             "retried; raise the connection extra timeout if it persists",
@@ -103,7 +103,7 @@ SQL_ERRORS: tuple[SqlError, ...] = (
     SqlError(
         Message(
             "VW205",
-            Follows.AGAIN,
+            Consequence.RETRIED,
             "SQL error 17187, 17188, 17189, 17197, 18401, 18451, 18461",
             "SQL Server is starting or stopping, or admits administrators only",
             "retried; nothing to do unless it persists",
@@ -113,7 +113,7 @@ SQL_ERRORS: tuple[SqlError, ...] = (
     SqlError(
         Message(
             "VW216",
-            Follows.AGAIN,
+            Consequence.RETRIED,
             "SQL error 596, 6005, 17142",
             "SQL Server is stopping, is paused or ended the session",
             "retried; nothing to do unless it persists",
@@ -123,7 +123,7 @@ SQL_ERRORS: tuple[SqlError, ...] = (
     SqlError(
         Message(
             "VW206",
-            Follows.AGAIN,
+            Consequence.RETRIED,
             "SQL error 10928, 10929, 40197, 40501, 40613, 49918, 49919, 49920",
             "the database service is busy",
             "retried; nothing to do",
@@ -133,7 +133,7 @@ SQL_ERRORS: tuple[SqlError, ...] = (
     SqlError(
         Message(
             "VW217",
-            Follows.AGAIN,
+            Consequence.RETRIED,
             "SQL error 617, 669, 701, 802, 845, 1101, 1105, 1203, 1204, 8628, 8645, 8651",
             "SQL Server has no memory, locks or room in tempdb left for the query",
             "retried; lower batch_size in Variable {variable} if it persists",
@@ -155,7 +155,7 @@ SQL_ERRORS: tuple[SqlError, ...] = (
     SqlError(
         Message(
             "VW210",
-            Follows.STOPS,
+            Consequence.STOPS,
             "SQL error 229, 230, 297, 300, 916",
             "the login may not read this",
             "run include/sql/grant_read_only.sql as administrator",
@@ -165,7 +165,7 @@ SQL_ERRORS: tuple[SqlError, ...] = (
     SqlError(
         Message(
             "VW211",
-            Follows.STOPS,
+            Consequence.STOPS,
             "SQL error 208",
             "a table does not exist",
             "set source_schema or column_overrides in Variable {variable}",
@@ -175,7 +175,7 @@ SQL_ERRORS: tuple[SqlError, ...] = (
     SqlError(
         Message(
             "VW212",
-            Follows.STOPS,
+            Consequence.STOPS,
             "SQL error 207",
             "a column does not exist",
             "set column_overrides in Variable {variable}",
@@ -185,7 +185,7 @@ SQL_ERRORS: tuple[SqlError, ...] = (
     SqlError(
         Message(
             "VW213",
-            Follows.STOPS,
+            Consequence.STOPS,
             "SQL error 102, 156",
             "SQL Server did not understand the statement",
             "report it with the message",
@@ -195,7 +195,7 @@ SQL_ERRORS: tuple[SqlError, ...] = (
     SqlError(
         Message(
             "VW218",
-            Follows.STOPS,
+            Consequence.STOPS,
             "SQL error 206, 402, 529",
             "a column has a type that the statement cannot use",
             "see what the preflight says of its type, and set column_overrides in Variable {variable}",
@@ -205,7 +205,7 @@ SQL_ERRORS: tuple[SqlError, ...] = (
     SqlError(
         Message(
             "VW565",
-            Follows.WARNS,
+            Consequence.WARNS,
             "SQL error 262",
             "the login lacks the right SHOWPLAN",
             "nothing to do: the survey says what the preflight finds of indexes in their place. Or grant SHOWPLAN for "
@@ -243,7 +243,7 @@ def translate_error(exc: Exception, doing: str, site: Site) -> VteWatsError:
     said = f"{'no SQL error number' if number is None else f'SQL error {number}'}: {text}"
     for row in SQL_ERRORS:
         if number in row.numbers:
-            error = RetriableError if row.message.follows is Follows.AGAIN else FatalError
+            error = RetriableError if row.message.follows is Consequence.RETRIED else FatalError
             summary = f"VTE: {row.message.meaning} while {doing} ({said})"
             return error(row.message, f"{summary}; {row.advice_for(site)}")
     return RetriableError(VW299, f"VTE: unexpected error while {doing} ({said})")

@@ -25,7 +25,7 @@ from vte_wats.domain.report import (
 )
 from vte_wats.intervals.interval import Interval
 from vte_wats.messages import VW346, VW392, VW918
-from vte_wats.state.history import edge_of
+from vte_wats.state.history import bucket_of
 from vte_wats.sync.report_content import largest_parts
 from vte_wats.wats.learned_server import KnownServer, LearnedStore
 from vte_wats.wats.lookup import Lookup
@@ -70,7 +70,7 @@ class WatsSession:
         self._latency_ms: Counter[int] = Counter()
 
     def __enter__(self) -> Self:
-        """Start; nothing is dialled before the first call."""
+        """Start; no connection is opened before the first call."""
         self._sender.__enter__()
         return self
 
@@ -185,7 +185,7 @@ class WatsSession:
         known = (str(report.report_id), key.serial, key.part_number)
         started_s = time.perf_counter()
         answer = await self._sender.transport.post(Routes.Report.WSJF, report.document, known)
-        self._latency_ms[edge_of((time.perf_counter() - started_s) * 1000)] += 1
+        self._latency_ms[bucket_of((time.perf_counter() - started_s) * 1000)] += 1
         if not isinstance(answer.data, dict | list):
             raise self._sender.unexpected("POST", Routes.Report.WSJF)
         try:

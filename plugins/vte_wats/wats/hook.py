@@ -35,7 +35,7 @@ class WatsProbe:
 
 
 class WatsHook(BaseHook):
-    """Talks to WATS through the connection ``wats_conn_id``; nothing is dialled before a session asks."""
+    """Talks to WATS through the connection ``wats_conn_id``; no connection is opened before a session asks."""
 
     conn_name_attr = "wats_conn_id"
     default_conn_name = "wats_default"

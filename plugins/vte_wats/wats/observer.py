@@ -16,7 +16,7 @@ from uuid import UUID
 from pywats.core.client import Response
 from pywats.core.routes import Routes
 
-from vte_wats.acceptance.observe import Answer
+from vte_wats.acceptance.observe import WatsResponse
 from vte_wats.domain.errors import RetriableError
 from vte_wats.domain.report import NaturalKey
 from vte_wats.intervals.interval import Interval
@@ -45,7 +45,7 @@ class WatsObserver:
         self._forms = {form.quoting.value: form for form in queries.id_forms(GuidQuoting.AUTO)}
 
     def __enter__(self) -> Self:
-        """Start the loop; nothing is dialled before the first question."""
+        """Start the loop; no connection is opened before the first question."""
         self._runner = asyncio.Runner()
         self._transport = Transport(self._connection)
         self._rate_limiter = RateLimiter(self._connection.share_per_minute, self._budget_store)
@@ -64,11 +64,11 @@ class WatsObserver:
         """The forms in which report ids can be written in a query, in the order in which a session tries them."""
         return tuple(self._forms)
 
-    def post(self, body: bytes) -> Answer:
+    def post(self, body: bytes) -> WatsResponse:
         """Post a document as a report."""
         return self._ask("POST", Routes.Report.WSJF, body=body)
 
-    def ids_of(self, answer: Answer) -> tuple[UUID, UUID] | None:
+    def ids_of(self, answer: WatsResponse) -> tuple[UUID, UUID] | None:
         """Return the id of the report and the id it is kept under, as a session reads the answer to a post."""
         try:
             result = InsertResult.read(answer.content)
@@ -76,64 +76,68 @@ class WatsObserver:
             return None
         return result.source_id, result.stored_id
 
-    def headers_by_id(self, form: str, ids: Sequence[UUID]) -> Answer:
+    def headers_by_id(self, form: str, ids: Sequence[UUID]) -> WatsResponse:
         """Ask for headers with misc infos by report id, the ids written in this form."""
         return self._headers(queries.headers_by_id(self._forms[form], ids))
 
-    def headers_by_range(self, started: Interval) -> Answer:
+    def headers_by_range(self, started: Interval) -> WatsResponse:
         """Ask for all headers with misc infos that start in an interval of whole seconds."""
         return self._headers(queries.headers_by_range(started))
 
-    def headers_by_serial(self, serial: str, part_number: str, process_code: int, start_at: datetime) -> Answer:
+    def headers_by_serial(self, serial: str, part_number: str, process_code: int, start_at: datetime) -> WatsResponse:
         """Ask for the headers with this natural key, as a session looks for equal ones."""
         return self._headers(queries.headers_by_serials([NaturalKey(serial, part_number, process_code, start_at)]))
 
-    def headers_by_source_id(self, source_id: str) -> Answer:
+    def headers_by_source_id(self, source_id: str) -> WatsResponse:
         """Ask for the headers with this text in the misc info ``source_id``."""
         return self._ask("GET", Routes.Report.QUERY_HEADER_BY_MISC, query=queries.by_source_id(source_id))
 
-    def headers_of_part(self, part_number: str, *, with_limit: bool, skip: int = 0) -> Answer:
+    def headers_of_part(self, part_number: str, *, with_limit: bool, skip: int = 0) -> WatsResponse:
         """Ask for headers with misc infos of a part number; without a limit WATS returns the first few."""
         query = dict(queries.page(queries.headers_of_part(part_number), skip))
         if not with_limit:
             del query["$top"]
         return self._headers(query)
 
-    def report(self, report_id: UUID) -> Answer:
+    def report(self, report_id: UUID) -> WatsResponse:
         """Ask for one whole report."""
         return self._ask("GET", Routes.Report.wsjf(str(report_id)))
 
-    def _headers(self, query: queries.Query) -> Answer:
+    def _headers(self, query: queries.Query) -> WatsResponse:
         return self._ask("GET", Routes.Report.QUERY_HEADER, query=query)
 
-    def _ask(self, method: str, route: str, *, query: queries.Query | None = None, body: bytes | None = None) -> Answer:
+    def _ask(
+        self, method: str, route: str, *, query: queries.Query | None = None, body: bytes | None = None
+    ) -> WatsResponse:
         return self._run(self._tried(method, route, query, body))
 
-    async def _tried(self, method: str, route: str, query: queries.Query | None, body: bytes | None) -> Answer:
+    async def _tried(self, method: str, route: str, query: queries.Query | None, body: bytes | None) -> WatsResponse:
         """Ask again while the server is only busy, or away, as often as the connection says."""
         tries: list[str] = []
         while True:
             answer, pause_s = await self._once(method, route, query, body)
             if pause_s is None or len(tries) + 1 >= self._connection.attempts:
-                return Answer(answer.status, answer.content, answer.text, answer.headers, answer.took_ms, tuple(tries))
+                return WatsResponse(
+                    answer.status, answer.content, answer.text, answer.headers, answer.took_ms, tuple(tries)
+                )
             tries.append(f"{answer}, asked again after {pause_s:g} s")
             self._rate_limiter.pause(pause_s)
 
     async def _once(
         self, method: str, route: str, query: queries.Query | None, body: bytes | None
-    ) -> tuple[Answer, float | None]:
+    ) -> tuple[WatsResponse, float | None]:
         """Ask once; return the answer, and how long to wait when the same may be answered otherwise then."""
         async with self._rate_limiter.turn():
             sent_s = time.perf_counter()
             try:
                 response = await self._transport.exchange(method, route, query=query, body=body)
             except RetriableError as exc:
-                return Answer(None, text=str(exc)), _DEFAULT_PAUSE_S
+                return WatsResponse(None, text=str(exc)), _DEFAULT_PAUSE_S
             took_ms = (time.perf_counter() - sent_s) * 1000
         if response.status_code == _UNAUTHORISED:
             where = f"{method} {self._transport.where(route)}"
             raise as_error(_CREDENTIALS, where, f"HTTP {_UNAUTHORISED}")
-        answer = Answer(response.status_code, response.data, self._text(response), response.headers, took_ms)
+        answer = WatsResponse(response.status_code, response.data, self._text(response), response.headers, took_ms)
         if response.status_code in _BUSY:
             asked_s = retry_after_s(response.headers)
             return answer, _DEFAULT_PAUSE_S if asked_s is None else asked_s

@@ -29,7 +29,7 @@ class MeasurementStatus(StrEnum):
     PFS = "pfs"
 
 
-class Verdict(StrEnum):
+class Handling(StrEnum):
     """What WATS does with a report of some kind."""
 
     TAKEN = "taken"
@@ -59,10 +59,10 @@ class WatsProfile(BaseModel):
         None, description="Whether of two reports of one unit that start within one second only the last remains."
     )
     body_limit_bytes: int | None = Field(None, ge=1, description="The largest body that was taken.")
-    large_attachments: Verdict | None = Field(None, description="Whether an attachment may have more than 100 KB.")
+    large_attachments: Handling | None = Field(None, description="Whether an attachment may have more than 100 KB.")
     measurement_status: MeasurementStatus | None = Field(None, description="The statuses a measurement may have.")
     done_on_measured_step: bool | None = Field(None, description="Whether a step with a measurement may be Done.")
-    equal_step_names: Verdict | None = Field(None, description="Whether siblings may have one name.")
+    equal_step_names: Handling | None = Field(None, description="Whether siblings may have one name.")
     unit_length_limit: int | None = Field(None, ge=1, description="The longest unit that was taken.")
     user_required: bool | None = Field(None, description="Whether a report without uut.user is refused.")
 

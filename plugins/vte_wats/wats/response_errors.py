@@ -17,7 +17,7 @@ import httpx
 
 from vte_wats.domain.errors import FatalError, RejectedError, RetriableError
 from vte_wats.domain.redaction import redact
-from vte_wats.messages import VW342, Follows, Message
+from vte_wats.messages import VW342, Consequence, Message
 from vte_wats.wats.responses import AnswerTooLargeError
 
 
@@ -50,7 +50,7 @@ _RETRIED = "retried; nothing to do unless it persists"
 UNEXPECTED_CONTENT = ResponseError(
     Message(
         "VW301",
-        Follows.AGAIN,
+        Consequence.RETRIED,
         "2xx that is not the JSON this call returns (HTML, empty, cut off, NaN)",
         "the answer is not what WATS answers",
         "retried; if it persists, check that the host of the connection is WATS and no login page or proxy "
@@ -62,7 +62,7 @@ UNEXPECTED_CONTENT = ResponseError(
 WRONG_ID = ResponseError(
     Message(
         "VW302",
-        Follows.AGAIN,
+        Consequence.RETRIED,
         "2xx JSON that is not the result of one report, or names another id than the report's",
         "the answer does not confirm this report",
         "retried under the same id; if it persists, a WATS that renames reports needs existence_check = source_id; "
@@ -74,7 +74,7 @@ WRONG_ID = ResponseError(
 TOO_LARGE = ResponseError(
     Message(
         "VW343",
-        Follows.AGAIN,
+        Consequence.RETRIED,
         "an answer larger than 64 MB, compressed or not",
         "the answer is larger than any answer of WATS",
         "retried; if it persists, check that the host of the connection is WATS",
@@ -85,7 +85,7 @@ TOO_LARGE = ResponseError(
 _NO_RIGHT = ResponseError(
     Message(
         "VW315",
-        Follows.STOPS,
+        Consequence.STOPS,
         "HTTP 403",
         "the token lacks a right",
         "give its user the rights to read and submit reports in WATS",
@@ -96,7 +96,7 @@ _NO_RIGHT = ResponseError(
 _REDIRECTED = ResponseError(
     Message(
         "VW316",
-        Follows.STOPS,
+        Consequence.STOPS,
         "HTTP 3xx",
         "the server redirects elsewhere",
         "put the address it leads to, if that is WATS, into the host of the connection",
@@ -107,7 +107,7 @@ _REDIRECTED = ResponseError(
 WRONG_PATH = ResponseError(
     Message(
         "VW317",
-        Follows.STOPS,
+        Consequence.STOPS,
         "HTTP 404",
         "this is not the address of the WATS API",
         "check the host of the connection",
@@ -118,7 +118,7 @@ WRONG_PATH = ResponseError(
 _OTHER_STATUS = ResponseError(
     Message(
         "VW348",
-        Follows.STOPS,
+        Consequence.STOPS,
         "any other HTTP status",
         "this is not the address of the WATS API, or something stands in between",
         "check the host of the connection and what the status means",
@@ -129,7 +129,7 @@ _OTHER_STATUS = ResponseError(
 _SERVER_ERROR = ResponseError(
     Message(
         "VW312",
-        Follows.AGAIN,
+        Consequence.RETRIED,
         "any other HTTP 5xx",
         "the server failed",
         "retried; ask the WATS administrator if it persists",
@@ -140,7 +140,7 @@ _SERVER_ERROR = ResponseError(
 _PAGE = ResponseError(
     Message(
         "VW547",
-        Follows.STOPS,
+        Consequence.STOPS,
         "HTTP 400, 409, 413 or 422 as a web page",
         "something in front of WATS answers",
         "check the host of the connection and what stands in front of WATS",
@@ -152,7 +152,7 @@ _PAGE = ResponseError(
 _LOGIN_PAGE = ResponseError(
     Message(
         "VW548",
-        Follows.STOPS,
+        Consequence.STOPS,
         "HTTP 401 as a web page",
         "the credentials are refused, by WATS or by something in front of it",
         "renew the API token in the connection; if that does not help, check its host",
@@ -164,7 +164,7 @@ _LOGIN_PAGE = ResponseError(
 _REFUSED_CONTENT = ResponseError(
     Message(
         "VW313",
-        Follows.DEAD,
+        Consequence.DEAD,
         "HTTP 400, 409, 413, 422",
         "the server refuses the content",
         "correct the run or the settings, then redrive the dead letter",
@@ -176,7 +176,7 @@ _REFUSED_CONTENT = ResponseError(
 _NO_ANSWER = ResponseError(
     Message(
         "VW308",
-        Follows.AGAIN,
+        Consequence.RETRIED,
         "no complete answer within timeout_s",
         "no answer in time",
         "retried; raise timeout_s of the connection if it persists",
@@ -187,7 +187,7 @@ _NO_ANSWER = ResponseError(
 _LOST = ResponseError(
     Message(
         "VW309",
-        Follows.AGAIN,
+        Consequence.RETRIED,
         "connection lost before the whole answer was there",
         "the connection was lost",
         _RETRIED,
@@ -196,7 +196,7 @@ _LOST = ResponseError(
     exceptions=(httpx.TransportError, httpx.DecodingError),
 )
 _BUSY = ResponseError(
-    Message("VW311", Follows.AGAIN, "HTTP 408, 425, 503", "the server is busy", _RETRIED),
+    Message("VW311", Consequence.RETRIED, "HTTP 408, 425, 503", "the server is busy", _RETRIED),
     FailureClass.TRANSIENT,
     statuses=(408, 425, 503),
 )
@@ -225,7 +225,7 @@ RESPONSE_ERRORS: tuple[ResponseError, ...] = (
     ResponseError(
         Message(
             "VW303",
-            Follows.STOPS,
+            Consequence.STOPS,
             "TLS certificate not trusted",
             "the certificate of the server is not trusted",
             "set ca_file of the connection to the certificate authority, or renew the certificate",
@@ -236,7 +236,7 @@ RESPONSE_ERRORS: tuple[ResponseError, ...] = (
     ResponseError(
         Message(
             "VW304",
-            Follows.AGAIN,
+            Consequence.RETRIED,
             "host name not found (DNS)",
             "the name of the server cannot be resolved",
             "retried; check the host of the connection and DNS if it persists",
@@ -247,7 +247,7 @@ RESPONSE_ERRORS: tuple[ResponseError, ...] = (
     ResponseError(
         Message(
             "VW305",
-            Follows.AGAIN,
+            Consequence.RETRIED,
             "TLS handshake failed",
             "no TLS connection could be made",
             "retried; check that the address of the connection says https and the right port if it persists",
@@ -258,7 +258,7 @@ RESPONSE_ERRORS: tuple[ResponseError, ...] = (
     ResponseError(
         Message(
             "VW306",
-            Follows.STOPS,
+            Consequence.STOPS,
             "address unusable",
             "the request cannot be formed",
             "check the host of the connection",
@@ -269,7 +269,7 @@ RESPONSE_ERRORS: tuple[ResponseError, ...] = (
     ResponseError(
         Message(
             "VW307",
-            Follows.AGAIN,
+            Consequence.RETRIED,
             "connection refused or unreachable",
             "no connection",
             "retried; check host, port, proxy and firewall if it persists",
@@ -282,7 +282,7 @@ RESPONSE_ERRORS: tuple[ResponseError, ...] = (
     UNEXPECTED_CONTENT,
     WRONG_ID,
     ResponseError(
-        Message("VW310", Follows.AGAIN, "HTTP 429", "too many requests", "all requests pause as asked"),
+        Message("VW310", Consequence.RETRIED, "HTTP 429", "too many requests", "all requests pause as asked"),
         FailureClass.TRANSIENT,
         statuses=(429,),
     ),
@@ -293,7 +293,11 @@ RESPONSE_ERRORS: tuple[ResponseError, ...] = (
     _REFUSED_CONTENT,
     ResponseError(
         Message(
-            "VW314", Follows.STOPS, "HTTP 401", "the credentials are refused", "renew the API token in the connection"
+            "VW314",
+            Consequence.STOPS,
+            "HTTP 401",
+            "the credentials are refused",
+            "renew the API token in the connection",
         ),
         FailureClass.FATAL,
         statuses=(401,),
@@ -305,7 +309,7 @@ RESPONSE_ERRORS: tuple[ResponseError, ...] = (
     ResponseError(
         Message(
             "VW318",
-            Follows.STOPS,
+            Consequence.STOPS,
             "anything else that sending raises",
             "the request could not be sent",
             "report it with the message",

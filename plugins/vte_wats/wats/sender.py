@@ -64,7 +64,7 @@ class Sender:
         self.requests = 0
 
     def __enter__(self) -> Self:
-        """Start the loop; nothing is dialled before the first request."""
+        """Start the loop; no connection is opened before the first request."""
         self._runner = asyncio.Runner()
         self.transport = Transport(self._connection)
         self._rate_limiter = RateLimiter(self._connection.share_per_minute, self._budget_store, window_s=self._window_s)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from vte_wats.acceptance.observe import Answer
+from vte_wats.acceptance.observe import WatsResponse
 from vte_wats.acceptance.probes import Plan
 from vte_wats.intervals.interval import Interval
 
@@ -56,13 +56,13 @@ class FakeWats:
         self.renamed: dict[str, UUID] = {}
         self.posts = 0
 
-    def post(self, body: bytes) -> Answer:
+    def post(self, body: bytes) -> WatsResponse:
         self.posts += 1
         if len(body) > self._body_limit:
-            return Answer(404, text="The resource cannot be found.")
+            return WatsResponse(404, text="The resource cannot be found.")
         report = json.loads(body)
         if rule := self._refuses(report):
-            return Answer(400, text=rule)
+            return WatsResponse(400, text=rule)
         stored_id = UUID(report["id"])
         if self._renames:
             stored_id = self.renamed.setdefault(report["id"], uuid4())
@@ -72,39 +72,39 @@ class FakeWats:
                 del self.stored[key]
             self.stored[stored_id] = (self._clock.s + self._delay_s, report, times + 1)
         result = {"ID": report["id"], "uuid": str(stored_id)}
-        return Answer(200, [result] if self._array else result, json.dumps(result), took_ms=5.0)
+        return WatsResponse(200, [result] if self._array else result, json.dumps(result), took_ms=5.0)
 
-    def ids_of(self, answer: Answer) -> tuple[UUID, UUID] | None:
+    def ids_of(self, answer: WatsResponse) -> tuple[UUID, UUID] | None:
         result = answer.content[0] if isinstance(answer.content, list) else answer.content
         return UUID(result["ID"]), UUID(result["uuid"])
 
-    def headers_by_id(self, form: str, ids: Sequence[UUID]) -> Answer:
+    def headers_by_id(self, form: str, ids: Sequence[UUID]) -> WatsResponse:
         if form in self._status_of:
-            return Answer(self._status_of[form], text="The query is not valid.")
+            return WatsResponse(self._status_of[form], text="The query is not valid.")
         return self._headers(lambda stored_id, _: stored_id in ids)
 
-    def headers_by_range(self, started: Interval) -> Answer:
+    def headers_by_range(self, started: Interval) -> WatsResponse:
         if not self._lists_ranges:
-            return Answer(400, text="Name the reports.")
+            return WatsResponse(400, text="Name the reports.")
         return self._headers(lambda _, report: datetime.fromisoformat(report["start"]) in started)
 
-    def headers_by_serial(self, serial: str, part_number: str, process_code: int, start_at: datetime) -> Answer:
+    def headers_by_serial(self, serial: str, part_number: str, process_code: int, start_at: datetime) -> WatsResponse:
         return self._headers(lambda _, report: (report["sn"], report["pn"]) == (serial, part_number))
 
-    def headers_by_source_id(self, source_id: str) -> Answer:
+    def headers_by_source_id(self, source_id: str) -> WatsResponse:
         return self._headers(lambda _, report: source_id in [info["text"] for info in report["miscInfos"]])
 
-    def headers_of_part(self, part_number: str, *, with_limit: bool, skip: int = 0) -> Answer:
+    def headers_of_part(self, part_number: str, *, with_limit: bool, skip: int = 0) -> WatsResponse:
         if with_limit and not self._lists_ranges:
-            return Answer(400, text="Name the reports.")
+            return WatsResponse(400, text="Name the reports.")
         found = self._headers(lambda _, report: report["pn"] == part_number).objects
         page = list(found[skip:][: 200 if with_limit else 10])
-        return Answer(200, page, took_ms=2.0)
+        return WatsResponse(200, page, took_ms=2.0)
 
-    def report(self, report_id: UUID) -> Answer:
-        return Answer(200, {**self.stored[report_id][1], "id": str(report_id)}, took_ms=2.0)
+    def report(self, report_id: UUID) -> WatsResponse:
+        return WatsResponse(200, {**self.stored[report_id][1], "id": str(report_id)}, took_ms=2.0)
 
-    def _headers(self, wanted: Callable[[UUID, dict[str, Any]], bool]) -> Answer:
+    def _headers(self, wanted: Callable[[UUID, dict[str, Any]], bool]) -> WatsResponse:
         found = [
             _header(stored_id, report, times)
             for stored_id, (from_s, report, times) in self.stored.items()
@@ -112,7 +112,7 @@ class FakeWats:
         ]
         if not self._misc_infos:
             found = [{name: value for name, value in header.items() if name != "miscInfo"} for header in found]
-        return Answer(200, found, took_ms=2.0)
+        return WatsResponse(200, found, took_ms=2.0)
 
 
 def _key(report: dict[str, Any]) -> tuple[Any, ...]:

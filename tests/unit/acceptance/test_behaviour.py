@@ -8,7 +8,7 @@ import pytest
 
 from tests.unit.acceptance.fake_wats import PLAN, FakeClock, FakeWats
 from vte_wats.acceptance.behaviour import Behaviour, behaviour_of, delays, median_delay_s
-from vte_wats.acceptance.observe import MAY_STAY_AWAY, Answer, Observations, observe
+from vte_wats.acceptance.observe import MAY_STAY_AWAY, Observations, WatsResponse, observe
 from vte_wats.acceptance.probes import Case
 from vte_wats.wats.profile import WatsProfile
 
@@ -112,7 +112,7 @@ def test_a_start_with_its_fraction_is_noticed_and_one_that_is_no_time_is_unknown
 def test_an_answer_that_is_not_about_the_report_leaves_the_question_open(status):
     seen = seen_of()
     for case in (Case.USER_MISSING, Case.MEASUREMENT_DONE, Case.EQUAL_NAMES, Case.STEP_DONE):
-        seen.posted[case].answer, seen.posted[case].header = Answer(status), None
+        seen.posted[case].answer, seen.posted[case].header = WatsResponse(status), None
     found = behaviour_of(seen)
     assert found.user_required is found.measurement_status is found.equal_step_names is None
     assert found.done_on_measured_step is None

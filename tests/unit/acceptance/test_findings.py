@@ -7,7 +7,7 @@ import pytest
 from tests.unit.acceptance.fake_wats import PLAN, FakeClock, FakeWats
 from vte_wats.acceptance.behaviour import behaviour_of
 from vte_wats.acceptance.findings import Finding, FindingStatus, findings_of, own_finding
-from vte_wats.acceptance.observe import Answer, Observations, observe
+from vte_wats.acceptance.observe import Observations, WatsResponse, observe
 from vte_wats.acceptance.own_upload import OwnUpload
 from vte_wats.acceptance.probes import Case
 
@@ -72,7 +72,7 @@ def test_an_attachment_that_is_cut_is_noticed():
 def test_a_server_that_takes_no_large_attachment_is_noticed():
     seen = seen_of()
     posted = seen.posted[Case.LARGE_ATTACHMENT]
-    posted.answer, posted.header = Answer(400, text="data: has 102401 bytes"), None
+    posted.answer, posted.header = WatsResponse(400, text="data: has 102401 bytes"), None
     finding = finding_about(seen, "more than 100 KB")
     assert (finding.answer, finding.status) == ("no", FindingStatus.ACT)
 
@@ -123,7 +123,7 @@ def test_quarantine_is_noticed_by_a_report_that_does_not_show(quarantines, answe
 
 def test_headers_about_a_rate_limit_and_requests_to_wait_are_reported():
     seen = seen_of()
-    answer = Answer(200, headers={"X-RateLimit-Limit": "500"}, tries_before=("429 Too many requests.",))
+    answer = WatsResponse(200, headers={"X-RateLimit-Limit": "500"}, tries_before=("429 Too many requests.",))
     seen.answers.append(("GET report", answer))
     finding = finding_about(seen, "how many requests")
     assert finding.answer == "X-RateLimit-Limit"
@@ -140,7 +140,7 @@ def test_a_blank_operator_that_is_refused_asks_for_a_setting():
 def test_evidence_shows_nobody_elses_headers():
     seen = seen_of()
     foreign = {"uuid": "1", "serialNumber": "SECRET-1", "miscInfo": []}
-    seen.listing = Answer(200, [*seen.listing.content, foreign], text="SECRET-1")
+    seen.listing = WatsResponse(200, [*seen.listing.content, foreign], text="SECRET-1")
     assert "SECRET-1" not in str(findings_of(seen, behaviour_of(seen)))
 
 

@@ -11,17 +11,17 @@ import pytest
 from vte_wats.alerting.evaluate import Measures, check_observation, evaluate, with_measures
 from vte_wats.alerting.monitor_state import (
     CatchUp,
+    CheckResult,
     Condition,
     Kind,
     MonitorState,
     Observation,
     ServerCheck,
-    Verdict,
     Waiting,
 )
 from vte_wats.config.alert_settings import AlertSettings
 from vte_wats.config.sites import Site
-from vte_wats.domain.run import LEFT_OUT, DeadLetterKind
+from vte_wats.domain.run import EXCLUDED, DeadLetterKind
 from vte_wats.intervals.interval import Interval
 from vte_wats.state.coverage import State
 from vte_wats.state.proof import DayProof, OddKind, OddRuns, Proof
@@ -82,20 +82,20 @@ def seen(
     return {observation.key: observation for observation in evaluate(SITE, measures, monitor_state, limits)}
 
 
-def verdict(key: str, monitor_state: MonitorState | None = None, **found) -> Verdict:
+def verdict(key: str, monitor_state: MonitorState | None = None, **found) -> CheckResult:
     return seen(replace(FINE, **found), monitor_state or GROWING)[key].verdict
 
 
 def test_when_all_is_well_every_condition_is_good():
     fine = replace(FINE, state=covered(NOW))
-    assert {observation.verdict for observation in seen(fine).values()} == {Verdict.GOOD}
+    assert {observation.verdict for observation in seen(fine).values()} == {CheckResult.GOOD}
     assert set(seen(FINE)) == set(Kind) - {Kind.HELD, Kind.CHECK}
-    assert check_observation([]).verdict is Verdict.GOOD
+    assert check_observation([]).verdict is CheckResult.GOOD
 
 
 def test_a_part_of_the_check_that_failed_is_a_condition_with_its_reason():
     found = check_observation(["VW549 the summary: TypeError", "VW549 another"])
-    assert (found.kind, found.verdict, found.reason) == (Kind.CHECK, Verdict.BAD, "VW549 the summary: TypeError")
+    assert (found.kind, found.verdict, found.reason) == (Kind.CHECK, CheckResult.BAD, "VW549 the summary: TypeError")
 
 
 def test_settings_for_alerts_of_another_version_count_as_none_and_cost_nothing_else():
@@ -106,44 +106,60 @@ def test_settings_for_alerts_of_another_version_count_as_none_and_cost_nothing_e
 @pytest.mark.parametrize(
     ("key", "found", "expected"),
     [
-        (Kind.SETUP, {"setup_problem": "1 setting(s) are wrong"}, Verdict.BAD),
-        (Kind.VTE, {"vte": DOWN}, Verdict.BAD),
-        (Kind.VTE, {"vte": None}, Verdict.UNKNOWN),
-        (Kind.WATS, {"wats": DOWN}, Verdict.BAD),
-        (Kind.LAG, {"waiting": Waiting(runs=1, lag_s=1_800, left_s=1_800)}, Verdict.BAD),
-        (Kind.LAG, {"waiting": Waiting(runs=1, lag_s=1_500)}, Verdict.UNKNOWN),
-        (Kind.LAG, {"waiting": Waiting(runs=1, lag_s=1_400)}, Verdict.GOOD),
-        (Kind.LAG, {"waiting": Waiting(runs=0, lag_s=9_999)}, Verdict.GOOD),
-        (Kind.FAILED_SYNCS, {"failed_syncs": 5}, Verdict.BAD),
-        (Kind.FAILED_SYNCS, {"failed_syncs": 4}, Verdict.UNKNOWN),
-        (Kind.FAILED_SYNCS, {"failed_syncs": 3}, Verdict.GOOD),
-        (Kind.FAILED_SYNCS, {"failed_syncs": None}, Verdict.UNKNOWN),
-        (Kind.CLOCK_SKEW, {"clock_skew_s": -61.0}, Verdict.BAD),
-        (Kind.CLOCK_SKEW, {"clock_skew_s": 60.0}, Verdict.UNKNOWN),
-        (Kind.CLOCK_SKEW, {"clock_skew_s": None}, Verdict.UNKNOWN),
-        (Kind.DISK, {"free_mb": 999}, Verdict.BAD),
-        (Kind.DISK, {"free_mb": 1_100}, Verdict.UNKNOWN),
-        (Kind.DISK, {"free_mb": 1_250}, Verdict.GOOD),
-        (Kind.DISK, {"free_mb": None}, Verdict.UNKNOWN),
-        (Kind.COMPARISON, {"state": covered(NOW), "proof": compared(hours_ago=37)}, Verdict.BAD),
-        (Kind.COMPARISON, {"state": covered(NOW), "proof": compared(hours_ago=36)}, Verdict.GOOD),
-        (Kind.COMPARISON, {"state": covered(NOW)}, Verdict.GOOD),
-        (Kind.COMPARISON, {"state": covered(NOW, days=2)}, Verdict.BAD),
-        (Kind.COMPARISON, {"state": covered(NOW, days=2), "wats": DOWN}, Verdict.UNKNOWN),
-        (Kind.COMPARISON, {}, Verdict.UNKNOWN),
-        (Kind.ODD_TIMESTAMPS, {"state": covered(NOW), "proof": with_odd(in_vte=3, proven=2)}, Verdict.BAD),
-        (Kind.ODD_TIMESTAMPS, {"state": covered(NOW), "proof": with_odd(in_vte=3, proven=2, held=1)}, Verdict.GOOD),
-        (Kind.ODD_TIMESTAMPS, {"state": None}, Verdict.UNKNOWN),
-        (Kind.ALTERED, {"state": covered(NOW), "proof": Proof(compared_at=NOW, altered=1)}, Verdict.BAD),
-        (Kind.ALTERED, {"state": covered(NOW), "proof": Proof(compared_at=NOW)}, Verdict.GOOD),
-        (Kind.ALTERED, {"state": None}, Verdict.UNKNOWN),
-        (Kind.DEAD_LETTERS, {"dead_letters": (a_head(DeadLetterKind.DEAD),) * 3}, Verdict.BAD),
-        (Kind.DEAD_LETTERS, {"dead_letters": (a_head(DeadLetterKind.DEAD, age=timedelta(hours=2)),) * 3}, Verdict.GOOD),
-        (Kind.DEAD_LETTERS, {"dead_letters": (a_head(DeadLetterKind.HELD),) * 3}, Verdict.GOOD),
-        (Kind.DEAD_LETTERS, {"dead_letters": None}, Verdict.UNKNOWN),
-        (Kind.DEAD_LETTER_AGE, {"dead_letters": (a_head(DeadLetterKind.DEAD, age=timedelta(days=15)),)}, Verdict.BAD),
-        (Kind.DEAD_LETTER_AGE, {"dead_letters": (a_head(DeadLetterKind.DEAD, age=timedelta(days=13)),)}, Verdict.GOOD),
-        (Kind.DEAD_LETTER_AGE, {"dead_letters": (a_head(DeadLetterKind.HELD, age=timedelta(days=15)),)}, Verdict.GOOD),
+        (Kind.SETUP, {"setup_problem": "1 setting(s) are wrong"}, CheckResult.BAD),
+        (Kind.VTE, {"vte": DOWN}, CheckResult.BAD),
+        (Kind.VTE, {"vte": None}, CheckResult.UNKNOWN),
+        (Kind.WATS, {"wats": DOWN}, CheckResult.BAD),
+        (Kind.LAG, {"waiting": Waiting(runs=1, lag_s=1_800, left_s=1_800)}, CheckResult.BAD),
+        (Kind.LAG, {"waiting": Waiting(runs=1, lag_s=1_500)}, CheckResult.UNKNOWN),
+        (Kind.LAG, {"waiting": Waiting(runs=1, lag_s=1_400)}, CheckResult.GOOD),
+        (Kind.LAG, {"waiting": Waiting(runs=0, lag_s=9_999)}, CheckResult.GOOD),
+        (Kind.FAILED_SYNCS, {"failed_syncs": 5}, CheckResult.BAD),
+        (Kind.FAILED_SYNCS, {"failed_syncs": 4}, CheckResult.UNKNOWN),
+        (Kind.FAILED_SYNCS, {"failed_syncs": 3}, CheckResult.GOOD),
+        (Kind.FAILED_SYNCS, {"failed_syncs": None}, CheckResult.UNKNOWN),
+        (Kind.CLOCK_SKEW, {"clock_skew_s": -61.0}, CheckResult.BAD),
+        (Kind.CLOCK_SKEW, {"clock_skew_s": 60.0}, CheckResult.UNKNOWN),
+        (Kind.CLOCK_SKEW, {"clock_skew_s": None}, CheckResult.UNKNOWN),
+        (Kind.DISK, {"free_mb": 999}, CheckResult.BAD),
+        (Kind.DISK, {"free_mb": 1_100}, CheckResult.UNKNOWN),
+        (Kind.DISK, {"free_mb": 1_250}, CheckResult.GOOD),
+        (Kind.DISK, {"free_mb": None}, CheckResult.UNKNOWN),
+        (Kind.COMPARISON, {"state": covered(NOW), "proof": compared(hours_ago=37)}, CheckResult.BAD),
+        (Kind.COMPARISON, {"state": covered(NOW), "proof": compared(hours_ago=36)}, CheckResult.GOOD),
+        (Kind.COMPARISON, {"state": covered(NOW)}, CheckResult.GOOD),
+        (Kind.COMPARISON, {"state": covered(NOW, days=2)}, CheckResult.BAD),
+        (Kind.COMPARISON, {"state": covered(NOW, days=2), "wats": DOWN}, CheckResult.UNKNOWN),
+        (Kind.COMPARISON, {}, CheckResult.UNKNOWN),
+        (Kind.ODD_TIMESTAMPS, {"state": covered(NOW), "proof": with_odd(in_vte=3, proven=2)}, CheckResult.BAD),
+        (Kind.ODD_TIMESTAMPS, {"state": covered(NOW), "proof": with_odd(in_vte=3, proven=2, held=1)}, CheckResult.GOOD),
+        (Kind.ODD_TIMESTAMPS, {"state": None}, CheckResult.UNKNOWN),
+        (Kind.ALTERED, {"state": covered(NOW), "proof": Proof(compared_at=NOW, altered=1)}, CheckResult.BAD),
+        (Kind.ALTERED, {"state": covered(NOW), "proof": Proof(compared_at=NOW)}, CheckResult.GOOD),
+        (Kind.ALTERED, {"state": None}, CheckResult.UNKNOWN),
+        (Kind.DEAD_LETTERS, {"dead_letters": (a_head(DeadLetterKind.DEAD),) * 3}, CheckResult.BAD),
+        (
+            Kind.DEAD_LETTERS,
+            {"dead_letters": (a_head(DeadLetterKind.DEAD, age=timedelta(hours=2)),) * 3},
+            CheckResult.GOOD,
+        ),
+        (Kind.DEAD_LETTERS, {"dead_letters": (a_head(DeadLetterKind.HELD),) * 3}, CheckResult.GOOD),
+        (Kind.DEAD_LETTERS, {"dead_letters": None}, CheckResult.UNKNOWN),
+        (
+            Kind.DEAD_LETTER_AGE,
+            {"dead_letters": (a_head(DeadLetterKind.DEAD, age=timedelta(days=15)),)},
+            CheckResult.BAD,
+        ),
+        (
+            Kind.DEAD_LETTER_AGE,
+            {"dead_letters": (a_head(DeadLetterKind.DEAD, age=timedelta(days=13)),)},
+            CheckResult.GOOD,
+        ),
+        (
+            Kind.DEAD_LETTER_AGE,
+            {"dead_letters": (a_head(DeadLetterKind.HELD, age=timedelta(days=15)),)},
+            CheckResult.GOOD,
+        ),
     ],
 )
 def test_each_condition_has_its_limit(key, found, expected):
@@ -154,8 +170,8 @@ def test_runs_outside_every_window_are_named_by_kind_and_those_left_out_wait_for
     found = seen(replace(FINE, state=covered(NOW), proof=with_odd(in_vte=3)))[Kind.ODD_TIMESTAMPS]
     assert found.summary == "3 runs in VTE are outside every window and not in WATS yet"
     assert found.reason == "3 dated more than a day ahead"
-    left_out = (a_head(DeadLetterKind.HELD, LEFT_OUT),)
-    assert not [key for key in seen(replace(FINE, dead_letters=left_out)) if key.startswith("held:")]
+    excluded_runs = (a_head(DeadLetterKind.HELD, EXCLUDED),)
+    assert not [key for key in seen(replace(FINE, dead_letters=excluded_runs)) if key.startswith("held:")]
 
 
 def test_a_comparison_that_is_overdue_names_its_dag_and_is_not_watched_with_no_limit():
@@ -163,16 +179,16 @@ def test_a_comparison_that_is_overdue_names_its_dag_and_is_not_watched_with_no_l
     found = seen(old)[Kind.COMPARISON]
     assert found.summary == "the last comparison with WATS ended 2 days ago"
     assert "vte_wats_reconcile_oslo" in found.advice
-    assert seen(old, limits=AlertSettings(comparison_limit_h=0))[Kind.COMPARISON].verdict is Verdict.GOOD
+    assert seen(old, limits=AlertSettings(comparison_limit_h=0))[Kind.COMPARISON].verdict is CheckResult.GOOD
 
 
 def test_no_progress_counts_from_when_coverage_was_last_seen_to_move():
     monitor_state = with_measures(MonitorState(), replace(FINE, state=covered(NOW)))
-    for minutes, expected in ((59, Verdict.GOOD), (60, Verdict.BAD)):
+    for minutes, expected in ((59, CheckResult.GOOD), (60, CheckResult.BAD)):
         later = replace(FINE, now_at=NOW + timedelta(minutes=minutes), state=covered(NOW))
         assert seen(later, monitor_state)[Kind.NO_PROGRESS].verdict is expected
     moved = replace(FINE, now_at=NOW + timedelta(minutes=60), state=covered(NOW + timedelta(minutes=5)))
-    assert seen(moved, monitor_state)[Kind.NO_PROGRESS].verdict is Verdict.GOOD
+    assert seen(moved, monitor_state)[Kind.NO_PROGRESS].verdict is CheckResult.GOOD
 
 
 def test_after_an_outage_a_sync_has_its_time_before_anybody_is_notified_of_no_progress():
@@ -181,7 +197,7 @@ def test_after_an_outage_a_sync_has_its_time_before_anybody_is_notified_of_no_pr
         monitor_state = with_measures(
             monitor_state, replace(FINE, now_at=NOW + timedelta(minutes=minutes), state=covered(NOW), wats=DOWN)
         )
-    for minutes, expected in ((182, Verdict.GOOD), (239, Verdict.GOOD), (240, Verdict.BAD)):
+    for minutes, expected in ((182, CheckResult.GOOD), (239, CheckResult.GOOD), (240, CheckResult.BAD)):
         back = replace(FINE, now_at=NOW + timedelta(minutes=minutes), state=covered(NOW))
         assert seen(back, monitor_state)[Kind.NO_PROGRESS].verdict is expected
 
@@ -195,7 +211,7 @@ def test_advice_names_the_connections_of_the_site():
 def test_no_progress_is_fine_when_vte_holds_nothing_newer():
     monitor_state = with_measures(MonitorState(), replace(FINE, state=covered(NOW)))
     idle = replace(FINE, now_at=NOW + timedelta(hours=5), state=covered(NOW), waiting=Waiting(runs=0, lag_s=18_000))
-    assert seen(idle, monitor_state)[Kind.NO_PROGRESS].verdict is Verdict.GOOD
+    assert seen(idle, monitor_state)[Kind.NO_PROGRESS].verdict is CheckResult.GOOD
 
 
 @pytest.mark.parametrize("away", [{"vte": DOWN}, {"wats": DOWN}, {"vte": None}])
@@ -212,8 +228,8 @@ def test_what_only_follows_from_an_outage_is_not_judged_while_it_lasts(key, away
         waiting=Waiting(runs=9, lag_s=18_000),
         failed_syncs=60,
     )
-    assert seen(bad, monitor_state)[key].verdict is Verdict.BAD
-    assert seen(replace(bad, **away), monitor_state)[key].verdict is Verdict.UNKNOWN
+    assert seen(bad, monitor_state)[key].verdict is CheckResult.BAD
+    assert seen(replace(bad, **away), monitor_state)[key].verdict is CheckResult.UNKNOWN
 
 
 def test_each_held_group_is_a_condition_and_is_good_once_its_dead_letters_are_gone():
@@ -221,9 +237,9 @@ def test_each_held_group_is_a_condition_and_is_good_once_its_dead_letters_are_go
     found = seen(replace(FINE, dead_letters=groups))
     held = found["held:unmapped test plan 'A'"]
     assert (held.summary, held.reason) == ("2 runs wait for a setting", "unmapped test plan 'A'")
-    assert found["held:code 7"].verdict is Verdict.BAD
+    assert found["held:code 7"].verdict is CheckResult.BAD
     monitor_state = MonitorState(conditions={"held:code 7": Condition(opened_at=NOW, notified_at=NOW)})
-    assert seen(replace(FINE, dead_letters=groups[:2]), monitor_state)["held:code 7"].verdict is Verdict.GOOD
+    assert seen(replace(FINE, dead_letters=groups[:2]), monitor_state)["held:code 7"].verdict is CheckResult.GOOD
     assert "held:code 7" not in seen(replace(FINE, dead_letters=None), monitor_state)
 
 
@@ -243,7 +259,7 @@ def test_a_summary_counts_and_measures_in_plain_english(key, found, summary):
 
 def lag_verdicts(
     left_s: list[float], state: State | None = None, every: timedelta = timedelta(minutes=5)
-) -> list[Verdict]:
+) -> list[CheckResult]:
     """Return the verdict on the lag at each check, while so much time is left; lastSync stands an hour behind."""
     monitor_state, verdicts = MonitorState(), []
     for n, left in enumerate(left_s):
@@ -256,23 +272,23 @@ def lag_verdicts(
 
 
 def test_who_catches_up_disturbs_nobody_however_long_it_takes():
-    assert set(lag_verdicts([86_400 - 300 * n for n in range(60)])) == {Verdict.GOOD}
+    assert set(lag_verdicts([86_400 - 300 * n for n in range(60)])) == {CheckResult.GOOD}
 
 
 @pytest.mark.parametrize("growth_s", [0, 300], ids=["stands still", "grows"])
 def test_a_lag_that_does_not_shrink_is_bad_after_half_an_hour(growth_s):
     verdicts = lag_verdicts([3_600 + growth_s * n + 300 * (n % 2) for n in range(12)])
-    assert verdicts[:6] == [Verdict.GOOD] * 6
-    assert verdicts[6:] == [Verdict.BAD] * 6
+    assert verdicts[:6] == [CheckResult.GOOD] * 6
+    assert verdicts[6:] == [CheckResult.BAD] * 6
 
 
 def test_when_nobody_looked_for_long_a_lag_has_its_time_to_shrink():
-    assert lag_verdicts([3_600, 7_200, 10_800], every=timedelta(hours=1)) == [Verdict.GOOD] * 3
+    assert lag_verdicts([3_600, 7_200, 10_800], every=timedelta(hours=1)) == [CheckResult.GOOD] * 3
 
 
 def test_a_gap_that_is_stuck_is_bad_at_once_with_its_reason():
     state, gap = covered(NOW - timedelta(hours=2)), Interval(NOW - timedelta(hours=2), NOW - timedelta(hours=1))
-    for expected in (Verdict.GOOD, Verdict.GOOD, Verdict.BAD):
+    for expected in (CheckResult.GOOD, CheckResult.GOOD, CheckResult.BAD):
         state = state.failed(gap, NOW, "VW201 no login")
         found = seen(replace(FINE, state=state, waiting=Waiting(runs=5, lag_s=7_200, left_s=7_200)))[Kind.LAG]
         assert found.verdict is expected
@@ -284,25 +300,25 @@ def test_a_scheduler_that_creates_nothing_is_one_condition_and_not_three():
     still = replace(FINE, now_at=NOW + timedelta(hours=5), state=covered(NOW), dag_runs=0)
     before = with_measures(MonitorState(), replace(FINE, state=covered(NOW)))
     found = seen(still, before)
-    assert found[Kind.NO_DAG_RUNS].verdict is Verdict.BAD
+    assert found[Kind.NO_DAG_RUNS].verdict is CheckResult.BAD
     assert "paused" in found[Kind.NO_DAG_RUNS].advice
     assert "delete" not in found[Kind.NO_DAG_RUNS].advice  # the timetable passes by a DAG run in its way
-    assert found[Kind.NO_PROGRESS].verdict is found[Kind.LAG].verdict is Verdict.UNKNOWN
-    assert seen(replace(still, dag_runs=1), before)[Kind.NO_DAG_RUNS].verdict is Verdict.GOOD
+    assert found[Kind.NO_PROGRESS].verdict is found[Kind.LAG].verdict is CheckResult.UNKNOWN
+    assert seen(replace(still, dag_runs=1), before)[Kind.NO_DAG_RUNS].verdict is CheckResult.GOOD
 
 
 def test_a_pool_that_gives_no_slot_is_named_and_an_airflow_that_does_not_say_is_unknown():
     found = seen(replace(FINE, pools_without_slots=("vte_read", "wats_api")))[Kind.POOLS]
     assert (found.verdict, found.summary) == (
-        Verdict.BAD,
-        "tasks wait for a pool that gives no slot: vte_read, wats_api",
+        CheckResult.BAD,
+        "tasks wait for a pool that has no open slot: vte_read, wats_api",
     )
     assert "airflow pools import include/pools.json" in found.advice
-    assert verdict(Kind.POOLS, pools_without_slots=None) is Verdict.UNKNOWN
+    assert verdict(Kind.POOLS, pools_without_slots=None) is CheckResult.UNKNOWN
 
 
 def test_before_the_first_sync_nobody_misses_its_dag_runs():
-    assert verdict(Kind.NO_DAG_RUNS, state=None, dag_runs=0) is Verdict.UNKNOWN
+    assert verdict(Kind.NO_DAG_RUNS, state=None, dag_runs=0) is CheckResult.UNKNOWN
 
 
 def test_what_dead_letters_say_of_runs_is_the_reason_and_not_in_the_summary():

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vte_wats.alerting.mails import AlertContext, Notification
-from vte_wats.alerting.monitor_state import Condition, Kind, MonitorState, NoticeKind, Observation, Verdict
+from vte_wats.alerting.monitor_state import CheckResult, Condition, Kind, MonitorState, NoticeKind, Observation
 from vte_wats.alerting.notify import notify_due, with_observations
 from vte_wats.config.alert_settings import AlertSettings, QuietHours
 from vte_wats.config.sites import Site
@@ -20,7 +20,7 @@ from vte_wats.messages import VW392
 
 T0 = datetime(2026, 3, 2, 12, tzinfo=UTC)
 STEP = timedelta(minutes=2)
-BAD, GOOD, UNKNOWN = Verdict.BAD, Verdict.GOOD, Verdict.UNKNOWN
+BAD, GOOD, UNKNOWN = CheckResult.BAD, CheckResult.GOOD, CheckResult.UNKNOWN
 UTC_ZONE = ZoneInfo("UTC")
 
 
@@ -49,14 +49,14 @@ class Watched:
         self.monitor_state = MonitorState(channels=channels)
         self.server = MailServer()
 
-    def check(self, *verdicts: Verdict, key: str = Kind.WATS, step: timedelta = STEP) -> list[str]:
+    def check(self, *verdicts: CheckResult, key: str = Kind.WATS, step: timedelta = STEP) -> list[str]:
         """Observe the verdicts monitor after the other; return the subjects that went out meanwhile."""
         before = len(self.server.subjects)
         for verdict in verdicts:
             self.observe({key: verdict}, step)
         return self.server.kinds[before:]
 
-    def observe(self, verdicts: dict[str, Verdict], step: timedelta = STEP) -> None:
+    def observe(self, verdicts: dict[str, CheckResult], step: timedelta = STEP) -> None:
         self.now_at += step
         seen = [Observation(key, verdict, f"{key} is bad", "fix it") for key, verdict in verdicts.items()]
         monitor_state = with_observations(self.monitor_state, seen, self.limits, self.now_at)
@@ -181,7 +181,7 @@ def test_a_condition_of_a_kind_that_no_longer_exists_is_forgotten():
 
 
 @given(
-    st.lists(st.tuples(st.sampled_from(Verdict), st.booleans()), max_size=120),
+    st.lists(st.tuples(st.sampled_from(CheckResult), st.booleans()), max_size=120),
     st.integers(1, 4),
     st.integers(1, 20),
 )
@@ -200,7 +200,7 @@ def test_mails_alternate_between_open_and_close_and_reminders_keep_their_distanc
             assert at - before_at >= timedelta(seconds=reminder_s)
 
 
-@given(st.lists(st.sampled_from(Verdict), max_size=60), st.integers(1, 4))
+@given(st.lists(st.sampled_from(CheckResult), max_size=60), st.integers(1, 4))
 def test_once_the_server_takes_mail_people_know_what_is_true(checks, confirm):
     monitor = Watched(AlertSettings(confirm_checks=confirm))
     monitor.server.refuses = True

@@ -195,7 +195,7 @@ def test_altered_reports_are_posted_again_and_what_wats_refuses_stays_altered(sc
 def test_an_altered_report_of_a_run_that_is_left_out_is_not_posted_and_does_not_stop(scene):
     for guid in GUIDS[:2]:
         scene.alter(guid, set_value)
-    found = verify(scene.staging, scene.wats, left_out={GUIDS[0]})
+    found = verify(scene.staging, scene.wats, excluded_runs={GUIDS[0]})
     assert (found.equal, list(found.altered)) == (tuple(GUIDS[2:]), [GUIDS[1]])
     refuse_altered(repair(scene.staging, scene.wats, found), "vte_wats_backfill")
     assert scene.wats.posted == [GUIDS[1]]

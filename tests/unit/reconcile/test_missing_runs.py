@@ -63,7 +63,7 @@ def compared(
     outside=OUTSIDE,
     settings=None,
     dropped=None,
-    left_out=(),
+    excluded_runs=(),
     **known,
 ) -> list[Staging]:
     """Do what the tasks of the daily comparison do, one after another."""
@@ -76,7 +76,9 @@ def compared(
     awaited = dropped.tries() if dropped else ()
     for staged in batches:
         stage_expected(source, staged, dead_letters, a_settings(**settings or {}))
-        compare(wats, staged, kinds, ZoneInfo("Europe/Oslo"), NOW_AT, awaited=awaited, left_out=left_out, **known)
+        compare(
+            wats, staged, kinds, ZoneInfo("Europe/Oslo"), NOW_AT, awaited=awaited, excluded_runs=excluded_runs, **known
+        )
     return batches
 
 
@@ -275,7 +277,9 @@ def test_a_header_that_was_changed_in_wats_makes_its_run_a_suspect_and_its_day_o
 
 def test_a_header_that_was_changed_in_wats_makes_a_run_that_is_left_out_a_held_one(dead_letters, tmp_path):
     wats = FakeWats(listed_as(a_run(1), "F"), mapped(a_run(2)))
-    staged = compared(FakeSource(a_run(1), a_run(2)), wats, dead_letters, tmp_path, left_out={guid_of(1), guid_of(2)})
+    staged = compared(
+        FakeSource(a_run(1), a_run(2)), wats, dead_letters, tmp_path, excluded_runs={guid_of(1), guid_of(2)}
+    )
     (day,) = days_of(staged).values()
     assert (day.proven, day.held, day.open) == (1, 1, 0)
 
@@ -326,13 +330,13 @@ def test_a_day_is_proven_after_as_many_comparisons_as_it_takes_to_open_each_susp
     assert list(suspects_of(staged, "later")) == [guid_of(1)]
 
 
-@pytest.mark.parametrize(("left_out", "held", "still_open"), [((), 0, 1), ((guid_of(1),), 1, 0)])
+@pytest.mark.parametrize(("excluded_runs", "held", "still_open"), [((), 0, 1), ((guid_of(1),), 1, 0)])
 def test_a_report_that_is_known_to_be_altered_keeps_its_day_open_unless_its_run_is_left_out(
-    left_out, held, still_open, dead_letters, tmp_path
+    excluded_runs, held, still_open, dead_letters, tmp_path
 ):
     wats = FakeWats(mapped(a_run(1)), mapped(a_run(2)))
     staged = compared(
-        FakeSource(a_run(1), a_run(2)), wats, dead_letters, tmp_path, left_out=left_out, altered={guid_of(1)}
+        FakeSource(a_run(1), a_run(2)), wats, dead_letters, tmp_path, excluded_runs=excluded_runs, altered={guid_of(1)}
     )
     (day,) = days_of(staged).values()
     assert (day.proven, day.held, day.open) == (1, held, still_open)

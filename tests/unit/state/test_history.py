@@ -15,12 +15,12 @@ from vte_wats.state.history import (
     DAYS_KEPT,
     HOURS_KEPT,
     LARGEST_BYTES,
-    LATENCY_EDGES_MS,
+    LATENCY_BOUNDS_MS,
     WAITING_KEPT,
     History,
     PlanSnapshot,
     Tally,
-    edge_of,
+    bucket_of,
     quantile_ms,
 )
 
@@ -48,7 +48,7 @@ tallies = st.builds(
     Tally,
     outcomes=st.dictionaries(st.sampled_from(Outcome), st.integers(1, 1_000)),
     requests=st.integers(0, 9_999),
-    latency_ms=st.dictionaries(st.sampled_from(LATENCY_EDGES_MS), st.integers(1, 1_000)),
+    latency_ms=st.dictionaries(st.sampled_from(LATENCY_BOUNDS_MS), st.integers(1, 1_000)),
 )
 few = settings(max_examples=40, deadline=None)
 settlings = st.lists(st.tuples(st.integers(0, 30), st.integers(0, 60 * 24 * 500), tallies), max_size=12)
@@ -116,7 +116,9 @@ def test_a_repeated_settle_moves_nothing_but_the_time_of_the_last_sync():
 
 def test_a_year_and_everything_else_at_its_largest_stays_below_the_stated_size():
     full = Tally(
-        outcomes=dict.fromkeys(Outcome, 999_999), requests=9_999_999, latency_ms=dict.fromkeys(LATENCY_EDGES_MS, 99_999)
+        outcomes=dict.fromkeys(Outcome, 999_999),
+        requests=9_999_999,
+        latency_ms=dict.fromkeys(LATENCY_BOUNDS_MS, 99_999),
     )
     history = History(
         hours={NOON_AT + timedelta(hours=n): full for n in range(HOURS_KEPT // timedelta(hours=1))},
@@ -184,10 +186,10 @@ def test_the_newest_run_is_never_an_older_one():
 
 @given(st.floats(0, 10_000_000))
 def test_a_latency_belongs_to_the_narrowest_bucket_that_holds_it(latency_ms):
-    edge = edge_of(latency_ms)
-    assert edge in LATENCY_EDGES_MS
-    assert latency_ms <= edge or edge == LATENCY_EDGES_MS[-1]
-    narrower = [narrower for narrower in LATENCY_EDGES_MS if narrower < edge]
+    edge = bucket_of(latency_ms)
+    assert edge in LATENCY_BOUNDS_MS
+    assert latency_ms <= edge or edge == LATENCY_BOUNDS_MS[-1]
+    narrower = [narrower for narrower in LATENCY_BOUNDS_MS if narrower < edge]
     assert not narrower or latency_ms > narrower[-1]
 
 
@@ -195,10 +197,10 @@ def test_a_latency_belongs_to_the_narrowest_bucket_that_holds_it(latency_ms):
 def test_a_quantile_lies_in_the_bucket_of_the_true_one(latencies, share):
     counts: dict[int, int] = {}
     for latency in latencies:
-        counts[edge_of(latency)] = counts.get(edge_of(latency), 0) + 1
+        counts[bucket_of(latency)] = counts.get(bucket_of(latency), 0) + 1
     rank = max(1, -(-share * len(latencies) // 1))
     true = sorted(latencies)[int(rank) - 1]
-    assert edge_of(quantile_ms(counts, share)) == edge_of(true)
+    assert bucket_of(quantile_ms(counts, share)) == bucket_of(true)
 
 
 @pytest.mark.parametrize("latency_ms", [{}, {20: 0}], ids=["nothing", "zero"])

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
-from vte_wats.state.seen_content import Look, NearPlan, SeenContent, minute_key
+from vte_wats.state.seen_content import NearCheckStats, NearPlan, SeenContent, minute_key
 
 NOON = datetime(2026, 6, 15, 12, tzinfo=UTC)
-LOOK = Look(ended_at=NOON, took_s=0.2, base_s=0.1, asked_min=1_440)
+LOOK = NearCheckStats(ended_at=NOON, took_s=0.2, base_s=0.1, asked_min=1_440)
 
 
 def key(minute: int) -> str:

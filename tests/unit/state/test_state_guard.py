@@ -128,7 +128,9 @@ def test_a_column_the_login_never_saw_is_left_to_the_statement_that_reads_it():
 @pytest.mark.parametrize("accepted", [False, True])
 def test_a_state_of_the_future_stops_and_cannot_be_accepted(accepted):
     state = synced(until_at=NOW_AT + timedelta(seconds=601))
-    with pytest.raises(FatalError, match=r"from the future.*correct it and clear this run.*restore the right one"):
+    with pytest.raises(
+        FatalError, match=r"covers time in the future.*correct it and clear this run.*restore the right one"
+    ):
         verify_state(state, HERE, a_settings(guard_band_s=600), accepted=accepted)
 
 

@@ -12,9 +12,9 @@ from vte_wats.intervals.wall_clock import LocalRange
 from vte_wats.messages import VW110
 from vte_wats.survey.plans import (
     LARGEST_PLAN,
+    ExecutionPlan,
     MissingIndex,
     Plans,
-    StatementPlan,
     ask_for_plans,
     index_advice,
     read_plan,
@@ -88,8 +88,8 @@ def test_one_index_for_several_statements_is_advised_once_with_all_their_columns
     more = MissingIndex(table="U", table_schema="dbo", within=("D",), impact=99.0)
     plans = Plans(
         statements=(
-            StatementPlan(statement="first", missing=(serial,)),
-            StatementPlan(statement="second", missing=(other, more)),
+            ExecutionPlan(statement="first", missing=(serial,)),
+            ExecutionPlan(statement="second", missing=(other, more)),
         )
     )
     largest, shared = index_advice(plans)

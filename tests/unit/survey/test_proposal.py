@@ -13,16 +13,16 @@ from vte_wats.domain.errors import FatalError
 from vte_wats.domain.run import StepKind, VteProduct, VteStepResult, VteTestplan
 from vte_wats.survey.clocks import ClockFacts
 from vte_wats.survey.proposal import (
-    Answer,
     Evidence,
     Origin,
     Proposal,
+    ProposedSetting,
     propose,
     settings_for_trial,
     settings_to_survey_with,
 )
 from vte_wats.survey.sample_findings import Findings, MarkFacts
-from vte_wats.survey.settling import Settling
+from vte_wats.survey.settling import StepDelay
 from vte_wats.survey.tally import Tally
 
 PROCESSES = {50: "PCBA test", 90: "Burn In test", 120: "Burn in", 110: "RF calibration"}
@@ -56,7 +56,7 @@ def proposed(findings: Findings | None = None, **evidence: Any) -> Proposal:
     return propose(Evidence(findings=findings or seen(), **evidence), "vte_wats")
 
 
-def answer(proposal: Proposal, setting: str) -> Answer:
+def answer(proposal: Proposal, setting: str) -> ProposedSetting:
     (found,) = [answer for answer in proposal.answers if answer.setting == setting]
     return found
 
@@ -305,8 +305,8 @@ def test_what_vte_does_not_date_is_asked_until_it_is_set(setting):
     assert asked(proposed(given=COMPLETE | {setting: now}), setting) == []
 
 
-def looked(growing: dict[int, int], runs: dict[int, int], apart_s: int = 600, **fields: Any) -> Settling:
-    return Settling(apart_s=apart_s, runs=runs, growing=growing, **{"appearing": {}} | fields)
+def looked(growing: dict[int, int], runs: dict[int, int], apart_s: int = 600, **fields: Any) -> StepDelay:
+    return StepDelay(apart_s=apart_s, runs=runs, growing=growing, **{"appearing": {}} | fields)
 
 
 BUSY = {0: 9, 60: 12, 120: 8, 240: 6, 300: 11, 360: 9, 480: 30}

@@ -8,7 +8,7 @@ from itertools import pairwise
 from tests.unit.builders import a_run
 from vte_wats.domain.run import VteTestplan
 from vte_wats.domain.source import RunGroup, TimeBounds
-from vte_wats.survey.sampling import Chooser, months, sampled_ranges
+from vte_wats.survey.sampling import Sampler, months, sampled_ranges
 
 NOON = datetime(2026, 6, 15, 12)
 
@@ -66,7 +66,7 @@ def test_the_newest_run_of_each_test_plan_and_result_is_read():
 
 
 def test_few_runs_of_a_kind_are_chosen_beside_the_many():
-    chooser = Chooser(20)
+    chooser = Sampler(20)
     for number in range(1_000):
         chooser.add(a_run(number + 1), oddness="")
     for number in (2_000, 2_001):
@@ -80,7 +80,7 @@ def test_few_runs_of_a_kind_are_chosen_beside_the_many():
 
 def test_the_choice_does_not_depend_on_the_order_of_the_stream():
     runs = [a_run(number) for number in range(1, 500)]
-    one, other = Chooser(10), Chooser(10)
+    one, other = Sampler(10), Sampler(10)
     for run in runs:
         one.add(run, oddness="")
     for run in reversed(runs):

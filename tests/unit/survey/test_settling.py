@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from vte_wats.domain.errors import RetriableError
 from vte_wats.domain.source import RunSteps
 from vte_wats.intervals.wall_clock import LocalRange
-from vte_wats.survey.settling import Looks, Settling
+from vte_wats.survey.settling import StepDelay, StepDelayProbe
 from vte_wats.vte.sql_errors import VW207
 
 NOON = datetime(2026, 3, 2, 12)
@@ -30,9 +30,9 @@ class Runs:
                 yield RunSteps(key, at, steps)
 
 
-def looks(source: Runs) -> Looks:
+def looks(source: Runs) -> StepDelayProbe:
     seconds = iter((100.0, 190.5))
-    return Looks(source, NOON, lambda: next(seconds))
+    return StepDelayProbe(source, NOON, lambda: next(seconds))
 
 
 def test_runs_that_got_steps_between_two_looks_are_counted_by_the_minute_of_their_age_at_the_first():
@@ -40,7 +40,7 @@ def test_runs_that_got_steps_between_two_looks_are_counted_by_the_minute_of_thei
     taken = looks(source)
     del source.runs["gone"]
     source.runs |= {"a": (59, 4), "c": (119, 3)}
-    assert taken.compared() == Settling(apart_s=90, runs={0: 1, 60: 2, 660: 1}, growing={0: 1, 60: 1}, appearing={})
+    assert taken.compared() == StepDelay(apart_s=90, runs={0: 1, 60: 2, 660: 1}, growing={0: 1, 60: 1}, appearing={})
 
 
 def test_runs_that_came_between_two_looks_are_counted_apart():

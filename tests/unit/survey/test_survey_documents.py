@@ -11,7 +11,7 @@ import pytest
 
 from tests.unit.builders import a_run, a_settings, guid_of
 from vte_wats.domain.run import StepKind, VteStepResult
-from vte_wats.survey.plans import Plans, StatementPlan
+from vte_wats.survey.plans import ExecutionPlan, Plans
 from vte_wats.survey.plots import relations_svg
 from vte_wats.survey.proposal import Evidence, propose
 from vte_wats.survey.results import Survey, SurveyRequest
@@ -106,7 +106,7 @@ def documents() -> Documents:
         indexes=(HOSTILE,),
         plans=Plans(
             statements=(
-                StatementPlan(
+                ExecutionPlan(
                     statement=HOSTILE,
                     cost=1.5,
                     operators={HOSTILE: 2},
@@ -114,7 +114,7 @@ def documents() -> Documents:
                     indexes=(HOSTILE,),
                     warnings=(HOSTILE,),
                 ),
-                StatementPlan(statement="cut", unreadable=HOSTILE),
+                ExecutionPlan(statement="cut", unreadable=HOSTILE),
             ),
             unavailable=HOSTILE,
         ),

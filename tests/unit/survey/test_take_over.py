@@ -7,7 +7,7 @@ import json
 import pytest
 
 from vte_wats.domain.errors import FatalError
-from vte_wats.survey.proposal import Answer, Origin, Proposal, Question, default_of
+from vte_wats.survey.proposal import Origin, Proposal, ProposedSetting, Question, default_of
 from vte_wats.survey.take_over import ChangeState, proposed_changes, settings_with
 
 GIVEN = {"process_map": {"Gain": 100}, "source_timezone": "Europe/Oslo", "alerts": {"recipients": ["a@plant.example"]}}
@@ -25,17 +25,17 @@ def proposal() -> Proposal:
     return Proposal(
         settings_text="",
         answers=(
-            Answer(
+            ProposedSetting(
                 setting="process_map", value=processes, origin=Origin.DATA, reason="by name",
                 now=GIVEN["process_map"], differs=True,
             ),
-            Answer(
+            ProposedSetting(
                 setting="result_codes", value=CODES, origin=Origin.DATA, reason="by values",
                 now=default_of("result_codes"), differs=True,
             ),
-            Answer(setting="timestamp_marks", value="end", origin=Origin.DATA, reason="no overlap", now="end"),
-            Answer(setting="batch_size", value=50, origin=Origin.SET, reason="", now=100, differs=True),
-            Answer(setting="station", origin=Origin.ASKED, reason="empty", now="hostname", differs=True),
+            ProposedSetting(setting="timestamp_marks", value="end", origin=Origin.DATA, reason="no overlap", now="end"),
+            ProposedSetting(setting="batch_size", value=50, origin=Origin.SET, reason="", now=100, differs=True),
+            ProposedSetting(setting="station", origin=Origin.ASKED, reason="empty", now="hostname", differs=True),
         ),
         questions=(Question(setting="station", question="Which column?"),),
         mistakes="",

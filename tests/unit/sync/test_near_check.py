@@ -10,7 +10,7 @@ from vte_wats.domain.source import MinuteContent
 from vte_wats.intervals.interval import Interval
 from vte_wats.intervals.wall_clock import LocalRange
 from vte_wats.state.seen_content import SeenContent
-from vte_wats.sync.near_check import Question, is_due, plan_near, question, question_of_own_window
+from vte_wats.sync.near_check import NearCheckQuery, is_due, plan_near, question, question_of_own_window
 from vte_wats.sync.slices import Slice
 
 NOON = datetime(2026, 6, 15, 12, tzinfo=UTC)
@@ -38,11 +38,11 @@ def seen(**fields: Any) -> SeenContent:
 
 def asked(
     state: SeenContent, window: Interval = WINDOW, coverage: tuple[Interval, ...] = (ALWAYS,), **answers: Any
-) -> Question:
+) -> NearCheckQuery:
     return question(state, window, coverage, a_settings(**{"source_timezone": "UTC"} | answers))
 
 
-def spans(found: Question) -> list[tuple[float, float]]:
+def spans(found: NearCheckQuery) -> list[tuple[float, float]]:
     """Return the ranges as hours before noon."""
     hour = timedelta(hours=1)
     return [
@@ -55,7 +55,7 @@ def spans(found: Question) -> list[tuple[float, float]]:
 def test_all_of_the_near_past_is_asked_for_in_one_range(hours):
     found = asked(seen(), near_check_h=hours)
     assert spans(found) == [(hours, 0)]
-    assert (found.minutes, found.goes_on_at) == (hours * 60, None)
+    assert (found.minutes, found.resume_at) == (hours * 60, None)
 
 
 def test_only_what_is_covered_or_in_the_live_window_is_asked_for():
@@ -93,8 +93,8 @@ def test_parts_of_older_time_take_turns_until_each_minute_was_asked_for():
         assert found.minutes <= 300
         assert found.ranges[-1].to_local == local(0)
         minutes |= {n for n in range(1, 1_441) if found.holds(local(n))}
-        state = seen(asked_min=300, took_s=0.5, goes_on_at=found.goes_on_at)
-        if found.goes_on_at is None:
+        state = seen(asked_min=300, took_s=0.5, resume_at=found.resume_at)
+        if found.resume_at is None:
             break
     assert minutes == set(range(1, 1_441))
     assert checks == 7  # 1,365 minutes, 225 at a time

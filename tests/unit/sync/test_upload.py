@@ -16,7 +16,7 @@ from tests.unit.builders import a_natural_key, a_report, a_run, a_settings, guid
 from tests.unit.fakes import FakeWats
 from vte_wats.domain.errors import FatalError, HeldError, RejectedError, RetriableError
 from vte_wats.domain.report import Refusal, Report
-from vte_wats.domain.run import LEFT_OUT, DeadLetterKind, VteStepResult
+from vte_wats.domain.run import EXCLUDED, DeadLetterKind, VteStepResult
 from vte_wats.messages import VW299, VW342, VW392, VW404, VW417
 from vte_wats.storage.dead_letters import DeadLetters
 from vte_wats.storage.in_flight_keys import InFlightKeys
@@ -782,7 +782,7 @@ def test_a_wats_that_takes_nothing_at_all_makes_no_dead_letter_however_long(scen
 
 
 def test_an_outage_of_wats_counts_against_no_report_in_any_sync(scene):
-    scene.wats.responses = False
+    scene.wats.answers = False
     for _ in range(5):
         assert _in_the_next_sync(scene, a_report(1)) is None
     assert (scene.dead_letters.guids(), _failing(scene)) == (frozenset(), {})
@@ -793,7 +793,7 @@ def test_an_outage_after_others_went_through_counts_against_no_report(scene):
     scene.stage(a_report(1), a_report(2))
     with pytest.raises(RetriableError):
         scene.upload()
-    scene.wats.responses = False
+    scene.wats.answers = False
     for _ in range(5):
         with pytest.raises(RetriableError):
             scene.upload()
@@ -1008,27 +1008,27 @@ def test_a_run_of_a_clock_that_is_ahead_is_held_until_its_time_has_come(scene):
 
 
 def test_a_run_that_is_left_out_is_not_posted_and_its_dead_letter_says_who_and_why(scene):
-    left_out = {
+    excluded_runs = {
         str(guid_of(n)).upper(): {"by": "quality engineer", "reason": "deleted in WATS, ticket 7"} for n in (1, 2)
     }
     scene.stage(a_report(1), a_refusal(2), a_report(3))
     for force in (False, True):
-        assert scene.upload(left_out=left_out, force=force) == counts(3, uploaded=1, held=2)
+        assert scene.upload(excluded_runs=excluded_runs, force=force) == counts(3, uploaded=1, held=2)
     for number in (1, 2):
         dead_letter = scene.dead_letters.get(guid_of(number))
-        assert (dead_letter.kind, dead_letter.signature) == (DeadLetterKind.HELD, LEFT_OUT)
+        assert (dead_letter.kind, dead_letter.signature) == (DeadLetterKind.HELD, EXCLUDED)
         assert (
             dead_letter.reason
-            == "VW552 quality engineer left the run out (setting left_out): deleted in WATS, ticket 7"
+            == "VW552 quality engineer left the run out (setting excluded_runs): deleted in WATS, ticket 7"
         )
     assert set(scene.wats.posted) == {guid_of(3)}
     assert scene.upload() == counts(3, redriven=1, uploaded=2, dead=1)
 
 
 def test_a_run_that_is_left_out_while_wats_has_it_stays_as_it_is_there(scene):
-    left_out = {str(guid_of(n)): {"by": "quality engineer", "reason": "wrong fixture"} for n in (1, 2)}
+    excluded_runs = {str(guid_of(n)): {"by": "quality engineer", "reason": "wrong fixture"} for n in (1, 2)}
     scene.wats = FakeWats(a_report(1), a_report(2, source_hash="bbbb"))
     scene.by_now = [a_report(1), a_report(2)]
     scene.stage(a_report(1), a_report(2))
-    assert scene.upload(left_out=left_out) == counts(2, unchanged=1, held=1)
+    assert scene.upload(excluded_runs=excluded_runs) == counts(2, unchanged=1, held=1)
     assert scene.wats.posted == []

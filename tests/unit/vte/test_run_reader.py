@@ -44,8 +44,8 @@ class FailingServer:
 
     def rows(self, select: Any, binds: dict[str, Any], **_: str) -> Iterator[Any]:
         named = [UUID(value) for name, value in binds.items() if name.startswith("guid_")]
-        left_out = {UUID(value) for name, value in binds.items() if name.startswith("without_")}
-        guids = [guid for guid in named or self.guids if guid not in left_out]
+        excluded_runs = {UUID(value) for name, value in binds.items() if name.startswith("without_")}
+        guids = [guid for guid in named or self.guids if guid not in excluded_runs]
         if select is RUN_SIZES:
             yield from (RunSizeRow(guid, self.at, self.steps, self.size_bytes) for guid in guids)
         elif select is RUNS:

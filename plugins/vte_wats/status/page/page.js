@@ -110,12 +110,12 @@ function drawTiles(status) {
       tile("Behind VTE by", lag.behind_s === null ? "–" : duration(lag.behind_s), null,
         lag.last_sync ? `in WATS up to ${when(lag.last_sync)}` : "nothing synced yet", proven ?? "",
         lag.newest_at ? `newest run in VTE ${when(lag.newest_at)}` : "no run seen in VTE yet"),
-      tile("Runs waiting", number.format(lag.runs_waiting), null, lag.seen_until_at ? `VTE seen up to ${when(lag.seen_until_at)}` : ""),
+      tile("Runs waiting", number.format(lag.runs_waiting), null, lag.seen_until_at ? `VTE read up to ${when(lag.seen_until_at)}` : ""),
       tile("Runs uploaded", number.format(totals.uploaded ?? 0), null,
-        `${number.format(totals.replaced ?? 0)} replaced, ${number.format(totals.unchanged ?? 0)} read again`),
+        `${number.format(totals.replaced ?? 0)} replaced, ${number.format(totals.unchanged ?? 0)} unchanged`),
       tile("Dead letters", number.format(dead_letters), null, redriven ? `${number.format(redriven)} were uploaded later` : "runs that are not in WATS"),
       tile("Upload time, p50", milliseconds(uploads.p50_ms), null,
-        `p95 ${milliseconds(uploads.p95_ms)}`, uploads.reports ? `${count(uploads.reports, "report")} lately` : "none lately"),
+        `p95 ${milliseconds(uploads.p95_ms)}`, uploads.reports ? `${count(uploads.reports, "report")} in two hours` : "none in two hours"),
       tile("Budget of WATS", budget.per_minute ? `${Math.round(share * 100)} %` : "–", null,
         el("div", { class: "meter", role: "meter", "aria-label": "Share of the budget used in the last minute", "aria-valuemin": 0,
           "aria-valuemax": 100, "aria-valuenow": Math.round(share * 100) }, bar),
@@ -167,7 +167,7 @@ function segmentShape(segment, day, x, y, height) {
   const shape = svg("rect", { class: segment.kind, x: left.toFixed(1), y, width: Math.max(0.5, width).toFixed(1), height, rx: 2 },
     svg("title", {}, text));
   if (!segment.dag_run || segment.kind !== "gap") return shape;
-  return svg("a", { href: address(segment.dag_run), "aria-label": `${text}: open the DAG run that left it`, on: { click: follow },
+  return svg("a", { href: address(segment.dag_run), "aria-label": `${text}: open the DAG run that caused it`, on: { click: follow },
     "data-key": `${segment.interval.from}/${day.start.getTime()}` }, shape);
 }
 
@@ -183,7 +183,7 @@ function gapList(gaps) {
   const more = gaps.length - latest.length;
   return el("ul", { "aria-label": "Gaps" },
     ...latest.map((gap) => el("li", {}, range(gap.interval.from, gap.interval.to), " · ", gap.dag_run
-      ? runLink(gap.dag_run, gap.dag_runs > 1 ? `the first of ${gap.dag_runs} DAG runs that left it` : "the DAG run that left it", `gap ${gap.interval.from}`)
+      ? runLink(gap.dag_run, gap.dag_runs > 1 ? `the first of ${gap.dag_runs} DAG runs that caused it` : "the DAG run that caused it", `gap ${gap.interval.from}`)
       : "no DAG run of the last 14 days left it")),
     more ? el("li", { class: "quiet" }, `and ${count(more, "older gap")}`) : null);
 }
@@ -191,7 +191,7 @@ function gapList(gaps) {
 // What is proven ------------------------------------------------------------------------------------------------------
 
 const DIFFERENCES_SHOWN = 12;
-const DAY_STATUS = { proven: "proven", dead_letters: "proven but for dead letters", open: "open", not_compared: "not yet proven" };
+const DAY_STATUS = { proven: "proven", dead_letters: "proven except for dead letters", open: "open", not_compared: "not yet proven" };
 const wholeDay = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", year: "numeric" });
 const monthName = new Intl.DateTimeFormat(undefined, { month: "short", year: "2-digit" });
 const dayOf = (key) => new Date(...key.split("-").map((part, index) => Number(part) - (index === 1 ? 1 : 0)));
@@ -217,7 +217,7 @@ function drawProof(proof) {
       el("li", {}, `${wholeDay.format(dayOf(change.found_on))}: ${number.format(change.reports)} ${change.text}`)))] : []));
 }
 
-const LEFT_OUT = "left out on purpose"; // nothing waits for these
+const EXCLUDED = "excluded on purpose"; // nothing waits for these
 
 const oddRuns = (runs) => el("div", {},
   el("p", {}, `${runs.text}: ${dayCounts(runs)}`),
@@ -385,9 +385,9 @@ function deadLetterGroup(group, message, mayRedrive) {
     el("div", { class: "body" },
       message ? el("p", {}, `${group.code}: ${message.meaning}. What to do: ${message.advice}.`) : null,
       el("p", { class: "quiet" }, `first ${when(group.first_at)}, last ${when(group.last_at)}`,
-        group.kind === "held" && group.signature !== LEFT_OUT ? " · waits for a setting and is uploaded automatically once it is there" : ""),
+        group.kind === "held" && group.signature !== EXCLUDED ? " · waits for a setting and is uploaded automatically once it is there" : ""),
       el("ul", { class: "examples" }, ...group.examples.map((example) => el("li", {},
-        el("div", {}, example.product ?? "no product", " · ", example.serial || "no serial", ` · ${count(example.attempts, "try", "tries")}`),
+        el("div", {}, example.product ?? "no product", " · ", example.serial || "no serial", ` · ${count(example.attempts, "attempt")}`),
         el("div", {}, example.reason), el("code", {}, example.index_guid))), more > 0 ? el("li", { class: "quiet" }, `and ${count(more, "more run")}`) : null),
       el("div", { class: "actions" }, button,
         mayRedrive ? null : el("span", { class: "quiet" }, "You may not trigger the DAG that does it."))));
@@ -445,7 +445,7 @@ function surveyTiles(figures, proposal) {
   return [
     tile("Runs in VTE", number.format(figures.counted_runs), null, figures.counted_from_local ? `since ${figures.counted_from_local.slice(0, 10)}, ${number.format(figures.sampled_runs)} read` : ""),
     tile("Would be uploaded", number.format(report), `of ${number.format(report + dead + held)}`, `${count(dead, "dead letter")}, ${number.format(held)} held, of chosen runs of every kind`),
-    tile("Oddities", number.format(figures.issues), null, "kinds of them in the data; the report has examples"),
+    tile("Data issues", number.format(figures.issues), null, "kinds of them in the data; the report has examples"),
     ...(proposal ? [tile("Questions", number.format(proposal.questions.length), null, `${count(proposal.changes.length, "setting")} proposed`)] : []),
   ];
 }
@@ -542,7 +542,7 @@ function connectionLine(name, check, product) {
   const roundTrip = check.round_trip_ms === null ? "ok" : milliseconds(check.round_trip_ms);
   return el("div", { class: "line" }, el("strong", {}, name),
     el("span", { class: "details" }, check.ok ? answer : (check.problem ?? "does not answer")),
-    el("span", { class: `badge ${check.ok ? "ok" : "failed"}` }, check.ok ? roundTrip : "away"));
+    el("span", { class: `badge ${check.ok ? "ok" : "failed"}` }, check.ok ? roundTrip : "down"));
 }
 
 function drawBackfill(backfill) {
@@ -580,7 +580,7 @@ const runBadges = ({ state, dry_run }) => [el("span", { class: `badge ${state}` 
 
 function drawRecent(recent) {
   draw("recent", recent, () => recent.length ? el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Last DAG runs" }, el("table", {},
-    el("thead", {}, el("tr", {}, ...["Started", "DAG", "Interval", "State", "Took"].map((heading) => el("th", { scope: "col" }, heading)),
+    el("thead", {}, el("tr", {}, ...["Started", "DAG", "Interval", "State", "Duration"].map((heading) => el("th", { scope: "col" }, heading)),
       ...OUTCOMES.map((outcome) => el("th", { class: "number", scope: "col" }, outcome)))),
     el("tbody", {}, ...recent.map((run) => el("tr", {},
       el("td", {}, runLink(run.dag_run, run.started_at ? when(run.started_at) : "queued", run.dag_run.dag_run_id)),

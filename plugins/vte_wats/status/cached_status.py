@@ -21,7 +21,7 @@ from vte_wats.messages import VW831, VW832, VW924
 from vte_wats.orchestration.dag_defaults import read_sites
 from vte_wats.status.api_models import HistoryChart, ProofCalendar, SiteStatus, SiteSummary, Span
 from vte_wats.status.charts import history_chart, proof_calendar
-from vte_wats.status.shared_reads import Answer, NoAnswerYet, SharedReads
+from vte_wats.status.shared_reads import CachedRead, NoAnswerYet, SharedReads
 from vte_wats.status.site_reader import read_site, read_stored
 from vte_wats.status.site_summary import site_status, site_summary
 
@@ -66,7 +66,7 @@ async def site_calendar(site: Site) -> ProofCalendar:
 
 async def _answer(reads: SharedReads[T], key: Hashable, read: Callable[[], T]) -> T:
     try:
-        answer: Answer[T] = await reads.get(key, read)
+        answer: CachedRead[T] = await reads.get(key, read)
     except VteWatsError:
         detail = "The options of the deployment are wrong; the log of the api-server says how."
     except NoAnswerYet:
