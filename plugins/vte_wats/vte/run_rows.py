@@ -96,7 +96,8 @@ def too_large(steps: int, size_bytes: int, most_steps: int, most_bytes: int) -> 
 def with_keys(rows: Iterable[_KeyedRow]) -> Iterator[tuple[UUID, _KeyedRow]]:
     """Yield each row with its key, or else with a placeholder.
 
-    It is a GUID made of the row's time and its number among those of that time. Whoever reads all rows of a time finds each under the same placeholder.
+    It is a GUID made of the row's time and its number among those of that time. Whoever reads all rows of a time finds
+    each under the same placeholder.
     """
     without_key = Counter[Any]()
     for row in rows:
