@@ -229,7 +229,7 @@ def _dead_letter_age(measures: Measures, limits: AlertSettings) -> Observation:
         Kind.DEAD_LETTER_AGE,
         Verdict.BAD,
         f"{count(len(old), 'dead letter')} older than {count(days, 'day')}",
-        "correct the runs in VTE and redrive them, or remove their files if the runs may stay out of WATS",
+        "correct the runs in VTE and redrive them, or name them in `left_out` if they are to stay out of WATS",
         f"most often: {_most_often(old)}",
     )
 
@@ -298,7 +298,7 @@ def _disk(measures: Measures, limits: AlertSettings) -> Observation:
         Kind.DISK,
         Verdict.BAD if measures.free_mb < limits.min_free_mb else Verdict.UNKNOWN,
         f"{measures.free_mb} MB are free where staging lies, less than {limits.min_free_mb}",
-        "make room: staging of failed DAG runs is kept until they are cleared and succeed",
+        "make room: what failed DAG runs left in staging is kept for staging_retention_days",
     )
 
 
