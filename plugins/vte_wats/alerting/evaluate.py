@@ -212,7 +212,8 @@ def _dead_letters(measures: Measures, limits: AlertSettings) -> Observation:
         len(new),
         limits.dead_letters_per_hour,
         f"{count(len(new), 'dead letter')} in the last hour",
-        "correct the runs in VTE, then trigger the backfill DAG with the signature as dead_letters",
+        "correct the runs in VTE: later syncs and comparisons try them again; to have it at once, trigger the backfill "
+        "DAG with the signature as dead_letters",
         reason=f"most often: {_most_often(new)}",
     )
 
