@@ -21,12 +21,12 @@ TREE    ?= HEAD
 .PHONY: help setup check check-code check-unit format docs test test-failed test-constraints screenshots test-mssql faults converge demo sandbox acceptance survey handover bench bench-core package wheel lock down clean
 
 help: ## List the commands
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /:/' | LC_ALL=C sort -t: -k1,1 | awk -F: '{name = $$1; sub(/^[^:]*:/, ""); printf "  make %-16s %s\n", name, $$0}'
 
 setup: $(READY) ## Create .venv with everything, pinned by hash
 
 $(READY): requirements-dev.lock pyproject.toml VERSION setup.py
-	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) else "Python 3.11, 3.12 or 3.13 is needed; this is %d.%d. Name one: make PYTHON=python3.12 …" % v)'
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) else "Python 3.11 or 3.12 is needed (3.13 is allowed and not tested); this is %d.%d. Name one: make PYTHON=python3.12 …" % v)'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements-dev.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .

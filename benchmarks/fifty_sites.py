@@ -13,6 +13,9 @@ from math import ceil
 from pathlib import Path
 from textwrap import fill
 
+from benchmarks.page import read_results
+from benchmarks.scheduler import cpu_of_a_task_and_a_run
+
 PAGE = Path(__file__).parents[1] / "docs" / "scaling.md"
 BEGIN, END = "<!-- fifty sites: begin -->", "<!-- fifty sites: end -->"
 MINUTES_A_DAY = 24 * 60
@@ -76,7 +79,7 @@ class Fleet:
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """What one unit of work costs, with the emulated servers on two x86-64 cores; the page says what is an estimate."""
+    """What one unit of work costs, with the emulated servers on two x86-64 cores."""
 
     ids_a_query: int = 50
     keys_a_query: int = 60
@@ -87,21 +90,36 @@ class Measured:
     """Sizes, headers and steps."""
     connection_batches: int = 4
     """Sent by the driver when a task connects: options of the session."""
-    task_core_s: float = 0.97
+    task_core_s: float
     """Per task instance: all components of Airflow, and to start one of our tasks with its imports and connections."""
-    run_core_s: float = 0.0064
+    run_core_s: float
     """Read, map, compare and post one run of 50 steps."""
     tasks_a_minute: float = 435
     """The most that one scheduler on two cores started and ended."""
-    api_calls: float = 22
+    api_calls: float
     """Of one task instance to the API server, with one heartbeat a second."""
-    rows: float = 12
+    rows: float
     """In the metadata database for one task instance, with its XComs and log events."""
-    row_bytes: float = 600
+    row_bytes: float
     """With indexes."""
-    staged_bytes: int = 3_200
+    staged_bytes: float
     """Runs and reports of one run, compressed."""
     dead_letter_bytes: int = 22_000
+
+
+def measured() -> Measured:
+    """Return what the last measurement on a real scheduler found, table 5 of the benchmarks."""
+    found = read_results()["scheduler"]["result"]
+    peaks, costs = [kind for kind in found["kinds"] if kind["kind"] == "peak"], found["costs"]
+    task_core_s, run_core_s = cpu_of_a_task_and_a_run(peaks)
+    return Measured(
+        task_core_s=task_core_s,
+        run_core_s=run_core_s,
+        api_calls=costs["api_calls"] / costs["tasks"],
+        rows=costs["rows"] / costs["tasks"],
+        row_bytes=costs["bytes"] / costs["rows"],
+        staged_bytes=found["verbs_alone"]["staged_bytes"] / peaks[0]["runs"],
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +139,9 @@ class Line:
         return self.all_sites / self.limit if self.limit else 0.0
 
 
-def lines(fleet: Fleet, measured: Measured | None = None) -> Iterator[Line]:
+def lines(fleet: Fleet, costs: Measured | None = None) -> Iterator[Line]:
     """Yield everything that grows with the fleet; rates are those of the busiest hour, amounts those of a day."""
-    m, f = measured or Measured(), fleet
+    m, f = costs or measured(), fleet
     per_minute = f.peak / f.interval_min  # an interval's work, in one minute of the busiest hour
 
     def line(name: str, unit: str, one_site: float, limit: float = 0.0, remedy: str = "") -> Line:
@@ -173,7 +191,7 @@ REMEDIED = Fleet(requests_per_minute=10_000, airflow_cores=8, retention_days=30)
 
 def page() -> str:
     """Return the tables and what they rest on, as Markdown."""
-    measured, before, after = Measured(), list(lines(AS_INSTALLED)), list(lines(REMEDIED))
+    m, before, after = measured(), list(lines(AS_INSTALLED)), list(lines(REMEDIED))
     f = AS_INSTALLED
     rows = [
         f"| {old.name} | {old.unit} | {_short(old.one_site)} | {_short(old.all_sites)} | {_limit(old)} | "
@@ -196,15 +214,14 @@ def page() -> str:
         f"*As installed*: {_setup(AS_INSTALLED)}, nothing cleaned for a year. *Remedied*: {_setup(REMEDIED)}, "
         f"`airflow db clean` after {REMEDIED.retention_days} days."
     )
-    m = measured
     found = (
         f"Measured: {m.ids_a_query} report ids and {m.keys_a_query} natural "
         f"keys a query, {m.statements_a_slice} statements "
         f"a slice, {m.tasks_a_minute:g} task instances a minute on two cores, "
-        f"{m.staged_bytes:,} bytes of staging a run, "
-        f"{m.dead_letter_bytes:,} a dead letter. From table 5 of the [benchmarks](benchmarks.md): {m.task_core_s:g} "
-        f"core-seconds a task instance and {m.run_core_s * 1e3:g} ms a run in addition, {m.api_calls:g} calls of the "
-        f"API server and {m.rows:g} rows of {m.row_bytes:g} bytes a task instance."
+        f"{m.dead_letter_bytes:,} bytes a dead letter. From table 5 of the [benchmarks](benchmarks.md): "
+        f"{m.task_core_s:.2f} core-seconds a task instance and {m.run_core_s * 1e3:.1f} ms a run in addition, "
+        f"{m.api_calls:.0f} calls of the API server and {m.rows:.1f} rows of {m.row_bytes:,.0f} bytes a task instance, "
+        f"{m.staged_bytes:,.0f} bytes of staging a run."
     )
     head = "| what | unit | one site | as installed | of the limit | remedied | of the limit |"
     table = "\n".join([head, "|---|---|---:|---:|---:|---:|---:|", *rows])

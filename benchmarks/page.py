@@ -1,4 +1,4 @@
-"""docs/benchmarks.md from results.json: goals first, then a table per measurement, then what the profiles showed."""
+"""docs/benchmarks.md from results.json: goals first, then a table per measurement, then what follows."""
 
 from __future__ import annotations
 

@@ -196,7 +196,7 @@ def page(result: dict[str, Any]) -> list[str]:
 def _cost_of_a_task(result: dict[str, Any]) -> str:
     """Say what one task instance costs; the CPU from how the same peak costs more in smaller slices."""
     peaks, costs = [kind for kind in result["kinds"] if kind["kind"] == "peak"], result["costs"]
-    task_s, run_s = _cpu_of_a_task_and_a_run(peaks)
+    task_s, run_s = cpu_of_a_task_and_a_run(peaks)
     tasks = costs["tasks"]
     return (
         f"- One task instance takes {task_s:.2f} CPU s, Airflow's part included, and each run {run_s * 1e3:.1f} ms "
@@ -207,7 +207,7 @@ def _cost_of_a_task(result: dict[str, Any]) -> str:
     )
 
 
-def _cpu_of_a_task_and_a_run(peaks: list[dict[str, Any]]) -> tuple[float, float]:
+def cpu_of_a_task_and_a_run(peaks: list[dict[str, Any]]) -> tuple[float, float]:
     """Lay a line through CPU seconds over task instances: its slope is a task's, the rest is the runs'.
 
     Where all peaks took as many tasks, as small ones do, nothing tells the two apart: all of it is the tasks'.

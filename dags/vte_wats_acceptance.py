@@ -1,6 +1,6 @@
 """### Once for each WATS, before the first sync: how does this server really answer?
 
-Trigger it for a WATS **test environment**, with its host in the form. **accept** posts some thirty test reports of part
+Trigger it for a WATS **test environment**, with its host in the form. **accept** posts some forty test reports of part
 number `VTE-WATS-ACCEPTANCE`, asks for them, and answers every question that the API description leaves open. It writes the
 profile that the package reads, Variable `vte_wats_profile`, and a report for the hand-over, as HTML and Markdown, into
 `acceptance/` of the storage; its log and its XCom name both. An hour is more than enough; mostly it takes minutes.
@@ -11,7 +11,7 @@ profile that the package reads, Variable `vte_wats_profile`, and a report for th
 | accept failed: *are not from an acceptance run* | somebody else uses that part number; nothing was posted | choose another WATS |
 | accept failed: *does not accept a plain report* | the token lacks a right, mostly | do what the message says, trigger it again |
 | accept failed: *does not show in any query* | the report is in quarantine, or shows later | look in WATS, or wait longer |
-| ACT in the log | something has to be set before the first sync | the report says what |
+| a line that begins with `ACT:` in the log, *to do* in the report | something has to be set before the first sync | the report says what |
 
 It can be triggered again at any time: each run posts reports of its own, and the latest profile counts. Without a profile
 the package works with every behaviour. The reports stay in WATS; its administrator may delete them by their part number.

@@ -51,7 +51,7 @@ SQL_FOLDER = ROOT / "include" / "sql"
 
 HEADER = "<!-- Written by docs/generate.py. Change the code it describes, then run: python docs/generate.py -->\n\n"
 
-# One value for every setting; together they are an answer that passes validation.
+# One value for every setting; together they pass validation.
 EXAMPLES: dict[str, Any] = {
     "source_timezone": "Europe/Oslo",
     "process_map": {"PSU Final Test": 100, "*Calibration": 110},
@@ -110,35 +110,75 @@ PLACES = (
     (
         "connection `vte_default`",
         "how to reach the VTE database",
-        "plan, extract, upload (runs that changed), verify, monitor and preflight",
+        (
+            "plan, extract, upload (runs that changed), read_expected, read_sample and find_gone of the comparison, "
+            "monitor, preflight, survey"
+        ),
     ),
     (
         "connection `wats_default`",
         "how to reach WATS, and how fast",
-        "compare, list_reports, upload, verify, monitor and preflight; plan looks at its address",
+        (
+            "upload, compare, list_reports, verify, monitor, preflight, accept, processes of the survey; plan looks at "
+            "its address and its budget"
+        ),
     ),
     ("Variable `vte_wats`", "what this site's data means: one JSON object", "every task, once at its start"),
-    (
-        "Variable `vte_wats_profile`",
-        "how this site's WATS behaves, as the acceptance run measured it; optional",
-        "compare, list_reports, upload, verify",
-    ),
-    (
-        "Variable `vte_wats_proof`",
-        "which days are proven, and what is open, as the comparisons found it; may be deleted at any time",
-        "plan, plan_missing, find_gone and verify of the comparison, which write it, too; the monitor",
-    ),
-    (
-        "Variable `vte_wats_seen`",
-        "how the runs of the last hours looked when they were transferred; may be deleted at any time",
-        "plan and settle, which writes it, too",
-    ),
-    (
-        "Variable `vte_wats_learned`",
-        "what the tasks learned of WATS: the form of ids, when it last worked; may be deleted at any time",
-        "compare, list_reports, upload, verify, which write it, too",
-    ),
     ("section `[vte_wats]` of Airflow's configuration", "when the DAGs run", "Airflow, when it loads the DAG files"),
+)
+
+WRITTEN = (
+    (
+        "`vte_wats_state`",
+        "coverage, totals, `lastSync`, and the database and WATS they belong to",
+        "settle of the sync, of a backfill and of the daily comparison",
+        "the sync stops (VW511): keep it, and back it up with Airflow's database",
+    ),
+    (
+        "`vte_wats_history`",
+        "counts of what was settled, per hour and per day",
+        "settle",
+        "the charts start again",
+    ),
+    (
+        "`vte_wats_seen`",
+        "how the runs of the last hours looked when they were transferred",
+        "settle",
+        "the runs of the last hours are read once more",
+    ),
+    (
+        "`vte_wats_proof`",
+        "which days are proven, and what is open",
+        "the daily comparison",
+        "days are proven again, one comparison after the other",
+    ),
+    (
+        "`vte_wats_profile`",
+        "how this site's WATS behaves",
+        "the acceptance run",
+        "the package works with every behaviour, and with more requests",
+    ),
+    (
+        "`vte_wats_learned`",
+        "what tasks learned of WATS: the form of ids, when it last worked",
+        "tasks that use WATS",
+        "it is learned again",
+    ),
+    (
+        "`vte_wats_budget`",
+        "requests of the last minute",
+        "tasks that use WATS",
+        "the next minute may send more than the budget",
+    ),
+    ("`vte_wats_backfill`", "how far the last backfill is", "the backfill", "its progress is not shown"),
+    (
+        "`vte_wats_alerts`",
+        "what the monitor measured and which conditions are open",
+        "the monitor",
+        "conditions are observed from the start",
+    ),
+    ("`vte_wats_deadline`", "the last missed deadline", "the deadline", "its outage may be notified again"),
+    ("`vte_wats_failure`", "why the last failed task failed", "a task that fails", "the next mail has no reason"),
 )
 
 VTE_FIELDS = (
@@ -157,6 +197,10 @@ EXTRA_MEANINGS = {
     "encryption": "`require` makes TLS mandatory.",
     "read_only": "`true` asks an availability group for its readable secondary.",
 }
+_CORRECTED = (
+    "correct it in VTE: the next sync (younger than `near_check_h`) or the daily comparison tries it again; to have it "
+    "at once, trigger `vte_wats_backfill` with its GUID or `signature`"
+)
 WATS_FIELDS = (
     ("Host (WATS server)", "address of the WATS server, without `/api`", "`https://acme.wats.com`"),
     ("Port", "only when the address has none and it is not the usual one", ""),
@@ -178,10 +222,7 @@ RUN_KINDS = (
     (
         "`dead`",
         "the run can never be uploaded as it is, or WATS refused it",
-        (
-            "correct the run in VTE or the setting that its dead letter names, then trigger `vte_wats_backfill` with "
-            "its GUID or signature"
-        ),
+        f"{_CORRECTED}. After a setting alone was corrected, trigger it, too",
     ),
     (
         "`held`",
@@ -279,7 +320,7 @@ SYMPTOMS = (
     (
         "`VW3…`, `upload` fails after retries: *WATS: …*",
         "WATS is down, or refuses the token",
-        "fix it, clear the failed tasks; what is in WATS is skipped",
+        "fix it; later syncs transfer what was missed, clearing the failed tasks does so at once",
     ),
     (
         f"`{VW113}`, `upload` fails: *{VW113.symptom}*",
@@ -294,10 +335,7 @@ SYMPTOMS = (
     (
         "a run is missing in WATS",
         "it is a dead letter or held",
-        (
-            "its file under `dead_letters/` says why; once it is corrected in VTE, trigger `vte_wats_backfill` with "
-            "its GUID or `signature`"
-        ),
+        f"its file under `dead_letters/` says why; {_CORRECTED}",
     ),
     (
         "Airflow's test button of `vte_default` fails with the driver's words, without a code",
@@ -314,8 +352,8 @@ SYMPTOMS = (
     ),
     (
         "`lastSync` does not move",
-        "an interval failed and left a gap",
-        "open the failed DAG run in Airflow, fix the cause, clear it",
+        "a gap fails again and again",
+        "the status page says why: fix the cause; later syncs then transfer it by themselves",
     ),
 )
 
@@ -521,24 +559,29 @@ def configuration() -> str:
     )
     return f"""# Configuration
 
-A site answers in four places, each for one kind of question:
+A site is configured in four places, each for one kind of question:
 
 {_table(("where", "what", "who reads it"), PLACES)}
 Alerts are sent through the connection `smtp_default` and, if a site wants it, one of type Apprise: see
 [alerts](alerts.md).
 
-Only the sync writes the Variable `vte_wats_state`: coverage, totals, `lastSync`, and the database and WATS they
-belong to. Leave it as it is, and back it up with Airflow's database.
+With `operator` = `pseudonym` a fifth is needed: the Variable `vte_wats_operator_secret`, see
+[operators](mapping.md#operators).
 
+### Variables that the tasks write
+
+Do not edit them. All but the first may be deleted at any time.
+
+{_table(("Variable", "what it holds", "written by", "if it is deleted"), WRITTEN)}
 ## Variable `vte_wats`
 
-The smallest answer that works:
+The smallest settings that work:
 
 ```json
 {json.dumps({name: EXAMPLES[name] for name in _required(Settings)}, indent=4)}
 ```
 
-A wrong answer stops the task at once. The message lists all mistakes together, each with its field, the rule and the
+A wrong setting stops the task at once. The message lists all mistakes together, each with its field, the rule and the
 given value; names that are no setting are refused.
 
 {_settings_table(Settings, EXAMPLES)}
@@ -697,7 +740,7 @@ def _extras() -> Iterator[Sequence[str]]:
 
 def _options() -> Iterator[Sequence[str]]:
     for option in OPTIONS:
-        rule = "text"
+        rule = "`true`; anything else is false" if option.default == "true" else "text"
         if option.at_least is not None:
             rule = f"whole number from {option.at_least}" + (f" to {option.at_most:,}" if option.at_most else "")
         default = f"`{option.default}`" if option.default else "empty"
@@ -850,17 +893,31 @@ A dead letter is removed when its run reaches WATS.
 {_codes("VW4")}
 ## The sync and its state
 
-{_codes("VW5")}
-## Alerts
+{_codes(*_SYNC)}
+## Storage, pools and keys
 
-{_codes("VW6")}
+{_codes("VW569", "VW62", "VW63", but=_ALERTS)}
+## Survey
+
+{_codes("VW566", "VW66")}
+## Acceptance
+
+{_codes("VW567", "VW95")}
 ## Status page
 
-{_codes("VW8")}## Warnings
+{_codes("VW545", "VW560", "VW561", "VW562", "VW563", "VW564", "VW8")}
+## Alerts
+
+{_codes(*_ALERTS)}
+## Warnings
 
 The task continues.
 
-{_codes("VW9")}"""
+{_codes("VW90", "VW91", "VW92")}"""
+
+
+_SYNC = ("VW50", "VW51", "VW52", "VW53", "VW540", "VW541", "VW542", "VW543", "VW544", "VW546", "VW55")
+_ALERTS = ("VW549", "VW568", "VW60", "VW633")
 
 
 def _sql_errors() -> str:
@@ -891,11 +948,11 @@ def _response_errors() -> str:
     return _table(("code", "response", "message", "what follows", "what to do"), rows)
 
 
-def _codes(*beginnings: str) -> str:
+def _codes(*beginnings: str, but: tuple[str, ...] = ()) -> str:
     rows = [
         (f"`{message}`", message.symptom, message.meaning, message.follows.value, message.advice)
         for message in MESSAGES
-        if message.code.startswith(beginnings)
+        if message.code.startswith(beginnings) and message.code not in but
     ]
     return _table(("code", "message", "meaning", "what follows", "what to do"), rows)
 

@@ -493,7 +493,7 @@ VW523 = Message(
     "VW523",
     Consequence.WARNS,
     "time is not covered yet, a later sync tries it again",
-    "the slices of an older gap failed beside a live interval",
+    "the slices of an older gap failed beside the current interval",
     "nothing; when it stays, the status page says why",
 )
 VW524 = Message(
@@ -521,7 +521,7 @@ VW532 = Message(
     "VW532",
     Consequence.WARNS,
     "runs that changed in VTE, or that WATS does not show, are not transferred again yet, a later sync tries it again",
-    "their slices failed beside a live interval",
+    "their slices failed beside the current interval",
     "nothing; when it stays, the log of the failed task says why",
 )
 VW540 = Message(

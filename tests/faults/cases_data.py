@@ -169,8 +169,9 @@ def _lost_state(site: Site, random: Random) -> Explained:
 
 def _older_state(site: Site, random: Random) -> Explained:
     """Somebody restores an older state: what was done since is looked at again, and left as it is."""
-    site.load(12)
+    site.sync()
     older = site.airflow.variable(STATE) or "{}"
+    site.load(12)
     site.sync()
     site.airflow.set_variable(STATE, older)
     site.sync()

@@ -101,7 +101,7 @@ def _converged(results: Results) -> Iterator[str]:
     if results.converged is None:
         return
     day, found = results.converged
-    yield "## A plant of ten days, and nobody who acts\n"
+    yield "## Ten simulated days without an operator\n"
     yield (
         "VTE is away for an hour, WATS for a day, the DAGs are paused over a week-end and get another schedule, an older "
         "state is restored; rows come days late, steps hours late, results and serials change, rows are deleted, clocks "

@@ -116,7 +116,7 @@ def test_history_that_a_backfill_transferred_before_the_start_is_no_gap(site):
     assert [covered["from"] for covered in site.state["coverage"]] == ["2026-02-01T00:00:00Z", "2026-03-01T23:49:00Z"]
 
 
-def test_a_gap_that_fails_leaves_the_live_interval_alone_and_says_why(site, monkeypatch):
+def test_a_gap_that_fails_leaves_the_current_interval_alone_and_says_why(site, monkeypatch):
     configure(monkeypatch, catch_up_runs=10)
     load(site, 60, 120, runs=30)
     assert site.sync(5) == "success"

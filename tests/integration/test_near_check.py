@@ -161,7 +161,7 @@ def _refused(*_: object) -> None:
     raise RetriableError(VW230, "no right to see it")
 
 
-def test_a_near_slice_that_fails_leaves_the_live_interval_alone_and_is_tried_again(site, monkeypatch):
+def test_a_near_slice_that_fails_leaves_the_current_interval_alone_and_is_tried_again(site, monkeypatch):
     sync_all(site, 200)
     site.plant.db.query(CHANGES["changed Result"], [a_run(site)])
     before = site.plant.receipts

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from benchmarks import memory, page
-from benchmarks.fifty_sites import AS_INSTALLED, PAGE, REMEDIED, Fleet, Line, Measured, lines, written
+from benchmarks.fifty_sites import AS_INSTALLED, PAGE, REMEDIED, Fleet, Line, lines, measured, written
 from tests.unit.builders import NOON_LOCAL, a_settings, guid_of
 from vte_wats.config.settings import Settings
 from vte_wats.mapping.identity import Operators
@@ -59,7 +59,7 @@ def test_it_starts_from_the_defaults_of_the_package():
     assert AS_INSTALLED.batch_size == defaults.batch_size
     assert AS_INSTALLED.guard_band_min * 60 == defaults.guard_band_s
     assert AS_INSTALLED.requests_per_minute == WatsOptions().requests_per_minute
-    assert id_forms(GuidQuoting.AUTO)[0].max_ids == Measured().ids_a_query
+    assert id_forms(GuidQuoting.AUTO)[0].max_ids == measured().ids_a_query
 
 
 class OneRun:
@@ -82,7 +82,7 @@ class OneRun:
 def test_fifty_sites_and_the_pages_count_the_statements_of_a_slice_as_they_are_sent(repository):
     server = OneRun()
     list(read_runs(server, "1 = 1", {}, settings := a_settings(), Operators(settings)))
-    assert server.sent == Measured().statements_a_slice == 3
+    assert server.sent == measured().statements_a_slice == 3
     assert "Three short statements per slice" in (repository / "README.md").read_text(encoding="utf-8")
     assert 'vte -- "3 statements" --> extract' in (repository / "docs/architecture.md").read_text(encoding="utf-8")
 
@@ -95,6 +95,14 @@ def test_the_largest_run_whose_memory_is_measured_is_the_largest_that_is_transfe
 
 def test_the_page_of_the_benchmarks_is_the_one_that_the_results_make():
     assert page.PAGE.read_text(encoding="utf-8") == page.page_of(page.read_results())
+
+
+def test_fifty_sites_are_counted_with_what_table_5_says_of_a_task_instance():
+    costs = measured()
+    assert (
+        f"One task instance takes {costs.task_core_s:.2f} CPU s, Airflow's part included, and each run "
+        f"{costs.run_core_s * 1e3:.1f} ms more; {costs.api_calls:.0f} calls of the API server; {costs.rows:.1f} rows"
+    ) in page.PAGE.read_text(encoding="utf-8")
 
 
 def test_the_page_of_fifty_sites_holds_what_the_command_writes():

@@ -121,7 +121,7 @@ def test_every_address_of_the_status_page_is_described():
 
     described = {
         tuple(re.findall(r"(GET|POST) (?:/vte-wats)(/[\w/.-]+)", row[0])[0])
-        for row in table(read("docs/operations.md"), "## The JSON behind it")
+        for row in table(read("docs/operations.md"), "## JSON API")
     }
     paths = create_app().openapi()["paths"]
     routes = {(method.upper(), path) for path, methods in paths.items() for method in methods}

@@ -214,7 +214,8 @@ def _dead_letters(measures: Measures, limits: AlertSettings) -> Observation:
         len(new),
         limits.dead_letters_per_hour,
         f"{count(len(new), 'dead letter')} in the last hour",
-        "correct the runs in VTE, then trigger the backfill DAG with the signature as dead_letters",
+        "correct the runs in VTE: later syncs and comparisons try them again; to have it at once, trigger the backfill "
+        "DAG with the signature as dead_letters",
         reason=f"most often: {_most_often(new)}",
     )
 
@@ -231,7 +232,7 @@ def _dead_letter_age(measures: Measures, limits: AlertSettings) -> Observation:
         Kind.DEAD_LETTER_AGE,
         CheckResult.BAD,
         f"{count(len(old), 'dead letter')} older than {count(days, 'day')}",
-        "correct the runs in VTE and redrive them, or remove their files if the runs may stay out of WATS",
+        "correct the runs in VTE and redrive them, or name them in `excluded_runs` if they are to stay out of WATS",
         f"most often: {_most_often(old)}",
     )
 
@@ -300,7 +301,7 @@ def _disk(measures: Measures, limits: AlertSettings) -> Observation:
         Kind.DISK,
         CheckResult.BAD if measures.free_mb < limits.min_free_mb else CheckResult.UNKNOWN,
         f"{measures.free_mb} MB are free where staging lies, less than {limits.min_free_mb}",
-        "make room: staging of failed DAG runs is kept until they are cleared and succeed",
+        "make room: what failed DAG runs left in staging is kept for staging_retention_days",
     )
 
 

@@ -58,7 +58,7 @@ class AlertSettings(BaseModel):
     )
     lag_limit_s: int = Field(1_800, ge=60, description="Seconds that lastSync may be behind, when runs wait in VTE.")
     failed_syncs_per_hour: int = Field(
-        6, ge=1, description="Intervals of the last hour that failed and were not cleared since."
+        6, ge=1, description="Failed intervals of the last hour whose time no other sync has covered."
     )
     dead_letters_per_hour: int = Field(10, ge=1, description="New dead letters of the last hour.")
     dead_letter_days: int = Field(14, ge=1, description="Days a dead letter may stay before somebody is asked to look.")

@@ -385,8 +385,8 @@ class Settings(_Closed):
         1_000,
         ge=1,
         le=1_000,
-        description="Runs a slice aims at. Slices of anything but the live interval hold no more than WATS takes "
-        "within 25 s by its budget, so that the live interval never waits longer.",
+        description="Runs a slice aims at. Slices of anything but the current interval hold no more than WATS takes "
+        "within 25 s by its budget, so that the current interval never waits longer.",
     )
     max_steps_per_run: int = Field(
         20_000,

@@ -132,7 +132,7 @@ def wats_connection(site: Site) -> WatsConnection:
 
 
 def backlog_settings(site: Site, settings: Settings) -> Settings:
-    """Return the settings for slices that the live interval may have to wait for."""
+    """Return the settings for slices that the current interval may have to wait for."""
     return sized_for_backlog(settings, wats_connection(site).requests_per_minute)
 
 

@@ -86,7 +86,7 @@ def plan(site_name: str) -> list[dict[str, Any]]:
 def _planned_gap(
     vte: RunSource, site: Site, settings: Settings, gap: Gap
 ) -> tuple[PlannedGap | None, tuple[Slice, ...]]:
-    """Plan a part of a gap; what keeps it from being planned must not stop the live interval."""
+    """Plan a part of a gap; what keeps it from being planned must not stop the current interval."""
     from vte_wats.orchestration.handover import PlannedGap
     from vte_wats.sync.plan import plan_gap
 
@@ -109,7 +109,7 @@ def _planned_near(
     gap: PlannedGap | None,
     is_alone: bool,
 ) -> tuple[NearPlan, tuple[Slice, ...]]:
-    """Look for runs that changed since their transfer; what keeps it from that must not stop the live interval.
+    """Look for runs that changed since their transfer; what keeps it from that must not stop the current interval.
 
     A sync by hand and one beside others look for nothing: what others read is not kept yet. They keep how the minutes
     looked that they read themselves, so that no check reads them once more.

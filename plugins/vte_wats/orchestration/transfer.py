@@ -69,7 +69,7 @@ def transfer(site: Site, part: dict[str, Any], *, shows_progress: bool) -> Any:
 
 @contextmanager
 def _once_beside(slice_name: str) -> Iterator[None]:
-    """Let a slice beside the live interval fail at once: a later sync tries it again, and the live interval goes on."""
+    """Let a slice beside the current interval fail at once: it goes on, and a later sync tries the slice again."""
     from vte_wats.sync.slices import AGAIN, GAP, NEAR
 
     try:

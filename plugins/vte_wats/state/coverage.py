@@ -47,7 +47,7 @@ class LateArrivals(BaseModel):
 
 
 class FailedGap(BaseModel):
-    """Time that is not covered, whose transfer failed beside a live interval that went well, and why.
+    """Time that is not covered, whose transfer failed beside a current interval that went well, and why.
 
     After each failure less of it is tried, later; after each success more. So what can be transferred is, and what
     cannot is narrowed down to its second.

@@ -48,7 +48,7 @@ class StorageProblem:
 STORAGE_PROBLEMS: tuple[StorageProblem, ...] = (
     StorageProblem(
         lambda exc: _number(exc) in {errno.ENOSPC, errno.EDQUOT},
-        "no space is left: make room, staging of failed DAG runs is kept until they are cleared and succeed",
+        "no space is left: make room, what failed DAG runs left in staging is kept for staging_retention_days",
         is_fatal=False,
     ),
     StorageProblem(

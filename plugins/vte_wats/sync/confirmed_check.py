@@ -22,7 +22,7 @@ from vte_wats.sync.slices import AGAIN, Slice
 
 log = logging.getLogger(__name__)
 
-_MOST_REPORTS = 1_000  # asked for by one upload: a handful of requests, for the live interval waits meanwhile
+_MOST_REPORTS = 1_000  # asked for by one upload: a handful of requests, for the current interval waits meanwhile
 
 
 def plan_unseen(storage: UPath, settings: Settings, now_at: datetime) -> tuple[Slice, ...]:

@@ -68,7 +68,7 @@ class GapResult:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """The state after a sync, the results that count, and why the live interval stays open, if it does.
+    """The state after a sync, the results that count, and why the current interval stays open, if it does.
 
     ``added`` is what the state holds of it. ``gap_is_settled``: there was a gap, and it went well. ``near_is_settled``:
     the accounts of the near slices with a result balance.
@@ -91,9 +91,9 @@ def settle_beside(
     *,
     key: str,
 ) -> Settled:
-    """Settle the live interval, the gap and ``near``, the results of slices of runs to transfer again, but failed ones.
+    """Settle the current interval, the gap and ``near``, slices of runs to transfer again, but leave out failed ones.
 
-    Each is settled on its own; what fails of one leaves the others alone. When the live interval failed, too, the cause
+    Each is settled alone; what fails of one leaves the others alone. When the current interval failed, too, the cause
     is theirs in common and says nothing about the gap.
     """
     failure: FatalError | None = None

@@ -73,7 +73,7 @@ class Slice:
 
 
 def sized_for_backlog(settings: Settings, requests_per_minute: int) -> Settings:
-    """Return settings whose slices keep the live interval from WATS for 25 s at most.
+    """Return settings whose slices keep the current interval from WATS for 25 s at most.
 
     A slice holds the only slot of WATS until it has sent its requests; what waits for the slot goes by priority.
     """

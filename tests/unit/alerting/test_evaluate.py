@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
@@ -20,6 +21,7 @@ from vte_wats.alerting.monitor_state import (
     Waiting,
 )
 from vte_wats.config.alert_settings import AlertSettings
+from vte_wats.config.settings import Settings
 from vte_wats.config.sites import Site
 from vte_wats.domain.run import EXCLUDED, DeadLetterKind
 from vte_wats.intervals.interval import Interval
@@ -326,3 +328,10 @@ def test_what_dead_letters_say_of_runs_is_the_reason_and_not_in_the_summary():
     found = seen(replace(FINE, dead_letters=old))[Kind.DEAD_LETTER_AGE]
     assert "Secret product" not in found.summary
     assert found.reason == "most often: serial of 'Secret product' (1)"
+
+
+def test_advice_refers_to_the_settings_that_decide_how_long_files_stay_and_which_runs_stay_out():
+    old = (a_head(DeadLetterKind.DEAD, age=timedelta(days=15)),)
+    found = seen(replace(FINE, dead_letters=old, free_mb=1))
+    named = {word for kind in (Kind.DEAD_LETTER_AGE, Kind.DISK) for word in re.findall(r"\w+", found[kind].advice)}
+    assert named & Settings.model_fields.keys() == {"excluded_runs", "staging_retention_days"}

@@ -131,7 +131,7 @@ def test_slices_hold_the_batch_size_and_at_most_one_second_more(drawn, batch_siz
     ("setting", "requests_per_minute", "runs"),
     [(1_000, 500, 200), (1_000, 100_000, 1_000), (150, 500, 150), (1_000, 60, 24), (1_000, 1, 1)],
 )
-def test_a_slice_of_a_backlog_keeps_the_live_interval_from_wats_for_25_seconds_at_most(
+def test_a_slice_of_a_backlog_keeps_the_current_interval_from_wats_for_25_seconds_at_most(
     setting, requests_per_minute, runs
 ):
     assert sized_for_backlog(a_settings(batch_size=setting), requests_per_minute).batch_size == runs
