@@ -91,6 +91,7 @@ def site(runs: int, steps: int, requests_per_minute: int, *, wats_ms: float = 20
                 "AIRFLOW__VTE_WATS__SCHEDULE": "0 0 1 1 *",  # its first interval has not started yet
                 "AIRFLOW__VTE_WATS__RETRIES": "0",
                 "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.1",  # of every published number
+                "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "60",
             },
             pools={"wats_api": 1, "vte_wats_state": 1, "vte_read": 2},
             connections=connections,

@@ -30,6 +30,7 @@ def measure(max_active_runs: int, intervals: int) -> dict[str, Any]:
                 "AIRFLOW__VTE_WATS__START_DATE": began_at.isoformat(),
                 "AIRFLOW__VTE_WATS__MAX_ACTIVE_RUNS": str(max_active_runs),
                 "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.1",  # of every published number
+                "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "60",
             },
             pools={"wats_api": 1, "vte_wats_state": 1, "vte_read": 2},
             connections=environment.connections,

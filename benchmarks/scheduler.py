@@ -23,12 +23,14 @@ APART = timedelta(minutes=30)  # further than the guard band reaches
 class Size:
     """Runs of the peak and of an ordinary interval; the peak is transferred once per batch size.
 
-    ``intervals`` empty ones are caught up, once for each of the ``max_active_runs``.
+    Of ``turns`` ordinary intervals in a row the last one is measured; ``intervals`` empty ones are caught up, once for
+    each of the ``max_active_runs``.
     """
 
     peak_runs: int = 1_000
     few_runs: int = 20
     steps: int = 50
+    turns: int = 3
     batch_sizes: tuple[int, ...] = (100, 200, 500, 1_000)
     idle_s: float = 20.0
     intervals: int = 48
@@ -37,7 +39,7 @@ class Size:
 
 FULL = Size()
 TINY = Size(
-    peak_runs=6, few_runs=2, steps=3, batch_sizes=(3, 6), idle_s=1.0, intervals=2, max_active_runs=(2,)
+    peak_runs=6, few_runs=2, steps=3, turns=1, batch_sizes=(3, 6), idle_s=1.0, intervals=2, max_active_runs=(2,)
 )  # fmt: skip
 
 
@@ -53,7 +55,7 @@ def measure(size: Size = FULL) -> dict[str, Any]:
         _catch_up(here, begin + APART)
         kinds = [_transferred(here, "empty", begin + APART)]
         _catch_up(here, begin + 2 * APART)
-        for turn in range(3):  # the last one has its neighbours' runs in the guard band, as in every hour
+        for turn in range(size.turns):  # the last one has its neighbours' runs in the guard band, as in every hour
             ordinary = _transferred(
                 here, "ordinary", begin + 2 * APART + turn * INTERVAL, runs=size.few_runs, steps=size.steps
             )

@@ -127,7 +127,7 @@ def airflow_environment(
         },
         "dag_processor": {
             "refresh_interval": 10,
-            "min_file_process_interval": 60,
+            "min_file_process_interval": 600,
             "parsing_processes": 2,
             "print_stats_interval": 300,
         },

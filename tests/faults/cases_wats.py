@@ -94,6 +94,8 @@ def _unseen(kind: str) -> Play:
         guids = site.load(6)
         site.break_wats(kind, method="POST", body=random.choice(guids), times=1)
         site.sync()
+        site.sync()  # too early to look
+        site.wait_for_the_delay()
         site.wait_until(
             lambda: site.sync() and site.plant.source <= site.plant.receipts.keys(), "the report to be there"
         )

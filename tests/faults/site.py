@@ -183,11 +183,16 @@ class Site:
             awaited = confirmed_uploads(UPath(self.storage))
             if not awaited and not UnseenReports(UPath(self.storage)).tries():
                 return
-            due_at = max((upload.hidden_until_at for upload in awaited), default=to_at)
-            self.wait_until(lambda: datetime.now(UTC) >= due_at, "the delay of WATS")  # noqa: B023 -- awaited at once
+            self.wait_for_the_delay()
             from_at, to_at = to_at, to_at + timedelta(seconds=1)
             self.airflow.wait_for_run(SYNC, self.start_interval(from_at, to_at), timeout_s=PATIENCE_S)
         self.violations.append("WATS confirmed reports that it never showed")
+
+    def wait_for_the_delay(self) -> None:
+        """Wait until WATS should show all that it confirmed."""
+        awaited = confirmed_uploads(UPath(self.storage))
+        due_at = max((upload.hidden_until_at for upload in awaited), default=datetime.now(UTC))
+        self.wait_until(lambda: datetime.now(UTC) >= due_at, "the delay of WATS")
 
     def backfill(self, from_at: datetime, to_at: datetime) -> None:
         """Let Airflow's own backfill go over intervals that were synced already."""
