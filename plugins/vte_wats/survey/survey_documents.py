@@ -144,6 +144,7 @@ def render(survey: Survey, runs: Sequence[VteTestRun]) -> Documents:
     lines = {line.index_guid: line for line in survey.trial.lines} if survey.trial else {}
     values = {
         "survey": survey,
+        "settings_text": json.dumps(survey.proposal.settings, indent=1, ensure_ascii=False),
         "differing": [line for line in differing if line.is_read or line.column is None],
         "unread": [line for line in differing if not line.is_read and line.column is not None],
         "same": sum(line.likeness is Likeness.SAME for line in survey.comparison),
