@@ -26,6 +26,7 @@ from sandbox.airflow_stack.postgres import Postgres
 from sandbox.airflow_stack.redis import Redis
 from sandbox.airflow_stack.stack_errors import AirflowApiError, StackError
 from sandbox.airflow_stack.tcp_ports import free_ports
+from sandbox.polling import poll
 
 log = logging.getLogger(__name__)
 
@@ -431,14 +432,21 @@ class AirflowStack:
 
     def _wait_until(self, what: str, condition: Callable[[], bool]) -> None:
         """Wait for a condition; a part of the stack that ends meanwhile, or just before, is an error at once."""
-        deadline = time.monotonic() + START_TIMEOUT_S
-        while not condition():
+
+        def holds() -> bool:
+            is_true = condition()
             self._check_alive()
-            if time.monotonic() > deadline:
-                tails = "\n".join(component.log_tail() for component in self._components.values())
-                raise StackError(f"Waited {START_TIMEOUT_S:g} s in vain for {what}.\n{tails}")
-            time.sleep(0.1)
-        self._check_alive()
+            return is_true
+
+        def tails() -> str:
+            return "\n".join(component.log_tail() for component in self._components.values())
+
+        poll(
+            holds,
+            timeout_s=START_TIMEOUT_S,
+            every_s=0.1,
+            late=lambda _: StackError(f"Waited {START_TIMEOUT_S:g} s in vain for {what}.\n{tails()}"),
+        )
 
     def _check_alive(self) -> None:
         self._postgres.check_alive()

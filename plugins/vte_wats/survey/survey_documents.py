@@ -14,6 +14,7 @@ from functools import cache
 from typing import Any
 from uuid import UUID
 
+from humanize import naturalsize
 from jinja2 import Environment
 
 from vte_wats.domain.run import VteStepResult, VteTestRun
@@ -246,7 +247,7 @@ def _number(value: object) -> str:
 def _size(size_bytes: int | None) -> str:
     if size_bytes is None:
         return "not visible"
-    return f"{size_bytes / 1_048_576:,.1f} MB"
+    return naturalsize(size_bytes, binary=True)
 
 
 def _plain(value: Any) -> str:
