@@ -77,7 +77,6 @@ class AirflowStack:
         variables: Mapping[str, str] | None = None,
         connections: Mapping[str, Mapping[str, Any]] | None = None,
         parallelism: int = 8,
-        paused_at_creation: bool = True,
         template_folder: Path | None = None,
     ) -> None:
         if unknown := set(components) - set(COMMANDS):
@@ -100,7 +99,6 @@ class AirflowStack:
         self._variables = dict(variables or {})
         self._connections = dict(connections or {})
         self._parallelism = parallelism
-        self._paused_at_creation = paused_at_creation
         self._template = template_folder / "postgres" if template_folder is not None else None
         self._guard = Guard()
         self._postgres = Postgres(
@@ -151,13 +149,9 @@ class AirflowStack:
             self._open_database()
         for name in self._commands:
             self._components[name] = self._component(name)
-        early = [name for name in self._commands if name != "scheduler" or self._paused_at_creation]
-        for name in early:
             self._components[name].start()
         self._timed("api-server", self._wait_for_api)
         self._timed("contents", self._store_contents)
-        for name in self._commands.keys() - set(early):
-            self._components[name].start()
         self._timed("healthy", self._wait_for_heartbeats)
         self._timed("parsed", self._wait_for_dags)
         self._check_alive()
@@ -337,7 +331,6 @@ class AirflowStack:
             port=self._port,
             user=self.user,
             parallelism=self._parallelism,
-            paused_at_creation=self._paused_at_creation,
             overrides=self._overrides,
         )
         self._timed("migrate", self._migrate)
