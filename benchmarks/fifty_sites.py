@@ -123,48 +123,50 @@ class Line:
 
 def lines(fleet: Fleet, measured: Measured | None = None) -> Iterator[Line]:
     """Yield everything that grows with the fleet; rates are those of the busiest hour, amounts those of a day."""
-    m, f = measured or Measured(), fleet
-    per_minute = f.peak / f.interval_min  # an interval's work, in one minute of the busiest hour
+    measured = measured or Measured()
+    per_minute = fleet.peak / fleet.interval_min  # an interval's work, in one minute of the busiest hour
 
     def line(name: str, unit: str, one_site: float, limit: float = 0.0, remedy: str = "") -> Line:
-        return Line(name, unit, one_site, one_site * f.sites, limit, remedy)
+        return Line(name, unit, one_site, one_site * fleet.sites, limit, remedy)
 
     requests = (
-        f.new_runs
-        + ceil(f.read_runs / m.ids_a_query)
-        + ceil(f.new_runs / m.keys_a_query)
-        + m.requests_a_task * f.slices
+        fleet.new_runs
+        + ceil(fleet.read_runs / measured.ids_a_query)
+        + ceil(fleet.new_runs / measured.keys_a_query)
+        + measured.requests_a_task * fleet.slices
     )
     yield line(
-        "requests to WATS", "a minute", requests * per_minute, f.requests_per_minute * f.wats_servers,
+        "requests to WATS", "a minute", requests * per_minute, fleet.requests_per_minute * fleet.wats_servers,
         "a larger budget from WATS, shared out over the sites' connections",
     )  # fmt: skip
-    yield line("rows read from SQL Server", "a day", f.read_runs * (1 + f.steps) * f.intervals)
-    statements = f.slices * (m.statements_a_slice + m.connection_batches) + 2 + m.connection_batches
+    yield line("rows read from SQL Server", "a day", fleet.read_runs * (1 + fleet.steps) * fleet.intervals)
+    statements = (
+        fleet.slices * (measured.statements_a_slice + measured.connection_batches) + 2 + measured.connection_batches
+    )
     yield line("statements to SQL Server", "a minute", statements * per_minute)
-    yield line("DAG runs", "a day", f.intervals)
-    yield line("task instances", "a day", f.task_instances * f.intervals)
+    yield line("DAG runs", "a day", fleet.intervals)
+    yield line("task instances", "a day", fleet.task_instances * fleet.intervals)
     yield line(
-        "task instances", "a minute", f.task_instances * per_minute,
-        m.tasks_a_minute * f.airflows * f.airflow_cores / 2,
+        "task instances", "a minute", fleet.task_instances * per_minute,
+        measured.tasks_a_minute * fleet.airflows * fleet.airflow_cores / 2,
         "more cores, then one Airflow per region",
     )  # fmt: skip
-    cores = (f.task_instances * m.task_core_s + f.read_runs * m.run_core_s) * per_minute / 60
+    cores = (fleet.task_instances * measured.task_core_s + fleet.read_runs * measured.run_core_s) * per_minute / 60
     yield line(
-        "processor", "cores", cores, float(f.airflow_cores * f.airflows),
+        "processor", "cores", cores, float(fleet.airflow_cores * fleet.airflows),
         "more workers",
     )  # fmt: skip
-    yield line("calls to the API server", "a second", f.task_instances * m.api_calls * per_minute / 60)
-    rows = f.task_instances * m.rows * f.intervals
+    yield line("calls to the API server", "a second", fleet.task_instances * measured.api_calls * per_minute / 60)
+    rows = fleet.task_instances * measured.rows * fleet.intervals
     yield line("rows in the metadata database", "a day", rows)
     yield line(
-        "metadata database", "GB", rows * m.row_bytes * f.retention_days / 1e9, 50.0 * f.airflows,
+        "metadata database", "GB", rows * measured.row_bytes * fleet.retention_days / 1e9, 50.0 * fleet.airflows,
         "`airflow db clean` after 30 days",
     )  # fmt: skip
-    yield line("staging written", "GB a day", f.read_runs * m.staged_bytes * f.intervals / 1e9)
-    dead_letters = f.runs_a_day * f.dead_letter_share
+    yield line("staging written", "GB a day", fleet.read_runs * measured.staged_bytes * fleet.intervals / 1e9)
+    dead_letters = fleet.runs_a_day * fleet.dead_letter_share
     yield line("dead letters", "a day", dead_letters)
-    yield line("dead letters after a year", "GB", dead_letters * 365 * m.dead_letter_bytes / 1e9)
+    yield line("dead letters after a year", "GB", dead_letters * 365 * measured.dead_letter_bytes / 1e9)
 
 
 AS_INSTALLED = Fleet()
@@ -174,7 +176,7 @@ REMEDIED = Fleet(requests_per_minute=10_000, airflow_cores=8, retention_days=30)
 def page() -> str:
     """Return the tables and what they rest on, as Markdown."""
     measured, before, after = Measured(), list(lines(AS_INSTALLED)), list(lines(REMEDIED))
-    f = AS_INSTALLED
+    fleet = AS_INSTALLED
     rows = [
         f"| {old.name} | {old.unit} | {_short(old.one_site)} | {_short(old.all_sites)} | {_limit(old)} | "
         f"{_short(new.all_sites)} | {_limit(new)} |"
@@ -186,25 +188,25 @@ def page() -> str:
         for number, line in enumerate(worst, 1)
     ]
     load = (
-        f"{f.sites} sites with {f.runs_a_day:,} runs a day of {f.steps} steps "
-        f"each, all to {f.wats_servers} WATS, by one "
-        f"Airflow. Rates are those of the busiest hour, {f.peak:g} times the "
-        f"mean. {f.dead_letter_share:.1%} of the runs become "
-        f"dead letters. A guard band of {f.guard_band_min} minutes is read again every {f.interval_min}."
+        f"{fleet.sites} sites with {fleet.runs_a_day:,} runs a day of {fleet.steps} steps "
+        f"each, all to {fleet.wats_servers} WATS, by one "
+        f"Airflow. Rates are those of the busiest hour, {fleet.peak:g} times the "
+        f"mean. {fleet.dead_letter_share:.1%} of the runs become "
+        f"dead letters. A guard band of {fleet.guard_band_min} minutes is read again every {fleet.interval_min}."
     )
     setups = (
         f"*As installed*: {_setup(AS_INSTALLED)}, nothing cleaned for a year. *Remedied*: {_setup(REMEDIED)}, "
         f"`airflow db clean` after {REMEDIED.retention_days} days."
     )
-    m = measured
     found = (
-        f"Measured: {m.ids_a_query} report ids and {m.keys_a_query} natural "
-        f"keys a query, {m.statements_a_slice} statements "
-        f"a slice, {m.tasks_a_minute:g} task instances a minute on two cores, "
-        f"{m.staged_bytes:,} bytes of staging a run, "
-        f"{m.dead_letter_bytes:,} a dead letter. From table 5 of the [benchmarks](benchmarks.md): {m.task_core_s:g} "
-        f"core-seconds a task instance and {m.run_core_s * 1e3:g} ms a run in addition, {m.api_calls:g} calls of the "
-        f"API server and {m.rows:g} rows of {m.row_bytes:g} bytes a task instance."
+        f"Measured: {measured.ids_a_query} report ids and {measured.keys_a_query} natural "
+        f"keys a query, {measured.statements_a_slice} statements "
+        f"a slice, {measured.tasks_a_minute:g} task instances a minute on two cores, "
+        f"{measured.staged_bytes:,} bytes of staging a run, "
+        f"{measured.dead_letter_bytes:,} a dead letter. From table 5 of the [benchmarks](benchmarks.md): "
+        f"{measured.task_core_s:g} core-seconds a task instance and {measured.run_core_s * 1e3:g} ms a run in "
+        f"addition, {measured.api_calls:g} calls of the API server and {measured.rows:g} rows of "
+        f"{measured.row_bytes:g} bytes a task instance."
     )
     head = "| what | unit | one site | as installed | of the limit | remedied | of the limit |"
     table = "\n".join([head, "|---|---|---:|---:|---:|---:|---:|", *rows])

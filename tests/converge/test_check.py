@@ -13,8 +13,8 @@ import pytest
 from airflow.models.variable import Variable
 
 from tests.converge.simulated_site import HOUR, Story, opened
-from tests.plant.check import Ended, Findings, Kept, check
-from tests.plant.in_process import BEGIN_AT, PROOF, STATE
+from tests.site.check import Ended, Findings, Kept, check
+from tests.site.in_process import BEGIN_AT, PROOF, STATE
 
 
 @dataclass

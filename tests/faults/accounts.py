@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from sandbox.wats.report_store import Cause
 from tests.faults.site import Site
-from tests.plant.content import Tables, differences
+from tests.site.content import Tables, differences
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ from upath import UPath
 
 from sandbox.environment import SandboxEnvironment
 from sandbox.wats.report_store import Cause
-from tests.plant.content import Tables, clean, differences, refusal
+from tests.site.content import Tables, clean, differences, refusal
 from vte_wats.config.settings import Settings
 from vte_wats.domain.errors import VteWatsError
 from vte_wats.intervals.wall_clock import everything_until

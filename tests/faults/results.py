@@ -13,7 +13,7 @@ from tests.faults import fuzz
 from tests.faults.accounts import Accounts
 from tests.faults.matrix import Outcome
 from tests.faults.mutations import Verdict
-from tests.plant.check import Findings
+from tests.site.check import Findings
 
 PATH = Path(__file__).with_name("results.json")
 

@@ -27,7 +27,7 @@ from tests.integration.real_server import (  # noqa: F401 -- fixtures
     real,
     real_database,
 )
-from tests.plant.in_process import bag, clock, site  # noqa: F401 -- fixtures
+from tests.site.in_process import bag, clock, site  # noqa: F401 -- fixtures
 
 # Master tables by the column of a run that refers to them.
 MASTERS = {

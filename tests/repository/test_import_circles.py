@@ -9,6 +9,7 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
+from more_itertools import ilen, longest_common_prefix
 
 
 def imported(source: str) -> Iterator[str]:
@@ -27,8 +28,8 @@ def circle(sources: dict[str, str]) -> list[str]:
     for module, source in sources.items():
         for name in imported(source):
             importer, target = module.split("."), name.split(".")
-            depth = next((at for at, (one, other) in enumerate(zip(importer, target, strict=False)) if one != other), 0)
-            if depth:
+            depth = ilen(longest_common_prefix([importer, target]))
+            if 0 < depth < min(len(importer), len(target)):
                 edges[tuple(importer[: depth + 1])].add(tuple(target[: depth + 1]))
     try:
         TopologicalSorter(edges).prepare()

@@ -259,10 +259,10 @@ def _lack(found: Found | None) -> str:
 
 def _index(found: Mapping[str, Found], lacks: Mapping[Evidence, str], at: datetime) -> str:
     lines = [f"# Hand-over of VTE → WATS {_version_of('vte-wats')}, {at:%Y-%m-%d %H:%M} UTC", "", "## Summary", ""]
-    for phase, about in PHASES.items():
+    for phase, subject in PHASES.items():
         names = [evidence.name for evidence in lacks if evidence.phase == phase]
         stands = f"lacks {', '.join(names)}" if names else "shown at this site"
-        lines.append(f"- Phase {phase}, {about}: {stands}.")
+        lines.append(f"- Phase {phase}, {subject}: {stands}.")
         wanted = [evidence for evidence in EVIDENCE if evidence.phase == phase]
         lines += [
             f"  - {evidence.shows}: {redact(found[evidence.name].result)}"

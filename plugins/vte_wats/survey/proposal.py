@@ -525,8 +525,8 @@ def _by_test_times(setting: str, unit_s: int, why: str, evidence: Evidence, find
     if runs < _ENOUGH:
         return None
     left, wanted_s = runs, 0
-    for edge_s, those in sorted(findings.test_times.items()):
-        left, wanted_s = left - those, edge_s
+    for edge_s, tests in sorted(findings.test_times.items()):
+        left, wanted_s = left - tests, edge_s
         if left <= _NONE * runs:
             break
     wanted = min(wanted_s, _LONGEST_S[setting]) // unit_s
@@ -534,7 +534,7 @@ def _by_test_times(setting: str, unit_s: int, why: str, evidence: Evidence, find
     assert isinstance(now, int)  # noqa: S101 -- as the setting is
     if wanted <= now:
         return None
-    longer = sum(those for edge_s, those in findings.test_times.items() if edge_s > now * unit_s)
+    longer = sum(tests for edge_s, tests in findings.test_times.items() if edge_s > now * unit_s)
     reason = f"{why}: {longer} of {runs} tests of the sample took longer than {now * unit_s} s."
     if given is None:
         return _Found(reason, wanted)
@@ -608,10 +608,10 @@ def _column_overrides(evidence: Evidence) -> _Found:
 def _with_those_set(evidence: Evidence) -> dict[str, Any]:
     """Return the names that are guessed, and those that are set already."""
     overrides = {table: dict(given) for table, given in (_given(evidence, "column_overrides") or {}).items()}
-    for table, guessed in evidence.overrides.items():
+    for table, guess in evidence.overrides.items():
         override = overrides.setdefault(table, {})
-        columns = {**override.get("columns", {}), **guessed.get("columns", {})}
-        override |= guessed | ({"columns": columns} if columns else {})
+        columns = {**override.get("columns", {}), **guess.get("columns", {})}
+        override |= guess | ({"columns": columns} if columns else {})
     return overrides
 
 
