@@ -121,7 +121,7 @@ def deposit() -> float:
     with VteSource(settings) as source:
         runs = source.runs_between(local_ranges(_day(), settings.zone))
         bodies = (map_run(run, settings).document for run in runs)
-        return sum(post_bytes(some) for some in chunked(bodies, 1_000))
+        return sum(post_bytes(group) for group in chunked(bodies, 1_000))
 
 
 def _day() -> Any:

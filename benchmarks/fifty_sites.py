@@ -141,48 +141,50 @@ class Line:
 
 def lines(fleet: Fleet, costs: Measured | None = None) -> Iterator[Line]:
     """Yield everything that grows with the fleet; rates are those of the busiest hour, amounts those of a day."""
-    m, f = costs or measured(), fleet
-    per_minute = f.peak / f.interval_min  # an interval's work, in one minute of the busiest hour
+    costs = costs or measured()
+    per_minute = fleet.peak / fleet.interval_min  # an interval's work, in one minute of the busiest hour
 
     def line(name: str, unit: str, one_site: float, limit: float = 0.0, remedy: str = "") -> Line:
-        return Line(name, unit, one_site, one_site * f.sites, limit, remedy)
+        return Line(name, unit, one_site, one_site * fleet.sites, limit, remedy)
 
     requests = (
-        f.new_runs
-        + ceil(f.read_runs / m.ids_a_query)
-        + ceil(f.new_runs / m.keys_a_query)
-        + m.requests_a_task * f.slices
+        fleet.new_runs
+        + ceil(fleet.read_runs / costs.ids_a_query)
+        + ceil(fleet.new_runs / costs.keys_a_query)
+        + costs.requests_a_task * fleet.slices
     )
     yield line(
-        "requests to WATS", "a minute", requests * per_minute, f.requests_per_minute * f.wats_servers,
+        "requests to WATS", "a minute", requests * per_minute, fleet.requests_per_minute * fleet.wats_servers,
         "a larger budget from WATS, shared out over the sites' connections",
     )  # fmt: skip
-    yield line("rows read from SQL Server", "a day", f.read_runs * (1 + f.steps) * f.intervals)
-    statements = f.slices * (m.statements_a_slice + m.connection_batches) + 2 + m.connection_batches
+    yield line("rows read from SQL Server", "a day", fleet.read_runs * (1 + fleet.steps) * fleet.intervals)
+    statements = (
+        fleet.slices * (costs.statements_a_slice + costs.connection_batches) + 2 + costs.connection_batches
+    )
     yield line("statements to SQL Server", "a minute", statements * per_minute)
-    yield line("DAG runs", "a day", f.intervals)
-    yield line("task instances", "a day", f.task_instances * f.intervals)
+    yield line("DAG runs", "a day", fleet.intervals)
+    yield line("task instances", "a day", fleet.task_instances * fleet.intervals)
     yield line(
-        "task instances", "a minute", f.task_instances * per_minute,
-        m.tasks_a_minute * f.airflows * f.airflow_cores / 2,
+        "task instances", "a minute", fleet.task_instances * per_minute,
+        costs.tasks_a_minute * fleet.airflows * fleet.airflow_cores / 2,
         "more cores, then one Airflow per region",
     )  # fmt: skip
-    cores = (f.task_instances * m.task_core_s + f.read_runs * m.run_core_s) * per_minute / 60
+    cores = (fleet.task_instances * costs.task_core_s + fleet.read_runs * costs.run_core_s) * per_minute / 60
     yield line(
-        "processor", "cores", cores, float(f.airflow_cores * f.airflows),
+        "processor", "cores", cores, float(fleet.airflow_cores * fleet.airflows),
         "more workers",
     )  # fmt: skip
-    yield line("calls to the API server", "a second", f.task_instances * m.api_calls * per_minute / 60)
-    rows = f.task_instances * m.rows * f.intervals
+    yield line("calls to the API server", "a second", fleet.task_instances * costs.api_calls * per_minute / 60)
+    rows = fleet.task_instances * costs.rows * fleet.intervals
     yield line("rows in the metadata database", "a day", rows)
     yield line(
-        "metadata database", "GB", rows * m.row_bytes * f.retention_days / 1e9, 50.0 * f.airflows,
+        "metadata database", "GB", rows * costs.row_bytes * fleet.retention_days / 1e9, 50.0 * fleet.airflows,
         "`airflow db clean` after 30 days",
     )  # fmt: skip
-    yield line("staging written", "GB a day", f.read_runs * m.staged_bytes * f.intervals / 1e9)
-    dead_letters = f.runs_a_day * f.dead_letter_share
+    yield line("staging written", "GB a day", fleet.read_runs * costs.staged_bytes * fleet.intervals / 1e9)
+    dead_letters = fleet.runs_a_day * fleet.dead_letter_share
     yield line("dead letters", "a day", dead_letters)
-    yield line("dead letters after a year", "GB", dead_letters * 365 * m.dead_letter_bytes / 1e9)
+    yield line("dead letters after a year", "GB", dead_letters * 365 * costs.dead_letter_bytes / 1e9)
 
 
 AS_INSTALLED = Fleet()
@@ -191,8 +193,8 @@ REMEDIED = Fleet(requests_per_minute=10_000, airflow_cores=8, retention_days=30)
 
 def page() -> str:
     """Return the tables and what they rest on, as Markdown."""
-    m, before, after = measured(), list(lines(AS_INSTALLED)), list(lines(REMEDIED))
-    f = AS_INSTALLED
+    costs, before, after = measured(), list(lines(AS_INSTALLED)), list(lines(REMEDIED))
+    fleet = AS_INSTALLED
     rows = [
         f"| {old.name} | {old.unit} | {_short(old.one_site)} | {_short(old.all_sites)} | {_limit(old)} | "
         f"{_short(new.all_sites)} | {_limit(new)} |"
@@ -204,24 +206,24 @@ def page() -> str:
         for number, line in enumerate(worst, 1)
     ]
     load = (
-        f"{f.sites} sites with {f.runs_a_day:,} runs a day of {f.steps} steps "
-        f"each, all to {f.wats_servers} WATS, by one "
-        f"Airflow. Rates are those of the busiest hour, {f.peak:g} times the "
-        f"mean. {f.dead_letter_share:.1%} of the runs become "
-        f"dead letters. A guard band of {f.guard_band_min} minutes is read again every {f.interval_min}."
+        f"{fleet.sites} sites with {fleet.runs_a_day:,} runs a day of {fleet.steps} steps "
+        f"each, all to {fleet.wats_servers} WATS, by one "
+        f"Airflow. Rates are those of the busiest hour, {fleet.peak:g} times the "
+        f"mean. {fleet.dead_letter_share:.1%} of the runs become "
+        f"dead letters. A guard band of {fleet.guard_band_min} minutes is read again every {fleet.interval_min}."
     )
     setups = (
         f"*As installed*: {_setup(AS_INSTALLED)}, nothing cleaned for a year. *Remedied*: {_setup(REMEDIED)}, "
         f"`airflow db clean` after {REMEDIED.retention_days} days."
     )
     found = (
-        f"Measured: {m.ids_a_query} report ids and {m.keys_a_query} natural "
-        f"keys a query, {m.statements_a_slice} statements "
-        f"a slice, {m.tasks_a_minute:g} task instances a minute on two cores, "
-        f"{m.dead_letter_bytes:,} bytes a dead letter. From table 5 of the [benchmarks](benchmarks.md): "
-        f"{m.task_core_s:.2f} core-seconds a task instance and {m.run_core_s * 1e3:.1f} ms a run in addition, "
-        f"{m.api_calls:.0f} calls of the API server and {m.rows:.1f} rows of {m.row_bytes:,.0f} bytes a task instance, "
-        f"{m.staged_bytes:,.0f} bytes of staging a run."
+        f"Measured: {costs.ids_a_query} report ids and {costs.keys_a_query} natural "
+        f"keys a query, {costs.statements_a_slice} statements "
+        f"a slice, {costs.tasks_a_minute:g} task instances a minute on two cores, "
+        f"{costs.dead_letter_bytes:,} bytes a dead letter. From table 5 of the [benchmarks](benchmarks.md): "
+        f"{costs.task_core_s:.2f} core-seconds a task instance and {costs.run_core_s * 1e3:.1f} ms a run in addition, "
+        f"{costs.api_calls:.0f} calls of the API server and {costs.rows:.1f} rows of {costs.row_bytes:,.0f} bytes a task instance, "
+        f"{costs.staged_bytes:,.0f} bytes of staging a run."
     )
     head = "| what | unit | one site | as installed | of the limit | remedied | of the limit |"
     table = "\n".join([head, "|---|---|---:|---:|---:|---:|---:|", *rows])

@@ -111,9 +111,9 @@ def prepare(environment: dict[str, str], runs: int) -> None:
     bodies = [map_run(run, settings).body for run in read]
     values = [_values(body) for body in bodies]
     for document, body in zip(values, bodies, strict=True):
-        for built in (_by_calls(document), _by_models(document)):
-            if json.loads(built) != _unmarked(body):
-                raise AssertionError(f"pyWATS alone builds another document: {built[:500]}")
+        for text in (_by_calls(document), _by_models(document)):
+            if json.loads(text) != _unmarked(body):
+                raise AssertionError(f"pyWATS alone builds another document: {text[:500]}")
     _prepared.update(settings=settings, runs=[(run, run.as_json()) for run in read], values=values)
 
 

@@ -52,15 +52,15 @@ def measure(size: Size = FULL) -> dict[str, Any]:
         environment = servers.call(emulated_servers.start, most, size.steps)
         with Worker() as sender:
             sender.call(prepare, environment, most)
-            for (latency_ms, reports), looped in zip(size.reports_by_latency_ms, size.loop_reports, strict=True):
+            for (latency_ms, reports), loop_reports in zip(size.reports_by_latency_ms, size.loop_reports, strict=True):
                 servers.call(emulated_servers.delay, wats_ms=latency_ms)
                 contenders = {
                     "ours": partial(_sent, servers, sender, verb, reports),
                     "posts": partial(_sent, servers, sender, our_posts, reports),
                     "raw": partial(_sent, servers, sender, raw_posts, reports),
-                    "loop": partial(_sent, servers, sender, obvious_loop, looped),
+                    "loop": partial(_sent, servers, sender, obvious_loop, loop_reports),
                 }
-                counts = {"ours": reports, "posts": reports, "raw": reports, "loop": looped}
+                counts = {"ours": reports, "posts": reports, "raw": reports, "loop": loop_reports}
                 seconds = best_of(size.rounds, contenders)
                 latencies.append({"latency_ms": latency_ms, "reports": counts, "seconds": seconds})
     return {"rounds": size.rounds, "steps": size.steps, "latencies": latencies, "budget": _under_a_budget(size)}

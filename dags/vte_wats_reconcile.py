@@ -28,17 +28,17 @@ letters again, trigger `vte_wats_backfill`.
 
 from __future__ import annotations
 
-from airflow.sdk import DAG, Param
+from airflow.sdk import DAG
 
 from vte_wats.orchestration.dag_defaults import (
     Priority,
     dag_arguments,
     read_dag_options,
     task_arguments,
-    transfer_params,
 )
 from vte_wats.orchestration.reconcile_tasks import (
     LATE_FROM,
+    RECONCILE_FORM,
     compare,
     find_gone,
     list_reports,
@@ -62,18 +62,7 @@ for site in options.sites:
         catchup=False,
         max_active_runs=1,
         default_args=task_arguments(site, options, Priority.RECONCILE),
-        params={
-            "days": Param(7, type="integer", minimum=0, title="Days", description="How far back to compare; 0 is all."),
-            "sample": Param(
-                100,
-                type="integer",
-                minimum=0,
-                maximum=1000,
-                title="Sample",
-                description="Reports to compare value by value; 0 is none but those that WATS lists otherwise.",
-            ),
-            **transfer_params(dry_run="Compare and map, but post nothing."),
-        },
+        params=RECONCILE_FORM,
     ):
         batches = plan.override(pool=site.vte_pool)(site.name)
         slices = plan_missing(site.name, batches)

@@ -21,17 +21,16 @@ logical date syncs from `lastSync` to now.
 
 from __future__ import annotations
 
-from airflow.sdk import DAG, Param
+from airflow.sdk import DAG
 
 from vte_wats.orchestration.dag_defaults import (
     Priority,
     dag_arguments,
     read_dag_options,
     task_arguments,
-    transfer_params,
 )
 from vte_wats.orchestration.sync_deadline import sync_deadline
-from vte_wats.orchestration.sync_tasks import plan
+from vte_wats.orchestration.sync_tasks import SYNC_FORM, plan
 from vte_wats.orchestration.timetable import SyncTimetable
 from vte_wats.orchestration.transfer import SettleOptions, transfer_and_settle
 
@@ -46,14 +45,6 @@ for site in options.sites:
         max_active_runs=options.max_active_runs,
         default_args=task_arguments(site, options, Priority.LIVE),
         deadline=sync_deadline(site, options),
-        params={
-            **transfer_params(dry_run="Read and map, but post nothing."),
-            "accept_identity": Param(
-                False,
-                type="boolean",
-                title="Accept identity",
-                description="Accept this database, this WATS and the state as they are, after plan refused them.",
-            ),
-        },
+        params=SYNC_FORM,
     ):
         transfer_and_settle(site, plan.override(pool=site.vte_pool)(site.name), SettleOptions(is_current=True))

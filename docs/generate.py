@@ -480,7 +480,7 @@ WITHOUT_A_SWITCH = (
 def wats() -> str:
     """List what is assumed of WATS, and how the emulated one plays it."""
     sys.path.insert(0, str(ROOT))  # the sandbox is no part of what is installed
-    from sandbox.wats.profiles import DEFAULT_NAME, PROFILES, Assumption, WatsProfile  # noqa: PLC0415
+    from sandbox.wats.profiles import DEFAULT_NAME, PROFILES, Assumption, WatsProfile  # noqa: PLC0415 -- found from here on
 
     switches = []
     for name, field in WatsProfile.model_fields.items():

@@ -23,6 +23,7 @@ from zoneinfo import ZoneInfo
 
 from sandbox.airflow_stack import AirflowStack, DagRun
 from sandbox.environment import SandboxEnvironment
+from sandbox.polling import poll
 from sandbox.wats.profiles import DEFAULT_NAME, PROFILES, ProfileName
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -127,12 +128,15 @@ def _demo(home: Path, wats_profile: ProfileName, *, once: bool) -> int:
 
 def _wait_for_catchup(airflow: AirflowStack) -> dict[str, dict[str, int]]:
     finished: dict[str, dict[str, int]] = {}
-    deadline = time.monotonic() + TIMEOUT_S
-    while len(finished) < INTERVALS:
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"only {len(finished)} of {INTERVALS} intervals were done after {TIMEOUT_S:.0f} s")
+
+    def ended() -> int:
         _report_new(airflow, finished)
-        time.sleep(0.5)
+        return len(finished)
+
+    def late(intervals: int) -> TimeoutError:
+        return TimeoutError(f"only {intervals} of {INTERVALS} intervals were done after {TIMEOUT_S:.0f} s")
+
+    poll(ended, until=INTERVALS.__le__, timeout_s=TIMEOUT_S, every_s=0.5, late=late)
     return finished
 
 
@@ -200,10 +204,6 @@ def _check(environment: SandboxEnvironment, airflow: AirflowStack, storage: Path
 
 def _runs_by_now(environment: SandboxEnvironment) -> set[str]:
     return {guid.lower() for (guid,) in environment.db.query('SELECT CAST("Index_GUID" AS VARCHAR) FROM "IndexData"')}
-
-
-def _signature(dead_letter: Path) -> str:
-    return str(json.loads(dead_letter.read_text(encoding="utf-8"))["signature"])
 
 
 def _source_id(report: dict[str, list[dict[str, str]]]) -> str:

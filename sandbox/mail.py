@@ -15,12 +15,12 @@ from sandbox.airflow_stack.tcp_ports import free_ports
 class MailCatcher:
     """Takes every mail while it runs within a ``with`` block; refuses them all as long as ``refuses`` is set."""
 
-    def __init__(self, port: int | None = None) -> None:
+    def __init__(self) -> None:
         self.refuses = False
         self.refused = 0
         self._lock = threading.Lock()
         self._mails: list[EmailMessage] = []
-        self._controller = Controller(self, hostname="127.0.0.1", port=port or free_ports(1)[0])
+        self._controller = Controller(self, hostname="127.0.0.1", port=free_ports(1)[0])
 
     def __enter__(self) -> Self:
         self._controller.start()

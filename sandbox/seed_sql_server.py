@@ -20,6 +20,8 @@ from typing import Any, Protocol
 from uuid import UUID
 
 import pyarrow as pa
+from more_itertools import chunked
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from sandbox.factory_data.factory import FactoryData
 from sandbox.vte.vte_database import GRANT_READ_ONLY, NAME, SCHEMA, filled
@@ -177,31 +179,30 @@ def _connect(host: str, port: int, login: str, password: str, database: str) -> 
     """Connect, patiently: a server that has just started refuses logins for a while."""
     import pymssql  # noqa: PLC0415 - the rest of this module works without a driver
 
-    deadline = time.monotonic() + START_TIMEOUT_S
-    while True:
-        try:
-            return pymssql.connect(
-                server=host,
-                port=str(port),
-                user=login,
-                password=password,
-                database=database,
-                charset="UTF-8",
-                login_timeout=10,
-                autocommit=True,
-            )
-        except pymssql.OperationalError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(2)
+    patiently = Retrying(
+        retry=retry_if_exception_type(pymssql.OperationalError),
+        stop=stop_after_delay(START_TIMEOUT_S),
+        wait=wait_fixed(2),
+        reraise=True,
+    )
+    connection: Connection = patiently(
+        pymssql.connect,
+        server=host,
+        port=str(port),
+        user=login,
+        password=password,
+        database=database,
+        charset="UTF-8",
+        login_timeout=10,
+        autocommit=True,
+    )
+    return connection
 
 
 def _batches(rows: Sequence[Mapping[str, Any]], size: int) -> Iterator[Sequence[Mapping[str, Any]]]:
     """Cut rows into batches of equal columns: a live station leaves out what a row does not have."""
-    for _, alike in itertools.groupby(rows, key=tuple):
-        of_one_shape = list(alike)
-        for start in range(0, len(of_one_shape), size):
-            yield of_one_shape[start : start + size]
+    for _, of_one_shape in itertools.groupby(rows, key=tuple):
+        yield from chunked(of_one_shape, size)
 
 
 def _secret(name: str) -> str:

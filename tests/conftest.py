@@ -14,6 +14,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from sandbox.wats.profiles import DEFAULT_NAME, PROFILES, WatsProfile
+from tests.unit.builders import a_settings
+from vte_wats.config.sites import Site
 
 if TYPE_CHECKING:
     from upath import UPath
@@ -103,9 +105,7 @@ def wats_profile(request: pytest.FixtureRequest) -> WatsProfile:
 @pytest.fixture
 def bucket_storage(bucket: Bucket) -> UPath:
     """Storage in that bucket, opened the way a task opens it."""
-    from tests.unit.builders import a_settings  # noqa: PLC0415 - Airflow must find its home first
-    from vte_wats.config.sites import Site  # noqa: PLC0415
-    from vte_wats.orchestration.resources import storage_of  # noqa: PLC0415
+    from vte_wats.orchestration.resources import storage_of  # noqa: PLC0415 - Airflow must find its home first
 
     return storage_of(Site(), a_settings(storage_path=bucket.a_place()))
 

@@ -1,7 +1,6 @@
 """What the demo and the tests ask of Airflow's REST API: Apache's client behind a few typed calls."""
 
 import json
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -38,8 +37,10 @@ from airflow_client.client.models.task_instance_response import TaskInstanceResp
 from airflow_client.client.models.trigger_dag_run_post_body import TriggerDAGRunPostBody
 from airflow_client.client.models.variable_body import VariableBody
 from airflow_client.client.rest import RESTResponse
+from tenacity import RetryCallState
 
 from sandbox.airflow_stack.stack_errors import AirflowApiError, StackError
+from sandbox.polling import poll
 
 PAGE_SIZE = 100
 TIMEOUT_S = 60.0
@@ -325,18 +326,27 @@ def connection_body(conn_id: str, fields: Mapping[str, Any]) -> WholeConnection:
 
 def wait_for_run(api: AirflowApi, dag_id: str, dag_run_id: str, *, timeout_s: float) -> str:
     """Return the final state of a run; StackError names the tasks that kept it from ending in time."""
-    started = time.monotonic()
-    while (state := api.run(dag_id, dag_run_id).state) not in FINISHED_STATES:
-        waited_s = time.monotonic() - started
-        if waited_s > timeout_s:
-            tasks = ", ".join(
-                f"{task.task_id}[{task.map_index}]={task.state}"
-                for task in api.task_instances(dag_id, dag_run_id)
-                if task.state != "success"
-            )
-            raise StackError(f"Run {dag_run_id} of {dag_id} is {state} after {timeout_s:g} s; not successful: {tasks}")
-        time.sleep(min(1.0, max(0.1, waited_s / 20)))  # every question costs Airflow time of its own
-    return state
+
+    def late(state: str) -> StackError:
+        tasks = ", ".join(
+            f"{task.task_id}[{task.map_index}]={task.state}"
+            for task in api.task_instances(dag_id, dag_run_id)
+            if task.state != "success"
+        )
+        return StackError(f"Run {dag_run_id} of {dag_id} is {state} after {timeout_s:g} s; not successful: {tasks}")
+
+    return poll(
+        lambda: api.run(dag_id, dag_run_id).state,
+        until=FINISHED_STATES.__contains__,
+        timeout_s=timeout_s,
+        every_s=_longer_and_longer,
+        late=late,
+    )
+
+
+def _longer_and_longer(state: RetryCallState) -> float:
+    """Return how long to wait for the next question: each costs Airflow time of its own."""
+    return min(1.0, max(0.1, (state.seconds_since_start or 0) / 20))
 
 
 def _dag_run(run: DAGRunResponse) -> DagRun:

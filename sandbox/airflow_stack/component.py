@@ -96,13 +96,13 @@ class Component:
         if self._process is not None and not self.is_alive:
             raise StackError(f"{self.name} ended with exit code {self._process.returncode}.\n{self.log_tail()}")
 
-    def log_tail(self, lines: int = LOG_TAIL_LINES) -> str:
+    def log_tail(self) -> str:
         """Return the end of the log under a heading that names the file."""
         try:
             text = self.log_path.read_text(encoding="utf-8", errors="replace")
         except FileNotFoundError:
             text = ""
-        last = "\n".join(text.splitlines()[-lines:]) or "(empty)"
+        last = "\n".join(text.splitlines()[-LOG_TAIL_LINES:]) or "(empty)"
         return f"--- last lines of {self.log_path} ---\n{last}"
 
     def _forget(self) -> None:

@@ -58,7 +58,6 @@ def airflow_environment(
     port: int,
     user: str,
     parallelism: int,
-    paused_at_creation: bool,
     overrides: Mapping[str, str],
 ) -> dict[str, str]:
     """Return the whole environment of a component: the caller's without its Airflow, ours, then ``overrides``.
@@ -91,7 +90,7 @@ def airflow_environment(
             "simple_auth_manager_users": f"{user}:admin",
             "simple_auth_manager_passwords_file": folders.passwords,
             "test_connection": "Enabled",
-            "dags_are_paused_at_creation": paused_at_creation,
+            "dags_are_paused_at_creation": True,
             "execution_api_server_url": f"{address}/execution/",
             "max_active_tasks_per_dag": max(16, parallelism),
         },

@@ -12,7 +12,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psycopg2
@@ -20,6 +19,7 @@ import psycopg2
 from sandbox.airflow_stack.component import Component
 from sandbox.airflow_stack.guard import Guard
 from sandbox.airflow_stack.stack_errors import StackError
+from sandbox.polling import poll
 
 START_TIMEOUT_S = 30.0
 SETTINGS = {
@@ -135,19 +135,19 @@ class Postgres:
             raise StackError(f"initdb ended with exit code {done.returncode}.\n{done.stdout}{done.stderr}")
 
     def _wait_until_ready(self) -> None:
-        deadline = time.monotonic() + START_TIMEOUT_S
-        dsn = self.url.replace("+psycopg2", "")
-        while True:
-            self._component.check_alive()
-            try:
-                psycopg2.connect(dsn, connect_timeout=2).close()
-            except psycopg2.OperationalError as error:
-                if time.monotonic() > deadline:
-                    message = f"postgres does not answer after {START_TIMEOUT_S:g} s: {error}"
-                    raise StackError(f"{message}\n{self._component.log_tail()}") from error
-                time.sleep(0.02)
-            else:
-                return
+        def late(refusal: psycopg2.OperationalError | None) -> StackError:
+            message = f"postgres does not answer after {START_TIMEOUT_S:g} s: {refusal}"
+            return StackError(f"{message}\n{self._component.log_tail()}")
+
+        poll(self._refusal, until=lambda refusal: refusal is None, timeout_s=START_TIMEOUT_S, every_s=0.02, late=late)
+
+    def _refusal(self) -> psycopg2.OperationalError | None:
+        self._component.check_alive()
+        try:
+            psycopg2.connect(self.url.replace("+psycopg2", ""), connect_timeout=2).close()
+        except psycopg2.OperationalError as error:
+            return error
+        return None
 
 
 def _program(name: str) -> Path:

@@ -25,9 +25,9 @@ def session_members(session_id: int) -> list[int]:
     return members
 
 
-def kill_sessions(session_ids: Iterable[int], *, timeout_s: float = 5.0) -> None:
-    """SIGKILL every process of the sessions and return when they are gone, or after the timeout."""
-    deadline = time.monotonic() + timeout_s
+def kill_sessions(session_ids: Iterable[int]) -> None:
+    """SIGKILL every process of the sessions and return when they are gone, or after five seconds."""
+    deadline = time.monotonic() + 5
     pending = list(session_ids)
     while pending:
         pending = [session_id for session_id in pending if _kill_members(session_id)]

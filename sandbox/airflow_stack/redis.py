@@ -4,12 +4,12 @@ import os
 import secrets
 import shutil
 import socket
-import time
 from pathlib import Path
 
 from sandbox.airflow_stack.component import Component
 from sandbox.airflow_stack.guard import Guard
 from sandbox.airflow_stack.stack_errors import StackError
+from sandbox.polling import poll
 
 PROGRAM = "redis-server"
 START_TIMEOUT_S = 30.0
@@ -66,14 +66,17 @@ class Redis:
         self._component.check_alive()
 
     def _wait_until_ready(self) -> None:
-        deadline = time.monotonic() + START_TIMEOUT_S
-        while not self._answers():
-            self._component.check_alive()
-            if time.monotonic() > deadline:
-                raise StackError(f"redis does not answer after {START_TIMEOUT_S:g} s.\n{self._component.log_tail()}")
-            time.sleep(0.02)
+        poll(
+            self._answers,
+            timeout_s=START_TIMEOUT_S,
+            every_s=0.02,
+            late=lambda _: StackError(
+                f"redis does not answer after {START_TIMEOUT_S:g} s.\n{self._component.log_tail()}"
+            ),
+        )
 
     def _answers(self) -> bool:
+        self._component.check_alive()
         try:
             with socket.create_connection(("127.0.0.1", self.port), timeout=2) as connection:
                 connection.sendall(f"AUTH {self._password}\r\nPING\r\n".encode())

@@ -26,6 +26,7 @@ from sandbox.airflow_stack.postgres import Postgres
 from sandbox.airflow_stack.redis import Redis
 from sandbox.airflow_stack.stack_errors import AirflowApiError, StackError
 from sandbox.airflow_stack.tcp_ports import free_ports
+from sandbox.polling import poll
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +77,6 @@ class AirflowStack:
         variables: Mapping[str, str] | None = None,
         connections: Mapping[str, Mapping[str, Any]] | None = None,
         parallelism: int = 8,
-        paused_at_creation: bool = True,
         template_folder: Path | None = None,
     ) -> None:
         if unknown := set(components) - set(COMMANDS):
@@ -99,7 +99,6 @@ class AirflowStack:
         self._variables = dict(variables or {})
         self._connections = dict(connections or {})
         self._parallelism = parallelism
-        self._paused_at_creation = paused_at_creation
         self._template = template_folder / "postgres" if template_folder is not None else None
         self._guard = Guard()
         self._postgres = Postgres(
@@ -150,13 +149,9 @@ class AirflowStack:
             self._open_database()
         for name in self._commands:
             self._components[name] = self._component(name)
-        early = [name for name in self._commands if name != "scheduler" or self._paused_at_creation]
-        for name in early:
             self._components[name].start()
         self._timed("api-server", self._wait_for_api)
         self._timed("contents", self._store_contents)
-        for name in self._commands.keys() - set(early):
-            self._components[name].start()
         self._timed("healthy", self._wait_for_heartbeats)
         self._timed("parsed", self._wait_for_dags)
         self._check_alive()
@@ -336,7 +331,6 @@ class AirflowStack:
             port=self._port,
             user=self.user,
             parallelism=self._parallelism,
-            paused_at_creation=self._paused_at_creation,
             overrides=self._overrides,
         )
         self._timed("migrate", self._migrate)
@@ -431,14 +425,21 @@ class AirflowStack:
 
     def _wait_until(self, what: str, condition: Callable[[], bool]) -> None:
         """Wait for a condition; a part of the stack that ends meanwhile, or just before, is an error at once."""
-        deadline = time.monotonic() + START_TIMEOUT_S
-        while not condition():
+
+        def holds() -> bool:
+            is_true = condition()
             self._check_alive()
-            if time.monotonic() > deadline:
-                tails = "\n".join(component.log_tail() for component in self._components.values())
-                raise StackError(f"Waited {START_TIMEOUT_S:g} s in vain for {what}.\n{tails}")
-            time.sleep(0.1)
-        self._check_alive()
+            return is_true
+
+        def tails() -> str:
+            return "\n".join(component.log_tail() for component in self._components.values())
+
+        poll(
+            holds,
+            timeout_s=START_TIMEOUT_S,
+            every_s=0.1,
+            late=lambda _: StackError(f"Waited {START_TIMEOUT_S:g} s in vain for {what}.\n{tails()}"),
+        )
 
     def _check_alive(self) -> None:
         self._postgres.check_alive()

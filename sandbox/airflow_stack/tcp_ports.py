@@ -13,10 +13,10 @@ def free_ports(count: int) -> list[int]:
             listener.close()
 
 
-def is_listening(port: int, *, timeout_s: float = 0.5) -> bool:
+def is_listening(port: int) -> bool:
     """Whether something accepts connections on this port of 127.0.0.1."""
     try:
-        with socket.create_connection(("127.0.0.1", port), timeout=timeout_s):
+        with socket.create_connection(("127.0.0.1", port), timeout=0.5):
             return True
     except OSError:
         return False

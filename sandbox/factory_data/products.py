@@ -136,8 +136,8 @@ def _resized(listed: tuple[Step, ...], steps: int) -> tuple[Step, ...]:
     )
 
 
-def _around(name: str, units: str, nominal: float, tolerance: float, description: str = "") -> NumericStep:
-    return NumericStep(name, description, units, nominal, tolerance / 6, nominal - tolerance, nominal + tolerance)
+def _around(name: str, units: str, nominal: float, tolerance: float) -> NumericStep:
+    return NumericStep(name, "", units, nominal, tolerance / 6, nominal - tolerance, nominal + tolerance)
 
 
 def _at_most(name: str, units: str, nominal: float, limit: float, description: str = "") -> NumericStep:
@@ -148,8 +148,8 @@ def _at_least(name: str, units: str, nominal: float, limit: float, description: 
     return NumericStep(name, description, units, nominal, (nominal - limit) / 15, low=limit)
 
 
-def _logged(name: str, units: str | None, nominal: float, sigma: float, description: str = "") -> NumericStep:
-    return NumericStep(name, description, units, nominal, sigma)
+def _logged(name: str, units: str | None, nominal: float, sigma: float) -> NumericStep:
+    return NumericStep(name, "", units, nominal, sigma)
 
 
 def _waveforms(name: str, size_bytes: int) -> tuple[bytes, ...]:

@@ -11,7 +11,8 @@ FOREIGN_KEY_CONFLICT = 547
 class SqlServerError(Exception):
     """One ERROR token: what the client sees as number, state, class (severity) and text.
 
-    `aborts_transaction` says whether the server rolls an open transaction back because of it.
+    `aborts_transaction` says whether the server rolls an open transaction back because of it; `followed_by` are the
+    errors that come with it.
     """
 
     number: int
@@ -19,6 +20,7 @@ class SqlServerError(Exception):
     severity: int = 16
     state: int = 1
     aborts_transaction: bool = False
+    followed_by: tuple[SqlServerError, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.number}: {self.message}"

@@ -361,7 +361,8 @@ class Session:
         self._entry.error = problem.number
         self._next_statement()
         rolled_back = self._execution.failed(problem)
-        self._stream.write(tokens.error(problem, self._context.server_name()))
+        server = self._context.server_name()
+        self._stream.write(*(tokens.error(error, server) for error in (problem, *problem.followed_by)))
         if rolled_back is not None:
             self._write_transaction(rolled_back)
         if not self._in_procedure:

@@ -173,11 +173,11 @@ def _check_step(step: Wsjf, depth: int, profile: WatsProfile) -> None:
             within("attachment", lambda: _attachment(attachment))
     _switched_step(step, profile)
     names: dict[object, str] = {}
-    for path, below in children(step, "steps"):
+    for path, substep in children(step, "steps"):
         try:
             if profile.equal_step_names is Verdict.REFUSED:
-                _unique_name(below, names.setdefault(below.get("name"), path), path)
-            _check_step(below, depth + 1, profile)
+                _unique_name(substep, names.setdefault(substep.get("name"), path), path)
+            _check_step(substep, depth + 1, profile)
         except ReportRefusedError as exc:
             raise exc.under(path) from None
 

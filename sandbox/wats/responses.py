@@ -32,8 +32,8 @@ class WatsResponse:
     headers: dict[str, str] = field(default_factory=dict)
 
 
-def json_response(content: Any, status: int = 200) -> WatsResponse:
-    return WatsResponse(status, to_json(content))
+def json_response(content: Any) -> WatsResponse:
+    return WatsResponse(200, to_json(content))
 
 
 def message_response(status: int, message: str, headers: dict[str, str] | None = None) -> WatsResponse:

@@ -10,7 +10,7 @@ from airflow.models.variable import Variable
 
 from sandbox.wats.wats_faults import Fault, FaultKind
 from tests.converge.simulated_site import DAY, HOUR, Event, SimulatedSite
-from tests.integration.in_process import BEGIN_AT, STATE
+from tests.site.in_process import BEGIN_AT, STATE
 
 OF_UNIT = 'WHERE "Uut_GUID" = (SELECT "Uut_GUID" FROM "IndexData" WHERE "Index_GUID" = ?)'
 TABLES = ("TestDataNumeric", "TestDataText", "TestDataOther", "IndexData")

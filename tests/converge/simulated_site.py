@@ -25,9 +25,9 @@ from airflow.utils.db import initdb
 from airflow.utils.session import create_session
 
 from sandbox.environment import SandboxEnvironment
-from tests.converge.check import Ended, Findings, Kept, check, differing
-from tests.converge.simulated_time import SimulatedTime
-from tests.integration.in_process import BEGIN_AT, DEFAULTS, HISTORY, PROGRESS, PROOF, STATE, Site, stored_dags
+from tests.site.check import Ended, Findings, Kept, check, differing
+from tests.site.in_process import BEGIN_AT, DEFAULTS, HISTORY, PROGRESS, PROOF, STATE, Site, stored_dags
+from tests.site.simulated_time import SimulatedTime
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SYNC, RECONCILE = "vte_wats_sync", "vte_wats_reconcile"

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from airflow.models.variable import Variable
 
-from tests.converge.check import Ended, Findings, Kept, check
 from tests.converge.simulated_site import HOUR, Story, opened
-from tests.integration.in_process import BEGIN_AT, PROOF, STATE
+from tests.site.check import Ended, Findings, Kept, check
+from tests.site.in_process import BEGIN_AT, PROOF, STATE
 
 
 @dataclass

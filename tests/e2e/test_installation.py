@@ -75,15 +75,15 @@ class Machine:
         for command in re.findall(r"^python3 (-c '.*')$", self.page, re.MULTILINE):
             for line in self._run([sys.executable, *shlex.split(command)]).splitlines():
                 printed = printed.replace(f"{line.partition(' = ')[0]} = <made above>", line)
-        for here, there in {
+        for placeholder, value in {
             "/opt/vte-wats": str(self.package),
             "postgresql+psycopg2://airflow:<password>@127.0.0.1/airflow": database_url,
             "127.0.0.1:8080": f"127.0.0.1:{port}",
             "2026-12-01T00:00:00Z": start_at.isoformat(),
             "[api]\n": f"[api]\nhost = 127.0.0.1\nport = {port}\n",
         }.items():
-            assert here in printed
-            printed = printed.replace(here, there)
+            assert placeholder in printed
+            printed = printed.replace(placeholder, value)
         assert "<" not in printed
         worker_port, trigger_port = log_ports
         printed += f"[logging]\nworker_log_server_port = {worker_port}\ntrigger_log_server_port = {trigger_port}\n"

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from sandbox.wats.report_store import Cause
-from tests.faults.content import Tables, differences
 from tests.faults.site import Site
+from tests.site.content import Tables, differences
 
 
 @dataclass(frozen=True)

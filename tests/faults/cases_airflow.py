@@ -272,11 +272,11 @@ def _another_key(site: Site, random: Random) -> Explained:
 
 def _odd_xcoms(site: Site, random: Random) -> Explained:
     """What settle left in XCom is of another shape each time, as after another XCom backend: it counts as none."""
-    for odd in ('"s3://xcom/lost.json"', '{"receipt": 1}', "[1]", "null"):
+    for value in ('"s3://xcom/lost.json"', '{"receipt": 1}', "[1]", "null"):
         site.load(3)
         site.sync()
         with site.metadata() as cursor:
-            cursor.execute("UPDATE xcom SET value = %s WHERE task_id = 'settle'", (odd,))
+            cursor.execute("UPDATE xcom SET value = %s WHERE task_id = 'settle'", (value,))
             if not cursor.rowcount:
                 site.violations.append("there was no XCom of settle to change")
     site.load(3)

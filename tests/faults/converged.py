@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.converge.check import Findings
+from tests.site.check import Findings
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

@@ -29,7 +29,7 @@ from upath import UPath
 
 from sandbox.environment import SandboxEnvironment
 from sandbox.wats.report_store import Cause
-from tests.faults.content import Tables, clean, differences, refusal
+from tests.site.content import Tables, clean, differences, refusal
 from vte_wats.config.settings import Settings
 from vte_wats.domain.errors import VteWatsError
 from vte_wats.intervals.wall_clock import everything_until
@@ -237,7 +237,7 @@ def _transfer(folder: UPath, now_at: datetime, time: str) -> tuple[Counter[str],
     dead_letters, counts, raised = DeadLetters(folder), Counter[str](), []
     ranges = everything_until(now_at, site.zone)
     with VteSource(site) as source, WatsHook().session() as wats:
-        named = [guid for guid, _ in source.run_keys(ranges)]
+        named = [guid for guid, local in source.run_keys(ranges) if local is not None]
         for part in plan_named(named, site):
             staging = Staging(folder / f"{time}-{part.name}")
             options = UploadOptions(now_at)

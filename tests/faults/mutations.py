@@ -389,7 +389,7 @@ MUTATIONS = (
     ),
     _core(
         "a failed gap never waits", "one bad run keeps all later gaps back", "state/coverage.py",
-        "if known.due_at > now_at", "if known.due_at < now_at",
+        "if failure.due_at > now_at", "if known.due_at < now_at",
         "unit/state/test_coverage.py::test_a_gap_that_failed_waits_longer_each_time_while_others_are_filled",
     ),
     _core(

@@ -9,11 +9,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
-from tests.converge.check import Findings
 from tests.faults import fuzz
 from tests.faults.accounts import Accounts
 from tests.faults.matrix import Outcome
 from tests.faults.mutations import Verdict
+from tests.site.check import Findings
 
 PATH = Path(__file__).with_name("results.json")
 

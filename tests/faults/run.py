@@ -109,21 +109,21 @@ def _play(cases: Sequence[Case], home: Path, seed: int, jobs: int) -> tuple[list
                 except IndexError:
                     break
                 outcomes[case] = run_case(site, case, seed)
-                _tell(outcomes[case], len(outcomes), len(cases))
+                _report(outcomes[case], len(outcomes), len(cases))
             site.let_people_know()
             leaked.extend(leaks(site))
 
-    def job(number: int) -> None:
+    def worker(number: int) -> None:
         work(f"site-{number}", waiting, is_current=False)
         if number == 0:
             work("live", live, is_current=True)
 
     with ThreadPoolExecutor(jobs) as pool:
-        list(pool.map(job, range(jobs)))
+        list(pool.map(worker, range(jobs)))
     return [outcomes[case] for case in cases], leaked
 
 
-def _tell(outcome: Outcome, number: int, of: int) -> None:
+def _report(outcome: Outcome, number: int, of: int) -> None:
     mark = "ok    " if outcome.passed else "FAILED"
     say(
         f"[{number:2}/{of}] {mark} {outcome.case.name:<28} {outcome.seconds:5.1f} s  {outcome.strikes:3} strikes  {outcome.happened}"

@@ -13,8 +13,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from sandbox.environment import SandboxEnvironment
-from tests.faults.content import Tables, differences
 from tests.faults.mutations import MUTATIONS
+from tests.site.content import Tables, differences
 from vte_wats.config.settings import parse_settings
 from vte_wats.mapping.report_builder import map_run
 from vte_wats.vte.reader import VteSource

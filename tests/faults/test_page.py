@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tests.converge.check import Findings
 from tests.faults.page import page
 from tests.faults.results import Results
+from tests.site.check import Findings
 
 ALONE = Findings(runs=540, reports=538, dead_letters=2, lost=0, doubled=0, altered=0, days=11, wrong=())
 

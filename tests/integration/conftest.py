@@ -21,13 +21,13 @@ from sandbox.vte.vte_database import NAME, open_database
 from sandbox.wats.profiles import WatsProfile
 from sandbox.wats.wats_server import WatsServer
 from tests.integration.fernet_keys import encrypted  # noqa: F401 -- a fixture
-from tests.integration.in_process import bag, clock, site  # noqa: F401 -- fixtures
 from tests.integration.real_server import (  # noqa: F401 -- fixtures
     Served,
     _reaches_the_real_server,
     real,
     real_database,
 )
+from tests.site.in_process import bag, clock, site  # noqa: F401 -- fixtures
 
 # Master tables by the column of a run that refers to them.
 MASTERS = {

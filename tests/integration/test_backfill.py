@@ -15,7 +15,7 @@ from airflow.models.xcom import XComModel
 from airflow.utils.session import create_session
 from sqlalchemy import select
 
-from tests.integration.in_process import BEGIN_AT
+from tests.site.in_process import BEGIN_AT
 from tests.wats_profiles import every_wats
 
 BACKFILL = "vte_wats_backfill"

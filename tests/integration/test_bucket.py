@@ -21,7 +21,7 @@ from upath import UPath
 
 from sandbox.environment import SandboxEnvironment
 from tests.bucket import CONN_ID, KEYS, Bucket
-from tests.integration.in_process import BEGIN_AT, STATE
+from tests.site.in_process import BEGIN_AT, STATE
 from tests.unit.builders import a_run, a_settings, guid_of
 from vte_wats.config.sites import Site
 from vte_wats.domain.errors import FatalError

@@ -10,7 +10,7 @@ import pytest
 from upath import UPath
 
 from sandbox.wats.wats_faults import Fault, FaultKind
-from tests.integration.in_process import Site
+from tests.site.in_process import Site
 from vte_wats.storage.dead_letters import DeadLetters
 
 SYNCS = (5, 10, 15, 20, 25, 30, 35, 40)

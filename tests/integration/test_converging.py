@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from upath import UPath
 
-from tests.integration.in_process import BEGIN_AT, Site
+from tests.site.in_process import BEGIN_AT, Site
 from vte_wats.domain.errors import RetriableError
 from vte_wats.messages import VW507
 from vte_wats.storage.dead_letters import DeadLetters

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from datetime import UTC, datetime
 
 import pytest
+from airflow.models.variable import Variable
 from airflow.utils.session import create_session
 
+from tests.integration.fernet_keys import hide
 from vte_wats.config.sites import Site
 from vte_wats.status.evidence import SETTINGS, gather
 from vte_wats.survey.stored import SurveyFile
@@ -57,3 +62,25 @@ def test_settings_that_do_not_pass_validation_stay_out(at_the_site, monkeypatch,
     found = at_the_site()
     assert not found[SETTINGS].is_good
     assert "hunter2" not in repr(found)
+
+
+@pytest.mark.usefixtures("encrypted")
+def test_settings_that_cannot_be_decrypted_are_not_called_missing(metadata, tmp_path):
+    Variable.set("vte_wats", json.dumps(GOOD))
+    hide("vte_wats", json.dumps(GOOD))
+    with create_session() as session:
+        found = gather(session, Site(), tmp_path, AT)
+    assert found[SETTINGS].result.startswith("VW627 the Variable vte_wats cannot be read")
+    assert not found[SETTINGS].is_good
+
+
+def test_a_home_without_airflows_database_is_named_in_one_line(tmp_path):
+    database = f"sqlite:///{tmp_path}/airflow.db"
+    environment = os.environ | {"AIRFLOW_HOME": str(tmp_path), "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database}
+    command = [sys.executable, "-m", "vte_wats.status.evidence", "--archive", str(tmp_path / "handover.zip")]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("Airflow's database cannot be read: no such table: ")
+    assert "Set AIRFLOW_HOME" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "handover.zip").exists()

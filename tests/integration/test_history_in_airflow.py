@@ -14,7 +14,7 @@ from airflow.models.variable import Variable
 from airflow.sdk.observability import stats
 from airflow.sdk.observability.metrics import stats_utils
 
-from tests.integration.in_process import HISTORY
+from tests.site.in_process import HISTORY
 
 
 def counts(site, name: str = "hours") -> dict[str, int]:

@@ -23,8 +23,8 @@ from upath import UPath
 from sandbox.environment import READER_PASSWORD, SandboxEnvironment
 from sandbox.mail import MailCatcher, forms_of
 from tests.bucket import AWAY
-from tests.converge.simulated_time import SimulatedTime
 from tests.integration.fernet_keys import hide
+from tests.site.simulated_time import SimulatedTime
 from tests.unit.builders import a_run
 from vte_wats.alerting.incidents import MissedDeadline
 from vte_wats.alerting.monitor_state import MonitorState

@@ -12,8 +12,8 @@ from airflow.models.variable import Variable
 from upath import UPath
 
 from sandbox.wats.profiles import ProfileName
-from tests.integration.in_process import Site
 from tests.integration.test_converging import configure, load
+from tests.site.in_process import Site
 from tests.wats_profiles import every_wats
 from vte_wats.domain.errors import RetriableError
 from vte_wats.messages import VW230

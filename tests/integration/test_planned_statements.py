@@ -6,8 +6,8 @@ import re
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
-from tests.integration.in_process import BEGIN_AT, Site
 from tests.integration.test_backfill import backfill, guids_of
+from tests.site.in_process import BEGIN_AT, Site
 from vte_wats.config.sites import Site as OneSite
 from vte_wats.intervals.wall_clock import LocalRange
 from vte_wats.orchestration.resources import open_vte, read_settings

@@ -12,7 +12,7 @@ import pytest
 
 from sandbox.environment import SandboxEnvironment
 from sandbox.wats.profiles import PROFILES, ProfileName
-from tests.faults.content import Tables, refusal
+from tests.site.content import Tables, refusal
 from tests.unit.mapping_builders import a_number, a_run, a_text
 from tests.unit.same_bytes import runs, variants
 from vte_wats.config.settings import parse_settings

@@ -16,7 +16,7 @@ from airflow.models.variable import Variable
 from airflow.utils.session import create_session
 
 from sandbox.environment import SandboxEnvironment
-from tests.integration.in_process import BEGIN_AT, STATE, Site
+from tests.site.in_process import BEGIN_AT, STATE, Site
 from tests.wats_profiles import every_wats
 
 

@@ -218,7 +218,7 @@ def test_with_the_questions_answered_the_proposal_syncs_as_the_true_settings_do(
     assert survey.proposal.mistakes == ""
     assert survey.clocks.impossible == {}
     true = a_settings(**answers | {"result_codes": CODES | ASKED_CODES, "step_result_codes": CODES})
-    proposed = parse_settings(survey.proposal.settings_text)
+    proposed = parse_settings(json.dumps(survey.proposal.settings))
     for run in runs:
         assert report_or_refusal(run, proposed, None) == report_or_refusal(run, true, None)
     assert {line.outcome for line in survey.trial.lines} == {"report", "dead", "held"}
@@ -640,7 +640,7 @@ def test_the_dag_writes_a_report_that_only_its_owner_reads(dag, airflow_site, tm
     assert {path.stat().st_mode & 0o777 for path in written.values()} == {0o600}
     survey = Survey.model_validate_json(written["survey.json"].read_text())
     assert survey.proposal.mistakes == ""
-    assert "PSU Board Test" in survey.proposal.settings_text
+    assert "PSU Board Test" in survey.proposal.settings["process_map"]
 
 
 def test_the_dag_goes_on_without_wats_and_without_settings(dag, airflow_site, tmp_path, monkeypatch, caplog):

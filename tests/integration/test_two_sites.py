@@ -14,7 +14,7 @@ from airflow.models.variable import Variable
 from airflow.utils.session import create_session
 
 from sandbox.environment import SandboxEnvironment
-from tests.integration.in_process import BEGIN_AT, stored_dags
+from tests.site.in_process import BEGIN_AT, stored_dags
 
 NAMES = ("oslo", "bergen")
 
@@ -61,7 +61,7 @@ def sites(repository, metadata, tmp_path, monkeypatch) -> Iterator[Sites]:
     bag = DagBag(dag_folder=str(repository / "dags"))
     assert bag.import_errors == {}
     for dag in bag.dags.values():
-        dag.deadline = None  # as in in_process.py
+        dag.deadline = None  # as in tests/site/in_process.py
     plants = {name: SandboxEnvironment(seed=number, timezone="Europe/Oslo") for number, name in enumerate(NAMES)}
     with plants["oslo"], plants["bergen"], stored_dags():
         for name, plant in plants.items():

@@ -20,7 +20,7 @@ import pytest
 from airflow.models.variable import Variable
 from upath import UPath
 
-from tests.integration.in_process import Site
+from tests.site.in_process import Site
 from vte_wats.config.settings import parse_settings
 from vte_wats.config.sites import Site as Names
 from vte_wats.domain.run import VteTestRun

@@ -15,7 +15,7 @@ from airflow.utils.session import create_session
 from upath import UPath
 
 from sandbox.wats.profiles import MiscInfos, SkippedSteps, Verdict
-from tests.integration.in_process import BEGIN_AT, Site
+from tests.site.in_process import BEGIN_AT, Site
 from tests.unit.builders import a_run, guid_of
 from tests.wats_profiles import every_wats
 from vte_wats.config.sites import Site as OneSite

@@ -34,7 +34,7 @@ def test_a_good_connection_names_database_server_and_login(tested, emulated):
     assert tested(host=f"tcp:{fields['host']},{fields['port']}", port=None)[0]  # as Management Studio writes it
 
 
-def test_each_attempt_tells_its_own_reason_whatever_failed_before_it_in_the_process(tested):
+def test_each_attempt_says_its_own_reason_whatever_failed_before_it_in_the_process(tested):
     """The driver repeats the number of an earlier failed login."""
     for fields, code in [
         ({"port": 1}, "VW207"),

@@ -412,7 +412,7 @@ def test_what_stands_in_one_row_stops_nothing_that_reads_beside_the_runs():
             assert source.waiting_runs([HOUR]).runs == 2
             assert source.day_counts([HOUR]) == {("PSU \ufffd", None): 2}
             assert [runs for _, runs in source.run_hours([HOUR])] == [2]
-            first, second = (guid for guid, _ in source.run_keys([HOUR], without_time=True))
+            first, second = (guid for guid, _ in source.run_keys([HOUR]))
             assert first == UUID(good)
             assert [run.index_guid for run in source.runs_by_guid([second])] == [second]
             assert source.existing([UUID(good)]) == {UUID(good)}

@@ -113,9 +113,9 @@ def test_a_named_run_that_is_locked_is_waited_for_and_never_taken_for_absent(hoo
     guid = add_run(NOON)
     change = f"UPDATE dbo.IndexData SET Result = 0 WHERE Index_GUID = '{guid}'"
     with station(database, change) as open_one, VteSource(site(), hook) as source:
-        for asks in (source.existing, lambda guids: list(source.runs_by_guid(guids))):
+        for question in (source.existing, lambda guids: list(source.runs_by_guid(guids))):
             with pytest.raises(RetriableError, match="VW202"):
-                asks([guid])
+                question([guid])
         list(open_one.run("ROLLBACK"))
         assert source.existing([guid]) == {guid}
 

@@ -168,7 +168,7 @@ def test_a_token_that_may_read_but_never_posted_lacks_a_right(wats):
             errors_of(session, a_report())
 
 
-def test_one_session_tells_the_next_that_wats_worked(wats):
+def test_one_session_lets_the_next_know_that_wats_worked(wats):
     learned = KeptLearned()
     with opened(wats, learned=learned) as session:
         session.process_codes()

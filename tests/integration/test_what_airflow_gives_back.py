@@ -16,7 +16,7 @@ from airflow.utils.session import create_session
 from cryptography.fernet import Fernet
 
 from tests.integration.fernet_keys import hide
-from tests.integration.in_process import DEFAULTS, HISTORY, STATE, Site, store_dags
+from tests.site.in_process import DEFAULTS, HISTORY, STATE, Site, store_dags
 from vte_wats.orchestration.handover import KEY
 
 

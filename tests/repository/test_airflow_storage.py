@@ -13,7 +13,6 @@ PACKAGE = "plugins/vte_wats"
 VARIABLES = {
     "orchestration/variables.py": "the door",
     "status/access.py": "no value: which team owns it, for the question whether this user may change it",
-    "status/evidence.py": "a row of Airflow's database: the settings for a hand-over, outside Airflow's processes",
     "status/settings_variable.py": "a row of Airflow's database: compare and write, in one statement",
     "status/site_reader.py": "rows of Airflow's database: all Variables with one statement; parsed by variables.py",
 }

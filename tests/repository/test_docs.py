@@ -248,6 +248,13 @@ def test_the_hooks_run_what_make_check_runs():
     assert all(hook["language"] == "system" for hook in hooks)
 
 
+@pytest.mark.parametrize("path", ["docs/generate.py", "sandbox/wats/profiles.py", "tests/sandbox/test_wats_server.py"])
+def test_a_change_of_what_generated_pages_are_made_of_or_name_checks_them(path):
+    hooks = [hook for repo in yaml.safe_load(read(".pre-commit-config.yaml"))["repos"] for hook in repo["hooks"]]
+    (generated,) = (hook for hook in hooks if "docs/generate.py" in hook["entry"])
+    assert re.search(generated["files"], path)
+
+
 @pytest.mark.parametrize("page", PEOPLE_READ, ids=lambda page: str(page.relative_to(REPOSITORY)))
 def test_pages_use_the_words_of_the_glossary(page):
     text = page.read_text(encoding="utf-8")

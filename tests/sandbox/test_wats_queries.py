@@ -215,7 +215,7 @@ def test_reports_come_in_the_order_asked_for(client, order, expected):
     assert numbers(query(client, orderby=order, top="3")) == expected
 
 
-def test_the_report_type_parameter_tells_tests_from_repairs(client):
+def test_the_report_type_parameter_separates_tests_from_repairs(client):
     assert numbers(query(client, reportType="R")) == [99]
     assert 99 not in numbers(query(client, reportType="U", top="100"))
 

@@ -118,7 +118,7 @@ def test_the_worst_minute_counts_every_arrival_in_any_sixty_seconds(wats, client
 
 
 # -------------------------------------------------------------------------------------------------------------- log
-def test_the_log_tells_of_every_request_and_its_report(wats, client, clock):
+def test_the_log_shows_every_request_and_its_report(wats, client, clock):
     client.post(POST, json=REPORT)
     client.get(f"/api/Report/Wsjf/{REPORT['id']}")
     client.get("/api/Report/Query/Header?$top=1")

@@ -40,7 +40,7 @@ from hypothesis import strategies as st
 from sandbox.environment import SandboxEnvironment
 from sandbox.mail import MailCatcher, forms_of
 from sandbox.sqlserver.faults import Fault
-from tests.integration.in_process import stored_dags
+from tests.site.in_process import stored_dags
 from vte_wats.config.settings import Settings, parse_settings
 from vte_wats.config.sites import Site
 from vte_wats.domain.errors import FatalError

@@ -9,8 +9,7 @@ import pytest
 import sqlglot
 from sqlglot import exp
 
-from tests.unit.builders import a_settings
-from tests.unit.test_preflight import GOOD, columns
+from tests.unit.builders import GOOD_FACTS, a_settings, column_types
 from vte_wats.config.settings import parse_settings
 from vte_wats.domain.errors import FatalError
 from vte_wats.domain.source import SourceIdentity
@@ -48,9 +47,10 @@ def test_a_bracket_in_a_name_closes_nothing(file, name):
 @pytest.mark.parametrize("name", CLOSING)
 def test_a_bracket_in_a_name_closes_nothing_in_what_an_administrator_is_asked_to_run(name):
     settings = a_settings(source_schema=name)
-    identity = SourceIdentity("PLANT-1", name, datetime(2020, 1, 1), columns(settings))
-    odd = type(GOOD)(
-        **{field: getattr(GOOD, field) for field in GOOD.__slots__} | {"indexes": (), "reads_snapshot": False}
+    identity = SourceIdentity("PLANT-1", name, datetime(2020, 1, 1), column_types(settings))
+    odd = type(GOOD_FACTS)(
+        **{field: getattr(GOOD_FACTS, field) for field in GOOD_FACTS.__slots__}
+        | {"indexes": (), "reads_snapshot": False}
     )
     scripts = [finding.sql for finding in examine(identity, odd, 0.0, settings) if finding.sql]
     assert len(scripts) > 5

@@ -177,7 +177,7 @@ def test_a_survey_that_cannot_be_read_is_named_and_its_report_still_opens(ask, s
     kept = facts.read_text()
     damages = {
         "damaged": lambda: facts.write_text(kept[:1000]),
-        "of another version": lambda: facts.write_text(kept.replace('"settings_text"', '"text_of_settings"')),
+        "of another version": lambda: facts.write_text(kept.replace('"settings": {', '"settings_text": {')),
         "no survey": lambda: facts.write_text('{"proposal": 3}'),
         "no JSON": lambda: facts.write_bytes(b"\xff\x00"),
         "deep": lambda: facts.write_text("[" * 100_000),

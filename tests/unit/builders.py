@@ -11,6 +11,7 @@ from uuid import UUID
 from vte_wats.config.settings import Settings
 from vte_wats.domain.report import NaturalKey, Report
 from vte_wats.domain.run import Outcome, VteProduct, VteTestplan, VteTestRun
+from vte_wats.domain.source import Index, SourceFacts
 from vte_wats.intervals.interval import Interval
 from vte_wats.state.coverage import SettledSync
 
@@ -59,3 +60,35 @@ def a_sync(
 ) -> SettledSync:
     """Return a balanced sync, another one at each call."""
     return SettledSync(f"sync-{next(_syncs)}", window, outcomes or {}, settings_hash, **how)
+
+
+GOOD_FACTS = SourceFacts(
+    version="15.0.4153.1",
+    edition="Standard Edition (64-bit)",
+    compatibility_level=110,
+    read_committed_snapshot=False,
+    reads_snapshot=True,
+    may_write=False,
+    encrypted=True,
+    verifies_server=True,
+    indexes=(
+        Index("IndexData", "PK_IndexData", ("Index_GUID",)),
+        Index("IndexData", "IX_Time", ("Timestamp", "Result")),
+        Index("UutData", "PK_UutData", ("Uut_GUID",)),
+        *(Index(f"TestData{kind}", f"IX_{kind}", ("Index_GUID",)) for kind in ("Numeric", "Text", "Other")),
+    ),
+    null_times=0,
+    null_keys=0,
+    duplicate_units=0,
+    doubled_unit=None,
+)
+
+
+def column_types(settings: Settings) -> dict[str, str]:
+    """Return the columns that are read, with the types that the documentation gives them."""
+    kinds = {"_GUID": "uniqueidentifier", "Timestamp": "datetime", "StepNumber": "int", "Type": "int", ".Result": "int",
+             "Limit": "float", "TestTime": "real", "Code": "int", "Numeric.TestResult": "float"}  # fmt: skip
+    return {
+        name: next((kind for end, kind in kinds.items() if name.endswith(end)), "nvarchar")
+        for name in settings.columns_read
+    }

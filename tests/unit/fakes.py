@@ -47,13 +47,10 @@ class FakeSource:
         hours = Counter(run.timestamp_local.replace(minute=0, second=0, microsecond=0) for run in self._within(ranges))
         return iter(sorted(hours.items()))
 
-    def run_keys(
-        self, ranges: Sequence[LocalRange], *, without_time: bool = False
-    ) -> Iterator[tuple[UUID, datetime | None]]:
+    def run_keys(self, ranges: Sequence[LocalRange]) -> Iterator[tuple[UUID, datetime | None]]:
         self.statements.append("select_run_keys")
-        timeless = self.timeless if without_time else []
         return chain(
-            ((guid, None) for guid in timeless),
+            ((guid, None) for guid in self.timeless),
             ((run.index_guid, run.timestamp_local) for run in self._within(ranges)),
         )
 

@@ -8,49 +8,18 @@ from datetime import datetime
 
 import pytest
 
-from tests.unit.builders import a_settings
+from tests.unit.builders import GOOD_FACTS, a_settings, column_types
 from vte_wats.config.settings import KEY_COLUMNS
 from vte_wats.domain.errors import FatalError
-from vte_wats.domain.source import Index, SourceFacts, SourceIdentity
+from vte_wats.domain.source import Index, SourceIdentity
 from vte_wats.preflight import Level, examine, examine_processes, report
 
 log = logging.getLogger(__name__)
 
 
-def columns(settings):
-    kinds = {"_GUID": "uniqueidentifier", "Timestamp": "datetime", "StepNumber": "int", "Type": "int", ".Result": "int",
-             "Limit": "float", "TestTime": "real", "Code": "int", "Numeric.TestResult": "float"}  # fmt: skip
-    return {
-        name: next((kind for end, kind in kinds.items() if name.endswith(end)), "nvarchar")
-        for name in settings.columns_read
-    }
-
-
-GOOD = SourceFacts(
-    version="15.0.4153.1",
-    edition="Standard Edition (64-bit)",
-    compatibility_level=110,
-    read_committed_snapshot=False,
-    reads_snapshot=True,
-    may_write=False,
-    encrypted=True,
-    verifies_server=True,
-    indexes=(
-        Index("IndexData", "PK_IndexData", ("Index_GUID",)),
-        Index("IndexData", "IX_Time", ("Timestamp", "Result")),
-        Index("UutData", "PK_UutData", ("Uut_GUID",)),
-        *(Index(f"TestData{kind}", f"IX_{kind}", ("Index_GUID",)) for kind in ("Numeric", "Text", "Other")),
-    ),
-    null_times=0,
-    null_keys=0,
-    duplicate_units=0,
-    doubled_unit=None,
-)
-
-
-def found(facts=GOOD, skew_s=0.2, gone=(), kinds=None, **answers):
+def found(facts=GOOD_FACTS, skew_s=0.2, gone=(), kinds=None, **answers):
     settings = a_settings(**answers)
-    seen = {name: kind for name, kind in (columns(settings) | (kinds or {})).items() if name not in gone}
+    seen = {name: kind for name, kind in (column_types(settings) | (kinds or {})).items() if name not in gone}
     identity = SourceIdentity("PLANT-1", "VTE9_3", datetime(2020, 1, 1), seen)
     return [finding for finding in examine(identity, facts, skew_s, settings) if finding.level is not Level.GOOD]
 
@@ -77,33 +46,34 @@ def test_a_database_as_it_should_be_gives_good_news_alone():
     ],
 )
 def test_what_is_odd_about_the_server_is_reported(facts, level, text):
-    (finding,) = found(replace(GOOD, **facts))
+    (finding,) = found(replace(GOOD_FACTS, **facts))
     assert finding.level is level
     assert text in finding.text
 
 
 def test_committed_row_versions_are_as_gentle_as_snapshots():
-    assert found(replace(GOOD, reads_snapshot=False, read_committed_snapshot=True)) == []
+    assert found(replace(GOOD_FACTS, reads_snapshot=False, read_committed_snapshot=True)) == []
 
 
 def test_a_missing_index_comes_with_the_statement_that_makes_it_under_the_names_of_the_site():
     override = {"IndexData": {"table": "Runs", "columns": {"Timestamp": "At"}}}
     keys = Index("Runs", "PK", ("index_guid",))  # SQL Server ignores the case of names
-    facts = replace(GOOD, indexes=(keys, *GOOD.indexes[2:]))
+    facts = replace(GOOD_FACTS, indexes=(keys, *GOOD_FACTS.indexes[2:]))
     (finding,) = found(facts, kinds={"Runs.At": "datetime"}, column_overrides=override, source_schema="plant")
     assert finding.sql == "CREATE NONCLUSTERED INDEX [IX_Runs_At] ON [plant].[Runs] ([At], [Index_GUID]);"
 
 
 def test_an_index_that_has_the_column_further_behind_does_not_help():
     facts = replace(
-        GOOD, indexes=(Index("IndexData", "IX", ("Result", "Timestamp")), GOOD.indexes[0], *GOOD.indexes[2:])
+        GOOD_FACTS,
+        indexes=(Index("IndexData", "IX", ("Result", "Timestamp")), GOOD_FACTS.indexes[0], *GOOD_FACTS.indexes[2:]),
     )
     (finding,) = found(facts)
     assert "IndexData starts with Timestamp" in finding.text
 
 
 def test_snapshots_come_with_the_statement_that_allows_them():
-    (finding,) = found(replace(GOOD, reads_snapshot=False))
+    (finding,) = found(replace(GOOD_FACTS, reads_snapshot=False))
     assert finding.sql == "ALTER DATABASE [VTE9_3] SET ALLOW_SNAPSHOT_ISOLATION ON;"
 
 
@@ -177,7 +147,7 @@ def test_a_process_that_wats_does_not_have_is_named_with_its_test_plans():
 
 def test_the_report_is_a_line_per_finding_and_fails_only_for_what_is_wrong(caplog):
     caplog.set_level(logging.INFO)
-    advice = found(replace(GOOD, reads_snapshot=False))
+    advice = found(replace(GOOD_FACTS, reads_snapshot=False))
     assert report(advice, log)["findings"][0]["sql"].startswith("ALTER DATABASE")
     assert "ADVICE reads under READ COMMITTED" in caplog.text
     with pytest.raises(FatalError, match=r"1 thing\(s\) are wrong:\n- SQL Server's clock"):

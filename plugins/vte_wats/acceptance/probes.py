@@ -145,7 +145,7 @@ def probes(plan: Plan) -> Iterator[Probe]:
     yield _probe(plan, Case.UNIT_OVER_LIMIT, steps=[_number(unit=_LONG_UNIT[: UNIT_LIMIT + 1])])
     yield _probe(plan, Case.USER_BLANK, uut={"user": ""})
     yield _probe(plan, Case.USER_MISSING, uut={})
-    yield _without(_probe(plan, Case.NO_START_UTC), "startUTC")
+    yield _without_start_utc(_probe(plan, Case.NO_START_UTC))
     second_at = _start_of(plan, Case.SAME_SECOND_FIRST)
     yield _probe(plan, Case.SAME_SECOND_FIRST, serial="same second")
     yield _probe(plan, Case.SAME_SECOND_SECOND, serial="same second", start_at=second_at + timedelta(milliseconds=400))
@@ -218,8 +218,8 @@ def _probe(
     return Probe(case, report_id, start_at, content)
 
 
-def _without(probe: Probe, field: str) -> Probe:
-    content = {name: value for name, value in probe.content.items() if name != field}
+def _without_start_utc(probe: Probe) -> Probe:
+    content = {name: value for name, value in probe.content.items() if name != "startUTC"}
     return Probe(probe.case, probe.report_id, probe.start_at, content)
 
 

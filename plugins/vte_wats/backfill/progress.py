@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Self
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, computed_field
@@ -11,6 +11,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, computed_field
 from vte_wats.backfill.dry_run_report import Preview, merge_previews
 from vte_wats.domain.run import Outcome
 from vte_wats.intervals.interval import Instant
+from vte_wats.wording import duration
 
 
 class Progress(BaseModel):
@@ -83,8 +84,7 @@ class Progress(BaseModel):
         )
 
     def __str__(self) -> str:
-        hours, rest = divmod(self.remaining_s, 3600)
         return (
             f"{self.transferred:,} of {self.runs:,} runs ({self.transferred / max(1, self.runs):.0%}), "
-            f"part {self.part} of {self.parts}, {hours} h {rest // 60:02} min {rest % 60:02} s to go"
+            f"part {self.part} of {self.parts}, {duration(timedelta(seconds=self.remaining_s))} to go"
         )

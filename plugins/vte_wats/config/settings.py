@@ -507,19 +507,19 @@ class Settings(_Closed):
         for table, override in overrides.items():
             if table not in KEY_COLUMNS:
                 raise ValueError(f"{table} is not one of the tables that are read: {', '.join(KEY_COLUMNS)}")
-            for column, here in override.columns.items():
+            for column, name in override.columns.items():
                 if column not in KEY_COLUMNS[table] | OPTIONAL_COLUMNS[table]:
                     known = ", ".join(sorted(KEY_COLUMNS[table] | OPTIONAL_COLUMNS[table]))
                     raise ValueError(f"{table}.{column} is not one of the columns that are read: {known}")
-                if here is None and column in KEY_COLUMNS[table]:
+                if name is None and column in KEY_COLUMNS[table]:
                     raise ValueError(f"{table}.{column} is required; name the column that holds it here")
         return overrides
 
     def name_here(self, table: str, column: str) -> str | None:
         """Return a documented column as ``table.column`` with the names of this site; ``None`` where it has none."""
-        here = self.column_overrides.get(table, TableOverride())
-        name = here.columns.get(column, column)
-        return None if name is None else f"{here.table or table}.{name}"
+        override = self.column_overrides.get(table, TableOverride())
+        name = override.columns.get(column, column)
+        return None if name is None else f"{override.table or table}.{name}"
 
     @property
     def columns_read(self) -> frozenset[str]:

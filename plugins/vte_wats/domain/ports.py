@@ -44,13 +44,10 @@ class RunSource(Protocol):
     def run_hours(self, ranges: Sequence[LocalRange]) -> Iterator[tuple[datetime, int]]:
         """Count the runs per hour of the ranges, ascending, in one statement; hours without runs are absent."""
 
-    def run_keys(
-        self, ranges: Sequence[LocalRange], *, without_time: bool = False
-    ) -> Iterator[tuple[UUID, datetime | None]]:
-        """Stream GUID and Timestamp of the runs whose Timestamp lies in the ranges, in one statement, oldest first.
+    def run_keys(self, ranges: Sequence[LocalRange]) -> Iterator[tuple[UUID, datetime | None]]:
+        """Stream GUID and Timestamp of the runs whose Timestamp lies in the ranges, or is missing, in one statement.
 
-        ``without_time``: those without a Timestamp, too. Rows without a GUID have the placeholders of their dead
-        letters.
+        The oldest come first. Rows without a GUID have the placeholders of their dead letters.
         """
 
     def existing(self, guids: Sequence[UUID]) -> frozenset[UUID]:

@@ -132,7 +132,9 @@ def _folds_of_station(runs: Iterable[StationTime], settings: Settings) -> dict[U
             ambiguous[run.index_guid] = {0: _busy(run, first, settings), 1: _busy(run, second, settings)}
     folds: dict[UUID, Fold] = {}
     while not _side_by_side(known):
-        found = {guid: left[0] for guid, busy in ambiguous.items() if len(left := _possible(busy, known)) == 1}
+        found = {
+            guid: left[0] for guid, intervals in ambiguous.items() if len(left := _possible(intervals, known)) == 1
+        }
         if not found:
             return folds
         known += [ambiguous.pop(guid)[fold] for guid, fold in found.items()]
@@ -140,22 +142,22 @@ def _folds_of_station(runs: Iterable[StationTime], settings: Settings) -> dict[U
     return {}
 
 
-def _possible(busy_in: dict[Fold, Interval], known: list[Interval]) -> list[Fold]:
-    return [fold for fold, busy in busy_in.items() if not any(_overlap(busy, other) for other in known)]
+def _possible(intervals: dict[Fold, Interval], known: list[Interval]) -> list[Fold]:
+    return [fold for fold, interval in intervals.items() if not any(_overlap(interval, other) for other in known)]
 
 
-def _overlap(busy: Interval, other: Interval) -> bool:
-    return busy.from_at + _SLACK < other.to_at and other.from_at + _SLACK < busy.to_at
+def _overlap(interval: Interval, other: Interval) -> bool:
+    return interval.from_at + _SLACK < other.to_at and other.from_at + _SLACK < interval.to_at
 
 
 def _side_by_side(known: list[Interval]) -> bool:
     known.sort()
     longest = known[0] if known else None
-    for busy in known[1:]:
+    for interval in known[1:]:
         assert longest is not None  # noqa: S101 -- there is a first
-        if _overlap(busy, longest):
+        if _overlap(interval, longest):
             return True
-        longest = max(longest, busy, key=lambda other: other.to_at)
+        longest = max(longest, interval, key=lambda other: other.to_at)
     return False
 
 

@@ -92,26 +92,24 @@ def map_steps(rows: Sequence[VteStepResult], settings: Settings, run_remarks: Re
     """
     steps: list[MappedStep] = []
     numbers: set[int] = set()
-    for together in rows_together(as_written(rows, settings)):
-        first = together[0]
+    for group in rows_together(as_written(rows, settings)):
+        first = group[0]
         step_id = first.step_number if first.step_number not in numbers else None
         if step_id is not None:
             numbers.add(step_id)
-        step = _mapped(together, step_id, settings, run_remarks)
+        step = _mapped(group, step_id, settings, run_remarks)
         steps.append(MappedStep(step, first.test_number))
         if step.attachment is not None and step.status == _SKIPPED:
             steps.append(MappedStep(_step_with_file_of(step), first.test_number))
     return steps
 
 
-def _mapped(
-    together: Sequence[VteStepResult], step_id: int | None, settings: Settings, run_remarks: Remarks
-) -> StepType:
-    if len(together) == 1:
-        return _single(together[0], step_id, settings, run_remarks)
-    if together[0].kind is _NUMERIC:
-        return _several_numbers(together, step_id, settings)
-    return _several_strings(together, step_id, settings)
+def _mapped(group: Sequence[VteStepResult], step_id: int | None, settings: Settings, run_remarks: Remarks) -> StepType:
+    if len(group) == 1:
+        return _single(group[0], step_id, settings, run_remarks)
+    if group[0].kind is _NUMERIC:
+        return _several_numbers(group, step_id, settings)
+    return _several_strings(group, step_id, settings)
 
 
 def _step_with_file_of(step: StepType) -> StepType:

@@ -6,7 +6,6 @@ The latter needs no scheduler, and takes the token from the environment.
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import os
 import sys
@@ -16,7 +15,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -30,12 +29,13 @@ from vte_wats.acceptance.probes import PART_NUMBER, Plan
 from vte_wats.config.settings import ExistenceCheck
 from vte_wats.domain.errors import FatalError, VteWatsError
 from vte_wats.messages import VW954, VW955
+from vte_wats.orchestration.variables import WATS_PROFILE
+from vte_wats.wats.client import WatsSession
+from vte_wats.wats.hook import WatsHook
+from vte_wats.wats.observer import WatsObserver
 from vte_wats.wats.profile import WatsProfile
+from vte_wats.wats.rate_limiter import BudgetStore
 from vte_wats.wats.wats_connection import WatsConnection
-
-if TYPE_CHECKING:
-    from vte_wats.wats.rate_limiter import BudgetStore
-
 
 log = logging.getLogger(__name__)
 
@@ -92,10 +92,6 @@ def run_acceptance(
     Raises FatalError when the request names another host than the connection, when WATS lacks the test operation, and
     for what the first requests meet.
     """
-    # pyWATS takes long to import, and a DAG file that is only parsed needs none of it.
-    from vte_wats.wats.client import WatsSession
-    from vte_wats.wats.observer import WatsObserver
-
     started_at = now()
     _require_host(connection, request)
     with WatsSession(connection, budget_store=budget_store) as session:
@@ -131,11 +127,6 @@ def run_acceptance(
     for finding in findings:
         log.info("%s: %s %s", finding.status.upper(), finding.question, finding.answer)
     return Acceptance(profile, findings, render(subject, findings, profile.known()))
-
-
-def profile_text(profile: WatsProfile) -> str:
-    """Return the profile as it is kept in the Variable."""
-    return json.dumps(profile.known(), indent=1)
 
 
 def _require_host(connection: WatsConnection, request: AcceptanceRequest) -> None:
@@ -180,7 +171,7 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     folder = Path(given.folder)
     folder.mkdir(parents=True, exist_ok=True)
     profile = folder / "vte_wats_profile.json"
-    profile.write_text(profile_text(acceptance.profile), encoding="utf-8")
+    profile.write_text(WATS_PROFILE.dump(acceptance.profile), encoding="utf-8")
     (folder / "acceptance.html").write_text(acceptance.documents.html, encoding="utf-8")
     (folder / "acceptance.md").write_text(acceptance.documents.markdown, encoding="utf-8")
     logging.getLogger(__name__).info(
@@ -199,8 +190,6 @@ def _connection(wats: str, environment: Mapping[str, str]) -> WatsConnection:
         if not token:
             raise ValueError(f"{TOKEN_VARIABLE}: required beside an address, the API token of WATS")
         return WatsConnection.parse(_CONNECTION, host=wats, port=None, login=None, password=token, extra=None)
-    from vte_wats.wats.hook import WatsHook
-
     return WatsHook(wats).read_connection()
 
 

@@ -9,11 +9,12 @@ from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import TriggerRule, get_current_context, task
+from airflow.sdk import Param, TriggerRule, get_current_context, task
 
 from vte_wats.config.sites import Site
 from vte_wats.domain.errors import FatalError
 from vte_wats.messages import VW501
+from vte_wats.orchestration.dag_defaults import transfer_params
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -30,6 +31,19 @@ if TYPE_CHECKING:
 LATE_FROM = "plan_missing"
 _SAMPLE = "sample"
 _ALTERED_AGAIN = 100  # reports known to be altered that one comparison opens again
+
+RECONCILE_FORM = {
+    "days": Param(7, type="integer", minimum=0, title="Days", description="How far back to compare; 0 is all."),
+    "sample": Param(
+        100,
+        type="integer",
+        minimum=0,
+        maximum=1000,
+        title="Sample",
+        description="Reports to compare value by value; 0 is none but those that WATS lists otherwise.",
+    ),
+    **transfer_params(dry_run="Compare and map, but post nothing."),
+}
 
 
 @task

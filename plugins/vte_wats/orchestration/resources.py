@@ -26,7 +26,7 @@ from vte_wats.storage.object_storage import is_of_storage, storage_error
 from vte_wats.sync.slices import sized_for_backlog
 from vte_wats.wats.profile import WatsProfile
 
-if TYPE_CHECKING:  # the drivers load inside a task, never when a DAG file is parsed
+if TYPE_CHECKING:  # the API server needs storage and Variables from here, and loads no drivers for it
     from vte_wats.domain.ports import Wats
     from vte_wats.vte.reader import VteSource
     from vte_wats.wats.wats_connection import WatsConnection

@@ -21,6 +21,7 @@ from vte_wats.config.sites import Site
 from vte_wats.domain.errors import VteWatsError
 from vte_wats.domain.ports import Wats
 from vte_wats.messages import VW660, VW661
+from vte_wats.orchestration.resources import open_vte
 from vte_wats.survey.results import Survey, SurveyContext, SurveyRequest, take_survey
 from vte_wats.survey.stored import SurveyFile, write_survey
 from vte_wats.survey.survey_documents import Documents, render
@@ -34,8 +35,6 @@ PACKAGE_VERSION = version("vte-wats")
 
 def run_survey(site: Site, request: SurveyRequest, known: SurveyContext) -> tuple[Survey, Documents]:
     """Survey the site's VTE. Raises FatalError for wrong settings, and what reading VTE raises."""
-    from vte_wats.orchestration.resources import open_vte
-
     with open_vte(site, known.settings()) as vte:
         survey, runs = take_survey(vte, request, known)
     if survey.stopped:

@@ -7,11 +7,12 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import get_current_context, task
+from airflow.sdk import Param, get_current_context, task
 
 from vte_wats.config.sites import Site
 from vte_wats.domain.errors import FatalError, RetriableError
 from vte_wats.messages import VW523, VW530
+from vte_wats.orchestration.dag_defaults import transfer_params
 
 if TYPE_CHECKING:
     from vte_wats.config.settings import Settings
@@ -25,6 +26,16 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _MINUTES_BESIDE = 2  # of the requests that WATS allows: the next interval comes a few minutes later
+
+SYNC_FORM = {
+    **transfer_params(dry_run="Read and map, but post nothing."),
+    "accept_identity": Param(
+        False,
+        type="boolean",
+        title="Accept identity",
+        description="Accept this database, this WATS and the state as they are, after plan refused them.",
+    ),
+}
 
 
 @task

@@ -166,7 +166,7 @@ def stage_keys(
     batch: int = _BATCH,
 ) -> list[str]:
     """Stage the keys of every run in the ranges and outside of all windows; return the names of the batches."""
-    runs = source.run_keys(merge_ranges((*ranges, *outside.ranges)), without_time=True)
+    runs = source.run_keys(merge_ranges((*ranges, *outside.ranges)))
     names: list[str] = []
     for n in count():
         keys = [

@@ -184,12 +184,12 @@ class State(BaseModel):
 
     def failed(self, gap: Interval, at: datetime, reason: str) -> State:
         """Return the state after the transfer of a gap failed."""
-        tries = max((known.tries for known in self.failed_gaps if known.interval.intersection(gap)), default=0)
-        others = tuple(known for known in self.failed_gaps if not known.interval.intersection(gap))
+        tries = max((failure.tries for failure in self.failed_gaps if failure.interval.intersection(gap)), default=0)
+        others = tuple(failure for failure in self.failed_gaps if not failure.interval.intersection(gap))
         pause = min(_FIRST_PAUSE * 2 ** min(tries, 10), _LONGEST_PAUSE)
         failed = FailedGap(interval=gap, tries=tries + 1, tried_at=at, due_at=in_utc(at) + pause, reason=reason)
         return self.model_copy(
-            update={"failed_gaps": tuple(sorted((*others, failed), key=lambda known: known.interval))[-_MOST_GAPS:]}
+            update={"failed_gaps": tuple(sorted((*others, failed), key=lambda failure: failure.interval))[-_MOST_GAPS:]}
         )
 
     def gaps(self) -> tuple[Interval, ...]:
@@ -198,11 +198,11 @@ class State(BaseModel):
 
     def gap_to_fill(self, until_at: datetime, now_at: datetime) -> Gap | None:
         """Return the oldest time before ``until_at`` that is not covered and may be tried now."""
-        waiting = [known for known in self.failed_gaps if known.due_at > now_at]
+        waiting = [failure for failure in self.failed_gaps if failure.due_at > now_at]
         for gap in self.left_to_do(until_at):
-            for free in gap.minus(known.interval for known in waiting):
-                from_at, to_at, tries = free.from_at, free.to_at, 0
-                failed = next((known for known in self.failed_gaps if known.interval.intersection(free)), None)
+            for part in gap.minus(failure.interval for failure in waiting):
+                from_at, to_at, tries = part.from_at, part.to_at, 0
+                failed = next((failure for failure in self.failed_gaps if failure.interval.intersection(part)), None)
                 if failed is not None and from_at in failed.interval:
                     to_at, tries = min(to_at, failed.interval.to_at), failed.tries
                 elif failed is not None:

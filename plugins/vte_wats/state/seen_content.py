@@ -6,7 +6,7 @@ run that changed since. Without the Variable, each minute is read once more.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from datetime import datetime, timedelta
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -15,9 +15,6 @@ from vte_wats.intervals.interval import Instant
 
 _FORMAT = "%Y-%m-%dT%H:%M"
 _MOST_FAILED = 100
-
-Minutes = Mapping[str, str]
-"""Fingerprints by minute, wall-clock time in ISO 8601 as :func:`minute_key` writes it."""
 
 
 def minute_key(minute_local: datetime) -> str:

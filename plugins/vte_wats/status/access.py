@@ -50,9 +50,9 @@ def named_site(
     sites: ReadableSites, site: Annotated[str, Query(description="The site's name; empty for the only one.")] = ""
 ) -> Site:
     """Return the site that is asked about; one the user may not see does not exist for them."""
-    for readable in sites:
-        if readable.name == site:
-            return readable
+    for candidate in sites:
+        if candidate.name == site:
+            return candidate
     if not sites:
         raise HTTPException(status.HTTP_403_FORBIDDEN, "You may not look at the DAG runs of any site.")
     raise HTTPException(status.HTTP_404_NOT_FOUND, "There is no such site.")

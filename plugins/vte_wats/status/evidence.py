@@ -22,19 +22,21 @@ from typing import Any
 from zipfile import ZIP_DEFLATED, ZipFile
 
 from airflow.models.dagrun import DagRun
-from airflow.models.variable import Variable
 from airflow.models.xcom import XComModel
 from airflow.utils.session import create_session
 from sqlalchemy import select
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 from upath import UPath
 
 from vte_wats.backfill.progress import Progress
 from vte_wats.config.settings import parse_settings
 from vte_wats.config.sites import Site
+from vte_wats.domain.errors import FatalError
 from vte_wats.domain.redaction import redact
 from vte_wats.messages import VW631
 from vte_wats.orchestration.resources import storage_of
+from vte_wats.status.settings_variable import read_settings_text
 from vte_wats.status.site_reader import read_site
 from vte_wats.status.site_summary import site_status
 from vte_wats.storage.object_storage import read_file
@@ -94,14 +96,14 @@ class Found:
 
 def gather(session: Session, site: Site, folder: Path, at: datetime) -> dict[str, Found]:
     """Return what is there by name; what lies in the folder takes the place of what the storage holds."""
-    text = _settings_text(session, site)
-    found = dict(_stored(session, site, text, at)) | {
+    found = dict(_stored(session, site, at)) | {
         f"runs/{kind}.json": run
         for kind in ("preflight", "sync", "monitor", "reconcile")
         if (run := _last_run(session, site.dag_id(kind)))
     }
     try:
-        found |= _in_storage(storage_of(site, settings_to_survey_with(text, site.settings_variable)))
+        settings = settings_to_survey_with(read_settings_text(session, site).text, site.settings_variable)
+        found |= _in_storage(storage_of(site, settings))
     except Exception as exc:  # noqa: BLE001 -- whatever keeps the storage from being read: the rest is collected
         log.warning("%s The storage cannot be read: %s", VW631, redact(str(exc)))
     return found | _handed(folder)
@@ -137,20 +139,25 @@ def _version_of(name: str) -> str:
         return "not installed"
 
 
-def _settings_text(session: Session, site: Site) -> str | None:
-    name = site.settings_variable
-    found = session.scalar(select(Variable).where(Variable.key == name))
-    return os.environ.get(f"AIRFLOW_VAR_{name.upper()}") or (found.val if found else None)
+def _settings(session: Session, site: Site) -> Found | None:
+    """Return the settings, if there are any. What does not pass validation stays out: a wrong field may be a secret."""
+    try:
+        text = read_settings_text(session, site).text
+    except FatalError as exc:
+        return Found("", str(exc), is_good=False)
+    if text is None:
+        return None
+    try:
+        parse_settings(text)
+    except Exception:  # noqa: BLE001 -- not even the reason goes in: it may repeat a value
+        return Found("", "they do not pass validation; trigger vte_wats_preflight", is_good=False)
+    return Found(text, "they pass validation")
 
 
-def _stored(session: Session, site: Site, text: str | None, at: datetime) -> Iterator[tuple[str, Found]]:
-    """Yield what Variables say. Settings that do not pass validation stay out: a wrong field may hold a secret."""
-    if text is not None:
-        try:
-            parse_settings(text)
-            yield SETTINGS, Found(text, "they pass validation")
-        except Exception:  # noqa: BLE001 -- not even the reason goes in: it may repeat a value
-            yield SETTINGS, Found("", "they do not pass validation; trigger vte_wats_preflight", is_good=False)
+def _stored(session: Session, site: Site, at: datetime) -> Iterator[tuple[str, Found]]:
+    """Yield what Variables say."""
+    if settings := _settings(session, site):
+        yield SETTINGS, settings
     snapshot = read_site(session, site, at)
     status = site_status(site, snapshot, at)
     if state := snapshot.stored.state:
@@ -252,10 +259,10 @@ def _lack(found: Found | None) -> str:
 
 def _index(found: Mapping[str, Found], lacks: Mapping[Evidence, str], at: datetime) -> str:
     lines = [f"# Hand-over of VTE → WATS {_version_of('vte-wats')}, {at:%Y-%m-%d %H:%M} UTC", "", "## Summary", ""]
-    for phase, about in PHASES.items():
+    for phase, subject in PHASES.items():
         names = [evidence.name for evidence in lacks if evidence.phase == phase]
         stands = f"lacks {', '.join(names)}" if names else "shown at this site"
-        lines.append(f"- Phase {phase}, {about}: {stands}.")
+        lines.append(f"- Phase {phase}, {subject}: {stands}.")
         wanted = [evidence for evidence in EVIDENCE if evidence.phase == phase]
         lines += [
             f"  - {evidence.shows}: {redact(found[evidence.name].result)}"
@@ -269,7 +276,10 @@ def _index(found: Mapping[str, Found], lacks: Mapping[Evidence, str], at: dateti
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Collect it; a hand-over with missing parts is written all the same, and says so."""
+    """Collect it; a hand-over with missing parts is written all the same, and says so.
+
+    Return what the process ends with: 0, or 2 with the reason on standard error when Airflow's database cannot be read.
+    """
     parser = argparse.ArgumentParser(
         prog="python -m vte_wats.status.evidence", description="Collect what ran at a site in one ZIP."
     )
@@ -281,8 +291,16 @@ def main(arguments: Sequence[str]) -> int:
     # As Airflow's own commands do: its database holds the connection of the storage.
     os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
     at = datetime.now(UTC)
-    with create_session() as session:
-        found = gather(session, Site(given.site), given.folder, at)
+    try:
+        with create_session() as session:
+            found = gather(session, Site(given.site), given.folder, at)
+    except DBAPIError as exc:
+        reason = redact(str(exc.orig).partition("\n")[0])
+        sys.stderr.write(
+            f"Airflow's database cannot be read: {reason}. Set AIRFLOW_HOME, and AIRFLOW__DATABASE__SQL_ALCHEMY_CONN "
+            "where it is set, as the scheduler of the site has them\n"
+        )
+        return 2
     for line in collect(found, given.archive, at):
         log.info("MISSING %s", line)
     log.info("%s is written; begin with index.md in it", given.archive)

@@ -208,19 +208,19 @@ def _copy_of(table: str, column: str) -> Rule:
     return Rule(f"what {table}.{column} has", _COPIES, within=(table, column), sure=True)
 
 
-def _with_values_of(table: str, column: str, source: str) -> Rule:
-    return Rule(f"what {table}.{column} has", source, has=(table, column), sure=True)
+def _with_values_of(column: str, source: str) -> Rule:
+    return Rule(f"what IndexData.{column} has", source, has=("IndexData", column), sure=True)
 
 
 def _of_master(table: str, key: str) -> Rule:
-    return _with_values_of("IndexData", key, f"documented relation to {table}")
+    return _with_values_of(key, f"documented relation to {table}")
 
 
 _HEADERS = {
     ("Products", "Product_GUID"): _of_master("Products", "Product_GUID"),
-    ("Products", "Name"): _with_values_of("IndexData", "ProductName", _COPIES),
+    ("Products", "Name"): _with_values_of("ProductName", _COPIES),
     ("Testplans", "Testplan_GUID"): _of_master("Testplans", "Testplan_GUID"),
-    ("Testplans", "Name"): _with_values_of("IndexData", "TestplanName", _COPIES),
+    ("Testplans", "Name"): _with_values_of("TestplanName", _COPIES),
     ("TestSystems", "Testsystem_GUID"): _of_master("TestSystems", "Testsystem_GUID"),
     ("TestSystems", "Name"): Rule("a name of its own in every row", _TYPES, _are_different, least=1.0, enough=3),
     ("UutData", "Uut_GUID"): _KEY,

@@ -54,14 +54,14 @@ def look_at_content(source: ContentSource, tables: Sequence[DeployedTable], sett
             lines = compare_schema(tables, settings, fits)
             names = look.names(lines)
             asked = {
-                (table, column, additional.name): (rules[table, column], here, additional)
-                for table, here, column, additional in look.pairs(lines)
+                (table, column, additional.name): (rules[table, column], table_here, additional)
+                for table, table_here, column, additional in look.pairs(lines)
                 if (table, column, additional.name) not in fits and _is_known(rules.get((table, column)), table, names)
             }
             if not asked:
                 return fits
-            for pair, (rule, here, additional) in asked.items():
-                fits[pair] = look.fit(rule, pair, here, additional, names)
+            for pair, (rule, table_here, additional) in asked.items():
+                fits[pair] = look.fit(rule, pair, table_here, additional, names)
     except VteWatsError as error:
         log.warning("%s; what the other columns hold stays unknown", error)
         return fits
@@ -98,29 +98,33 @@ class _Look:
 
     def pairs(self, lines: Sequence[Comparison]) -> Iterator[tuple[str, str, str, DeployedColumn]]:
         """Yield every column that is missing, or whose name is guessed, with each additional one of its kind."""
-        for table, here in _tables_here(lines).items():
+        for table, table_here in _tables_here(lines).items():
             of_table = [line for line in lines if line.table == table and line.column and table in KEY_COLUMNS]
             missing = [line for line in of_table if line.is_read and line.likeness in _OPEN]
-            free = [line.here for line in of_table if line.likeness in {Likeness.RENAMED, Likeness.ADDITIONAL}]
-            for column in [self._columns[here, name] for name in free if name and _may_be_named(name)][:_MOST_COLUMNS]:
+            names = [line.here for line in of_table if line.likeness in {Likeness.RENAMED, Likeness.ADDITIONAL}]
+            for column in [self._columns[table_here, name] for name in names if name and _may_be_named(name)][
+                :_MOST_COLUMNS
+            ]:
                 for line in missing:
                     if line.column and is_of_kind(line.column, documented_schema()[table], column):
-                        yield table, here, line.column, column
+                        yield table, table_here, line.column, column
 
-    def fit(self, rule: Rule, pair: tuple[str, str, str], here: str, additional: DeployedColumn, names: _Names) -> Fit:
+    def fit(
+        self, rule: Rule, pair: tuple[str, str, str], table_here: str, additional: DeployedColumn, names: _Names
+    ) -> Fit:
         """Return how a column fits; one that the login may not read decides nothing."""
         table, column, _ = pair
         try:
             if rule.within:
-                values = _some_of(self._values(here, additional, None))
+                values = _some_of(self._values(table_here, additional, None))
                 return counted(rule, len(values), self._values_in(*names[rule.within], values) if values else 0)
             if rule.has:
                 values = _some_of(self._values(*names[rule.has], None))
-                return counted(rule, len(values), self._values_in(here, additional, values) if values else 0)
+                return counted(rule, len(values), self._values_in(table_here, additional, values) if values else 0)
             beside = names[table, rule.beside][1] if rule.beside else None
-            return judged(rule, self._values(here, additional, beside), required=is_required(table, column))
+            return judged(rule, self._values(table_here, additional, beside), required=is_required(table, column))
         except FatalError as error:
-            log.warning("%s; what %s.%s holds stays unknown", error, here, additional.name)
+            log.warning("%s; what %s.%s holds stays unknown", error, table_here, additional.name)
             return Fit(holds=None, seen="it cannot be read")
 
 

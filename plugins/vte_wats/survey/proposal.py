@@ -32,7 +32,7 @@ _FAR_CHECK_S = 3_600.0  # of a day, for reading the part of the history that is 
 _FIRST_READ_S = 300  # after the settle delay: a sync reads what came within its data interval
 _LONGEST_S = {"guard_band_s": 86_400, "near_check_h": 172_800}
 _TO_FILL_IN = "0,"  # no process has this code
-_UNANSWERED = {"source_timezone": "UTC", "process_map": {"(no test plan yet)": 1}}
+_UNANSWERED: dict[str, JsonValue] = {"source_timezone": "UTC", "process_map": {"(no test plan yet)": 1}}
 _COLUMN_OF = {
     TextField.PRODUCT_NAME: "IndexData.ProductName",
     TextField.TESTPLAN_NAME: "IndexData.TestplanName",
@@ -80,12 +80,12 @@ class Question(Closed):
 
 
 class Proposal(Closed):
-    """A text for the Variable ``vte_wats``, the answers it is made of, and what remains to be asked.
+    """Settings for the Variable ``vte_wats``, the answers they are made of, and what remains to be asked.
 
-    ``mistakes`` says why the text is not valid yet; it is empty for settings that a sync can work with.
+    ``mistakes`` says why the settings are not valid yet; it is empty for settings that a sync can work with.
     """
 
-    settings_text: str
+    settings: dict[str, JsonValue]
     answers: tuple[ProposedSetting, ...]
     questions: tuple[Question, ...]
     mistakes: str
@@ -137,26 +137,22 @@ def propose(evidence: Evidence, variable: str) -> Proposal:
         found = _looked_up(name, evidence)
         answers.append(_answer(name, found, evidence.given or {}))
         questions += found.questions
-    text = json.dumps(
-        {
-            answer.setting: answer.value
-            for answer in answers
-            if answer.origin in {Origin.DATA, Origin.SET} and answer.setting != "alerts"
-        },
-        indent=1,
-        ensure_ascii=False,
-    )
+    settings = {
+        answer.setting: answer.value
+        for answer in answers
+        if answer.origin in {Origin.DATA, Origin.SET} and answer.setting != "alerts"
+    }
     return Proposal(
-        settings_text=text,
+        settings=settings,
         answers=tuple(answers),
         questions=tuple(questions),
-        mistakes=_mistakes(text, variable),
+        mistakes=_mistakes(settings, variable),
     )
 
 
 def settings_for_trial(proposal: Proposal, variable: str) -> Settings:
     """Return the proposed settings; what is not answered is read as UTC, and test plans without process are held."""
-    return parse_settings(json.dumps(_UNANSWERED | json.loads(proposal.settings_text)), variable)
+    return parse_settings(json.dumps(_UNANSWERED | proposal.settings), variable)
 
 
 def settings_to_survey_with(text: str | None, variable: str) -> Settings:
@@ -210,9 +206,9 @@ def _plain(value: Any) -> Any:
     return value.model_dump(mode="json")
 
 
-def _mistakes(text: str, variable: str) -> str:
+def _mistakes(settings: Mapping[str, JsonValue], variable: str) -> str:
     try:
-        parse_settings(text, variable)
+        parse_settings(json.dumps(settings), variable)
     except FatalError as exc:
         return exc.detail
     return ""
@@ -529,8 +525,8 @@ def _by_test_times(setting: str, unit_s: int, why: str, evidence: Evidence, find
     if runs < _ENOUGH:
         return None
     left, wanted_s = runs, 0
-    for edge_s, those in sorted(findings.test_times.items()):
-        left, wanted_s = left - those, edge_s
+    for edge_s, tests in sorted(findings.test_times.items()):
+        left, wanted_s = left - tests, edge_s
         if left <= _NONE * runs:
             break
     wanted = min(wanted_s, _LONGEST_S[setting]) // unit_s
@@ -538,7 +534,7 @@ def _by_test_times(setting: str, unit_s: int, why: str, evidence: Evidence, find
     assert isinstance(now, int)  # noqa: S101 -- as the setting is
     if wanted <= now:
         return None
-    longer = sum(those for edge_s, those in findings.test_times.items() if edge_s > now * unit_s)
+    longer = sum(tests for edge_s, tests in findings.test_times.items() if edge_s > now * unit_s)
     reason = f"{why}: {longer} of {runs} tests of the sample took longer than {now * unit_s} s."
     if given is None:
         return _Found(reason, wanted)
@@ -612,10 +608,10 @@ def _column_overrides(evidence: Evidence) -> _Found:
 def _with_those_set(evidence: Evidence) -> dict[str, Any]:
     """Return the names that are guessed, and those that are set already."""
     overrides = {table: dict(given) for table, given in (_given(evidence, "column_overrides") or {}).items()}
-    for table, guessed in evidence.overrides.items():
+    for table, guess in evidence.overrides.items():
         override = overrides.setdefault(table, {})
-        columns = {**override.get("columns", {}), **guessed.get("columns", {})}
-        override |= guessed | ({"columns": columns} if columns else {})
+        columns = {**override.get("columns", {}), **guess.get("columns", {})}
+        override |= guess | ({"columns": columns} if columns else {})
     return overrides
 
 

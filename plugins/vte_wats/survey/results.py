@@ -321,17 +321,17 @@ class _Counts:
             "test plan": group.testplan_name,
             "station": group.station_name,
         }
-        for of, name in names.items():
-            self._runs[of][_shown(name)][code] += group.runs
-            self._first[of][_shown(name)][code] += group.first_runs
+        for kind, name in names.items():
+            self._runs[kind][_shown(name)][code] += group.runs
+            self._first[kind][_shown(name)][code] += group.first_runs
 
     def distributions(self, results: Mapping[str, str]) -> Iterator[Distribution]:
         """Yield the distributions; names beyond the most frequent ones are one. ``results`` says what codes mean."""
-        for of, runs in self._runs.items():
-            names = list(runs) if of == "month" else sorted(runs, key=lambda name: -runs[name].total())
-            every, first = _most_frequent(runs, names), _most_frequent(self._first[of], names)
+        for kind, runs in self._runs.items():
+            names = list(runs) if kind == "month" else sorted(runs, key=lambda name: -runs[name].total())
+            every, first = _most_frequent(runs, names), _most_frequent(self._first[kind], names)
             yield Distribution(
-                of=of,
+                of=kind,
                 runs=every,
                 yields=yields_of(every, results),
                 first_runs=first,

@@ -185,15 +185,15 @@ def compare_foreign_keys(deployed: Sequence[DeployedTable], settings: Settings) 
     names = {name_at_site(name, settings).casefold(): name for name in documented_schema()}
     tables = {names.get(table.name.casefold(), table.name): table for table in deployed}
     present = {
-        (of, tuple(_documented_column(of, column, settings) for column in key.columns), parent)
-        for of, table in tables.items()
+        (child, tuple(_documented_column(child, column, settings) for column in key.columns), parent)
+        for child, table in tables.items()
         for key in table.foreign_keys
         for parent in [names.get(key.parent.casefold(), key.parent)]
     }
     published = [
-        (of, (column,), parent)
-        for of, documented in documented_schema().items()
-        if of in tables
+        (child, (column,), parent)
+        for child, documented in documented_schema().items()
+        if child in tables
         for column, parent in documented.references.items()
     ]
     additional = sorted(present.difference(published))

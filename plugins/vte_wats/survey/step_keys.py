@@ -79,8 +79,8 @@ def sample_step_keys(
 def _looked_at(source: StepKeySource, known: Sequence[UUID]) -> Mapping[str, Mapping[str, StepKey]]:
     """Return what is found of each kind by its keys, each once."""
     found: dict[str, dict[str, StepKey]] = defaultdict(dict)
-    for after in (_FIRST, *known[:: max(1, len(known) // _PLACES)][:_PLACES]):
-        for step_key in source.step_keys(after):
+    for guid in (_FIRST, *known[:: max(1, len(known) // _PLACES)][:_PLACES]):
+        for step_key in source.step_keys(guid):
             seen = found[step_key.kind].get(step_key.key)
             if seen is None or seen.steps < step_key.steps:  # the last run of a look may be cut
                 found[step_key.kind][step_key.key] = step_key

@@ -14,6 +14,7 @@ from functools import cache
 from typing import Any
 from uuid import UUID
 
+from humanize import naturalsize
 from jinja2 import Environment
 
 from vte_wats.domain.run import VteStepResult, VteTestRun
@@ -144,6 +145,7 @@ def render(survey: Survey, runs: Sequence[VteTestRun]) -> Documents:
     lines = {line.index_guid: line for line in survey.trial.lines} if survey.trial else {}
     values = {
         "survey": survey,
+        "settings_text": json.dumps(survey.proposal.settings, indent=1, ensure_ascii=False),
         "differing": [line for line in differing if line.is_read or line.column is None],
         "unread": [line for line in differing if not line.is_read and line.column is not None],
         "same": sum(line.likeness is Likeness.SAME for line in survey.comparison),
@@ -245,7 +247,7 @@ def _number(value: object) -> str:
 def _size(size_bytes: int | None) -> str:
     if size_bytes is None:
         return "not visible"
-    return f"{size_bytes / 1_048_576:,.1f} MB"
+    return naturalsize(size_bytes, binary=True)
 
 
 def _plain(value: Any) -> str:

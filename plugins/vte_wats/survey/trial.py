@@ -93,12 +93,12 @@ class Refusals:
 
     def issues(self, settings: Settings) -> tuple[Issue, ...]:
         """Return what was found, and what these settings do not know, the most frequent first."""
-        found = [seen.issue(what, follows) for (what, follows), seen in self._found.items()]
+        found = [refusals.issue(what, follows) for (what, follows), refusals in self._found.items()]
         found += _unknown("unlisted result code", self._codes, settings.result_codes)
         found += _unknown("unlisted step result code", self._step_codes, settings.step_result_codes)
         found += [
-            seen.issue(f"unmapped test plan {quoted(name)}", _HELD)
-            for name, seen in self._testplans.items()
+            refusals.issue(f"unmapped test plan {quoted(name)}", _HELD)
+            for name, refusals in self._testplans.items()
             if settings.process_code(name) is None
         ]
         return tuple(sorted(found, key=lambda issue: -issue.seen))
@@ -110,10 +110,10 @@ class Refusals:
             self._testplans.setdefault(name, Seen()).add(run.index_guid)
         codes = set() if run.result_code is None else {run.result_code}
         step_codes = {step.result_code for step in run.steps if step.result_code is not None}
-        for seen, those in ((self._codes, codes), (self._step_codes, step_codes)):
-            for code in sorted(those):
-                if code in seen or len(seen) < _MOST:
-                    seen.setdefault(code, Seen()).add(run.index_guid)
+        for refusals, found in ((self._codes, codes), (self._step_codes, step_codes)):
+            for code in sorted(found):
+                if code in refusals or len(refusals) < _MOST:
+                    refusals.setdefault(code, Seen()).add(run.index_guid)
         known, known_steps = self._settings.result_codes, self._settings.step_result_codes
         if not (codes <= known.keys() and step_codes <= known_steps.keys()) and len(known) + len(known_steps) < _MOST:
             self._settings = _with(

@@ -287,17 +287,13 @@ class VteSource:
         for row in self.rows(STEP_KEYS, {"guid_after": str(after)}):
             yield StepKey(row.kind, str(row.index_guid), int(row.steps), has_run=bool(row.has_run))
 
-    def run_keys(
-        self, ranges: Sequence[LocalRange], *, without_time: bool = False
-    ) -> Iterator[tuple[UUID, datetime | None]]:
-        """Stream GUID and Timestamp of the runs whose Timestamp lies in the ranges, in one statement.
+    def run_keys(self, ranges: Sequence[LocalRange]) -> Iterator[tuple[UUID, datetime | None]]:
+        """Stream GUID and Timestamp of the runs whose Timestamp lies in the ranges, or is missing, in one statement.
 
         A run without a GUID comes under the placeholder GUID that its dead letter has.
         """
         condition, binds = in_ranges(ranges)
-        if without_time:
-            condition = or_without_time(condition)
-        rows = self.rows(RUN_KEYS, binds, ranges=condition)
+        rows = self.rows(RUN_KEYS, binds, ranges=or_without_time(condition))
         return ((guid, row.timestamp_local) for guid, row in with_keys(rows))
 
     def existing(self, guids: Sequence[UUID]) -> frozenset[UUID]:

@@ -81,8 +81,8 @@ def read_runs(
 def _groups(sizes: Sequence[RunSizeRow]) -> Iterator[dict[UUID, Any]]:
     """Yield the runs to be read together, each with its Timestamp."""
     by_steps = constrained_batches(sizes, _STEPS_AT_ONCE, _RUNS_AT_ONCE, get_len=attrgetter("steps"), strict=False)
-    for few_steps in by_steps:
-        for group in constrained_batches(few_steps, _BYTES_AT_ONCE, get_len=attrgetter("size_bytes"), strict=False):
+    for batch in by_steps:
+        for group in constrained_batches(batch, _BYTES_AT_ONCE, get_len=attrgetter("size_bytes"), strict=False):
             yield {guid: row.timestamp_local for row in group if (guid := guid_of(row.index_guid))}
 
 

@@ -85,9 +85,9 @@ def unread(guid: UUID, timestamp_local: datetime | None, why: Defect) -> VteTest
 
 def too_large(steps: int, size_bytes: int, most_steps: int, most_bytes: int) -> Defect | None:
     """Return why a run is not fetched, when it is larger than the settings allow."""
-    for name, size, most in (("max_steps_per_run", steps, most_steps), ("max_run_bytes", size_bytes, most_bytes)):
-        if size > most:
-            what = f"{steps} steps and {size_bytes} bytes; {name} = {most} allows less, so none of it was read"
+    for name, size, limit in (("max_steps_per_run", steps, most_steps), ("max_run_bytes", size_bytes, most_bytes)):
+        if size > limit:
+            what = f"{steps} steps and {size_bytes} bytes; {name} = {limit} allows less, so none of it was read"
             advice = f"Raise {name} in the settings if the memory of a worker allows it, then redrive the run"
             return _defect(VW231, f"the run has {what}. {advice}", f"larger than {name}")
     return None

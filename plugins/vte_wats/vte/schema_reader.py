@@ -241,9 +241,9 @@ def statements_of_a_sync(ranges: Sequence[LocalRange], settings: Settings) -> It
     binds["schema_name"] = settings.source_schema  # a bind that a statement does not name is left out
     for select in _BY_TIME:
         yield ExplainedStatement(select.name, select, binds, {"ranges": condition})
-    for by, (selection, its_binds) in {"time": (condition, binds), "GUID": among_guids(_GUIDS)}.items():
+    for key, (selection, its_binds) in {"time": (condition, binds), "GUID": among_guids(_GUIDS)}.items():
         for select in _OF_A_SLICE:
-            yield ExplainedStatement(f"{select.name} by {by}", select, its_binds, {"selection": selection})
+            yield ExplainedStatement(f"{select.name} by {key}", select, its_binds, {"selection": selection})
 
 
 def plan_text(rows: Sequence[Sequence[Any]]) -> str:

@@ -9,12 +9,14 @@ import asyncio
 import json
 import time
 from collections.abc import Coroutine, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Self, TypeVar
 from uuid import UUID
 
 from pywats.core.client import Response
 from pywats.core.routes import Routes
+from tenacity import AsyncRetrying, RetryCallState, retry_if_result, stop_after_attempt
 
 from vte_wats.acceptance.observe import WatsResponse
 from vte_wats.domain.errors import RetriableError
@@ -114,14 +116,20 @@ class WatsObserver:
     async def _tried(self, method: str, route: str, query: queries.Query | None, body: bytes | None) -> WatsResponse:
         """Ask again while the server is only busy, or away, as often as the connection says."""
         tries: list[str] = []
-        while True:
-            answer, pause_s = await self._once(method, route, query, body)
-            if pause_s is None or len(tries) + 1 >= self._connection.attempts:
-                return WatsResponse(
-                    answer.status, answer.content, answer.text, answer.headers, answer.took_ms, tuple(tries)
-                )
+
+        def pause(state: RetryCallState) -> None:
+            answer, pause_s = _outcome(state)
             tries.append(f"{answer}, asked again after {pause_s:g} s")
             self._rate_limiter.pause(pause_s)
+
+        retrying = AsyncRetrying(
+            stop=stop_after_attempt(self._connection.attempts),
+            retry=retry_if_result(lambda outcome: outcome[1] is not None),
+            before_sleep=pause,
+            retry_error_callback=_outcome,
+        )
+        outcome: tuple[WatsResponse, float | None] = await retrying(self._once, method, route, query, body)
+        return replace(outcome[0], tries_before=tuple(tries))
 
     async def _once(
         self, method: str, route: str, query: queries.Query | None, body: bytes | None
@@ -157,3 +165,10 @@ class WatsObserver:
 
     def _run(self, coroutine: Coroutine[Any, Any, _T]) -> _T:
         return self._runner.get_loop().run_until_complete(coroutine)
+
+
+def _outcome(state: RetryCallState) -> tuple[WatsResponse, float]:
+    """Return the last answer, and how long to wait for another one."""
+    assert state.outcome is not None  # noqa: S101 -- it has been asked
+    answer, pause_s = state.outcome.result()
+    return answer, pause_s

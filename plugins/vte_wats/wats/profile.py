@@ -40,7 +40,10 @@ Text = Annotated[str, Field(max_length=100)]
 
 
 class WatsProfile(BaseModel):
-    """How one WATS behaves. ``None`` is unknown."""
+    """How one WATS behaves. ``None`` is unknown.
+
+    What the package does not ask for is kept for people: the report of the acceptance run and the Variable show it.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

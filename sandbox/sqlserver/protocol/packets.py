@@ -38,10 +38,10 @@ class Wire(Protocol):
 class PacketStream:
     """One connection's packets. Not thread-safe: one thread serves one connection."""
 
-    def __init__(self, sock: socket.socket, packet_size: int = DEFAULT_PACKET_SIZE) -> None:
+    def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
         self._wire: Wire = sock
-        self.packet_size = packet_size
+        self.packet_size = DEFAULT_PACKET_SIZE
         self._spid = 0
         self._pending = bytearray()
         self._packet_id = 1

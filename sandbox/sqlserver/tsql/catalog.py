@@ -182,7 +182,7 @@ class Catalog:
                     Index(
                         **{
                             **index,
-                            "columns": tuple((name, bool(down)) for name, down in index["columns"]),
+                            "columns": tuple((name, bool(descending)) for name, descending in index["columns"]),
                             "included": tuple(index["included"]),
                         }
                     )

@@ -6,7 +6,7 @@ uniqueness and CHECK are not enforced. NOT NULL, DEFAULT and foreign keys are.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import duckdb
@@ -127,18 +127,23 @@ class Definitions:
     def _drop_column(self, table: Table, name: str) -> Table:
         if table.column(name) is None:
             raise unknown_column(name)
-        used = [key for key in table.foreign_keys if name.lower() in {column.lower() for column in key.columns}]
-        used += [
-            key
-            for _, key in self.catalog.references_to(table)
-            if name.lower() in {column.lower() for column in key.parent_columns}
-        ]
-        if used:
-            raise SqlServerError(5074, f"The object '{used[0].name}' is dependent on column '{name}'.")
+        if used := list(self._dependent_on(table, name)):
+            failed = f"ALTER TABLE DROP COLUMN {name} failed because one or more objects access this column."
+            errors = [SqlServerError(5074, f"The {thing} is dependent on column '{name}'.") for thing in used]
+            raise replace(errors[0], followed_by=(*errors[1:], SqlServerError(4922, failed, state=9)))
         self.cursor.execute(f"ALTER TABLE {table.reference} DROP COLUMN {quoted(name)}")
         table = replace(table, columns=tuple(column for column in table.columns if column.name.lower() != name.lower()))
         self.catalog.put(table)
         return table
+
+    def _dependent_on(self, table: Table, name: str) -> Iterator[str]:
+        """Yield the indexes and the foreign keys of both sides that have a column."""
+        for index in table.indexes:
+            if _has(name, (*(column for column, _ in index.columns), *index.included)):
+                yield f"{'object' if index.primary else 'index'} '{index.name}'"
+        keys = [(key, key.columns) for key in table.foreign_keys]
+        keys += [(key, key.parent_columns) for _, key in self.catalog.references_to(table)]
+        yield from (f"object '{key.name}'" for key, columns in keys if _has(name, columns))
 
     def _drop(self, node: exp.Drop) -> None:
         if str(node.args.get("kind")).upper() != "TABLE":
@@ -203,6 +208,10 @@ def new_table(node: exp.Create) -> NewTable:
         else:
             _constraint(part, name, constraints)
     return NewTable(schema, name, tuple(columns), constraints)
+
+
+def _has(name: str, columns: Iterable[str]) -> bool:
+    return name.lower() in {column.lower() for column in columns}
 
 
 def _column_sql(column: Column, compiler: QueryCompiler) -> str:

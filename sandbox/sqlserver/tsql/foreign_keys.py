@@ -98,7 +98,9 @@ def _overlap(left: Sequence[str], right: Sequence[str]) -> bool:
 
 def _pairs(key: ForeignKey, child: str, parent: str) -> str:
     pairs = zip(key.columns, key.parent_columns, strict=True)
-    return " AND ".join(f"{parent}.{quoted(theirs)} = {child}.{quoted(own)}" for own, theirs in pairs)
+    return " AND ".join(
+        f"{parent}.{quoted(parent_column)} = {child}.{quoted(column)}" for column, parent_column in pairs
+    )
 
 
 def _orphans(children: str, key: ForeignKey, parent: Table) -> str:

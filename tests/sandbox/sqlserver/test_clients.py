@@ -80,7 +80,7 @@ def test_every_type_can_be_null(read):
     assert read("SELECT * FROM dbo.Everything WHERE Id = 2") == [(2, *[None] * len(TYPES))]
 
 
-def test_an_empty_result_still_tells_its_columns(server):
+def test_an_empty_result_still_shows_its_columns(server):
     for connection in (connect(server), connect_pytds(server)):
         with connection, connection.cursor() as cursor:
             cursor.execute("SELECT Id, c0 AS guid, c7 FROM dbo.Everything WHERE 1 = 0")
@@ -291,7 +291,7 @@ def test_the_clock_can_be_set_and_stands_where_the_server_stands():
         ]
 
 
-def test_the_log_tells_who_asked_what_and_what_became_of_it(server):
+def test_the_log_says_who_asked_what_and_what_became_of_it(server):
     rows(server, "SELECT Id FROM dbo.Everything")
     entry = server.log[-1]
     assert (entry.login, entry.sql, entry.rows, entry.error) == (

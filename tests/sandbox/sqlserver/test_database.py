@@ -2,6 +2,7 @@
 
 import datetime as dt
 import logging
+import struct
 import threading
 import uuid
 
@@ -10,7 +11,7 @@ import pytest
 
 from sandbox.sqlserver.database import Database
 from sandbox.sqlserver.errors import SqlServerError
-from tests.sandbox.sqlserver.clients import WRITER, new_database, rows, served
+from tests.sandbox.sqlserver.clients import WRITER, RawClient, new_database, rows, served
 
 NOON = dt.datetime(2026, 2, 3, 12)
 
@@ -179,3 +180,26 @@ def test_what_one_login_writes_another_reads(db):
         rows(server, "INSERT INTO Runs (Run_GUID, Product) VALUES (NEWID(), N'測試'); SELECT 1", login=WRITER)
         assert rows(server, "SELECT Product FROM Runs") == [("測試",)]
     assert db.query('SELECT "Product" FROM "Runs"') == [("測試",)]
+
+
+@pytest.mark.parametrize(
+    ("column", "dependent"),
+    [
+        ("Run_GUID", "object 'PK_Runs'"),
+        ("timestamp", "index 'IX_Runs_Timestamp'"),
+        ("Result", "index 'IX_Runs_Timestamp'"),
+    ],
+)
+def test_a_column_of_an_index_stays_and_the_server_names_both_the_index_and_the_failure(db, column, dependent):
+    with served(db) as server, RawClient(server, WRITER) as raw:
+        answer = raw.batch(f"ALTER TABLE Runs DROP COLUMN [{column}]")
+        assert rows(server, "SELECT COUNT(*) FROM sys.index_columns WHERE object_id = OBJECT_ID('Runs')") == [(3,)]
+    failed = f"ALTER TABLE DROP COLUMN {column} failed because one or more objects access this column."
+    texts = [f"The {dependent} is dependent on column '{column}'.", failed]
+    assert [server.log[0].error, *(text.encode("utf-16-le") in answer for text in texts)] == [5074, True, True]
+    assert struct.pack("<I", 4922) in answer
+
+
+def test_a_column_that_nothing_depends_on_is_dropped(db):
+    db.run_script("ALTER TABLE Runs DROP COLUMN Product")
+    assert "Product" not in [column.name for column in db.catalog.find("Runs").columns]

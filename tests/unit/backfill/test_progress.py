@@ -20,7 +20,7 @@ def test_progress_goes_from_the_estimate_to_what_was_measured():
     assert (progress.transferred, progress.remaining_s) == (0, 600)
     progress = progress.with_slice("s0001", 100, NOW_AT + timedelta(seconds=30))
     assert (progress.transferred, progress.remaining_s) == (100, 270)
-    assert "100 of 1,000 runs (10%), part 1 of 2, 0 h 04 min 30 s to go" in str(progress)
+    assert "100 of 1,000 runs (10%), part 1 of 2, 4 minutes to go" in str(progress)
 
 
 def test_what_is_transferred_again_counts_once():

@@ -11,7 +11,6 @@ import pytest
 from upath import UPath
 
 from tests.unit.builders import a_natural_key, a_report, guid_of
-from vte_wats.domain.report import StoredReport
 from vte_wats.storage.in_flight_keys import InFlightKeys, confirmed_uploads
 
 NOW_AT = datetime(2026, 6, 15, 11, tzinfo=UTC)
@@ -25,15 +24,6 @@ def storage(tmp_path) -> UPath:
 
 def keys_of(storage: UPath, name: str, now_at: datetime = NOW_AT) -> InFlightKeys:
     return InFlightKeys(storage, f"vte_wats_sync manual__2026-06-15T11:00:00+00:00 {name}", lambda: now_at)
-
-
-def confirming(storage: UPath, name: str, number: int, now_at: datetime = NOW_AT) -> StoredReport:
-    """Upload one report that WATS confirms and shows within a minute; return what it confirmed."""
-    stored = StoredReport(guid_of(number), guid_of(number + 100), "aaaa")
-    with InFlightKeys(storage, name, lambda: now_at, shown_after_s=60) as keys:
-        in_flight(keys, number)
-        keys.confirm(stored)
-    return stored
 
 
 def in_flight(keys: InFlightKeys, number: int, *, persist: bool = True) -> set:

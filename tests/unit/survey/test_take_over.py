@@ -23,7 +23,7 @@ def proposal() -> Proposal:
     """Two settings from the data, one of them unset; one that the data confirms; one that is asked."""
     processes = {"Gain": 100, "Burn In": 50}
     return Proposal(
-        settings_text="",
+        settings={},
         answers=(
             ProposedSetting(
                 setting="process_map", value=processes, origin=Origin.DATA, reason="by name",

@@ -165,14 +165,14 @@ def _starts(run: Row, zone: ZoneInfo) -> set[datetime]:
     """Return when the run may have started: once, or twice where its clock showed that time twice."""
     local = run["Timestamp"].replace(tzinfo=zone)
     first, second = (local.replace(fold=fold).astimezone(UTC) for fold in (0, 1))
-    passes = {first, second} if first < second else {first}  # a skipped time is read as if the clock was not changed
+    instants = {first, second} if first < second else {first}  # a skipped time is read as if the clock was not changed
     took = run["TestTime"]
     if took is None or took < 0:
-        return passes
+        return instants
     try:
-        return {at - timedelta(milliseconds=round(took * 1000)) for at in passes}
+        return {at - timedelta(milliseconds=round(took * 1000)) for at in instants}
     except OverflowError:
-        return passes
+        return instants
 
 
 def _limit(row: Row, side: str) -> float | None:

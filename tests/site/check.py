@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 from sandbox.environment import SandboxEnvironment
 from sandbox.wats.report_store import Cause
-from tests.faults.content import Report, Tables, differences, refusal
+from tests.site.content import Report, Tables, differences, refusal
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from airflow.utils.session import create_session
 
 from sandbox.environment import SandboxEnvironment
 from sandbox.wats.profiles import WatsProfile
-from tests.converge.simulated_time import SimulatedTime
+from tests.site.simulated_time import SimulatedTime
 
 STATE, HISTORY, PROGRESS, PROOF = "vte_wats_state", "vte_wats_history", "vte_wats_backfill", "vte_wats_proof"
 WATS_PROFILE = "vte_wats_profile"
