@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from sandbox.wats.profiles import DEFAULT_NAME, PROFILES, WatsProfile
+from tests.warning_codes import only_warnings_with_a_code
 
 if TYPE_CHECKING:
     from upath import UPath
@@ -63,6 +64,13 @@ os.environ.update(
 def repository() -> Path:
     """The folder this project stands in."""
     return REPOSITORY
+
+
+@pytest.fixture(autouse=True)
+def _every_warning_begins_with_its_code() -> Iterator[None]:
+    """Fail a test that makes the product log another one, itself or by its fixtures."""
+    with only_warnings_with_a_code():
+        yield
 
 
 @pytest.fixture(scope="session")
