@@ -136,9 +136,8 @@ def trigger_next_part(site_name: str, settled: dict[str, Any], slices: Any) -> l
     from vte_wats.orchestration.transfer import UPLOAD_TASK
 
     context, site = get_current_context(), Site(site_name)
-    parts = planned_slices(slices)
-    previews = (left.preview for left in Handover.pull_mapped(context, UPLOAD_TASK, len(parts)))
-    found = merge_previews(preview for preview in previews if preview)
+    pulled = Handover.pull_mapped(context, UPLOAD_TASK, len(planned_slices(slices)))
+    found = merge_previews(handover.preview for handover in pulled if handover.preview)
     outcomes = settled_outcomes(settled)
     progress = change_progress(context, site, lambda known: known.with_settled(outcomes, found, datetime.now(UTC)))
     for line in lines(found if progress is None else progress.preview):
@@ -170,7 +169,6 @@ def check_part(site_name: str, settled: dict[str, Any], slices: Any) -> dict[str
     from vte_wats.orchestration.handover import planned_slices
     from vte_wats.orchestration.task_context import uploads_that_succeeded
     from vte_wats.orchestration.transfer import UPLOAD_TASK
-    from vte_wats.sync.upload import READ
 
     del settled
     context, planned = get_current_context(), planned_slices(slices)
@@ -178,9 +176,9 @@ def check_part(site_name: str, settled: dict[str, Any], slices: Any) -> dict[str
         _refuse_emptied_part(context, Site(site_name))
     results = list(uploads_that_succeeded(context, range(len(planned)), UPLOAD_TASK).values())
     short = [
-        f"{part.label}: {result[READ]:,} of {part.runs:,} runs"
+        f"{part.label}: {result.read:,} of {part.runs:,} runs"
         for part, result in zip(planned, results, strict=True)
-        if result[READ] < part.runs
+        if result.read < part.runs
     ]
     if short:
         more = f"\nand {len(short) - _NAMED} more" if len(short) > _NAMED else ""
@@ -192,7 +190,7 @@ def check_part(site_name: str, settled: dict[str, Any], slices: Any) -> dict[str
             "GUIDs. Trigger the backfill again with the right ones; if they were deleted on purpose, mark this task as "
             "success\n- " + "\n- ".join(short[:_NAMED]) + more,
         )
-    return {"planned": sum(part.runs for part in planned), READ: sum(result[READ] for result in results)}
+    return {"planned": sum(part.runs for part in planned), "read": sum(result.read for result in results)}
 
 
 def _refuse_emptied_part(context: Any, site: Site) -> None:

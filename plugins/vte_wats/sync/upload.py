@@ -46,7 +46,6 @@ _T = TypeVar("_T")
 OUTCOMES = "outcomes"
 FAILURES = "failures"
 AGAIN = "again"
-READ, REDRIVEN = "read", "redriven"
 REFUSED = "refused"
 Tried = Callable[[Report], int]
 """How often WATS confirmed a report with this content and did not show it later."""
@@ -184,7 +183,7 @@ def upload(
         in_flight.unseen.forget(late | (unseen.keys() & refused))
         in_flight.dropped.forget(dropped.keys() & refused)
         in_flight.failing.forget(progress.outcomes.keys())
-    return _balanced(read, progress.outcomes) | {REDRIVEN: redriven}
+    return _balanced(read, progress.outcomes) | {"redriven": redriven}
 
 
 def refused_runs(staging: Staging) -> Iterator[Refusal]:
@@ -583,7 +582,7 @@ def _balanced(read: int, outcomes: Mapping[UUID, Outcome]) -> dict[str, int]:
     counts = Counter(outcomes.values())
     if read != counts.total():
         raise FatalError(VW504, f"{read} runs were read, but {counts.total()} have an outcome: {dict(counts)}")
-    return {READ: read} | {outcome.value: counts[outcome] for outcome in Outcome}
+    return {"read": read} | {outcome.value: counts[outcome] for outcome in Outcome}
 
 
 def _note_progress(staging: Staging, progress: _Progress) -> None:
