@@ -116,7 +116,7 @@ def plan(site_name: str, slices_per_part: int) -> list[dict[str, Any]]:
         settings = settings.model_copy(update={"batch_size": whole.batch_size})
         if reference.part == 1 or read_progress(context, site) is None:
             Variables(site).save(BACKFILL, _progress(context, site, reference, whole, now_at))
-        planned = plan_window(vte, settings, part.window) if whole.runs is None else None
+        planned = plan_window(vte, settings, part.interval) if part.interval is not None else None
     window = None if planned is None else planned.window
     Handover(planned=Planned.by(context, state, settings, window)).push(context)
     progress = change_progress(context, site, lambda known: known.with_part(reference.part, now_at))
@@ -200,10 +200,11 @@ def _refuse_emptied_part(context: Any, site: Site) -> None:
 
     reference = part_reference(context)
     whole, part = BackfillPlans(storage_of(site, read_settings(site))).load_part(reference)
-    if part.runs:
+    if part.runs and part.interval is not None:
+        from_at, to_at = part.interval.from_at.isoformat(), part.interval.to_at.isoformat()
         raise FatalError(
             VW624,
-            f"part {reference.part} of {len(whole.parts)}, from {part.from_edge} to {part.to_edge}, had {part.runs:,} "
+            f"part {reference.part} of {len(whole.parts)}, from {from_at} to {to_at}, had {part.runs:,} "
             "runs when the backfill was planned, and VTE has none there now: they were deleted since, or have another "
             "Timestamp. The next part starts all the same. Look for them in VTE, and trigger the backfill of this time "
             "again once they are there; if they were deleted on purpose, mark this task as success",
