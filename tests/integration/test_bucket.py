@@ -128,9 +128,9 @@ def test_a_file_of_a_killed_task_does_not_appear(bucket, place, storage):
         writer.kill()
         writer.join(30)
     assert writer.exitcode == -signal.SIGKILL
-    assert list(staging.read("reports")) == ["the earlier file"]
+    assert list(staging.parsed("reports", bytes.decode)) == ["the earlier file"]
     assert staging.write("reports", ["the next try"]) == 1
-    assert list(staging.read("reports")) == ["the next try"]
+    assert list(staging.parsed("reports", bytes.decode)) == ["the next try"]
 
 
 def test_a_bucket_that_does_not_exist_is_an_error_and_is_not_created(bucket):
