@@ -176,9 +176,9 @@ def check_part(site_name: str, settled: dict[str, Any], slices: Any) -> dict[str
         _refuse_emptied_part(context, Site(site_name))
     results = list(uploads_that_succeeded(context, range(len(planned)), UPLOAD_TASK).values())
     short = [
-        f"{part.label}: {result.read:,} of {part.runs:,} runs"
-        for part, result in zip(planned, results, strict=True)
-        if result.read < part.runs
+        f"{slice_.label}: {result.read:,} of {slice_.runs:,} runs"
+        for slice_, result in zip(planned, results, strict=True)
+        if result.read < slice_.runs
     ]
     if short:
         more = f"\nand {len(short) - _NAMED} more" if len(short) > _NAMED else ""
@@ -190,7 +190,7 @@ def check_part(site_name: str, settled: dict[str, Any], slices: Any) -> dict[str
             "GUIDs. Trigger the backfill again with the right ones; if they were deleted on purpose, mark this task as "
             "success\n- " + "\n- ".join(short[:_NAMED]) + more,
         )
-    return {"planned": sum(part.runs for part in planned), "read": sum(result.read for result in results)}
+    return {"planned": sum(slice_.runs for slice_ in planned), "read": sum(result.read for result in results)}
 
 
 def _refuse_emptied_part(context: Any, site: Site) -> None:

@@ -41,7 +41,7 @@ class _Model(BaseModel):
 class PlannedGap(_Model):
     """The part of the oldest gap that a sync fills, the same with its guard band, and how many slices that takes."""
 
-    part: Interval
+    interval: Interval
     window: Interval
     slices: int
 
@@ -182,7 +182,7 @@ def planned_slices(plain: Any) -> list[Slice]:
     """Return the slices of a plan. Raises FatalError for a value of another shape: nobody knows what was planned."""
     if not isinstance(plain, list):
         raise _lost(plain, "plan")
-    return [planned_slice(part) for part in plain]
+    return [planned_slice(each) for each in plain]
 
 
 def planned_slice(plain: Any) -> Slice:

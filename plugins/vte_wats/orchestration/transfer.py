@@ -57,14 +57,14 @@ def transfer_and_settle(site: Site, slices: Any, settling: SettleOptions, *, sho
     settled = settle.override(pool=site.state_pool, outlets=[AssetAlias(site.asset)])(
         site.name, slices, asdict(settling)
     )
-    transfer.partial(site=site, shows_progress=shows_progress).expand(part=slices) >> settled
+    transfer.partial(site=site, shows_progress=shows_progress).expand(slice_=slices) >> settled
     return settled
 
 
 @task_group
-def transfer(site: Site, part: dict[str, Any], *, shows_progress: bool) -> Any:
+def transfer(site: Site, slice_: dict[str, Any], *, shows_progress: bool) -> Any:
     """Transfer one slice from VTE to WATS; returns the counts of its outcomes."""
-    mapped = map_runs(site.name, extract.override(pool=site.vte_pool)(site.name, part))  # type: ignore[arg-type]
+    mapped = map_runs(site.name, extract.override(pool=site.vte_pool)(site.name, slice_))  # type: ignore[arg-type]
     return upload.override(pool=site.wats_pool)(site.name, mapped, shows_progress=shows_progress)  # type: ignore[arg-type]
 
 
@@ -82,7 +82,7 @@ def _once_beside(slice_name: str) -> Iterator[None]:
 
 
 @task(map_index_template="{{ slice_label }}", multiple_outputs=False)
-def extract(site_name: str, part: dict[str, Any]) -> dict[str, Any]:
+def extract(site_name: str, slice_: dict[str, Any]) -> dict[str, Any]:
     """Read the slice's runs from VTE into staging."""
     from vte_wats.orchestration.handover import planned_slice
     from vte_wats.orchestration.resources import open_vte, read_settings, storage_of
@@ -94,7 +94,7 @@ def extract(site_name: str, part: dict[str, Any]) -> dict[str, Any]:
 
     site = Site(site_name)
     settings = read_settings(site)
-    a_slice = planned_slice(part)
+    a_slice = planned_slice(slice_)
     get_current_context()["slice_label"] = a_slice.label  # type: ignore[typeddict-unknown-key]
     a_slice = with_runs(staging(site, settings, PLAN), a_slice)
     staged = staging(site, settings, a_slice.name)
@@ -282,7 +282,7 @@ def _gap_result(context: Any, site: Site, gap: PlannedGap, slices: range) -> Gap
         results = list(uploads_that_succeeded(context, slices, UPLOAD_TASK).values())
     except FatalError as exc:  # somebody marked them
         results, reason = [], str(exc)
-    return GapResult(gap.part, gap.window, len(slices), results, datetime.now(UTC), reason)
+    return GapResult(gap.interval, gap.window, len(slices), results, datetime.now(UTC), reason)
 
 
 def _results_beside(context: Any, slices: range) -> dict[int, UploadResult]:

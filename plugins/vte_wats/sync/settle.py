@@ -53,11 +53,11 @@ def settle(
 class GapResult:
     """What became of the gap that a sync fills beside its interval.
 
-    ``part`` is the time that its ``planned`` slices were for, ``window`` the same with its guard band. ``reason`` says
-    why the last of them failed, at ``ended_at``.
+    ``interval`` is the time that its ``planned`` slices were for, ``window`` the same with its guard band. ``reason``
+    says why the last of them failed, at ``ended_at``.
     """
 
-    part: Interval
+    interval: Interval
     window: Interval
     planned: int
     results: Sequence[UploadResult]
@@ -112,10 +112,10 @@ def settle_beside(
             counted += gap.results
             gap_is_settled = True
         except FatalError as exc:
-            reason, (from_at, to_at) = gap.reason or str(exc), (gap.part.from_at, gap.part.to_at)
+            reason, (from_at, to_at) = gap.reason or str(exc), (gap.interval.from_at, gap.interval.to_at)
             log.warning("%s not covered yet, a later sync tries it again: %s to %s: %s", VW523, from_at, to_at, reason)
             if failure is None:
-                state = state.failed(gap.part, gap.ended_at, reason)
+                state = state.failed(gap.interval, gap.ended_at, reason)
     if not near:
         return Settled(state, counted, added, failure, gap_is_settled)
     try:
