@@ -182,7 +182,7 @@ def planned_slices(plain: Any) -> list[Slice]:
     """Return the slices of a plan. Raises FatalError for a value of another shape: nobody knows what was planned."""
     if not isinstance(plain, list):
         raise _lost(plain, "plan")
-    return [planned_slice(each) for each in plain]
+    return [planned_slice(plain_slice) for plain_slice in plain]
 
 
 def planned_slice(plain: Any) -> Slice:
