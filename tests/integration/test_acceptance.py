@@ -18,13 +18,13 @@ from pydantic import SecretStr
 
 from sandbox.wats.profiles import (
     PROFILES,
-    Handling,
     HeaderStart,
     MeasurementStatus,
     MiscInfos,
     PostAnswer,
     Quarantine,
     SkippedSteps,
+    Verdict,
 )
 from sandbox.wats.wats_faults import Fault, FaultKind
 from sandbox.wats.wats_server import WatsServer
@@ -83,7 +83,7 @@ def answers(acceptance: Acceptance) -> dict[str, str]:
     return {finding.question: finding.answer for finding in acceptance.findings}
 
 
-@pytest.mark.parametrize("large_attachments", Handling)
+@pytest.mark.parametrize("large_attachments", Verdict)
 @every_set
 def test_the_behaviour_of_each_set_is_found_out(name, large_attachments, clock):
     behaviour = PROFILES[name].but(max_body_bytes=2_500_000, large_attachments=large_attachments)
@@ -95,13 +95,13 @@ def test_the_behaviour_of_each_set_is_found_out(name, large_attachments, clock):
     assert found.renames is behaviour.renames_reports
     assert behaviour.shown_after_s <= found.visibility_delay_s <= behaviour.shown_after_s * 1.1 + 1
     assert found.id_form == {"bare": "bare", "quoted": "quoted", "both": "bare"}[behaviour.guid_form]
-    assert found.range_listing is (behaviour.range_listing is Handling.TAKEN)
+    assert found.range_listing is (behaviour.range_listing is Verdict.TAKEN)
     assert found.start_fraction is (behaviour.header_start is HeaderStart.FRACTION)
     assert found.measurement_status == ("any" if behaviour.measurement_status is MeasurementStatus.ANY else "pfs")
-    assert found.done_on_measured_step is (behaviour.done_on_measured_step is Handling.TAKEN)
+    assert found.done_on_measured_step is (behaviour.done_on_measured_step is Verdict.TAKEN)
     assert found.equal_step_names == behaviour.equal_step_names
-    assert found.unit_length_limit == (20 if behaviour.long_units is Handling.REFUSED else None)
-    assert found.user_required is (behaviour.missing_user is Handling.REFUSED)
+    assert found.unit_length_limit == (20 if behaviour.long_units is Verdict.REFUSED else None)
+    assert found.user_required is (behaviour.missing_user is Verdict.REFUSED)
     kept = behaviour.skipped_steps is SkippedSteps.KEPT
     skipped = answers(acceptance)["Does WATS keep the measurement of a skipped step?"]
     assert skipped == ("yes" if kept else "no, it is ignored")
