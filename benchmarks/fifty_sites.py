@@ -158,9 +158,7 @@ def lines(fleet: Fleet, costs: Measured | None = None) -> Iterator[Line]:
         "a larger budget from WATS, shared out over the sites' connections",
     )  # fmt: skip
     yield line("rows read from SQL Server", "a day", fleet.read_runs * (1 + fleet.steps) * fleet.intervals)
-    statements = (
-        fleet.slices * (costs.statements_a_slice + costs.connection_batches) + 2 + costs.connection_batches
-    )
+    statements = fleet.slices * (costs.statements_a_slice + costs.connection_batches) + 2 + costs.connection_batches
     yield line("statements to SQL Server", "a minute", statements * per_minute)
     yield line("DAG runs", "a day", fleet.intervals)
     yield line("task instances", "a day", fleet.task_instances * fleet.intervals)

@@ -289,7 +289,7 @@ def upload_slice(
         InFlightKeys(storage, name, partial(datetime.now, UTC), wats.behaviour().shown_after_s) as keys,
     ):
         dead_letters = DeadLetters(storage)
-        read = sum(1 for _ in staging.read(RUNS))
+        read = sum(1 for _ in staging.parsed(RUNS, bytes.decode))
         upload(staging, wats, dead_letters, settings, options, read=read, in_flight=keys, read_again=lambda _: [])
 
 
@@ -304,7 +304,7 @@ def _the_first(reports: int) -> list[Any]:
     fresh, left = [], reports
     place = Path(tempfile.mkdtemp(dir=_prepared["folder"].name))
     for number, staging in enumerate(_prepared["slices"]):
-        runs = list(islice(staging.read(RUNS), left))
+        runs = list(islice(staging.parsed(RUNS, bytes.decode), left))
         if runs:
             fresh.append(Staging(UPath(place) / f"{number}"))
             fresh[-1].write(RUNS, runs)

@@ -35,6 +35,7 @@ from vte_wats.messages import (
     VW513,
     VW514,
     VW515,
+    VW630,
     VW914,
     VW916,
     Consequence,
@@ -286,7 +287,11 @@ SYMPTOMS = (
         "the Variable `vte_wats` has mistakes",
         "correct each named field; the next try continues",
     ),
-    ("`VW630`, tasks stay *scheduled* for ever", "a pool does not exist", "`airflow pools import include/pools.json`"),
+    (
+        f"`{VW630}`, tasks stay *scheduled* for ever",
+        "a pool does not exist",
+        "`airflow pools import include/pools.json`",
+    ),
     (
         "`VW209` to `VW214`, `plan` or `extract` fails: the login was refused, a table does not exist, …",
         "connection or schema differ",

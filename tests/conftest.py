@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, settings
 
 from sandbox.wats.profiles import DEFAULT_NAME, PROFILES, WatsProfile
 from tests.unit.builders import a_settings
+from tests.warning_codes import only_warnings_with_a_code
 from vte_wats.config.sites import Site
 
 if TYPE_CHECKING:
@@ -83,6 +84,13 @@ os.environ.update(
 def repository() -> Path:
     """The folder this project stands in."""
     return REPOSITORY
+
+
+@pytest.fixture(autouse=True)
+def _every_warning_begins_with_its_code() -> Iterator[None]:
+    """Fail a test that makes the product log another one, itself or by its fixtures."""
+    with only_warnings_with_a_code():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -115,9 +115,8 @@ def advice(message: Message, problem: str | None) -> list[Finding]:
 
 def report(findings: Sequence[Finding], log: logging.Logger) -> dict[str, Any]:
     """Log the findings, a line each, and return them as plain JSON. Raises FatalError when one is wrong."""
-    levels = {Level.GOOD: logging.INFO, Level.ADVICE: logging.WARNING, Level.WRONG: logging.ERROR}
     for finding in findings:
-        log.log(levels[finding.level], "%s", finding)
+        log.info("%s", finding)
     wrong = [finding.text for finding in findings if finding.level is Level.WRONG]
     if wrong:
         raise FatalError(VW531, f"{len(wrong)} thing(s) are wrong:\n" + "\n".join(f"- {text}" for text in wrong))

@@ -74,7 +74,7 @@ def test_a_staged_file_that_another_worker_replaced_is_read_whole(bucket, place,
     theirs.write("runs", [f"{n} a longer file" for n in range(500)])
     longer = bucket.client.get_object(**key_of(bucket, place, "other/runs.jsonl.gz"))["Body"].read()
     bucket.client.put_object(**key_of(bucket, place, "s0001/runs.jsonl.gz"), Body=longer)
-    assert list(ours.read("runs")) == [f"{n} a longer file" for n in range(500)]
+    assert list(ours.parsed("runs", bytes.decode)) == [f"{n} a longer file" for n in range(500)]
 
 
 def test_more_dead_letters_than_a_page_of_the_listing_are_all_found(bucket, place, storage):
@@ -128,9 +128,9 @@ def test_a_file_of_a_killed_task_does_not_appear(bucket, place, storage):
         writer.kill()
         writer.join(30)
     assert writer.exitcode == -signal.SIGKILL
-    assert list(staging.read("reports")) == ["the earlier file"]
+    assert list(staging.parsed("reports", bytes.decode)) == ["the earlier file"]
     assert staging.write("reports", ["the next try"]) == 1
-    assert list(staging.read("reports")) == ["the next try"]
+    assert list(staging.parsed("reports", bytes.decode)) == ["the next try"]
 
 
 def test_a_bucket_that_does_not_exist_is_an_error_and_is_not_created(bucket):

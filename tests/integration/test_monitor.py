@@ -407,7 +407,7 @@ def test_a_pool_whose_tasks_wait_for_others_or_are_paused_is_fine(monitored):
 
 def test_preflight_advises_on_a_profile_of_another_wats(monitored, monkeypatch, caplog):
     monkeypatch.setenv("AIRFLOW_VAR_VTE_WATS_PROFILE", WatsProfile(host="another.example").model_dump_json())
-    with caplog.at_level("WARNING", logger="vte_wats.orchestration.preflight_tasks"):
+    with caplog.at_level("INFO", logger="vte_wats.orchestration.preflight_tasks"):
         assert monitored.preflight()["wats"] == "success"
     assert [line for line in caplog.messages if line.startswith("ADVICE") and "VW567" in line]
 

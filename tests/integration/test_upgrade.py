@@ -84,6 +84,7 @@ def in_present_words(left: dict[str, Any]) -> dict[str, Any]:
     if "conditions" in words:
         words["conditions"] = {key: in_present_words(condition) for key, condition in words["conditions"].items()}
         words["waiting"] = words["waiting"] | {"left_s": 0.0}
+        words |= {server: words[server] | {"code": None} for server in ("vte", "wats")}
     return words
 
 

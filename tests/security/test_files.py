@@ -62,7 +62,7 @@ def test_what_is_no_file_in_the_place_of_staging_is_refused_with_what_to_do(tmp_
     path.unlink()
     put_in_the_place_of(path)
     with pytest.raises(StagedFileError, match="VW620"):
-        list(staging.read("runs"))
+        list(staging.parsed("runs", bytes.decode))
 
 
 def test_a_dead_letter_too_large_for_memory_is_not_read_whole(tmp_path, monkeypatch, caplog):
@@ -80,7 +80,7 @@ def test_a_line_of_staging_that_unpacks_to_more_than_memory_is_refused(tmp_path,
     (path,) = tmp_path.rglob("runs.jsonl.gz")
     path.write_bytes(gzip.compress(b"x" * 50_000_000))
     with pytest.raises(StagedFileError, match="longer than 1,000,000 bytes"):
-        list(staging.read("runs"))
+        list(staging.parsed("runs", bytes.decode))
 
 
 @pytest.mark.parametrize(

@@ -28,9 +28,9 @@ def plan() -> list[dict[str, Any]]:
 
 
 @task(map_index_template="{{ slice_label }}")
-def extract(site_name: str, part: dict[str, Any]) -> dict[str, Any]:
-    get_current_context()["slice_label"] = part["testplan"]
-    return part
+def extract(site_name: str, slice_: dict[str, Any]) -> dict[str, Any]:
+    get_current_context()["slice_label"] = slice_["testplan"]
+    return slice_
 
 
 @linked_task(map_index_template="{{ slice_label }}")
@@ -46,8 +46,8 @@ def settle(site_name: str, slices: Any) -> None:
 
 
 @task_group
-def transfer(part: dict[str, Any]) -> Any:
-    return upload("", extract("", part), flag=True)
+def transfer(slice_: dict[str, Any]) -> Any:
+    return upload("", extract("", slice_), flag=True)
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def dag() -> DAG:
     bundle = next(iter(DagBundlesManager().get_all_dag_bundles()))
     with DAG("hostile_xcom", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)) as dag:
         slices = plan()
-        transfer.expand(part=slices) >> settle("", slices)
+        transfer.expand(slice_=slices) >> settle("", slices)
     bag = BundleDagBag(bundle.path, bundle_path=bundle.path, bundle_name=bundle.name)
     bag.bag_dag(dag)
     sync_bag_to_db(bag, bundle.name, None)

@@ -35,7 +35,7 @@ def site(storage):
     )
     state = MonitorState(
         checked_at=NOW_AT,
-        wats=ServerCheck(ok=False, problem=f"VW317 WATS: wrong at {ADDRESS} for {PLANT}"),
+        wats=ServerCheck(ok=False, code="VW317", problem=f"VW317 WATS: wrong at {ADDRESS} for {PLANT}"),
         conditions={f"held:{PLANT}": held},
     )
     Variable.set("vte_wats_alerts", state.model_dump_json())

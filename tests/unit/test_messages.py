@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import ast
 import importlib
+import logging
 import pickle
 import pkgutil
 import re
 from collections import Counter
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 import vte_wats
+from tests.warning_codes import only_warnings_with_a_code
 from vte_wats.domain.errors import FatalError, HeldError, RejectedError, RetriableError, VteWatsError
 from vte_wats.messages import MESSAGES, VW110, VW401, VW411, VW507, Message
 from vte_wats.vte.sql_errors import SQL_ERRORS
@@ -66,55 +65,21 @@ def test_an_error_begins_with_its_code_and_survives_pickling(error: VteWatsError
     assert vars(again) == vars(error)
 
 
-# First values of warnings that are no name of a message
-BEGIN_WITH_THEIR_CODE = {
-    "orchestration/alert_context.py: mistake": "an error of the product",
-    "orchestration/monitor_tasks.py: self.caught[-1]": "an error of the product",
-    "storage/in_flight_keys.py: exc": "an error of the product",
-    "orchestration/variables.py: self.damaged": "the message that the definition of the Variable names",
-    "orchestration/variables.py: exc": "an error of the product",
-    "survey/content.py: error": "an error of the product",
-    "survey/plans.py: error": "an error of the product",
-    "survey/settling.py: error": "an error of the product",
-    "sync/map_runs.py: code": "a reason is stored as text, and begins with its code",
-    "vte/run_reader.py: error": "an error of the product",
-    "vte/schema_reader.py: error": "an error of the product",
-}
-
-
-def warnings_of_the_product() -> Iterator[tuple[str, ast.Call]]:
-    """Yield every call that logs a warning or an error, with its place."""
-    root = Path(vte_wats.__file__).parent
-    for path in sorted(root.rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if (
-                isinstance(node, ast.Call)
-                and isinstance(node.func, ast.Attribute)
-                and node.func.attr in {"warning", "error", "exception", "critical"}
-                and isinstance(node.func.value, ast.Name)
-                and node.func.value.id in {"log", "_log"}
-            ):
-                yield path.relative_to(root).as_posix(), node
-
-
-def is_a_message(value: ast.expr) -> bool:
-    if isinstance(value, ast.IfExp):
-        return is_a_message(value.body) and is_a_message(value.orelse)
-    if isinstance(value, ast.Attribute):
-        return value.attr == "message"
-    return isinstance(value, ast.Name) and re.fullmatch(r"VW\d{3}", value.id) is not None
-
-
-def test_every_warning_begins_with_a_code():
-    without, others = [], set()
-    for place, call in warnings_of_the_product():
-        text, *values = call.args
-        if not (isinstance(text, ast.Constant) and str(text.value).startswith("%s") and values):
-            without.append(f"{place}:{call.lineno}")
-        elif not is_a_message(values[0]):
-            others.add(f"{place}: {ast.unparse(values[0])}")
-    assert without == []
-    assert others == BEGIN_WITH_THEIR_CODE.keys()
+@pytest.mark.parametrize(
+    ("level", "text"),
+    [
+        (logging.WARNING, "a run is gone"),
+        (logging.ERROR, "VW5 a run is gone"),
+        (logging.CRITICAL, "a run is gone VW501"),
+    ],
+)
+def test_a_warning_without_a_code_fails_the_test_that_makes_it(level: int, text: str):
+    log = logging.getLogger("vte_wats.sync.plan")
+    with only_warnings_with_a_code():
+        log.log(level, "%s %s", VW507, text)
+        log.info("%s", text)
+    with pytest.raises(AssertionError, match=text), only_warnings_with_a_code():
+        log.log(level, "%s", text)
 
 
 def test_every_message_is_explained(repository):

@@ -5,7 +5,6 @@ What only follows from VTE or WATS being away is not judged while they are away:
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -129,7 +128,9 @@ def _server_check(kind: Kind, name: str, check: ServerCheck | None, advice: str)
         return Observation(kind, CheckResult.UNKNOWN)
     if check.ok:
         return Observation(kind, CheckResult.GOOD)
-    reason = re.sub(rf"^(VW\d+ )?{name}: ", r"\1", check.problem or "")  # the summary names the server already
+    code = f"{check.code} " if check.code else ""
+    problem = (check.problem or "").removeprefix(code)
+    reason = f"{code}{problem.removeprefix(f'{name}: ')}"  # the summary names the server already
     return Observation(kind, CheckResult.BAD, f"{name} does not answer", advice, reason)
 
 

@@ -166,6 +166,7 @@ class ServerCheck(BaseModel):
     ok: bool = Field(description="Whether it answered.")
     version: str | None = Field(None, description="What the server says about itself.")
     round_trip_ms: float | None = Field(None, description="One small question and its answer, connecting left out.")
+    code: str | None = Field(None, description="The code of the message that says why there was no answer.")
     problem: str | None = Field(None, description="Why there was no answer, in one line.")
 
 

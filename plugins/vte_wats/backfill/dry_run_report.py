@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any
+
+from pydantic import BaseModel, ConfigDict
 
 from vte_wats.config.settings import Settings
 from vte_wats.domain.report import Report
@@ -27,8 +29,18 @@ _TAKEN_SHOWN = 40  # characters of a value that a rule takes
 _IN_FULL = re.compile(r"^(.{1,60}?) in full: ", re.MULTILINE)  # the remark that mapping leaves of a shortened text
 _REMARKS = ("comment", "reportText")
 
-Preview = dict[str, dict[str, dict[str, Any]]]
-"""Kind → reason or field → ``{"runs": how many, "examples": a few GUIDs}``, the most frequent first."""
+
+class PreviewedRuns(BaseModel):
+    """How many runs, and a few of them."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    runs: int
+    examples: tuple[str, ...]
+
+
+Preview = dict[str, dict[str, PreviewedRuns]]
+"""Kind → reason or field → its runs, the most frequent first."""
 
 
 def preview(staging: Staging, settings: Settings) -> Preview:
@@ -46,13 +58,13 @@ def preview(staging: Staging, settings: Settings) -> Preview:
     return _most_frequent(found)
 
 
-def merge_previews(previews: Iterable[Mapping[str, Any]]) -> Preview:
+def merge_previews(previews: Iterable[Preview]) -> Preview:
     """Return one preview for many slices."""
     total: Preview = {kind: {} for kind in _KINDS}
     for slice_preview in previews:
         for kind in _KINDS:
             for reason, seen in slice_preview.get(kind, {}).items():
-                _count(total[kind], reason, seen["runs"], seen["examples"])
+                _count(total[kind], reason, seen.runs, seen.examples)
     return _most_frequent(total)
 
 
@@ -60,7 +72,7 @@ def lines(found: Preview) -> Iterator[str]:
     """Yield the preview as a person reads it."""
     for kind, reasons in found.items():
         for reason, seen in reasons.items():
-            yield f"{kind}: {seen['runs']} runs · {reason} · such as {', '.join(seen['examples'])}"
+            yield f"{kind}: {seen.runs} runs · {reason} · such as {', '.join(seen.examples)}"
 
 
 def _try_rules(run: VteTestRun, settings: Settings, found: Preview) -> None:
@@ -73,15 +85,14 @@ def _try_rules(run: VteTestRun, settings: Settings, found: Preview) -> None:
             _count(found[TAKEN], named, 1, [f"{run.index_guid}: {taken or 'blanks'}"])
 
 
-def _count(reasons: dict[str, dict[str, Any]], reason: str, runs: int, examples: list[str]) -> None:
-    seen = reasons.setdefault(reason, {"runs": 0, "examples": []})
-    seen["runs"] += runs
-    seen["examples"] = [*seen["examples"], *examples][:_EXAMPLES]
+def _count(reasons: dict[str, PreviewedRuns], reason: str, runs: int, examples: Iterable[str]) -> None:
+    seen = reasons.get(reason, PreviewedRuns(runs=0, examples=()))
+    reasons[reason] = PreviewedRuns(runs=seen.runs + runs, examples=(*seen.examples, *examples)[:_EXAMPLES])
 
 
 def _most_frequent(found: Preview) -> Preview:
     return {
-        kind: dict(sorted(reasons.items(), key=lambda item: -item[1]["runs"])[:_REASONS])
+        kind: dict(sorted(reasons.items(), key=lambda item: -item[1].runs)[:_REASONS])
         for kind, reasons in found.items()
     }
 

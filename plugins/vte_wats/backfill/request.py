@@ -24,7 +24,7 @@ from upath import UPath
 
 from vte_wats.config.settings import Settings
 from vte_wats.domain.errors import FatalError
-from vte_wats.intervals.interval import Interval, in_utc, whole_second
+from vte_wats.intervals.interval import Interval, whole_second
 from vte_wats.messages import VW521, VW522, VW623
 from vte_wats.storage.dead_letters import DeadLetterHeader
 from vte_wats.storage.object_storage import create_folder, read_file, write_atomically
@@ -86,22 +86,30 @@ def read_request(form: Mapping[str, Any], now_at: datetime, settings: Settings) 
     return Request(window, tuple(str(UUID(text)) for text in guids), dead_letters, batch_size)
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
-    """``[from_edge, to_edge)`` of time as ISO instants, or ``(from_edge, to_edge]`` of GUIDs as text, and its runs."""
+class _Stored(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
-    from_edge: str
-    to_edge: str
+
+class GuidRange(_Stored):
+    """The GUIDs from ``first`` to ``last``, both included."""
+
+    first: UUID
+    last: UUID
+
+    def __contains__(self, guid: UUID) -> bool:
+        return self.first <= guid <= self.last
+
+
+class Part(_Stored):
+    """An interval of time or a range of GUIDs, and its runs. A backfill of no runs has one part with neither."""
+
     runs: int
-
-    @property
-    def window(self) -> Interval:
-        """The interval of time."""
-        return Interval(in_utc(datetime.fromisoformat(self.from_edge)), in_utc(datetime.fromisoformat(self.to_edge)))
+    interval: Interval | None = None
+    guids: GuidRange | None = None
 
     def guids_among(self, guids: Sequence[UUID]) -> list[UUID]:
         """Return those that belong to this part."""
-        return sorted(guid for guid in guids if self.from_edge < str(guid) <= self.to_edge)
+        return [] if self.guids is None else sorted(guid for guid in guids if guid in self.guids)
 
 
 def parts_of_time(
@@ -121,16 +129,15 @@ def parts_of_time(
         runs[-1] += count
     ends = [*edges[1:], window.to_at]
     return tuple(
-        Part(start.isoformat(), end.isoformat(), count) for start, end, count in zip(edges, ends, runs, strict=True)
+        Part(runs=count, interval=Interval(start, end)) for start, end, count in zip(edges, ends, runs, strict=True)
     )
 
 
 def parts_of_guids(guids: Sequence[UUID], runs_per_part: int) -> tuple[Part, ...]:
     """Cut named runs into parts by the order of their GUIDs; one empty part when there are none."""
-    texts = sorted({str(guid) for guid in guids})
-    groups = list(chunked(texts, runs_per_part))
-    ends = ["", *(group[-1] for group in groups)]
-    return tuple(Part(ends[n], group[-1], len(group)) for n, group in enumerate(groups)) or (Part("", "", 0),)
+    groups = chunked(sorted(set(guids)), runs_per_part)
+    parts = (Part(runs=len(group), guids=GuidRange(first=group[0], last=group[-1])) for group in groups)
+    return tuple(parts) or (Part(runs=0),)
 
 
 def named_runs(request: Request, dead_letters: Callable[[], Sequence[DeadLetterHeader]]) -> list[UUID]:
@@ -211,13 +218,11 @@ _REFERENCE = re.compile(r"[0-9a-f]{32}")
 _LARGEST_BYTES = 256_000_000  # six million named runs
 
 
-class BackfillPlan(BaseModel):
+class BackfillPlan(_Stored):
     """All parts of a backfill, and what is the same for each of them.
 
     ``dag_run_id`` is the DAG run that planned them; ``runs`` are the named runs, ``None`` for an interval of time.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     dag_run_id: str
     asked: str

@@ -37,7 +37,7 @@ from vte_wats.config.text_rules import TextPattern, parse_pattern
 from vte_wats.domain.errors import FatalError
 from vte_wats.domain.redaction import shown
 from vte_wats.intervals.wall_clock import Fold
-from vte_wats.messages import VW101, VW102, VW103
+from vte_wats.messages import VW101, VW102, VW103, VW508, VW542
 
 _NEVER_SHOWN = frozenset({"recipients", "apprise_connection"})  # people's addresses, and where an address has a token
 # One-sided limits and "no limit" markers may have been stored in a 32-bit column before.
@@ -425,8 +425,8 @@ class Settings(_Closed):
     )
     repair_altered: bool = Field(
         default=False,
-        description="Whether a sampled report that was altered in WATS is posted again as its run is in VTE (VW542). "
-        "Otherwise the comparison fails and names it (VW508).",
+        description="Whether a sampled report that was altered in WATS is posted again as its run is in VTE "
+        f"({VW542}). Otherwise the comparison fails and names it ({VW508}).",
     )
     odd_timestamps: OddTimestamps = Field(
         OddTimestamps.TRANSFER,

@@ -10,6 +10,11 @@ from vte_wats.domain.redaction import redact
 from vte_wats.messages import Message
 
 
+def code_of(reason: str) -> str:
+    """Return the code that the text of an error begins with."""
+    return reason.partition(" ")[0]
+
+
 class VteWatsError(Exception):
     """Root of the product's errors: a message of the catalogue, and what it says about this case.
 

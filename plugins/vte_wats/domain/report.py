@@ -8,10 +8,10 @@ from datetime import UTC
 from typing import Any, Self
 from uuid import UUID
 
-from pydantic import AwareDatetime, NaiveDatetime
+from pydantic import AwareDatetime, BaseModel, ConfigDict, NaiveDatetime
 
 from vte_wats.domain.errors import HeldError, RejectedError, RetriableError
-from vte_wats.domain.run import DeadLetterKind
+from vte_wats.domain.run import DeadLetterKind, Outcome
 
 SOURCE_HASH, RUN_HASH = "source_hash", "run_hash"
 """The misc infos with the hash of the report, and with that of the run it was made from."""
@@ -190,3 +190,25 @@ class RequestStats:
     requests: int
     budget_per_minute: int
     latency_ms: Mapping[int, int]
+
+
+class UploadResult(BaseModel):
+    """What the upload of one slice returns: runs read, dead letters that went, each outcome, and ``RequestStats``."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    read: int
+    redriven: int
+    uploaded: int
+    unchanged: int
+    replaced: int
+    dead: int
+    held: int
+    requests: int = 0
+    budget_per_minute: int = 0
+    latency_ms: dict[int, int] = {}
+
+    @property
+    def outcomes(self) -> dict[Outcome, int]:
+        """How many runs have each outcome."""
+        return {outcome: getattr(self, outcome.value) for outcome in Outcome}

@@ -116,7 +116,7 @@ def plan(site_name: str, slices_per_part: int) -> list[dict[str, Any]]:
         settings = settings.model_copy(update={"batch_size": whole.batch_size})
         if reference.part == 1 or read_progress(context, site) is None:
             Variables(site).save(BACKFILL, _progress(context, site, reference, whole, now_at))
-        planned = plan_window(vte, settings, part.window) if whole.runs is None else None
+        planned = plan_window(vte, settings, part.interval) if part.interval is not None else None
     window = None if planned is None else planned.window
     Handover(planned=Planned.by(context, state, settings, window)).push(context)
     progress = change_progress(context, site, lambda known: known.with_part(reference.part, now_at))
@@ -136,9 +136,8 @@ def trigger_next_part(site_name: str, settled: dict[str, Any], slices: Any) -> l
     from vte_wats.orchestration.transfer import UPLOAD_TASK
 
     context, site = get_current_context(), Site(site_name)
-    parts = planned_slices(slices)
-    previews = (left.preview for left in Handover.pull_mapped(context, UPLOAD_TASK, len(parts)))
-    found = merge_previews(preview for preview in previews if preview)
+    pulled = Handover.pull_mapped(context, UPLOAD_TASK, len(planned_slices(slices)))
+    found = merge_previews(handover.preview for handover in pulled if handover.preview)
     outcomes = settled_outcomes(settled)
     progress = change_progress(context, site, lambda known: known.with_settled(outcomes, found, datetime.now(UTC)))
     for line in lines(found if progress is None else progress.preview):
@@ -170,7 +169,6 @@ def check_part(site_name: str, settled: dict[str, Any], slices: Any) -> dict[str
     from vte_wats.orchestration.handover import planned_slices
     from vte_wats.orchestration.task_context import uploads_that_succeeded
     from vte_wats.orchestration.transfer import UPLOAD_TASK
-    from vte_wats.sync.upload import READ
 
     del settled
     context, planned = get_current_context(), planned_slices(slices)
@@ -178,9 +176,9 @@ def check_part(site_name: str, settled: dict[str, Any], slices: Any) -> dict[str
         _refuse_emptied_part(context, Site(site_name))
     results = list(uploads_that_succeeded(context, range(len(planned)), UPLOAD_TASK).values())
     short = [
-        f"{part.label}: {result[READ]:,} of {part.runs:,} runs"
-        for part, result in zip(planned, results, strict=True)
-        if result[READ] < part.runs
+        f"{slice_.label}: {result.read:,} of {slice_.runs:,} runs"
+        for slice_, result in zip(planned, results, strict=True)
+        if result.read < slice_.runs
     ]
     if short:
         more = f"\nand {len(short) - _NAMED} more" if len(short) > _NAMED else ""
@@ -192,7 +190,7 @@ def check_part(site_name: str, settled: dict[str, Any], slices: Any) -> dict[str
             "GUIDs. Trigger the backfill again with the right ones; if they were deleted on purpose, mark this task as "
             "success\n- " + "\n- ".join(short[:_NAMED]) + more,
         )
-    return {"planned": sum(part.runs for part in planned), READ: sum(result[READ] for result in results)}
+    return {"planned": sum(slice_.runs for slice_ in planned), "read": sum(result.read for result in results)}
 
 
 def _refuse_emptied_part(context: Any, site: Site) -> None:
@@ -202,10 +200,11 @@ def _refuse_emptied_part(context: Any, site: Site) -> None:
 
     reference = part_reference(context)
     whole, part = BackfillPlans(storage_of(site, read_settings(site))).load_part(reference)
-    if part.runs:
+    if part.runs and part.interval is not None:
+        from_at, to_at = part.interval.from_at.isoformat(), part.interval.to_at.isoformat()
         raise FatalError(
             VW624,
-            f"part {reference.part} of {len(whole.parts)}, from {part.from_edge} to {part.to_edge}, had {part.runs:,} "
+            f"part {reference.part} of {len(whole.parts)}, from {from_at} to {to_at}, had {part.runs:,} "
             "runs when the backfill was planned, and VTE has none there now: they were deleted since, or have another "
             "Timestamp. The next part starts all the same. Look for them in VTE, and trigger the backfill of this time "
             "again once they are there; if they were deleted on purpose, mark this task as success",

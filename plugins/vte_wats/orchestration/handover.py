@@ -9,20 +9,21 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Sequence
-from datetime import date, datetime
-from typing import Annotated, Any, Self
+from datetime import date
+from typing import Any, Self
 from uuid import UUID
 
 from airflow.sdk.bases.xcom import BaseXCom
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from vte_wats.backfill.dry_run_report import Preview
 from vte_wats.config.settings import Settings
 from vte_wats.domain.errors import FatalError
+from vte_wats.domain.report import UploadResult
 from vte_wats.domain.run import Outcome
 from vte_wats.intervals.interval import Interval
 from vte_wats.messages import VW626, VW628
-from vte_wats.state.coverage import State
+from vte_wats.state.coverage import Receipt, State
 from vte_wats.state.history import PlanSnapshot
 from vte_wats.state.seen_content import NearPlan
 from vte_wats.sync.slices import Slice
@@ -33,13 +34,6 @@ KEY = "handover"
 _ADDRESS = re.compile(r"https?://[^\s\x00-\x1f\x7f-\x9f\"'<>]+")
 
 
-def _receipt(plain: dict[str, Any]) -> dict[str, Any]:
-    match plain:
-        case {"started": str(started), "syncs": int()} if datetime.fromisoformat(started).tzinfo is not None:
-            return plain
-    raise ValueError("an aware instant and a number of syncs")
-
-
 class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
@@ -47,7 +41,7 @@ class _Model(BaseModel):
 class PlannedGap(_Model):
     """The part of the oldest gap that a sync fills, the same with its guard band, and how many slices that takes."""
 
-    part: Interval
+    interval: Interval
     window: Interval
     slices: int
 
@@ -100,25 +94,24 @@ class Planned(_Model):
 class Handover(_Model):
     """What one task leaves for the tasks after it, and for later DAG runs."""
 
-    planned: Planned | None = Field(None, description="Left by plan.")
-    coverage: State | None = Field(None, description="Left by reconcile's plan: the coverage as it was then.")
-    sample: tuple[UUID, ...] = Field((), description="Left by reconcile's plan: the runs to compare value by value.")
+    planned: Planned | None = Field(None, description="Pushed by plan.")
+    coverage: State | None = Field(None, description="Pushed by reconcile's plan: the coverage as it was then.")
+    sample: tuple[UUID, ...] = Field((), description="Pushed by reconcile's plan: the runs to compare value by value.")
     suspects: dict[UUID, str] = Field(
-        {}, description="Left by plan_missing: more runs to compare value by value, and a digest of how each is listed."
+        {},
+        description="Pushed by plan_missing: more runs to compare value by value, each with a digest of its row.",
     )
-    cycle_day: date | None = Field(None, description="Left by reconcile's plan: where the next comparison goes on.")
+    cycle_day: date | None = Field(None, description="Pushed by reconcile's plan: where the next comparison goes on.")
     days: tuple[tuple[date, date], ...] = Field(
-        (), description="Left by reconcile's plan: the whole days it compares; of each pair the second is left out."
+        (), description="Pushed by reconcile's plan: the whole days it compares; of each pair the second is left out."
     )
     grown: dict[date, int] = Field(
         {},
-        description="Left by reconcile's plan: days with new runs in time never synced, and how many they had.",
+        description="Pushed by reconcile's plan: days with new runs in time never synced, and how many they had.",
     )
-    late: dict[int, int] = Field({}, description="Left by plan_missing: runs that came too late, by least age in s.")
-    preview: Preview | None = Field(None, description="Left by the uploads of a dry run.")
-    receipt: Annotated[dict[str, Any], AfterValidator(_receipt)] | None = Field(
-        None, description="Left by settle: what State.receipt gave."
-    )
+    late: dict[int, int] = Field({}, description="Pushed by plan_missing: runs that came too late, by least age in s.")
+    preview: Preview | None = Field(None, description="Pushed by the uploads of a dry run.")
+    receipt: Receipt | None = Field(None, description="Pushed by settle.")
 
     def push(self, context: Any) -> None:
         """Leave it under the task that is running; a later try of the task replaces it."""
@@ -140,10 +133,10 @@ class Handover(_Model):
     def pull_earlier(cls, context: Any, task_id: str, dag_run_id: str | None) -> Sequence[Self]:
         """Return what a task left in the DAG run before, as Airflow orders them, and in a named one."""
         pull, wanted = context["ti"].xcom_pull, {"task_ids": task_id, "key": KEY, "map_indexes": -1}
-        left = [pull(**wanted, include_prior_dates=True)]
+        pulled = [pull(**wanted, include_prior_dates=True)]
         if dag_run_id is not None:
-            left.append(pull(**wanted, run_id=dag_run_id))
-        return [handover for handover in map(cls.of, left) if handover is not None]
+            pulled.append(pull(**wanted, run_id=dag_run_id))
+        return [handover for handover in map(cls.of, pulled) if handover is not None]
 
     @classmethod
     def of(cls, plain: Any) -> Self | None:
@@ -167,21 +160,21 @@ def pull_returned(context: Any, task_id: str, map_indexes: Sequence[int]) -> lis
 
 def _pull_each(context: Any, task_id: str, key: str, map_indexes: Sequence[int]) -> list[Any]:
     """Return what each of these mapped instances left, ``None`` for nothing, in their order."""
-    left = context["ti"].xcom_pull(task_ids=task_id, key=key, map_indexes=list(map_indexes)) if map_indexes else []
-    if not isinstance(left, list) or len(left) != len(map_indexes):
-        report_shape(f"what the instances of {task_id} left: {type(left).__name__}")
+    pulled = context["ti"].xcom_pull(task_ids=task_id, key=key, map_indexes=list(map_indexes)) if map_indexes else []
+    if not isinstance(pulled, list) or len(pulled) != len(map_indexes):
+        report_shape(f"what the instances of {task_id} pushed: {type(pulled).__name__}")
         return [None] * len(map_indexes)
-    return left
+    return pulled
 
 
 def pull_address(ti_key: Any, key: str) -> str:
     """Return the address of a page that a task instance left, nothing for a value of another shape."""
     from airflow.sdk.execution_time.xcom import XCom
 
-    left = XCom.get_value(ti_key=ti_key, key=key)
-    if left is None or (isinstance(left, str) and _ADDRESS.fullmatch(left)):
-        return left or ""
-    report_shape(f"the page of a report: {type(left).__name__}")
+    pushed = XCom.get_value(ti_key=ti_key, key=key)
+    if pushed is None or (isinstance(pushed, str) and _ADDRESS.fullmatch(pushed)):
+        return pushed or ""
+    report_shape(f"the page of a report: {type(pushed).__name__}")
     return ""
 
 
@@ -189,7 +182,7 @@ def planned_slices(plain: Any) -> list[Slice]:
     """Return the slices of a plan. Raises FatalError for a value of another shape: nobody knows what was planned."""
     if not isinstance(plain, list):
         raise _lost(plain, "plan")
-    return [planned_slice(part) for part in plain]
+    return [planned_slice(plain_slice) for plain_slice in plain]
 
 
 def planned_slice(plain: Any) -> Slice:
@@ -218,30 +211,12 @@ class StagedSlice(BaseModel):
             raise _lost(plain, task_id) from exc
 
 
-class UploadResult(BaseModel):
-    """What an upload returns, as far as other tasks read it."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    read: int
-    redriven: int
-    uploaded: int
-    unchanged: int
-    replaced: int
-    dead: int
-    held: int
-    requests: int = 0
-    budget_per_minute: int = 0
-    latency_ms: dict[int, int] = {}
-
-    @classmethod
-    def has_shape(cls, plain: Any) -> bool:
-        """Return whether a value from XCom is the result of an upload."""
-        try:
-            cls.model_validate(plain)
-        except ValidationError:
-            return False
-        return True
+def upload_result(plain: Any) -> UploadResult | None:
+    """Return what an upload returned; ``None`` for a value of another shape."""
+    try:
+        return UploadResult.model_validate(plain)
+    except ValidationError:
+        return None
 
 
 def settled_outcomes(plain: Any) -> dict[Outcome, int]:

@@ -7,7 +7,7 @@ named site's metrics have its name in theirs: ``vte_wats_oslo.runs.uploaded``.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
@@ -17,8 +17,7 @@ from airflow.sdk.observability import stats
 
 from vte_wats.config.settings import Settings
 from vte_wats.config.sites import Site
-from vte_wats.domain.report import RequestStats
-from vte_wats.domain.run import Outcome
+from vte_wats.domain.report import RequestStats, UploadResult
 from vte_wats.health import Stored, health
 from vte_wats.intervals.wall_clock import wall_clock
 from vte_wats.orchestration.resources import storage_of
@@ -38,10 +37,10 @@ def sent(site: Site, request_stats: RequestStats) -> None:
     stats.gauge(_name(site, "budget_per_minute"), request_stats.budget_per_minute)
 
 
-def transferred(site: Site, counts: Mapping[str, Any]) -> None:
+def transferred(site: Site, result: UploadResult) -> None:
     """Count what became of the runs of one slice."""
-    for outcome in Outcome:
-        stats.incr(_name(site, f"runs.{outcome}"), counts[outcome.value])
+    for outcome, runs in result.outcomes.items():
+        stats.incr(_name(site, f"runs.{outcome}"), runs)
 
 
 def settled(site: Site, state: State, history: History, now_at: datetime) -> None:
@@ -89,7 +88,7 @@ def settled_history(
     settings: Settings,
     history: History,
     after: State,
-    results: Sequence[Mapping[str, Any]],
+    results: Sequence[UploadResult],
     *,
     is_current: bool,
 ) -> History:
@@ -98,7 +97,7 @@ def settled_history(
     ``is_current`` says that it is a sync: a comparison or a backfill is no sign that the sync is alive.
     """
     dag_run, now_at = context["dag_run"], datetime.now(UTC)
-    budget = max((result.get("budget_per_minute", 0) for result in results), default=0)
+    budget = max((result.budget_per_minute for result in results), default=0)
     history = history.settled(
         f"{context['dag'].dag_id}/{dag_run.run_id}", now_at, Tally.of(results), budget_per_minute=budget or None
     ).seen(None, after.coverage)

@@ -197,7 +197,7 @@ def _vte(measures: Measures, site: Site, settings: Settings, since_at: datetime)
             found = vte.waiting_runs(ranges)
             took_s = time.perf_counter() - asked_s
     except Exception as exc:  # noqa: BLE001 -- whatever keeps VTE from answering is what the monitor reports
-        return replace(measures, vte=ServerCheck(ok=False, problem=_first_line(exc)))
+        return replace(measures, vte=_without_answer(exc))
     return replace(
         measures,
         vte=ServerCheck(ok=True, version=found.version, round_trip_ms=round(took_s * 1000, 1)),
@@ -218,8 +218,15 @@ def _wats(site: Site) -> ServerCheck:
     try:
         found = WatsHook(site.wats_connection).probe()
     except Exception as exc:  # noqa: BLE001 -- whatever keeps WATS from answering is what the monitor reports
-        return ServerCheck(ok=False, problem=_first_line(exc))
+        return _without_answer(exc)
     return ServerCheck(ok=True, version=found.version, round_trip_ms=round(found.took_ms, 1))
+
+
+def _without_answer(exc: Exception) -> ServerCheck:
+    from vte_wats.alerting.monitor_state import ServerCheck
+
+    code = exc.code if isinstance(exc, VteWatsError) else VW928.code
+    return ServerCheck(ok=False, code=code, problem=_first_line(exc))
 
 
 def _failed_syncs(

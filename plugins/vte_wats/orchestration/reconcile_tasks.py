@@ -178,16 +178,16 @@ def plan_missing(site_name: str, batches: Any) -> list[dict[str, Any]]:
     site = Site(site_name)
     settings = read_settings(site)
     compared = [staging(site, settings, name) for name in batch_names(batches)]
-    left, now_at = Handover.pull(context, "plan"), datetime.now(UTC)
-    days, today = days_without_runs(left.days if left else (), now_at) | days_of(compared), now_at.date()
-    odd = odd_of(compared, left.grown if left else {})
+    pulled, now_at = Handover.pull(context, "plan"), datetime.now(UTC)
+    days, today = days_without_runs(pulled.days if pulled else (), now_at) | days_of(compared), now_at.date()
+    odd = odd_of(compared, pulled.grown if pulled else {})
     storage = storage_of(site, settings)
     confirmed = {report.report_id for upload in confirmed_uploads(storage) for report in upload.confirmed}
     missing = runs_to_transfer(compared, _kinds(storage), settings.odd_timestamps, confirmed=confirmed)
     if not context["params"]["dry_run"]:
         note_missing(compared, UnseenReports(storage, DROPPED))
         Variables(site).change(PROOF, lambda proof: (proof or Proof()).with_days(days, today, missing.causes, odd))
-    coverage = left.coverage if left is not None else None
+    coverage = pulled.coverage if pulled is not None else None
     late = found_later(missing.times_local, coverage, settings) if coverage is not None else {}
     Handover(late=late, suspects=suspects_of(compared, context["dag_run"].run_id)).push(context)
     slices = plan_named(missing.runs, backlog_settings(site, settings))
@@ -225,9 +225,9 @@ def list_reports(site_name: str) -> dict[str, int]:
     context = get_current_context()
     site = Site(site_name)
     settings = read_settings(site)
-    left = Handover.pull(context, "plan")
+    pulled = Handover.pull(context, "plan")
     with open_wats(site, settings) as wats:
-        days = stage_listed(wats, _listed(context, site, settings), left.days if left else (), settings.zone)
+        days = stage_listed(wats, _listed(context, site, settings), pulled.days if pulled else (), settings.zone)
     return {"days": days}
 
 
@@ -245,8 +245,8 @@ def find_gone(site_name: str) -> dict[str, int]:
     context = get_current_context()
     site = Site(site_name)
     settings = read_settings(site)
-    left = Handover.pull(context, "plan")
-    days = left.days if left else ()
+    pulled = Handover.pull(context, "plan")
+    days = pulled.days if pulled else ()
     with open_vte(site, settings) as vte:
         gone = find_runs(vte, _listed(context, site, settings), days)
     if gone is not None and not context["params"]["dry_run"]:
@@ -283,17 +283,17 @@ def verify(site_name: str) -> dict[str, int]:
     context = get_current_context()
     site = Site(site_name)
     settings = read_settings(site)
-    left = _planned(context)
+    pulled = _planned(context)
     found = left_over = Comparison((), (), (), {})
     suspects = _suspects(context)
-    looked_into = {*left.sample, *suspects}
+    looked_into = {*pulled.sample, *suspects}
     if looked_into:
         sample = staging(site, settings, _SAMPLE)
         with open_wats(site, settings) as wats:
             found = left_over = verify_sample(sample, wats, settings.excluded_runs)
             if found.altered and settings.repair_altered and not context["params"]["dry_run"]:
                 left_over = repair(sample, wats, found)
-    now_at, altered, cycle_day = datetime.now(UTC), len(found.altered), left.cycle_day
+    now_at, altered, cycle_day = datetime.now(UTC), len(found.altered), pulled.cycle_day
     if not context["params"]["dry_run"]:  # which transferred nothing, so the next one must look at the same days
 
         def change(proof: Proof | None) -> Proof:
@@ -303,8 +303,8 @@ def verify(site_name: str) -> dict[str, int]:
             return after.ended(now_at, now_at.date(), altered, cycle_day)
 
         Variables(site).change(PROOF, change)
-        if left.coverage is not None:
-            metrics.compared(site, left.coverage, Variables(site).load(PROOF) or Proof(), settings.zone, now_at)
+        if pulled.coverage is not None:
+            metrics.compared(site, pulled.coverage, Variables(site).load(PROOF) or Proof(), settings.zone, now_at)
     discard(storage_of(site, settings), context["dag"].dag_id, context["dag_run"].run_id)
     refuse_altered(left_over, site.dag_id("backfill"))
     return {"equal": len(found.equal), "outdated": len(found.outdated), "altered": altered, "absent": len(found.absent)}
@@ -325,18 +325,18 @@ def _suspects(context: Any) -> Mapping[UUID, str]:
     """Return the runs that WATS lists otherwise and that are to be compared value by value, with how it lists them."""
     from vte_wats.orchestration.handover import Handover
 
-    left = Handover.pull(context, "plan_missing")
-    return left.suspects if left else {}
+    pulled = Handover.pull(context, "plan_missing")
+    return pulled.suspects if pulled else {}
 
 
 def _planned(context: Any) -> Handover:
     """Return what plan left. Raises FatalError when it is lost."""
     from vte_wats.orchestration.handover import Handover
 
-    left = Handover.pull(context, "plan")
-    if left is None:
+    pulled = Handover.pull(context, "plan")
+    if pulled is None:
         raise FatalError(VW501, "the sample that plan drew is lost, so nothing was compared; the log of plan says why")
-    return left
+    return pulled
 
 
 @task(multiple_outputs=False)

@@ -72,7 +72,7 @@ def read_profile(site: Site) -> WatsProfile:
     if profile is None:
         return WatsProfile()
     if problem := profile_problem(site, profile):
-        log.warning("%s: %s", VW567, problem)
+        log.warning("%s %s", VW567, problem)
         return WatsProfile()
     return profile
 

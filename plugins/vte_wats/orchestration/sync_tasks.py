@@ -85,7 +85,7 @@ def plan(site_name: str) -> list[dict[str, Any]]:
         near, near_slices = near and near.model_copy(update={"slices": (), "waits": True}), ()
     extra = (*gap_slices, *near_slices)
     unseen = plan_unseen(storage_of(site, settings), settings, datetime.now(UTC)) if is_alone else ()
-    if (slices or extra) and not any(part.runs for part in unseen):
+    if (slices or extra) and not any(slice_.runs for slice_ in unseen):
         unseen = ()  # each upload asks WATS for what it confirmed before
     handed = Planned.by(
         context, state, settings, planned.window, snapshot=snapshot, gap=gap, near=near, again=len(unseen)
@@ -102,12 +102,12 @@ def _planned_gap(
     from vte_wats.sync.plan import plan_gap
 
     try:
-        part, planned = plan_gap(vte, settings, gap, _most_runs(site, settings))
+        interval, planned = plan_gap(vte, settings, gap, _most_runs(site, settings))
     except RetriableError as exc:
         from_at = gap.interval.from_at
         log.warning("%s not covered yet, a later sync tries it again: from %s on: %s", VW523, from_at, exc)
         return None, ()
-    return PlannedGap(part=part, window=planned.window, slices=len(planned.slices)), planned.slices
+    return PlannedGap(interval=interval, window=planned.window, slices=len(planned.slices)), planned.slices
 
 
 def _planned_near(

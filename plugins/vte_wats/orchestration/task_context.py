@@ -10,9 +10,10 @@ from airflow.sdk import get_current_context
 from vte_wats.config.settings import Settings
 from vte_wats.config.sites import Site
 from vte_wats.domain.errors import FatalError
+from vte_wats.domain.report import UploadResult
 from vte_wats.intervals.interval import Interval, in_utc
 from vte_wats.messages import VW625
-from vte_wats.orchestration.handover import UploadResult, pull_returned
+from vte_wats.orchestration.handover import pull_returned, upload_result
 from vte_wats.orchestration.resources import read_state, storage_of
 from vte_wats.storage.staging import Staging, staging_of
 
@@ -56,7 +57,7 @@ def other_syncs_are_at_work(context: Any) -> bool:
     return RuntimeTaskInstance.get_dr_count(dag_id=dag_id, states=active) > 1
 
 
-def uploads_that_succeeded(context: Any, planned: range, task_id: str) -> dict[int, dict[str, Any]]:
+def uploads_that_succeeded(context: Any, planned: range, task_id: str) -> dict[int, UploadResult]:
     """Return the results of the uploads of this very try, for some of the planned slices, by map index, ascending.
 
     What an earlier try left in XCom stays there when a cleared task fails before it starts, so the states decide which
@@ -70,12 +71,9 @@ def uploads_that_succeeded(context: Any, planned: range, task_id: str) -> dict[i
         dag_id=context["dag"].dag_id, run_ids=[dag_run_id], task_group_id=task_id.partition(".")[0]
     ).get(dag_run_id, {})
     succeeded = [index for index in planned if states.get(f"{task_id}_{index}") == "success"]
-    results = pull_returned(context, task_id, succeeded)
-    marked = [
-        f"{task_id}[{index}]"
-        for index, result in zip(succeeded, results, strict=True)
-        if not UploadResult.has_shape(result)
-    ]
+    pulled = [upload_result(plain) for plain in pull_returned(context, task_id, succeeded)]
+    results = {index: result for index, result in zip(succeeded, pulled, strict=True) if result is not None}
+    marked = [f"{task_id}[{index}]" for index in succeeded if index not in results]
     if marked:
         raise FatalError(
             VW625,
@@ -83,4 +81,4 @@ def uploads_that_succeeded(context: Any, planned: range, task_id: str) -> dict[i
             "can be read. Somebody marked them, or the XCom backend lost it: what became of their runs is unknown, so "
             "the window stays open. Clear them with the tasks after them: runs that are in WATS are skipped",
         )
-    return dict(zip(succeeded, results, strict=True))
+    return results

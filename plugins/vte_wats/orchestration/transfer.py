@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from vte_wats.config.settings import Settings
-    from vte_wats.domain.report import Refusal, Report
+    from vte_wats.domain.report import Refusal, Report, UploadResult
+    from vte_wats.domain.run import Outcome
     from vte_wats.orchestration.handover import Planned, PlannedGap
     from vte_wats.state.coverage import SettledSync, State
     from vte_wats.state.seen_content import NearPlan
@@ -56,14 +57,14 @@ def transfer_and_settle(site: Site, slices: Any, settling: SettleOptions, *, sho
     settled = settle.override(pool=site.state_pool, outlets=[AssetAlias(site.asset)])(
         site.name, slices, asdict(settling)
     )
-    transfer.partial(site=site, shows_progress=shows_progress).expand(part=slices) >> settled
+    transfer.partial(site=site, shows_progress=shows_progress).expand(slice_=slices) >> settled
     return settled
 
 
 @task_group
-def transfer(site: Site, part: dict[str, Any], *, shows_progress: bool) -> Any:
+def transfer(site: Site, slice_: dict[str, Any], *, shows_progress: bool) -> Any:
     """Transfer one slice from VTE to WATS; returns the counts of its outcomes."""
-    mapped = map_runs(site.name, extract.override(pool=site.vte_pool)(site.name, part))  # type: ignore[arg-type]
+    mapped = map_runs(site.name, extract.override(pool=site.vte_pool)(site.name, slice_))  # type: ignore[arg-type]
     return upload.override(pool=site.wats_pool)(site.name, mapped, shows_progress=shows_progress)  # type: ignore[arg-type]
 
 
@@ -81,7 +82,7 @@ def _once_beside(slice_name: str) -> Iterator[None]:
 
 
 @task(map_index_template="{{ slice_label }}", multiple_outputs=False)
-def extract(site_name: str, part: dict[str, Any]) -> dict[str, Any]:
+def extract(site_name: str, slice_: dict[str, Any]) -> dict[str, Any]:
     """Read the slice's runs from VTE into staging."""
     from vte_wats.orchestration.handover import planned_slice
     from vte_wats.orchestration.resources import open_vte, read_settings, storage_of
@@ -93,7 +94,7 @@ def extract(site_name: str, part: dict[str, Any]) -> dict[str, Any]:
 
     site = Site(site_name)
     settings = read_settings(site)
-    a_slice = planned_slice(part)
+    a_slice = planned_slice(slice_)
     get_current_context()["slice_label"] = a_slice.label  # type: ignore[typeddict-unknown-key]
     a_slice = with_runs(staging(site, settings, PLAN), a_slice)
     staged = staging(site, settings, a_slice.name)
@@ -124,6 +125,7 @@ def map_runs(site_name: str, extracted: dict[str, Any]) -> dict[str, Any]:
 @linked_task(map_index_template="{{ slice_label }}", multiple_outputs=False)
 def upload(site_name: str, mapped: dict[str, Any], *, shows_progress: bool) -> dict[str, Any]:
     """Compare the staged reports with WATS, post what is missing or changed, write dead letters."""
+    from vte_wats.domain.report import UploadResult
     from vte_wats.orchestration import metrics
     from vte_wats.orchestration.backfill_progress import save_slice
     from vte_wats.orchestration.handover import StagedSlice, push_shown
@@ -168,11 +170,12 @@ def upload(site_name: str, mapped: dict[str, Any], *, shows_progress: bool) -> d
             metrics.sent(site, wats.request_stats())
     if (shown := first_achieved(staged)) is not None:
         push_shown(context, LINK_KEY, wats_connection(site).page_of(shown))
+    result = UploadResult(**counts, **asdict(wats.request_stats()))
     if not options.dry_run:
-        metrics.transferred(site, counts)
+        metrics.transferred(site, result)
     if shows_progress:
-        save_slice(context, site, staged, a_slice.name, counts["read"])
-    return counts | asdict(wats.request_stats())
+        save_slice(context, site, staged, a_slice.name, result.read)
+    return result.model_dump(mode="json")
 
 
 def _reader(site: Site, settings: Settings) -> ReadAgain:
@@ -196,28 +199,29 @@ def settle(site_name: str, slices: Any, settling: dict[str, Any]) -> dict[str, A
     from vte_wats.orchestration.resources import read_history, read_settings, storage_of
     from vte_wats.storage.settled_syncs import SettledSyncs
     from vte_wats.storage.staging import discard
-    from vte_wats.sync.upload import REDRIVEN
 
     context = get_current_context()
-    left = Handover.pull(context, "plan")
-    if slices is None or left is None or left.planned is None:
+    pulled = Handover.pull(context, "plan")
+    if slices is None or pulled is None or pulled.planned is None:
         raise FatalError(VW501, "nothing was planned, so nothing was transferred; the log of the failed task says why")
     site, rules = Site(site_name), SettleOptions(**settling)
     settings = read_settings(site)
     noted = SettledSyncs(storage_of(site, settings))
-    settled = _settled(context, site, left.planned, len(planned_slices(slices)), rules, noted=noted)
+    settled = _settled(context, site, pulled.planned, len(planned_slices(slices)), rules, noted=noted)
     after, results = settled.state, settled.results
-    history = read_history(site).seen(left.planned.snapshot, after.coverage)
+    history = read_history(site).seen(pulled.planned.snapshot, after.coverage)
     if settled.failure is not None:
         write_history(context, site, settings, after, history)
         raise settled.failure
     discard(storage_of(site, settings), context["dag"].dag_id, context["dag_run"].run_id)
     history = settled_history(context, settings, history, after, results, is_current=rules.is_current)
     write_history(context, site, settings, after, history)
-    outcomes = {name: sum(result[name] for result in results) for name in (*Outcome, REDRIVEN)}
+    outcomes = {outcome: sum(result.outcomes[outcome] for result in results) for outcome in Outcome}
     if not context["params"]["dry_run"]:
         _announce(context, site, outcomes)
-    return {"last_sync": after.last_sync.isoformat(), **outcomes}
+    counts = {outcome.value: runs for outcome, runs in outcomes.items()}
+    redriven = sum(result.redriven for result in results)
+    return {"last_sync": after.last_sync.isoformat(), **counts, "redriven": redriven}
 
 
 def _settled(
@@ -278,10 +282,10 @@ def _gap_result(context: Any, site: Site, gap: PlannedGap, slices: range) -> Gap
         results = list(uploads_that_succeeded(context, slices, UPLOAD_TASK).values())
     except FatalError as exc:  # somebody marked them
         results, reason = [], str(exc)
-    return GapResult(gap.part, gap.window, len(slices), results, datetime.now(UTC), reason)
+    return GapResult(gap.interval, gap.window, len(slices), results, datetime.now(UTC), reason)
 
 
-def _results_beside(context: Any, slices: range) -> dict[int, dict[str, Any]]:
+def _results_beside(context: Any, slices: range) -> dict[int, UploadResult]:
     """Return what became of the slices of runs that are transferred again, if they succeeded, by their position."""
     from vte_wats.orchestration.task_context import uploads_that_succeeded
 
@@ -321,8 +325,10 @@ def _keep_seen(site: Site, settled: Settled, near: NearPlan, results: Mapping[in
     Variables(site).change(SEEN_CONTENT, change)
 
 
-def _announce(context: Any, site: Site, outcomes: Mapping[str, int]) -> None:
+def _announce(context: Any, site: Site, outcomes: Mapping[Outcome, int]) -> None:
     """Emit the site's asset when WATS holds something new; DAGs of other teams may run on it."""
-    new = {name: outcomes[name] for name in ("uploaded", "replaced") if outcomes[name]}
+    from vte_wats.domain.run import Outcome
+
+    new = {outcome.value: outcomes[outcome] for outcome in (Outcome.UPLOADED, Outcome.REPLACED) if outcomes[outcome]}
     if new:
         context["outlet_events"][AssetAlias(site.asset)].add(Asset(site.asset), extra=new)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ from vte_wats.config.sites import Site
 from vte_wats.domain.source import SourceIdentity
 from vte_wats.orchestration.handover import Handover, Planned
 from vte_wats.orchestration.resources import change_state, read_state, wats_host
-from vte_wats.state.coverage import State
+from vte_wats.state.coverage import Receipt, State
 from vte_wats.state.state_guard import SyncEnvironment, refuse_lost_state, restarted_if_older, verify_state
 
 if TYPE_CHECKING:
@@ -69,17 +69,13 @@ def write_settled(
     return settled[-1], is_written
 
 
-def last_receipt(context: Any) -> Mapping[str, Any] | None:
+def last_receipt(context: Any) -> Receipt | None:
     """Return the greatest receipt that settle left in the DAG runs before, as far as Airflow finds them.
 
     Airflow orders earlier runs by their logical date. PostgreSQL puts a manual run, which has none, before all others,
     so the run that succeeded last is asked by its id, too.
     """
     before = context["ti"].get_previous_dagrun(state="success")
-    left = Handover.pull_earlier(context, "settle", None if before is None else before.run_id)
-    receipts = [handover.receipt for handover in left if handover.receipt]
-    return max(
-        receipts,
-        key=lambda receipt: (datetime.fromisoformat(receipt["started"]), receipt["syncs"]),
-        default=None,
-    )
+    pulled = Handover.pull_earlier(context, "settle", None if before is None else before.run_id)
+    receipts = [handover.receipt for handover in pulled if handover.receipt]
+    return max(receipts, key=lambda receipt: (receipt.started_at, receipt.syncs), default=None)

@@ -60,8 +60,8 @@ def stage_expected(source: RunSource, staging: Staging, dead_letters: DeadLetter
     known = dead_letters.guids()
 
     def lines() -> Iterator[str]:
-        for part in plan_named(guids, settings, len(guids)):
-            extract(source, staging, part, settings)
+        for slice_ in plan_named(guids, settings, len(guids)):
+            extract(source, staging, slice_, settings)
             map_runs(staging, settings)
             runs = staging.parsed(RUNS, VteTestRun.model_validate_json)
             for run, mapped in zip(runs, staged_mappings(staging), strict=True):

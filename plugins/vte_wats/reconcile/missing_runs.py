@@ -16,6 +16,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from more_itertools import chunked, flatten
+from pydantic import TypeAdapter
 
 from vte_wats.config.settings import OddTimestamps
 from vte_wats.domain.ports import Wats
@@ -48,6 +49,10 @@ _OPEN = _REASONS | {
     _OTHERWISE: "WATS lists its report with another serial, part number, process, start or result",
     _ALTERED: "its report was altered in WATS when a comparison opened it",
 }
+# A line of what is staged
+_DAY: TypeAdapter[tuple[date, DayProof]] = TypeAdapter(tuple[date, DayProof])
+_ODD: TypeAdapter[tuple[OddKind, OddRuns]] = TypeAdapter(tuple[OddKind, OddRuns])
+_SUSPECT: TypeAdapter[tuple[UUID, str]] = TypeAdapter(tuple[UUID, str])
 _AT_ONCE = 2_000
 _ALL_ALIKE = 10  # reports listed otherwise, and most of all: it is how this WATS lists them
 _MOST_SUSPECTS = 100  # to be opened in one comparison
@@ -95,7 +100,7 @@ def compare(
         stored = wats.find_reports([key.guid for key in keys], _started(keys, zone))
         lists_hashes = any(report.source_hash for report in stored.values())
         suspects, are_most = _listed_otherwise(stored, expected, equal_as_listed)
-        lists[SUSPECT] += (f"{guid} {listed}" for guid, listed in suspects.items())
+        lists[SUSPECT] += (_SUSPECT.dump_json(suspect).decode() for suspect in suspects.items())
         doubtful = dict.fromkeys(() if are_most else suspects, _OTHERWISE) | dict.fromkeys(altered, _ALTERED)
         for key in keys:
             if key.guid not in expected:
@@ -116,8 +121,8 @@ def compare(
                 lists[name].append(str(key))
     for name, lines in lists.items():
         staging.write(name, lines)
-    staging.write(DAYS, (f"{day.isoformat()} {proof.model_dump_json()}" for day, proof in days.items()))
-    staging.write(ODD, (f"{kind} {runs.model_dump_json()}" for kind, runs in odd.items()))
+    staging.write(DAYS, (_DAY.dump_json(day).decode() for day in days.items()))
+    staging.write(ODD, (_ODD.dump_json(kind).decode() for kind in odd.items()))
     if counts[_NO_HASH]:
         log.warning("%s %d reports are in WATS, whose listing shows no hash of any of them", VW541, counts[_NO_HASH])
     differing = {str(name): len(lists[name]) for name in _DIFFERING}
@@ -214,19 +219,19 @@ def note_missing(batches: Sequence[Staging], dropped: UnseenReports) -> None:
 
 def suspects_of(batches: Iterable[Staging], seed: str) -> dict[UUID, str]:
     """Return the suspects that :func:`compare` staged with how they are listed, of many some chosen by ``seed``."""
-    suspects = dict(suspect for batch in batches for suspect in batch.parsed(SUSPECT, _parse_suspect))
+    suspects = dict(suspect for batch in batches for suspect in batch.parsed(SUSPECT, _SUSPECT.validate_json))
     return {guid: suspects[guid] for guid in sample_of(suspects, _MOST_SUSPECTS, seed)}
 
 
 def days_of(batches: Iterable[Staging]) -> dict[date, DayProof]:
     """Return the numbers of each day that :func:`compare` staged."""
-    return joined_days(part for batch in batches for part in batch.parsed(DAYS, _parse_day))
+    return joined_days(part for batch in batches for part in batch.parsed(DAYS, _DAY.validate_json))
 
 
 def odd_of(batches: Iterable[Staging], grown: Mapping[date, int]) -> dict[OddKind, OddRuns]:
     """Return the runs outside every window that :func:`compare` staged; ``grown`` says what days held before."""
     odd: dict[OddKind, OddRuns] = {}
-    for kind, runs in (part for batch in batches for part in batch.parsed(ODD, _parse_odd)):
+    for kind, runs in (part for batch in batches for part in batch.parsed(ODD, _ODD.validate_json)):
         odd[kind] = odd[kind].joined(runs) if kind in odd else runs
     if (before := odd.get(OddKind.BEFORE_START)) is not None:
         odd[OddKind.BEFORE_START] = before.model_copy(update={"known": sum(grown.values())})
@@ -238,21 +243,6 @@ def odd_of(batches: Iterable[Staging], grown: Mapping[date, int]) -> dict[OddKin
 
 def _odd_run(key: Key, part: DayProof) -> OddRuns:
     return OddRuns(numbers=part, examples=(OddRun(index_guid=str(key.guid), timestamp_local=key.timestamp_local),))
-
-
-def _parse_odd(line: bytes) -> tuple[OddKind, OddRuns]:
-    kind, _, runs = line.decode().partition(" ")
-    return OddKind(kind), OddRuns.model_validate_json(runs)
-
-
-def _parse_suspect(line: bytes) -> tuple[UUID, str]:
-    guid, _, listed = line.decode().partition(" ")
-    return UUID(guid), listed
-
-
-def _parse_day(line: bytes) -> tuple[date, DayProof]:
-    day, _, proof = line.decode().partition(" ")
-    return date.fromisoformat(day), DayProof.model_validate_json(proof)
 
 
 def _started(keys: Iterable[Key], zone: ZoneInfo) -> Interval | None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, computed_field
 
@@ -103,6 +102,15 @@ class Gap:
     covered_from_at: datetime
 
 
+class Receipt(BaseModel):
+    """When a state was started, and how many syncs it counted when one was settled."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+
+    started_at: Instant = Field(alias="started")
+    syncs: int
+
+
 class State(BaseModel):
     """What the Variable ``vte_wats_state`` holds: coverage, totals, whose they are, and ``lastSync`` to read."""
 
@@ -178,9 +186,9 @@ class State(BaseModel):
             update={"late_arrivals": late_arrivals} | {name: getattr(other, name) for name in _VERIFIED_FIELDS}
         )
 
-    def receipt(self) -> dict[str, Any]:
+    def receipt(self) -> Receipt:
         """Return what a later sync needs to notice that this state is lost or an older one was put in its place."""
-        return self.model_dump(mode="json", by_alias=True, include={"started_at", "syncs"})
+        return Receipt.model_validate(self, from_attributes=True)
 
     def failed(self, gap: Interval, at: datetime, reason: str) -> State:
         """Return the state after the transfer of a gap failed."""

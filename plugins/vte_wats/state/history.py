@@ -12,10 +12,11 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from vte_wats.domain.report import UploadResult
 from vte_wats.domain.run import Outcome
 from vte_wats.intervals.interval import Instant, Interval
 from vte_wats.state.coverage import State
@@ -60,15 +61,15 @@ class Tally(_SparseModel):
     latency_ms: dict[int, int] = {}
 
     @classmethod
-    def of(cls, results: Iterable[Mapping[str, Any]]) -> Self:
-        """Add up what uploads returned: outcomes, and the fields of ``RequestStats``; in JSON the edges are texts."""
+    def of(cls, results: Iterable[UploadResult]) -> Self:
+        """Add up what uploads returned."""
         outcomes: Counter[Outcome] = Counter()
         latency_ms: Counter[int] = Counter()
         requests = 0
         for result in results:
-            outcomes.update({outcome: result[outcome.value] for outcome in Outcome})
-            latency_ms.update({int(edge): posts for edge, posts in result.get("latency_ms", {}).items()})
-            requests += result.get("requests", 0)
+            outcomes.update(result.outcomes)
+            latency_ms.update(result.latency_ms)
+            requests += result.requests
         return cls(outcomes=+outcomes, requests=requests, latency_ms=+latency_ms)
 
     @property

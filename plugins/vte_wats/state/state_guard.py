@@ -6,17 +6,16 @@ Coverage says what is done, so it means something only for the database and the 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from vte_wats.config.settings import IdentifiedBy, Settings
 from vte_wats.config.sites import Site
 from vte_wats.domain.errors import FatalError
 from vte_wats.domain.source import TIMESTAMP_TYPES, SourceIdentity
 from vte_wats.messages import VW235, VW511, VW512, VW513, VW514, VW515, VW913, VW914, VW915
-from vte_wats.state.coverage import State
+from vte_wats.state.coverage import Receipt, State
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +36,7 @@ class SyncEnvironment:
         return round((self.server_now_at - self.now_at).total_seconds(), 1)
 
 
-def refuse_lost_state(site: Site, state: State | None, last_settled: Mapping[str, Any] | None) -> None:
+def refuse_lost_state(site: Site, state: State | None, last_settled: Receipt | None) -> None:
     """Raise FatalError when the state is lost or of an earlier start, as ``last_settled`` shows.
 
     ``last_settled`` is what :meth:`State.receipt` gave an earlier sync. Without one nothing is checked.
@@ -51,22 +50,22 @@ def refuse_lost_state(site: Site, state: State | None, last_settled: Mapping[str
             f"Restore it from a backup and clear this run; or {site.accept}: it starts again at the start date, and "
             "runs that are in WATS are skipped",
         )
-    if state.started_at is None or state.started_at < _started_at(last_settled):
+    if state.started_at is None or state.started_at < last_settled.started_at:
         raise FatalError(
             VW511,
             f"the Variable {site.state_variable} is of an earlier start than the last sync: it began "
-            f"{state.started_at}, the last sync's {last_settled['started']}. Put the newer one back and clear this "
+            f"{state.started_at}, the last sync's {last_settled.started_at}. Put the newer one back and clear this "
             f"run; or go on from the older one: {site.accept}, which transfers everything since its lastSync, then "
             f"trigger {site.dag_id('reconcile')} with days = 0",
         )
 
 
-def restarted_if_older(site: Site, state: State, last_settled: Mapping[str, Any] | None) -> State:
+def restarted_if_older(site: Site, state: State, last_settled: Receipt | None) -> State:
     """Return a state that an older one of the same start was put in place of, as one that starts now.
 
     It covers less than is done: what was done since is a gap, whose runs are found in WATS and skipped.
     """
-    if last_settled is None or state.started_at != _started_at(last_settled) or state.syncs >= last_settled["syncs"]:
+    if last_settled is None or state.started_at != last_settled.started_at or state.syncs >= last_settled.syncs:
         return state
     log.warning(
         "%s the Variable %s is older than the last sync: it counts %d syncs, %d were settled. The time since its "
@@ -74,14 +73,10 @@ def restarted_if_older(site: Site, state: State, last_settled: Mapping[str, Any]
         VW512,
         site.state_variable,
         state.syncs,
-        last_settled["syncs"],
+        last_settled.syncs,
         state.last_sync,
     )
     return state.model_copy(update={"started_at": None})
-
-
-def _started_at(receipt: Mapping[str, Any]) -> datetime:
-    return datetime.fromisoformat(receipt["started"])
 
 
 def verify_state(state: State, here: SyncEnvironment, settings: Settings, *, accepted: bool) -> State:

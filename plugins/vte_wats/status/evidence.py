@@ -37,7 +37,7 @@ from vte_wats.domain.redaction import redact
 from vte_wats.messages import VW631
 from vte_wats.orchestration.resources import storage_of
 from vte_wats.status.settings_variable import read_settings_text
-from vte_wats.status.site_reader import read_site
+from vte_wats.status.site_reader import read_site, returned_values
 from vte_wats.status.site_summary import site_status
 from vte_wats.storage.object_storage import read_file
 from vte_wats.survey.proposal import settings_to_survey_with
@@ -181,14 +181,9 @@ def _last_run(session: Session, dag_id: str) -> Found | None:
     run = session.scalar(ended.order_by(DagRun.end_date.desc()).limit(1))
     if run is None:
         return None
-    rows = session.execute(
-        select(XComModel.task_id, XComModel.map_index, XComModel.value).where(
-            XComModel.dag_id == dag_id, XComModel.run_id == run.run_id, XComModel.key == "return_value"
-        )
-    )
     counts = {}
-    for row in rows:
-        if numbers := _numbers(XComModel.deserialize_value(row)):
+    for row, value in returned_values(session, XComModel.dag_id == dag_id, XComModel.run_id == run.run_id):
+        if numbers := _numbers(value):
             counts[f"{row.task_id} {row.map_index}".removesuffix(" -1")] = numbers
     is_dry_run = bool((run.conf or {}).get("dry_run"))
     compared = "; ".join(f"{task} {_in_words(counts[task])}" for task in ("settle", "verify") if task in counts)

@@ -14,7 +14,8 @@ from airflow.models.dag import DagModel
 from airflow.models.dagrun import DagRun
 from airflow.models.variable import Variable
 from airflow.models.xcom import XComModel
-from sqlalchemy import select
+from airflow.sdk.bases.xcom import BaseXCom
+from sqlalchemy import ColumnElement, Row, select
 from sqlalchemy.orm import Session
 
 from vte_wats.alerting.monitor_state import Condition, Kind, MonitorState
@@ -231,16 +232,20 @@ def _interval(from_at: datetime | None, to_at: datetime | None) -> Interval | No
     return Interval(in_utc(from_at), in_utc(to_at)) if from_at and to_at and from_at <= to_at else None
 
 
+def returned_values(session: Session, *where: ColumnElement[bool]) -> list[tuple[Row[Any], Any]]:
+    """Return the row of each task instance that returned something, and its value."""
+    task = XComModel.dag_id, XComModel.run_id, XComModel.task_id, XComModel.map_index
+    rows = session.execute(select(*task, XComModel.value).where(XComModel.key == BaseXCom.XCOM_RETURN_KEY, *where))
+    return [(row, XComModel.deserialize_value(row)) for row in rows]
+
+
 def _returned(session: Session, runs: Iterable[DagRunSnapshot]) -> dict[tuple[str, str], Mapping[str, Any]]:
     """Return what the settle tasks of these runs returned."""
     keys = {run.key for run in runs}
-    found = session.execute(
-        select(XComModel.dag_id, XComModel.run_id, XComModel.value).where(
-            XComModel.dag_id.in_({dag_id for dag_id, _ in keys}),
-            XComModel.run_id.in_({dag_run_id for _, dag_run_id in keys}),
-            XComModel.task_id == "settle",
-            XComModel.key == "return_value",
-        )
+    found = returned_values(
+        session,
+        XComModel.dag_id.in_({dag_id for dag_id, _ in keys}),
+        XComModel.run_id.in_({dag_run_id for _, dag_run_id in keys}),
+        XComModel.task_id == "settle",
     )
-    values = {(row.dag_id, row.run_id): XComModel.deserialize_value(row) for row in found}
-    return {run: value for run, value in values.items() if isinstance(value, Mapping)}
+    return {(row.dag_id, row.run_id): value for row, value in found if isinstance(value, Mapping)}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -114,8 +113,7 @@ def _code_alone(check: ServerCheck | None) -> ServerCheck | None:
     """Return a check without the text of its error, in which the server and the connection may be named."""
     if check is None or check.problem is None:
         return check
-    code = re.match(r"VW\d{3}\b", check.problem)
-    return check.model_copy(update={"problem": code[0] if code else None})
+    return check.model_copy(update={"problem": check.code})
 
 
 def _measured(profile: WatsProfile) -> MeasuredProfile:

@@ -18,7 +18,7 @@ from more_itertools import map_reduce
 from pydantic import BaseModel, ConfigDict, Field, NaiveDatetime, field_validator
 from upath import UPath
 
-from vte_wats.domain.errors import FatalError, VteWatsError
+from vte_wats.domain.errors import FatalError, VteWatsError, code_of
 from vte_wats.domain.redaction import redact
 from vte_wats.domain.run import DeadLetterKind
 from vte_wats.intervals.interval import Instant
@@ -276,7 +276,7 @@ def _group(members: list[DeadLetterSummary]) -> DeadLetterGroup:
     return DeadLetterGroup(
         signature=members[0].signature,
         kind=members[0].kind,
-        code=latest_first[0].reason.partition(" ")[0],
+        code=code_of(latest_first[0].reason),
         dead_letters=len(members),
         first_at=min(member.first_at for member in members),
         last_at=latest_first[0].last_at,

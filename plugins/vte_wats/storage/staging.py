@@ -72,14 +72,6 @@ class Staging:
                 del line  # or it would stand beside the next one
         return written
 
-    def read(self, name: str) -> Iterator[str]:
-        """Yield the lines of ``name`` as text, as :meth:`lines` does."""
-        for number, line in enumerate(self.lines(name), start=1):
-            try:
-                yield line.decode()
-            except UnicodeDecodeError as exc:
-                raise self.damaged(name, f"line {number}", exc) from None
-
     def lines(self, name: str) -> Iterator[bytes]:
         """Yield the lines of ``name`` one by one; raise StagedFileError when they are missing or damaged."""
         path = self._path(name)

@@ -34,7 +34,7 @@ def plan_unseen(storage: UPath, settings: Settings, now_at: datetime) -> tuple[S
     asked_later = {report.report_id for upload in uploads for report in upload.confirmed}
     unseen = sorted(UnseenReports(storage).tries().keys() - asked_later)[: settings.batch_size]
     if unseen:
-        return tuple(replace(part, name=f"{AGAIN}{part.name}") for part in plan_named(unseen, settings))
+        return tuple(replace(slice_, name=f"{AGAIN}{slice_.name}") for slice_ in plan_named(unseen, settings))
     return (Slice(AGAIN, 0),) if any(upload.is_due(now_at) for upload in uploads) else ()
 
 

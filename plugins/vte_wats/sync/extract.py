@@ -25,14 +25,14 @@ FOLDS = "folds"
 _FOLD: TypeAdapter[tuple[UUID, Fold]] = TypeAdapter(tuple[UUID, Fold])
 
 
-def extract(source: RunSource, staging: Staging, part: Slice, settings: Settings) -> int:
+def extract(source: RunSource, staging: Staging, slice_: Slice, settings: Settings) -> int:
     """Stage the runs of a slice, one JSON line each; return how many were read.
 
     Runs in an hour that the clock showed twice need a further statement: what their stations did around it.
     """
     runs: Iterable[VteTestRun] = ()  # of a slice that only asks WATS
-    if part.guids or part.ranges:
-        runs = source.runs_by_guid(part.guids) if part.guids else source.runs_between(part.ranges)
+    if slice_.guids or slice_.ranges:
+        runs = source.runs_by_guid(slice_.guids) if slice_.guids else source.runs_between(slice_.ranges)
     hours: dict[UUID, LocalRange] = {}
 
     def lines() -> Iterator[bytes]:
@@ -43,19 +43,19 @@ def extract(source: RunSource, staging: Staging, part: Slice, settings: Settings
             yield run.as_json()
 
     read = staging.write(RUNS, lines())
-    log.info("%s: %d runs read", part.name, read)
+    log.info("%s: %d runs read", slice_.name, read)
     if hours:
         folds = _known_folds(source, hours, settings)
         staging.write(FOLDS, (json.dumps([str(guid), fold]) for guid, fold in folds.items()))
     return read
 
 
-def absent_runs(staging: Staging, part: Slice, read: int) -> list[UUID]:
+def absent_runs(staging: Staging, slice_: Slice, read: int) -> list[UUID]:
     """Return the named runs of a slice that the source does not have; ``read`` is what :func:`extract` returned."""
-    if read >= len(part.guids):
+    if read >= len(slice_.guids):
         return []
     found = {run.index_guid for run in staging.parsed(RUNS, VteTestRun.model_validate_json)}
-    return [guid for guid in part.guids if guid not in found]
+    return [guid for guid in slice_.guids if guid not in found]
 
 
 def read_now(source: RunSource, guids: Sequence[UUID], settings: Settings) -> Iterator[tuple[VteTestRun, Fold | None]]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from uuid import UUID
 
 from vte_wats.config.settings import Settings
-from vte_wats.domain.errors import RejectedError
+from vte_wats.domain.errors import RejectedError, code_of
 from vte_wats.domain.ports import RunSource
 from vte_wats.domain.report import Refusal, Report
 from vte_wats.domain.run import VteTestRun, run_hash
@@ -58,8 +58,8 @@ def report_or_refusal(
 
 def _logged(mapped: Report | Refusal) -> Report | Refusal:
     if isinstance(mapped, Refusal):
-        code, _, detail = mapped.reason.partition(" ")
-        log.warning("%s Run %s %s: %s", code, mapped.index_guid, mapped.kind, detail)
+        code = code_of(mapped.reason)
+        log.warning("%s Run %s %s:%s", code, mapped.index_guid, mapped.kind, mapped.reason.removeprefix(code))
     return mapped
 
 

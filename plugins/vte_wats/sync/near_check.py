@@ -73,16 +73,16 @@ def question(
     to_at = rest.to_at if room >= rest.to_at - rest.from_at else min(to_at, rest.to_at)
     from_at = max(rest.from_at, to_at - room)
     gaps = () if gap is None else (gap,)
-    filled = [part for span in gaps if (part := span.intersection(rest))]
+    filled = [common for span in gaps if (common := span.intersection(rest))]
     asked, read = (
         merge_intervals((Interval(from_at, to_at), newest, *filled)),
         merge_intervals((*covered, window, *gaps)),
     )
-    parts = [part for span in asked for interval in read if (part := span.intersection(interval))]
+    known = [common for span in asked for interval in read if (common := span.intersection(interval))]
     minutes = sum((span.to_at - span.from_at) // _MINUTE for span in asked)
     is_least = room == _LEAST_OF_THE_REST and not filled
     resume_at = from_at if from_at > rest.from_at else None
-    return NearCheckQuery(_whole_minutes(parts, settings), minutes, is_least, resume_at)
+    return NearCheckQuery(_whole_minutes(known, settings), minutes, is_least, resume_at)
 
 
 def question_of_own_window(seen: SeenContent, window: Interval, settings: Settings) -> NearCheckQuery:
@@ -101,9 +101,9 @@ def _affordable_min(seen: SeenContent) -> int:
     return int(seen.asked_min * min(_MOST_GROWTH, _STATEMENT_S / max(seen.took_s - seen.base_s, 0.001)))
 
 
-def _whole_minutes(parts: Iterable[Interval], settings: Settings) -> tuple[LocalRange, ...]:
+def _whole_minutes(intervals: Iterable[Interval], settings: Settings) -> tuple[LocalRange, ...]:
     """Return the wall-clock time of intervals, as far as it is whole minutes."""
-    ranges = merge_ranges(shown for part in parts for shown in local_ranges(part, settings.zone))
+    ranges = merge_ranges(shown for interval in intervals for shown in local_ranges(interval, settings.zone))
     whole = (
         (span.from_local + (_whole(span.from_local) - span.from_local) % _MINUTE, _whole(span.to_local))
         for span in ranges
@@ -146,17 +146,19 @@ def plan_near(
     failed = set(seen.failed)
     differing.sort(key=lambda minute: (_key(minute) in failed, _key(minute) not in seen.minutes, minute.minute_local))
     chosen = _first(differing, most_runs)
-    parts = [*_together([minute for minute in chosen if _key(minute) not in failed], settings.batch_size)]
-    parts += [part for minute in chosen if _key(minute) in failed for part in _together([minute], settings.batch_size)]
+    cut = [*_together([minute for minute in chosen if _key(minute) not in failed], settings.batch_size)]
+    for minute in chosen:
+        if _key(minute) in failed:
+            cut += _together([minute], settings.batch_size)
     near = NearPlan(
         live=live,
         gap={key: fingerprint for key, fingerprint in filled.items() if key not in live},
-        slices=tuple({_key(minute): minute.fingerprint for minute in minutes} for _, minutes in parts),
+        slices=tuple({_key(minute): minute.fingerprint for minute in minutes} for _, minutes in cut),
         as_before=tuple(sorted(key for key in kept & failed if key in found and _is_kept(seen, found[key]))),
         gone=tuple(sorted(kept - found.keys())),
         waits=len(chosen) < len(differing),
     )
-    return near, tuple(replace(part, name=f"{NEAR}{n:04d}") for n, (part, _) in enumerate(parts, start=1))
+    return near, tuple(replace(slice_, name=f"{NEAR}{n:04d}") for n, (slice_, _) in enumerate(cut, start=1))
 
 
 def _within(window: Interval, contents: Iterable[MinuteContent], settings: Settings) -> dict[str, str]:
@@ -182,8 +184,8 @@ def _together(contents: Iterable[MinuteContent], batch_size: int) -> Iterable[tu
     """Cut minutes into slices, each with the minutes it reads."""
     ascending = sorted(contents, key=lambda minute: minute.minute_local)
     ranges = merge_ranges(_range_of(minute) for minute in ascending)
-    for part in slices_of(ranges, [(minute.minute_local, minute.runs) for minute in ascending], batch_size):
-        yield part, [minute for minute in ascending if _holds(part.ranges, minute.minute_local)]
+    for slice_ in slices_of(ranges, [(minute.minute_local, minute.runs) for minute in ascending], batch_size):
+        yield slice_, [minute for minute in ascending if _holds(slice_.ranges, minute.minute_local)]
 
 
 def _range_of(content: MinuteContent) -> LocalRange:

@@ -53,7 +53,7 @@ class Plan:
     @property
     def runs(self) -> int:
         """How many runs were seen while planning."""
-        return sum(part.runs for part in self.slices)
+        return sum(slice_.runs for slice_ in self.slices)
 
 
 def plan(source: RunSource, settings: Settings, window: Interval) -> Plan:
@@ -83,7 +83,7 @@ def plan_seen(times: RunTimes, settings: Settings, window: Interval, *, prefix: 
         ranges = ranges_to_read(window, settings)
     seconds = tuple((second, runs) for second, runs in times.seconds if is_within(second, ranges))
     slices = slices_of(ranges, seconds, settings.batch_size)
-    planned = Plan(window, tuple(replace(part, name=f"{prefix}{part.name[1:]}") for part in slices), seconds)
+    planned = Plan(window, tuple(replace(slice_, name=f"{prefix}{slice_.name[1:]}") for slice_ in slices), seconds)
     log.info("window %s to %s: %d runs in %d slices", window.from_at, window.to_at, planned.runs, len(planned.slices))
     return planned
 
@@ -99,26 +99,28 @@ def plan_gap(source: RunSource, settings: Settings, gap: Gap, most_runs: int) ->
     from_at, look_ahead = gap.interval.from_at, _FIRST_LOOK
     guarded_from_at = max(from_at - timedelta(seconds=settings.guard_band_s), gap.covered_from_at)
     while True:
-        part = Interval(from_at, min(from_at + look_ahead, gap.interval.to_at))
-        times = source.run_times(ranges_to_read(Interval(guarded_from_at, part.to_at), settings))
-        if part.to_at == gap.interval.to_at or sum(runs for _, runs in times.seconds) >= most_runs:
+        interval = Interval(from_at, min(from_at + look_ahead, gap.interval.to_at))
+        times = source.run_times(ranges_to_read(Interval(guarded_from_at, interval.to_at), settings))
+        if interval.to_at == gap.interval.to_at or sum(runs for _, runs in times.seconds) >= most_runs:
             break
         look_ahead *= 8
-    part = Interval(from_at, _end_of(part, times.seconds, most_runs, settings))
-    return part, plan_seen(times, settings, Interval(guarded_from_at, part.to_at), prefix=GAP)
+    interval = Interval(from_at, _end_of(interval, times.seconds, most_runs, settings))
+    return interval, plan_seen(times, settings, Interval(guarded_from_at, interval.to_at), prefix=GAP)
 
 
-def _end_of(part: Interval, seconds: Sequence[tuple[datetime, int]], most_runs: int, settings: Settings) -> datetime:
-    """Return when a part has so many runs; it is never empty, and of a repeated hour the second fold counts."""
+def _end_of(
+    interval: Interval, seconds: Sequence[tuple[datetime, int]], most_runs: int, settings: Settings
+) -> datetime:
+    """Return when an interval has so many runs; it is never empty, and of a repeated hour the second fold counts."""
     held = 0
     for second, runs in seconds:
         at = second.replace(tzinfo=settings.zone, fold=1).astimezone(UTC)
-        if at not in part:
+        if at not in interval:
             continue
         held += runs
         if held >= most_runs:
-            return min(at + timedelta(seconds=1), part.to_at)
-    return part.to_at
+            return min(at + timedelta(seconds=1), interval.to_at)
+    return interval.to_at
 
 
 def ranges_to_read(window: Interval, settings: Settings) -> tuple[LocalRange, ...]:
@@ -142,7 +144,7 @@ def plan_snapshot(planned: Plan, settings: Settings, from_at: datetime) -> PlanS
 
 def plan_held(dead_letters: Iterable[DeadLetterSummary], planned: Plan, settings: Settings) -> tuple[Slice, ...]:
     """Cut the held runs into slices, except those that the plan reads anyway."""
-    ranges = [local_range for part in planned.slices for local_range in part.ranges]
+    ranges = [local_range for slice_ in planned.slices for local_range in slice_.ranges]
     held = [
         dead_letter.index_guid
         for dead_letter in dead_letters
@@ -154,7 +156,7 @@ def plan_held(dead_letters: Iterable[DeadLetterSummary], planned: Plan, settings
 
 def plan_named(guids: Sequence[UUID], settings: Settings, slice_limit: int = SLICE_LIMIT) -> tuple[Slice, ...]:
     """Cut named runs into slices; what does not fit into ``slice_limit`` of them is left for the next comparison."""
-    parts = [tuple(part) for part in chunked(guids, settings.batch_size)]
-    if len(parts) > slice_limit:
+    groups = [tuple(group) for group in chunked(guids, settings.batch_size)]
+    if len(groups) > slice_limit:
         log.warning("%s %d runs are too many for one DAG run; the rest is left for the next", VW912, len(guids))
-    return tuple(Slice(f"g{n:04d}", len(part), guids=part) for n, part in enumerate(parts[:slice_limit], start=1))
+    return tuple(Slice(f"g{n:04d}", len(group), guids=group) for n, group in enumerate(groups[:slice_limit], start=1))

@@ -6,14 +6,13 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from vte_wats.domain.errors import FatalError
+from vte_wats.domain.report import UploadResult
 from vte_wats.domain.run import Outcome
 from vte_wats.intervals.interval import Interval
 from vte_wats.messages import VW502, VW503, VW523, VW532
 from vte_wats.state.coverage import SettledSync, State
-from vte_wats.sync.upload import READ, REDRIVEN
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +20,7 @@ log = logging.getLogger(__name__)
 def settle(
     window: Interval | None,
     planned: int,
-    results: Sequence[Mapping[str, int]],
+    results: Sequence[UploadResult],
     settings_hash: str | None,
     *,
     key: str,
@@ -33,9 +32,9 @@ def settle(
     that is in the state already is not added again. ``late`` counts runs that appeared after their time. Raises
     FatalError, and coverage stays as it is, when a slice has no result or when runs and outcomes do not balance.
     """
-    outcomes = {outcome: sum(result[outcome.value] for result in results) for outcome in Outcome}
-    read = sum(result[READ] for result in results)
-    redriven = sum(result[REDRIVEN] for result in results)
+    outcomes = {outcome: sum(result.outcomes[outcome] for result in results) for outcome in Outcome}
+    read = sum(result.read for result in results)
+    redriven = sum(result.redriven for result in results)
     text = ", ".join(f"{outcome} {runs}" for outcome, runs in outcomes.items())
     log.info("read %d: %s; %d dead letters redriven", read, text, redriven)
     if len(results) != planned:
@@ -54,14 +53,14 @@ def settle(
 class GapResult:
     """What became of the gap that a sync fills beside its interval.
 
-    ``part`` is the time that its ``planned`` slices were for, ``window`` the same with its guard band. ``reason`` says
-    why the last of them failed, at ``ended_at``.
+    ``interval`` is the time that its ``planned`` slices were for, ``window`` the same with its guard band. ``reason``
+    says why the last of them failed, at ``ended_at``.
     """
 
-    part: Interval
+    interval: Interval
     window: Interval
     planned: int
-    results: Sequence[Mapping[str, int]]
+    results: Sequence[UploadResult]
     ended_at: datetime
     reason: str | None
 
@@ -75,7 +74,7 @@ class Settled:
     """
 
     state: State
-    results: Sequence[Mapping[str, Any]]
+    results: Sequence[UploadResult]
     added: Sequence[SettledSync]
     failure: FatalError | None = None
     gap_is_settled: bool = False
@@ -85,9 +84,9 @@ class Settled:
 def settle_beside(
     settle_live: Callable[[State], SettledSync],
     state: State,
-    results: Sequence[Mapping[str, int]],
+    results: Sequence[UploadResult],
     gap: GapResult | None,
-    near: Sequence[Mapping[str, int]],
+    near: Sequence[UploadResult],
     *,
     key: str,
 ) -> Settled:
@@ -97,7 +96,7 @@ def settle_beside(
     is theirs in common and says nothing about the gap.
     """
     failure: FatalError | None = None
-    counted: list[Mapping[str, int]] = []
+    counted: list[UploadResult] = []
     added: list[SettledSync] = []
     gap_is_settled = False
     try:
@@ -113,10 +112,10 @@ def settle_beside(
             counted += gap.results
             gap_is_settled = True
         except FatalError as exc:
-            reason, (from_at, to_at) = gap.reason or str(exc), (gap.part.from_at, gap.part.to_at)
+            reason, (from_at, to_at) = gap.reason or str(exc), (gap.interval.from_at, gap.interval.to_at)
             log.warning("%s not covered yet, a later sync tries it again: %s to %s: %s", VW523, from_at, to_at, reason)
             if failure is None:
-                state = state.failed(gap.part, gap.ended_at, reason)
+                state = state.failed(gap.interval, gap.ended_at, reason)
     if not near:
         return Settled(state, counted, added, failure, gap_is_settled)
     try:

@@ -103,8 +103,8 @@ def slices_of(
             cuts.append(second)
             counts.append(0)
         counts[-1] += runs
-    parts = zip(_cut(ranges, cuts), counts, strict=True)
-    return tuple(Slice(f"s{n:04d}", runs, ranges=part) for n, (part, runs) in enumerate(parts, start=1))
+    pieces = zip(_cut(ranges, cuts), counts, strict=True)
+    return tuple(Slice(f"s{n:04d}", runs, ranges=piece) for n, (piece, runs) in enumerate(pieces, start=1))
 
 
 def _cut(ranges: Sequence[LocalRange], cuts: Sequence[datetime]) -> list[tuple[LocalRange, ...]]:
@@ -125,22 +125,22 @@ NAMED = "named"
 
 def hand_over(staging: Staging, slices: Sequence[Slice]) -> list[dict[str, Any]]:
     """Return the slices for XCom, and stage the GUIDs of those that name their runs."""
-    named = [part for part in slices if part.names_runs]
+    named = [slice_ for slice_ in slices if slice_.names_runs]
     if named:
-        staging.write(NAMED, (" ".join([part.name, *map(str, part.guids)]) for part in named))
-    return [part.to_xcom() for part in slices]
+        staging.write(NAMED, (" ".join([slice_.name, *map(str, slice_.guids)]) for slice_ in named))
+    return [slice_.to_xcom() for slice_ in slices]
 
 
-def with_runs(staging: Staging, part: Slice) -> Slice:
+def with_runs(staging: Staging, slice_: Slice) -> Slice:
     """Return a slice with the GUIDs that its plan staged; raise StagedFileError when they are missing or damaged."""
-    if not part.names_runs:
-        return part
+    if not slice_.names_runs:
+        return slice_
 
     def of_this_slice(line: bytes) -> tuple[UUID, ...]:
         name, *guids = line.decode().split()
-        return tuple(map(UUID, guids)) if name == part.name else ()
+        return tuple(map(UUID, guids)) if name == slice_.name else ()
 
     guids = next(filter(None, staging.parsed(NAMED, of_this_slice)), ())
-    if len(guids) != part.runs:
-        raise staging.damaged(NAMED, f"{len(guids):,} of the {part.runs:,} runs of {part.name}", LookupError())
-    return replace(part, guids=guids)
+    if len(guids) != slice_.runs:
+        raise staging.damaged(NAMED, f"{len(guids):,} of the {slice_.runs:,} runs of {slice_.name}", LookupError())
+    return replace(slice_, guids=guids)

@@ -46,13 +46,14 @@ _T = TypeVar("_T")
 OUTCOMES = "outcomes"
 FAILURES = "failures"
 AGAIN = "again"
-READ, REDRIVEN = "read", "redriven"
 REFUSED = "refused"
 Tried = Callable[[Report], int]
 """How often WATS confirmed a report with this content and did not show it later."""
 
 ReadAgain = Callable[[Sequence[UUID]], Iterable[Report | Refusal]]
 _REFUSAL: TypeAdapter[Refusal] = TypeAdapter(Refusal)
+_DONE: TypeAdapter[tuple[UUID, str, Outcome]] = TypeAdapter(tuple[UUID, str, Outcome])
+_FAILED: TypeAdapter[tuple[UUID, int]] = TypeAdapter(tuple[UUID, int])
 _AT_ONCE = 200  # reports held in memory: enough for five existence checks
 _BYTES_AT_ONCE = 8_000_000  # of their documents, and the rest of the last one
 
@@ -184,7 +185,7 @@ def upload(
         in_flight.unseen.forget(late | (unseen.keys() & refused))
         in_flight.dropped.forget(dropped.keys() & refused)
         in_flight.failing.forget(progress.outcomes.keys())
-    return _balanced(read, progress.outcomes) | {REDRIVEN: redriven}
+    return _balanced(read, progress.outcomes) | {"redriven": redriven}
 
 
 def refused_runs(staging: Staging) -> Iterator[Refusal]:
@@ -583,13 +584,13 @@ def _balanced(read: int, outcomes: Mapping[UUID, Outcome]) -> dict[str, int]:
     counts = Counter(outcomes.values())
     if read != counts.total():
         raise FatalError(VW504, f"{read} runs were read, but {counts.total()} have an outcome: {dict(counts)}")
-    return {READ: read} | {outcome.value: counts[outcome] for outcome in Outcome}
+    return {"read": read} | {outcome.value: counts[outcome] for outcome in Outcome}
 
 
 def _note_progress(staging: Staging, progress: _Progress) -> None:
     """Keep what this try achieved and what failed for the next one; refusals are judged again."""
-    staging.write(OUTCOMES, (json.dumps([str(guid), *last]) for guid, last in progress.done.items()))
-    staging.write(FAILURES, (json.dumps([str(guid), tries]) for guid, tries in progress.failures.items()))
+    staging.write(OUTCOMES, (_DONE.dump_json((guid, *last)).decode() for guid, last in progress.done.items()))
+    staging.write(FAILURES, (_FAILED.dump_json(failed).decode() for failed in progress.failures.items()))
 
 
 def _done_earlier(staging: Staging) -> dict[UUID, tuple[str, Outcome]]:
@@ -597,16 +598,15 @@ def _done_earlier(staging: Staging) -> dict[UUID, tuple[str, Outcome]]:
 
     The slice may have been planned and read again since then; by its hash, a run that changed does not count as done.
     """
-    noted = _noted(staging, OUTCOMES, lambda guid, source_hash, outcome: (guid, (str(source_hash), Outcome(outcome))))
-    return dict(noted)
+    return {guid: (source_hash, outcome) for guid, source_hash, outcome in _noted(staging, OUTCOMES, _DONE)}
 
 
 def _failed_earlier(staging: Staging) -> Counter[UUID]:
     """Return in how many tries of this task WATS failed for a report itself."""
-    return Counter(dict(_noted(staging, FAILURES, lambda guid, tries: (guid, int(tries)))))
+    return Counter(dict(_noted(staging, FAILURES, _FAILED)))
 
 
-def _noted(staging: Staging, name: str, read: Callable[..., tuple[str, _T]]) -> list[tuple[UUID, _T]]:
+def _noted(staging: Staging, name: str, line: TypeAdapter[_T]) -> list[_T]:
     """Return what an earlier try noted about runs.
 
     A damaged file counts as none, for WATS is asked about every run that it does not name.
@@ -614,9 +614,8 @@ def _noted(staging: Staging, name: str, read: Callable[..., tuple[str, _T]]) -> 
     if not staging.holds(name):
         return []
     try:
-        lines = [read(*json.loads(line)) for line in staging.read(name)]
-        return [(UUID(guid), noted) for guid, noted in lines]
-    except (StagedFileError, ValueError, TypeError, AttributeError) as exc:
+        return list(staging.parsed(name, line.validate_json))
+    except StagedFileError as exc:
         log.warning("%s what an earlier try noted cannot be read, so WATS is asked again: %s", VW622, exc)
         return []
 

@@ -210,6 +210,12 @@ def test_advice_names_the_connections_of_the_site():
     assert "wats_oslo" in found[Kind.WATS].advice
 
 
+def test_a_reason_names_the_server_once_behind_its_code():
+    coded = ServerCheck(ok=False, code="VW317", problem="VW317 WATS: no answer of WATS: late")
+    assert seen(replace(FINE, wats=coded))[Kind.WATS].reason == "VW317 no answer of WATS: late"
+    assert seen(replace(FINE, wats=DOWN))[Kind.WATS].reason == "no connection"
+
+
 def test_no_progress_is_fine_when_vte_holds_nothing_newer():
     monitor_state = with_measures(MonitorState(), replace(FINE, state=covered(NOW)))
     idle = replace(FINE, now_at=NOW + timedelta(hours=5), state=covered(NOW), waiting=Waiting(runs=0, lag_s=18_000))

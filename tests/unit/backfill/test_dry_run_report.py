@@ -9,7 +9,7 @@ from upath import UPath
 
 from tests.unit.builders import a_run, a_settings, guid_of
 from tests.unit.fakes import FakeSource, FakeWats
-from vte_wats.backfill.dry_run_report import lines, merge_previews, preview
+from vte_wats.backfill.dry_run_report import PreviewedRuns, lines, merge_previews, preview
 from vte_wats.domain.run import VteProduct
 from vte_wats.storage.dead_letters import DeadLetters
 from vte_wats.storage.in_flight_keys import InFlightKeys
@@ -51,24 +51,24 @@ def test_a_dry_run_says_what_would_be_shortened_taken_rejected_and_held(tmp_path
             read_again=lambda _: [],
         )
     found = preview(staging, settings)
-    assert found["shortened"]["operator"] == {"runs": 2, "examples": [str(guid_of(2)), str(guid_of(3))]}
-    assert found["shortened"]["info1"]["runs"] == 1
-    assert found["dead"] == {"serial is blank": {"runs": 1, "examples": [str(guid_of(4))]}}
-    assert [seen["examples"] for seen in found["held"].values()] == [[str(guid_of(5))]]
+    assert found["shortened"]["operator"] == PreviewedRuns(runs=2, examples=(str(guid_of(2)), str(guid_of(3))))
+    assert found["shortened"]["info1"].runs == 1
+    assert found["dead"] == {"serial is blank": PreviewedRuns(runs=1, examples=(str(guid_of(4)),))}
+    assert [seen.examples for seen in found["held"].values()] == [(str(guid_of(5)),)]
     rule = "info2 Lot {batch} #{socket}"
-    assert found["taken"] == {rule: {"runs": 1, "examples": [f"{guid_of(5)}: batch 47, socket 3"]}}
-    assert found["not taken"][rule]["runs"] == 4
+    assert found["taken"] == {rule: PreviewedRuns(runs=1, examples=(f"{guid_of(5)}: batch 47, socket 3",))}
+    assert found["not taken"][rule].runs == 4
     assert not wats.posted
     assert not dead_letters.guids()
     both = merge_previews([found, found])
-    assert both["shortened"]["operator"]["runs"] == 4
-    assert len(both["shortened"]["operator"]["examples"]) == 3
+    assert both["shortened"]["operator"].runs == 4
+    assert len(both["shortened"]["operator"].examples) == 3
     assert f"dead: 2 runs · serial is blank · such as {guid_of(4)}, {guid_of(4)}" in list(lines(both))
 
 
 def test_a_preview_stays_small_whatever_it_counts():
-    many = [{"dead": {f"reason {n}": {"runs": n, "examples": [str(UUID(int=n))] * 9}}} for n in range(1, 200)]
+    many = [{"dead": {f"reason {n}": PreviewedRuns(runs=n, examples=(str(UUID(int=n)),) * 9)}} for n in range(1, 200)]
     found = merge_previews(many)["dead"]
     assert len(found) == 50
-    assert max(len(seen["examples"]) for seen in found.values()) == 3
+    assert max(len(seen.examples) for seen in found.values()) == 3
     assert next(iter(found)) == "reason 199"

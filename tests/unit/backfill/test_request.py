@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -17,6 +18,7 @@ from tests.unit.builders import a_run, a_settings, guid_of
 from vte_wats.backfill.request import (
     BackfillPlan,
     BackfillPlans,
+    GuidRange,
     Part,
     PartReference,
     estimated_s,
@@ -112,7 +114,7 @@ def test_parts_follow_one_another_without_a_gap_and_hold_every_run_once(edges, r
     window = Interval(*sorted(edges))
     inside = [at for at in runs if window.from_at <= at < window.to_at]
     parts = parts_of_time(window, hours_of(inside, zone), zone, size)
-    windows = [part.window for part in parts]
+    windows = [part.interval for part in parts]
     assert (windows[0].from_at, windows[-1].to_at) == (window.from_at, window.to_at)
     assert all(left.to_at == right.from_at for left, right in pairwise(windows))
     assert sum(part.runs for part in parts) == len(inside)
@@ -133,7 +135,7 @@ def test_parts_hold_about_what_was_asked_and_empty_nights_cost_none():
 def test_an_interval_without_runs_is_one_part_that_covers_it():
     window = Interval(datetime(2026, 5, 1, tzinfo=UTC), datetime(2026, 7, 1, tzinfo=UTC))
     (part,) = parts_of_time(window, [], ZoneInfo("UTC"), 100)
-    assert (part.window, part.runs) == (window, 0)
+    assert (part.interval, part.runs) == (window, 0)
 
 
 @given(numbers=st.lists(st.integers(0, 2**128 - 1), max_size=50), size=st.integers(1, 20))
@@ -193,7 +195,7 @@ PLAN = BackfillPlan(
     dag_run_id="manual__1",
     asked="dead letters: {{ conn.wats_default.password }}",
     batch_size=200,
-    parts=(Part("", str(guid_of(1)), 1), Part(str(guid_of(1)), str(guid_of(2)), 1)),
+    parts=tuple(Part(runs=1, guids=GuidRange(first=guid_of(n), last=guid_of(n))) for n in (1, 2)),
     runs=(guid_of(1), guid_of(2)),
 )
 
@@ -252,3 +254,22 @@ def test_a_damaged_plan_is_reported_and_not_planned_again_over_it(plans, tmp_pat
     path.write_text(path.read_text()[:-20])
     with pytest.raises(FatalError, match=r"VW623 the plan of the backfill in .* is damaged"):
         plans.load(FIRST)
+
+
+def test_a_plan_of_an_interval_comes_back_with_its_times(plans):
+    hours = [(datetime(2026, 6, 1, hour), 60) for hour in range(3)]
+    window = Interval(AT.replace(hour=0), AT.replace(hour=3))
+    whole = PLAN.model_copy(update={"parts": parts_of_time(window, hours, ZoneInfo("UTC"), 100), "runs": None})
+    plans.save(FIRST, whole)
+    assert plans.load(FIRST) == whole
+    assert whole.parts[1].interval == Interval(AT.replace(hour=1), AT.replace(hour=2))
+
+
+def test_a_plan_whose_parts_another_version_wrote_asks_for_the_form_again(plans, tmp_path):
+    plans.save(FIRST, PLAN)
+    (path,) = (tmp_path / "backfills").iterdir()
+    plain = json.loads(path.read_text())
+    plain["parts"] = [{"from_edge": "", "to_edge": str(guid_of(2)), "runs": 2}]
+    path.write_text(json.dumps(plain))
+    with pytest.raises(FatalError, match=r"VW623 .* is damaged.*Trigger the backfill again with its form"):
+        plans.load_part(FIRST)

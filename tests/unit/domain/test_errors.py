@@ -4,7 +4,7 @@ import pickle
 
 import pytest
 
-from vte_wats.domain.errors import FatalError, HeldError, RejectedError, RetriableError
+from vte_wats.domain.errors import FatalError, HeldError, RejectedError, RetriableError, code_of
 from vte_wats.messages import VW299, VW392, VW404, VW417
 
 
@@ -23,3 +23,7 @@ def test_errors_survive_pickling(error):
     assert type(again) is type(error)
     assert str(again) == str(error)
     assert vars(again) == vars(error)
+
+
+def test_the_text_of_an_error_tells_its_code():
+    assert code_of(str(RejectedError(VW417, "serial is blank", "blank"))) == "VW417"

@@ -13,7 +13,7 @@ from airflow.sdk.observability import stats
 from airflow.sdk.observability.metrics import stats_utils
 
 from vte_wats.config.sites import Site
-from vte_wats.domain.report import RequestStats
+from vte_wats.domain.report import RequestStats, UploadResult
 from vte_wats.domain.run import Outcome
 from vte_wats.orchestration import metrics
 from vte_wats.state.coverage import State
@@ -66,7 +66,7 @@ def send_all(site: Site) -> None:
     tally = Tally(outcomes={Outcome.UPLOADED: 4}, latency_ms={20: 2, 50: 2})
     history = History(hours={NOW_AT - timedelta(hours=1): tally, NOW_AT - timedelta(hours=5): tally}, dead_letters=3)
     metrics.sent(site, RequestStats(7, 500, {}))
-    metrics.transferred(site, COUNTS)
+    metrics.transferred(site, UploadResult(read=sum(COUNTS.values()), redriven=0, **COUNTS))
     metrics.removed(site, Removed(dead_letters=1, staging=2, plans=3, abandoned=4))
     metrics.settled(site, State(since_at=NOW_AT - timedelta(minutes=2)), history, NOW_AT)
     metrics.compared(site, State(since_at=NOW_AT - timedelta(days=3)), PROOF, ZoneInfo("UTC"), NOW_AT)

@@ -19,7 +19,7 @@ from vte_wats.orchestration import variables as variables_module
 from vte_wats.orchestration.handover import Planned
 from vte_wats.orchestration.resources import read_state
 from vte_wats.orchestration.verified_state import last_receipt, write_settled
-from vte_wats.state.coverage import SettledSync, State
+from vte_wats.state.coverage import Receipt, SettledSync, State
 from vte_wats.storage.settled_syncs import SettledSyncs
 from vte_wats.sync.settle import Settled
 
@@ -61,7 +61,8 @@ def test_the_receipt_of_the_last_manual_run_does_not_hide_a_greater_one(first, p
         "scheduled": a_receipt(90),
         "accepted": a_receipt(2, "2026-03-03T00:00:00+00:00"),
     }
-    assert last_receipt({"ti": FakeTask(first, previous, receipts)}) == expected
+    found = last_receipt({"ti": FakeTask(first, previous, receipts)})
+    assert found == (expected and Receipt.model_validate(expected))
 
 
 # Two settle tasks at the same time, in every order of what they ask of Airflow

@@ -38,7 +38,7 @@ def test_batches_are_small_and_no_more_than_airflow_maps(tmp_path):
 
     source = FakeSource(*(a_run(number) for number in range(1, 2_001)))
     names = stage_keys(source, staging, ALL, OutsideWindows(LAST), batch=1)
-    sizes = [len(list(staging(name).read("keys"))) for name in names]
+    sizes = [len(list(staging(name).lines("keys"))) for name in names]
     assert sum(sizes) == 2_000
     assert [sizes[n] for n in (0, 99, 100, 199, 200, 300)] == [1, 1, 2, 2, 4, 8]  # so 1,000 hold 200 million runs
     assert len(names) < 500

@@ -170,7 +170,7 @@ def with_info(report: Report, description: str, text: str) -> Report:
         pytest.param(a_run(1, exit_code=1), a_run(1), {"purpose": "Pilot"}, Cause.VTE_CHANGED, id="both"),
         pytest.param(
             a_run(1),
-            a_run(1, defect=Defect(reason="too large", signature="too large")),
+            a_run(1, defect=Defect(reason="VW232 too large", signature="too large")),
             {},
             Cause.UNKNOWN,
             id="not read",

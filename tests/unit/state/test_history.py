@@ -1,12 +1,12 @@
 from __future__ import annotations
 
-import json
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vte_wats.domain.report import UploadResult
 from vte_wats.domain.run import Outcome
 from vte_wats.intervals.interval import Interval
 from vte_wats.state.coverage import State
@@ -144,11 +144,10 @@ def test_memory_is_bounded_whatever_is_settled_and_seen():
 
 
 def test_results_of_uploads_are_added_up_as_they_come_out_of_json():
-    result = {"read": 3, "uploaded": 2, "unchanged": 1, "replaced": 0, "dead": 0, "held": 0}
-    results = json.loads(
-        json.dumps([result | {"requests": 4, "latency_ms": {20: 1, 50: 1}}, result | {"latency_ms": {50: 2}}])
-    )
-    tally = Tally.of(results)
+    outcomes = {"uploaded": 2, "unchanged": 1, "replaced": 0, "dead": 0, "held": 0}
+    first = UploadResult(read=3, redriven=0, **outcomes, requests=4, latency_ms={20: 1, 50: 1})
+    second = UploadResult(read=3, redriven=0, **outcomes, latency_ms={50: 2})
+    tally = Tally.of(UploadResult.model_validate_json(result.model_dump_json()) for result in (first, second))
     assert tally == Tally(outcomes={Outcome.UPLOADED: 4, Outcome.UNCHANGED: 2}, requests=4, latency_ms={20: 1, 50: 3})
     assert tally.read == 6
 

@@ -205,7 +205,7 @@ def test_the_kept_index_follows_what_changes_and_what_goes(storage, shelf):
     for number in (1, 2):
         shelf.dead_letters.remove(guid_of(number))
     assert DeadLetterIndex(storage).summaries() == ()
-    assert list(Staging(storage / INDEX).read("read")) == []
+    assert list(Staging(storage / INDEX).lines("read")) == []
 
 
 def test_a_damaged_index_is_written_again(storage, shelf, caplog):

@@ -114,7 +114,7 @@ USES = {
     "old staging is removed": ("rm", removed_at_once),
     "old plans are removed": ("rm_file", removed_at_once),
     "a file is removed": ("rm", lambda storage: remove_file(storage / "backfills" / "old.json")),
-    "staging is read": ("open", lambda storage: list(staging_of(storage, "dag", "run", "s0001").read("runs"))),
+    "staging is read": ("open", lambda storage: list(staging_of(storage, "dag", "run", "s0001").lines("runs"))),
 }
 
 
@@ -152,7 +152,7 @@ def test_a_file_that_is_no_archive_is_damaged_and_no_failure_of_the_storage(tmp_
     (path,) = tmp_path.iterdir()
     path.write_bytes(b"no archive")
     with pytest.raises(StagedFileError, match="VW620"):
-        list(staging.read("runs"))
+        list(staging.parsed("runs", bytes.decode))
 
 
 @pytest.fixture(params=[0o000, 0o077, 0o777])

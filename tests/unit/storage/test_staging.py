@@ -34,7 +34,7 @@ def test_lines_come_back_as_they_were(storage):
     staging = Staging(storage / "s0001")
     lines = ['{"serial":"Ø測試😀"}', "", " blanks kept ", "a\u2028b\x85c\x0bd", "tab\tand\rreturn", "x" * 300_000]
     assert staging.write("runs", iter(lines)) == 6
-    assert list(staging.read("runs")) == lines
+    assert list(staging.parsed("runs", bytes.decode)) == lines
 
 
 def test_a_run_comes_back_equal(storage):
@@ -48,24 +48,24 @@ def test_a_run_comes_back_equal(storage):
     )
     staging = Staging(storage)
     staging.write("runs", [run.model_dump_json()])
-    assert [VteTestRun.model_validate_json(line) for line in staging.read("runs")] == [run]
+    assert [VteTestRun.model_validate_json(line) for line in staging.parsed("runs", bytes.decode)] == [run]
 
 
 def test_another_try_overwrites_what_the_first_one_wrote(storage):
     staging = Staging(storage)
     staging.write("runs", ["1", "2", "3"])
     assert staging.write("runs", ["4"]) == 1
-    assert list(staging.read("runs")) == ["4"]
+    assert list(staging.parsed("runs", bytes.decode)) == ["4"]
 
 
 def test_nothing_written_reads_as_nothing_but_a_missing_file_is_an_error(storage):
     staging = Staging(storage)
     assert not staging.holds("runs")
     with pytest.raises(StagedFileError, match=r"VW620 .*runs\.jsonl\.gz is missing"):
-        list(staging.read("runs"))
+        list(staging.parsed("runs", bytes.decode))
     assert staging.write("runs", []) == 0
     assert staging.holds("runs")
-    assert list(staging.read("runs")) == []
+    assert list(staging.parsed("runs", bytes.decode)) == []
 
 
 def test_lines_are_written_as_they_come_and_compressed(tmp_path):
@@ -80,7 +80,7 @@ def test_lines_are_written_as_they_come_and_compressed(tmp_path):
     staging.write("runs", lines())
     path = tmp_path / "runs.jsonl.gz"
     assert len(gzip.decompress(path.read_bytes())) > 10 * path.stat().st_size
-    reading = staging.read("runs")
+    reading = staging.parsed("runs", bytes.decode)
     assert next(reading).startswith("0 ")
 
 
@@ -99,7 +99,7 @@ def test_slices_and_dag_runs_do_not_share_files(storage):
     ]
     for n, staging in enumerate(places):
         staging.write("runs", [str(n)])
-    assert [next(staging.read("runs")) for staging in places] == [str(n) for n in range(8)]
+    assert [next(staging.parsed("runs", bytes.decode)) for staging in places] == [str(n) for n in range(8)]
 
 
 @pytest.mark.report("P12")
@@ -163,7 +163,7 @@ def test_a_damaged_file_is_an_error_that_says_which_task_writes_it_again(tmp_pat
     path = tmp_path / "runs.jsonl.gz"
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(StagedFileError, match=r"VW620 .*runs\.jsonl\.gz is damaged: .*; clear the task that writes it"):
-        list(staging.read("runs"))
+        list(staging.parsed("runs", bytes.decode))
 
 
 def test_a_write_that_fails_leaves_no_file_behind(tmp_path):

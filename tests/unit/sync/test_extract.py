@@ -30,7 +30,7 @@ def staging(tmp_path) -> Staging:
 
 
 def staged(staging: Staging) -> list[VteTestRun]:
-    return [VteTestRun.model_validate_json(line) for line in staging.read(RUNS)]
+    return [VteTestRun.model_validate_json(line) for line in staging.parsed(RUNS, bytes.decode)]
 
 
 def test_extract_stages_the_runs_of_the_slice_with_two_statements_however_many_there_are(staging, caplog):

@@ -24,7 +24,7 @@ def staging(tmp_path) -> Staging:
 
 
 def staged(staging: Staging) -> list[VteTestRun]:
-    return [VteTestRun.model_validate_json(line) for line in staging.read(RUNS)]
+    return [VteTestRun.model_validate_json(line) for line in staging.parsed(RUNS, bytes.decode)]
 
 
 def test_map_stages_a_report_or_a_reason_for_every_run_in_their_order(staging, caplog):
