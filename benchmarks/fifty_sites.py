@@ -220,8 +220,8 @@ def page() -> str:
         f"a slice, {costs.tasks_a_minute:g} task instances a minute on two cores, "
         f"{costs.dead_letter_bytes:,} bytes a dead letter. From table 5 of the [benchmarks](benchmarks.md): "
         f"{costs.task_core_s:.2f} core-seconds a task instance and {costs.run_core_s * 1e3:.1f} ms a run in addition, "
-        f"{costs.api_calls:.0f} calls of the API server and {costs.rows:.1f} rows of {costs.row_bytes:,.0f} bytes a task instance, "
-        f"{costs.staged_bytes:,.0f} bytes of staging a run."
+        f"{costs.api_calls:.0f} calls of the API server and {costs.rows:.1f} rows of {costs.row_bytes:,.0f} bytes a "
+        f"task instance, {costs.staged_bytes:,.0f} bytes of staging a run."
     )
     head = "| what | unit | one site | as installed | of the limit | remedied | of the limit |"
     table = "\n".join([head, "|---|---|---:|---:|---:|---:|---:|", *rows])
