@@ -44,7 +44,7 @@ check-code: $(READY)
 	AIRFLOW_HOME=$(VENV)/airflow $(BIN)/python docs/generate.py --check
 
 check-unit: $(READY)
-	AIRFLOW_HOME=$(VENV)/airflow $(BIN)/python -m pytest -q -x -m "not slow" tests/unit tests/repository
+	AIRFLOW_HOME=$(VENV)/airflow $(BIN)/python -m pytest -q -x -m "not slow" --numprocesses=2 tests/unit tests/repository
 
 format: $(READY) ## Format the code
 	$(BIN)/ruff format .

@@ -62,6 +62,7 @@ def packages_distributions_of_providers() -> dict[str, str]:
     return {f"apache-airflow-providers-{name.replace('.', '-')}": f"airflow.providers.{name}" for name in providers}
 
 
+@pytest.mark.slow
 def test_what_is_imported_is_asked_for(repository, requirements):
     missing = {
         module: file.name

@@ -73,6 +73,7 @@ def test_a_run_whose_timestamp_was_corrected_is_not_gone(gone_in):
     assert gone_in(FakeSource(run_at(1, MIDNIGHT - timedelta(days=90))), wats) == {}
 
 
+@pytest.mark.slow
 def test_a_hundred_examples_of_a_day_are_kept_and_a_thousand_runs_asked_for_at_once(gone_in, caplog):
     runs = [run_at(n, MIDNIGHT + timedelta(seconds=n)) for n in range(1, 1_002)]
     source = FakeSource(run_at(9_999, MIDNIGHT))

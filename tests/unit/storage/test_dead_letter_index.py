@@ -182,6 +182,7 @@ class Counted:
         return counted
 
 
+@pytest.mark.slow
 def test_twenty_thousand_held_runs_are_read_once_and_then_cost_a_few_requests(tmp_path, monkeypatch):
     storage = UPath(f"memory://{tmp_path}")
     many_held(storage, 20_000)
@@ -291,6 +292,7 @@ def test_a_note_that_cannot_be_written_says_so_and_the_dead_letter_counts(tmp_pa
     assert DeadLetterIndex(UPath(tmp_path)).groups().dead == 1
 
 
+@pytest.mark.slow
 def test_twenty_thousand_runs_that_writers_held_cost_the_first_look_a_few_requests(tmp_path, monkeypatch):
     storage = UPath(f"memory://{tmp_path}")
     many_held(storage, 20_000)
