@@ -291,7 +291,10 @@ CASES = (
     Case("state.deleted", "the state is deleted", _lost_state, short=True),
     Case("state.older", "an older state is restored", _older_state),
     Case(
-        "state.future", "the state covers time in the future", _foreign(_from_the_future, "covers time in the future"), short=True
+        "state.future",
+        "the state covers time in the future",
+        _foreign(_from_the_future, "covers time in the future"),
+        short=True,
     ),
     Case(
         "state.foreign-server",
