@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
+from typing import Any, Self
 from uuid import UUID
 
 from more_itertools import chunked
@@ -17,6 +17,7 @@ from benchmarks.measure import Goal
 
 TITLE = "Many dead letters"
 _LISTED_AT_ONCE = 1_000  # keys in one answer of S3
+_OF_FILES = ("cat_file", "info", "_open")
 _SLICE = 1_000
 _MOST = 100
 
@@ -40,20 +41,20 @@ def measure(size: Size = FULL) -> dict[str, Any]:
 
     storage = UPath("memory://many-dead-letters")
     _hold(storage, size.held)
-    requests = _Requests(storage.fs)
     looks = []
     index = partial(DeadLetterIndex, storage)
-    for look, act in _looks(index):
-        before, began_s = requests.sent, time.perf_counter()
-        found = act()
-        looks.append(
-            {
-                "look": look,
-                "found": found,
-                "requests": requests.sent - before,
-                "seconds": time.perf_counter() - began_s,
-            }
-        )
+    with _Requests(storage.fs) as requests:
+        for look, act in _looks(index):
+            before, began_s = requests.sent, time.perf_counter()
+            found = act()
+            looks.append(
+                {
+                    "look": look,
+                    "found": found,
+                    "requests": requests.sent - before,
+                    "seconds": time.perf_counter() - began_s,
+                }
+            )
     storage.fs.rm(storage.path, recursive=True)
     return {"held": size.held, "looks": looks}
 
@@ -94,13 +95,24 @@ def _hold(storage: Any, runs: int) -> None:
 
 
 class _Requests:
-    """Counts what a bucket would be asked: a thousand names of a listing are one request, each file is one."""
+    """Counts what a bucket would be asked: a thousand names of a listing are one request, each file is one.
+
+    The file system in memory is one for the whole process, so it counts within a ``with`` block alone.
+    """
 
     def __init__(self, fs: Any) -> None:
         self.sent = 0
-        fs.ls = self._counted(fs.ls, lambda names: math.ceil(len(names) / _LISTED_AT_ONCE))
-        for name in ("cat_file", "info", "_open"):
-            setattr(fs, name, self._counted(getattr(fs, name), lambda _: 1))
+        self._fs = fs
+
+    def __enter__(self) -> Self:
+        self._fs.ls = self._counted(self._fs.ls, lambda names: math.ceil(len(names) / _LISTED_AT_ONCE))
+        for name in _OF_FILES:
+            setattr(self._fs, name, self._counted(getattr(self._fs, name), lambda _: 1))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for name in ("ls", *_OF_FILES):
+            delattr(self._fs, name)
 
     def _counted(self, method: Callable[..., Any], requests_of: Callable[[Any], int]) -> Callable[..., Any]:
         def counted(*args: Any, **kwargs: Any) -> Any:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from tests.bucket import Bucket
 
-# Two of three workers wait, for a schedule or a server, while the third computes: so the files take turns, the longest first.
+# Half of the workers wait, for a schedule or a server, while the others compute: so the files take turns, the longest first.
 LONGEST_FIRST = (
     "tests/e2e/test_alerts_on_a_real_scheduler.py",
     "tests/integration/test_verify.py",
@@ -49,11 +49,14 @@ LONGEST_FIRST = (
 # out is what tests the product in other processes, and what plays once more at length what other files have covered.
 COVERING = ("tests/unit/", "tests/integration/", "tests/security/")
 NOT_COVERING = (
+    "tests/integration/test_backfill.py",
     "tests/integration/test_benchmarks.py",
     "tests/integration/test_confirmed_not_shown.py",
     "tests/integration/test_converging.py",
     "tests/integration/test_history_in_airflow.py",
     "tests/integration/test_near_check.py",
+    "tests/integration/test_state.py",
+    "tests/integration/test_survey.py",
     "tests/integration/test_two_sites.py",
     "tests/integration/test_upgrade.py",
     "tests/integration/test_verify.py",

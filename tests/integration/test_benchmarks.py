@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from fsspec import filesystem
 
 from benchmarks.tables import TABLES
 
@@ -22,6 +23,7 @@ def _environment() -> Iterator[None]:
     for name in os.environ.keys() - before.keys():
         del os.environ[name]
     os.environ.update(before)
+    assert "ls" not in vars(filesystem("memory"))  # one for the whole process: what counts there counts no longer
 
 
 @pytest.mark.parametrize("name", TABLES)
