@@ -48,8 +48,9 @@ MODULES = {
 """Names of files and folders, without ``test_`` before them."""
 
 CLASSES = {
-    "Effort", "Floor", "Glimpse", "Lane", "Memory", "Pace", "Plant", "Reach", "Situation", "Spent", "Standing", "Stretch",
-    "ServerMemory", "ServerTraits", "Surroundings", "Weight", "Word",
+    "Answer", "Chooser", "Effort", "Floor", "Follows", "Glimpse", "Lane", "LeftOut", "Look", "Looks", "Memory", "Pace",
+    "Plant", "Reach", "ServerMemory", "ServerTraits", "Situation", "Spent", "Standing", "Stretch", "Surroundings",
+    "Weight", "Word",
 }  # fmt: skip
 
 _ANY = {words: re.compile(rf"\b(?:{words})\b", re.IGNORECASE) for words in (*REPLACED, *IN_PROSE)}

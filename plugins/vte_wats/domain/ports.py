@@ -1,4 +1,7 @@
-"""What the core needs from the outside world. The edges implement these; tests bring fakes with real behaviour."""
+"""What the core needs from the outside world.
+
+The folders ``vte`` and ``wats`` implement these; tests bring fakes with real behaviour.
+"""
 
 from __future__ import annotations
 
