@@ -4,8 +4,8 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 PID_FILE ?= .demo.pid
-# Processes that share the tests: on two cores two wait for an Airflow of their own while the others compute.
-WORKERS ?= 4
+# Processes that share the tests: on two cores two wait for an Airflow of their own while the third computes.
+WORKERS ?= 3
 # The tool that writes the lock files; another version may resolve them otherwise.
 UV := 0.13.9
 # A build has the commit in its name: the version alone is the same for many. An archive, which has no history, holds it in VERSION.

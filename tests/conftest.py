@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from tests.bucket import Bucket
 
-# Half of the workers wait, for a schedule or a server, while the others compute: so the files take turns, the longest first.
+# Two of three workers wait, for a schedule or a server, while the third computes: so the files take turns, the longest first.
 LONGEST_FIRST = (
     "tests/e2e/test_alerts_on_a_real_scheduler.py",
     "tests/integration/test_verify.py",
